@@ -1,0 +1,123 @@
+"""Spark's own task metrics, per case, from the event log.
+
+Events reach the log late, from a queue. To know that a case's are all there, a marker job is run after it: the queue
+keeps its order, so once the marker's end is in the log, everything before it is as well.
+"""
+
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparkscale.contract.errors import ClusterError
+from sparkscale.contract.record import SparkMetrics
+
+GROUP = "spark.jobGroup.id"
+PATIENCE_SECONDS = 15.0
+READ_AGAIN_SECONDS = 0.01
+
+
+@dataclass
+class EventLog:
+    """Follows the event log of one session. `take` returns what happened since the last call."""
+
+    spark: Any
+    folder: Path
+    _marks: "itertools.count[int]" = field(default_factory=itertools.count)
+    _offset: int = 0
+    _pending: bytes = b""
+
+    def take(self) -> SparkMetrics:
+        """Metrics of all tasks since the last call. Raises ClusterError when the log does not become complete."""
+        mark = f"sparkscale-mark-{next(self._marks)}"
+        self._run_marker(mark)
+        section = Section(mark)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not section.complete:
+            lines = self._new_lines()
+            for line in lines:
+                section.read(line)
+            if not lines:
+                if time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"Spark's event log in {self.folder} was not complete after {PATIENCE_SECONDS:.0f} s."
+                    )
+                time.sleep(READ_AGAIN_SECONDS)
+        return section.metrics()
+
+    def _run_marker(self, mark: str) -> None:
+        context = self.spark.sparkContext
+        context.setJobGroup(mark, "sparkscale: end of a case")
+        try:
+            self.spark.range(1, numPartitions=1).collect()
+        finally:
+            context.setLocalProperty(GROUP, None)
+            context.setLocalProperty("spark.job.description", None)
+
+    def _new_lines(self) -> list[bytes]:
+        """Whole lines written since the last call."""
+        files = sorted(self.folder.iterdir())
+        if not files:
+            return []
+        with files[0].open("rb") as log:
+            log.seek(self._offset)
+            added = log.read()
+        self._offset += len(added)
+        *lines, self._pending = (self._pending + added).split(b"\n")
+        return lines
+
+
+@dataclass
+class Section:
+    """The part of an event log that ends with one marker job."""
+
+    mark: str
+    complete: bool = False
+    _marker_job: int | None = None
+    _marker_stages: set[int] = field(default_factory=set)
+    _tasks: list[dict[str, Any]] = field(default_factory=list)
+    _executors_lost: int = 0
+
+    def read(self, line: bytes) -> None:
+        """Takes one line. Lines of other events are not parsed: a plan can be megabytes."""
+        head = line[:60]
+        if b"SparkListenerTaskEnd" in head:
+            self._tasks.append(json.loads(line))
+        elif b"SparkListenerJobStart" in head:
+            event = json.loads(line)
+            if event.get("Properties", {}).get(GROUP) == self.mark:
+                self._marker_job = event["Job ID"]
+                self._marker_stages.update(event["Stage IDs"])
+        elif b"SparkListenerJobEnd" in head:
+            self.complete = self.complete or json.loads(line)["Job ID"] == self._marker_job
+        elif b"SparkListenerExecutorRemoved" in head:
+            self._executors_lost += 1
+
+    def metrics(self) -> SparkMetrics:
+        """Sums over every task but the marker's own. Times in the log are ms, executor CPU time ns."""
+        tasks = [task for task in self._tasks if task["Stage ID"] not in self._marker_stages]
+        measured = [task["Task Metrics"] for task in tasks if task.get("Task Metrics")]
+
+        def total(*keys: str) -> int:
+            values = 0
+            for metrics in measured:
+                value: Any = metrics
+                for key in keys:
+                    value = value[key]
+                values += value
+            return values
+
+        return SparkMetrics(
+            tasks=len(tasks),
+            failed_tasks=sum(task["Task Info"]["Failed"] for task in tasks),
+            executor_run_seconds=total("Executor Run Time") / 1e3,
+            executor_cpu_seconds=total("Executor CPU Time") / 1e9,
+            gc_seconds=total("JVM GC Time") / 1e3,
+            shuffle_read_bytes=total("Shuffle Read Metrics", "Remote Bytes Read")
+            + total("Shuffle Read Metrics", "Local Bytes Read"),
+            shuffle_write_bytes=total("Shuffle Write Metrics", "Shuffle Bytes Written"),
+            spilled_bytes=total("Disk Bytes Spilled"),
+            executors_lost=self._executors_lost,
+        )

@@ -1,0 +1,112 @@
+"""A cluster profile: a named description of where cases run and what each of them is granted."""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sparkscale.contract.errors import ConfigError
+
+CAPABILITIES: dict[str, frozenset[str]] = {"local": frozenset({"spark_context"})}
+"""What a session of each kind of cluster offers to the engines that need it."""
+
+MEMORY_UNITS = {"m": 2**20, "g": 2**30}
+
+
+class ClusterProfile(BaseModel):
+    """As read from `profiles/NAME.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["local"]
+    summary: str = ""
+    cores: int | Literal["all"] = "all"
+    memory: str = "75%"
+    heap_share: float = Field(default=0.6, gt=0, le=1)
+    """Of the memory, what the JVM's heap may take; the rest is for Python workers and the JVM's own needs."""
+    storage: str = ""
+    """Where prepared data lies; empty means the user's cache folder."""
+    conf: dict[str, str] = {}
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_readable(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+[mg]|\d+%", value):
+            raise ValueError("write a share of the host like '75%', or an amount like '8g' or '512m'")
+        return value
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return CAPABILITIES[self.kind]
+
+    @property
+    def storage_root(self) -> Path:
+        """The folder that `storage` names."""
+        if self.storage:
+            return Path(self.storage).expanduser()
+        return cache_folder()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every case on a profile may use: CPU numbers and bytes."""
+
+    cpus: tuple[int, ...]
+    memory_bytes: int
+    heap_bytes: int
+
+    @property
+    def cores(self) -> int:
+        return len(self.cpus)
+
+
+def cache_folder() -> Path:
+    """Where sparkscale keeps what can be made again: $XDG_CACHE_HOME/sparkscale."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparkscale"
+
+
+def names() -> list[str]:
+    """The profiles that sparkscale brings."""
+    folder = resources.files("cluster") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name: str) -> ClusterProfile:
+    """A profile by name. Raises ConfigError, naming the file and the field."""
+    if name not in names():
+        raise ConfigError(f"Unknown cluster '{name}': choose from {', '.join(names())}.")
+    source = resources.files("cluster") / "profiles" / f"{name}.toml"
+    try:
+        content: dict[str, Any] = tomllib.loads(source.read_text())
+        return ClusterProfile(name=name, **content)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is no valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+
+def budget(profile: ClusterProfile) -> Budget:
+    """What the profile grants on this host. Raises ConfigError when the host has less."""
+    available = sorted(os.sched_getaffinity(0))
+    cores = len(available) if profile.cores == "all" else profile.cores
+    if cores > len(available):
+        raise ConfigError(
+            f"Cluster '{profile.name}' asks for {cores} cores, and this process may use {len(available)}: lower `cores`."
+        )
+    total = psutil.virtual_memory().total
+    amount, unit = int(profile.memory[:-1]), profile.memory[-1]
+    memory = total * amount // 100 if unit == "%" else amount * MEMORY_UNITS[unit]
+    if memory > total:
+        raise ConfigError(
+            f"Cluster '{profile.name}' asks for {profile.memory} of memory, and this host has "
+            f"{total / 2**30:.1f} GiB: lower `memory`."
+        )
+    return Budget(tuple(available[:cores]), memory, int(memory * profile.heap_share))

@@ -1,0 +1,88 @@
+"""A case: what is measured, and its identity."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Placement = Literal["node", "spark"]
+Device = Literal["cpu", "gpu"]
+Task = Literal["classification", "regression"]
+ParameterSet = Literal["aligned", "defaults"]
+
+SLICES = 64
+
+
+def parse_fraction(text: str) -> float:
+    """The fraction that a user wrote: "1/16", "1" or "all".
+
+    Raises ValueError when it is not 1/2^j with 0 ≤ j ≤ 6: training rows lie in 64 slices.
+    """
+    numerator, _, denominator = ("1" if text == "all" else text).partition("/")
+    value = int(numerator) / int(denominator or 1)
+    if not 0 < value <= 1 or fraction_slices(value) not in {2**j for j in range(7)}:
+        raise ValueError(f"{text} is no power of two between 1/64 and 1")
+    return value
+
+
+def fraction_slices(fraction: float) -> float:
+    """How many of the 64 slices a fraction is (whole for every valid one)."""
+    return fraction * SLICES
+
+
+def show_fraction(fraction: float) -> str:
+    """1.0 as "1", 0.25 as "1/4"."""
+    return "1" if fraction == 1 else f"1/{round(1 / fraction)}"
+
+
+def digest(value: Any) -> str:
+    """Sixteen hex digits that name a JSON value: SHA-256 of its canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Case(BaseModel):
+    """workload × engine × profile × device × data × fraction × seeds × threads × parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: str
+    version: int
+    pattern: str
+    task: Task
+    engine: str
+    placement: Placement
+    cluster: str
+    cluster_kind: str
+    device: Device
+    dataset: str
+    dataset_id: str
+    rows: int = Field(ge=1, description="training rows in this fraction")
+    fraction: float = Field(gt=0, le=1)
+    sample_seed: int
+    model_seed: int
+    threads: int = Field(ge=1, description="threads of the process (node) or of each task (spark)")
+    params: dict[str, Any] = Field(
+        description="`set`, the workload's parameters, and `arguments`: what the library was called with"
+    )
+
+    @property
+    def id(self) -> str:
+        """The case's identity: equal cases have equal ids, on every machine."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def parameter_set(self) -> str:
+        return str(self.params["set"])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The parameters in the library's own words."""
+        return dict(self.params["arguments"])
+
+    @property
+    def label(self) -> str:
+        """How a person names this case among those of one suite."""
+        kind = "" if self.parameter_set == "aligned" else f" ({self.parameter_set})"
+        return f"{self.workload} {self.engine}{kind} {self.dataset} {show_fraction(self.fraction)}"

@@ -1,0 +1,51 @@
+"""The errors that sparkscale raises.
+
+SparkscaleError
+├── ConfigError          the user's mistake: a suite, a filter, an option, a profile
+├── BusyError            another run is measuring on this machine
+├── DatasetError         a data set that cannot be read or made
+├── ClusterError         Java or Spark does not start, a worker that cannot be reached
+├── StoreError           the record store cannot be read or written
+├── EngineUnsupported    this engine cannot run this case; its message is the reason
+└── InvalidResult        the case ran, but what came out has no valid time
+
+Each message says what was wrong, where, and what to do.
+"""
+
+
+class SparkscaleError(Exception):
+    """Base of all. `exit_code` is what the command line ends with: 2 is the user's to mend."""
+
+    exit_code = 2
+
+
+class ConfigError(SparkscaleError):
+    """A suite, filter, option or profile that does not fit."""
+
+
+class BusyError(SparkscaleError):
+    """Two runs on one machine at once would measure each other."""
+
+
+class DatasetError(SparkscaleError):
+    """A data set that cannot be read or made."""
+
+
+class ClusterError(SparkscaleError):
+    """Java or Spark does not start, or a worker process cannot be reached."""
+
+
+class StoreError(SparkscaleError):
+    """The record store cannot be read or written."""
+
+
+class EngineUnsupported(SparkscaleError):
+    """Raised by an engine that cannot run on this cluster, device or task."""
+
+    exit_code = 1
+
+
+class InvalidResult(SparkscaleError):
+    """Raised by scoring: the case ran, but its result is worth no time."""
+
+    exit_code = 1

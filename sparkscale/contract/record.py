@@ -1,0 +1,106 @@
+"""A record: everything observed of one execution of one case; never edited afterwards."""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sparkscale.contract.case import Case
+
+Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
+Temperature = Literal["cold", "warmup", "warm"]
+Kind = Literal["host", "software", "session"]
+
+SCORES = "scores"
+"""Name of the table of hold-out scores."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorInfo(Frozen):
+    type: str
+    message: str
+
+
+class Resources(Frozen):
+    """What the case was granted and what it used. Bytes, seconds; null where it was not observed."""
+
+    cores: int
+    threads: int
+    cpu_seconds: float | None = None
+    peak_pss_bytes: int | None = None
+    gpu_peak_bytes: int | None = None
+    gpu_energy_joules: float | None = None
+
+
+class SparkMetrics(Frozen):
+    """Spark's own task metrics, summed over the tasks that ran while the case's phases did.
+
+    Source: TaskEnd events of Spark's event log. `spilled_bytes` is bytes written to disk by spills.
+    """
+
+    tasks: int = 0
+    failed_tasks: int = 0
+    executor_run_seconds: float = 0.0
+    executor_cpu_seconds: float = 0.0
+    gc_seconds: float = 0.0
+    shuffle_read_bytes: int = 0
+    shuffle_write_bytes: int = 0
+    spilled_bytes: int = 0
+    executors_lost: int = 0
+
+
+class CodeState(Frozen):
+    """The checkout that measured: null where there is no git repository."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+class Observation(Frozen):
+    """What a worker reports of one execution: the part of a record that only it can know."""
+
+    outcome: Outcome
+    error: ErrorInfo | None = None
+    seconds: dict[str, float] = {}
+    quality: dict[str, float] = {}
+    figures: dict[str, float] = {}
+    cpu_seconds: float | None = None
+    spark: SparkMetrics | None = None
+
+
+class RunRecord(Frozen):
+    id: str
+    suite: str
+    invocation: str
+    started_at: AwareDatetime
+    round: int
+    jvm: str | None
+    temperature: Temperature
+    isolated: bool
+    case: Case
+    outcome: Outcome
+    error: ErrorInfo | None
+    seconds: dict[str, float]
+    quality: dict[str, float]
+    figures: dict[str, float]
+    resources: Resources
+    spark: SparkMetrics | None
+    code: CodeState
+    host: str
+    software: str
+    session: str | None
+
+    @property
+    def is_warmup(self) -> bool:
+        """Whether it only warmed a worker for another execution. An isolated one is cold, and meant."""
+        return self.temperature != "warm" and not self.isolated and self.outcome != "unsupported"
+
+
+class Description(Frozen):
+    """A host, a software set or a session, described once and referenced by records."""
+
+    kind: Kind
+    id: str
+    content: dict[str, Any]

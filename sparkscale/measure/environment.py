@@ -1,0 +1,125 @@
+"""The descriptions that records refer to: host, software and session."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster import gpu, processes
+from sparkscale.contract.record import CodeState
+
+PACKAGES = (
+    "sparkscale",
+    "pyspark",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "xgboost",
+    "torch",
+    "hyperopt",
+)
+
+
+def host() -> dict[str, Any]:
+    """CPU, cores, memory, GPUs and operating system of this machine."""
+    found = gpu.discover()
+    return {
+        "hostname": platform.node(),
+        "cpu": _cpu_model(),
+        "logical_cores": psutil.cpu_count(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "usable_cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": [{"name": device.name, "memory_bytes": device.memory_bytes} for device in found.devices],
+        "gpu_driver": found.driver,
+        "os": f"{platform.system()} {platform.release()}",
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def software(java: dict[str, str] | None) -> dict[str, Any]:
+    """Versions; `java` holds what the JVM says of itself and its BLAS, None in a process without one."""
+    return {
+        "python": platform.python_version(),
+        "implementation": sys.implementation.name,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "java_version": None,
+        "java_vendor": None,
+        "jvm_blas": None,
+        **(java or {}),
+    }
+
+
+def session(
+    cluster: str,
+    threads: int,
+    cpus: tuple[int, ...],
+    memory_bytes: int,
+    memory_limit: str | None,
+    conf: dict[str, str] | None,
+) -> dict[str, Any]:
+    """What the cases of one worker were granted; `conf` is Spark's effective one, without secrets.
+
+    Left out is what differs each time without changing what is measured: ids, ports, scratch folders.
+    """
+    return {
+        "cluster": cluster,
+        "threads": threads,
+        "thread_variables": {name: os.environ.get(name) for name in processes.THREAD_VARIABLES},
+        "cpus": list(cpus),
+        "memory_bytes": memory_bytes,
+        "memory_limit": memory_limit,
+        "spark_conf": None if conf is None else {k: v for k, v in conf.items() if k not in VOLATILE},
+    }
+
+
+VOLATILE = {
+    "spark.app.id",
+    "spark.app.startTime",
+    "spark.app.submitTime",
+    "spark.driver.port",
+    "spark.eventLog.dir",
+    "spark.local.dir",
+    "spark.sql.warehouse.dir",
+}
+
+
+def code_state() -> CodeState:
+    """Commit of the checkout that this code runs from, and whether it has changes."""
+    folder = Path(__file__).parent
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return CodeState(commit=None, dirty=None)
+    status = _git(folder, "status", "--porcelain")
+    return CodeState(commit=commit, dirty=None if status is None else bool(status))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,44 @@
+"""One run at a time on a machine: two would measure each other."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparkscale.contract.errors import BusyError
+
+
+def lock_path() -> Path:
+    """The file that a run holds locked; the same for every user of the machine."""
+    return Path(tempfile.gettempdir()) / "sparkscale.lock"
+
+
+@contextmanager
+def machine_lock() -> Iterator[None]:
+    """Held while a run measures. Raises BusyError, naming the other run's process."""
+    descriptor = _open(lock_path())
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise BusyError(
+                f"Another run is measuring on this machine (process {holder}): wait for its end, or stop it with Ctrl-C."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise BusyError(f"The lock {path} cannot be opened: {error.strerror}.") from error
+    if os.fstat(descriptor).st_uid == os.getuid():
+        os.fchmod(descriptor, 0o666)
+    return descriptor

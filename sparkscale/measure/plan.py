@@ -1,0 +1,207 @@
+"""From a suite to what will be executed: cases, filtered, then one execution per round in random order."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from cluster.profile import Budget, ClusterProfile
+from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ConfigError
+from sparkscale.measure.suite import Suite, params_of
+from workloads import registry
+from workloads.base import Engine, Params, Workload
+
+FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case of a suite before its data is prepared."""
+
+    workload: Workload
+    engine: type[Engine]
+    cluster: str
+    device: Device
+    dataset: str
+    fraction: float
+    parameter_set: ParameterSet
+    params: Params
+    rounds: int
+    isolate: bool
+
+    def key(self, name: str) -> str:
+        """The text that a filter's key is matched with."""
+        return {
+            "workload": self.workload.name,
+            "engine": self.engine.name,
+            "placement": self.engine.placement,
+            "cluster": self.cluster,
+            "device": self.device,
+            "dataset": self.dataset,
+            "fraction": show_fraction(self.fraction),
+            "set": self.parameter_set,
+        }[name]
+
+    def bind(self, data: PreparedDataset, profile: ClusterProfile, budget: Budget, seed: int) -> Case:
+        """The case, now that the data is known."""
+        rows = data.rows(self.fraction, seed)
+        parameters = self.params.model_dump() if self.parameter_set == "aligned" else {}
+        return Case(
+            workload=self.workload.name,
+            version=self.workload.version,
+            pattern=self.workload.pattern.name,
+            task=data.task,
+            engine=self.engine.name,
+            placement=self.engine.placement,
+            cluster=profile.name,
+            cluster_kind=profile.kind,
+            device=self.device,
+            dataset=data.name,
+            dataset_id=data.dataset_id,
+            rows=rows,
+            fraction=self.fraction,
+            sample_seed=seed,
+            model_seed=seed,
+            threads=budget.cores if self.engine.placement == "node" else 1,
+            params={
+                "set": self.parameter_set,
+                **parameters,
+                "arguments": self.engine().arguments_of(self.parameter_set, self.params, rows),
+            },
+        )
+
+    def unsupported(self, data: PreparedDataset, profile: ClusterProfile) -> str | None:
+        """Why the engine cannot run here; None when it can."""
+        missing = self.engine.needs - profile.capabilities
+        if missing:
+            return f"{self.engine.name} needs {', '.join(sorted(missing))}, which {profile.kind} does not offer"
+        if self.device not in self.engine.devices:
+            return f"{self.engine.name} does not run on device {self.device}"
+        if data.task not in self.engine.tasks:
+            return f"{self.engine.name} does no {data.task}"
+        return None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One case, once: in one round, alone in its worker or not."""
+
+    case: Case
+    round: int
+    isolated: bool
+    warmup: Case
+    """What is executed first in a worker that has not yet run this engine."""
+    unsupported: str | None
+
+    @property
+    def key(self) -> tuple[str, int, bool]:
+        return self.case.id, self.round, self.isolated
+
+
+def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
+    """Every case of the suite, blocks in their order. `rounds` replaces the suite's, and caps a block's own."""
+    overall = rounds or suite.rounds
+    return [
+        PlannedCase(
+            workload=workload,
+            engine=engine,
+            cluster=cluster,
+            device=device,
+            dataset=dataset,
+            fraction=parse_fraction(fraction),
+            parameter_set=parameter_set,
+            params=params_of(workload, block),
+            rounds=min(block.rounds or overall, overall),
+            isolate=block.isolate,
+        )
+        for cluster in suite.clusters
+        for block in suite.measure
+        for workload in [registry.workloads()[block.workload]]
+        for engine in workload.engines
+        if "*" in block.engines or engine.name in block.engines
+        for dataset in block.datasets
+        for device in block.devices
+        for parameter_set in block.sets
+        for fraction in block.fractions
+    ]
+
+
+def select(planned: list[PlannedCase], expression: str) -> list[PlannedCase]:
+    """Those that match a filter such as "engine=xgboost*,fraction=1/4".
+
+    Different keys must all match; of one key's several values, any. Raises ConfigError for an unknown key, a
+    value that names nothing, and a filter that matches nothing.
+    """
+    wanted: dict[str, list[str]] = {}
+    for part in expression.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value:
+            raise ConfigError(f"The filter '{part}' is not KEY=VALUE, such as engine=xgboost* or fraction=1/4.")
+        if key not in FILTER_KEYS:
+            raise ConfigError(f"Unknown filter key '{key}': choose from {', '.join(FILTER_KEYS)}.")
+        known = sorted({case.key(key) for case in planned})
+        if not any(_matches(choice, value) for choice in known):
+            raise ConfigError(f"The filter {key}={value} matches nothing: this suite has {', '.join(known)}.")
+        wanted.setdefault(key, []).append(value)
+    chosen = [
+        case
+        for case in planned
+        if all(any(_matches(case.key(key), value) for value in values) for key, values in wanted.items())
+    ]
+    if not chosen:
+        raise ConfigError(f"The filter '{expression}' matches none of the suite's {len(planned)} cases.")
+    return chosen
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A workload may be written without its pattern: gradient_boosting."""
+    return fnmatchcase(name, pattern) or ("." in name and fnmatchcase(name.split(".", 1)[1], pattern))
+
+
+def executions(
+    planned: list[PlannedCase],
+    data: dict[str, PreparedDataset],
+    profile: ClusterProfile,
+    budget: Budget,
+    seed: int,
+) -> list[Execution]:
+    """All executions on one profile, each case once in each of its rounds; equal ones once."""
+    bound = [
+        (case, case.bind(data[case.dataset], profile, budget, seed))
+        for case in planned
+        if case.cluster == profile.name
+    ]
+    found: dict[tuple[str, int, bool], Execution] = {}
+    for planned_case, case in bound:
+        warmup = _warmup(case, [other for _, other in bound])
+        reason = planned_case.unsupported(data[planned_case.dataset], profile)
+        for number in range(1, planned_case.rounds + 1):
+            execution = Execution(case, number, planned_case.isolate, warmup, reason)
+            found.setdefault(execution.key, execution)
+    return list(found.values())
+
+
+def _warmup(case: Case, others: list[Case]) -> Case:
+    """The same engine's smallest fraction, of the same parameters where there is one."""
+    return min(
+        (other for other in others if (other.workload, other.engine) == (case.workload, case.engine)),
+        key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
+    )
+
+
+def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
+    """Executions that share a worker, round after round; groups, and executions in them, in random order."""
+    for number in sorted({execution.round for execution in planned}):
+        order = random.Random(f"{seed}:{number}")
+        shared: dict[tuple[object, ...], list[Execution]] = {}
+        for execution in planned:
+            if execution.round == number:
+                alone = execution.key if execution.isolated else None
+                shared.setdefault((execution.case.placement, execution.case.threads, alone), []).append(execution)
+        workers = list(shared.values())
+        order.shuffle(workers)
+        for worker in workers:
+            order.shuffle(worker)
+        yield from workers

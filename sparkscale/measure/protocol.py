@@ -1,0 +1,107 @@
+"""What the runner and a worker say to each other: one JSON object a line, on two pipes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from cluster.profile import ClusterProfile
+from sparkscale.contract.case import Case, Placement
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.record import Observation
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Open(Message):
+    """First request: what the worker may use, and whether it is to start a Spark session."""
+
+    kind: Literal["open"] = "open"
+    profile: ClusterProfile
+    placement: Placement
+    threads: int
+    cpus: tuple[int, ...]
+    memory_bytes: int
+    heap_bytes: int
+    cgroup: Path | None
+    limited: bool = True
+    scratch: Path
+
+
+class Prepare(Message):
+    """Makes an artefact ready, if it is not."""
+
+    kind: Literal["prepare"] = "prepare"
+    dataset: str
+    storage: Path
+
+
+class Measure(Message):
+    """Executes one case."""
+
+    kind: Literal["measure"] = "measure"
+    case: Case
+    data: PreparedDataset
+    tables: Path
+
+
+class Close(Message):
+    """Ends the session and the worker."""
+
+    kind: Literal["close"] = "close"
+
+
+class Ready(Message):
+    """Answers Open."""
+
+    kind: Literal["ready"] = "ready"
+    jvm: str | None
+    software: dict[str, Any]
+    session: dict[str, Any]
+
+
+class PhaseStarted(Message):
+    """Sent while a case runs."""
+
+    kind: Literal["phase"] = "phase"
+    name: str
+
+
+class Prepared(Message):
+    """Answers Prepare."""
+
+    kind: Literal["prepared"] = "prepared"
+    data: PreparedDataset
+
+
+class Measured(Message):
+    """Answers Measure. `tables` are Parquet files that the runner takes into the store."""
+
+    kind: Literal["measured"] = "measured"
+    observation: Observation
+    tables: dict[str, Path]
+
+
+class Closed(Message):
+    """Answers Close."""
+
+    kind: Literal["closed"] = "closed"
+
+
+class Refused(Message):
+    """Answers a request that could not be served; `error` names the class of SparkscaleError."""
+
+    kind: Literal["refused"] = "refused"
+    error: str
+    message: str
+
+
+Request = Annotated[Open | Prepare | Measure | Close, Field(discriminator="kind")]
+Reply = Annotated[
+    Ready | PhaseStarted | Prepared | Measured | Closed | Refused, Field(discriminator="kind")
+]
+
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)

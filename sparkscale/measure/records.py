@@ -1,0 +1,80 @@
+"""Makes the record of an execution and commits it to the store."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from cluster.profile import Budget
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
+from sparkscale.measure import environment
+from sparkscale.measure.plan import Execution
+from sparkscale.measure.store import Invocation, Store
+from sparkscale.measure.worker_process import WorkerProcess
+
+
+@dataclass
+class Recorder:
+    """Adds to an observation what is the same for a whole run, and what is known of the worker."""
+
+    store: Store
+    invocation: Invocation
+    suite_name: str
+    budget: Budget
+
+    def keep(
+        self,
+        execution: Execution,
+        case: Case,
+        started_at: datetime,
+        observation: Observation,
+        temperature: Temperature,
+        worker: WorkerProcess | None = None,
+        peak_bytes: int | None = None,
+        tables: dict[str, Path] | None = None,
+    ) -> RunRecord:
+        """Seconds of anything but an ok execution are dropped: no failure is stored as a time."""
+        record = RunRecord(
+            id=uuid.uuid4().hex,
+            suite=self.suite_name,
+            invocation=self.invocation.id,
+            started_at=started_at,
+            round=execution.round,
+            jvm=worker.jvm if worker else None,
+            temperature=temperature,
+            isolated=execution.isolated,
+            case=case,
+            outcome=observation.outcome,
+            error=observation.error,
+            seconds=observation.seconds if observation.outcome == "ok" else {},
+            quality=observation.quality,
+            figures=observation.figures,
+            resources=Resources(
+                cores=self.budget.cores,
+                threads=case.threads,
+                cpu_seconds=observation.cpu_seconds,
+                peak_pss_bytes=peak_bytes,
+            ),
+            spark=observation.spark,
+            code=self._code,
+            host=self._host,
+            software=(worker and worker.software) or self._software,
+            session=worker.session if worker else None,
+        )
+        self.store.add(record, {name: path.read_bytes() for name, path in (tables or {}).items()})
+        return record
+
+    @cached_property
+    def _host(self) -> str:
+        return self.store.describe("host", environment.host())
+
+    @cached_property
+    def _software(self) -> str:
+        """For an execution that had no worker."""
+        return self.store.describe("software", environment.software(None))
+
+    @cached_property
+    def _code(self) -> CodeState:
+        return environment.code_state()

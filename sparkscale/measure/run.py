@@ -1,0 +1,150 @@
+"""`sparkscale run`: from what the user asked for to a finished, or resumed, run in the store."""
+
+import logging
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cluster import profile
+from cluster.profile import Budget, ClusterProfile
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import plan, suite
+from sparkscale.measure.lock import machine_lock
+from sparkscale.measure.plan import PlannedCase
+from sparkscale.measure.progress import Observer
+from sparkscale.measure.records import Recorder
+from sparkscale.measure.runner import Ledger, Runner
+from sparkscale.measure.store import Invocation, Store
+from sparkscale.measure.suite import Suite
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, int, bool]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. None: not said."""
+
+    suite: str
+    out: Path
+    filter: str | None = None
+    seed: int | None = None
+    rounds: int | None = None
+    resume: bool = False
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run's end. `shares` are parts of the wall time; `records` those of the whole invocation."""
+
+    invocation: str
+    records: list[RunRecord]
+    wall_seconds: float
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request that has been checked against what there is."""
+
+    suite: Suite
+    cases: list[PlannedCase]
+    profiles: list[tuple[ClusterProfile, Budget]]
+
+
+def run(request: Request, observer: Observer) -> Finished:
+    """Measures what the request asks for. A fault in the request raises ConfigError before anything is written."""
+    if request.resume or request.retry_failed:
+        with machine_lock(), Store.existing(request.out) as store:
+            invocation = _continued(request, store.invocation(request.suite))
+            return _measure(request, invocation, _planned(request, invocation), store, observer)
+    invocation = Invocation(
+        id=uuid.uuid4().hex[:12],
+        suite=request.suite,
+        started_at=datetime.now(UTC),
+        seed=request.seed or 0,
+        rounds=request.rounds or suite.load(request.suite).rounds,
+        filter=request.filter,
+    )
+    planned = _planned(request, invocation)
+    with machine_lock(), Store.open(request.out) as store:
+        store.begin(invocation)
+        return _measure(request, invocation, planned, store, observer)
+
+
+def _continued(request: Request, invocation: Invocation) -> Invocation:
+    """The invocation to go on with. Raises ConfigError when the request contradicts it."""
+    for name in ("seed", "rounds", "filter"):
+        asked, stored = getattr(request, name), getattr(invocation, name)
+        if asked is not None and asked != stored:
+            raise ConfigError(
+                f"The run to resume has {name} {stored}, not {asked}: leave --{name} out, or start a new run."
+            )
+    return invocation
+
+
+def _planned(request: Request, invocation: Invocation) -> _Plan:
+    loaded = suite.load(request.suite)
+    cases = plan.cases(loaded, invocation.rounds)
+    if invocation.filter is not None:
+        cases = plan.select(cases, invocation.filter)
+    clusters = dict.fromkeys(case.cluster for case in cases)
+    profiles = [profile.load(name) for name in clusters]
+    return _Plan(loaded, cases, [(found, profile.budget(found)) for found in profiles])
+
+
+def _measure(
+    request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer
+) -> Finished:
+    ledger = Ledger()
+    done = _measured(store.records(invocation.id), only_ok=request.retry_failed)
+    logs = request.out / "logs" / invocation.id
+    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        for cluster, budget in planned.profiles:
+            with _scratch() as scratch:
+                runner = Runner(
+                    recorder=Recorder(store, invocation, planned.suite.name, budget),
+                    observer=observer,
+                    ledger=ledger,
+                    profile=cluster,
+                    budget=budget,
+                    deadline_seconds=planned.suite.deadline_seconds,
+                    logs=logs,
+                    scratch=scratch,
+                )
+                cases = [case for case in planned.cases if case.cluster == cluster.name]
+                data = runner.prepare(sorted({case.dataset for case in cases}))
+                executions = plan.executions(cases, data, cluster, budget, invocation.seed)
+                runner.run([execution for execution in executions if execution.key not in done])
+    finally:
+        observer.close()
+    wall = ledger.wall()
+    shares = {str(name): seconds / wall for name, seconds in ledger.spent.items()}
+    return Finished(invocation.id, store.records(invocation.id), wall, {**shares, "else": 1 - sum(shares.values())})
+
+
+def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
+    """Executions that need not be repeated. Warm-ups do not count: a new worker needs its own."""
+    return {
+        (record.case.id, record.round, record.isolated)
+        for record in records
+        if not record.is_warmup and (record.outcome in ("ok", "unsupported") or not only_ok)
+    }
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="sparkscale-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

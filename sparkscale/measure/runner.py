@@ -1,0 +1,291 @@
+"""The runner: rounds of executions in fresh workers, each under a deadline, each record stored as it arrives.
+
+It never imports pyspark: what runs Spark or an engine is a worker process.
+"""
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from cluster import java, processes
+from cluster.profile import Budget, ClusterProfile, cache_folder
+from sparkscale.contract.case import Case, Placement
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ClusterError, SparkscaleError
+from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord
+from sparkscale.measure import plan
+from sparkscale.measure.plan import Execution
+from sparkscale.measure.progress import Observer
+from sparkscale.measure.protocol import Measure, Measured, Open, Prepare, Prepared, Ready
+from sparkscale.measure.records import Recorder
+from sparkscale.measure.worker_process import (
+    DeadlineExceeded,
+    MemorySampler,
+    WorkerDied,
+    WorkerProcess,
+    out_of_memory,
+)
+
+OPEN_SECONDS = 180.0
+PREPARE_SECONDS = 3600.0
+WARMUP_ATTEMPTS = 2
+"""A worker that dies in a warm-up is replaced once: the case itself has not been tried yet."""
+
+Activity = Literal["phases", "preparing", "starting"]
+
+
+@dataclass
+class Ledger:
+    """Where a run's wall time went, in seconds."""
+
+    started: float = field(default_factory=time.monotonic)
+    spent: dict[Activity, float] = field(
+        default_factory=lambda: {"phases": 0.0, "preparing": 0.0, "starting": 0.0}
+    )
+
+    @contextmanager
+    def time(self, activity: Activity) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spent[activity] += time.monotonic() - started
+
+    def wall(self) -> float:
+        return time.monotonic() - self.started
+
+
+@dataclass
+class Runner:
+    """Measures executions on one profile. `logs` takes the workers' logs, `scratch` what they write."""
+
+    recorder: Recorder
+    observer: Observer
+    ledger: Ledger
+    profile: ClusterProfile
+    budget: Budget
+    deadline_seconds: float
+    logs: Path
+    scratch: Path
+    data: dict[str, PreparedDataset] = field(default_factory=dict)
+    _started: int = 0
+
+    def prepare(self, datasets: list[str]) -> dict[str, PreparedDataset]:
+        """Makes every data set ready, in a worker that measures nothing."""
+        self.observer.doing(f"preparing data: {', '.join(datasets)}")
+        with self.ledger.time("preparing"):
+            try:
+                worker = self.spawn("node", threads=self.budget.cores, limited=False)
+            except WorkerDied as death:
+                raise ClusterError(str(death)) from death
+            try:
+                self.data = {name: self._prepare(worker, name) for name in datasets}
+            except WorkerDied as death:
+                raise ClusterError(f"Preparing data failed. {death}") from death
+            finally:
+                worker.kill()
+        return self.data
+
+    def _prepare(self, worker: WorkerProcess, name: str) -> PreparedDataset:
+        reply = worker.request(Prepare(dataset=name, storage=self.profile.storage_root), PREPARE_SECONDS)
+        assert isinstance(reply, Prepared)
+        return reply.data
+
+    def run(self, executions: list[Execution]) -> None:
+        """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it.
+
+        Raises ClusterError, before anything is measured, when Spark is needed and starts on no Java.
+        """
+        possible = [execution for execution in executions if execution.unsupported is None]
+        if any(execution.case.placement == "spark" for execution in possible):
+            with self.ledger.time("starting"):
+                self._java  # noqa: B018
+        for execution in executions:
+            if execution.unsupported is not None:
+                self._unsupported(execution, execution.unsupported)
+        self.observer.planned([execution.case for execution in possible])
+        for group in plan.groups(possible, self.recorder.invocation.seed):
+            _Group(self).run(group)
+
+    def _unsupported(self, execution: Execution, reason: str) -> None:
+        error = ErrorInfo(type="EngineUnsupported", message=reason)
+        observation = Observation(outcome="unsupported", error=error)
+        self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "cold")
+
+    def spawn(self, placement: Placement, threads: int, limited: bool = True) -> WorkerProcess:
+        """A worker that is open: limits taken on, session started. Raises ClusterError or WorkerDied."""
+        self._started += 1
+        name = f"{self.profile.name}-{self._started:03d}-{placement}"
+        scratch = self.scratch / name
+        scratch.mkdir()
+        limit = processes.MemoryLimit.create(f"sparkscale-{uuid.uuid4().hex[:12]}", self.budget.memory_bytes)
+        variables = processes.thread_variables(self.budget.cores)
+        if placement == "spark":
+            variables |= self._java.environment()
+        worker = WorkerProcess.spawn(self.logs / f"{name}.log", limit, variables)
+        opening = Open(
+            profile=self.profile,
+            placement=placement,
+            threads=threads,
+            cpus=self.budget.cpus,
+            memory_bytes=self.budget.memory_bytes,
+            heap_bytes=self.budget.heap_bytes,
+            cgroup=limit.cgroup,
+            limited=limited,
+            scratch=scratch,
+        )
+        try:
+            ready = worker.request(opening, OPEN_SECONDS)
+        except DeadlineExceeded:
+            worker.kill()
+            raise ClusterError(f"A worker was not ready after {OPEN_SECONDS:g} s: see {worker.log_path}.") from None
+        except BaseException:
+            worker.kill()
+            raise
+        assert isinstance(ready, Ready)
+        worker.jvm = ready.jvm
+        worker.software = self.recorder.store.describe("software", ready.software)
+        worker.session = self.recorder.store.describe("session", ready.session)
+        return worker
+
+    @cached_property
+    def _java(self) -> java.Java:
+        return java.find(cache_folder())
+
+
+@dataclass
+class _Group:
+    """Executions that share a worker; one that is lost is replaced before the next execution."""
+
+    runner: Runner
+    worker: WorkerProcess | None = None
+
+    def run(self, executions: list[Execution]) -> None:
+        try:
+            for execution in executions:
+                self._measure(execution)
+        except BaseException:
+            self._drop()
+            raise
+        if self.worker:
+            self.worker.close()
+
+    def _drop(self) -> None:
+        if self.worker:
+            self.worker.kill()
+        self.worker = None
+
+    def _measure(self, execution: Execution) -> None:
+        """The case itself, after its engine's warm-up in this worker; cold if it is to be alone in its worker."""
+        failed = None if execution.isolated else self._warm_up(execution)
+        if failed is None:
+            self._execute(execution, execution.case, warming=False)
+        else:
+            self._skip(execution, failed)
+
+    def _warm_up(self, execution: Execution) -> RunRecord | None:
+        """Unless this worker has run the engine before; returns the record of a warm-up that failed."""
+        engine = execution.case.workload, execution.case.engine
+        for _ in range(WARMUP_ATTEMPTS):
+            if self.worker and engine in self.worker.warmed:
+                return None
+            record = self._execute(execution, execution.warmup, warming=True)
+            if self.worker and record.outcome in ("ok", "invalid"):
+                self.worker.warmed.add(engine)
+                return None
+            if record.error is None or record.error.type != "WorkerDied":
+                break
+        return record
+
+    def _skip(self, execution: Execution, warmup: RunRecord) -> None:
+        """A case without a warm-up has no warm time: it ends as its warm-up did."""
+        kind, message = (warmup.error.type, warmup.error.message) if warmup.error else ("", "")
+        error = ErrorInfo(type=kind, message=f"In its warm-up: {message}")
+        observation = Observation(outcome=warmup.outcome, error=error)
+        self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
+        record = self.runner.recorder.keep(
+            execution, execution.case, datetime.now(UTC), observation, "warm", self.worker
+        )
+        self.runner.observer.finished(record, 0.0)
+
+    def _execute(self, execution: Execution, case: Case, warming: bool) -> RunRecord:
+        """Sends one case to the worker and stores what becomes of it."""
+        runner = self.runner
+        started_at, begun = datetime.now(UTC), time.monotonic()
+        kind = " alone" if execution.isolated else " warm-up" if warming else ""
+        label = f"round {execution.round}, {case.label}{kind}"
+        runner.observer.executing(case, label)
+        tables: dict[str, Path] = {}
+        sampler = None
+        try:
+            worker = self._opened(case)
+            sampler = MemorySampler(worker.process.pid) if execution.isolated else None
+            measured = self._ask(worker, case, sampler)
+            observation, tables = measured.observation, measured.tables
+            if observation.outcome != "ok" and worker.limit.exceeded():
+                observation = observation.model_copy(update={"outcome": "oom"})
+        except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
+            observation = self._lost(problem)
+        cold = warming or execution.isolated
+        temperature = "warm" if not cold else "warmup" if self.worker and self.worker.executions > 1 else "cold"
+        record = runner.recorder.keep(
+            execution,
+            case,
+            started_at,
+            observation,
+            temperature,
+            self.worker,
+            sampler.peak_bytes if sampler and observation.outcome == "ok" else None,
+            tables,
+        )
+        for path in tables.values():
+            shutil.rmtree(path.parent, ignore_errors=True)
+        if observation.outcome in ("failed", "oom"):
+            self._drop()  # what an engine leaves behind when it breaks must not touch the next case
+        runner.observer.finished(record, time.monotonic() - begun)
+        return record
+
+    def _opened(self, case: Case) -> WorkerProcess:
+        if self.worker is None:
+            self.runner.observer.doing(f"starting a {case.placement} worker")
+            with self.runner.ledger.time("starting"):
+                self.worker = self.runner.spawn(case.placement, case.threads)
+        self.worker.executions += 1
+        return self.worker
+
+    def _ask(self, worker: WorkerProcess, case: Case, sampler: MemorySampler | None) -> Measured:
+        runner = self.runner
+        folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
+        folder.mkdir()
+        request = Measure(case=case, data=runner.data[case.dataset], tables=folder)
+        begun = time.monotonic()
+        try:
+            reply = worker.request(request, runner.deadline_seconds, sampler, runner.observer.phase)
+        except (WorkerDied, DeadlineExceeded):
+            runner.ledger.spent["phases"] += time.monotonic() - begun
+            raise
+        assert isinstance(reply, Measured)
+        runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
+        return reply
+
+    def _lost(self, problem: Exception) -> Observation:
+        """Ends a worker that gave no answer, and says what became of the case."""
+        worker, limit_mib = self.worker, self.runner.budget.memory_bytes / 2**20
+        outcome: Outcome = "failed"
+        message = str(problem)
+        if isinstance(problem, DeadlineExceeded):
+            outcome = "timeout"
+            phase = f" in `{worker.phase}`" if worker and worker.phase else ""
+            message = f"No result within {self.runner.deadline_seconds:g} s{phase}."
+        elif worker and (worker.limit.exceeded() or out_of_memory(message)):
+            outcome = "oom"
+            message = f"Passed the memory limit of {limit_mib:.0f} MiB ({worker.limit.mechanism}). {message}"
+        self._drop()
+        return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message))

@@ -1,0 +1,212 @@
+"""The record store: one SQLite file; a record and its tables arrive in one transaction."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as insert_once
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sparkscale.contract.case import digest
+from sparkscale.contract.errors import ConfigError, StoreError
+from sparkscale.contract.record import Description, Kind, RunRecord
+
+FILE = "records.sqlite"
+FORMAT = 1
+
+metadata = sa.MetaData()
+
+invocations = sa.Table(
+    "invocations",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("started_at", sa.String, nullable=False),
+    sa.Column("suite", sa.String, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("invocation", sa.ForeignKey("invocations.id"), nullable=False, index=True),
+    sa.Column("case_id", sa.String, nullable=False, index=True),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+blobs = sa.Table(
+    "blobs",
+    metadata,
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+tables = sa.Table(
+    "tables",
+    metadata,
+    sa.Column("record", sa.ForeignKey("records.id"), primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("sha256", sa.ForeignKey("blobs.sha256"), nullable=False),
+)
+
+descriptions = sa.Table(
+    "descriptions",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+
+class Invocation(BaseModel):
+    """One `sparkscale run`, resumed or not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    suite: str
+    """The suite's name or the path that was given."""
+    started_at: AwareDatetime
+    seed: int
+    rounds: int
+    filter: str | None
+
+
+class Store:
+    """Records of one results folder. `open` makes the folder; `existing` wants one that is there."""
+
+    def __init__(self, path: Path, engine: sa.Engine) -> None:
+        self.path = path
+        self._engine = engine
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path) -> Iterator["Store"]:
+        """Raises ConfigError when the folder cannot be written."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".write-probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"The output directory {folder} cannot be written ({error.strerror}): choose another with --out."
+            ) from error
+        with cls._connect(folder / FILE) as store:
+            metadata.create_all(store._engine)
+            yield store
+
+    @classmethod
+    @contextmanager
+    def existing(cls, folder: Path) -> Iterator["Store"]:
+        """Raises ConfigError when there is no store."""
+        if not (folder / FILE).is_file():
+            raise ConfigError(
+                f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
+            )
+        with cls._connect(folder / FILE) as store:
+            yield store
+
+    @classmethod
+    @contextmanager
+    def _connect(cls, path: Path) -> Iterator["Store"]:
+        engine = sa.create_engine(f"sqlite:///{path}")
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                if found not in (0, FORMAT):
+                    raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
+                connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
+            yield cls(path, engine)
+        except sa.exc.DatabaseError as error:
+            raise StoreError(f"{path} cannot be used as a record store: {error.orig}.") from error
+        finally:
+            engine.dispose()
+
+    def begin(self, invocation: Invocation) -> None:
+        row = {
+            "id": invocation.id,
+            "started_at": invocation.started_at.isoformat(),
+            "suite": invocation.suite,
+            "content": invocation.model_dump(mode="json"),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(invocations.insert(), row)
+
+    def invocation(self, suite: str | None = None) -> Invocation:
+        """The latest, of one suite or of all. Raises ConfigError when there is none."""
+        query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc()).limit(1)
+        if suite is not None:
+            query = query.where(invocations.c.suite == suite)
+        with self._engine.connect() as connection:
+            content = connection.execute(query).scalar_one_or_none()
+        if content is None:
+            whose = f"of suite '{suite}' " if suite else ""
+            raise ConfigError(f"There is no run {whose}in {self.path}: measure one with `sparkscale run`.")
+        return Invocation.model_validate(content)
+
+    def describe(self, kind: Kind, content: dict[str, Any]) -> str:
+        """Stores a description once; returns its id."""
+        description = Description(kind=kind, id=digest([kind, content]), content=content)
+        statement = insert_once(descriptions).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            connection.execute(statement, description.model_dump())
+        return description.id
+
+    def description(self, identity: str) -> Description:
+        """Raises KeyError."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(descriptions).where(descriptions.c.id == identity)).one_or_none()
+        if row is None:
+            raise KeyError(identity)
+        return Description.model_validate(row._asdict())
+
+    def add(self, record: RunRecord, parquet: dict[str, bytes]) -> None:
+        """Commits a record with its tables. Equal tables are stored once."""
+        insert_blob = insert_once(blobs).on_conflict_do_nothing()
+        with self._engine.begin() as connection:
+            connection.execute(
+                records.insert(),
+                {
+                    "id": record.id,
+                    "invocation": record.invocation,
+                    "case_id": record.case.id,
+                    "outcome": record.outcome,
+                    "content": record.model_dump(mode="json"),
+                },
+            )
+            for name, content in parquet.items():
+                sha256 = hashlib.sha256(content).hexdigest()
+                connection.execute(insert_blob, {"sha256": sha256, "content": content})
+                connection.execute(tables.insert(), {"record": record.id, "name": name, "sha256": sha256})
+
+    def records(self, invocation: str | None = None) -> list[RunRecord]:
+        """In the order in which they were measured."""
+        query = sa.select(records.c.content).order_by(records.c.number)
+        if invocation is not None:
+            query = query.where(records.c.invocation == invocation)
+        with self._engine.connect() as connection:
+            return [RunRecord.model_validate(content) for content in connection.execute(query).scalars()]
+
+    def table(self, record: str, name: str) -> Any:
+        """A record's table as pyarrow.Table. Raises KeyError when it carries none of this name."""
+        import pyarrow.parquet as pq
+
+        query = (
+            sa.select(blobs.c.content)
+            .join(tables, tables.c.sha256 == blobs.c.sha256)
+            .where(tables.c.record == record, tables.c.name == name)
+        )
+        with self._engine.connect() as connection:
+            content = connection.execute(query).scalar_one_or_none()
+        if content is None:
+            raise KeyError(f"{record} has no table {name}")
+        return pq.read_table(io.BytesIO(content))
+

@@ -1,0 +1,140 @@
+"""A suite: a TOML file that says which cases are measured, how often and for how long at most."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cluster import profile
+from sparkscale.contract.case import Device, ParameterSet, parse_fraction
+from sparkscale.contract.errors import ConfigError
+from workloads import registry
+from workloads.base import Params, Workload
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Block(BaseModel):
+    """Cases of one workload: every combination of engine, data set, fraction, parameter set and device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: str
+    engines: Names = ("*",)
+    datasets: Names = ("flights",)
+    fractions: Names = ("1",)
+    sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
+    params: dict[str, Any] = {}
+    rounds: int | None = Field(default=None, ge=1)
+    isolate: bool = False
+    """Each execution in a worker of its own, so that its memory can be read; its times are cold."""
+
+
+class Suite(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    summary: str = ""
+    rounds: int = Field(default=3, ge=1)
+    deadline_seconds: float = Field(default=300, gt=0)
+    clusters: Names = ("local",)
+    measure: Annotated[tuple[Block, ...], Field(min_length=1)]
+
+
+def names() -> list[str]:
+    """The suites that sparkscale brings."""
+    folder = resources.files("sparkscale.measure") / "suites"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name_or_path: str) -> Suite:
+    """A suite by name, else by path.
+
+    Raises ConfigError, naming the file, where in it the fault is, and the valid choices.
+    """
+    path = Path(name_or_path)
+    if name_or_path in names():
+        text = (resources.files("sparkscale.measure") / "suites" / f"{name_or_path}.toml").read_text()
+    elif path.is_file():
+        text = _read(path)
+    else:
+        raise ConfigError(
+            f"Unknown suite '{name_or_path}': choose from {', '.join(names())}, or give the path of a TOML file."
+        )
+    return _Reader(name_or_path, text).suite(path.stem)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The suite {path} cannot be read: {error}.") from error
+
+
+class _Reader:
+    """Validates the text of one suite; every complaint names the file and, where it can, the line."""
+
+    def __init__(self, source: str, text: str) -> None:
+        self.source = source
+        self.text = text
+
+    def suite(self, name: str) -> Suite:
+        try:
+            suite = Suite(name=name, **tomllib.loads(self.text))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"The suite {self.source} is no valid TOML: {error}.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{self._at(str(first['loc'][-1]))}: '{where}': {first['msg']}.") from error
+        except TypeError as error:  # a key `name` in the file
+            raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
+        for cluster in suite.clusters:
+            self._choose("cluster", cluster, profile.names())
+        for block in suite.measure:
+            self._check(block)
+        return suite
+
+    def _check(self, block: Block) -> None:
+        self._choose("workload", block.workload, list(registry.workloads()))
+        workload = registry.workloads()[block.workload]
+        for engine in block.engines:
+            self._choose("engine", engine, ["*", *(known.name for known in workload.engines)])
+        for dataset in block.datasets:
+            self._choose("dataset", dataset, list(registry.DATASET_MODULES))
+        for fraction in block.fractions:
+            try:
+                parse_fraction(fraction)
+            except (ValueError, ZeroDivisionError):
+                raise ConfigError(
+                    f"{self._at(fraction)}: unknown fraction '{fraction}': choose from 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64."
+                ) from None
+        try:
+            params_of(workload, block)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = str(first["loc"][0])
+            valid = ", ".join(type(workload.params).model_fields)
+            raise ConfigError(
+                f"{self._at(key)}: parameter '{key}' of {workload.name}: {first['msg']}; it has {valid}."
+            ) from error
+
+    def _choose(self, what: str, value: str, choices: list[str]) -> None:
+        if value not in choices:
+            raise ConfigError(f"{self._at(value)}: unknown {what} '{value}': choose from {', '.join(choices)}.")
+
+    def _at(self, word: str) -> str:
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if word in line:
+                return f"The suite {self.source}, line {number}"
+        return f"The suite {self.source}"
+
+
+def params_of(workload: Workload, block: Block) -> Params:
+    """The workload's parameters with the block's own in place. Raises ValidationError."""
+    return type(workload.params).model_validate({**workload.params.model_dump(), **block.params})
+
+

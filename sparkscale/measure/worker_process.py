@@ -1,0 +1,180 @@
+"""The runner's side of a worker: start it, talk to it under a deadline, end it with all that it started."""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster import processes
+from sparkscale.contract import errors
+from sparkscale.measure.protocol import REPLY, Close, Message, PhaseStarted, Refused, Reply
+
+POLL_SECONDS = 0.2
+CLOSE_SECONDS = 20.0
+LOG_TAIL_LINES = 12
+SAMPLING_SHARE = 0.01
+"""Sampling memory may take this share of the time: after a sample that took s seconds, s / share pass."""
+SAMPLING_SECONDS = 0.1
+
+
+OUT_OF_MEMORY = ("bad_alloc", "OutOfMemoryError", "MemoryError", "Cannot allocate memory", "Unable to allocate")
+"""What libraries say when memory runs out."""
+
+
+def out_of_memory(message: str) -> bool:
+    return any(sign in message for sign in OUT_OF_MEMORY)
+
+
+class WorkerDied(Exception):  # noqa: N818
+    """The worker ended without an answer; the message holds its log's last lines."""
+
+
+class DeadlineExceeded(Exception):  # noqa: N818
+    """The worker did not answer in time."""
+
+
+@dataclass
+class MemorySampler:
+    """Peak of the proportional set size of a process tree, sampled from outside it at under 1 % cost."""
+
+    session: int
+    peak_bytes: int = 0
+    _next: float = 0.0
+
+    def sample(self) -> float:
+        """Samples when it is time to; returns the seconds until the next sample."""
+        now = time.monotonic()
+        if now >= self._next:
+            self.peak_bytes = max(self.peak_bytes, processes.pss_bytes(self.session))
+            cost = time.monotonic() - now
+            self._next = now + max(SAMPLING_SECONDS, cost / SAMPLING_SHARE)
+        return max(0.0, self._next - time.monotonic())
+
+
+@dataclass
+class WorkerProcess:
+    """One worker: a process that leads a session of its own, its log, its pipes, its memory limit."""
+
+    process: "subprocess.Popen[bytes]"
+    log_path: Path
+    limit: processes.MemoryLimit
+    jvm: str | None = None
+    software: str = ""
+    session: str | None = None
+    phase: str | None = None
+    executions: int = 0
+    warmed: set[tuple[str, str]] = field(default_factory=set)
+    _requests: int = -1
+    _replies: int = -1
+    _buffer: bytes = b""
+
+    @classmethod
+    def spawn(cls, log_path: Path, limit: processes.MemoryLimit, environment: dict[str, str]) -> "WorkerProcess":
+        """Starts the process; `open` must be its first request."""
+        request_read, request_write = os.pipe()
+        reply_read, reply_write = os.pipe()
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sparkscale.measure.worker", str(request_read), str(reply_write)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(request_read, reply_write),
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        os.close(request_read)
+        os.close(reply_write)
+        return cls(process, log_path, limit, _requests=request_write, _replies=reply_read)
+
+    def request(
+        self,
+        message: Message,
+        seconds: float,
+        sampler: MemorySampler | None = None,
+        on_phase: Callable[[str], None] = lambda _: None,
+    ) -> Reply:
+        """Sends a request and returns its answer.
+
+        Raises WorkerDied, DeadlineExceeded, or the SparkscaleError that the worker refused with.
+        """
+        deadline = time.monotonic() + seconds
+        self.phase = None
+        try:
+            os.write(self._requests, message.model_dump_json().encode() + b"\n")
+        except BrokenPipeError:
+            raise WorkerDied(self._last_words()) from None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            while True:
+                reply = self._next_reply()
+                if isinstance(reply, PhaseStarted):
+                    self.phase = reply.name
+                    on_phase(reply.name)
+                elif isinstance(reply, Refused):
+                    kind = getattr(errors, reply.error, errors.ClusterError)
+                    raise kind(reply.message)
+                elif reply is not None:
+                    return reply
+                else:
+                    self._wait(selector, deadline, sampler)
+
+    def _wait(self, selector: selectors.BaseSelector, deadline: float, sampler: MemorySampler | None) -> None:
+        """Until the pipe holds something new, or it is time for a sample or the end."""
+        pause = sampler.sample() if sampler else POLL_SECONDS
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise DeadlineExceeded
+        ended = self.process.poll() is not None
+        if selector.select(0 if ended else min(pause, POLL_SECONDS, remaining)):
+            added = os.read(self._replies, 2**16)
+            if added:
+                self._buffer += added
+                return
+            ended = True
+        if ended:
+            raise WorkerDied(self._last_words())
+
+    def _next_reply(self) -> Reply | None:
+        line, found, rest = self._buffer.partition(b"\n")
+        if not found:
+            return None
+        self._buffer = rest
+        return REPLY.validate_json(line)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        tail = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return f"The worker ended ({self._status()}). Its log's last lines:\n" + "\n".join(tail)
+
+    def _status(self) -> str:
+        code = self.process.returncode
+        if code is None:
+            return "its pipe closed"
+        return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+    def close(self) -> None:
+        """Asks the worker to end; ends it, and everything it started, when it does not."""
+        with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
+            self.request(Close(), CLOSE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process and every process of its session; removes its memory limit."""
+        if self.process.poll() is None:
+            self.process.kill()
+        processes.end_session(self.process.pid)
+        self.process.wait()
+        for descriptor in (self._requests, self._replies):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._requests = self._replies = -1
+        self.limit.remove()
+
+

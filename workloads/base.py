@@ -1,0 +1,104 @@
+"""Pattern, Workload and Engine: all that the author of a workload must read."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from sparkscale.contract.case import Device, ParameterSet, Placement, Task
+from sparkscale.contract.context import Context
+
+Capability = str
+"""What a session can do, such as "spark_context". Engines state their needs, profiles what they offer."""
+
+SPARK_CONTEXT: Capability = "spark_context"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A way to scale: its phases in order, and what its records carry.
+
+    `time_to_model` names the phases by whose sum engines are compared: libraries put binning and transfer on
+    different sides of the line between two phases, so no phase alone is comparable.
+    `score` turns the last phase's result into qualities, outside every clock; it may add tables.
+    """
+
+    name: str
+    phases: tuple[str, ...]
+    time_to_model: tuple[str, ...]
+    tables: tuple[str, ...]
+    score: Callable[[Context, Any], dict[str, float]]
+
+
+class Params(BaseModel):
+    """A workload's algorithm-level parameters, the same for each of its engines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Engine(ABC):
+    """One implementation of a workload.
+
+    Beside what stands here an engine has one method per phase of its pattern: the first takes the context, each
+    further one the context and the previous phase's result. What the engine cannot do like the others is declared
+    in its docstring, in a paragraph that begins with "Differs:"; it is printed with every table.
+    """
+
+    name: ClassVar[str]
+    placement: ClassVar[Placement]
+    devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
+    tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
+    needs: ClassVar[frozenset[Capability]] = frozenset()
+    defaults: ClassVar[Mapping[str, Any]]
+    """The library's own defaults for the parameters that `arguments` sets: what a careless port would get."""
+
+    @abstractmethod
+    def arguments(self, params: Any, rows: int) -> dict[str, Any]:
+        """The workload's parameters in the library's own words, for this many training rows."""
+
+    def arguments_of(self, parameter_set: ParameterSet, params: Params, rows: int) -> dict[str, Any]:
+        """What the library is called with."""
+        return dict(self.defaults) if parameter_set == "defaults" else self.arguments(params, rows)
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").split("\n", 1)[0]
+
+    @classmethod
+    def differs(cls) -> str:
+        """The declared differences, on one line; empty when there is none."""
+        _, found, text = (inspect.getdoc(cls) or "").partition("Differs: ")
+        return " ".join(text.split("\n\n", 1)[0].split()) if found else ""
+
+
+class NodeEngine(Engine):
+    """Runs in one process on one node, with no JVM in its process tree."""
+
+    placement = "node"
+
+
+class SparkEngine(Engine):
+    """Runs on a Spark session."""
+
+    placement = "spark"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A pattern applied to one algorithm. `version` rises when its figures stop being comparable."""
+
+    name: str
+    summary: str
+    pattern: Pattern
+    tasks: frozenset[Task]
+    params: Params
+    engines: tuple[type[Engine], ...]
+    version: int = 1
+
+    def engine(self, name: str) -> type[Engine]:
+        """Raises KeyError for an engine that the workload does not have."""
+        return {engine.name: engine for engine in self.engines}[name]

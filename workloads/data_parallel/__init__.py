@@ -1,0 +1,1 @@
+"""Data-parallel training: one model over partitioned data, beside single-node libraries."""

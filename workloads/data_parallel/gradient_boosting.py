@@ -1,0 +1,236 @@
+"""Gradient-boosted trees, one model on one data set: single-node libraries against Spark."""
+
+import math
+from typing import Any
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW
+from workloads.base import SPARK_CONTEXT, NodeEngine, Params, SparkEngine, Workload
+from workloads.data_parallel.pattern import (
+    DATA_PARALLEL,
+    FEATURES,
+    labels,
+    ordinal_matrix,
+    ordinal_vectors,
+    read_holdout,
+    read_train,
+    spark_cached,
+    spark_rows,
+    spark_scores,
+)
+from workloads.scoring import Scores
+
+
+class BoostingParams(Params):
+    """Trees grow level by level to `depth`, with no cap on leaves, on histograms of `bins`.
+
+    `min_child_weight` is the least sum of Hessians in a leaf.
+    """
+
+    trees: int = 100
+    depth: int = 6
+    learning_rate: float = 0.1
+    bins: int = 64
+    l2: float = 1.0
+    min_child_weight: float = 1.0
+
+    @property
+    def min_child_rows(self) -> int:
+        """For libraries that count rows: the fewest whose Hessians (at most 1/4 each) can reach the weight."""
+        return math.ceil(4 * self.min_child_weight)
+
+
+class SklearnHistGB(NodeEngine):
+    """scikit-learn's HistGradientBoostingClassifier. Bins in `fit`.
+
+    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians; grows best-first, which gives the same tree as level
+    by level where only the depth limits it.
+    """
+
+    name = "sklearn"
+    defaults = {
+        "max_iter": 100,
+        "max_depth": None,
+        "max_leaf_nodes": 31,
+        "learning_rate": 0.1,
+        "max_bins": 255,
+        "l2_regularization": 0.0,
+        "min_samples_leaf": 20,
+        "early_stopping": "auto",
+    }
+
+    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "max_iter": params.trees,
+            "max_depth": params.depth,
+            "max_leaf_nodes": None,
+            "learning_rate": params.learning_rate,
+            "max_bins": params.bins,
+            "l2_regularization": params.l2,
+            "min_samples_leaf": params.min_child_rows,
+            "early_stopping": False,
+        }
+
+    def load(self, run: Context) -> tuple[Any, Any]:
+        table = read_train(run)
+        return ordinal_matrix(run.data, table), labels(table)
+
+    def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(random_state=run.case.model_seed, **run.arguments).fit(*train)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        table = read_holdout(run)
+        score = model.predict_proba(ordinal_matrix(run.data, table))[:, 1]
+        return Scores(row=table.column(ROW).to_numpy(), score=score)
+
+
+XGBOOST_DEFAULTS = {
+    "n_estimators": 100,
+    "max_depth": 6,
+    "max_leaves": 0,
+    "learning_rate": 0.3,
+    "max_bin": 256,
+    "reg_lambda": 1.0,
+    "min_child_weight": 1.0,
+}
+
+
+def xgboost_arguments(params: BoostingParams) -> dict[str, Any]:
+    """The words of XGBoost's scikit-learn interface, which its Spark estimator shares."""
+    return {
+        "n_estimators": params.trees,
+        "max_depth": params.depth,
+        "max_leaves": 0,
+        "learning_rate": params.learning_rate,
+        "max_bin": params.bins,
+        "reg_lambda": params.l2,
+        "min_child_weight": params.min_child_weight,
+    }
+
+
+class XGBoost(NodeEngine):
+    """xgboost.train on one node, histogram trees. Bins in `load`."""
+
+    name = "xgboost"
+    defaults = XGBOOST_DEFAULTS
+
+    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+        return xgboost_arguments(params)
+
+    def load(self, run: Context) -> Any:
+        import xgboost
+
+        table = read_train(run)
+        return xgboost.QuantileDMatrix(
+            ordinal_matrix(run.data, table),
+            labels(table),
+            max_bin=run.arguments["max_bin"],
+            nthread=run.case.threads,
+        )
+
+    def fit(self, run: Context, train: Any) -> Any:
+        import xgboost
+
+        arguments = run.arguments
+        rounds = arguments.pop("n_estimators")
+        fixed = {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "nthread": run.case.threads,
+            "seed": run.case.model_seed,
+        }
+        return xgboost.train({**fixed, **arguments}, train, num_boost_round=rounds)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        table = read_holdout(run)
+        score = model.inplace_predict(ordinal_matrix(run.data, table))
+        return Scores(row=table.column(ROW).to_numpy(), score=score)
+
+
+class XGBoostSpark(SparkEngine):
+    """xgboost.spark's SparkXGBClassifier: one worker per core in a barrier stage. Bins in `fit`."""
+
+    name = "xgboost-spark"
+    needs = frozenset({SPARK_CONTEXT})
+    defaults = XGBOOST_DEFAULTS
+
+    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+        return xgboost_arguments(params)
+
+    def load(self, run: Context) -> Any:
+        return spark_cached(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from xgboost.spark import SparkXGBClassifier
+
+        estimator = SparkXGBClassifier(
+            features_col=run.data.features,
+            label_col=LABEL,
+            tree_method="hist",
+            num_workers=run.cores // run.case.threads,
+            random_state=run.case.model_seed,
+            # xgboost.spark evaluates every round on the training rows; the single-node engines do not
+            disable_default_eval_metric=True,
+            **run.arguments,
+        )
+        return estimator.fit(train)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        return spark_scores(model.transform(spark_rows(run, [run.data.holdout_path])))
+
+
+class MLlibGBT(SparkEngine):
+    """pyspark.ml's GBTClassifier.
+
+    Differs: candidate splits from a sample of the rows; first-order gradients, so no L2 and no Newton step in the
+    leaves; the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows, not a sum of Hessians.
+    """
+
+    name = "mllib"
+    defaults = {
+        "maxIter": 20,
+        "maxDepth": 5,
+        "stepSize": 0.1,
+        "maxBins": 32,
+        "minInstancesPerNode": 1,
+        "featureSubsetStrategy": "all",
+        "subsamplingRate": 1.0,
+    }
+
+    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "maxIter": params.trees,
+            "maxDepth": params.depth,
+            "stepSize": params.learning_rate,
+            "maxBins": params.bins,
+            "minInstancesPerNode": params.min_child_rows,
+            "featureSubsetStrategy": "all",
+            "subsamplingRate": 1.0,
+        }
+
+    def load(self, run: Context) -> Any:
+        rows = ordinal_vectors(run, spark_rows(run, run.train_paths))
+        return spark_cached(run, rows.select(LABEL, FEATURES))
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from pyspark.ml.classification import GBTClassifier
+
+        estimator = GBTClassifier(
+            featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments
+        )
+        return estimator.fit(train)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        return spark_scores(model.transform(ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))))
+
+
+WORKLOAD = Workload(
+    name="data_parallel.gradient_boosting",
+    summary="Gradient-boosted trees, one model",
+    pattern=DATA_PARALLEL,
+    tasks=frozenset({"classification"}),
+    params=BoostingParams(),
+    engines=(SklearnHistGB, XGBoost, XGBoostSpark, MLlibGBT),
+)

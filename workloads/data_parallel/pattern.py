@@ -1,0 +1,145 @@
+"""The data-parallel pattern, and the way its engines read a data set."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
+from sparkscale.contract.record import SCORES
+from workloads.base import Pattern
+from workloads.scoring import Scores, score_holdout
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from scipy.sparse import csr_matrix
+
+DATA_PARALLEL = Pattern(
+    name="data_parallel",
+    phases=("load", "fit", "predict"),
+    time_to_model=("load", "fit"),
+    tables=(SCORES,),
+    score=score_holdout,
+)
+
+FEATURES = "features"
+"""The vector column that MLlib's estimators read."""
+
+Array = np.ndarray[Any, Any]
+
+
+def read_train(run: Context) -> pa.Table:
+    """The case's training rows, read with pyarrow from the fraction's folders only."""
+    columns = [LABEL, *run.data.features]
+    return pa.concat_tables(pq.read_table(path, columns=columns) for path in run.train_paths)
+
+
+def read_holdout(run: Context) -> pa.Table:
+    """The hold-out's rows, read with pyarrow."""
+    return pq.read_table(run.data.holdout_path, columns=[ROW, *run.data.features])
+
+
+def labels(table: pa.Table) -> Array:
+    """Shape (rows,), int8."""
+    array: Array = table.column(LABEL).to_numpy()
+    return array
+
+
+def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
+    """Features for trees: numbers as they are, categories as their ordinal codes. (rows, columns) of float32."""
+    matrix = np.empty((table.num_rows, len(data.columns)), dtype=np.float32)
+    for position, name in enumerate(data.features):
+        matrix[:, position] = table.column(name).to_numpy()
+    return matrix
+
+
+def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
+    """Features for linear models: numbers standardised, categories one-hot over the whole vocabulary.
+
+    Columns follow the data set's order, a category taking as many as its vocabulary has values.
+    """
+    from scipy.sparse import csr_matrix
+
+    rows, width = table.num_rows, len(data.columns)
+    index = np.empty((rows, width), dtype=np.int32)
+    value = np.ones((rows, width), dtype=np.float64)
+    offset = 0
+    for position, column in enumerate(data.columns):
+        numbers = table.column(column.name).to_numpy()
+        if column.kind == "numeric":
+            index[:, position] = offset
+            value[:, position] = (numbers - column.mean) / (column.std or 1.0)
+            offset += 1
+        else:
+            index[:, position] = offset + numbers
+            offset += len(column.vocabulary)
+    pointers = np.arange(0, rows * width + 1, width, dtype=np.int32)
+    return csr_matrix((value.ravel(), index.ravel(), pointers), shape=(rows, offset))
+
+
+def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
+    """A DataFrame over these folders; nothing is read yet."""
+    frame: DataFrame = run.spark.read.parquet(*paths)
+    return frame
+
+
+def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
+    """The frame spread evenly over all cores, cached and computed, so that training reads memory only.
+
+    The `noop` sink forces every column; the cache is released when the case ends.
+    """
+    cached = frame.repartition(run.cores).persist()
+    run.at_end(cached.unpersist)
+    cached.write.format("noop").mode("overwrite").save()
+    return cached
+
+
+def ordinal_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
+    """Adds FEATURES: what `ordinal_matrix` is to a node engine."""
+    from pyspark.ml.feature import VectorAssembler
+
+    return VectorAssembler(inputCols=run.data.features, outputCol=FEATURES).transform(frame)
+
+
+def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
+    """Adds FEATURES: what `one_hot_matrix` is to a node engine, column for column.
+
+    The vocabulary's size goes along as column metadata, so that OneHotEncoder needs no pass over the data.
+    """
+    from pyspark.ml.feature import OneHotEncoder, VectorAssembler
+    from pyspark.sql.functions import col
+
+    categories = [column for column in run.data.columns if column.kind == "categorical"]
+    numbers = {
+        column.name: (col(column.name).cast("double") - column.mean) / (column.std or 1.0)
+        for column in run.data.columns
+        if column.kind == "numeric"
+    }
+    frame = frame.withColumns(numbers)
+    for column in categories:
+        size = {"ml_attr": {"type": "nominal", "num_vals": len(column.vocabulary)}}
+        frame = frame.withMetadata(column.name, size)
+    encoder = OneHotEncoder(
+        inputCols=[column.name for column in categories],
+        outputCols=[_hot(column.name) for column in categories],
+        dropLast=False,
+    )
+    assembled = [_hot(c.name) if c.kind == "categorical" else c.name for c in run.data.columns]
+    encoded = encoder.fit(frame).transform(frame)
+    return VectorAssembler(inputCols=assembled, outputCol=FEATURES).transform(encoded)
+
+
+def spark_scores(predictions: "DataFrame") -> Scores:
+    """Collects row ids and the probability of class 1 from a classifier's output."""
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql.functions import col
+
+    score = vector_to_array(col("probability"))[1].alias("score")
+    table = predictions.select(ROW, score).toArrow()
+    return Scores(row=table.column(ROW).to_numpy(), score=table.column("score").to_numpy())
+
+
+def _hot(name: str) -> str:
+    return f"{name}_one_hot"

