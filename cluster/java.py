@@ -66,7 +66,11 @@ def _check(home: Path) -> tuple[str, str | None]:
     """Version of the Java in `home`, and why Spark cannot use it (None: it can)."""
     try:
         shown = subprocess.run(
-            [home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=START_LIMIT_SECONDS, check=False
+            [home / "bin" / "java", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=START_LIMIT_SECONDS,
+            check=False,
         ).stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", f"bin/java does not run ({error})"

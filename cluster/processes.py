@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +105,10 @@ class MemoryLimit:
         return "cgroup" if self.cgroup else "RLIMIT_DATA"
 
     @classmethod
-    def create(cls, name: str, limit_bytes: int, root: Path = CGROUP_ROOT) -> "MemoryLimit":
+    def create(cls, limit_bytes: int) -> "MemoryLimit":
         """Makes a control group, if this process may, directly below its own."""
-        for parent, file in _cgroup_parents(root):
+        name = f"sparkscale-{uuid.uuid4().hex[:12]}"
+        for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
             try:
                 folder.mkdir()

@@ -5,6 +5,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,13 @@ class ClusterProfile(BaseModel):
     """Of the memory, what the JVM's heap may take; the rest is for Python workers and the JVM's own needs."""
     storage: str = ""
     """Where prepared data lies; empty means the user's cache folder."""
-    conf: dict[str, str] = {}
+    conf: tuple[tuple[str, str], ...] = ()
+    """Further Spark settings, written as a table [conf]."""
+
+    @field_validator("conf", mode="before")
+    @classmethod
+    def _conf_is_a_table(cls, value: Any) -> Any:
+        return tuple(sorted(value.items())) if isinstance(value, dict) else value
 
     @field_validator("memory")
     @classmethod
@@ -78,15 +85,19 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load(name: str) -> ClusterProfile:
-    """A profile by name. Raises ConfigError, naming the file and the field."""
-    if name not in names():
-        raise ConfigError(f"Unknown cluster '{name}': choose from {', '.join(names())}.")
-    source = resources.files("cluster") / "profiles" / f"{name}.toml"
+def load(name_or_path: str) -> ClusterProfile:
+    """A profile by name, else by path. Raises ConfigError, naming the file and the field."""
+    source: Traversable = Path(name_or_path)
+    if name_or_path in names():
+        source = resources.files("cluster") / "profiles" / f"{name_or_path}.toml"
+    elif not source.is_file():
+        raise ConfigError(
+            f"Unknown cluster '{name_or_path}': choose from {', '.join(names())}, or give a TOML file's path."
+        )
     try:
         content: dict[str, Any] = tomllib.loads(source.read_text())
-        return ClusterProfile(name=name, **content)
-    except tomllib.TOMLDecodeError as error:
+        return ClusterProfile.model_validate({**content, "name": source.name.removesuffix(".toml")})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is no valid TOML: {error}.") from error
     except ValidationError as error:
         first = error.errors()[0]
@@ -99,7 +110,7 @@ def budget(profile: ClusterProfile) -> Budget:
     cores = len(available) if profile.cores == "all" else profile.cores
     if cores > len(available):
         raise ConfigError(
-            f"Cluster '{profile.name}' asks for {cores} cores, and this process may use {len(available)}: lower `cores`."
+            f"Cluster '{profile.name}' asks for {cores} cores, of which {len(available)} are usable: lower `cores`."
         )
     total = psutil.virtual_memory().total
     amount, unit = int(profile.memory[:-1]), profile.memory[-1]

@@ -10,6 +10,7 @@ from typing import Any
 from cluster.eventlog import EventLog
 from cluster.processes import thread_variables
 from cluster.profile import Budget, ClusterProfile
+from sparkscale.contract.case import SLICES
 from sparkscale.contract.errors import ClusterError
 
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|access[._-]?key|private[._-]?key", re.IGNORECASE)
@@ -19,7 +20,7 @@ REDACTED = "*** redacted ***"
 
 @dataclass
 class SparkRuntime:
-    """A running session with its event log. `jvm` names the JVM that it lives in."""
+    """A running session with its event log. `jvm` names the JVM that it lives in: the application's id."""
 
     spark: Any
     jvm: str
@@ -71,15 +72,14 @@ def start(profile: ClusterProfile, budget: Budget, threads: int, scratch: Path) 
     events.mkdir(parents=True)
     os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
     builder = SparkSession.builder.master(f"local[{budget.cores}]").appName("sparkscale")
-    for key, value in {**_conf(budget, threads, scratch, events), **profile.conf}.items():
+    for key, value in {**_conf(budget, threads, scratch, events), **dict(profile.conf)}.items():
         builder = builder.config(key, value)
     try:
         spark = builder.getOrCreate()
     except PySparkException as error:
         raise ClusterError(f"Spark does not start on cluster '{profile.name}': {error}.") from error
     spark.sparkContext.setLogLevel("WARN")
-    jvm = f"{spark.sparkContext.applicationId}-{spark.sparkContext._gateway.proc.pid}"
-    return SparkRuntime(spark, jvm, EventLog(spark, events))
+    return SparkRuntime(spark, spark.sparkContext.applicationId, EventLog(spark, events))
 
 
 def _conf(budget: Budget, threads: int, scratch: Path, events: Path) -> dict[str, str]:
@@ -99,6 +99,8 @@ def _conf(budget: Budget, threads: int, scratch: Path, events: Path) -> dict[str
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": str(budget.cores),
+        # a sample is up to 64 folders; above this number Spark lists them in a job of as many tasks
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": str(SLICES),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
         **workers,

@@ -78,9 +78,7 @@ def read(folder: Path) -> Manifest | None:
         return None
     if present != manifest.files:
         wrong = sorted(
-            path
-            for path in present.keys() | manifest.files.keys()
-            if present.get(path) != manifest.files.get(path)
+            path for path in present.keys() | manifest.files.keys() if present.get(path) != manifest.files.get(path)
         )
         log.warning("%s is damaged (%s); it is made anew.", folder, ", ".join(wrong[:3]))
         return None

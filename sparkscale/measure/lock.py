@@ -25,7 +25,7 @@ def machine_lock() -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             raise BusyError(
-                f"Another run is measuring on this machine (process {holder}): wait for its end, or stop it with Ctrl-C."
+                f"Another run is measuring on this machine (process {holder}): wait for its end or stop it."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

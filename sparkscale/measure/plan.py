@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from cluster import profile
 from cluster.profile import Budget, ClusterProfile
 from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
@@ -22,7 +23,7 @@ class PlannedCase:
 
     workload: Workload
     engine: type[Engine]
-    cluster: str
+    cluster: ClusterProfile
     device: Device
     dataset: str
     fraction: float
@@ -37,14 +38,14 @@ class PlannedCase:
             "workload": self.workload.name,
             "engine": self.engine.name,
             "placement": self.engine.placement,
-            "cluster": self.cluster,
+            "cluster": self.cluster.name,
             "device": self.device,
             "dataset": self.dataset,
             "fraction": show_fraction(self.fraction),
             "set": self.parameter_set,
         }[name]
 
-    def bind(self, data: PreparedDataset, profile: ClusterProfile, budget: Budget, seed: int) -> Case:
+    def bind(self, data: PreparedDataset, budget: Budget, seed: int) -> Case:
         """The case, now that the data is known."""
         rows = data.rows(self.fraction, seed)
         parameters = self.params.model_dump() if self.parameter_set == "aligned" else {}
@@ -55,8 +56,8 @@ class PlannedCase:
             task=data.task,
             engine=self.engine.name,
             placement=self.engine.placement,
-            cluster=profile.name,
-            cluster_kind=profile.kind,
+            cluster=self.cluster.name,
+            cluster_kind=self.cluster.kind,
             device=self.device,
             dataset=data.name,
             dataset_id=data.dataset_id,
@@ -72,11 +73,11 @@ class PlannedCase:
             },
         )
 
-    def unsupported(self, data: PreparedDataset, profile: ClusterProfile) -> str | None:
+    def unsupported(self, data: PreparedDataset) -> str | None:
         """Why the engine cannot run here; None when it can."""
-        missing = self.engine.needs - profile.capabilities
+        missing = self.engine.needs - self.cluster.capabilities
         if missing:
-            return f"{self.engine.name} needs {', '.join(sorted(missing))}, which {profile.kind} does not offer"
+            return f"{self.engine.name} needs {', '.join(sorted(missing))}, which {self.cluster.kind} does not offer"
         if self.device not in self.engine.devices:
             return f"{self.engine.name} does not run on device {self.device}"
         if data.task not in self.engine.tasks:
@@ -103,6 +104,7 @@ class Execution:
 def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
     """Every case of the suite, blocks in their order. `rounds` replaces the suite's, and caps a block's own."""
     overall = rounds or suite.rounds
+    clusters = [profile.load(name) for name in suite.clusters]
     return [
         PlannedCase(
             workload=workload,
@@ -116,7 +118,7 @@ def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
             rounds=min(block.rounds or overall, overall),
             isolate=block.isolate,
         )
-        for cluster in suite.clusters
+        for cluster in clusters
         for block in suite.measure
         for workload in [registry.workloads()[block.workload]]
         for engine in workload.engines
@@ -163,20 +165,15 @@ def _matches(name: str, pattern: str) -> bool:
 def executions(
     planned: list[PlannedCase],
     data: dict[str, PreparedDataset],
-    profile: ClusterProfile,
     budget: Budget,
     seed: int,
 ) -> list[Execution]:
     """All executions on one profile, each case once in each of its rounds; equal ones once."""
-    bound = [
-        (case, case.bind(data[case.dataset], profile, budget, seed))
-        for case in planned
-        if case.cluster == profile.name
-    ]
+    bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
         warmup = _warmup(case, [other for _, other in bound])
-        reason = planned_case.unsupported(data[planned_case.dataset], profile)
+        reason = planned_case.unsupported(data[planned_case.dataset])
         for number in range(1, planned_case.rounds + 1):
             execution = Execution(case, number, planned_case.isolate, warmup, reason)
             found.setdefault(execution.key, execution)

@@ -12,12 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 
+Piece = tuple[Case, bool]
+"""An execution's case, and whether it is alone in its worker, which takes longer."""
+
 
 class Observer(Protocol):
     """Told by the runner what happens."""
 
-    def planned(self, cases: list[Case]) -> None:
-        """The cases still to be executed, each as often as it will be."""
+    def planned(self, pieces: list[Piece]) -> None:
+        """What is still to be executed, in any order."""
 
     def doing(self, text: str) -> None:
         """Something else than a case: preparing data, starting a worker."""
@@ -33,35 +36,40 @@ class Observer(Protocol):
 
 @dataclass
 class Estimate:
-    """How long the rest takes, from what the same cases, engines or all cases took so far."""
+    """How long the rest takes, from what the same or similar executions took so far."""
 
-    remaining: list[Case] = field(default_factory=list)
-    _by_case: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    _by_engine: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    _all: list[float] = field(default_factory=list)
+    remaining: list[Piece] = field(default_factory=list)
+    _took: dict[tuple[object, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
+    _measured: float = 0.0
     _started: float = field(default_factory=time.monotonic)
 
-    def took(self, case: Case, seconds: float) -> None:
-        self._by_case[case.id].append(seconds)
-        self._by_engine[case.workload, case.engine].append(seconds)
-        self._all.append(seconds)
+    def took(self, piece: Piece, seconds: float) -> None:
+        for key in _likenesses(piece):
+            self._took[key].append(seconds)
+        self._measured += seconds
+        self.remaining.remove(piece)
 
     def seconds(self) -> float | None:
         """None before anything is known. Scaled up by what goes on between cases."""
-        if not self._all:
+        if not self._measured:
             return None
-        known = sum(
-            median(self._by_case.get(case.id) or self._by_engine.get((case.workload, case.engine)) or self._all)
-            for case in self.remaining
-        )
-        overhead = (time.monotonic() - self._started) / max(sum(self._all), 1e-9)
-        return known * max(1.0, overhead)
+        known = sum(median(self._nearest(piece)) for piece in self.remaining)
+        return known * max(1.0, (time.monotonic() - self._started) / self._measured)
+
+    def _nearest(self, piece: Piece) -> list[float]:
+        return next(self._took[key] for key in _likenesses(piece) if key in self._took)
 
     def text(self) -> str:
         left = self.seconds()
         if left is None:
             return ""
         return f"(about {left / 60:.0f} min left)" if left >= 90 else f"(about {left:.0f} s left)"
+
+
+def _likenesses(piece: Piece) -> list[tuple[object, ...]]:
+    """What an execution can be judged by, nearest first: itself, its engine, its placement, any."""
+    case, isolated = piece
+    return [(case.id, isolated), (case.workload, case.engine, isolated), (case.placement, isolated), ()]
 
 
 def outcome_text(record: RunRecord) -> str:
@@ -81,9 +89,9 @@ class PlainLines:
         self._total = 0
         self._label = ""
 
-    def planned(self, cases: list[Case]) -> None:
-        self._estimate.remaining = list(cases)
-        self._total = len(cases)
+    def planned(self, pieces: list[Piece]) -> None:
+        self._estimate.remaining = list(pieces)
+        self._total = len(pieces)
         self._print(f"{self._total} executions to measure")
 
     def doing(self, text: str) -> None:
@@ -123,9 +131,9 @@ class LiveBar:
         self._task = self._bar.add_task("", total=None, left="")
         self._bar.start()
 
-    def planned(self, cases: list[Case]) -> None:
-        self._estimate.remaining = list(cases)
-        self._bar.update(self._task, total=len(cases))
+    def planned(self, pieces: list[Piece]) -> None:
+        self._estimate.remaining = list(pieces)
+        self._bar.update(self._task, total=len(pieces))
 
     def doing(self, text: str) -> None:
         self._bar.update(self._task, description=text)
@@ -151,8 +159,7 @@ def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool
     """Takes a finished execution out of what remains; False for a warm-up, which is not counted."""
     if record.is_warmup:
         return False
-    estimate.took(record.case, took_seconds)
-    estimate.remaining.remove(record.case)
+    estimate.took((record.case, record.isolated), took_seconds)
     return True
 
 

@@ -99,9 +99,7 @@ class Refused(Message):
 
 
 Request = Annotated[Open | Prepare | Measure | Close, Field(discriminator="kind")]
-Reply = Annotated[
-    Ready | PhaseStarted | Prepared | Measured | Closed | Refused, Field(discriminator="kind")
-]
+Reply = Annotated[Ready | PhaseStarted | Prepared | Measured | Closed | Refused, Field(discriminator="kind")]
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)

@@ -1,10 +1,9 @@
 """`sparkscale run`: from what the user asked for to a finished, or resumed, run in the store."""
 
-import logging
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +21,6 @@ from sparkscale.measure.records import Recorder
 from sparkscale.measure.runner import Ledger, Runner
 from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.suite import Suite
-
-log = logging.getLogger(__name__)
 
 Key = tuple[str, int, bool]
 
@@ -43,10 +40,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run's end. `shares` are parts of the wall time; `records` those of the whole invocation."""
+    """A run's end. `shares` are parts of the wall time; `records` are those of the whole invocation, of which the
+    last `added` are new."""
 
     invocation: str
     records: list[RunRecord]
+    added: int
+    logs: Path
     wall_seconds: float
     shares: dict[str, float]
 
@@ -57,15 +57,18 @@ class _Plan:
 
     suite: Suite
     cases: list[PlannedCase]
-    profiles: list[tuple[ClusterProfile, Budget]]
+    profiles: dict[ClusterProfile, Budget]
 
 
-def run(request: Request, observer: Observer) -> Finished:
-    """Measures what the request asks for. A fault in the request raises ConfigError before anything is written."""
+def measure(request: Request, observer: Callable[[], Observer]) -> Finished:
+    """Measures what the request asks for; `observer` is made once it is known to be sound.
+
+    A fault in the request raises ConfigError before anything is written.
+    """
     if request.resume or request.retry_failed:
         with machine_lock(), Store.existing(request.out) as store:
             invocation = _continued(request, store.invocation(request.suite))
-            return _measure(request, invocation, _planned(request, invocation), store, observer)
+            return _measure(request, invocation, _planned(request, invocation), store, observer())
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
         suite=request.suite,
@@ -77,7 +80,7 @@ def run(request: Request, observer: Observer) -> Finished:
     planned = _planned(request, invocation)
     with machine_lock(), Store.open(request.out) as store:
         store.begin(invocation)
-        return _measure(request, invocation, planned, store, observer)
+        return _measure(request, invocation, planned, store, observer())
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
@@ -96,20 +99,17 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     cases = plan.cases(loaded, invocation.rounds)
     if invocation.filter is not None:
         cases = plan.select(cases, invocation.filter)
-    clusters = dict.fromkeys(case.cluster for case in cases)
-    profiles = [profile.load(name) for name in clusters]
-    return _Plan(loaded, cases, [(found, profile.budget(found)) for found in profiles])
+    return _Plan(loaded, cases, {case.cluster: profile.budget(case.cluster) for case in cases})
 
 
-def _measure(
-    request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer
-) -> Finished:
+def _measure(request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer) -> Finished:
     ledger = Ledger()
-    done = _measured(store.records(invocation.id), only_ok=request.retry_failed)
+    before = store.records(invocation.id)
+    done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        for cluster, budget in planned.profiles:
+        for cluster, budget in planned.profiles.items():
             with _scratch() as scratch:
                 runner = Runner(
                     recorder=Recorder(store, invocation, planned.suite.name, budget),
@@ -121,15 +121,17 @@ def _measure(
                     logs=logs,
                     scratch=scratch,
                 )
-                cases = [case for case in planned.cases if case.cluster == cluster.name]
+                cases = [case for case in planned.cases if case.cluster == cluster]
                 data = runner.prepare(sorted({case.dataset for case in cases}))
-                executions = plan.executions(cases, data, cluster, budget, invocation.seed)
+                executions = plan.executions(cases, data, budget, invocation.seed)
                 runner.run([execution for execution in executions if execution.key not in done])
     finally:
         observer.close()
     wall = ledger.wall()
     shares = {str(name): seconds / wall for name, seconds in ledger.spent.items()}
-    return Finished(invocation.id, store.records(invocation.id), wall, {**shares, "else": 1 - sum(shares.values())})
+    shares["else"] = 1 - sum(shares.values())
+    records = store.records(invocation.id)
+    return Finished(invocation.id, records, len(records) - len(before), logs, wall, shares)
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:

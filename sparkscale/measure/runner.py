@@ -19,7 +19,7 @@ from cluster.profile import Budget, ClusterProfile, cache_folder
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError, SparkscaleError
-from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord
+from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
@@ -46,9 +46,7 @@ class Ledger:
     """Where a run's wall time went, in seconds."""
 
     started: float = field(default_factory=time.monotonic)
-    spent: dict[Activity, float] = field(
-        default_factory=lambda: {"phases": 0.0, "preparing": 0.0, "starting": 0.0}
-    )
+    spent: dict[Activity, float] = field(default_factory=lambda: {"phases": 0.0, "preparing": 0.0, "starting": 0.0})
 
     @contextmanager
     def time(self, activity: Activity) -> Iterator[None]:
@@ -110,7 +108,7 @@ class Runner:
         for execution in executions:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
-        self.observer.planned([execution.case for execution in possible])
+        self.observer.planned([(execution.case, execution.isolated) for execution in possible])
         for group in plan.groups(possible, self.recorder.invocation.seed):
             _Group(self).run(group)
 
@@ -125,7 +123,7 @@ class Runner:
         name = f"{self.profile.name}-{self._started:03d}-{placement}"
         scratch = self.scratch / name
         scratch.mkdir()
-        limit = processes.MemoryLimit.create(f"sparkscale-{uuid.uuid4().hex[:12]}", self.budget.memory_bytes)
+        limit = processes.MemoryLimit.create(self.budget.memory_bytes)
         variables = processes.thread_variables(self.budget.cores)
         if placement == "spark":
             variables |= self._java.environment()
@@ -223,6 +221,7 @@ class _Group:
         label = f"round {execution.round}, {case.label}{kind}"
         runner.observer.executing(case, label)
         tables: dict[str, Path] = {}
+        worker = self.worker
         sampler = None
         try:
             worker = self._opened(case)
@@ -233,15 +232,16 @@ class _Group:
                 observation = observation.model_copy(update={"outcome": "oom"})
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
-        cold = warming or execution.isolated
-        temperature = "warm" if not cold else "warmup" if self.worker and self.worker.executions > 1 else "cold"
+        temperature: Temperature = "warm"
+        if warming or execution.isolated:
+            temperature = "warmup" if worker and worker.executions > 1 else "cold"
         record = runner.recorder.keep(
             execution,
             case,
             started_at,
             observation,
             temperature,
-            self.worker,
+            worker,
             sampler.peak_bytes if sampler and observation.outcome == "ok" else None,
             tables,
         )

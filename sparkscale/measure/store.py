@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert as insert_once
 from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy.dialects.sqlite import insert as insert_once
 
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError, StoreError
@@ -140,16 +140,18 @@ class Store:
         with self._engine.begin() as connection:
             connection.execute(invocations.insert(), row)
 
-    def invocation(self, suite: str | None = None) -> Invocation:
-        """The latest, of one suite or of all. Raises ConfigError when there is none."""
+    def invocation(self, suite: str | None = None, identity: str | None = None) -> Invocation:
+        """The latest, of one suite or of all, or the one of this id. Raises ConfigError when there is none."""
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc()).limit(1)
         if suite is not None:
             query = query.where(invocations.c.suite == suite)
+        if identity is not None:
+            query = query.where(invocations.c.id == identity)
         with self._engine.connect() as connection:
             content = connection.execute(query).scalar_one_or_none()
         if content is None:
-            whose = f"of suite '{suite}' " if suite else ""
-            raise ConfigError(f"There is no run {whose}in {self.path}: measure one with `sparkscale run`.")
+            which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
+            raise ConfigError(f"There is no run{which} in {self.path}: measure one with `sparkscale run`.")
         return Invocation.model_validate(content)
 
     def describe(self, kind: Kind, content: dict[str, Any]) -> str:
@@ -209,4 +211,3 @@ class Store:
         if content is None:
             raise KeyError(f"{record} has no table {name}")
         return pq.read_table(io.BytesIO(content))
-

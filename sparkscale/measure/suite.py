@@ -13,6 +13,8 @@ from sparkscale.contract.errors import ConfigError
 from workloads import registry
 from workloads.base import Params, Workload
 
+FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
+
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -93,7 +95,8 @@ class _Reader:
         except TypeError as error:  # a key `name` in the file
             raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
         for cluster in suite.clusters:
-            self._choose("cluster", cluster, profile.names())
+            if not Path(cluster).is_file():
+                self._choose("cluster", cluster, profile.names())
         for block in suite.measure:
             self._check(block)
         return suite
@@ -110,7 +113,7 @@ class _Reader:
                 parse_fraction(fraction)
             except (ValueError, ZeroDivisionError):
                 raise ConfigError(
-                    f"{self._at(fraction)}: unknown fraction '{fraction}': choose from 1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64."
+                    f"{self._at(fraction)}: unknown fraction '{fraction}': choose from {FRACTIONS}."
                 ) from None
         try:
             params_of(workload, block)
@@ -136,5 +139,3 @@ class _Reader:
 def params_of(workload: Workload, block: Block) -> Params:
     """The workload's parameters with the block's own in place. Raises ValidationError."""
     return type(workload.params).model_validate({**workload.params.model_dump(), **block.params})
-
-

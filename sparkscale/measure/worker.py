@@ -20,7 +20,6 @@ from cluster.profile import Budget
 from cluster.session import SparkRuntime
 from cluster.session import start as start_session
 from sparkscale.contract import errors
-from sparkscale.contract.case import Case
 from sparkscale.contract.context import Context
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome
 from sparkscale.measure import environment
@@ -119,9 +118,7 @@ class Worker:
             tables=tables,
         )
 
-    def _execute(
-        self, run: Context, clock: "PhaseClock"
-    ) -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
+    def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
         workload = registry.workloads()[case.workload]
         engine = workload.engine(case.engine)()
@@ -136,7 +133,11 @@ class Worker:
             return "invalid", _info(error), {}
         except Exception as error:
             log.exception("%s failed", case.label)
-            return ("oom" if isinstance(error, MemoryError) or out_of_memory(str(error)) else "failed"), _info(error), {}
+            return (
+                ("oom" if isinstance(error, MemoryError) or out_of_memory(str(error)) else "failed"),
+                _info(error),
+                {},
+            )
         return "ok", None, quality
 
     def say(self, message: Message) -> None:

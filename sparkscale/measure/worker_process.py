@@ -22,7 +22,13 @@ SAMPLING_SHARE = 0.01
 SAMPLING_SECONDS = 0.1
 
 
-OUT_OF_MEMORY = ("bad_alloc", "OutOfMemoryError", "MemoryError", "Cannot allocate memory", "Unable to allocate")
+OUT_OF_MEMORY = (
+    "bad_alloc",
+    "OutOfMemoryError",
+    "MemoryError",
+    "Cannot allocate memory",
+    "Unable to allocate",
+)
 """What libraries say when memory runs out."""
 
 
@@ -30,11 +36,11 @@ def out_of_memory(message: str) -> bool:
     return any(sign in message for sign in OUT_OF_MEMORY)
 
 
-class WorkerDied(Exception):  # noqa: N818
+class WorkerDied(Exception):
     """The worker ended without an answer; the message holds its log's last lines."""
 
 
-class DeadlineExceeded(Exception):  # noqa: N818
+class DeadlineExceeded(Exception):
     """The worker did not answer in time."""
 
 
@@ -176,5 +182,3 @@ class WorkerProcess:
                 os.close(descriptor)
         self._requests = self._replies = -1
         self.limit.remove()
-
-

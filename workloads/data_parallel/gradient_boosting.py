@@ -43,8 +43,7 @@ class BoostingParams(Params):
 class SklearnHistGB(NodeEngine):
     """scikit-learn's HistGradientBoostingClassifier. Bins in `fit`.
 
-    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians; grows best-first, which gives the same tree as level
-    by level where only the depth limits it.
+    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians.
     """
 
     name = "sklearn"
@@ -150,7 +149,10 @@ class XGBoost(NodeEngine):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier: one worker per core in a barrier stage. Bins in `fit`."""
+    """xgboost.spark's SparkXGBClassifier: one worker per core in a barrier stage. Bins in `fit`.
+
+    Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
+    """
 
     name = "xgboost-spark"
     needs = frozenset({SPARK_CONTEXT})
@@ -185,7 +187,8 @@ class MLlibGBT(SparkEngine):
     """pyspark.ml's GBTClassifier.
 
     Differs: candidate splits from a sample of the rows; first-order gradients, so no L2 and no Newton step in the
-    leaves; the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows, not a sum of Hessians.
+    leaves; the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows, not a sum of
+    Hessians.
     """
 
     name = "mllib"
@@ -217,9 +220,7 @@ class MLlibGBT(SparkEngine):
     def fit(self, run: Context, train: Any) -> Any:
         from pyspark.ml.classification import GBTClassifier
 
-        estimator = GBTClassifier(
-            featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments
-        )
+        estimator = GBTClassifier(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return estimator.fit(train)
 
     def predict(self, run: Context, model: Any) -> Scores:

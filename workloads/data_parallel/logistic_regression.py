@@ -3,13 +3,14 @@
 All engines minimise  C · Σ log-loss + ½‖w‖²  with an unpenalised intercept, by L-BFGS.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 import pyarrow as pa
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import NodeEngine, Params, SparkEngine, Workload
+from workloads.base import Engine, NodeEngine, Params, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -32,28 +33,22 @@ class LogisticParams(Params):
     max_iterations: int = 200
 
 
-class SklearnLogistic(NodeEngine):
-    """scikit-learn's LogisticRegression on a sparse matrix, one process.
+class SklearnOnRows(Engine):
+    """scikit-learn's LogisticRegression on a sparse matrix; where the rows come from is left to subclasses."""
 
-    Differs: stops on the largest gradient component (1e-4 of the mean loss), where MLlib stops on the relative gain in loss.
-    """
-
-    name = "sklearn"
     defaults = {"C": 1.0, "max_iter": 100, "tol": 1e-4, "solver": "lbfgs"}
 
     def arguments(self, params: LogisticParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return {"C": params.C, "max_iter": params.max_iterations, "tol": 1e-4, "solver": "lbfgs"}
 
-    def read_train(self, run: Context) -> pa.Table:
-        """Where the training rows come from."""
-        return read_train(run)
+    @abstractmethod
+    def train_rows(self, run: Context) -> pa.Table: ...
 
-    def read_holdout(self, run: Context) -> pa.Table:
-        """Where the hold-out's rows come from."""
-        return read_holdout(run)
+    @abstractmethod
+    def holdout_rows(self, run: Context) -> pa.Table: ...
 
     def load(self, run: Context) -> tuple[Any, Any]:
-        table = self.read_train(run)
+        table = self.train_rows(run)
         return one_hot_matrix(run.data, table), labels(table)
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
@@ -64,24 +59,39 @@ class SklearnLogistic(NodeEngine):
         return model
 
     def predict(self, run: Context, model: Any) -> Scores:
-        table = self.read_holdout(run)
+        table = self.holdout_rows(run)
         score = model.predict_proba(one_hot_matrix(run.data, table))[:, 1]
         return Scores(row=table.column(ROW).to_numpy(), score=score)
 
 
-class SklearnDriver(SklearnLogistic):
+class SklearnLogistic(SklearnOnRows, NodeEngine):
+    """scikit-learn's LogisticRegression on a sparse matrix, one process.
+
+    Differs: stops on the largest gradient component (1e-4 of the mean loss), where MLlib stops on the relative gain
+    in loss.
+    """
+
+    name = "sklearn"
+
+    def train_rows(self, run: Context) -> pa.Table:
+        return read_train(run)
+
+    def holdout_rows(self, run: Context) -> pa.Table:
+        return read_holdout(run)
+
+
+class SklearnDriver(SklearnOnRows, SparkEngine):
     """The same scikit-learn model on a Spark DataFrame: `toPandas` brings every row into the driver first.
 
     Differs: as `sklearn`; training uses the driver's cores only.
     """
 
     name = "sklearn-driver"
-    placement = "spark"
 
-    def read_train(self, run: Context) -> pa.Table:
+    def train_rows(self, run: Context) -> pa.Table:
         return self._collect(run, run.train_paths, [LABEL, *run.data.features])
 
-    def read_holdout(self, run: Context) -> pa.Table:
+    def holdout_rows(self, run: Context) -> pa.Table:
         return self._collect(run, [run.data.holdout_path], [ROW, *run.data.features])
 
     def _collect(self, run: Context, paths: list[str], columns: list[str]) -> pa.Table:

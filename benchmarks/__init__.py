@@ -1,0 +1,1 @@
+"""The asv view of what sparkscale measures."""

@@ -1,0 +1,1 @@
+"""What it means: metrics, statistics and tables, all pure functions of stored records."""

@@ -1,0 +1,99 @@
+"""The metric registry: every figure of one case, as a function of its records."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sparkscale.contract.record import RunRecord
+from workloads import registry
+
+Samples = Callable[[Sequence[RunRecord]], list[float]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`samples` maps the records of one case to one number per execution that counts for it.
+
+    `version` rises when the numbers stop being comparable with earlier ones.
+    """
+
+    name: str
+    unit: str
+    direction: Literal["lower", "higher"]
+    version: int
+    summary: str
+    samples: Samples
+
+
+def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Executions whose seconds count: ok and warm."""
+    return [record for record in records if record.outcome == "ok" and record.temperature == "warm"]
+
+
+def scored(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Executions whose quality counts: ok, warm or cold alike, for a model is no better for being cold."""
+    return [record for record in records if record.outcome == "ok" and not record.is_warmup]
+
+
+def time_to_model(record: RunRecord) -> float:
+    """Seconds of the phases by which the pattern compares its engines (data-parallel: load + fit)."""
+    pattern = registry.patterns()[record.case.pattern]
+    return sum(record.seconds[phase] for phase in pattern.time_to_model)
+
+
+def _phase(name: str) -> Metric:
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        return [record.seconds[name] for record in timed(records) if name in record.seconds]
+
+    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples)
+
+
+def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, float]], float | None]) -> Metric:
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        values = [value(record.quality) for record in scored(records)]
+        return [number for number in values if number is not None]
+
+    return Metric(name, unit, "lower", 1, summary, samples)
+
+
+def _auc_loss(quality: dict[str, float]) -> float | None:
+    return 1 - quality["auc"] if "auc" in quality else None
+
+
+def metrics() -> dict[str, Metric]:
+    """Every metric by name."""
+    phases = dict.fromkeys(phase for pattern in registry.patterns().values() for phase in pattern.phases)
+    found = [
+        Metric(
+            "time_to_model",
+            "s",
+            "lower",
+            1,
+            "seconds until a model stands: load + fit; what engines are compared by",
+            lambda records: [time_to_model(record) for record in timed(records)],
+        ),
+        *(_phase(name) for name in phases),
+        Metric(
+            "seconds_per_million_rows",
+            "s",
+            "lower",
+            1,
+            "time to model over millions of training rows",
+            lambda records: [time_to_model(r) / r.case.rows * 1e6 for r in timed(records)],
+        ),
+        Metric(
+            "peak_memory",
+            "bytes",
+            "lower",
+            1,
+            "peak proportional set size of the process tree, from executions that had one of their own",
+            lambda records: [
+                float(record.resources.peak_pss_bytes)
+                for record in records
+                if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
+            ],
+        ),
+        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _auc_loss),
+        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", lambda q: q.get("log_loss")),
+    ]
+    return {metric.name: metric for metric in found}

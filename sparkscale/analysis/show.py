@@ -1,0 +1,219 @@
+"""Draws the trade-off between sample and full data as tables for a terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparkscale.analysis import tradeoff
+from sparkscale.analysis.statistics import LEVEL, Interval, Spread
+from sparkscale.analysis.tradeoff import TOLERANCE, Cell, Comparison, EngineCurve
+from sparkscale.contract.case import show_fraction
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure.store import Invocation, Store
+from workloads import registry
+
+NOTHING = "–"
+PLAIN_WIDTH = 118
+
+
+def console() -> Console:
+    """Stdout; wide enough for the tables when it is no terminal."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(width=PLAIN_WIDTH, highlight=False)
+
+
+def show(store: Store, invocation: Invocation) -> RenderableType:
+    """Everything `sparkscale show` prints of one invocation."""
+    records = store.records(invocation.id)
+    parts: list[RenderableType] = [_heading(store, invocation, records)]
+    for comparison in tradeoff.comparisons(store, records):
+        parts += [Text(), *_comparison(comparison)]
+    parts += [Text(), *_problems(records)]
+    return Group(*parts)
+
+
+def breakdown(wall_seconds: float, shares: dict[str, float]) -> Text:
+    """Where a run's wall time went, on one line."""
+    names = {
+        "phases": "inside phases",
+        "starting": "starting workers, JVMs and sessions",
+        "preparing": "preparing data",
+        "else": "everything else",
+    }
+    parts = ", ".join(f"{shares[key]:.1%} {name}" for key, name in names.items())
+    return Text(f"Wall time {wall_seconds:.0f} s: {parts}.")
+
+
+def _heading(store: Store, invocation: Invocation, records: list[RunRecord]) -> Text:
+    text = Text(f"suite {invocation.suite}, run {invocation.id}, {invocation.started_at:%Y-%m-%d %H:%M} UTC")
+    for identity in dict.fromkeys(record.host for record in records):
+        host = store.description(identity).content
+        text.append(
+            f"\non {host['cpu']}, {host['usable_cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB, {host['os']}"
+        )
+    return text
+
+
+def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
+    case = comparison.case
+    workload = registry.workloads()[case.workload]
+    yield Text(
+        f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}: {workload.summary}",
+        style="bold",
+    )
+    yield Text(", ".join(f"{name} {value}" for name, value in comparison.parameters.items()), style="dim")
+    yield _curves(comparison)
+    yield _answers(comparison)
+    if comparison.defaults:
+        yield _defaults(comparison)
+    yield from _footnotes(comparison)
+
+
+def _table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
+    """The first `left` columns hold names, the next numbers, and the last, if it is `prose`, text that may wrap."""
+    table = Table(title=title, title_justify="left", title_style="", header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < left else "right", no_wrap=True)
+    if prose:
+        table.add_column(prose)
+    return table
+
+
+def _curves(comparison: Comparison) -> Table:
+    table = _table(
+        "What each engine costs and reaches",
+        "engine",
+        "fraction",
+        "rows",
+        "time to model, s\nmedian (range)",
+        f"AUC on the hold-out\n[{LEVEL:.0%} interval]",
+        "peak memory",
+        left=2,
+    )
+    for curve in comparison.curves:
+        for position, cell in enumerate(curve.cells):
+            table.add_row(
+                curve.engine if position == 0 else "",
+                show_fraction(cell.case.fraction),
+                f"{cell.case.rows:,}",
+                *_measured(cell),
+                end_section=position == len(curve.cells) - 1,
+            )
+    return table
+
+
+def _measured(cell: Cell) -> tuple[str, str, str]:
+    auc = f"{cell.auc.value():.4f} {_interval(cell.auc_interval)}" if cell.auc else NOTHING
+    memory = f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
+    return _seconds(cell.seconds), auc, memory
+
+
+def _answers(comparison: Comparison) -> Table:
+    table = _table(
+        f"Is a sample enough? Smallest fraction with an AUC within {TOLERANCE} of the engine's own on all data",
+        "engine",
+        "smallest fraction",
+        f"AUC given up\n[{LEVEL:.0%} interval]",
+        "time to model\nof all data's",
+        "memory of\nall data's",
+        left=2,
+    )
+    for curve in comparison.curves:
+        step, answer = curve.smallest_enough
+        if step is None:
+            last = curve.steps[-1:]
+            given_up = [f"at {show_fraction(s.fraction)}: {s.given_up:+.4f} {_interval(s.interval)}" for s in last]
+            table.add_row(curve.engine, answer, *(given_up or [NOTHING]), NOTHING, NOTHING)
+        else:
+            table.add_row(
+                curve.engine,
+                answer,
+                f"{step.given_up:+.4f} {_interval(step.interval)}",
+                _share(curve.share_of_full_seconds(step.fraction)),
+                _memory_share(curve, step.fraction),
+            )
+    return table
+
+
+def _memory_share(curve: EngineCurve, fraction: float) -> str:
+    part = next((cell for cell in curve.cells if cell.case.fraction == fraction), None)
+    if part is None or curve.full is None or not part.peak_bytes or not curve.full.peak_bytes:
+        return NOTHING
+    return f"{part.peak_bytes.median / curve.full.peak_bytes.median:.0%}"
+
+
+def _defaults(comparison: Comparison) -> Table:
+    table = _table(
+        "What a port that trusts each library's defaults gets, on all data",
+        "engine",
+        "AUC\naligned",
+        "AUC\ndefaults",
+        "log-loss\naligned",
+        "log-loss\ndefaults",
+        "time, s\naligned",
+        "time, s\ndefaults",
+        prose="defaults that differ",
+    )
+    for curve in comparison.curves:
+        cell = comparison.defaults.get(curve.engine)
+        if cell is None or curve.full is None:
+            continue
+        aligned, default = curve.full.case.arguments, cell.case.arguments
+        differing = ", ".join(f"{k}={v}" for k, v in default.items() if aligned.get(k) != v) or "none"
+        table.add_row(
+            curve.engine,
+            *(f"{found.auc.value():.4f}" if found.auc else NOTHING for found in (curve.full, cell)),
+            *(f"{found.log_loss.median:.4f}" if found.log_loss else NOTHING for found in (curve.full, cell)),
+            *(f"{found.seconds.median:.2f}" if found.seconds else NOTHING for found in (curve.full, cell)),
+            differing,
+        )
+    return table
+
+
+def _footnotes(comparison: Comparison) -> Iterator[Text]:
+    case = comparison.case
+    workload = registry.workloads()[case.workload]
+    rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
+    kind = f"{rounds} rounds, each in a fresh worker and JVM, after a warm-up of each engine"
+    yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
+    if case.cluster_kind == "local":
+        yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
+    yield Text(
+        "AUC intervals are bootstrapped over whole hold-out units (days), those of differences paired on them; they "
+        f"hold for this draw of the sample (seed {case.sample_seed}). Peak memory: from executions alone in their worker.",
+        style="dim",
+    )
+    for curve in comparison.curves:
+        differs = workload.engine(curve.engine).differs()
+        if differs:
+            yield Text(f"{curve.engine} differs: {differs}", style="dim")
+
+
+def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:
+    found = tradeoff.problems(records)
+    if not found:
+        yield Text("Every case is ok.")
+        return
+    table = _table("Cases without a result", "case", "outcome", "times", left=2, prose="reason")
+    for record, count in found:
+        reason = record.error.message.splitlines()[0] if record.error and record.error.message else NOTHING
+        table.add_row(record.case.label, record.outcome, str(count), reason)
+    yield table
+
+
+def _seconds(spread: Spread | None) -> str:
+    if spread is None:
+        return NOTHING
+    return f"{spread.median:.2f} ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else f"{spread.median:.2f}"
+
+
+def _share(spread: Spread | None) -> str:
+    if spread is None:
+        return NOTHING
+    return f"{spread.median:.0%} ({spread.low:.0%}–{spread.high:.0%})"
+
+
+def _interval(found: Interval | None) -> str:
+    return f"[{found.low:.4f}, {found.high:.4f}]" if found else ""

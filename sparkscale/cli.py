@@ -1,0 +1,193 @@
+"""The command line. Commands only: what they do stands in the packages below."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sparkscale import __version__
+from sparkscale.contract.errors import SparkscaleError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="sparkscale",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Directory of the records.", file_okay=True)]
+OUT = Path("results")
+
+Topic = Literal["suites", "workloads", "engines", "datasets", "clusters", "metrics"]
+ExportFormat = Literal["json", "csv", "parquet"]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """What each way of scaling machine learning with Apache Spark costs and what it buys.
+
+    Measure:   sparkscale run --suite quick
+
+    Read:      sparkscale show
+
+    Check:     sparkscale doctor
+    """
+    context.obj = {"debug": debug}
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    if version:
+        typer.echo(f"sparkscale {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(EXIT_USAGE)
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Option(help="A suite's name, or the path of a TOML file.")] = "quick",
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="Only the cases that match, such as 'engine=xgboost*,fraction=1/4'."),
+    ] = None,
+    out: Out = OUT,
+    resume: Annotated[bool, typer.Option(help="Go on with the suite's last run: measure what is missing.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample and of the models (0).")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,
+) -> None:
+    """Measure a suite and print what a sample saves and what it costs.
+
+    Exits with 0 when every case is ok or unsupported, with 1 when one is not, with 2 when the request is wrong.
+
+    Examples:
+
+      sparkscale run
+
+      sparkscale run --suite standard --out results/nightly
+
+      sparkscale run --filter 'workload=gradient_boosting,engine=xgboost*,fraction=1/4,fraction=1'
+
+      sparkscale run --resume
+    """
+    from sparkscale.analysis.show import breakdown, console, show
+    from sparkscale.analysis.tradeoff import failed
+    from sparkscale.measure.progress import observer
+    from sparkscale.measure.run import Request, measure
+    from sparkscale.measure.store import Store
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    request = Request(suite, out, filter_, seed, rounds, resume, retry_failed)
+    try:
+        finished = measure(request, observer)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What was measured is kept: go on with `sparkscale run --resume`.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    with Store.existing(out) as store:
+        console().print(show(store, store.invocation(identity=finished.invocation)))
+    console().print(breakdown(finished.wall_seconds, finished.shares))
+    typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
+    if failed(finished.records, finished.added):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("list")
+def list_(topic: Annotated[Topic, typer.Argument(help="What to list.")]) -> None:
+    """List what there is to choose from.
+
+    Example: sparkscale list engines
+    """
+    from sparkscale.analysis.show import console
+    from sparkscale.catalogue import catalogue
+
+    console().print(catalogue(topic))
+
+
+@app.command("show")
+def show_(
+    suite: Annotated[str | None, typer.Option(help="The last run of this suite (default: of any).")] = None,
+    run_: Annotated[str | None, typer.Option("--run", help="A run by its id.")] = None,
+    out: Out = OUT,
+) -> None:
+    """Print what the last run measured: cost, quality, and whether a sample is enough.
+
+    Examples:
+
+      sparkscale show
+
+      sparkscale show --suite standard --out results/nightly
+    """
+    from sparkscale.analysis.show import console, show
+    from sparkscale.measure.store import Store
+
+    with Store.existing(out) as store:
+        console().print(show(store, store.invocation(suite, run_)))
+
+
+@app.command("export")
+def export_(
+    form: Annotated[ExportFormat, typer.Option("--format", help="json prints whole records.")] = "json",
+    to: Annotated[Path | None, typer.Option(help="File to write (default: stdout; parquet needs one).")] = None,
+    suite: Annotated[str | None, typer.Option(help="The last run of this suite (default: of any).")] = None,
+    run_: Annotated[str | None, typer.Option("--run", help="A run by its id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="The records of all runs.")] = False,
+    out: Out = OUT,
+) -> None:
+    """Print or write the last run's records.
+
+    Examples:
+
+      sparkscale export --format json | jq '.[].seconds'
+
+      sparkscale export --format parquet --to records.parquet --all
+    """
+    from sparkscale.analysis.export import export
+    from sparkscale.measure.store import Store
+
+    with Store.existing(out) as store:
+        records = store.records(None if every else store.invocation(suite, run_).id)
+    text = export(records, form, to)
+    if text is not None:
+        typer.echo(text)
+
+
+@app.command()
+def doctor() -> None:
+    """Check that this machine can measure: Java, Spark, BLAS, cores, memory, disk, GPUs.
+
+    Exits with 1 when something that is needed is missing.
+    """
+    from sparkscale.analysis.show import console
+    from sparkscale.measure.doctor import examine, report
+
+    checks = examine()
+    console().print(report(checks))
+    if any(check.needed and not check.ok for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
+    try:
+        app()
+    except SparkscaleError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,141 @@
+"""Can this machine measure? Each part is tried for real."""
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from cluster import gpu, java, processes, profile
+from cluster.profile import Budget, ClusterProfile, cache_folder
+from sparkscale.contract.errors import SparkscaleError
+from sparkscale.measure.protocol import Open, Ready
+from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied, WorkerProcess
+
+LEAST_MEMORY = 4 * 2**30
+LEAST_DISK = 2 * 2**30
+START_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was found, or what is missing and what to do. What is not `needed` may be missing."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Check]:
+    """Runs every check; takes as long as Spark needs to start."""
+    local = profile.load("local")
+    budget = profile.budget(local)
+    return [
+        Check("Python", True, platform.python_version()),
+        *_spark(local, budget),
+        Check("cores", True, f"{budget.cores} usable of {os.cpu_count()}"),
+        _memory(budget),
+        _memory_limit(),
+        _disk(local.storage_root),
+        _gpus(),
+    ]
+
+
+def report(checks: list[Check]) -> Table:
+    table = Table("check", "state", "found", "what to do", header_style="bold")
+    for check in checks:
+        state = "ok" if check.ok else "missing" if check.needed else "missing (optional)"
+        table.add_row(check.name, state, check.found, check.advice)
+    return table
+
+
+def _spark(local: ClusterProfile, budget: Budget) -> Iterator[Check]:
+    """Finds Java, starts a worker with a session on it, and asks which BLAS its JVM loads."""
+    try:
+        found = java.find(cache_folder())
+    except SparkscaleError as error:
+        yield Check("Java", False, str(error), "Install a JDK 17 or 21, or run `make setup`.")
+        return
+    yield Check("Java", True, f"{found.version} ({found.source}: {found.home})")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as scratch:
+        try:
+            ready = _start(local, budget, found, Path(scratch))
+        except (SparkscaleError, WorkerDied, DeadlineExceeded) as error:
+            reason = str(error) or f"no session after {START_SECONDS:.0f} s"
+            yield Check("Spark start-up", False, reason, "Run again with another JAVA_HOME, or read the message.")
+            return
+    spark = ready.software["packages"]["pyspark"]
+    yield Check("Spark start-up", True, f"Spark {spark} in {time.monotonic() - started:.1f} s")
+    blas = ready.software["jvm_blas"]
+    advice = "" if blas == "JNIBLAS" else "Works; a native library (Debian: libopenblas0) can speed up MLlib."
+    yield Check("BLAS in the JVM", True, BLAS_NAMES.get(blas, blas), advice)
+
+
+BLAS_NAMES = {
+    "JNIBLAS": "native library (JNIBLAS)",
+    "VectorBLAS": "Java's Vector API (VectorBLAS)",
+    "Java11BLAS": "plain Java (Java11BLAS)",
+    "Java8BLAS": "plain Java (Java8BLAS)",
+    "F2jBLAS": "plain Java (F2jBLAS)",
+}
+
+
+def _start(local: ClusterProfile, budget: Budget, found: java.Java, scratch: Path) -> Ready:
+    limit = processes.MemoryLimit.create(budget.memory_bytes)
+    worker = WorkerProcess.spawn(scratch / "worker.log", limit, found.environment())
+    try:
+        opening = Open(
+            profile=local,
+            placement="spark",
+            threads=1,
+            cpus=budget.cpus,
+            memory_bytes=budget.memory_bytes,
+            heap_bytes=budget.heap_bytes,
+            cgroup=limit.cgroup,
+            scratch=scratch / "spark",
+        )
+        ready = worker.request(opening, START_SECONDS)
+        assert isinstance(ready, Ready)
+        worker.close()
+        return ready
+    finally:
+        if worker.process.poll() is None:
+            worker.kill()
+
+
+def _memory(budget: Budget) -> Check:
+    text = f"{budget.memory_bytes / 2**30:.1f} GiB granted by `local`, {budget.heap_bytes / 2**30:.1f} GiB as heap"
+    enough = budget.memory_bytes >= LEAST_MEMORY
+    return Check("memory", enough, text, "" if enough else "Use a machine with more memory: 6 GiB or more.")
+
+
+def _memory_limit() -> Check:
+    limit = processes.MemoryLimit.create(LEAST_MEMORY)
+    limit.remove()
+    advice = "" if limit.cgroup else "Works; a writable memory cgroup would limit whole process trees."
+    return Check("memory limits", True, limit.mechanism, advice)
+
+
+def _disk(storage: Path) -> Check:
+    existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 2**30:.1f} GiB free for {storage}"
+    enough = free >= LEAST_DISK
+    return Check("disk", enough, text, "" if enough else "Free some, or set XDG_CACHE_HOME to a larger disk.")
+
+
+def _gpus() -> Check:
+    found = gpu.discover()
+    if not found.devices:
+        advice = "Only for device=gpu: install the NVIDIA driver."
+        return Check("GPUs", False, found.reason or "none", advice, needed=False)
+    names = ", ".join(f"{device.name}, {device.memory_bytes / 2**30:.0f} GiB" for device in found.devices)
+    return Check("GPUs", True, f"{names} (driver {found.driver})")
