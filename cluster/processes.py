@@ -6,6 +6,7 @@ for itself: the session's id therefore names the whole tree, orphans included.
 
 import ctypes
 import os
+import re
 import resource
 import signal
 import time
@@ -75,6 +76,24 @@ def cpu_seconds(session: int) -> float:
 def pss_bytes(session: int) -> int:
     """Proportional set size, summed over the session: pages that processes share are counted once."""
     return int(_total(session, lambda process: process.memory_full_info().pss))
+
+
+def peak_pss_bytes(session: int) -> int | None:
+    """The exact peak of a session that is one process: the kernel's peak resident size less what it shares.
+
+    None for a session of several processes, whose peaks need not coincide. Source of both: proc(5), `VmHWM` of
+    /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
+    """
+    processes = processes_of(session)
+    if len(processes) != 1:
+        return None
+    try:
+        status = Path(f"/proc/{processes[0].pid}/status").read_text()
+        memory = processes[0].memory_full_info()
+    except (psutil.NoSuchProcess, OSError):
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found.group(1)) * 1024 - (memory.rss - memory.pss) if found else None
 
 
 def end_session(session: int, patience_seconds: float = 10.0) -> None:
@@ -153,7 +172,7 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
             parents.append((root / below, "memory.max"))
         elif "memory" in controllers.split(","):
             parents.append((root / "memory" / below, "memory.limit_in_bytes"))
-    return parents
+    return [(parent, file) for parent, file in parents if (parent / "cgroup.procs").exists()]
 
 
 def _remove(folder: Path) -> None:

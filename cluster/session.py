@@ -27,9 +27,11 @@ class SparkRuntime:
     events: EventLog
 
     def tidy(self) -> None:
-        """Between cases: forgets cached data and collects garbage, so that no case pays for another's."""
+        """Between cases: forgets cached data.
+
+        No garbage collection is forced: a full one gives memory back, and the next case would pay for its return.
+        """
         self.spark.catalog.clearCache()
-        self.spark.sparkContext._jvm.System.gc()
 
     def conf(self) -> dict[str, str]:
         """The effective configuration, secrets redacted."""

@@ -22,7 +22,9 @@ def catalogue(topic: str) -> Table:
         "clusters": (("cluster", "kind", "cores", "memory", "what"), _clusters),
         "metrics": (("metric", "unit", "better", "version", "what"), _metrics),
     }[topic]
-    table = Table(*columns, header_style="bold")
+    table = Table(header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0)
     for row in rows():
         table.add_row(*row)
     return table

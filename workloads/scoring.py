@@ -59,9 +59,9 @@ def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
     if not np.all((score >= 0) & (score <= 1)):
         raise InvalidResult("A prediction is no probability between 0 and 1.")
     holdout = holdout.sort_by(ROW)
-    run.table(SCORES, holdout.append_column("score", pa.array(score)))
     label = holdout.column(LABEL).to_numpy()
     quality = {"auc": auc(label, score), "log_loss": log_loss(label, score)}
     if quality["auc"] <= 0.5:
         raise InvalidResult(f"AUC {quality['auc']:.3f} is no better than a constant prediction.")
+    run.table(SCORES, holdout.append_column("score", pa.array(score)))
     return quality

@@ -182,7 +182,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
         yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
     yield Text(
         "AUC intervals are bootstrapped over whole hold-out units (days), those of differences paired on them; they "
-        f"hold for this draw of the sample (seed {case.sample_seed}). Peak memory: from executions alone in their worker.",
+        f"hold for this draw of the sample (seed {case.sample_seed}). Peak memory is of isolated executions.",
         style="dim",
     )
     for curve in comparison.curves:

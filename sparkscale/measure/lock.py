@@ -35,10 +35,13 @@ def machine_lock() -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
+    """The lock file, made for every user. An existing one is opened as it is: another user may own it."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            return os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+            os.fchmod(descriptor, 0o666)
+            return descriptor
     except OSError as error:
         raise BusyError(f"The lock {path} cannot be opened: {error.strerror}.") from error
-    if os.fstat(descriptor).st_uid == os.getuid():
-        os.fchmod(descriptor, 0o666)
-    return descriptor

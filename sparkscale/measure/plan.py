@@ -1,13 +1,14 @@
 """From a suite to what will be executed: cases, filtered, then one execution per round in random order."""
 
 import random
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from cluster import profile
 from cluster.profile import Budget, ClusterProfile
-from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.case import Case, Device, ParameterSet, Placement, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.suite import Suite, params_of
@@ -15,6 +16,9 @@ from workloads import registry
 from workloads.base import Engine, Params, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
+
+
+Session = tuple[Placement, int]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class PlannedCase:
 
 @dataclass(frozen=True)
 class Execution:
-    """One case, once: in one round, alone in its worker or not."""
+    """One case, once: in one round; isolated when nothing may have run in its worker before."""
 
     case: Case
     round: int
@@ -99,6 +103,11 @@ class Execution:
     @property
     def key(self) -> tuple[str, int, bool]:
         return self.case.id, self.round, self.isolated
+
+    @property
+    def session(self) -> Session:
+        """What executions must share to share a worker."""
+        return self.case.placement, self.case.threads
 
 
 def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
@@ -189,16 +198,28 @@ def _warmup(case: Case, others: list[Case]) -> Case:
 
 
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
-    """Executions that share a worker, round after round; groups, and executions in them, in random order."""
+    """Executions that share a worker, round after round; groups, and executions in them, in random order.
+
+    An isolated execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so
+    the first goes there, where it saves a worker and its engine's warm-up; the others get workers of their own.
+    """
+    order = random.Random(seed)
+    alone: dict[Session, list[Execution]] = defaultdict(list)
+    for execution in planned:
+        if execution.isolated:
+            alone[execution.session].append(execution)
+    for waiting in alone.values():
+        order.shuffle(waiting)
     for number in sorted({execution.round for execution in planned}):
-        order = random.Random(f"{seed}:{number}")
-        shared: dict[tuple[object, ...], list[Execution]] = {}
+        shared: dict[Session, list[Execution]] = defaultdict(list)
         for execution in planned:
-            if execution.round == number:
-                alone = execution.key if execution.isolated else None
-                shared.setdefault((execution.case.placement, execution.case.threads, alone), []).append(execution)
-        workers = list(shared.values())
+            if execution.round == number and not execution.isolated:
+                shared[execution.session].append(execution)
+        workers = list(shared.items())
         order.shuffle(workers)
-        for worker in workers:
-            order.shuffle(worker)
-        yield from workers
+        for session, group in workers:
+            order.shuffle(group)
+            yield [*(alone[session].pop() for _ in alone[session][:1]), *group]
+    rest = [[execution] for waiting in alone.values() for execution in waiting]
+    order.shuffle(rest)
+    yield from rest

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 
+COUNT_BEFORE_ESTIMATE = 5
+
 Piece = tuple[Case, bool]
 """An execution's case, and whether it is alone in its worker, which takes longer."""
 
@@ -41,17 +43,19 @@ class Estimate:
     remaining: list[Piece] = field(default_factory=list)
     _took: dict[tuple[object, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
     _measured: float = 0.0
+    _count: int = 0
     _started: float = field(default_factory=time.monotonic)
 
     def took(self, piece: Piece, seconds: float) -> None:
         for key in _likenesses(piece):
             self._took[key].append(seconds)
         self._measured += seconds
+        self._count += 1
         self.remaining.remove(piece)
 
     def seconds(self) -> float | None:
-        """None before anything is known. Scaled up by what goes on between cases."""
-        if not self._measured:
+        """None before enough is known. Scaled up by what goes on between cases."""
+        if self._count < COUNT_BEFORE_ESTIMATE:
             return None
         known = sum(median(self._nearest(piece)) for piece in self.remaining)
         return known * max(1.0, (time.monotonic() - self._started) / self._measured)

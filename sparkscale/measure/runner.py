@@ -181,12 +181,14 @@ class _Group:
         self.worker = None
 
     def _measure(self, execution: Execution) -> None:
-        """The case itself, after its engine's warm-up in this worker; cold if it is to be alone in its worker."""
-        failed = None if execution.isolated else self._warm_up(execution)
-        if failed is None:
+        """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
+        if execution.isolated:
+            self._drop()
             self._execute(execution, execution.case, warming=False)
-        else:
+        elif failed := self._warm_up(execution):
             self._skip(execution, failed)
+        else:
+            self._execute(execution, execution.case, warming=False)
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Unless this worker has run the engine before; returns the record of a warm-up that failed."""
@@ -195,8 +197,7 @@ class _Group:
             if self.worker and engine in self.worker.warmed:
                 return None
             record = self._execute(execution, execution.warmup, warming=True)
-            if self.worker and record.outcome in ("ok", "invalid"):
-                self.worker.warmed.add(engine)
+            if record.outcome in ("ok", "invalid"):
                 return None
             if record.error is None or record.error.type != "WorkerDied":
                 break
@@ -217,7 +218,7 @@ class _Group:
         """Sends one case to the worker and stores what becomes of it."""
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
-        kind = " alone" if execution.isolated else " warm-up" if warming else ""
+        kind = " isolated" if execution.isolated else " warm-up" if warming else ""
         label = f"round {execution.round}, {case.label}{kind}"
         runner.observer.executing(case, label)
         tables: dict[str, Path] = {}
@@ -242,13 +243,15 @@ class _Group:
             observation,
             temperature,
             worker,
-            sampler.peak_bytes if sampler and observation.outcome == "ok" else None,
+            sampler.peak() if sampler and observation.outcome == "ok" else None,
             tables,
         )
         for path in tables.values():
             shutil.rmtree(path.parent, ignore_errors=True)
         if observation.outcome in ("failed", "oom"):
             self._drop()  # what an engine leaves behind when it breaks must not touch the next case
+        elif self.worker:
+            self.worker.warmed.add((case.workload, case.engine))
         runner.observer.finished(record, time.monotonic() - begun)
         return record
 

@@ -32,7 +32,7 @@ class Block(BaseModel):
     params: dict[str, Any] = {}
     rounds: int | None = Field(default=None, ge=1)
     isolate: bool = False
-    """Each execution in a worker of its own, so that its memory can be read; its times are cold."""
+    """Nothing may have run in the worker before, so that memory can be read; times are cold."""
 
 
 class Suite(BaseModel):
@@ -91,7 +91,8 @@ class _Reader:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{self._at(str(first['loc'][-1]))}: '{where}': {first['msg']}.") from error
+            word = first["input"] if isinstance(first["input"], str) else str(first["loc"][-1])
+            raise ConfigError(f"{self._at(word)}: '{where}': {first['msg']}.") from error
         except TypeError as error:  # a key `name` in the file
             raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
         for cluster in suite.clusters:

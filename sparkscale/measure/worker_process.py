@@ -46,20 +46,27 @@ class DeadlineExceeded(Exception):
 
 @dataclass
 class MemorySampler:
-    """Peak of the proportional set size of a process tree, sampled from outside it at under 1 % cost."""
+    """Peak of the proportional set size of a process tree, sampled from outside it at under 1 % cost.
+
+    A tree of one process has its peak from the kernel, so that none falls between two samples.
+    """
 
     session: int
-    peak_bytes: int = 0
+    _peak: int = 0
     _next: float = 0.0
 
     def sample(self) -> float:
         """Samples when it is time to; returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
-            self.peak_bytes = max(self.peak_bytes, processes.pss_bytes(self.session))
+            self._peak = max(self._peak, processes.pss_bytes(self.session))
             cost = time.monotonic() - now
             self._next = now + max(SAMPLING_SECONDS, cost / SAMPLING_SHARE)
         return max(0.0, self._next - time.monotonic())
+
+    def peak(self) -> int:
+        """Bytes; to be asked while the processes still live."""
+        return processes.peak_pss_bytes(self.session) or self._peak
 
 
 @dataclass

@@ -31,6 +31,10 @@ class LogisticParams(Params):
 
     C: float = 1.0
     max_iterations: int = 200
+    gradient_tolerance: float = 1e-4
+    """scikit-learn stops when no component of the mean loss's gradient is larger (its own default)."""
+    loss_tolerance: float = 1e-6
+    """MLlib stops when the loss gains less, relative to its size (its own default)."""
 
 
 class SklearnOnRows(Engine):
@@ -39,7 +43,7 @@ class SklearnOnRows(Engine):
     defaults = {"C": 1.0, "max_iter": 100, "tol": 1e-4, "solver": "lbfgs"}
 
     def arguments(self, params: LogisticParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
-        return {"C": params.C, "max_iter": params.max_iterations, "tol": 1e-4, "solver": "lbfgs"}
+        return {"C": params.C, "max_iter": params.max_iterations, "tol": params.gradient_tolerance, "solver": "lbfgs"}
 
     @abstractmethod
     def train_rows(self, run: Context) -> pa.Table: ...
@@ -67,7 +71,7 @@ class SklearnOnRows(Engine):
 class SklearnLogistic(SklearnOnRows, NodeEngine):
     """scikit-learn's LogisticRegression on a sparse matrix, one process.
 
-    Differs: stops on the largest gradient component (1e-4 of the mean loss), where MLlib stops on the relative gain
+    Differs: stops on the largest gradient component of the mean loss, where MLlib stops on the relative gain
     in loss.
     """
 
@@ -101,7 +105,7 @@ class SklearnDriver(SklearnOnRows, SparkEngine):
 class MLlibLogistic(SparkEngine):
     """pyspark.ml's LogisticRegression; regParam = 1/(n·C), standardisation off.
 
-    Differs: stops on the relative gain in loss (1e-6), where scikit-learn stops on the gradient.
+    Differs: stops on the relative gain in loss, where scikit-learn stops on the gradient.
     """
 
     name = "mllib"
@@ -118,7 +122,7 @@ class MLlibLogistic(SparkEngine):
             "regParam": 1 / (rows * params.C),
             "elasticNetParam": 0.0,
             "maxIter": params.max_iterations,
-            "tol": 1e-6,
+            "tol": params.loss_tolerance,
             "standardization": False,
         }
 

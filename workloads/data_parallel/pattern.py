@@ -70,7 +70,7 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
         numbers = table.column(column.name).to_numpy()
         if column.kind == "numeric":
             index[:, position] = offset
-            value[:, position] = (numbers - column.mean) / (column.std or 1.0)
+            value[:, position] = (numbers.astype(np.float64) - column.mean) / (column.std or 1.0)
             offset += 1
         else:
             index[:, position] = offset + numbers

@@ -1,0 +1,212 @@
+"""What a sample saves and costs, from a store of records with known times and scores."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from sparkscale.analysis import metrics, tradeoff
+from sparkscale.analysis.show import show
+from sparkscale.analysis.statistics import Interval
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
+from sparkscale.measure.store import Store
+from tests.measure.test_store import invocation, record
+
+ROWS, DAYS = 20_000, 70
+FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
+"""How much noise is added to the scores of a model on all data."""
+
+
+def case(engine: str, fraction: float, parameter_set: str = "aligned") -> Case:
+    arguments = {"trees": 10} if parameter_set == "aligned" else {"trees": 100}
+    return Case(
+        workload="data_parallel.gradient_boosting",
+        version=1,
+        pattern="data_parallel",
+        task="classification",
+        engine=engine,
+        placement="spark" if engine == "mllib" else "node",
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="flights",
+        dataset_id="d",
+        rows=int(64_000 * fraction),
+        fraction=fraction,
+        sample_seed=0,
+        model_seed=0,
+        threads=2,
+        params={"set": parameter_set, "arguments": arguments},
+    )
+
+
+def scores(noise: float) -> bytes:
+    generator = np.random.default_rng(0)
+    unit = np.sort(generator.integers(0, DAYS, ROWS))
+    label = generator.integers(0, 2, ROWS)
+    signal = label + generator.normal(0, 1, ROWS)
+    noisy = signal + noise * np.random.default_rng(1).normal(0, 1, ROWS)
+    table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": noisy})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+class Writer:
+    """Adds records of the one invocation."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.count = 0
+
+    def __call__(
+        self,
+        measured: Case,
+        number: int,
+        seconds: float | None = None,
+        outcome: Outcome = "ok",
+        temperature: Temperature = "warm",
+        isolated: bool = False,
+        peak: int | None = None,
+        noise: float | None = None,
+    ) -> RunRecord:
+        self.count += 1
+        made = record(f"r{self.count}")
+        made = made.model_copy(
+            update={
+                "case": measured,
+                "round": number,
+                "outcome": outcome,
+                "temperature": temperature,
+                "isolated": isolated,
+                "error": None if outcome == "ok" else ErrorInfo(type="E", message=f"because {outcome}\nmore"),
+                "seconds": {"load": seconds / 4, "fit": seconds * 3 / 4, "predict": 0.5} if seconds else {},
+                "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
+                "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
+                "host": self.host,
+            }
+        )
+        self.store.add(made, {"scores": scores(noise)} if noise is not None else {})
+        return made
+
+    @property
+    def host(self) -> str:
+        return self.store.describe(
+            "host", {"cpu": "Test CPU", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}
+        )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as opened:
+        opened.begin(invocation())
+        yield opened
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    write = Writer(store)
+    for fraction, noise in FRACTIONS.items():
+        write(case("sklearn", fraction), 1, seconds=99.0, temperature="warmup", noise=noise)
+        for number in (1, 2, 3):
+            write(case("sklearn", fraction), number, seconds=fraction * 8 * (1 + number / 10), noise=noise)
+        write(
+            case("sklearn", fraction), 1, seconds=50.0, temperature="cold", isolated=True, peak=int(fraction * 2**30)
+        )
+    write(case("sklearn", 1.0, "defaults"), 1, seconds=20.0, noise=0.1)
+    write(case("mllib", 1.0), 1, outcome="timeout")
+    write(case("mllib", 1.0), 2, outcome="timeout")
+    return store
+
+
+def curve(store: Store, engine: str) -> tradeoff.EngineCurve:
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    return next(found for found in comparison.curves if found.engine == engine)
+
+
+def test_warm_times_and_isolated_memory_are_never_mixed(filled: Store) -> None:
+    full = curve(filled, "sklearn").full
+    assert full is not None
+    assert full.seconds is not None
+    assert (full.seconds.low, full.seconds.median, full.seconds.high) == pytest.approx((8.8, 9.6, 10.4))
+    assert full.peak_bytes is not None
+    assert full.peak_bytes.median == 2**30
+    assert metrics.metrics()["seconds_per_million_rows"].samples(full.records)[0] == pytest.approx(8.8 / 0.064)
+
+
+def test_a_failure_has_no_time(filled: Store) -> None:
+    full = curve(filled, "mllib").full
+    assert full is not None
+    assert full.seconds is None
+    assert full.auc is None
+    assert all(metric.samples(full.records) == [] for metric in metrics.metrics().values())
+
+
+def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -> None:
+    found = curve(filled, "sklearn")
+    assert [step.verdict for step in found.steps] == ["not enough", "not enough", "enough"]
+    step, answer = found.smallest_enough
+    assert step is not None
+    assert (step.fraction, answer) == (1 / 4, "1/4")
+    share = found.share_of_full_seconds(1 / 4)
+    assert share is not None
+    assert (share.low, share.high, share.count) == pytest.approx((0.25, 0.25, 3))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.001, 0.004, "enough"), (0.006, 0.02, "not enough"), (0.001, 0.009, "not resolved"), (0.0, 0.005, "enough")],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float, verdict: str) -> None:
+    step = tradeoff.Step(0.25, (low + high) / 2, Interval(low, high))
+    assert step.verdict == verdict
+
+
+def test_where_the_data_do_not_decide_the_word_is_not_resolved(store: Store) -> None:
+    write = Writer(store)
+    for fraction, noise in {1 / 4: 0.23, 1.0: 0.0}.items():
+        write(case("sklearn", fraction), 1, seconds=1.0, noise=noise)
+    step, answer = curve(store, "sklearn").smallest_enough
+    assert (step, answer) == (None, "1/4 not resolved")
+
+
+def test_a_retried_failure_is_past(store: Store) -> None:
+    write = Writer(store)
+    write(case("sklearn", 1.0), 1, outcome="failed")
+    assert tradeoff.failed(store.records(), added=1)
+    write(case("sklearn", 1.0), 1, seconds=1.0)
+    assert not tradeoff.failed(store.records(), added=1)
+    assert tradeoff.problems(store.records()) == []
+
+
+def test_unsupported_is_shown_but_is_no_failure(store: Store) -> None:
+    write = Writer(store)
+    write(case("sklearn", 1.0), 1, outcome="unsupported", temperature="cold")
+    assert not tradeoff.failed(store.records(), added=1)
+    assert [(found.outcome, count) for found, count in tradeoff.problems(store.records())] == [("unsupported", 1)]
+
+
+def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
+    console = Console(width=150, record=True, file=io.StringIO())
+    console.print(show(filled, filled.invocation()))
+    text = console.export_text()
+    for expected in (
+        "Test CPU, 2 cores, 16 GiB",
+        "9.60 (8.80–10.40)",
+        "1,024 MiB",
+        "25% (25%–25%)",
+        "trees=100",
+        "timeout",
+        "because timeout",
+        "sklearn differs: a leaf needs",
+        "3 rounds, each in a fresh worker",
+    ):
+        assert expected in text, text
+    assert "99.0" not in text
+    assert "50.0" not in text

@@ -1,0 +1,149 @@
+"""Limits and resource use of real process trees."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster import processes
+
+MIB = 2**20
+
+ALLOCATE = """
+import sys
+from cluster.processes import MemoryLimit
+from pathlib import Path
+cgroup = Path(sys.argv[1]) if sys.argv[1] != "-" else None
+MemoryLimit(int(sys.argv[2]), cgroup).apply()
+block = bytearray(int(sys.argv[3]))
+for i in range(0, len(block), 4096):
+    block[i] = 1
+print("allocated")
+"""
+
+
+def allocate(limit: processes.MemoryLimit, amount: int) -> "subprocess.CompletedProcess[str]":
+    folder = str(limit.cgroup) if limit.cgroup else "-"
+    command = [sys.executable, "-c", ALLOCATE, folder, str(limit.limit_bytes), str(amount)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_cgroup_ends_a_process_that_passes_its_limit() -> None:
+    limit = processes.MemoryLimit.create(200 * MIB)
+    if limit.cgroup is None:
+        pytest.skip("no memory cgroup can be made here")
+    try:
+        assert allocate(limit, 50 * MIB).stdout == "allocated\n"
+        assert not limit.exceeded()
+        assert allocate(limit, 400 * MIB).returncode == -signal.SIGKILL
+        assert limit.exceeded()
+    finally:
+        folder = limit.cgroup
+        limit.remove()
+    assert not folder.exists()
+
+
+def test_without_a_cgroup_an_allocation_beyond_the_limit_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
+    limit = processes.MemoryLimit.create(400 * MIB)
+    assert limit.mechanism == "RLIMIT_DATA"
+    assert allocate(limit, 50 * MIB).stdout == "allocated\n"
+    assert "MemoryError" in allocate(limit, 800 * MIB).stderr
+
+
+TREE = """
+import os, subprocess, sys, time
+code = "block = bytearray(80 * 2**20)\\nfor i in range(0, len(block), 4096): block[i] = 1\\n"
+code += "print('ready', flush=True)\\n"
+code += "import time\\nend = time.process_time() + 0.5\\nwhile time.process_time() < end: pass\\n"
+code += "print('spun', flush=True)\\ntime.sleep(300)"
+subprocess.Popen([sys.executable, "-c", code], process_group=0)
+time.sleep(300)
+"""
+
+
+@pytest.fixture
+def tree() -> "subprocess.Popen[str]":
+    """A session leader with a child in a process group of its own, 80 MiB and half a CPU second in the child."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TREE], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "spun\n"]
+    return process
+
+
+def test_a_session_counts_what_its_children_use_and_ends_whole(tree: "subprocess.Popen[str]") -> None:
+    assert len(processes.processes_of(tree.pid)) == 2
+    assert 80 * MIB < processes.pss_bytes(tree.pid) < 200 * MIB
+    assert processes.peak_pss_bytes(tree.pid) is None
+    assert 0.5 <= processes.cpu_seconds(tree.pid) < 5
+    processes.end_session(tree.pid)
+    tree.wait()
+    assert processes.processes_of(tree.pid) == []
+
+
+SPIKE = """
+block = bytearray(300 * 2**20)
+for i in range(0, len(block), 4096): block[i] = 1
+del block
+print("done", flush=True)
+import time
+time.sleep(300)
+"""
+
+
+def test_a_peak_that_is_over_is_known_for_a_single_process() -> None:
+    command = [sys.executable, "-c", SPIKE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        assert processes.pss_bytes(process.pid) < 100 * MIB
+        assert 300 * MIB <= (processes.peak_pss_bytes(process.pid) or 0) < 400 * MIB
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_orphan_still_belongs_to_its_session(tree: "subprocess.Popen[str]") -> None:
+    tree.kill()
+    tree.wait()
+    assert len(processes.processes_of(tree.pid)) == 1
+    processes.end_session(tree.pid)
+    assert processes.processes_of(tree.pid) == []
+
+
+def test_a_process_dies_with_the_one_that_started_it() -> None:
+    child = "from cluster.processes import die_with_parent; die_with_parent(); import os, time; print(os.getpid(), flush=True); time.sleep(300)"  # noqa: E501
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(300)"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+    for _ in range(100):
+        if not _alive(pid):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {pid} outlived its parent")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_thread_variables_reach_numeric_libraries() -> None:
+    code = "import numpy, threadpoolctl; print({p['num_threads'] for p in threadpoolctl.threadpool_info()})"
+    environment = {**os.environ, **processes.thread_variables(1)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "{1}"

@@ -1,0 +1,119 @@
+"""Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import java, profile
+from cluster.profile import Budget
+from cluster.session import SparkRuntime
+from sparkscale.contract.case import Case, ParameterSet
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
+from workloads.base import Engine, Params, Workload
+from workloads.datasets import flights
+
+Runs = Callable[..., Context]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither use nor lock what the user's own runs do."""
+    kept = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TMPDIR")}
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
+    tempfile.tempdir = None
+    yield
+    for name, value in kept.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    tempfile.tempdir = None
+
+
+@pytest.fixture(scope="session")
+def data() -> PreparedDataset:
+    """The real data set, prepared once."""
+    return flights.prepare(profile.cache_folder())
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRuntime]:
+    """One session for all tests, started as a worker starts it."""
+    from cluster import session
+
+    os.environ.update(java.find(profile.cache_folder()).environment())
+    local = profile.load("local")
+    granted = profile.budget(local)
+    budget = Budget(granted.cpus, granted.memory_bytes, 3 * 2**30)
+    runtime = session.start(local, budget, threads=1, scratch=tmp_path_factory.mktemp("spark"))
+    yield runtime
+    runtime.stop()
+
+
+@pytest.fixture
+def runs(data: PreparedDataset) -> Iterator[Runs]:
+    """Makes contexts of cases: runs(workload, engine, fraction, params, spark=…)."""
+    made: list[Context] = []
+
+    def make(
+        workload: Workload,
+        engine: type[Engine],
+        fraction: float,
+        params: Params | None = None,
+        parameter_set: ParameterSet = "aligned",
+        spark: SparkRuntime | None = None,
+    ) -> Context:
+        rows = data.rows(fraction, 0)
+        case = Case(
+            workload=workload.name,
+            version=workload.version,
+            pattern=workload.pattern.name,
+            task=data.task,
+            engine=engine.name,
+            placement=engine.placement,
+            cluster="local",
+            cluster_kind="local",
+            device="cpu",
+            dataset=data.name,
+            dataset_id=data.dataset_id,
+            rows=rows,
+            fraction=fraction,
+            sample_seed=0,
+            model_seed=0,
+            threads=2 if engine.placement == "node" else 1,
+            params={
+                "set": parameter_set,
+                "arguments": engine().arguments_of(parameter_set, params or workload.params, rows),
+            },
+        )
+        run = Context(case=case, data=data, cores=2, storage="", spark=spark.spark if spark else None)
+        made.append(run)
+        return run
+
+    yield make
+    for run in made:
+        run.stack.close()
+
+
+@pytest.fixture
+def sparkscale() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the command line as a user does."""
+
+    def call(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "sparkscale", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            cwd=str(options.get("cwd", Path.cwd())),
+            env={**os.environ, **{str(k): str(v) for k, v in dict(options.get("env", {})).items()}},  # type: ignore[call-overload]
+        )
+
+    return call

@@ -1,0 +1,48 @@
+"""Fractions and the identity of a case."""
+
+import pytest
+
+from sparkscale.contract.case import Case, parse_fraction, show_fraction
+
+CASE = Case(
+    workload="w",
+    version=1,
+    pattern="p",
+    task="classification",
+    engine="e",
+    placement="node",
+    cluster="local",
+    cluster_kind="local",
+    device="cpu",
+    dataset="d",
+    dataset_id="0",
+    rows=10,
+    fraction=0.25,
+    sample_seed=0,
+    model_seed=0,
+    threads=2,
+    params={"set": "aligned", "a": 1, "b": 2, "arguments": {"x": 1}},
+)
+
+
+@pytest.mark.parametrize("text", ["1", "1/2", "1/4", "1/8", "1/16", "1/32", "1/64"])
+def test_a_fraction_reads_as_it_is_written(text: str) -> None:
+    assert show_fraction(parse_fraction(text)) == text
+
+
+@pytest.mark.parametrize("text", ["1/3", "1/128", "2", "0", "-1", "half", ""])
+def test_what_is_no_fraction_of_64_slices_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_fraction(text)
+
+
+def test_identity_depends_on_content_only() -> None:
+    reordered = CASE.model_copy(update={"params": dict(reversed(CASE.params.items()))})
+    assert reordered.id == CASE.id
+    assert CASE.model_copy(update={"rows": 11}).id != CASE.id
+    assert CASE.model_copy(update={"params": {**CASE.params, "a": 2}}).id != CASE.id
+
+
+def test_identity_is_stable_across_releases() -> None:
+    """A history of records is lost when this changes: raise a workload's version instead."""
+    assert CASE.id == "ebc253b84f438313"

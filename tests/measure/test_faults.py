@@ -1,0 +1,200 @@
+"""What goes wrong in a run, caused for real: killed, hanging and greedy workers, Ctrl-C, a second run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster import processes
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import run as running
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from tests.measure.observing import Silent
+
+SLOW = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["sklearn"]
+fractions = ["1/64"]
+params = { trees = 100000 }
+isolate = true
+"""
+
+FAST = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+fractions = ["1/64", "1/32"]
+params = { trees = 5 }
+"""
+
+GREEDY = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["sklearn"]
+isolate = true
+params = { trees = 200 }
+"""
+
+PATIENCE = 90.0
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `sparkscale run` in the background; whatever is left of it at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(suite: str, *arguments: str) -> "subprocess.Popen[str]":
+        path = tmp_path / "mine.toml"
+        path.write_text(suite)
+        command = [sys.executable, "-m", "sparkscale", "run", "--suite", str(path), "--out", str(tmp_path / "out")]
+        process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def worker_of(process: "subprocess.Popen[str]", busy_seconds: float) -> int:
+    """The worker that has used this much CPU, so that it is in the middle of a long case."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        for child in psutil.Process(process.pid).children():
+            try:
+                if os.getsid(child.pid) == child.pid and child.cpu_times().user > busy_seconds:
+                    return child.pid
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                continue
+        time.sleep(0.05)
+    raise AssertionError(f"no worker was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
+
+
+def records(out: Path) -> list[RunRecord]:
+    with Store.existing(out) as store:
+        return [record for record in store.records() if not record.is_warmup]
+
+
+def outcomes(found: list[RunRecord]) -> dict[tuple[str, float], str]:
+    return {(record.case.engine, record.case.fraction): record.outcome for record in found}
+
+
+REST_OK = {("xgboost", 1 / 64): "ok", ("xgboost", 1 / 32): "ok"}
+
+
+def test_a_killed_worker_costs_its_case_only(start: Start, tmp_path: Path) -> None:
+    process = start(f"rounds = 1\n{SLOW}{FAST}")
+    worker = worker_of(process, busy_seconds=8)
+    os.kill(worker, signal.SIGKILL)
+    stdout, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {("sklearn", 1 / 64): "failed", **REST_OK}
+    failed = next(record for record in found if record.outcome == "failed")
+    assert failed.error is not None
+    assert "signal 9" in failed.error.message
+    assert failed.seconds == {}
+    assert "Cases without a result" in stdout
+    assert processes.processes_of(worker) == []
+
+
+def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path) -> None:
+    process = start(f"rounds = 1\ndeadline_seconds = 12\n{SLOW}{FAST}")
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {("sklearn", 1 / 64): "timeout", **REST_OK}
+    late = next(record for record in found if record.outcome == "timeout")
+    assert late.error is not None
+    assert late.error.message == "No result within 12 s in `fit`."
+
+
+@pytest.mark.parametrize(("mechanism", "memory"), [("cgroup", "190m"), ("RLIMIT_DATA", "280m")])
+def test_a_node_engine_beyond_its_memory_is_oom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mechanism: str, memory: str
+) -> None:
+    """RLIMIT_DATA also counts what is reserved and never touched, such as the stacks of threads."""
+    if mechanism == "RLIMIT_DATA":
+        monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
+    limit = processes.MemoryLimit.create(2**30)
+    limit.remove()
+    if limit.mechanism != mechanism:
+        pytest.skip("no memory cgroup can be made here")
+    (tmp_path / "small.toml").write_text(f'kind = "local"\nmemory = "{memory}"\n')
+    suite = tmp_path / "greedy.toml"
+    suite.write_text(f'rounds = 1\nclusters = ["{tmp_path / "small.toml"}"]\n{GREEDY}{FAST}')
+    finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
+    found = [record for record in finished.records if not record.is_warmup]
+    assert outcomes(found) == {("sklearn", 1.0): "oom", **REST_OK}
+    with Store.existing(tmp_path / "out") as store:
+        assert found[0].session is not None
+        assert store.description(found[0].session).content["memory_limit"] == mechanism
+
+
+def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Start, tmp_path: Path) -> None:
+    suite = f"rounds = 4\n{FAST}"
+    process = start(suite)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[3/8]"):
+            break
+    workers = [child.pid for child in psutil.Process(process.pid).children()]
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "--resume" in stderr
+    assert [found for pid in workers for found in processes.processes_of(pid)] == []
+    before = records(tmp_path / "out")
+    assert 3 <= len(before) < 8
+
+    process = start(suite, "--resume")
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    after = records(tmp_path / "out")
+    assert after[: len(before)] == before
+    assert len(after) == len({(record.case.id, record.round) for record in after}) == 8
+    assert len({record.invocation for record in after}) == 1
+
+
+def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_path: Path) -> None:
+    suite = f"rounds = 1\ndeadline_seconds = %d\n{SLOW.replace('100000', '4000')}{FAST}"
+    assert start(suite % 6).wait(timeout=PATIENCE) == 1
+    before = records(tmp_path / "out")
+    assert outcomes(before) == {("sklearn", 1 / 64): "timeout", **REST_OK}
+    assert start(suite % 80, "--retry-failed").wait(timeout=PATIENCE) == 0
+    added = records(tmp_path / "out")[len(before) :]
+    assert outcomes(added) == {("sklearn", 1 / 64): "ok"}
+
+
+def test_killing_the_runner_leaves_no_worker(start: Start) -> None:
+    process = start(f"rounds = 1\n{SLOW}")
+    worker = worker_of(process, busy_seconds=4)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + PATIENCE
+    while processes.processes_of(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes.processes_of(worker) == []
+
+
+def test_a_second_run_on_the_machine_is_refused(
+    start: Start, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    process = start(f"rounds = 1\n{SLOW}")
+    worker_of(process, busy_seconds=1)
+    second = sparkscale("run", "--out", str(tmp_path / "second"))
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"Error: Another run is measuring on this machine (process {process.pid})")
+    assert not (tmp_path / "second").exists()

@@ -1,0 +1,92 @@
+"""Filters, and which executions a plan holds in which order."""
+
+import pytest
+
+from cluster import profile
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ConfigError
+from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import Execution
+
+QUICK = plan.cases(suite.load("quick"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "engines", "fractions"),
+    [
+        ("engine=xgboost*,fraction=1/4", {"xgboost", "xgboost-spark"}, {0.25}),
+        ("workload=logistic_regression,placement=spark", {"mllib", "sklearn-driver"}, {1 / 64, 1 / 16, 0.25, 1}),
+        ("workload=data_parallel.logistic_regression,engine=sklearn,fraction=1,fraction=1/4", {"sklearn"}, {0.25, 1}),
+        ("set=defaults", {"sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"}, {1}),
+    ],
+)
+def test_a_filter_selects(expression: str, engines: set[str], fractions: set[float]) -> None:
+    chosen = plan.select(QUICK, expression)
+    assert {case.engine.name for case in chosen} == engines
+    assert {case.fraction for case in chosen} == fractions
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("motor=xgboost", r"Unknown filter key 'motor': choose from workload, engine"),
+        ("engine=xgbost", r"engine=xgbost matches nothing: this suite has mllib, sklearn, sklearn-driver, xgboost"),
+        ("fraction=1/3", r"fraction=1/3 matches nothing: this suite has 1, 1/16, 1/4, 1/64"),
+        ("engine", r"'engine' is not KEY=VALUE"),
+        ("engine=", r"'engine=' is not KEY=VALUE"),
+        ("", r"'' is not KEY=VALUE"),
+        ("workload=logistic_regression,engine=xgboost", r"matches none of the suite's \d+ cases"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan.select(QUICK, expression)
+
+
+@pytest.fixture
+def executions(data: PreparedDataset) -> list[Execution]:
+    budget = profile.budget(profile.load("local"))
+    return plan.executions(QUICK, {"flights": data}, budget, seed=0)
+
+
+def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Execution]) -> None:
+    assert len({execution.key for execution in executions}) == len(executions)
+    aligned = [e for e in executions if e.case.parameter_set == "aligned" and not e.isolated]
+    assert len(aligned) == 7 * 4 * 3
+    assert len([e for e in executions if e.case.parameter_set == "defaults"]) == 7
+
+
+def test_rows_and_arguments_are_those_of_the_fraction(executions: list[Execution], data: PreparedDataset) -> None:
+    for execution in executions:
+        case = execution.case
+        assert case.rows == data.rows(case.fraction, case.sample_seed)
+        if case.engine == "mllib" and "regParam" in case.arguments and case.parameter_set == "aligned":
+            assert case.arguments["regParam"] == pytest.approx(1 / case.rows)
+
+
+def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated_case(
+    executions: list[Execution],
+) -> None:
+    found = list(plan.groups(executions, seed=0))
+    assert sorted(e.key for group in found for e in group) == sorted(e.key for e in executions)
+    for group in found:
+        assert len({e.session for e in group}) == 1
+        assert not any(e.isolated for e in group[1:])
+        assert len({e.round for e in group if not e.isolated}) <= 1
+
+
+def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Execution]) -> None:
+    def orders(seed: int) -> list[list[str]]:
+        shared = (group for group in plan.groups(executions, seed) if len(group) > 1)
+        return [[e.case.id for e in group if not e.isolated] for group in shared]
+
+    assert orders(0) == orders(0)
+    assert orders(0) != orders(1)
+    spark = [order for order in orders(0) if len(order) >= 16]
+    assert len({tuple(order) for order in spark}) == len(spark)
+
+
+def test_a_warm_up_is_the_engines_smallest_fraction(executions: list[Execution]) -> None:
+    for execution in executions:
+        assert execution.warmup.engine == execution.case.engine
+        assert execution.warmup.fraction == 1 / 64

@@ -1,0 +1,211 @@
+"""A whole run, on node and on Spark, and what its records say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from cluster import profile
+from sparkscale.contract.record import SCORES, RunRecord
+from sparkscale.measure import run as running
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from tests.measure.observing import Silent
+
+SUITE = """
+rounds = 2
+[[measure]]
+workload = "data_parallel.logistic_regression"
+fractions = ["1/64", "1/32"]
+engines = [{engines}]
+[[measure]]
+workload = "data_parallel.logistic_regression"
+fractions = ["1/64"]
+engines = [{engines}]
+isolate = true
+rounds = 1
+"""
+
+FIELDS = {
+    "id",
+    "suite",
+    "invocation",
+    "started_at",
+    "round",
+    "jvm",
+    "temperature",
+    "isolated",
+    "case",
+    "outcome",
+    "error",
+    "seconds",
+    "quality",
+    "figures",
+    "resources",
+    "spark",
+    "code",
+    "host",
+    "software",
+    "session",
+}
+CASE_FIELDS = {
+    "workload",
+    "version",
+    "pattern",
+    "task",
+    "engine",
+    "placement",
+    "cluster",
+    "cluster_kind",
+    "device",
+    "dataset",
+    "dataset_id",
+    "rows",
+    "fraction",
+    "sample_seed",
+    "model_seed",
+    "threads",
+    "params",
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one run of a node and a Spark engine."""
+    folder = tmp_path_factory.mktemp("run")
+    suite = folder / "both.toml"
+    suite.write_text(SUITE.format(engines='"sklearn", "mllib"'))
+    running.measure(Request(suite=str(suite), out=folder / "out"), Silent)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def found(out: Path) -> list[RunRecord]:
+    with Store.existing(out) as store:
+        return store.records()
+
+
+pytestmark = pytest.mark.spark
+
+
+def of(found: list[RunRecord], engine: str) -> list[RunRecord]:
+    return [record for record in found if record.case.engine == engine]
+
+
+def test_every_execution_is_ok_and_every_case_is_there(found: list[RunRecord]) -> None:
+    assert {record.outcome for record in found} == {"ok"}
+    measured = [record for record in found if not record.is_warmup]
+    assert len(measured) == 2 * 2 * 2 + 2
+
+
+@pytest.mark.parametrize("engine", ["sklearn", "mllib"])
+def test_every_measured_time_is_warm_and_an_isolated_one_is_the_first_of_its_worker(
+    found: list[RunRecord], engine: str
+) -> None:
+    mine = of(found, engine)
+    assert [r.temperature for r in mine if not r.is_warmup and not r.isolated] == ["warm"] * 4
+    isolated = [mine.index(r) for r in mine if r.isolated]
+    assert [mine[position].temperature for position in isolated] == ["cold"]
+    assert len([r for r in mine if r.is_warmup]) == 1  # the other worker was warmed by the isolated execution
+
+
+def test_each_round_has_a_fresh_jvm_and_a_node_engine_has_none(found: list[RunRecord]) -> None:
+    jvms = {record.round: record.jvm for record in of(found, "mllib") if not record.isolated}
+    assert len(set(jvms.values())) == 2
+    assert None not in jvms.values()
+    assert {record.jvm for record in of(found, "sklearn")} == {None}
+
+
+def test_spark_metrics_belong_to_spark_cases(found: list[RunRecord]) -> None:
+    for record in of(found, "mllib"):
+        assert record.spark is not None
+        assert record.spark.tasks > record.figures["iterations"]
+        assert 0 < record.spark.executor_cpu_seconds < sum(record.seconds.values()) * record.resources.cores
+        assert record.spark.failed_tasks == record.spark.executors_lost == 0
+    assert {record.spark for record in of(found, "sklearn")} == {None}
+
+
+def test_memory_is_read_only_where_a_tree_had_one_case(found: list[RunRecord]) -> None:
+    for record in found:
+        assert (record.resources.peak_pss_bytes is not None) == record.isolated
+    peaks = {record.case.engine: record.resources.peak_pss_bytes or 0 for record in found if record.isolated}
+    assert 50 * 2**20 < peaks["sklearn"] < 400 * 2**20 < peaks["mllib"]
+
+
+def test_cpu_seconds_fit_the_budget(found: list[RunRecord]) -> None:
+    for record in found:
+        assert record.resources.cpu_seconds is not None
+        assert 0 < record.resources.cpu_seconds <= 1.1 * record.resources.cores * sum(record.seconds.values()) + 0.1
+
+
+def test_phases_and_qualities_are_complete_and_repeatable(found: list[RunRecord]) -> None:
+    for record in found:
+        assert list(record.seconds) == ["load", "fit", "predict"]
+        assert record.quality["auc"] > 0.6
+    by_case: dict[str, set[float]] = {}
+    for record in of(found, "sklearn"):
+        by_case.setdefault(record.case.id, set()).add(record.quality["auc"])
+    assert all(len(values) == 1 for values in by_case.values())
+
+
+def test_scores_are_stored_with_the_record(out: Path, found: list[RunRecord]) -> None:
+    from workloads import scoring
+
+    with Store.existing(out) as store:
+        for record in found:
+            table = store.table(record.id, SCORES)
+            label, score = table.column("label").to_numpy(), table.column("score").to_numpy()
+            assert scoring.auc(label, score) == record.quality["auc"]
+
+
+def test_descriptions_say_where_and_with_what(out: Path, found: list[RunRecord]) -> None:
+    budget = profile.budget(profile.load("local"))
+    with Store.existing(out) as store:
+        for record in found:
+            assert store.description(record.host).content["usable_cores"] >= 1
+            assert record.session is not None
+            session = store.description(record.session).content
+            software = store.description(record.software).content
+            assert session["cpus"] == list(budget.cpus)
+            assert session["thread_variables"]["OMP_NUM_THREADS"] == str(budget.cores)
+            if record.case.placement == "spark":
+                assert session["spark_conf"]["spark.master"] == f"local[{budget.cores}]"
+                assert software["jvm_blas"]
+            else:
+                assert session["spark_conf"] is None
+                assert software["jvm_blas"] is None
+        sessions = {record.session for record in of(found, "mllib")}
+        assert len(sessions) == 1, [store.description(s).content for s in sessions if s]
+
+
+def test_export_prints_records_with_the_fields_of_the_design(
+    out: Path, sparkscale: Callable[..., "CompletedProcess[str]"]
+) -> None:
+    done = sparkscale("export", "--format", "json", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    exported = json.loads(done.stdout)
+    assert exported
+    for record in exported:
+        assert set(record) == FIELDS
+        assert set(record["case"]) == CASE_FIELDS
+        assert {"cores", "threads", "cpu_seconds", "peak_pss_bytes"} <= set(record["resources"])
+        assert set(record["code"]) == {"commit", "dirty"}
+
+
+def test_show_prints_both_engines(out: Path, sparkscale: Callable[..., "CompletedProcess[str]"]) -> None:
+    done = sparkscale("show", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    for expected in ("data_parallel.logistic_regression", "sklearn", "mllib", "1/64", "1/32", "no cluster"):
+        assert expected in done.stdout
+    assert "Every case is ok." in done.stdout
+
+
+def test_running_again_starts_a_new_run_and_resume_of_a_full_one_adds_nothing(
+    out: Path, found: list[RunRecord]
+) -> None:
+    suite = out.parent / "both.toml"
+    finished = running.measure(Request(suite=str(suite), out=out, resume=True), Silent)
+    assert finished.added == 0
+    assert finished.records == found

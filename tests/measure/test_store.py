@@ -1,0 +1,117 @@
+"""The record store: a real SQLite file."""
+
+import io
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparkscale.contract.errors import ConfigError, StoreError
+from sparkscale.contract.record import CodeState, Resources, RunRecord
+from sparkscale.measure.store import FILE, Invocation, Store
+from tests.contract.test_case import CASE
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def invocation(identity: str = "one", day: int = 1, suite: str = "quick") -> Invocation:
+    return Invocation(id=identity, suite=suite, started_at=NOW.replace(day=day), seed=0, rounds=3, filter=None)
+
+
+def record(identity: str, of: str = "one") -> RunRecord:
+    return RunRecord(
+        id=identity,
+        suite="quick",
+        invocation=of,
+        started_at=NOW,
+        round=1,
+        jvm=None,
+        temperature="warm",
+        isolated=False,
+        case=CASE,
+        outcome="ok",
+        error=None,
+        seconds={"load": 0.1, "fit": 1.25},
+        quality={"auc": 0.7},
+        figures={},
+        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
+        spark=None,
+        code=CodeState(commit="c", dirty=False),
+        host="h",
+        software="s",
+        session=None,
+    )
+
+
+def parquet(values: list[float]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"score": values}), buffer)
+    return buffer.getvalue()
+
+
+def test_records_come_back_as_they_were_with_their_tables(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation())
+        store.add(record("a"), {"scores": parquet([1.0, 2.0])})
+        store.add(record("b"), {"scores": parquet([1.0, 2.0])})
+    with Store.existing(tmp_path) as store:
+        assert store.records("one") == [record("a"), record("b")]
+        assert store.table("b", "scores").column("score").to_pylist() == [1.0, 2.0]
+        with pytest.raises(KeyError):
+            store.table("a", "trials")
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        assert raw.execute("select count(*) from blobs").fetchone() == (1,)
+        assert raw.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
+def test_a_record_and_its_tables_arrive_together_or_not_at_all(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation())
+        with pytest.raises(TypeError):
+            store.add(record("a"), {"scores": None})  # type: ignore[dict-item]
+        assert store.records() == []
+
+
+def test_the_latest_invocation_is_found_by_suite_or_id(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation("old", day=1))
+        store.begin(invocation("new", day=3))
+        store.begin(invocation("other", day=2, suite="standard"))
+        assert store.invocation().id == "new"
+        assert store.invocation("standard").id == "other"
+        assert store.invocation(identity="old").id == "old"
+        with pytest.raises(ConfigError, match=r"no run of suite 'asv'"):
+            store.invocation("asv")
+
+
+def test_a_description_is_stored_once(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        first = store.describe("host", {"cores": 2})
+        assert store.describe("host", {"cores": 2}) == first
+        assert store.describe("host", {"cores": 4}) != first
+        assert store.description(first).content == {"cores": 2}
+
+
+def test_what_is_no_store_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"this is no database, but somebody's file" * 100)
+    with pytest.raises(StoreError, match="cannot be used as a record store"), Store.open(tmp_path):
+        pass
+    assert (tmp_path / FILE).read_bytes().startswith(b"this is no database")
+
+
+def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
+    with Store.open(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        raw.execute("pragma user_version = 99")
+    with pytest.raises(StoreError, match="has format 99"), Store.existing(tmp_path):
+        pass
+
+
+def test_an_absent_store_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sparkscale run"), Store.existing(tmp_path / "nowhere"):
+        pass
+    assert not (tmp_path / "nowhere").exists()

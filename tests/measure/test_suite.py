@@ -1,0 +1,68 @@
+"""Suites: what they say, and what is said of a bad one."""
+
+from pathlib import Path
+
+import pytest
+
+from sparkscale.contract.errors import ConfigError
+from sparkscale.measure import plan, suite
+
+BLOCK = '[[measure]]\nworkload = "data_parallel.gradient_boosting"\n'
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_every_suite_that_comes_along_is_sound(name: str) -> None:
+    assert plan.cases(suite.load(name))
+
+
+def test_quick_and_standard_are_what_they_promise() -> None:
+    quick, standard = suite.load("quick"), suite.load("standard")
+    assert (quick.rounds, standard.rounds) == (3, 8)
+
+    def fractions(found: suite.Suite) -> set[float]:
+        return {case.fraction for case in plan.cases(found) if case.parameter_set == "aligned" and not case.isolate}
+
+    assert fractions(quick) == {1 / 64, 1 / 16, 1 / 4, 1}
+    assert fractions(standard) == {2**-j for j in range(7)}
+    engines = {(case.workload.name, case.engine.name) for case in plan.cases(quick)}
+    assert len(engines) == 7
+
+
+def test_a_file_names_its_suite(tmp_path: Path) -> None:
+    found = suite.load(written(tmp_path, BLOCK))
+    assert found.name == "mine"
+    assert len(plan.cases(found)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[measure]\n", r"mine\.toml is no valid TOML: .*line 1"),
+        ("rounds = 3\n", r"'measure': Field required"),
+        (f"ronds = 3\n{BLOCK}", r"line 1: 'ronds': Extra inputs"),
+        (f"rounds = 0\n{BLOCK}", r"line 1: 'rounds': .*greater than or equal to 1"),
+        (f'name = "other"\n{BLOCK}', r"line 1: .*remove `name`"),
+        (f'clusters = ["moon"]\n{BLOCK}', r"line 1: unknown cluster 'moon': choose from local"),
+        ('[[measure]]\nworkload = "boosting"\n', r"line 2: unknown workload 'boosting': choose from data_parallel\."),
+        (f'{BLOCK}engines = ["xgbost"]\n', r"line 3: unknown engine 'xgbost': choose from \*, sklearn, xgboost"),
+        (f'{BLOCK}datasets = ["iris"]\n', r"line 3: unknown dataset 'iris': choose from flights"),
+        (f'{BLOCK}fractions = ["1", "1/3"]\n', r"line 3: unknown fraction '1/3': choose from 1, 1/2"),
+        (f'{BLOCK}sets = ["tuned"]\n', r"line 3: .*'aligned' or 'defaults'"),
+        (f"{BLOCK}params = {{ tress = 5 }}\n", r"line 3: parameter 'tress' .*it has trees, depth"),
+        (f'{BLOCK}params = {{ trees = "many" }}\n', r"line 3: parameter 'trees' .*valid integer"),
+    ],
+)
+def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        suite.load(written(tmp_path, text))
+
+
+def test_an_unknown_suite_names_the_choices() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, quick, standard"):
+        suite.load("quik")

@@ -1,0 +1,135 @@
+"""The command line: what it says, and that a wrong request writes nothing."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from sparkscale import __version__
+
+Call = Callable[..., "CompletedProcess[str]"]
+
+BAD_REQUESTS = [
+    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, quick, standard"),
+    (["--suite", "{folder}/broken.toml"], "broken.toml is no valid TOML"),
+    (["--suite", "{folder}/engine.toml"], "line 3: unknown engine 'xgbost': choose from *, sklearn, xgboost"),
+    (["--suite", "{folder}/workload.toml"], "line 2: unknown workload 'boosting': choose from data_parallel."),
+    (["--suite", "{folder}/fraction.toml"], "line 3: unknown fraction '1/5': choose from 1, 1/2"),
+    (["--filter", "motor=x"], "Unknown filter key 'motor': choose from workload, engine"),
+    (["--filter", "engine=xgbost"], "this suite has mllib, sklearn, sklearn-driver, xgboost, xgboost-spark"),
+    (["--filter", "fraction=1/5"], "this suite has 1, 1/16, 1/4, 1/64"),
+    (["--filter", "workload=logistic_regression,engine=xgboost"], "matches none of the suite's"),
+    (["--resume"], "measure some with `sparkscale run`"),
+]
+
+BLOCK = '[[measure]]\nworkload = "data_parallel.gradient_boosting"\n'
+
+
+@pytest.mark.parametrize(("arguments", "expected"), BAD_REQUESTS)
+def test_a_wrong_request_is_one_sentence_and_writes_nothing(
+    sparkscale: Call, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    (tmp_path / "broken.toml").write_text("rounds = [\n")
+    (tmp_path / "engine.toml").write_text(f'{BLOCK}engines = ["xgbost"]\n')
+    (tmp_path / "workload.toml").write_text('[[measure]]\nworkload = "boosting"\n')
+    (tmp_path / "fraction.toml").write_text(f'{BLOCK}fractions = ["1/5"]\n')
+    before = sorted(tmp_path.iterdir())
+    out = tmp_path / "out"
+    done = sparkscale("run", "--out", str(out), *(text.format(folder=tmp_path) for text in arguments))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert expected in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_output_directory_that_cannot_be_written_is_refused(sparkscale: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/sparkscale")):
+        done = sparkscale("run", "--out", str(out))
+        assert done.returncode == 2
+        assert re.match(rf"Error: The output directory {out} cannot be written \(.+\): choose another", done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--rounds", "0"], ["run", "--seed", "-1"], ["list", "moons"], ["walk"]]
+)
+def test_a_wrong_option_exits_with_2(sparkscale: Call, arguments: list[str]) -> None:
+    assert sparkscale(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_reading_where_nothing_was_measured_says_what_to_do(sparkscale: Call, tmp_path: Path, command: str) -> None:
+    done = sparkscale(command, "--out", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "measure some with `sparkscale run`" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_debug_shows_the_traceback(sparkscale: Call) -> None:
+    done = sparkscale("--debug", "run", "--suite", "quik")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "ConfigError" in done.stderr
+
+
+def test_version_and_help(sparkscale: Call) -> None:
+    assert sparkscale("--version").stdout == f"sparkscale {__version__}\n"
+    for command in ([], ["run"], ["list"], ["show"], ["export"]):
+        done = sparkscale(*command, "--help")
+        assert done.returncode == 0
+        assert "Usage" in done.stdout
+    assert "Examples" in sparkscale("run", "--help").stdout
+
+
+def test_help_imports_nothing_heavy(sparkscale: Call) -> None:
+    done = sparkscale("--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    heavy = {"pyspark", "torch", "xgboost", "sklearn", "pandas", "pyarrow", "numpy", "sqlalchemy", "scipy"}
+    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & heavy
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        ("suites", ["quick", "standard"]),
+        ("workloads", ["data_parallel.gradient_boosting", "data_parallel.logistic_regression"]),
+        ("engines", ["sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"]),
+        ("datasets", ["flights"]),
+        ("clusters", ["local"]),
+        (
+            "metrics",
+            ["time_to_model", "seconds_fit", "seconds_per_million_rows", "peak_memory", "auc_loss", "log_loss"],
+        ),
+    ],
+)
+def test_list_names_what_there_is(sparkscale: Call, topic: str, expected: list[str]) -> None:
+    done = sparkscale("list", topic)
+    assert done.returncode == 0, done.stderr
+    for name in expected:
+        assert name in done.stdout
+
+
+@pytest.mark.spark
+def test_doctor_checks_each_part(sparkscale: Call) -> None:
+    done = sparkscale("doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("Java", "Spark start-up", "BLAS in the JVM", "cores", "memory", "disk", "GPUs"):
+        assert part in done.stdout
+
+
+def test_doctor_without_a_usable_java_says_what_is_missing(sparkscale: Call, tmp_path: Path) -> None:
+    """Spark's own start script is made to fail, so no Java will do."""
+    shell = tmp_path / "bash"
+    shell.write_text("#!/bin/sh\nexit 1\n")
+    shell.chmod(0o755)
+    done = sparkscale("doctor", env={"PATH": str(tmp_path), "JAVA_HOME": ""})
+    assert done.returncode == 1
+    assert "missing" in done.stdout
+    assert "make setup" in done.stdout

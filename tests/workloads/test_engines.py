@@ -1,0 +1,112 @@
+"""Declared defaults are the libraries' own, and aligned parameters reach the models."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cluster.session import SparkRuntime
+from sparkscale.contract.context import Context
+from workloads import registry
+from workloads.base import Engine, Workload
+from workloads.data_parallel import gradient_boosting as boosting
+from workloads.data_parallel import logistic_regression as logistic
+from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train, spark_rows
+
+PARAMS = boosting.BoostingParams(trees=3, depth=4, learning_rate=0.5, bins=32, l2=2.0, min_child_weight=3.0)
+
+ENGINES = [
+    pytest.param(workload, engine, id=f"{workload.name}-{engine.name}")
+    for workload in registry.workloads().values()
+    for engine in workload.engines
+]
+
+
+@pytest.mark.parametrize(("workload", "engine"), ENGINES)
+def test_an_engine_has_every_phase_of_its_pattern(workload: Workload, engine: type[Engine]) -> None:
+    assert all(callable(getattr(engine, phase)) for phase in workload.pattern.phases)
+    assert engine.summary()
+    assert set(engine.defaults) == set(engine().arguments(workload.params, 1000))
+
+
+def test_sklearn_defaults_are_its_own() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    for engine, estimator in (
+        (boosting.SklearnHistGB, HistGradientBoostingClassifier()),
+        (logistic.SklearnLogistic, LogisticRegression()),
+    ):
+        own = estimator.get_params()
+        assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
+
+
+def test_xgboost_defaults_are_its_own() -> None:
+    """XGBoost leaves its parameters unset; the ones in effect stand in a trained model's configuration."""
+    import json
+
+    import numpy as np
+    from xgboost import XGBClassifier
+
+    generator = np.random.default_rng(0)
+    model = XGBClassifier().fit(generator.random((500, 3)), generator.integers(0, 2, 500))
+    assert model.get_booster().num_boosted_rounds() == boosting.XGBOOST_DEFAULTS["n_estimators"]
+    config = json.loads(model.get_booster().save_config())["learner"]["gradient_booster"]["tree_train_param"]
+    for name in ("max_depth", "max_leaves", "learning_rate", "max_bin", "reg_lambda", "min_child_weight"):
+        assert float(config[name]) == pytest.approx(boosting.XGBOOST_DEFAULTS[name])
+
+
+@pytest.mark.spark
+def test_mllib_defaults_are_its_own(spark: SparkRuntime) -> None:
+    from pyspark.ml.classification import GBTClassifier, LogisticRegression
+
+    assert spark.spark
+    for engine, estimator in ((boosting.MLlibGBT, GBTClassifier()), (logistic.MLlibLogistic, LogisticRegression())):
+        own = {param.name: value for param, value in estimator.extractParamMap().items()}
+        assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
+
+
+def test_xgboost_trains_with_what_it_was_given(runs: Callable[..., Context]) -> None:
+    import json
+
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, PARAMS)
+    engine = boosting.XGBoost()
+    model = engine.fit(run, engine.load(run))
+    config = json.loads(model.save_config())["learner"]
+    tree = config["gradient_booster"]["tree_train_param"]
+    assert model.num_boosted_rounds() == 3
+    found = [
+        float(tree[name]) for name in ("max_depth", "learning_rate", "max_bin", "reg_lambda", "min_child_weight")
+    ]
+    assert found == [4, 0.5, 32, 2, 3]
+    assert config["generic_param"]["nthread"] == "2"
+
+
+@pytest.mark.spark
+def test_xgboost_on_spark_trains_with_what_it_was_given_and_without_evaluation(
+    runs: Callable[..., Context], spark: SparkRuntime
+) -> None:
+    run = runs(boosting.WORKLOAD, boosting.XGBoostSpark, 1 / 64, PARAMS, spark=spark)
+    engine = boosting.XGBoostSpark()
+    model = engine.fit(run, engine.load(run))
+    assert model.get_booster().num_boosted_rounds() == 3
+    given: dict[str, Any] = {param.name: value for param, value in model.extractParamMap().items()}
+    assert {name: given[name] for name in run.arguments} == run.arguments
+    assert given["num_workers"] == run.cores
+    assert not model.training_summary.train_objective_history
+
+
+@pytest.mark.spark
+def test_one_hot_features_are_the_same_on_both_sides(runs: Callable[..., Context], spark: SparkRuntime) -> None:
+    import numpy as np
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql.functions import col
+
+    run = runs(logistic.WORKLOAD, logistic.MLlibLogistic, 1 / 64, spark=spark)
+    table = read_train(run)
+    node = one_hot_matrix(run.data, table).toarray()
+    frame = one_hot_vectors(run, spark_rows(run, run.train_paths)).select(vector_to_array(col("features")).alias("x"))
+    ours = np.array([row.x for row in frame.collect()])
+    assert node.shape == ours.shape
+    order = np.lexsort(node.T), np.lexsort(ours.T)
+    np.testing.assert_allclose(node[order[0]], ours[order[1]], atol=1e-6)
