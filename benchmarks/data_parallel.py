@@ -43,7 +43,7 @@ class DataParallel:
     warmup_time = 0.0
     version = digest(
         [
-            sorted({(case.workload.name, case.workload.version) for case in CASES}),
+            sorted({(case.workload.name, case.workload.version, str(case.params)) for case in CASES}),
             [(name, metrics()[name].version) for name in METRICS],
         ]
     )

@@ -7,6 +7,7 @@ keeps its order, so once the marker's end is in the log, everything before it is
 import itertools
 import json
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,25 +27,25 @@ class EventLog:
     spark: Any
     folder: Path
     _marks: "itertools.count[int]" = field(default_factory=itertools.count)
+    _awaited: list[str] = field(default_factory=list)
+    _lines: deque[bytes] = field(default_factory=deque)
     _offset: int = 0
     _pending: bytes = b""
 
     def take(self) -> SparkMetrics:
-        """Metrics of all tasks since the last call. Raises ClusterError when the log does not become complete."""
+        """Metrics of all tasks since the last call. Raises ClusterError when the log does not become complete.
+
+        Sections that an earlier call gave up waiting for are read past first.
+        """
         mark = f"sparkscale-mark-{next(self._marks)}"
+        self._awaited.append(mark)
         self._run_marker(mark)
-        section = Section(mark)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not section.complete:
-            lines = self._new_lines()
-            for line in lines:
-                section.read(line)
-            if not lines:
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"Spark's event log in {self.folder} was not complete after {PATIENCE_SECONDS:.0f} s."
-                    )
-                time.sleep(READ_AGAIN_SECONDS)
+        while self._awaited:
+            section = Section(self._awaited[0])
+            while not section.complete:
+                section.read(self._next_line(deadline))
+            self._awaited.pop(0)
         return section.metrics()
 
     def _run_marker(self, mark: str) -> None:
@@ -55,6 +56,15 @@ class EventLog:
         finally:
             context.setLocalProperty(GROUP, None)
             context.setLocalProperty("spark.job.description", None)
+
+    def _next_line(self, deadline: float) -> bytes:
+        while not self._lines:
+            self._lines.extend(self._new_lines())
+            if not self._lines:
+                if time.monotonic() > deadline:
+                    raise ClusterError(f"Spark's event log in {self.folder} is not complete.")
+                time.sleep(READ_AGAIN_SECONDS)
+        return self._lines.popleft()
 
     def _new_lines(self) -> list[bytes]:
         """Whole lines written since the last call."""

@@ -33,8 +33,17 @@ class Java:
     source: str
 
     def environment(self) -> dict[str, str]:
-        """Variables that make Spark's scripts use this Java."""
-        return {"JAVA_HOME": str(self.home)}
+        """Variables that make Spark's scripts use this Java and the installed Spark."""
+        return {"JAVA_HOME": str(self.home), "SPARK_HOME": str(spark_home())}
+
+
+def own_environment() -> dict[str, str]:
+    """This process's variables, less those by which a user's shell points at another Spark or configures one.
+
+    What is measured must be the Spark that the records name, with the settings that they hold.
+    """
+    foreign = ("SPARK_", "PYSPARK_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def find(cache: Path) -> Java:
@@ -80,14 +89,17 @@ def _check(home: Path) -> tuple[str, str | None]:
     version, major = found.group(1), int(found.group(2))
     if major < OLDEST:
         return version, f"version {version} is older than {OLDEST}"
-    started = subprocess.run(
-        [spark_home() / "bin" / "spark-submit", "--version"],
-        capture_output=True,
-        text=True,
-        timeout=START_LIMIT_SECONDS,
-        env={**os.environ, "JAVA_HOME": str(home)},
-        check=False,
-    )
+    try:
+        started = subprocess.run(
+            [spark_home() / "bin" / "spark-submit", "--version"],
+            capture_output=True,
+            text=True,
+            timeout=START_LIMIT_SECONDS,
+            env={**own_environment(), **Java(home, version, "").environment()},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return version, f"Spark does not start on version {version} ({error})"
     if started.returncode != 0:
         reason = (started.stderr.strip() or "no output").splitlines()[-1]
         return version, f"Spark does not start on version {version}: {reason}"

@@ -26,6 +26,7 @@ THREAD_VARIABLES = (
 )
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+CGROUP_PREFIX = "sparkscale-"
 PR_SET_PDEATHSIG = 1
 
 
@@ -79,21 +80,19 @@ def pss_bytes(session: int) -> int:
 
 
 def peak_pss_bytes(session: int) -> int | None:
-    """The exact peak of a session that is one process: the kernel's peak resident size less what it shares.
+    """The peak of a session that is one process: the kernel's peak resident size less what it now shares.
 
-    None for a session of several processes, whose peaks need not coincide. Source of both: proc(5), `VmHWM` of
-    /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
+    It spans the process's life, imports and scoring included. None for a session of several processes, whose peaks
+    need not coincide. Source: proc(5), `VmHWM` of /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
     """
     processes = processes_of(session)
     if len(processes) != 1:
         return None
     try:
-        status = Path(f"/proc/{processes[0].pid}/status").read_text()
         memory = processes[0].memory_full_info()
-    except (psutil.NoSuchProcess, OSError):
+    except psutil.NoSuchProcess:
         return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found.group(1)) * 1024 - (memory.rss - memory.pss) if found else None
+    return int(_status_bytes(processes[0].pid, "VmHWM") - (memory.rss - memory.pss))
 
 
 def end_session(session: int, patience_seconds: float = 10.0) -> None:
@@ -106,6 +105,33 @@ def end_session(session: int, patience_seconds: float = 10.0) -> None:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(alive, timeout=0.5)
+
+
+def granted_memory_bytes() -> int:
+    """The host's memory, or less where this process's own control group has a lower limit, as in a container."""
+    limits = [psutil.virtual_memory().total]
+    for parent, file in _cgroup_parents(CGROUP_ROOT):
+        text = (parent / file).read_text().strip() if (parent / file).is_file() else "max"
+        limits += [int(text)] if text.isdigit() else []
+    return min(limits)
+
+
+def granted_cpus() -> tuple[int, ...]:
+    """The CPUs this process may run on; of them only as many as its control group's quota is worth, if it has one."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for parent, _ in _cgroup_parents(CGROUP_ROOT):
+        if (parent / "cpu.max").is_file():
+            quota, period = (parent / "cpu.max").read_text().split()
+            if quota.isdigit():
+                return tuple(cpus[: max(1, int(quota) // int(period))])
+    return tuple(cpus)
+
+
+def sweep_limits() -> None:
+    """Removes the empty control groups of runs that were killed."""
+    for parent, _ in _cgroup_parents(CGROUP_ROOT):
+        for folder in parent.glob(f"{CGROUP_PREFIX}*"):
+            _remove(folder)
 
 
 @dataclass(frozen=True)
@@ -126,12 +152,14 @@ class MemoryLimit:
     @classmethod
     def create(cls, limit_bytes: int) -> "MemoryLimit":
         """Makes a control group, if this process may, directly below its own."""
-        name = f"sparkscale-{uuid.uuid4().hex[:12]}"
+        name = f"{CGROUP_PREFIX}{uuid.uuid4().hex[:12]}"
         for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
             try:
                 folder.mkdir()
                 (folder / file).write_text(str(limit_bytes))
+                if (folder / "memory.swap.max").exists():
+                    (folder / "memory.swap.max").write_text("0")
             except OSError:
                 _remove(folder)
                 continue
@@ -145,10 +173,14 @@ class MemoryLimit:
         else:
             resource.setrlimit(resource.RLIMIT_DATA, (self.limit_bytes, self.limit_bytes))
 
-    def exceeded(self) -> bool:
-        """Whether the kernel has killed a process for passing the limit (known for a cgroup only)."""
+    def reached(self, pid: int) -> bool:
+        """Whether the kernel has killed a process of the tree for passing the limit.
+
+        Without a cgroup: whether this process, still alive, is within 5 % of it. Libraries that cannot start a thread
+        for lack of memory may hang.
+        """
         if not self.cgroup:
-            return False
+            return _status_bytes(pid, "VmData") > 0.95 * self.limit_bytes
         for file in ("memory.events", "memory.oom_control"):
             path = self.cgroup / file
             if path.is_file():
@@ -160,6 +192,16 @@ class MemoryLimit:
         """Removes the control group, once its processes have ended."""
         if self.cgroup:
             _remove(self.cgroup)
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    """A size from /proc/PID/status, see proc(5); 0 for a process that is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
 
 
 def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:

@@ -9,9 +9,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cluster import processes
 from sparkscale.contract.errors import ConfigError
 
 CAPABILITIES: dict[str, frozenset[str]] = {"local": frozenset({"spark_context"})}
@@ -97,6 +97,8 @@ def load(name_or_path: str) -> ClusterProfile:
     try:
         content: dict[str, Any] = tomllib.loads(source.read_text())
         return ClusterProfile.model_validate({**content, "name": source.name.removesuffix(".toml")})
+    except OSError as error:
+        raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is no valid TOML: {error}.") from error
     except ValidationError as error:
@@ -106,18 +108,18 @@ def load(name_or_path: str) -> ClusterProfile:
 
 def budget(profile: ClusterProfile) -> Budget:
     """What the profile grants on this host. Raises ConfigError when the host has less."""
-    available = sorted(os.sched_getaffinity(0))
+    available = processes.granted_cpus()
     cores = len(available) if profile.cores == "all" else profile.cores
     if cores > len(available):
         raise ConfigError(
             f"Cluster '{profile.name}' asks for {cores} cores, of which {len(available)} are usable: lower `cores`."
         )
-    total = psutil.virtual_memory().total
+    total = processes.granted_memory_bytes()
     amount, unit = int(profile.memory[:-1]), profile.memory[-1]
     memory = total * amount // 100 if unit == "%" else amount * MEMORY_UNITS[unit]
     if memory > total:
         raise ConfigError(
-            f"Cluster '{profile.name}' asks for {profile.memory} of memory, and this host has "
+            f"Cluster '{profile.name}' asks for {profile.memory} of memory, and this process may use "
             f"{total / 2**30:.1f} GiB: lower `memory`."
         )
-    return Budget(tuple(available[:cores]), memory, int(memory * profile.heap_share))
+    return Budget(available[:cores], memory, int(memory * profile.heap_share))

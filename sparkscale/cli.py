@@ -35,7 +35,7 @@ ExportFormat = Literal["json", "csv", "parquet"]
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - see main
 ) -> None:
     """What each way of scaling machine learning with Apache Spark costs and what it buys.
 
@@ -45,7 +45,6 @@ def root(
 
     Check:     sparkscale doctor
     """
-    context.obj = {"debug": debug}
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if version:
         typer.echo(f"sparkscale {__version__}")
@@ -84,20 +83,23 @@ def run(
     """
     from sparkscale.analysis.show import breakdown, console, show
     from sparkscale.analysis.tradeoff import failed
+    from sparkscale.measure.ledger import Ledger
     from sparkscale.measure.progress import observer
     from sparkscale.measure.run import Request, measure
     from sparkscale.measure.store import Store
 
+    ledger = Ledger()
     signal.signal(signal.SIGTERM, _interrupt)
     request = Request(suite, out, filter_, seed, rounds, resume, retry_failed)
     try:
-        finished = measure(request, observer)
+        finished = measure(request, observer, ledger)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What was measured is kept: go on with `sparkscale run --resume`.", err=True)
+        again = f"sparkscale run --suite {suite} --out {out} --resume"
+        typer.echo(f"Interrupted. What was measured is kept: go on with `{again}`.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
         console().print(show(store, store.invocation(identity=finished.invocation)))
-    console().print(breakdown(finished.wall_seconds, finished.shares))
+    console().print(breakdown(ledger.wall(), ledger.spent.items()))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     if failed(finished.records, finished.added):
         raise typer.Exit(EXIT_FAILED)
@@ -171,8 +173,10 @@ def doctor() -> None:
     """
     from sparkscale.analysis.show import console
     from sparkscale.measure.doctor import examine, report
+    from sparkscale.measure.lock import machine_lock
 
-    checks = examine()
+    with machine_lock():
+        checks = examine()
     console().print(report(checks))
     if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -94,7 +94,6 @@ class Workload:
     name: str
     summary: str
     pattern: Pattern
-    tasks: frozenset[Task]
     params: Params
     engines: tuple[type[Engine], ...]
     version: int = 1

@@ -29,5 +29,5 @@ def patterns() -> dict[str, Pattern]:
 
 
 def dataset(name: str) -> ModuleType:
-    """The module of a data set: NAME, SUMMARY, TASK and prepare(storage). Raises KeyError."""
+    """The module of a data set: NAME, SUMMARY and prepare(storage). Raises KeyError."""
     return importlib.import_module(DATASET_MODULES[name])

@@ -33,7 +33,7 @@ def export(records: list[RunRecord], form: Format, to: Path | None) -> str | Non
 
 def _writable(path: Path) -> Path:
     try:
-        path.touch()
+        path.open("ab").close()
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error
     return path

@@ -1,6 +1,6 @@
 """Draws the trade-off between sample and full data as tables for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -30,12 +30,14 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
     parts: list[RenderableType] = [_heading(store, invocation, records)]
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
-    parts += [Text(), *_problems(records)]
+    parts += [Text(), *_problems(records), *_missing(invocation, records)]
     return Group(*parts)
 
 
-def breakdown(wall_seconds: float, shares: dict[str, float]) -> Text:
-    """Where a run's wall time went, on one line."""
+def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
+    """Where a run's wall time went, on one line. `spent` holds activities and their seconds."""
+    shares = {name: seconds / wall_seconds for name, seconds in spent}
+    shares["else"] = 1 - sum(shares.values())
     names = {
         "phases": "inside phases",
         "starting": "starting workers, JVMs and sessions",
@@ -63,7 +65,8 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
         f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}: {workload.summary}",
         style="bold",
     )
-    yield Text(", ".join(f"{name} {value}" for name, value in comparison.parameters.items()), style="dim")
+    parameters = ", ".join(f"{name} {value}" for name, value in comparison.parameters.items())
+    yield Text(parameters or "each library's own defaults", style="dim")
     yield _curves(comparison)
     yield _answers(comparison)
     if comparison.defaults:
@@ -176,7 +179,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     case = comparison.case
     workload = registry.workloads()[case.workload]
     rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
-    kind = f"{rounds} rounds, each in a fresh worker and JVM, after a warm-up of each engine"
+    kind = f"{rounds} rounds, each in a fresh worker and JVM, after a first execution of the engine in it"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
     if case.cluster_kind == "local":
         yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
@@ -194,13 +197,21 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
 def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:
     found = tradeoff.problems(records)
     if not found:
-        yield Text("Every case is ok.")
+        yield Text("Every measured case is ok.")
         return
     table = _table("Cases without a result", "case", "outcome", "times", left=2, prose="reason")
     for record, count in found:
         reason = record.error.message.splitlines()[0] if record.error and record.error.message else NOTHING
         table.add_row(record.case.label, record.outcome, str(count), reason)
     yield table
+
+
+def _missing(invocation: Invocation, records: list[RunRecord]) -> Iterator[Text]:
+    done = len({(r.case.id, r.round, r.isolated) for r in records if not r.is_warmup})
+    if done < invocation.executions:
+        yield Text(
+            f"{done} of {invocation.executions} executions were measured: go on with `sparkscale run --resume`."
+        )
 
 
 def _seconds(spread: Spread | None) -> str:

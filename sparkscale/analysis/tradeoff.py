@@ -148,11 +148,12 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
         if not record.is_warmup:
             by_case[record.case.id].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
-    aligned: dict[str, list[Cell]] = defaultdict(list)
+    groups: dict[str, list[Cell]] = defaultdict(list)
+    with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}
     for cell in cells:
-        if cell.case.parameter_set == "aligned":
-            aligned[_key(cell.case, parameters=True)].append(cell)
-    return sorted((_comparison(group, cells) for group in aligned.values()), key=lambda found: found.case.workload)
+        if cell.case.parameter_set == "aligned" or _key(cell.case, parameters=False) not in with_aligned:
+            groups[_key(cell.case, parameters=True)].append(cell)
+    return sorted((_comparison(group, cells) for group in groups.values()), key=lambda found: found.case.workload)
 
 
 def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
@@ -163,7 +164,8 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
     defaults = {
         cell.case.engine: cell
         for cell in cells
-        if cell.case.parameter_set == "defaults"
+        if case.parameter_set == "aligned"
+        and cell.case.parameter_set == "defaults"
         and cell.case.fraction == 1
         and _key(cell.case, parameters=False) == _key(case, parameters=False)
     }

@@ -1,5 +1,7 @@
 """The context of a case: all that a phase may touch."""
 
+import logging
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -7,6 +9,8 @@ from typing import Any
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -27,7 +31,9 @@ class Context:
     stack: ExitStack = field(default_factory=ExitStack)
 
     def figure(self, name: str, value: float) -> None:
-        """Adds a number to the record."""
+        """Adds a number to the record. Raises ValueError for one that is not finite."""
+        if not math.isfinite(value):
+            raise ValueError(f"The figure {name} is {value}.")
         self.figures[name] = float(value)
 
     def table(self, name: str, arrow: Any) -> None:
@@ -39,8 +45,15 @@ class Context:
         return self.stack.enter_context(resource)
 
     def at_end(self, close: Callable[[], Any]) -> None:
-        """Calls `close` when the case ends, however it ends."""
-        self.stack.callback(close)
+        """Calls `close` when the case ends, however it ends. A fault in it is logged and hides no other."""
+
+        def closing() -> None:
+            try:
+                close()
+            except Exception:
+                log.exception("closing after %s failed", self.case.label)
+
+        self.stack.callback(closing)
 
     @property
     def train_paths(self) -> list[str]:

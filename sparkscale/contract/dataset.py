@@ -40,7 +40,6 @@ class PreparedDataset(BaseModel):
     root: Path
     task: Task
     columns: tuple[Column, ...]
-    unit: str
     slice_rows: tuple[int, ...]
     holdout_rows: int
 

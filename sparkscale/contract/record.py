@@ -95,7 +95,7 @@ class RunRecord(Frozen):
     @property
     def is_warmup(self) -> bool:
         """Whether it only warmed a worker for another execution. An isolated one is cold, and meant."""
-        return self.temperature != "warm" and not self.isolated and self.outcome != "unsupported"
+        return self.temperature != "warm" and not self.isolated
 
 
 class Description(Frozen):

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,8 @@ from sparkscale.contract.errors import BusyError
 
 
 def lock_path() -> Path:
-    """The file that a run holds locked; the same for every user of the machine."""
-    return Path(tempfile.gettempdir()) / "sparkscale.lock"
+    """The file that a run holds locked: the same for every user, whatever their TMPDIR."""
+    return Path("/tmp/sparkscale.lock")
 
 
 @contextmanager

@@ -139,6 +139,11 @@ def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
     ]
 
 
+def count(planned: list[PlannedCase]) -> int:
+    """How many executions these cases are, warm-ups not counted."""
+    return sum(case.rounds for case in dict.fromkeys(planned))
+
+
 def select(planned: list[PlannedCase], expression: str) -> list[PlannedCase]:
     """Those that match a filter such as "engine=xgboost*,fraction=1/4".
 
@@ -176,15 +181,22 @@ def executions(
     data: dict[str, PreparedDataset],
     budget: Budget,
     seed: int,
+    rounds: int,
 ) -> list[Execution]:
-    """All executions on one profile, each case once in each of its rounds; equal ones once."""
+    """All executions on one profile, each case once in each of its rounds; equal ones once.
+
+    Isolated cases that have fewer rounds than the run are spread over its rounds.
+    """
+    isolated = 0
     bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
         warmup = _warmup(case, [other for _, other in bound])
         reason = planned_case.unsupported(data[planned_case.dataset])
+        isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
-            execution = Execution(case, number, planned_case.isolate, warmup, reason)
+            spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number
+            execution = Execution(case, spread, planned_case.isolate, warmup, reason)
             found.setdefault(execution.key, execution)
     return list(found.values())
 
@@ -192,7 +204,7 @@ def executions(
 def _warmup(case: Case, others: list[Case]) -> Case:
     """The same engine's smallest fraction, of the same parameters where there is one."""
     return min(
-        (other for other in others if (other.workload, other.engine) == (case.workload, case.engine)),
+        (other for other in others if other.engine_key == case.engine_key),
         key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
     )
 
@@ -201,25 +213,18 @@ def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
     An isolated execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so
-    the first goes there, where it saves a worker and its engine's warm-up; the others get workers of their own.
+    first of a round goes there, where it saves a worker and its engine's warm-up; the others get their own workers.
     """
     order = random.Random(seed)
-    alone: dict[Session, list[Execution]] = defaultdict(list)
-    for execution in planned:
-        if execution.isolated:
-            alone[execution.session].append(execution)
-    for waiting in alone.values():
-        order.shuffle(waiting)
     for number in sorted({execution.round for execution in planned}):
         shared: dict[Session, list[Execution]] = defaultdict(list)
+        alone: dict[Session, list[Execution]] = defaultdict(list)
         for execution in planned:
-            if execution.round == number and not execution.isolated:
-                shared[execution.session].append(execution)
-        workers = list(shared.items())
+            if execution.round == number:
+                (alone if execution.isolated else shared)[execution.session].append(execution)
+        for waiting in (*shared.values(), *alone.values()):
+            order.shuffle(waiting)
+        workers = [[*(alone[session].pop() for _ in alone[session][:1]), *group] for session, group in shared.items()]
+        workers += [[execution] for waiting in alone.values() for execution in waiting]
         order.shuffle(workers)
-        for session, group in workers:
-            order.shuffle(group)
-            yield [*(alone[session].pop() for _ in alone[session][:1]), *group]
-    rest = [[execution] for waiting in alone.values() for execution in waiting]
-    order.shuffle(rest)
-    yield from rest
+        yield from workers

@@ -55,7 +55,7 @@ class Estimate:
 
     def seconds(self) -> float | None:
         """None before enough is known. Scaled up by what goes on between cases."""
-        if self._count < COUNT_BEFORE_ESTIMATE:
+        if self._count < COUNT_BEFORE_ESTIMATE or not self._measured:
             return None
         known = sum(median(self._nearest(piece)) for piece in self.remaining)
         return known * max(1.0, (time.monotonic() - self._started) / self._measured)

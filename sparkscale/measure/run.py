@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cluster import profile
+from cluster import processes, profile
 from cluster.profile import Budget, ClusterProfile
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import plan, suite
+from sparkscale.measure import environment, plan, suite
+from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.plan import PlannedCase
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.records import Recorder
-from sparkscale.measure.runner import Ledger, Runner
+from sparkscale.measure.runner import Runner
 from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.suite import Suite
 
 Key = tuple[str, int, bool]
+
+SCRATCH_PREFIX = "sparkscale-run-"
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run's end. `shares` are parts of the wall time; `records` are those of the whole invocation, of which the
-    last `added` are new."""
+    """A run's end. `records` are those of the whole invocation, of which the last `added` are new."""
 
     invocation: str
     records: list[RunRecord]
     added: int
     logs: Path
-    wall_seconds: float
-    shares: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,16 @@ class _Plan:
     profiles: dict[ClusterProfile, Budget]
 
 
-def measure(request: Request, observer: Callable[[], Observer]) -> Finished:
+def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
     """Measures what the request asks for; `observer` is made once it is known to be sound.
 
-    A fault in the request raises ConfigError before anything is written.
+    `ledger` has been counting the wall time since the command began. A fault in the request raises ConfigError before
+    anything is written.
     """
     if request.resume or request.retry_failed:
         with machine_lock(), Store.existing(request.out) as store:
             invocation = _continued(request, store.invocation(request.suite))
-            return _measure(request, invocation, _planned(request, invocation), store, observer())
+            return _measure(request, invocation, _planned(request, invocation), store, observer(), ledger or Ledger())
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
         suite=request.suite,
@@ -76,11 +77,13 @@ def measure(request: Request, observer: Callable[[], Observer]) -> Finished:
         seed=request.seed or 0,
         rounds=request.rounds or suite.load(request.suite).rounds,
         filter=request.filter,
+        executions=0,
     )
     planned = _planned(request, invocation)
+    invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
     with machine_lock(), Store.open(request.out) as store:
         store.begin(invocation)
-        return _measure(request, invocation, planned, store, observer())
+        return _measure(request, invocation, planned, store, observer(), ledger or Ledger())
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
@@ -102,9 +105,11 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     return _Plan(loaded, cases, {case.cluster: profile.budget(case.cluster) for case in cases})
 
 
-def _measure(request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer) -> Finished:
-    ledger = Ledger()
+def _measure(
+    request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer, ledger: Ledger
+) -> Finished:
     before = store.records(invocation.id)
+    _check_same_origin(before, store)
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
@@ -123,15 +128,25 @@ def _measure(request: Request, invocation: Invocation, planned: _Plan, store: St
                 )
                 cases = [case for case in planned.cases if case.cluster == cluster]
                 data = runner.prepare(sorted({case.dataset for case in cases}))
-                executions = plan.executions(cases, data, budget, invocation.seed)
+                executions = plan.executions(cases, data, budget, invocation.seed, invocation.rounds)
                 runner.run([execution for execution in executions if execution.key not in done])
     finally:
         observer.close()
-    wall = ledger.wall()
-    shares = {str(name): seconds / wall for name, seconds in ledger.spent.items()}
-    shares["else"] = 1 - sum(shares.values())
     records = store.records(invocation.id)
-    return Finished(invocation.id, records, len(records) - len(before), logs, wall, shares)
+    return Finished(invocation.id, records, len(records) - len(before), logs)
+
+
+def _check_same_origin(before: list[RunRecord], store: Store) -> None:
+    """A run is of one host and one commit. Raises ConfigError when it was begun by another."""
+    host = store.describe("host", environment.host())
+    commit = environment.code_state().commit
+    for record in before:
+        if record.host != host:
+            raise ConfigError("The run to resume was measured on another host: start a new run.")
+        if record.code.commit != commit:
+            raise ConfigError(
+                f"The run to resume was measured by commit {record.code.commit}, not {commit}: start a new run."
+            )
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
@@ -145,7 +160,10 @@ def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="sparkscale-"))
+    for stale in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
+        shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed: this one holds the lock
+    processes.sweep_limits()
+    folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
     try:
         yield folder
     finally:

@@ -6,13 +6,10 @@ It never imports pyspark: what runs Spark or an engine is a worker process.
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from cluster import java, processes
 from cluster.profile import Budget, ClusterProfile, cache_folder
@@ -21,6 +18,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError, SparkscaleError
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
+from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.protocol import Measure, Measured, Open, Prepare, Prepared, Ready
@@ -38,27 +36,6 @@ PREPARE_SECONDS = 3600.0
 WARMUP_ATTEMPTS = 2
 """A worker that dies in a warm-up is replaced once: the case itself has not been tried yet."""
 
-Activity = Literal["phases", "preparing", "starting"]
-
-
-@dataclass
-class Ledger:
-    """Where a run's wall time went, in seconds."""
-
-    started: float = field(default_factory=time.monotonic)
-    spent: dict[Activity, float] = field(default_factory=lambda: {"phases": 0.0, "preparing": 0.0, "starting": 0.0})
-
-    @contextmanager
-    def time(self, activity: Activity) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.spent[activity] += time.monotonic() - started
-
-    def wall(self) -> float:
-        return time.monotonic() - self.started
-
 
 @dataclass
 class Runner:
@@ -73,7 +50,6 @@ class Runner:
     logs: Path
     scratch: Path
     data: dict[str, PreparedDataset] = field(default_factory=dict)
-    _started: int = 0
 
     def prepare(self, datasets: list[str]) -> dict[str, PreparedDataset]:
         """Makes every data set ready, in a worker that measures nothing."""
@@ -87,6 +63,8 @@ class Runner:
                 self.data = {name: self._prepare(worker, name) for name in datasets}
             except WorkerDied as death:
                 raise ClusterError(f"Preparing data failed. {death}") from death
+            except DeadlineExceeded:
+                raise ClusterError(f"Preparing data took longer than {PREPARE_SECONDS:.0f} s.") from None
             finally:
                 worker.kill()
         return self.data
@@ -115,16 +93,15 @@ class Runner:
     def _unsupported(self, execution: Execution, reason: str) -> None:
         error = ErrorInfo(type="EngineUnsupported", message=reason)
         observation = Observation(outcome="unsupported", error=error)
-        self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "cold")
+        self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "warm")
 
     def spawn(self, placement: Placement, threads: int, limited: bool = True) -> WorkerProcess:
         """A worker that is open: limits taken on, session started. Raises ClusterError or WorkerDied."""
-        self._started += 1
-        name = f"{self.profile.name}-{self._started:03d}-{placement}"
+        name = f"{self.profile.name}-{len(list(self.logs.iterdir())) + 1:03d}-{placement}"
         scratch = self.scratch / name
         scratch.mkdir()
         limit = processes.MemoryLimit.create(self.budget.memory_bytes)
-        variables = processes.thread_variables(self.budget.cores)
+        variables = processes.thread_variables(self.budget.cores if placement == "spark" else threads)
         if placement == "spark":
             variables |= self._java.environment()
         worker = WorkerProcess.spawn(self.logs / f"{name}.log", limit, variables)
@@ -164,6 +141,8 @@ class _Group:
 
     runner: Runner
     worker: WorkerProcess | None = None
+    cold: dict[tuple[str, ...], RunRecord] = field(default_factory=dict)
+    """Warm-ups that failed: what needs them is not tried again in this group."""
 
     def run(self, executions: list[Execution]) -> None:
         try:
@@ -192,15 +171,18 @@ class _Group:
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Unless this worker has run the engine before; returns the record of a warm-up that failed."""
-        engine = execution.case.workload, execution.case.engine
+        engine = execution.warmup.engine_key
         for _ in range(WARMUP_ATTEMPTS):
             if self.worker and engine in self.worker.warmed:
                 return None
+            if engine in self.cold:
+                return self.cold[engine]
             record = self._execute(execution, execution.warmup, warming=True)
             if record.outcome in ("ok", "invalid"):
                 return None
             if record.error is None or record.error.type != "WorkerDied":
                 break
+        self.cold[engine] = record
         return record
 
     def _skip(self, execution: Execution, warmup: RunRecord) -> None:
@@ -229,7 +211,7 @@ class _Group:
             sampler = MemorySampler(worker.process.pid) if execution.isolated else None
             measured = self._ask(worker, case, sampler)
             observation, tables = measured.observation, measured.tables
-            if observation.outcome != "ok" and worker.limit.exceeded():
+            if observation.outcome != "ok" and worker.limit.reached(worker.process.pid):
                 observation = observation.model_copy(update={"outcome": "oom"})
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
@@ -251,7 +233,7 @@ class _Group:
         if observation.outcome in ("failed", "oom"):
             self._drop()  # what an engine leaves behind when it breaks must not touch the next case
         elif self.worker:
-            self.worker.warmed.add((case.workload, case.engine))
+            self.worker.warmed.add(case.engine_key)
         runner.observer.finished(record, time.monotonic() - begun)
         return record
 
@@ -283,12 +265,12 @@ class _Group:
         worker, limit_mib = self.worker, self.runner.budget.memory_bytes / 2**20
         outcome: Outcome = "failed"
         message = str(problem)
-        if isinstance(problem, DeadlineExceeded):
+        if worker and (worker.limit.reached(worker.process.pid) or out_of_memory(message)):
+            outcome = "oom"
+            message = f"Passed the memory limit of {limit_mib:.0f} MiB ({worker.limit.mechanism}). {message}"
+        elif isinstance(problem, DeadlineExceeded):
             outcome = "timeout"
             phase = f" in `{worker.phase}`" if worker and worker.phase else ""
             message = f"No result within {self.runner.deadline_seconds:g} s{phase}."
-        elif worker and (worker.limit.exceeded() or out_of_memory(message)):
-            outcome = "oom"
-            message = f"Passed the memory limit of {limit_mib:.0f} MiB ({worker.limit.mechanism}). {message}"
         self._drop()
         return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message))

@@ -76,6 +76,8 @@ class Invocation(BaseModel):
     seed: int
     rounds: int
     filter: str | None
+    executions: int
+    """How many records it has when it is complete, warm-ups not counted."""
 
 
 class Store:
@@ -100,6 +102,9 @@ class Store:
             ) from error
         with cls._connect(folder / FILE) as store:
             metadata.create_all(store._engine)
+            with store._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
             yield store
 
     @classmethod
@@ -119,11 +124,9 @@ class Store:
         engine = sa.create_engine(f"sqlite:///{path}")
         try:
             with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
                 if found not in (0, FORMAT):
                     raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
-                connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
             raise StoreError(f"{path} cannot be used as a record store: {error.orig}.") from error

@@ -82,6 +82,8 @@ class _Reader:
     def __init__(self, source: str, text: str) -> None:
         self.source = source
         self.text = text
+        self.block: int | None = None
+        """The block that is looked at, by its number; None for what stands before them."""
 
     def suite(self, name: str) -> Suite:
         try:
@@ -92,13 +94,15 @@ class _Reader:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             word = first["input"] if isinstance(first["input"], str) else str(first["loc"][-1])
+            if first["loc"][0] == "measure" and len(first["loc"]) > 1:
+                self.block = int(first["loc"][1])
             raise ConfigError(f"{self._at(word)}: '{where}': {first['msg']}.") from error
         except TypeError as error:  # a key `name` in the file
             raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
         for cluster in suite.clusters:
             if not Path(cluster).is_file():
                 self._choose("cluster", cluster, profile.names())
-        for block in suite.measure:
+        for self.block, block in enumerate(suite.measure):
             self._check(block)
         return suite
 
@@ -131,8 +135,10 @@ class _Reader:
             raise ConfigError(f"{self._at(value)}: unknown {what} '{value}': choose from {', '.join(choices)}.")
 
     def _at(self, word: str) -> str:
+        block = -1
         for number, line in enumerate(self.text.splitlines(), start=1):
-            if word in line:
+            block += line.strip().startswith("[[")
+            if word in line and (self.block is None or block == self.block):
                 return f"The suite {self.source}, line {number}"
         return f"The suite {self.source}"
 

@@ -102,9 +102,10 @@ class Worker:
         if self.runtime:
             try:
                 spark = self.runtime.events.take()
-            except errors.ClusterError as problem:  # a null is honest, and the times stand
-                log.warning("%s", problem)
-        tables = _write_tables(run, request.tables) if outcome == "ok" else {}
+            except Exception:  # of a dead JVM there are no metrics; null says so, and the outcome stands
+                log.exception("no task metrics for %s", request.case.label)
+        names = registry.workloads()[run.case.workload].pattern.tables
+        tables = _write_tables(run, names, request.tables) if outcome == "ok" else {}
         return Measured(
             observation=Observation(
                 outcome=outcome,
@@ -182,9 +183,11 @@ def _info(error: Exception) -> ErrorInfo:
     return ErrorInfo(type=type(error).__name__, message=str(error)[:4000])
 
 
-def _write_tables(run: Context, folder: Path) -> dict[str, Path]:
+def _write_tables(run: Context, names: tuple[str, ...], folder: Path) -> dict[str, Path]:
+    """The tables that the pattern declares. Raises KeyError for one that the case did not make."""
     written = {}
-    for name, table in run.tables.items():
+    for name in names:
+        table = run.tables[name]
         written[name] = folder / f"{name}.parquet"
         pq.write_table(table, written[name], compression="zstd")
     return written

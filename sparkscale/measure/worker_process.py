@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster import processes
+from cluster import java, processes
 from sparkscale.contract import errors
 from sparkscale.measure.protocol import REPLY, Close, Message, PhaseStarted, Refused, Reply
 
@@ -28,8 +28,9 @@ OUT_OF_MEMORY = (
     "MemoryError",
     "Cannot allocate memory",
     "Unable to allocate",
+    "can't start new thread",
 )
-"""What libraries say when memory runs out."""
+"""What libraries say when memory runs out; under RLIMIT_DATA a thread's stack is memory, too."""
 
 
 def out_of_memory(message: str) -> bool:
@@ -66,7 +67,8 @@ class MemorySampler:
 
     def peak(self) -> int:
         """Bytes; to be asked while the processes still live."""
-        return processes.peak_pss_bytes(self.session) or self._peak
+        last = processes.peak_pss_bytes(self.session) or processes.pss_bytes(self.session)
+        return max(self._peak, last)
 
 
 @dataclass
@@ -81,7 +83,7 @@ class WorkerProcess:
     session: str | None = None
     phase: str | None = None
     executions: int = 0
-    warmed: set[tuple[str, str]] = field(default_factory=set)
+    warmed: set[tuple[str, ...]] = field(default_factory=set)
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
@@ -98,7 +100,7 @@ class WorkerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=(request_read, reply_write),
-                env={**os.environ, **environment},
+                env={**java.own_environment(), **environment},
                 start_new_session=True,
             )
         os.close(request_read)
@@ -164,7 +166,7 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
         tail = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return f"The worker ended ({self._status()}). Its log's last lines:\n" + "\n".join(tail)
+        return f"The worker ended ({self._status()}).\nThe last lines of {self.log_path}:\n" + "\n".join(tail)
 
     def _status(self) -> str:
         code = self.process.returncode
@@ -174,9 +176,11 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Asks the worker to end; ends it, and everything it started, when it does not."""
-        with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
-            self.request(Close(), CLOSE_SECONDS)
-        self.kill()
+        try:
+            with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
+                self.request(Close(), CLOSE_SECONDS)
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """Ends the process and every process of its session; removes its memory limit."""

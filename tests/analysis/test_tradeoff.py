@@ -187,7 +187,7 @@ def test_a_retried_failure_is_past(store: Store) -> None:
 
 def test_unsupported_is_shown_but_is_no_failure(store: Store) -> None:
     write = Writer(store)
-    write(case("sklearn", 1.0), 1, outcome="unsupported", temperature="cold")
+    write(case("sklearn", 1.0), 1, outcome="unsupported")
     assert not tradeoff.failed(store.records(), added=1)
     assert [(found.outcome, count) for found, count in tradeoff.problems(store.records())] == [("unsupported", 1)]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,9 @@ def test_a_cgroup_ends_a_process_that_passes_its_limit() -> None:
         pytest.skip("no memory cgroup can be made here")
     try:
         assert allocate(limit, 50 * MIB).stdout == "allocated\n"
-        assert not limit.exceeded()
+        assert not limit.reached(os.getpid())
         assert allocate(limit, 400 * MIB).returncode == -signal.SIGKILL
-        assert limit.exceeded()
+        assert limit.reached(os.getpid())
     finally:
         folder = limit.cgroup
         limit.remove()
@@ -69,14 +70,16 @@ time.sleep(300)
 
 
 @pytest.fixture
-def tree() -> "subprocess.Popen[str]":
+def tree() -> "Iterator[subprocess.Popen[str]]":
     """A session leader with a child in a process group of its own, 80 MiB and half a CPU second in the child."""
     process = subprocess.Popen(
         [sys.executable, "-c", TREE], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "spun\n"]
-    return process
+    yield process
+    processes.end_session(process.pid)
+    process.communicate()
 
 
 def test_a_session_counts_what_its_children_use_and_ends_whole(tree: "subprocess.Popen[str]") -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,15 @@ workload = "data_parallel.gradient_boosting"
 engines = ["xgboost"]
 fractions = ["1/64", "1/32"]
 params = { trees = 5 }
+"""
+
+ON_SPARK = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib"]
+fractions = ["1/64"]
+params = { trees = 5000 }
+isolate = true
 """
 
 GREEDY = """
@@ -82,6 +92,18 @@ def worker_of(process: "subprocess.Popen[str]", busy_seconds: float) -> int:
     raise AssertionError(f"no worker was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
 
 
+def busy_jvm_of(process: "subprocess.Popen[str]") -> int:
+    """The worker whose JVM is in the middle of a case: it has used more CPU than starting takes."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        for child in psutil.Process(process.pid).children():
+            members = processes.processes_of(child.pid)
+            if any(found.name() == "java" and found.cpu_times().user > 25 for found in members):
+                return child.pid
+        time.sleep(0.1)
+    raise AssertionError(f"no JVM was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
+
+
 def records(out: Path) -> list[RunRecord]:
     with Store.existing(out) as store:
         return [record for record in store.records() if not record.is_warmup]
@@ -121,7 +143,7 @@ def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path) -> 
     assert late.error.message == "No result within 12 s in `fit`."
 
 
-@pytest.mark.parametrize(("mechanism", "memory"), [("cgroup", "190m"), ("RLIMIT_DATA", "280m")])
+@pytest.mark.parametrize(("mechanism", "memory"), [("cgroup", "190m"), ("RLIMIT_DATA", "500m")])
 def test_a_node_engine_beyond_its_memory_is_oom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mechanism: str, memory: str
 ) -> None:
@@ -134,7 +156,7 @@ def test_a_node_engine_beyond_its_memory_is_oom(
         pytest.skip("no memory cgroup can be made here")
     (tmp_path / "small.toml").write_text(f'kind = "local"\nmemory = "{memory}"\n')
     suite = tmp_path / "greedy.toml"
-    suite.write_text(f'rounds = 1\nclusters = ["{tmp_path / "small.toml"}"]\n{GREEDY}{FAST}')
+    suite.write_text(f'rounds = 1\ndeadline_seconds = 40\nclusters = ["{tmp_path / "small.toml"}"]\n{GREEDY}{FAST}')
     finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
     found = [record for record in finished.records if not record.is_warmup]
     assert outcomes(found) == {("sklearn", 1.0): "oom", **REST_OK}
@@ -198,3 +220,26 @@ def test_a_second_run_on_the_machine_is_refused(
     assert second.returncode == 2
     assert second.stderr.startswith(f"Error: Another run is measuring on this machine (process {process.pid})")
     assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.spark
+def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(start: Start, tmp_path: Path) -> None:
+    process = start(f"rounds = 1\n{ON_SPARK}{FAST}")
+    worker = busy_jvm_of(process)
+    os.kill(worker, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert outcomes(records(tmp_path / "out")) == {("mllib", 1 / 64): "failed", **REST_OK}
+    assert processes.processes_of(worker) == []
+
+
+@pytest.mark.spark
+def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
+    process = start(f"rounds = 1\n{ON_SPARK}")
+    worker = busy_jvm_of(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert processes.processes_of(worker) == []
+    assert records(tmp_path / "out") == []
+    assert list(Path(tempfile.gettempdir()).glob("sparkscale-run-*")) == []

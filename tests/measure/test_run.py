@@ -199,7 +199,7 @@ def test_show_prints_both_engines(out: Path, sparkscale: Callable[..., "Complete
     assert done.returncode == 0, done.stderr
     for expected in ("data_parallel.logistic_regression", "sklearn", "mllib", "1/64", "1/32", "no cluster"):
         assert expected in done.stdout
-    assert "Every case is ok." in done.stdout
+    assert "Every measured case is ok." in done.stdout
 
 
 def test_running_again_starts_a_new_run_and_resume_of_a_full_one_adds_nothing(

@@ -18,7 +18,9 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def invocation(identity: str = "one", day: int = 1, suite: str = "quick") -> Invocation:
-    return Invocation(id=identity, suite=suite, started_at=NOW.replace(day=day), seed=0, rounds=3, filter=None)
+    return Invocation(
+        id=identity, suite=suite, started_at=NOW.replace(day=day), seed=0, rounds=3, filter=None, executions=0
+    )
 
 
 def record(identity: str, of: str = "one") -> RunRecord:

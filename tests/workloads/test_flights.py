@@ -18,12 +18,14 @@ FRACTIONS = [2**-j for j in range(6, -1, -1)]
 
 @pytest.fixture(scope="module")
 def train(data: PreparedDataset) -> pd.DataFrame:
-    return pd.concat([pq.read_table(path).to_pandas() for path in data.train_paths(1, 0)])
+    frame: pd.DataFrame = pd.concat([pq.read_table(path).to_pandas() for path in data.train_paths(1, 0)])
+    return frame
 
 
 @pytest.fixture(scope="module")
 def holdout(data: PreparedDataset) -> pd.DataFrame:
-    return pd.DataFrame(pq.read_table(data.holdout_path).to_pandas())
+    frame: pd.DataFrame = pq.read_table(data.holdout_path).to_pandas()
+    return frame
 
 
 def test_every_flight_that_arrived_is_there_once(train: pd.DataFrame, holdout: pd.DataFrame) -> None:

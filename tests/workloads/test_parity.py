@@ -14,8 +14,8 @@ from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
 from workloads.scoring import score_holdout
 
-COEFFICIENT_TOLERANCE = 0.05
-"""Of standardised or 0/1 features, so on the scale of log-odds. The objective is flat along rare categories."""
+COEFFICIENT_TOLERANCE = 0.001
+"""Of standardised or 0/1 features, so on the scale of log-odds."""
 
 AUC_TOLERANCE = 0.02
 FRACTION = 1 / 4
@@ -27,9 +27,10 @@ def fitted(
     engine: type[Engine],
     spark: SparkRuntime,
     params: Params | None = None,
+    fraction: float = FRACTION,
 ) -> tuple[Context, Any, float]:
     """The context, the model and its AUC."""
-    run = runs(workload, engine, FRACTION, params, spark=spark)
+    run = runs(workload, engine, fraction, params, spark=spark)
     made: Any = engine()
     model = made.fit(run, made.load(run))
     return run, model, score_holdout(run, made.predict(run, model))["auc"]
@@ -43,24 +44,35 @@ def objective(run: Context, weights: Any, intercept: float, c: float) -> float:
     return float(c * np.logaddexp(0, -sign * margin).sum() + 0.5 * weights @ weights)
 
 
-@pytest.mark.spark
-@pytest.mark.parametrize("c", [1.0, 0.001])
-def test_parity_logistic_regression(runs: Callable[..., Context], spark: SparkRuntime, c: float) -> None:
-    """With the strong penalty (C = 0.001) a wrong mapping of it moves every coefficient."""
-    params = logistic.LogisticParams(C=c)
-    run, sklearn, sklearn_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnLogistic, spark, params)
-    _, driver, driver_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnDriver, spark, params)
-    mllib_run, mllib, mllib_auc = fitted(runs, logistic.WORKLOAD, logistic.MLlibLogistic, spark, params)
+CONVERGED = {"max_iterations": 3000, "gradient_tolerance": 1e-8, "loss_tolerance": 1e-12}
 
-    ours = mllib.coefficients.toArray()
-    theirs = sklearn.coef_[0]
-    reached = objective(run, ours, mllib.intercept, c), objective(run, theirs, sklearn.intercept_[0], c)
-    assert reached[0] == pytest.approx(reached[1], rel=0.01)
-    np.testing.assert_allclose(ours, theirs, atol=COEFFICIENT_TOLERANCE)
-    np.testing.assert_allclose(driver.coef_[0], theirs, atol=COEFFICIENT_TOLERANCE)
+
+@pytest.mark.spark
+def test_parity_logistic_regression_as_it_is_measured(runs: Callable[..., Context], spark: SparkRuntime) -> None:
+    """Same objective within 1 %, same ranking. Coefficients along flat directions need more iterations: see below."""
+    run, sklearn, sklearn_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnLogistic, spark)
+    _, _, driver_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnDriver, spark)
+    mllib_run, mllib, mllib_auc = fitted(runs, logistic.WORKLOAD, logistic.MLlibLogistic, spark)
+    ours = objective(run, mllib.coefficients.toArray(), mllib.intercept, 1.0)
+    theirs = objective(run, sklearn.coef_[0], sklearn.intercept_[0], 1.0)
+    assert ours == pytest.approx(theirs, rel=0.01)
     assert mllib_auc == pytest.approx(sklearn_auc, abs=0.002)
     assert driver_auc == pytest.approx(sklearn_auc, abs=0.0005)
-    assert 0 < mllib_run.figures["iterations"] <= params.max_iterations
+    assert 0 < mllib_run.figures["iterations"] <= logistic.LogisticParams().max_iterations
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("c", [1.0, 0.001])
+def test_parity_logistic_regression_converged(runs: Callable[..., Context], spark: SparkRuntime, c: float) -> None:
+    """Run to convergence, both find the same minimum: a wrong penalty, scale or intercept would move it."""
+    params = logistic.LogisticParams.model_validate({"C": c, **CONVERGED})
+    run, sklearn, _ = fitted(runs, logistic.WORKLOAD, logistic.SklearnLogistic, spark, params, 1 / 16)
+    _, mllib, _ = fitted(runs, logistic.WORKLOAD, logistic.MLlibLogistic, spark, params, 1 / 16)
+    ours, theirs = mllib.coefficients.toArray(), sklearn.coef_[0]
+    np.testing.assert_allclose(ours, theirs, atol=COEFFICIENT_TOLERANCE)
+    assert mllib.intercept == pytest.approx(sklearn.intercept_[0], abs=COEFFICIENT_TOLERANCE)
+    reached = objective(run, ours, mllib.intercept, c)
+    assert reached == pytest.approx(objective(run, theirs, sklearn.intercept_[0], c), rel=1e-6)
 
 
 @pytest.mark.spark

@@ -43,7 +43,8 @@ class BoostingParams(Params):
 class SklearnHistGB(NodeEngine):
     """scikit-learn's HistGradientBoostingClassifier. Bins in `fit`.
 
-    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians.
+    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians; bins come from 200,000 rows where there are
+    more.
     """
 
     name = "sklearn"
@@ -231,7 +232,6 @@ WORKLOAD = Workload(
     name="data_parallel.gradient_boosting",
     summary="Gradient-boosted trees, one model",
     pattern=DATA_PARALLEL,
-    tasks=frozenset({"classification"}),
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostSpark, MLlibGBT),
 )

@@ -145,7 +145,6 @@ WORKLOAD = Workload(
     name="data_parallel.logistic_regression",
     summary="L2-regularised logistic regression on one-hot features, one model",
     pattern=DATA_PARALLEL,
-    tasks=frozenset({"classification"}),
     params=LogisticParams(),
     engines=(SklearnLogistic, SklearnDriver, MLlibLogistic),
 )

@@ -59,7 +59,6 @@ def prepare(storage: Path) -> PreparedDataset:
         content_hash=manifest.content_hash,
         root=folder,
         task="classification",
-        unit=UNIT_NAME,
         **manifest.content,
     )
 
