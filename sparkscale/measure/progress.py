@@ -12,7 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 
-COUNT_BEFORE_ESTIMATE = 5
+COUNT_BEFORE_ESTIMATE = 10
+MOST_OVERHEAD = 1.5
+"""At first there are more warm-ups and starts than there will be on average."""
 
 Piece = tuple[Case, bool]
 """An execution's case, and whether it is alone in its worker, which takes longer."""
@@ -58,7 +60,8 @@ class Estimate:
         if self._count < COUNT_BEFORE_ESTIMATE or not self._measured:
             return None
         known = sum(median(self._nearest(piece)) for piece in self.remaining)
-        return known * max(1.0, (time.monotonic() - self._started) / self._measured)
+        overhead = (time.monotonic() - self._started) / self._measured
+        return known * min(max(1.0, overhead), MOST_OVERHEAD)
 
     def _nearest(self, piece: Piece) -> list[float]:
         return next(self._took[key] for key in _likenesses(piece) if key in self._took)
