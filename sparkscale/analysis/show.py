@@ -78,9 +78,10 @@ def _table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
     """The first `left` columns hold names, the next numbers, and the last, if it is `prose`, text that may wrap."""
     table = Table(title=title, title_justify="left", title_style="", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", no_wrap=True)
+        name = number < left
+        table.add_column(column, justify="left" if name else "right", no_wrap=name, overflow="fold")
     if prose:
-        table.add_column(prose)
+        table.add_column(prose, overflow="fold")
     return table
 
 
