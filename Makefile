@@ -15,6 +15,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Installing what requirements.lock pins; the first time takes minutes."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@test -f "$(HOME)/.asv-machine.json" || $(BIN)/asv machine --yes >/dev/null  # else its first run asks
 	@touch $@
 
 # ARGS are handed on: make run ARGS='--suite standard'

@@ -24,7 +24,7 @@ def catalogue(topic: str) -> Table:
     }[topic]
     table = Table(header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(column, no_wrap=position == 0)
+        table.add_column(column, no_wrap=position == 0, overflow="fold")
     for row in rows():
         table.add_row(*row)
     return table

@@ -49,7 +49,9 @@ def examine() -> list[Check]:
 
 
 def report(checks: list[Check]) -> Table:
-    table = Table("check", "state", "found", "what to do", header_style="bold")
+    table = Table(header_style="bold")
+    for column in ("check", "state", "found", "what to do"):
+        table.add_column(column, overflow="fold")
     for check in checks:
         state = "ok" if check.ok else "missing" if check.needed else "missing (optional)"
         table.add_row(check.name, state, check.found, check.advice)
