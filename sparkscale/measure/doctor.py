@@ -14,12 +14,12 @@ from rich.table import Table
 from cluster import gpu, java, processes, profile
 from cluster.profile import Budget, ClusterProfile, cache_folder
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.measure.protocol import Open, Ready
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied, WorkerProcess
+from sparkscale.measure.opening import open_worker
+from sparkscale.measure.protocol import Ready
+from sparkscale.measure.worker_process import WorkerDied
 
 LEAST_MEMORY = 4 * 2**30
 LEAST_DISK = 2 * 2**30
-START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,8 @@ def _spark(local: ClusterProfile, budget: Budget) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as scratch:
         try:
             ready = _start(local, budget, found, Path(scratch))
-        except (SparkscaleError, WorkerDied, DeadlineExceeded) as error:
-            reason = str(error) or f"no session after {START_SECONDS:.0f} s"
-            yield Check("Spark start-up", False, reason, "Run again with another JAVA_HOME, or read the message.")
+        except (SparkscaleError, WorkerDied) as error:
+            yield Check("Spark start-up", False, str(error), "Run again with another JAVA_HOME, or read the message.")
             return
     spark = ready.software["packages"]["pyspark"]
     yield Check("Spark start-up", True, f"Spark {spark} in {time.monotonic() - started:.1f} s")
@@ -91,26 +90,11 @@ BLAS_NAMES = {
 
 
 def _start(local: ClusterProfile, budget: Budget, found: java.Java, scratch: Path) -> Ready:
-    limit = processes.MemoryLimit.create(budget.memory_bytes)
-    worker = WorkerProcess.spawn(scratch / "worker.log", limit, found.environment())
-    try:
-        opening = Open(
-            profile=local,
-            placement="spark",
-            threads=1,
-            cpus=budget.cpus,
-            memory_bytes=budget.memory_bytes,
-            heap_bytes=budget.heap_bytes,
-            cgroup=limit.cgroup,
-            scratch=scratch / "spark",
-        )
-        ready = worker.request(opening, START_SECONDS)
-        assert isinstance(ready, Ready)
-        worker.close()
-        return ready
-    finally:
-        if worker.process.poll() is None:
-            worker.kill()
+    worker, ready = open_worker(
+        local, budget, "spark", threads=1, log=scratch / "worker.log", scratch=scratch / "spark", jdk=found
+    )
+    worker.close()
+    return ready
 
 
 def _memory(budget: Budget) -> Check:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from cluster import java, processes
+from cluster import java
 from cluster.profile import Budget, ClusterProfile, cache_folder
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
@@ -19,9 +19,10 @@ from sparkscale.contract.errors import ClusterError, SparkscaleError
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
 from sparkscale.measure.ledger import Ledger
+from sparkscale.measure.opening import open_worker
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Measure, Measured, Open, Prepare, Prepared, Ready
+from sparkscale.measure.protocol import Measure, Measured, Prepare, Prepared
 from sparkscale.measure.records import Recorder
 from sparkscale.measure.worker_process import (
     DeadlineExceeded,
@@ -31,7 +32,6 @@ from sparkscale.measure.worker_process import (
     out_of_memory,
 )
 
-OPEN_SECONDS = 180.0
 PREPARE_SECONDS = 3600.0
 WARMUP_ATTEMPTS = 2
 """A worker that dies in a warm-up is replaced once: the case itself has not been tried yet."""
@@ -100,31 +100,16 @@ class Runner:
         name = f"{self.profile.name}-{len(list(self.logs.iterdir())) + 1:03d}-{placement}"
         scratch = self.scratch / name
         scratch.mkdir()
-        limit = processes.MemoryLimit.create(self.budget.memory_bytes)
-        variables = processes.thread_variables(self.budget.cores if placement == "spark" else threads)
-        if placement == "spark":
-            variables |= self._java.environment()
-        worker = WorkerProcess.spawn(self.logs / f"{name}.log", limit, variables)
-        opening = Open(
-            profile=self.profile,
-            placement=placement,
-            threads=threads,
-            cpus=self.budget.cpus,
-            memory_bytes=self.budget.memory_bytes,
-            heap_bytes=self.budget.heap_bytes,
-            cgroup=limit.cgroup,
-            limited=limited,
+        worker, ready = open_worker(
+            self.profile,
+            self.budget,
+            placement,
+            threads,
+            log=self.logs / f"{name}.log",
             scratch=scratch,
+            jdk=self._java if placement == "spark" else None,
+            limited=limited,
         )
-        try:
-            ready = worker.request(opening, OPEN_SECONDS)
-        except DeadlineExceeded:
-            worker.kill()
-            raise ClusterError(f"A worker was not ready after {OPEN_SECONDS:g} s: see {worker.log_path}.") from None
-        except BaseException:
-            worker.kill()
-            raise
-        assert isinstance(ready, Ready)
         worker.jvm = ready.jvm
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
