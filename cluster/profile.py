@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cluster import processes
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.location import local_path
 
 CAPABILITIES: dict[str, frozenset[str]] = {"local": frozenset({"spark_context"})}
 """What a session of each kind of cluster offers to the engines that need it."""
@@ -33,7 +34,7 @@ class ClusterProfile(BaseModel):
     heap_share: float = Field(default=0.6, gt=0, le=1)
     """Of the memory, what the JVM's heap may take; the rest is for Python workers and the JVM's own needs."""
     storage: str = ""
-    """Where prepared data lies; empty means the user's cache folder."""
+    """Where prepared data lies, a folder or a URI such as s3://bucket/folder; empty: the user's cache folder."""
     conf: tuple[tuple[str, str], ...] = ()
     """Further Spark settings, written as a table [conf]."""
 
@@ -54,11 +55,10 @@ class ClusterProfile(BaseModel):
         return CAPABILITIES[self.kind]
 
     @property
-    def storage_root(self) -> Path:
-        """The folder that `storage` names."""
-        if self.storage:
-            return Path(self.storage).expanduser()
-        return cache_folder()
+    def storage_location(self) -> str:
+        """The location that `storage` names, absolute."""
+        path = local_path(self.storage or str(cache_folder()))
+        return self.storage if path is None else str(path.absolute())
 
 
 @dataclass(frozen=True)

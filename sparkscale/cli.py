@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparkscale import __version__
-from sparkscale.contract.errors import SparkscaleError
+from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
+from sparkscale.cli_data import app as data_app
+from sparkscale.contract.errors import ConfigError, SparkscaleError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -23,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(data_app, name="data")
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the records.", file_okay=True)]
 OUT = Path("results")
@@ -42,6 +46,8 @@ def root(
     Measure:   sparkscale run --suite quick
 
     Read:      sparkscale show
+
+    Data:      sparkscale data prepare classification --rows 2e6
 
     Check:     sparkscale doctor
     """
@@ -66,6 +72,19 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample and of the models (0).")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure on this instead of the suite's data: a data set's name, or a table's path or URI."
+        ),
+    ] = None,
+    rows: Rows = None,
+    label: Label = None,
+    group: Group = None,
+    time: Time = None,
+    features: Features = None,
+    task: TaskOption = None,
+    holdout: Holdout = None,
 ) -> None:
     """Measure a suite and print what a sample saves and what it costs.
 
@@ -79,10 +98,15 @@ def run(
 
       sparkscale run --filter 'workload=gradient_boosting,engine=xgboost*,fraction=1/4,fraction=1'
 
+      sparkscale run --data clicks.parquet --label clicked --group user
+
+      sparkscale run --data classification --rows 4e6
+
       sparkscale run --resume
     """
     from sparkscale.analysis.show import breakdown, console, show
     from sparkscale.analysis.tradeoff import failed
+    from sparkscale.measure.data import source_of
     from sparkscale.measure.ledger import Ledger
     from sparkscale.measure.progress import observer
     from sparkscale.measure.run import Request, measure
@@ -90,7 +114,11 @@ def run(
 
     ledger = Ledger()
     signal.signal(signal.SIGTERM, _interrupt)
-    request = Request(suite, out, filter_, seed, rounds, resume, retry_failed)
+    said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
+    if said and data is None:
+        raise ConfigError(f"--{next(iter(said))} says something of a data set: name it with --data.")
+    source = source_of(data, said) if data is not None else None
+    request = Request(suite, out, filter_, seed, rounds, resume, retry_failed, source)
     try:
         finished = measure(request, observer, ledger)
     except KeyboardInterrupt:
@@ -163,6 +191,35 @@ def export_(
     text = export(records, form, to)
     if text is not None:
         typer.echo(text)
+
+
+@app.command("bench-data")
+def bench_data(
+    rows: Annotated[str, typer.Option(help="Rows of each table: 1e6, 10_000_000, 100M.")] = "2e6",
+    columns: Annotated[int, typer.Option(min=2, help="float32 columns of each table.")] = 50,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Each with fresh processes, the contenders in random order.")
+    ] = 3,
+    memory_rows: Annotated[
+        str, typer.Option(help="Rows of one more table, for which a task's peak memory is shown; 0: none.")
+    ] = "4e6",
+) -> None:
+    """Measure how fast synthetic data is made, beside Spark SQL's randn() and scikit-learn's make_classification.
+
+    Everything is written to a temporary folder, and deleted.
+
+    Examples:
+
+      sparkscale bench-data
+
+      sparkscale bench-data --rows 500k --rounds 5 --memory-rows 0
+    """
+    from sparkscale.analysis.show import console
+    from sparkscale.measure.bench_data import measure_generation, report
+    from sparkscale.measure.progress import observer
+
+    found = measure_generation(rows, columns, rounds, memory_rows, observer)
+    console().print(report(found))
 
 
 @app.command()

@@ -16,7 +16,8 @@ from sparkscale.contract.case import Case, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from workloads.base import Engine, Params, Workload
-from workloads.datasets import flights
+from workloads.datasets.flights import Flights
+from workloads.tasks import Here
 
 Runs = Callable[..., Context]
 
@@ -39,7 +40,7 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def data() -> PreparedDataset:
     """The real data set, prepared once."""
-    return flights.prepare(profile.cache_folder())
+    return Flights().prepare(str(profile.cache_folder()), Here())
 
 
 @pytest.fixture(scope="session")
@@ -68,20 +69,21 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
         params: Params | None = None,
         parameter_set: ParameterSet = "aligned",
         spark: SparkRuntime | None = None,
+        on: PreparedDataset = data,
     ) -> Context:
-        rows = data.rows(fraction, 0)
+        rows = on.rows(fraction, 0)
         case = Case(
             workload=workload.name,
             version=workload.version,
             pattern=workload.pattern.name,
-            task=data.task,
+            task=on.task,
             engine=engine.name,
             placement=engine.placement,
             cluster="local",
             cluster_kind="local",
             device="cpu",
-            dataset=data.name,
-            dataset_id=data.dataset_id,
+            dataset=on.name,
+            dataset_id=on.dataset_id,
             rows=rows,
             fraction=fraction,
             sample_seed=0,
@@ -89,10 +91,10 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             threads=2 if engine.placement == "node" else 1,
             params={
                 "set": parameter_set,
-                "arguments": engine().arguments_of(parameter_set, params or workload.params, rows),
+                "arguments": engine().arguments_of(parameter_set, params or workload.params, on.task, rows),
             },
         )
-        run = Context(case=case, data=data, cores=2, storage="", spark=spark.spark if spark else None)
+        run = Context(case=case, data=on, cores=2, storage="", spark=spark.spark if spark else None)
         made.append(run)
         return run
 

@@ -12,7 +12,7 @@ from sparkscale import __version__
 Call = Callable[..., "CompletedProcess[str]"]
 
 BAD_REQUESTS = [
-    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, quick, standard"),
+    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, ceiling, quick, standard"),
     (["--suite", "{folder}/broken.toml"], "broken.toml is no valid TOML"),
     (["--suite", "{folder}/engine.toml"], "line 3: unknown engine 'xgbost': choose from *, sklearn, xgboost"),
     (["--suite", "{folder}/workload.toml"], "line 2: unknown workload 'boosting': choose from data_parallel."),

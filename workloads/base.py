@@ -56,12 +56,12 @@ class Engine(ABC):
     """The library's own defaults for the parameters that `arguments` sets: what a careless port would get."""
 
     @abstractmethod
-    def arguments(self, params: Any, rows: int) -> dict[str, Any]:
-        """The workload's parameters in the library's own words, for this many training rows."""
+    def arguments(self, params: Any, task: Task, rows: int) -> dict[str, Any]:
+        """The workload's parameters in the library's own words, for this task and so many training rows."""
 
-    def arguments_of(self, parameter_set: ParameterSet, params: Params, rows: int) -> dict[str, Any]:
+    def arguments_of(self, parameter_set: ParameterSet, params: Params, task: Task, rows: int) -> dict[str, Any]:
         """What the library is called with."""
-        return dict(self.defaults) if parameter_set == "defaults" else self.arguments(params, rows)
+        return dict(self.defaults) if parameter_set == "defaults" else self.arguments(params, task, rows)
 
     @classmethod
     def summary(cls) -> str:

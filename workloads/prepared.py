@@ -1,28 +1,32 @@
 """Prepared artefacts: folders made once from a definition, content-hashed, then only read.
 
-A folder becomes valid by an atomic rename after its manifest was written; a lock per artefact lets two
-processes prepare it at once; every file's size and SHA-256 is checked before the folder is trusted.
+A folder is valid when its manifest, which is written last, fits its files; a kill before that leaves a folder that
+nobody trusts and the next preparation replaces. On a local disk a lock per artefact lets two processes prepare it at
+once; an object store has none, and there the same definition writes the same bytes.
 """
 
+import contextlib
 import fcntl
-import hashlib
-import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyarrow import fs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.location import join, local_path
+from workloads.filesystem import files_below, first_line, resolve, sha256_of
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+FOLDER = "datasets"
+"""Where artefacts lie below a storage location."""
 
 
 class FileEntry(BaseModel):
@@ -30,6 +34,8 @@ class FileEntry(BaseModel):
 
     bytes: int
     sha256: str
+    modified_ns: int = 0
+    """When the file was written. A file of the same size and time need not be read again to be trusted."""
 
 
 class Manifest(BaseModel):
@@ -44,90 +50,161 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     content: dict[str, Any]
 
+    @property
+    def bytes(self) -> int:
+        return sum(entry.bytes for entry in self.files.values())
 
-def prepare(
-    parent: Path, name: str, definition: dict[str, Any], build: Callable[[Path], dict[str, Any]]
-) -> tuple[Path, Manifest]:
+
+Build = Callable[[str], tuple[dict[str, Any], dict[str, str]]]
+"""Writes the files of an artefact into a folder that is there and empty; returns what the manifest shall say of them,
+and the SHA-256 of those files whose writer knows it."""
+
+
+def folder_of(storage: str, name: str, definition: dict[str, Any]) -> str:
+    """Where the artefact of a definition lies."""
+    return join(storage, f"{FOLDER}/{name}-{digest(definition)}")
+
+
+def prepare(storage: str, name: str, definition: dict[str, Any], build: Build) -> tuple[str, Manifest]:
     """The artefact's folder and manifest; built first when it is absent, half-written or damaged.
 
-    `build(folder)` writes the files and returns what the manifest shall say of them.
     Raises DatasetError when the folder cannot be written.
     """
-    identity = digest(definition)
-    folder = parent / f"{name}-{identity}"
+    folder = folder_of(storage, name, definition)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with _locked(parent / f".{folder.name}.lock"):
+        with _locked(folder):
             manifest = read(folder)
             if manifest is None:
-                manifest = _build(folder, name, identity, definition, build)
+                manifest = _build(folder, name, definition, build)
             return folder, manifest
     except OSError as error:
-        raise DatasetError(f"Cannot prepare {name} in {parent}: {error}.") from error
+        raise DatasetError(f"Cannot prepare {name} in {storage}: {first_line(error)}.") from error
 
 
-def read(folder: Path) -> Manifest | None:
+def exists(folder: str) -> bool:
+    """Whether there is such a folder, sound or not."""
+    system, path = resolve(folder)
+    return bool(system.get_file_info(path).type != fs.FileType.NotFound)
+
+
+def read(folder: str) -> Manifest | None:
     """The folder's manifest, or None when it is absent or does not fit the files."""
-    if not folder.exists():
+    if not exists(folder):
         return None
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
-        present = _entries(folder)
+        manifest = manifest_of(folder)
     except (OSError, ValidationError) as error:
         log.warning("%s is half-written or damaged (%s); it is made anew.", folder, type(error).__name__)
         return None
-    if present != manifest.files:
-        wrong = sorted(
-            path for path in present.keys() | manifest.files.keys() if present.get(path) != manifest.files.get(path)
-        )
+    wrong = _wrong(folder, manifest)
+    if wrong:
         log.warning("%s is damaged (%s); it is made anew.", folder, ", ".join(wrong[:3]))
         return None
     return manifest
 
 
-def _build(
-    folder: Path,
-    name: str,
-    identity: str,
-    definition: dict[str, Any],
-    build: Callable[[Path], dict[str, Any]],
-) -> Manifest:
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    content = build(aside)
-    files = _entries(aside)
-    manifest = Manifest(
-        name=name,
-        id=identity,
-        definition=definition,
-        content_hash=digest({path: entry.sha256 for path, entry in files.items()}),
-        files=files,
-        content=content,
-    )
-    (aside / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=1))
-    if folder.exists():
-        shutil.rmtree(folder)
-    aside.rename(folder)
+def manifest_of(folder: str) -> Manifest:
+    """The manifest as it stands, unchecked. Raises OSError or ValidationError."""
+    system, path = resolve(join(folder, MANIFEST))
+    with system.open_input_stream(path) as stream:
+        return Manifest.model_validate_json(stream.read())
+
+
+def remove(folder: str) -> None:
+    """Deletes an artefact, its manifest first, so that no moment leaves half of it looking valid."""
+    system, path = resolve(folder)
+    manifest = f"{path}/{MANIFEST}"
+    if system.get_file_info(manifest).type == fs.FileType.File:
+        system.delete_file(manifest)
+    if system.get_file_info(path).type == fs.FileType.Directory:
+        system.delete_dir(path)
+
+
+def _build(folder: str, name: str, definition: dict[str, Any], build: Build) -> Manifest:
+    system, path = resolve(folder)
+    remove(folder)
+    system.create_dir(path, recursive=True)
+    try:
+        content, known = build(folder)
+        files = {
+            _relative(info, path): FileEntry(
+                bytes=info.size,
+                sha256=known.get(_relative(info, path)) or sha256_of(system, info.path),
+                modified_ns=info.mtime_ns or 0,
+            )
+            for info in files_below(folder)
+        }
+        manifest = Manifest(
+            name=name,
+            id=digest(definition),
+            definition=definition,
+            content_hash=digest({relative: entry.sha256 for relative, entry in files.items()}),
+            files=files,
+            content=content,
+        )
+        _write_whole(system, f"{path}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
+    except BaseException:
+        remove(folder)
+        raise
     return manifest
 
 
-def _entries(folder: Path) -> dict[str, FileEntry]:
-    """Size and hash of every file below the folder, hidden ones and the manifest left out."""
-    return {
-        str(path.relative_to(folder)): FileEntry(
-            bytes=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest()
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
-    }
+def _write_whole(system: fs.FileSystem, path: str, content: bytes) -> None:
+    """Under its name only when all of it is written. (An object store shows no object before its end.)"""
+    if not isinstance(system, fs.LocalFileSystem):
+        with system.open_output_stream(path) as stream:
+            stream.write(content)
+        return
+    with system.open_output_stream(f"{path}.partial") as stream:
+        stream.write(content)
+    system.move(f"{path}.partial", path)
+
+
+def _wrong(folder: str, manifest: Manifest) -> list[str]:
+    """Paths of files that are missing, added or changed."""
+    system, path = resolve(folder)
+    present = {_relative(info, path): info for info in files_below(folder) if not info.path.endswith(MANIFEST)}
+    return sorted(
+        relative
+        for relative in present.keys() | manifest.files.keys()
+        if relative not in present
+        or relative not in manifest.files
+        or not _unchanged(system, present[relative], manifest.files[relative])
+    )
+
+
+def _unchanged(system: fs.FileSystem, info: fs.FileInfo, entry: FileEntry) -> bool:
+    if info.size != entry.bytes:
+        return False
+    return info.mtime_ns == entry.modified_ns or sha256_of(system, info.path) == entry.sha256
+
+
+def _relative(info: fs.FileInfo, path: str) -> str:
+    return str(info.path[len(path) :].lstrip("/"))
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+def _locked(folder: str) -> Iterator[None]:
+    path = local_path(folder)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = _lock(lock)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Waits for the lock; tries again when its last holder has deleted the file meanwhile."""
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
         os.close(descriptor)

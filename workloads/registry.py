@@ -2,18 +2,37 @@
 
 import importlib
 from functools import cache
-from types import ModuleType
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from workloads.base import Pattern, Workload
+from workloads.datasets.blobs import Blobs
+from workloads.datasets.devices import Devices
+from workloads.datasets.flights import Flights
+from workloads.datasets.source import Source
+from workloads.datasets.table import Table
+from workloads.datasets.tabular import Classification, Regression
 
 WORKLOAD_MODULES = (
     "workloads.data_parallel.gradient_boosting",
     "workloads.data_parallel.logistic_regression",
 )
 
-DATASET_MODULES = {
-    "flights": "workloads.datasets.flights",
+AnySource = Annotated[
+    Flights | Classification | Regression | Blobs | Devices | Table,
+    Field(discriminator="kind"),
+]
+SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
+
+DATASETS: dict[str, type[Source]] = {
+    "flights": Flights,
+    "classification": Classification,
+    "regression": Regression,
+    "blobs": Blobs,
+    "devices": Devices,
 }
+"""Data sets that have a name of their own; any other is a table's path."""
 
 
 @cache
@@ -28,6 +47,11 @@ def patterns() -> dict[str, Pattern]:
     return {workload.pattern.name: workload.pattern for workload in workloads().values()}
 
 
-def dataset(name: str) -> ModuleType:
-    """The module of a data set: NAME, SUMMARY and prepare(storage). Raises KeyError."""
-    return importlib.import_module(DATASET_MODULES[name])
+def source(definition: dict[str, Any]) -> AnySource:
+    """A data set from its definition as a user writes it. Raises pydantic's ValidationError."""
+    return SOURCE.validate_python(settings(definition))
+
+
+def settings(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition with its kind: one that has a path is a table's."""
+    return {"kind": "table", **definition} if "path" in definition else definition

@@ -1,16 +1,18 @@
 """One scoring function per task, the same for every engine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import LABEL, ROW, UNIT
+from sparkscale.contract.dataset import LABEL, ROW, TRUTH, UNIT
 from sparkscale.contract.errors import EngineUnsupported, InvalidResult
 from sparkscale.contract.record import SCORES
+from workloads.filesystem import read_parquet, schema_of
 
 Array = np.ndarray[Any, Any]
 
@@ -20,7 +22,7 @@ CLIP = 1e-7
 
 @dataclass(frozen=True)
 class Scores:
-    """Predictions for hold-out rows, in any order. `score` is P(label = 1). Both of shape (rows,)."""
+    """Predictions for hold-out rows, in any order: P(label = 1), or the label's expected value. Shapes (rows,)."""
 
     row: Array
     score: Array
@@ -42,26 +44,69 @@ def log_loss(label: Array, score: Array) -> float:
     return float(-np.mean(np.where(label == 1, np.log(p), np.log1p(-p))))
 
 
-def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
-    """AUC and log-loss over the hold-out; stores the scores as a table {row, unit, label, score}.
+def rmse(label: Array, score: Array) -> float:
+    """Root of the mean squared error, in the label's units."""
+    return float(np.sqrt(np.mean((label - score) ** 2)))
 
-    Raises InvalidResult when a hold-out row is missing, scored twice or not a finite probability, or when the AUC
-    is no better than a constant prediction's 0.5.
-    """
-    if run.data.task != "classification":
-        raise EngineUnsupported(f"No scoring for the task {run.data.task} yet.")
-    holdout = pq.read_table(run.data.holdout_path, columns=[ROW, UNIT, LABEL])
-    rows = holdout.column(ROW).to_numpy()
-    order = np.argsort(scores.row, kind="stable")
-    if not np.array_equal(scores.row[order], np.sort(rows)):
-        raise InvalidResult(f"The predictions do not hold each of the {len(rows)} hold-out rows exactly once.")
-    score = scores.score[order].astype(np.float32)
+
+def r2(label: Array, score: Array) -> float:
+    """One minus the mean squared error over the label's variance: 0 is what the best constant reaches."""
+    return float(1 - np.mean((label - score) ** 2) / np.var(label))
+
+
+def _classification(label: Array, score: Array) -> dict[str, float]:
     if not np.all((score >= 0) & (score <= 1)):
         raise InvalidResult("A prediction is no probability between 0 and 1.")
-    holdout = holdout.sort_by(ROW)
-    label = holdout.column(LABEL).to_numpy()
     quality = {"auc": auc(label, score), "log_loss": log_loss(label, score)}
     if quality["auc"] <= 0.5:
         raise InvalidResult(f"AUC {quality['auc']:.3f} is no better than a constant prediction.")
-    run.table(SCORES, holdout.append_column("score", pa.array(score)))
+    return quality
+
+
+def _regression(label: Array, score: Array) -> dict[str, float]:
+    if not np.all(np.isfinite(score)):
+        raise InvalidResult("A prediction is no finite number.")
+    quality = {"rmse": rmse(label, score), "r2": r2(label, score)}
+    if quality["r2"] <= 0:
+        raise InvalidResult(f"R² {quality['r2']:.3f} is no better than a constant prediction.")
+    return quality
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a task's predictions are stored, and judged."""
+
+    stored_as: type[np.floating[Any]]
+    quality: Callable[[Array, Array], dict[str, float]]
+
+
+SCORINGS: dict[Task, Scoring] = {
+    "classification": Scoring(np.float32, _classification),
+    "regression": Scoring(np.float64, _regression),
+}
+
+
+def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
+    """AUC and log-loss, or RMSE and R², over the hold-out; stores a table {row, unit, label, score} and, where the
+    data set knows it, truth: what a model that knows the truth would predict.
+
+    Raises InvalidResult when a hold-out row is missing or scored twice, when a prediction is no probability or no
+    number, or when the quality is no better than a constant prediction's. Raises EngineUnsupported for a task that
+    has no scoring.
+    """
+    if run.data.task not in SCORINGS:
+        raise EngineUnsupported(f"No scoring for the task {run.data.task} yet.")
+    scoring = SCORINGS[run.data.task]
+    truth = [TRUTH] if TRUTH in schema_of(run.data.holdout_path).names else []
+    holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, LABEL, *truth]).sort_by(ROW)
+    rows = holdout.column(ROW).to_numpy()
+    order = np.argsort(scores.row, kind="stable")
+    if not np.array_equal(scores.row[order], rows):
+        raise InvalidResult(f"The predictions do not hold each of the {len(rows)} hold-out rows exactly once.")
+    score = scores.score[order].astype(scoring.stored_as)
+    quality = scoring.quality(holdout.column(LABEL).to_numpy(), score)
+    table = holdout.select([ROW, UNIT, LABEL]).append_column("score", pa.array(score))
+    for name in truth:
+        table = table.append_column(name, pa.array(holdout.column(name).to_numpy().astype(scoring.stored_as)))
+    run.table(SCORES, table)
     return quality

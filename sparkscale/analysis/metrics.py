@@ -56,8 +56,9 @@ def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, floa
     return Metric(name, unit, "lower", 1, summary, samples)
 
 
-def _auc_loss(quality: dict[str, float]) -> float | None:
-    return 1 - quality["auc"] if "auc" in quality else None
+def _loss_of(name: str) -> Callable[[dict[str, float]], float | None]:
+    """One minus a quality of which more is better."""
+    return lambda quality: 1 - quality[name] if name in quality else None
 
 
 def metrics() -> dict[str, Metric]:
@@ -93,7 +94,9 @@ def metrics() -> dict[str, Metric]:
                 if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
             ],
         ),
-        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _auc_loss),
+        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _loss_of("auc")),
         _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", lambda q: q.get("log_loss")),
+        _quality("rmse", "label units", "root of the mean squared error on the hold-out", lambda q: q.get("rmse")),
+        _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),
     ]
     return {metric.name: metric for metric in found}

@@ -1,14 +1,15 @@
 """Draws the trade-off between sample and full data as tables for a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import tradeoff
+from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
-from sparkscale.analysis.tradeoff import TOLERANCE, Cell, Comparison, EngineCurve
+from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.store import Invocation, Store
@@ -67,11 +68,24 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     )
     parameters = ", ".join(f"{name} {value}" for name, value in comparison.parameters.items())
     yield Text(parameters or "each library's own defaults", style="dim")
+    yield from _data(comparison)
     yield _curves(comparison)
+    yield from _ceiling(comparison)
     yield _answers(comparison)
     if comparison.defaults:
         yield _defaults(comparison)
     yield from _footnotes(comparison)
+
+
+def _data(comparison: Comparison) -> Iterator[Text]:
+    """How the data was held out, and what may be wrong with that."""
+    found = comparison.data
+    if found is None:
+        return
+    rows = f"{sum(found['slice_rows']):,} training rows, {found['holdout_rows']:,} held out"
+    yield Text(f"{rows} ({found['holdout']}, in units of a {found['unit_name']})", style="dim")
+    for warning in found["profile"].get("warnings", []):
+        yield Text(f"Warning: {warning}", style="bold")
 
 
 def _table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
@@ -92,7 +106,8 @@ def _curves(comparison: Comparison) -> Table:
         "fraction",
         "rows",
         "time to model, s\nmedian (range)",
-        f"AUC on the hold-out\n[{LEVEL:.0%} interval]",
+        f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
+        *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
         "peak memory",
         left=2,
     )
@@ -102,24 +117,48 @@ def _curves(comparison: Comparison) -> Table:
                 curve.engine if position == 0 else "",
                 show_fraction(cell.case.fraction),
                 f"{cell.case.rows:,}",
-                *_measured(cell),
+                *_measured(cell, with_ceiling=comparison.ceiling is not None),
                 end_section=position == len(curve.cells) - 1,
             )
     return table
 
 
-def _measured(cell: Cell) -> tuple[str, str, str]:
-    auc = f"{cell.auc.value():.4f} {_interval(cell.auc_interval)}" if cell.auc else NOTHING
-    memory = f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
-    return _seconds(cell.seconds), auc, memory
+def _measured(cell: Cell, with_ceiling: bool) -> Iterator[str]:
+    yield _seconds(cell.seconds)
+    yield f"{_quality(cell)} {_interval(cell.quality_interval, cell.judging.show)}" if cell.quality else NOTHING
+    if with_ceiling:
+        yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
+    yield f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
+
+
+def _quality(cell: Cell) -> str:
+    return cell.judging.show(cell.quality.value()) if cell.quality else NOTHING
+
+
+def _given_up(step: Step, judging: Judging) -> str:
+    return f"{judging.show_given_up(step.given_up)} {_interval(step.interval, judging.show_given_up)}"
+
+
+def _ceiling(comparison: Comparison) -> Iterator[Text]:
+    """What no model can beat, and whether one does."""
+    if comparison.ceiling is None:
+        return
+    judging = comparison.judging
+    yield Text(
+        f"Ceiling on this hold-out: {judging.name} {judging.show(comparison.ceiling)}, which {judging.truth} reach. "
+        "A model can pass it by chance only."
+    )
+    for cell in comparison.cells:
+        if cell.below_ceiling and cell.below_ceiling.interval.high < 0:
+            yield Text(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.", style="bold")
 
 
 def _answers(comparison: Comparison) -> Table:
     table = _table(
-        f"Is a sample enough? Smallest fraction with an AUC within {TOLERANCE} of the engine's own on all data",
+        f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data",
         "engine",
         "smallest fraction",
-        f"AUC given up\n[{LEVEL:.0%} interval]",
+        f"{comparison.judging.name} given up\n[{LEVEL:.0%} interval]",
         "time to model\nof all data's",
         "memory of\nall data's",
         left=2,
@@ -128,13 +167,13 @@ def _answers(comparison: Comparison) -> Table:
         step, answer = curve.smallest_enough
         if step is None:
             last = curve.steps[-1:]
-            given_up = [f"at {show_fraction(s.fraction)}: {s.given_up:+.4f} {_interval(s.interval)}" for s in last]
+            given_up = [f"at {show_fraction(s.fraction)}: {_given_up(s, comparison.judging)}" for s in last]
             table.add_row(curve.engine, answer, *(given_up or [NOTHING]), NOTHING, NOTHING)
         else:
             table.add_row(
                 curve.engine,
                 answer,
-                f"{step.given_up:+.4f} {_interval(step.interval)}",
+                _given_up(step, comparison.judging),
                 _share(curve.share_of_full_seconds(step.fraction)),
                 _memory_share(curve, step.fraction),
             )
@@ -152,10 +191,10 @@ def _defaults(comparison: Comparison) -> Table:
     table = _table(
         "What a port that trusts each library's defaults gets, on all data",
         "engine",
-        "AUC\naligned",
-        "AUC\ndefaults",
-        "log-loss\naligned",
-        "log-loss\ndefaults",
+        f"{comparison.judging.name}\naligned",
+        f"{comparison.judging.name}\ndefaults",
+        f"{comparison.judging.second}\naligned",
+        f"{comparison.judging.second}\ndefaults",
         "time, s\naligned",
         "time, s\ndefaults",
         prose="defaults that differ",
@@ -168,8 +207,8 @@ def _defaults(comparison: Comparison) -> Table:
         differing = ", ".join(f"{k}={v}" for k, v in default.items() if aligned.get(k) != v) or "none"
         table.add_row(
             curve.engine,
-            *(f"{found.auc.value():.4f}" if found.auc else NOTHING for found in (curve.full, cell)),
-            *(f"{found.log_loss.median:.4f}" if found.log_loss else NOTHING for found in (curve.full, cell)),
+            *(_quality(found) for found in (curve.full, cell)),
+            *(f"{found.second.median:.4f}" if found.second else NOTHING for found in (curve.full, cell)),
             *(f"{found.seconds.median:.2f}" if found.seconds else NOTHING for found in (curve.full, cell)),
             differing,
         )
@@ -185,8 +224,9 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     if case.cluster_kind == "local":
         yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
     yield Text(
-        "AUC intervals are bootstrapped over whole hold-out units (days), those of differences paired on them; they "
-        f"hold for this draw of the sample (seed {case.sample_seed}). Peak memory is of isolated executions.",
+        f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
+        f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}). Peak memory "
+        "is of isolated executions.",
         style="dim",
     )
     for curve in comparison.curves:
@@ -227,5 +267,5 @@ def _share(spread: Spread | None) -> str:
     return f"{spread.median:.0%} ({spread.low:.0%}–{spread.high:.0%})"
 
 
-def _interval(found: Interval | None) -> str:
-    return f"[{found.low:.4f}, {found.high:.4f}]" if found else ""
+def _interval(found: Interval | None, number: Callable[[float], str]) -> str:
+    return f"[{number(found.low)}, {number(found.high)}]" if found else ""

@@ -1,11 +1,11 @@
-"""Intervals: the cluster bootstrap of the AUC on stored hold-out scores, and spreads over rounds.
+"""Intervals: the cluster bootstrap of AUC and RMSE on stored hold-out scores, and spreads over rounds.
 
 Hold-out rows of one day share weather and delays, so the units that are drawn with replacement are days (or groups),
 not rows: Field & Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -41,6 +41,15 @@ class Spread:
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples))
 
 
+class ClusteredQuality(Protocol):
+    """A quality on a hold-out, and what it would be on bootstrap draws of the hold-out's units."""
+
+    def value(self) -> float: ...
+
+    def replicates(self) -> Array:
+        """The quality on each draw; draws are the same for equal numbers of units, so differences are paired."""
+
+
 @dataclass(frozen=True)
 class ClusteredAuc:
     """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
@@ -59,18 +68,18 @@ class ClusteredAuc:
         """`unit`, `label` (0 or 1) and `score` are of shape (rows,)."""
         cluster = clusters(unit)
         count = int(cluster.max()) + 1
-        order = np.argsort(score, kind="stable")
-        cluster, label, score = cluster[order], label[order], score[order]
-        positive, owner = score[label == 1], cluster[label == 1]
+        values, rank = np.unique(score, return_inverse=True)
+        positive, owner = rank[label == 1], cluster[label == 1]
+        negative, other = rank[label == 0], cluster[label == 0]
         concordant = np.empty((count, count))
         for j in range(count):
-            negative = score[(label == 0) & (cluster == j)]
-            below = np.searchsorted(negative, positive, "left") + np.searchsorted(negative, positive, "right")
-            concordant[:, j] = np.bincount(owner, weights=below / 2, minlength=count)
+            here = np.bincount(negative[other == j], minlength=len(values))
+            below = np.cumsum(here) - here / 2
+            concordant[:, j] = np.bincount(owner, weights=below[positive], minlength=count)
         return cls(
             concordant,
             np.bincount(owner, minlength=count).astype(float),
-            np.bincount(cluster[label == 0], minlength=count).astype(float),
+            np.bincount(other, minlength=count).astype(float),
         )
 
     def value(self) -> float:
@@ -83,8 +92,35 @@ class ClusteredAuc:
         return result
 
     def replicates(self) -> Array:
-        """AUC of each bootstrap draw; draws are the same for equal numbers of units, so differences are paired."""
         return self.at(draws(len(self.positives)))
+
+
+@dataclass(frozen=True)
+class ClusteredRmse:
+    """The RMSE from sums per unit: with weights w, RMSE(w) = √(w·squared / w·rows).
+
+    `squared` holds each unit's sum of squared errors, `rows` its rows.
+    """
+
+    squared: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, unit: Array, label: Array, score: Array) -> "ClusteredRmse":
+        """`unit`, `label` and `score` are of shape (rows,)."""
+        cluster = clusters(unit)
+        return cls(np.bincount(cluster, weights=(label - score) ** 2), np.bincount(cluster).astype(float))
+
+    def value(self) -> float:
+        return float(self.at(np.ones((1, len(self.rows))))[0])
+
+    def at(self, weights: Array) -> Array:
+        """RMSE for each row of `weights`, of shape (replicates, units)."""
+        result: Array = np.sqrt((weights @ self.squared) / (weights @ self.rows))
+        return result
+
+    def replicates(self) -> Array:
+        return self.at(draws(len(self.rows)))
 
 
 def clusters(unit: Array) -> Array:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import ClusteredAuc, Interval, Spread, interval
+from sparkscale.analysis.judging import JUDGINGS, Judging
+from sparkscale.analysis.statistics import ClusteredQuality, Interval, Spread, interval
 from sparkscale.contract.case import Case, show_fraction
-from sparkscale.contract.dataset import LABEL, UNIT
+from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, RunRecord
 from sparkscale.measure.store import Store
-
-TOLERANCE = 0.005
-"""A sample is enough when its AUC is within this of the same engine's on all data."""
 
 
 @dataclass
@@ -34,25 +34,51 @@ class Cell:
     def peak_bytes(self) -> Spread | None:
         return Spread.of(metrics.metrics()["peak_memory"].samples(self.records))
 
+    @property
+    def judging(self) -> Judging:
+        return JUDGINGS[self.case.task]
+
     @cached_property
-    def auc(self) -> ClusteredAuc | None:
-        """From the stored scores of the first execution: rounds repeat the same seeds."""
+    def _scored(self) -> tuple[ClusteredQuality | None, ClusteredQuality | None]:
+        """The model's quality and the truth's, from the stored scores of the first execution: rounds repeat seeds."""
         for record in metrics.scored(self.records):
             try:
                 table = self.store.table(record.id, SCORES)
             except KeyError:
                 continue
             unit, label, score = (table.column(name).to_numpy() for name in (UNIT, LABEL, "score"))
-            return ClusteredAuc.of(unit, label, score)
-        return None
+            truth = table.column(TRUTH).to_numpy() if TRUTH in table.column_names else None
+            return (
+                self.judging.of(unit, label, score),
+                None if truth is None else self.judging.of(unit, label, truth),
+            )
+        return None, None
+
+    @property
+    def quality(self) -> ClusteredQuality | None:
+        return self._scored[0]
+
+    @property
+    def ceiling(self) -> ClusteredQuality | None:
+        """What a model that knows the truth reaches on this hold-out; None where nobody knows it."""
+        return self._scored[1]
 
     @cached_property
-    def log_loss(self) -> Spread | None:
-        return Spread.of(metrics.metrics()["log_loss"].samples(self.records))
+    def below_ceiling(self) -> "Step | None":
+        """What the model gives up against the truth, paired on the hold-out's units."""
+        if self.quality is None or self.ceiling is None:
+            return None
+        return Step.between(self.case.fraction, self.ceiling, self.quality, self.judging)
 
     @cached_property
-    def auc_interval(self) -> Interval | None:
-        return interval(self.auc.replicates()) if self.auc else None
+    def second(self) -> Spread | None:
+        """The task's other quality."""
+        found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
+        return Spread.of([value for value in found if value is not None])
+
+    @cached_property
+    def quality_interval(self) -> Interval | None:
+        return interval(self.quality.replicates()) if self.quality else None
 
     def seconds_by_round(self) -> dict[int, float]:
         return {record.round: metrics.time_to_model(record) for record in metrics.timed(self.records)}
@@ -60,18 +86,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Step:
-    """One fraction against all data: the AUC given up, and whether that is within TOLERANCE."""
+    """One model against a better one, such as that of a fraction against all data's: the quality given up."""
 
     fraction: float
     given_up: float
     interval: Interval
+    tolerance: float
+
+    @classmethod
+    def between(cls, fraction: float, whole: ClusteredQuality, part: ClusteredQuality, judging: Judging) -> "Step":
+        """Paired on the hold-out's units."""
+        return cls(
+            fraction,
+            float(judging.given_up(whole.value(), part.value())),
+            interval(np.asarray(judging.given_up(whole.replicates(), part.replicates()))),
+            judging.tolerance,
+        )
 
     @property
     def verdict(self) -> str:
-        """ "enough", "not enough", or "not resolved" when the interval holds TOLERANCE."""
-        if self.interval.high <= TOLERANCE:
+        """ "enough", "not enough", or "not resolved" when the interval holds the tolerance."""
+        if self.interval.high <= self.tolerance:
             return "enough"
-        return "not enough" if self.interval.low > TOLERANCE else "not resolved"
+        return "not enough" if self.interval.low > self.tolerance else "not resolved"
 
 
 @dataclass
@@ -89,17 +126,12 @@ class EngineCurve:
     @cached_property
     def steps(self) -> list[Step]:
         """Every smaller fraction against all data, paired on the hold-out's units."""
-        if self.full is None or self.full.auc is None:
+        if self.full is None or self.full.quality is None:
             return []
-        whole = self.full.auc.replicates()
         return [
-            Step(
-                cell.case.fraction,
-                self.full.auc.value() - cell.auc.value(),
-                interval(whole - cell.auc.replicates()),
-            )
+            Step.between(cell.case.fraction, self.full.quality, cell.quality, cell.judging)
             for cell in self.cells
-            if cell.case.fraction < 1 and cell.auc is not None
+            if cell.case.fraction < 1 and cell.quality is not None
         ]
 
     @property
@@ -137,15 +169,38 @@ class Comparison:
     """Per engine, the case with its library's own defaults on all data."""
 
     @property
+    def judging(self) -> Judging:
+        return JUDGINGS[self.case.task]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for curve in self.curves for cell in curve.cells]
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """The data set's stored description; None in records of earlier releases."""
+        cell = self.cells[0]
+        identity = cell.records[0].data
+        return cell.store.description(identity).content if identity else None
+
+    @property
+    def ceiling(self) -> float | None:
+        """The truth's own quality on this hold-out."""
+        return next((cell.ceiling.value() for cell in self.cells if cell.ceiling), None)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         return {key: value for key, value in self.case.params.items() if key not in ("set", "arguments")}
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
-    """One per workload, data set, cluster, device, seed and parameters, in the order of the records."""
+    """One per workload, data set, cluster, device, seed and parameters, in the order of the records.
+
+    Engines that do not support a case are in none: `problems` says why.
+    """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
-        if not record.is_warmup:
+        if not record.is_warmup and record.outcome != "unsupported":
             by_case[record.case.id].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)

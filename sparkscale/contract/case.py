@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Placement = Literal["node", "spark"]
 Device = Literal["cpu", "gpu"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "clustering"]
 ParameterSet = Literal["aligned", "defaults"]
 
 SLICES = 64
@@ -58,7 +58,7 @@ class Case(BaseModel):
     device: Device
     dataset: str
     dataset_id: str
-    rows: int = Field(ge=1, description="training rows in this fraction")
+    rows: int = Field(ge=0, description="training rows in this fraction")
     fraction: float = Field(gt=0, le=1)
     sample_seed: int
     model_seed: int

@@ -1,47 +1,94 @@
-"""A prepared data set: where its rows lie, what its columns are, which slices a sample is."""
+"""A prepared data set: where its rows lie, what its columns are, which slices or groups a sample is."""
 
 import hashlib
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.case import SLICES, Task, fraction_slices
+from sparkscale.contract.location import join
 
-ROW, UNIT, LABEL = "row", "unit", "label"
-"""Columns of every data set: the row's id, the hold-out unit it belongs to (a day), the label."""
+ROW, UNIT, LABEL, TRUTH, TIME = "row", "unit", "label", "truth", "time"
+"""Columns beside the features: the row's id, the hold-out unit it belongs to (a day), the label; in the hold-out of
+synthetic data what a model that knows the truth would predict; in data with a time its moment."""
+
+HoldoutRule = Literal["random", "group", "time"]
 
 
-class Column(BaseModel):
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Frozen):
     """One feature.
 
     A numeric column holds numbers without nulls. A categorical one holds label-free ordinal codes
     0 … len(vocabulary) - 1 into a vocabulary fixed when the data set was made.
-    `mean` and `std` are those of the full training rows, so that every engine scales alike.
+    `mean` and `std` are those of the full training rows (of the distribution, where data is synthetic), so that every
+    engine scales alike. `source` is the user's own name of the column it was made from.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Literal["numeric", "categorical"]
     vocabulary: tuple[str, ...] = ()
     mean: float = 0.0
     std: float = 1.0
+    source: str = ""
 
 
-class PreparedDataset(BaseModel):
-    """What a manifest says of a data set that lies ready at `root`."""
+class Grouping(Frozen):
+    """A way to part the rows into groups, one model each.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `column` holds a row's group as a code 0 … groups - 1; `keys` is the Parquet file, relative to the root, that says
+    for each code its key and its rows. A group with fewer than `min_rows` rows, hold-out included, is too small to
+    train on: it is counted, and named as such by what trains, never dropped in silence.
+    """
+
+    name: str
+    column: str
+    keys: str
+    groups: int
+    min_rows: int
+    trainable: int
+    """Groups with at least `min_rows` rows."""
+    rows: tuple[int, int, int]
+    """Rows of the smallest, the median and the largest group."""
+
+    def sample(self, fraction: float, sample_seed: int) -> list[int]:
+        """The codes of a sample of groups: for per-group workloads a fraction means groups, not rows.
+
+        The first max(1, round(fraction·groups)) of an order that the seed alone decides, so samples are nested.
+        """
+
+        def rank(code: int) -> bytes:
+            return hashlib.sha256(f"{self.name}:{sample_seed}:{code}".encode()).digest()
+
+        return sorted(range(self.groups), key=rank)[: max(1, round(fraction * self.groups))]
+
+
+class PreparedDataset(Frozen):
+    """What a manifest says of a data set that lies ready at `root`, a local path or a URI."""
 
     name: str
     dataset_id: str
     content_hash: str
-    root: Path
+    root: str
     task: Task
     columns: tuple[Column, ...]
     slice_rows: tuple[int, ...]
     holdout_rows: int
+    holdout: HoldoutRule
+    unit_name: str
+    """What the hold-out's units are called: "day"."""
+    bytes: int
+    groupings: tuple[Grouping, ...] = ()
+    ceiling: dict[str, float] = {}
+    """Qualities of the truth itself on this hold-out: no model beats them but by chance."""
+    definition: dict[str, Any] = {}
+    profile: dict[str, Any] = {}
+    """What was found in the user's table."""
+    merged: dict[int, str] = {}
+    """Per sample seed, the root of a copy whose slices are merged into few files; only small data has one."""
 
     def slices(self, fraction: float, sample_seed: int) -> list[int]:
         """The slices of a sample: the first 64·fraction of an order that the seed alone decides.
@@ -52,8 +99,11 @@ class PreparedDataset(BaseModel):
         return order[: int(fraction_slices(fraction))]
 
     def train_paths(self, fraction: float, sample_seed: int) -> list[str]:
-        """Folders of Parquet files, one per slice of the sample."""
-        return [str(self.root / slice_folder(s)) for s in sorted(self.slices(fraction, sample_seed))]
+        """Folders of Parquet files that hold the sample: one per slice, or few where they are merged."""
+        slices = self.slices(fraction, sample_seed)
+        if sample_seed in self.merged:
+            return [join(self.merged[sample_seed], merged_folder(j)) for j in range(len(slices).bit_length())]
+        return [join(self.root, slice_folder(s)) for s in sorted(slices)]
 
     def rows(self, fraction: float, sample_seed: int) -> int:
         """Training rows in the sample."""
@@ -61,13 +111,29 @@ class PreparedDataset(BaseModel):
 
     @property
     def holdout_path(self) -> str:
-        return str(self.root / "holdout")
+        return join(self.root, HOLDOUT_FOLDER)
 
     @property
     def features(self) -> list[str]:
         return [column.name for column in self.columns]
 
+    def grouping(self, name: str) -> Grouping:
+        """Raises KeyError for one that the data set does not offer."""
+        return {grouping.name: grouping for grouping in self.groupings}[name]
+
+    def description(self) -> dict[str, Any]:
+        """What is stored beside the records: everything but where it lies."""
+        return self.model_dump(mode="json", exclude={"root", "merged"})
+
+
+HOLDOUT_FOLDER = "holdout"
+
 
 def slice_folder(number: int) -> str:
     """Folder of one slice, relative to the data set's root."""
     return f"train/slice-{number:02d}"
+
+
+def merged_folder(number: int) -> str:
+    """Folder of what the 2^number-th part of the slices adds to the part half as large: slices 2^(number-1) …"""
+    return f"train/group-{number}"

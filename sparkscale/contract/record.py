@@ -8,7 +8,7 @@ from sparkscale.contract.case import Case
 
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
-Kind = Literal["host", "software", "session"]
+Kind = Literal["host", "software", "session", "data"]
 
 SCORES = "scores"
 """Name of the table of hold-out scores."""
@@ -91,6 +91,7 @@ class RunRecord(Frozen):
     host: str
     software: str
     session: str | None
+    data: str | None = None
 
     @property
     def is_warmup(self) -> bool:
@@ -99,7 +100,7 @@ class RunRecord(Frozen):
 
 
 class Description(Frozen):
-    """A host, a software set or a session, described once and referenced by records."""
+    """A host, a software set, a session or a data set, described once and referenced by records."""
 
     kind: Kind
     id: str

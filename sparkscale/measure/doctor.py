@@ -14,6 +14,7 @@ from rich.table import Table
 from cluster import gpu, java, processes, profile
 from cluster.profile import Budget, ClusterProfile, cache_folder
 from sparkscale.contract.errors import SparkscaleError
+from sparkscale.contract.location import local_path
 from sparkscale.measure.opening import open_worker
 from sparkscale.measure.protocol import Ready
 from sparkscale.measure.worker_process import WorkerDied
@@ -43,7 +44,7 @@ def examine() -> list[Check]:
         Check("cores", True, f"{budget.cores} usable of {os.cpu_count()}"),
         _memory(budget),
         _memory_limit(),
-        _disk(local.storage_root),
+        _disk(local.storage_location),
         _gpus(),
     ]
 
@@ -110,8 +111,11 @@ def _memory_limit() -> Check:
     return Check("memory limits", True, limit.mechanism, advice)
 
 
-def _disk(storage: Path) -> Check:
-    existing = next(folder for folder in (storage, *storage.parents) if folder.exists())
+def _disk(storage: str) -> Check:
+    folder = local_path(storage)
+    if folder is None:
+        return Check("disk", True, f"{storage} is no disk of this machine")
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     text = f"{free / 2**30:.1f} GiB free for {storage}"
     enough = free >= LEAST_DISK

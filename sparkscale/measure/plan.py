@@ -18,6 +18,9 @@ from workloads.base import Engine, Params, Workload
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
 
+LEAST_SAMPLE = 30
+"""Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
+
 Session = tuple[Placement, int]
 
 
@@ -73,12 +76,12 @@ class PlannedCase:
             params={
                 "set": self.parameter_set,
                 **parameters,
-                "arguments": self.engine().arguments_of(self.parameter_set, self.params, rows),
+                "arguments": self.engine().arguments_of(self.parameter_set, self.params, data.task, rows),
             },
         )
 
-    def unsupported(self, data: PreparedDataset) -> str | None:
-        """Why the engine cannot run here; None when it can."""
+    def unsupported(self, data: PreparedDataset, rows: int) -> str | None:
+        """Why the engine cannot run here, on a sample of so many rows; None when it can."""
         missing = self.engine.needs - self.cluster.capabilities
         if missing:
             return f"{self.engine.name} needs {', '.join(sorted(missing))}, which {self.cluster.kind} does not offer"
@@ -86,6 +89,8 @@ class PlannedCase:
             return f"{self.engine.name} does not run on device {self.device}"
         if data.task not in self.engine.tasks:
             return f"{self.engine.name} does no {data.task}"
+        if rows < LEAST_SAMPLE:
+            return f"the sample has {rows} rows, too few to train on: measure a larger fraction"
         return None
 
 
@@ -192,7 +197,7 @@ def executions(
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
         warmup = _warmup(case, [other for _, other in bound])
-        reason = planned_case.unsupported(data[planned_case.dataset])
+        reason = planned_case.unsupported(data[planned_case.dataset], case.rows)
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
             spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number

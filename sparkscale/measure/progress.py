@@ -29,6 +29,9 @@ class Observer(Protocol):
     def doing(self, text: str) -> None:
         """Something else than a case: preparing data, starting a worker."""
 
+    def note(self, text: str) -> None:
+        """What the user should know, and keep in sight."""
+
     def executing(self, case: Case, label: str) -> None: ...
 
     def phase(self, name: str) -> None: ...
@@ -104,6 +107,9 @@ class PlainLines:
     def doing(self, text: str) -> None:
         self._print(text)
 
+    def note(self, text: str) -> None:
+        self._print(text)
+
     def executing(self, case: Case, label: str) -> None:  # noqa: ARG002
         self._label = label
 
@@ -144,6 +150,9 @@ class LiveBar:
 
     def doing(self, text: str) -> None:
         self._bar.update(self._task, description=text)
+
+    def note(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
 
     def executing(self, case: Case, label: str) -> None:  # noqa: ARG002
         self._label = label

@@ -9,6 +9,7 @@ from cluster.profile import ClusterProfile
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.record import Observation
+from workloads.registry import AnySource
 
 
 class Message(BaseModel):
@@ -31,11 +32,13 @@ class Open(Message):
 
 
 class Prepare(Message):
-    """Makes an artefact ready, if it is not."""
+    """Makes a data set ready, if it is not. `tasks` is how many write it; null: as many as suit it."""
 
     kind: Literal["prepare"] = "prepare"
-    dataset: str
-    storage: Path
+    source: AnySource
+    storage: str
+    sample_seed: int
+    tasks: int | None = None
 
 
 class Measure(Message):
@@ -63,17 +66,18 @@ class Ready(Message):
 
 
 class PhaseStarted(Message):
-    """Sent while a case runs."""
+    """Sent while a request is served: the phase of a case, or how far a preparation is."""
 
     kind: Literal["phase"] = "phase"
     name: str
 
 
 class Prepared(Message):
-    """Answers Prepare."""
+    """Answers Prepare. `notes` is what the user should know of it."""
 
     kind: Literal["prepared"] = "prepared"
     data: PreparedDataset
+    notes: list[str]
 
 
 class Measured(Message):

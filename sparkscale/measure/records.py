@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cluster.profile import Budget
 from sparkscale.contract.case import Case
+from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
 from sparkscale.measure import environment
 from sparkscale.measure.plan import Execution
@@ -23,6 +24,7 @@ class Recorder:
     invocation: Invocation
     suite_name: str
     budget: Budget
+    data: list[PreparedDataset]
 
     def keep(
         self,
@@ -62,9 +64,15 @@ class Recorder:
             host=self._host,
             software=(worker and worker.software) or self._software,
             session=worker.session if worker else None,
+            data=self._data[case.dataset_id],
         )
         self.store.add(record, {name: path.read_bytes() for name, path in (tables or {}).items()})
         return record
+
+    @cached_property
+    def _data(self) -> dict[str, str]:
+        """Ids of the data sets' stored descriptions, by the data sets' own ids."""
+        return {data.dataset_id: self.store.describe("data", data.description()) for data in self.data}
 
     @cached_property
     def _host(self) -> str:

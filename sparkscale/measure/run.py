@@ -1,31 +1,35 @@
 """`sparkscale run`: from what the user asked for to a finished, or resumed, run in the store."""
 
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cluster import processes, profile
+from cluster import profile
 from cluster.profile import Budget, ClusterProfile
+from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure import environment, plan, suite
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.plan import PlannedCase
+from sparkscale.measure.preparing import prepare_all
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.records import Recorder
 from sparkscale.measure.runner import Runner
+from sparkscale.measure.scratch import scratch_folder
 from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.suite import Suite
+from workloads import registry
+from workloads.registry import AnySource
 
 Key = tuple[str, int, bool]
 
-SCRATCH_PREFIX = "sparkscale-run-"
+Data = dict[ClusterProfile, dict[str, PreparedDataset]]
+"""Per profile, the data sets by the names that its cases use."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Request:
     rounds: int | None = None
     resume: bool = False
     retry_failed: bool = False
+    data: AnySource | None = None
+    """Measured instead of the suite's own data sets."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +69,17 @@ class _Plan:
 def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
     """Measures what the request asks for; `observer` is made once it is known to be sound.
 
-    `ledger` has been counting the wall time since the command began. A fault in the request raises ConfigError before
-    anything is written.
+    `ledger` has been counting the wall time since the command began. A fault in the request raises ConfigError, one
+    in its data DatasetError, before anything is written to `out`.
     """
+    ledger = ledger or Ledger()
     if request.resume or request.retry_failed:
         with machine_lock(), Store.existing(request.out) as store:
             invocation = _continued(request, store.invocation(request.suite))
-            return _measure(request, invocation, _planned(request, invocation), store, observer(), ledger or Ledger())
+            planned = _planned(request, invocation)
+            with closing(observer()) as watching:
+                data = _prepare(planned, invocation.seed, watching, ledger)
+                return _measure(request, invocation, planned, data, store, watching, ledger)
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
         suite=request.suite,
@@ -77,13 +87,37 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         seed=request.seed or 0,
         rounds=request.rounds or suite.load(request.suite).rounds,
         filter=request.filter,
+        data=request.data.model_dump(mode="json") if request.data else None,
         executions=0,
     )
     planned = _planned(request, invocation)
     invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
-    with machine_lock(), Store.open(request.out) as store:
-        store.begin(invocation)
-        return _measure(request, invocation, planned, store, observer(), ledger or Ledger())
+    Store.check_writable(request.out)
+    with machine_lock(), closing(observer()) as watching:
+        data = _prepare(planned, invocation.seed, watching, ledger)
+        with Store.open(request.out) as store:
+            store.begin(invocation)
+            return _measure(request, invocation, planned, data, store, watching, ledger)
+
+
+def _prepare(planned: _Plan, seed: int, observer: Observer, ledger: Ledger) -> Data:
+    """Makes the data of all cases ready, on each profile's storage."""
+    with ledger.time("preparing"), scratch_folder() as scratch:
+        return {
+            cluster: prepare_all(
+                {
+                    case.dataset: planned.suite.source(case.dataset)
+                    for case in planned.cases
+                    if case.cluster == cluster
+                },
+                cluster,
+                budget,
+                observer,
+                scratch / cluster.name,
+                seed,
+            )
+            for cluster, budget in planned.profiles.items()
+        }
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
@@ -94,11 +128,15 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
             raise ConfigError(
                 f"The run to resume has {name} {stored}, not {asked}: leave --{name} out, or start a new run."
             )
+    if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
+        raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
     return invocation
 
 
 def _planned(request: Request, invocation: Invocation) -> _Plan:
     loaded = suite.load(request.suite)
+    if invocation.data is not None:
+        loaded = loaded.on(registry.source(invocation.data))
     cases = plan.cases(loaded, invocation.rounds)
     if invocation.filter is not None:
         cases = plan.select(cases, invocation.filter)
@@ -106,32 +144,35 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
 
 
 def _measure(
-    request: Request, invocation: Invocation, planned: _Plan, store: Store, observer: Observer, ledger: Ledger
+    request: Request,
+    invocation: Invocation,
+    planned: _Plan,
+    data: Data,
+    store: Store,
+    observer: Observer,
+    ledger: Ledger,
 ) -> Finished:
     before = store.records(invocation.id)
     _check_same_origin(before, store)
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
-    try:
-        for cluster, budget in planned.profiles.items():
-            with _scratch() as scratch:
-                runner = Runner(
-                    recorder=Recorder(store, invocation, planned.suite.name, budget),
-                    observer=observer,
-                    ledger=ledger,
-                    profile=cluster,
-                    budget=budget,
-                    deadline_seconds=planned.suite.deadline_seconds,
-                    logs=logs,
-                    scratch=scratch,
-                )
-                cases = [case for case in planned.cases if case.cluster == cluster]
-                data = runner.prepare(sorted({case.dataset for case in cases}))
-                executions = plan.executions(cases, data, budget, invocation.seed, invocation.rounds)
-                runner.run([execution for execution in executions if execution.key not in done])
-    finally:
-        observer.close()
+    for cluster, budget in planned.profiles.items():
+        with scratch_folder() as scratch:
+            runner = Runner(
+                recorder=Recorder(store, invocation, planned.suite.name, budget, list(data[cluster].values())),
+                observer=observer,
+                ledger=ledger,
+                profile=cluster,
+                budget=budget,
+                deadline_seconds=planned.suite.deadline_seconds,
+                logs=logs,
+                scratch=scratch,
+                data=data[cluster],
+            )
+            cases = [case for case in planned.cases if case.cluster == cluster]
+            executions = plan.executions(cases, data[cluster], budget, invocation.seed, invocation.rounds)
+            runner.run([execution for execution in executions if execution.key not in done])
     records = store.records(invocation.id)
     return Finished(invocation.id, records, len(records) - len(before), logs)
 
@@ -156,15 +197,3 @@ def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
         for record in records
         if not record.is_warmup and (record.outcome in ("ok", "unsupported") or not only_ok)
     }
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    for stale in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
-        shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed: this one holds the lock
-    processes.sweep_limits()
-    folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

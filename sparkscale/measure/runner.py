@@ -15,14 +15,14 @@ from cluster import java
 from cluster.profile import Budget, ClusterProfile, cache_folder
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import ClusterError, SparkscaleError
+from sparkscale.contract.errors import SparkscaleError
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.opening import open_worker
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Measure, Measured, Prepare, Prepared
+from sparkscale.measure.protocol import Measure, Measured
 from sparkscale.measure.records import Recorder
 from sparkscale.measure.worker_process import (
     DeadlineExceeded,
@@ -32,7 +32,6 @@ from sparkscale.measure.worker_process import (
     out_of_memory,
 )
 
-PREPARE_SECONDS = 3600.0
 WARMUP_ATTEMPTS = 2
 """A worker that dies in a warm-up is replaced once: the case itself has not been tried yet."""
 
@@ -49,30 +48,7 @@ class Runner:
     deadline_seconds: float
     logs: Path
     scratch: Path
-    data: dict[str, PreparedDataset] = field(default_factory=dict)
-
-    def prepare(self, datasets: list[str]) -> dict[str, PreparedDataset]:
-        """Makes every data set ready, in a worker that measures nothing."""
-        self.observer.doing(f"preparing data: {', '.join(datasets)}")
-        with self.ledger.time("preparing"):
-            try:
-                worker = self.spawn("node", threads=self.budget.cores, limited=False)
-            except WorkerDied as death:
-                raise ClusterError(str(death)) from death
-            try:
-                self.data = {name: self._prepare(worker, name) for name in datasets}
-            except WorkerDied as death:
-                raise ClusterError(f"Preparing data failed. {death}") from death
-            except DeadlineExceeded:
-                raise ClusterError(f"Preparing data took longer than {PREPARE_SECONDS:.0f} s.") from None
-            finally:
-                worker.kill()
-        return self.data
-
-    def _prepare(self, worker: WorkerProcess, name: str) -> PreparedDataset:
-        reply = worker.request(Prepare(dataset=name, storage=self.profile.storage_root), PREPARE_SECONDS)
-        assert isinstance(reply, Prepared)
-        return reply.data
+    data: dict[str, PreparedDataset]
 
     def run(self, executions: list[Execution]) -> None:
         """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it.

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,8 @@ class Invocation(BaseModel):
     seed: int
     rounds: int
     filter: str | None
+    data: dict[str, Any] | None = None
+    """The data set that was measured instead of the suite's own."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted."""
 
@@ -87,19 +90,24 @@ class Store:
         self.path = path
         self._engine = engine
 
-    @classmethod
-    @contextmanager
-    def open(cls, folder: Path) -> Iterator["Store"]:
-        """Raises ConfigError when the folder cannot be written."""
+    @staticmethod
+    def check_writable(folder: Path) -> None:
+        """Raises ConfigError when the folder cannot be written, or made; leaves nothing."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".write-probe"
-            probe.touch()
-            probe.unlink()
+            existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+            with tempfile.TemporaryFile(dir=existing):
+                pass
         except OSError as error:
             raise ConfigError(
                 f"The output directory {folder} cannot be written ({error.strerror}): choose another with --out."
             ) from error
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path) -> Iterator["Store"]:
+        """Raises ConfigError when the folder cannot be written."""
+        cls.check_writable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         with cls._connect(folder / FILE) as store:
             metadata.create_all(store._engine)
             with store._engine.connect() as connection:

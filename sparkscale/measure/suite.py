@@ -5,13 +5,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cluster import profile
 from sparkscale.contract.case import Device, ParameterSet, parse_fraction
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.location import scheme
 from workloads import registry
 from workloads.base import Params, Workload
+from workloads.datasets.table import Table
+from workloads.registry import AnySource
 
 FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
 
@@ -43,7 +46,25 @@ class Suite(BaseModel):
     rounds: int = Field(default=3, ge=1)
     deadline_seconds: float = Field(default=300, gt=0)
     clusters: Names = ("local",)
+    dataset: dict[str, AnySource] = {}
+    """Data sets of the suite's own, by the names that its blocks use."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _dataset_kind(cls, value: Any) -> Any:
+        return {name: registry.settings(found) for name, found in value.items()} if isinstance(value, dict) else value
+
+    def source(self, name: str) -> AnySource:
+        """The data set that a block calls so: the suite's own, else the registered one with its defaults."""
+        if name in self.dataset:
+            return self.dataset[name].model_copy(update={"name": name})
+        return registry.source({"kind": name})
+
+    def on(self, source: AnySource) -> "Suite":
+        """The same suite on one other data set."""
+        blocks = tuple(block.model_copy(update={"datasets": (source.title,)}) for block in self.measure)
+        return self.model_copy(update={"dataset": {source.title: source}, "measure": blocks})
 
 
 def names() -> list[str]:
@@ -66,7 +87,15 @@ def load(name_or_path: str) -> Suite:
         raise ConfigError(
             f"Unknown suite '{name_or_path}': choose from {', '.join(names())}, or give the path of a TOML file."
         )
-    return _Reader(name_or_path, text).suite(path.stem)
+    found = _Reader(name_or_path, text).suite(path.stem)
+    return found.model_copy(update={"dataset": {n: _placed(s, path.parent) for n, s in found.dataset.items()}})
+
+
+def _placed(source: AnySource, folder: Path) -> AnySource:
+    """A table's relative path is relative to the suite's file."""
+    if not isinstance(source, Table) or scheme(source.path):
+        return source
+    return source.model_copy(update={"path": str(folder / Path(source.path).expanduser())})
 
 
 def _read(path: Path) -> str:
@@ -103,16 +132,16 @@ class _Reader:
             if not Path(cluster).is_file():
                 self._choose("cluster", cluster, profile.names())
         for self.block, block in enumerate(suite.measure):
-            self._check(block)
+            self._check(block, [*registry.DATASETS, *suite.dataset])
         return suite
 
-    def _check(self, block: Block) -> None:
+    def _check(self, block: Block, datasets: list[str]) -> None:
         self._choose("workload", block.workload, list(registry.workloads()))
         workload = registry.workloads()[block.workload]
         for engine in block.engines:
             self._choose("engine", engine, ["*", *(known.name for known in workload.engines)])
         for dataset in block.datasets:
-            self._choose("dataset", dataset, list(registry.DATASET_MODULES))
+            self._choose("dataset", dataset, datasets)
         for fraction in block.fractions:
             try:
                 parse_fraction(fraction)

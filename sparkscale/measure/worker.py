@@ -39,6 +39,7 @@ from sparkscale.measure.protocol import (
 )
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
+from workloads.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,26 @@ class Worker:
 
     def serve(self, request: Prepare | Measure) -> Message:
         if isinstance(request, Prepare):
-            return Prepared(data=registry.dataset(request.dataset).prepare(request.storage))
+            return self.prepare(request)
         return self.measure(request)
+
+    def prepare(self, request: Prepare) -> Prepared:
+        """By the session's executors, or by processes of this node where there is no session."""
+        tasks: Tasks = Processes(request.tasks or self.budget.cores, processes.die_with_parent)
+        if self.runtime:
+            tasks = SparkTasks(self.runtime.spark, request.tasks)
+
+        said = [""]
+
+        def progress(done: int, total: int) -> None:
+            text = f"{done} of {total} parts"
+            if text != said[-1]:
+                said.append(text)
+                self.say(PhaseStarted(name=text))
+
+        with Notes() as notes:
+            data = request.source.prepare(request.storage, tasks, request.sample_seed, progress)
+        return Prepared(data=data, notes=[*notes.texts, *data.profile.get("warnings", [])])
 
     def measure(self, request: Measure) -> Measured:
         """Executes one case; whatever the engine raises becomes the record's outcome."""
@@ -93,7 +112,7 @@ class Worker:
             case=request.case,
             data=request.data,
             cores=self.budget.cores,
-            storage=str(self.opening.profile.storage_root),
+            storage=self.opening.profile.storage_location,
             spark=self.runtime.spark if self.runtime else None,
         )
         clock = PhaseClock(self.say)
@@ -144,6 +163,24 @@ class Worker:
     def say(self, message: Message) -> None:
         self.replies.write(message.model_dump_json() + "\n")
         self.replies.flush()
+
+
+class Notes(logging.Handler):
+    """Collects the warnings that are logged while a data set is prepared."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+    def __enter__(self) -> "Notes":
+        logging.getLogger("workloads").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("workloads").removeHandler(self)
 
 
 class PhaseClock:

@@ -1,11 +1,11 @@
-"""The AUC as a quadratic form in unit weights, and its bootstrap."""
+"""AUC and RMSE as functions of unit weights, and their bootstrap."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from sparkscale.analysis import statistics
-from sparkscale.analysis.statistics import Array, ClusteredAuc, Spread, interval
+from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredRmse, Spread, interval
 
 
 def sample(seed: int, units: int = 30, rows: int = 3000) -> tuple[Array, Array, Array]:
@@ -66,6 +66,16 @@ def test_many_units_are_bundled_whole() -> None:
     found = ClusteredAuc.of(unit, label, score)
     assert len(found.positives) == statistics.MOST_CLUSTERS
     assert found.value() == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+
+
+def test_a_replicate_of_the_rmse_is_that_of_the_rows_drawn() -> None:
+    unit, label, score = sample(6)
+    found = ClusteredRmse.of(unit, label, score)
+    assert found.value() == pytest.approx(root_mean_squared_error(label, score), rel=1e-12)
+    weights = statistics.draws(30)[:25]
+    for replicate, drawn in zip(found.at(weights), weights, strict=True):
+        rows = np.repeat(np.arange(len(unit)), drawn[unit].astype(int))
+        assert replicate == pytest.approx(root_mean_squared_error(label[rows], score[rows]), rel=1e-12)
 
 
 def test_a_spread_is_median_and_range() -> None:

@@ -144,7 +144,7 @@ def test_a_failure_has_no_time(filled: Store) -> None:
     full = curve(filled, "mllib").full
     assert full is not None
     assert full.seconds is None
-    assert full.auc is None
+    assert full.quality is None
     assert all(metric.samples(full.records) == [] for metric in metrics.metrics().values())
 
 
@@ -164,7 +164,7 @@ def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -
     [(-0.001, 0.004, "enough"), (0.006, 0.02, "not enough"), (0.001, 0.009, "not resolved"), (0.0, 0.005, "enough")],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float, verdict: str) -> None:
-    step = tradeoff.Step(0.25, (low + high) / 2, Interval(low, high))
+    step = tradeoff.Step(0.25, (low + high) / 2, Interval(low, high), tolerance=0.005)
     assert step.verdict == verdict
 
 

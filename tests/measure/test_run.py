@@ -49,6 +49,7 @@ FIELDS = {
     "host",
     "software",
     "session",
+    "data",
 }
 CASE_FIELDS = {
     "workload",

@@ -64,5 +64,5 @@ def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text
 
 
 def test_an_unknown_suite_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, quick, standard"):
+    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, ceiling, quick, standard"):
         suite.load("quik")

@@ -26,15 +26,17 @@ ENGINES = [
 def test_an_engine_has_every_phase_of_its_pattern(workload: Workload, engine: type[Engine]) -> None:
     assert all(callable(getattr(engine, phase)) for phase in workload.pattern.phases)
     assert engine.summary()
-    assert set(engine.defaults) == set(engine().arguments(workload.params, 1000))
+    for task in engine.tasks:
+        assert set(engine.defaults) == set(engine().arguments(workload.params, task, 1000))
 
 
 def test_sklearn_defaults_are_its_own() -> None:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression
 
     for engine, estimator in (
         (boosting.SklearnHistGB, HistGradientBoostingClassifier()),
+        (boosting.SklearnHistGB, HistGradientBoostingRegressor()),
         (logistic.SklearnLogistic, LogisticRegression()),
     ):
         own = estimator.get_params()
@@ -46,22 +48,28 @@ def test_xgboost_defaults_are_its_own() -> None:
     import json
 
     import numpy as np
-    from xgboost import XGBClassifier
+    from xgboost import XGBClassifier, XGBRegressor
 
     generator = np.random.default_rng(0)
-    model = XGBClassifier().fit(generator.random((500, 3)), generator.integers(0, 2, 500))
-    assert model.get_booster().num_boosted_rounds() == boosting.XGBOOST_DEFAULTS["n_estimators"]
-    config = json.loads(model.get_booster().save_config())["learner"]["gradient_booster"]["tree_train_param"]
-    for name in ("max_depth", "max_leaves", "learning_rate", "max_bin", "reg_lambda", "min_child_weight"):
-        assert float(config[name]) == pytest.approx(boosting.XGBOOST_DEFAULTS[name])
+    for estimator in (XGBClassifier(), XGBRegressor()):
+        model = estimator.fit(generator.random((500, 3)), generator.integers(0, 2, 500))
+        assert model.get_booster().num_boosted_rounds() == boosting.XGBOOST_DEFAULTS["n_estimators"]
+        config = json.loads(model.get_booster().save_config())["learner"]["gradient_booster"]["tree_train_param"]
+        for name in ("max_depth", "max_leaves", "learning_rate", "max_bin", "reg_lambda", "min_child_weight"):
+            assert float(config[name]) == pytest.approx(boosting.XGBOOST_DEFAULTS[name])
 
 
 @pytest.mark.spark
 def test_mllib_defaults_are_its_own(spark: SparkRuntime) -> None:
     from pyspark.ml.classification import GBTClassifier, LogisticRegression
+    from pyspark.ml.regression import GBTRegressor
 
     assert spark.spark
-    for engine, estimator in ((boosting.MLlibGBT, GBTClassifier()), (logistic.MLlibLogistic, LogisticRegression())):
+    for engine, estimator in (
+        (boosting.MLlibGBT, GBTClassifier()),
+        (boosting.MLlibGBT, GBTRegressor()),
+        (logistic.MLlibLogistic, LogisticRegression()),
+    ):
         own = {param.name: value for param, value in estimator.extractParamMap().items()}
         assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
 

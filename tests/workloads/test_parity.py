@@ -8,11 +8,14 @@ import pytest
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
 from workloads.base import Engine, Params, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
+from workloads.datasets.tabular import Regression
 from workloads.scoring import score_holdout
+from workloads.tasks import Here
 
 COEFFICIENT_TOLERANCE = 0.001
 """Of standardised or 0/1 features, so on the scale of log-odds."""
@@ -28,12 +31,14 @@ def fitted(
     spark: SparkRuntime,
     params: Params | None = None,
     fraction: float = FRACTION,
+    **options: Any,
 ) -> tuple[Context, Any, float]:
-    """The context, the model and its AUC."""
-    run = runs(workload, engine, fraction, params, spark=spark)
+    """The context, the model and its AUC (RMSE)."""
+    run = runs(workload, engine, fraction, params, spark=spark, **options)
     made: Any = engine()
     model = made.fit(run, made.load(run))
-    return run, model, score_holdout(run, made.predict(run, model))["auc"]
+    quality = score_holdout(run, made.predict(run, model))
+    return run, model, quality["auc" if run.data.task == "classification" else "rmse"]
 
 
 def objective(run: Context, weights: Any, intercept: float, c: float) -> float:
@@ -82,3 +87,51 @@ def test_parity_gradient_boosting(runs: Callable[..., Context], spark: SparkRunt
         engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params)[2] for engine in boosting.WORKLOAD.engines
     }
     assert max(reached.values()) - min(reached.values()) < AUC_TOLERANCE, reached
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Synthetic, for its truth is known to be learnable: a regression."""
+    return Regression(rows=20_000, features=10).prepare(str(tmp_path_factory.mktemp("regression")), Here())
+
+
+@pytest.mark.spark
+def test_parity_of_one_regression_tree(
+    runs: Callable[..., Context], spark: SparkRuntime, numbers: PreparedDataset
+) -> None:
+    params = boosting.BoostingParams(trees=1, learning_rate=1.0, l2=0.0, depth=5)
+    reached = {
+        engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params, 1, on=numbers)[2]
+        for engine in boosting.WORKLOAD.engines
+    }
+    assert max(reached.values()) / min(reached.values()) < 1.04, reached
+
+
+@pytest.mark.spark
+def test_parity_gradient_boosting_regression(
+    runs: Callable[..., Context], spark: SparkRuntime, numbers: PreparedDataset
+) -> None:
+    """MLlib does not shrink its first tree; XGBoost made to do the same comes close. Twice the step would not."""
+    import xgboost
+
+    params = boosting.BoostingParams(trees=8, learning_rate=0.15, l2=0.0, depth=5)
+    reached = {
+        engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params, 1, on=numbers)
+        for engine in boosting.WORKLOAD.engines
+    }
+    mllib = reached.pop("mllib")[2]
+    found = [quality for _, _, quality in reached.values()]
+    assert max(found) / min(found) < 1.03, found
+
+    run: Context = reached["xgboost"][0]
+    engine = boosting.XGBoost()
+    train = engine.load(run)
+    words = {"max_depth": 5, "max_bin": 64, "reg_lambda": 0.0, "seed": 0}
+
+    def after(step: float) -> float:
+        first = xgboost.train({**words, "learning_rate": 1.0}, train, num_boost_round=1)
+        model = xgboost.train({**words, "learning_rate": step}, train, num_boost_round=7, xgb_model=first)
+        return score_holdout(run, engine.predict(run, model))["rmse"]
+
+    assert mllib == pytest.approx(after(0.15), rel=0.04)
+    assert abs(mllib - after(0.15)) < abs(mllib - after(0.3)) / 3

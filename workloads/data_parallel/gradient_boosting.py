@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import SPARK_CONTEXT, NodeEngine, Params, SparkEngine, Workload
@@ -34,20 +35,27 @@ class BoostingParams(Params):
     l2: float = 1.0
     min_child_weight: float = 1.0
 
-    @property
-    def min_child_rows(self) -> int:
-        """For libraries that count rows: the fewest whose Hessians (at most 1/4 each) can reach the weight."""
-        return math.ceil(4 * self.min_child_weight)
+    def min_child_rows(self, task: Task) -> int:
+        """For libraries that count rows: the fewest whose Hessians can reach the weight.
+
+        A row's Hessian is at most 1/4 in the log-loss and 1 in XGBoost's squared error, which is half the square.
+        """
+        return math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight)
+
+
+MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
+BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 
 
 class SklearnHistGB(NodeEngine):
-    """scikit-learn's HistGradientBoostingClassifier. Bins in `fit`.
+    """scikit-learn's HistGradientBoostingClassifier and -Regressor. Bins in `fit`.
 
-    Differs: a leaf needs 4·min_child_weight rows, not a sum of Hessians; bins come from 200,000 rows where there are
-    more.
+    Differs: a leaf needs 4·min_child_weight rows (regression: 1·), not a sum of Hessians; bins come from 200,000 rows
+    where there are more.
     """
 
     name = "sklearn"
+    tasks = BOTH
     defaults = {
         "max_iter": 100,
         "max_depth": None,
@@ -59,7 +67,7 @@ class SklearnHistGB(NodeEngine):
         "early_stopping": "auto",
     }
 
-    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return {
             "max_iter": params.trees,
             "max_depth": params.depth,
@@ -67,7 +75,7 @@ class SklearnHistGB(NodeEngine):
             "learning_rate": params.learning_rate,
             "max_bins": params.bins,
             "l2_regularization": params.l2,
-            "min_samples_leaf": params.min_child_rows,
+            "min_samples_leaf": params.min_child_rows(task),
             "early_stopping": False,
         }
 
@@ -76,13 +84,17 @@ class SklearnHistGB(NodeEngine):
         return ordinal_matrix(run.data, table), labels(table)
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        return HistGradientBoostingClassifier(random_state=run.case.model_seed, **run.arguments).fit(*train)
+        classifying = run.data.task == "classification"
+        estimator = HistGradientBoostingClassifier if classifying else HistGradientBoostingRegressor
+        return estimator(random_state=run.case.model_seed, **run.arguments).fit(*train)
 
     def predict(self, run: Context, model: Any) -> Scores:
         table = read_holdout(run)
-        score = model.predict_proba(ordinal_matrix(run.data, table))[:, 1]
+        matrix = ordinal_matrix(run.data, table)
+        classifying = run.data.task == "classification"
+        score = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
         return Scores(row=table.column(ROW).to_numpy(), score=score)
 
 
@@ -95,6 +107,9 @@ XGBOOST_DEFAULTS = {
     "reg_lambda": 1.0,
     "min_child_weight": 1.0,
 }
+
+
+XGBOOST_OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression": "reg:squarederror"}
 
 
 def xgboost_arguments(params: BoostingParams) -> dict[str, Any]:
@@ -114,9 +129,10 @@ class XGBoost(NodeEngine):
     """xgboost.train on one node, histogram trees. Bins in `load`."""
 
     name = "xgboost"
+    tasks = BOTH
     defaults = XGBOOST_DEFAULTS
 
-    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return xgboost_arguments(params)
 
     def load(self, run: Context) -> Any:
@@ -136,7 +152,7 @@ class XGBoost(NodeEngine):
         arguments = run.arguments
         rounds = arguments.pop("n_estimators")
         fixed = {
-            "objective": "binary:logistic",
+            "objective": XGBOOST_OBJECTIVES[run.data.task],
             "tree_method": "hist",
             "nthread": run.case.threads,
             "seed": run.case.model_seed,
@@ -150,25 +166,26 @@ class XGBoost(NodeEngine):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier: one worker per core in a barrier stage. Bins in `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor: one worker per core in a barrier stage. Bins in `fit`.
 
     Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
     """
 
     name = "xgboost-spark"
+    tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})
     defaults = XGBOOST_DEFAULTS
 
-    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return xgboost_arguments(params)
 
     def load(self, run: Context) -> Any:
         return spark_cached(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
 
     def fit(self, run: Context, train: Any) -> Any:
-        from xgboost.spark import SparkXGBClassifier
+        from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
-        estimator = SparkXGBClassifier(
+        estimator = (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
             features_col=run.data.features,
             label_col=LABEL,
             tree_method="hist",
@@ -181,18 +198,24 @@ class XGBoostSpark(SparkEngine):
         return estimator.fit(train)
 
     def predict(self, run: Context, model: Any) -> Scores:
-        return spark_scores(model.transform(spark_rows(run, [run.data.holdout_path])))
+        return spark_scores(run, model.transform(spark_rows(run, [run.data.holdout_path])))
+
+
+MLLIB_GRADIENT: dict[Task, float] = {"classification": 1.0, "regression": 2.0}
+"""MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual: half the step
+size gives the shrinkage of the other libraries (org.apache.spark.mllib.tree.loss.SquaredError)."""
 
 
 class MLlibGBT(SparkEngine):
-    """pyspark.ml's GBTClassifier.
+    """pyspark.ml's GBTClassifier and GBTRegressor.
 
-    Differs: candidate splits from a sample of the rows; first-order gradients, so no L2 and no Newton step in the
-    leaves; the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows, not a sum of
-    Hessians.
+    Differs: candidate splits from a sample of the rows; no L2 and, in classification, no Newton step in the leaves;
+    the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows (regression: 1·), not a
+    sum of Hessians.
     """
 
     name = "mllib"
+    tasks = BOTH
     defaults = {
         "maxIter": 20,
         "maxDepth": 5,
@@ -203,13 +226,13 @@ class MLlibGBT(SparkEngine):
         "subsamplingRate": 1.0,
     }
 
-    def arguments(self, params: BoostingParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return {
             "maxIter": params.trees,
             "maxDepth": params.depth,
-            "stepSize": params.learning_rate,
+            "stepSize": params.learning_rate / MLLIB_GRADIENT[task],
             "maxBins": params.bins,
-            "minInstancesPerNode": params.min_child_rows,
+            "minInstancesPerNode": params.min_child_rows(task),
             "featureSubsetStrategy": "all",
             "subsamplingRate": 1.0,
         }
@@ -220,12 +243,15 @@ class MLlibGBT(SparkEngine):
 
     def fit(self, run: Context, train: Any) -> Any:
         from pyspark.ml.classification import GBTClassifier
+        from pyspark.ml.regression import GBTRegressor
 
-        estimator = GBTClassifier(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
-        return estimator.fit(train)
+        estimator = GBTClassifier if run.data.task == "classification" else GBTRegressor
+        boosting = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
+        return boosting.fit(train)
 
     def predict(self, run: Context, model: Any) -> Scores:
-        return spark_scores(model.transform(ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))))
+        holdout = ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))
+        return spark_scores(run, model.transform(holdout))
 
 
 WORKLOAD = Workload(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import Engine, NodeEngine, Params, SparkEngine, Workload
@@ -42,7 +43,7 @@ class SklearnOnRows(Engine):
 
     defaults = {"C": 1.0, "max_iter": 100, "tol": 1e-4, "solver": "lbfgs"}
 
-    def arguments(self, params: LogisticParams, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: LogisticParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return {"C": params.C, "max_iter": params.max_iterations, "tol": params.gradient_tolerance, "solver": "lbfgs"}
 
     @abstractmethod
@@ -117,7 +118,7 @@ class MLlibLogistic(SparkEngine):
         "standardization": True,
     }
 
-    def arguments(self, params: LogisticParams, rows: int) -> dict[str, Any]:
+    def arguments(self, params: LogisticParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
         return {
             "regParam": 1 / (rows * params.C),
             "elasticNetParam": 0.0,
@@ -138,7 +139,8 @@ class MLlibLogistic(SparkEngine):
         return model
 
     def predict(self, run: Context, model: Any) -> Scores:
-        return spark_scores(model.transform(one_hot_vectors(run, spark_rows(run, [run.data.holdout_path]))))
+        holdout = one_hot_vectors(run, spark_rows(run, [run.data.holdout_path]))
+        return spark_scores(run, model.transform(holdout))
 
 
 WORKLOAD = Workload(

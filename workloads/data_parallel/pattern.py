@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
+from sparkscale.contract.location import for_spark
 from sparkscale.contract.record import SCORES
 from workloads.base import Pattern
+from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, score_holdout
 
 if TYPE_CHECKING:
@@ -32,17 +33,16 @@ Array = np.ndarray[Any, Any]
 
 def read_train(run: Context) -> pa.Table:
     """The case's training rows, read with pyarrow from the fraction's folders only."""
-    columns = [LABEL, *run.data.features]
-    return pa.concat_tables(pq.read_table(path, columns=columns) for path in run.train_paths)
+    return read_parquet(run.train_paths, [LABEL, *run.data.features])
 
 
 def read_holdout(run: Context) -> pa.Table:
     """The hold-out's rows, read with pyarrow."""
-    return pq.read_table(run.data.holdout_path, columns=[ROW, *run.data.features])
+    return read_parquet([run.data.holdout_path], [ROW, *run.data.features])
 
 
 def labels(table: pa.Table) -> Array:
-    """Shape (rows,), int8."""
+    """Shape (rows,): int8 of 0 and 1 for classification, float64 for regression."""
     array: Array = table.column(LABEL).to_numpy()
     return array
 
@@ -75,13 +75,14 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
         else:
             index[:, position] = offset + numbers
             offset += len(column.vocabulary)
-    pointers = np.arange(0, rows * width + 1, width, dtype=np.int32)
+    size = np.int32 if rows * width < 2**31 else np.int64
+    pointers = np.arange(0, rows * width + 1, width, dtype=size)
     return csr_matrix((value.ravel(), index.ravel(), pointers), shape=(rows, offset))
 
 
 def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
     """A DataFrame over these folders; nothing is read yet."""
-    frame: DataFrame = run.spark.read.parquet(*paths)
+    frame: DataFrame = run.spark.read.parquet(*map(for_spark, paths))
     return frame
 
 
@@ -117,27 +118,29 @@ def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
         for column in run.data.columns
         if column.kind == "numeric"
     }
-    frame = frame.withColumns(numbers)
+    frame = frame.withColumns(numbers) if numbers else frame
     for column in categories:
         size = {"ml_attr": {"type": "nominal", "num_vals": len(column.vocabulary)}}
         frame = frame.withMetadata(column.name, size)
-    encoder = OneHotEncoder(
-        inputCols=[column.name for column in categories],
-        outputCols=[_hot(column.name) for column in categories],
-        dropLast=False,
-    )
+    if categories:
+        encoder = OneHotEncoder(
+            inputCols=[column.name for column in categories],
+            outputCols=[_hot(column.name) for column in categories],
+            dropLast=False,
+        )
+        frame = encoder.fit(frame).transform(frame)
     assembled = [_hot(c.name) if c.kind == "categorical" else c.name for c in run.data.columns]
-    encoded = encoder.fit(frame).transform(frame)
-    return VectorAssembler(inputCols=assembled, outputCol=FEATURES).transform(encoded)
+    return VectorAssembler(inputCols=assembled, outputCol=FEATURES).transform(frame)
 
 
-def spark_scores(predictions: "DataFrame") -> Scores:
-    """Collects row ids and the probability of class 1 from a classifier's output."""
+def spark_scores(run: Context, predictions: "DataFrame") -> Scores:
+    """Collects row ids and what was predicted: the probability of class 1, or the value."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 
-    score = vector_to_array(col("probability"))[1].alias("score")
-    table = predictions.select(ROW, score).toArrow()
+    classifying = run.data.task == "classification"
+    score = vector_to_array(col("probability"))[1] if classifying else col("prediction")
+    table = predictions.select(ROW, score.alias("score")).toArrow()
     return Scores(row=table.column(ROW).to_numpy(), score=table.column("score").to_numpy())
 
 

@@ -9,18 +9,22 @@ with random rows a tree would memorise each day's weather and delays.
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
-from sparkscale.contract.dataset import LABEL, ROW, UNIT, Column, PreparedDataset
+from sparkscale.contract.dataset import LABEL, ROW, UNIT, Column, Grouping
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets import slicing
-from workloads.prepared import prepare as prepare_artefact
+from workloads.datasets.slicing import Array, Shape
+from workloads.datasets.source import Layout, Source, count_groups, group_column, numeric, write_keys
+from workloads.filesystem import check_space
+from workloads.tasks import Progress, Tasks
 
-NAME = "flights"
-SUMMARY = "327,346 flights out of New York in 2013: will it arrive more than 15 minutes late? (classification)"
+if TYPE_CHECKING:
+    import pandas as pd
+
 UNIT_NAME = "day"
 LATE_MINUTES = 15
 HOLDOUT_SHARE = 0.2
@@ -38,41 +42,54 @@ NUMERIC = ("day", "sched_dep", "sched_arr", "distance", *WEATHER, "plane_year", 
 INDICATED_SHARE = 0.01
 """A numeric column that lacks more than this share of its values gets an indicator column."""
 
-DEFINITION: dict[str, Any] = {
-    "name": NAME,
-    "version": 1,
-    "sources": SOURCES,
-    "late_minutes": LATE_MINUTES,
-    "holdout": {"unit": UNIT_NAME, "share": HOLDOUT_SHARE},
-    "categorical": CATEGORICAL,
-    "numeric": NUMERIC,
-    "indicated_share": INDICATED_SHARE,
-}
+GROUPS = {"plane": ("tailnum",), "route": ("carrier", "origin", "dest")}
+"""The columns that make a group's key, joined by hyphens."""
+
+BYTES = 32 * 2**20
 
 
-def prepare(storage: Path) -> PreparedDataset:
-    """The data set, ready to read below `storage`; made from the package's files when it is not there."""
-    folder, manifest = prepare_artefact(storage / "datasets", NAME, DEFINITION, _build)
-    return PreparedDataset(
-        name=NAME,
-        dataset_id=manifest.id,
-        content_hash=manifest.content_hash,
-        root=folder,
-        task="classification",
-        **manifest.content,
+class Flights(Source):
+    """A fixed table: there is nothing to choose."""
+
+    SUMMARY: ClassVar[str] = (
+        "327,346 flights out of New York in 2013: will it arrive more than 15 minutes late? (classification)"
     )
 
+    kind: Literal["flights"] = "flights"
 
-def _build(folder: Path) -> dict[str, Any]:
-    rows = _read(_source_folder())
-    held_out = rows[UNIT].isin(slicing.holdout_units(rows[UNIT].to_numpy(), HOLDOUT_SHARE)).to_numpy()
-    rows, columns = _encode(rows, ~held_out)
-    slice_rows, holdout_rows = slicing.write(folder, rows, columns, held_out)
-    return {
-        "columns": [column.model_dump(mode="json") for column in columns],
-        "slice_rows": slice_rows,
-        "holdout_rows": holdout_rows,
-    }
+    @property
+    def default_name(self) -> str:
+        return "flights"
+
+    def definition(self, storage: str) -> dict[str, Any]:
+        return {
+            **super().definition(storage),
+            "sources": SOURCES,
+            "late_minutes": LATE_MINUTES,
+            "holdout": {"unit": UNIT_NAME, "share": HOLDOUT_SHARE},
+            "categorical": CATEGORICAL,
+            "numeric": NUMERIC,
+            "indicated_share": INDICATED_SHARE,
+            "groups": GROUPS,
+        }
+
+    def check(self, storage: str) -> None:
+        _source_folder()
+        check_space(storage, BYTES, self.title)
+
+    def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:  # noqa: ARG002 - it takes a second
+        rows = _read(_source_folder()).sort_values(ROW, ignore_index=True)
+        held_out = rows[UNIT].isin(slicing.holdout_units(rows[UNIT].to_numpy(), HOLDOUT_SHARE)).to_numpy()
+        rows, columns = _encode(rows, ~held_out)
+        groupings = tuple(_group(root, rows, name, held_out) for name in GROUPS)
+        shape = Shape("classification", columns, groups=tuple(group_column(name) for name in GROUPS))
+        order, starts = slicing.placed(rows[ROW].to_numpy(), held_out)
+        arrays = {
+            field.name: rows[field.name].to_numpy()[order].astype(field.type.to_pandas_dtype())
+            for field in shape.schema(held_out=True)
+        }
+        part = slicing.write_part(root, 0, shape, [arrays], [starts])
+        return Layout(shape, [part], "group", UNIT_NAME, groupings)
 
 
 def _source_folder() -> Path:
@@ -90,8 +107,10 @@ def _source_folder() -> Path:
     return folder
 
 
-def _read(folder: Path) -> pd.DataFrame:
+def _read(folder: Path) -> "pd.DataFrame":
     """Flights that arrived, joined with the weather of their hour and their plane."""
+    import pandas as pd
+
     flights = pd.read_csv(folder / "flights.csv.zip")
     flights[ROW] = np.arange(len(flights))
     flights = flights.dropna(subset=["arr_delay"])
@@ -106,14 +125,28 @@ def _read(folder: Path) -> pd.DataFrame:
         clock = rows[f"{column}_time"]
         rows[column] = clock // 100 * 60 + clock % 100
     rows[LABEL] = (rows["arr_delay"] > LATE_MINUTES).astype("int8")
-    return rows[[ROW, UNIT, LABEL, *CATEGORICAL, *NUMERIC]].reset_index(drop=True)
+    for name, key in GROUPS.items():
+        rows[group_column(name)] = ["-".join(parts) for parts in zip(*(rows[part] for part in key), strict=True)]
+    return rows[[ROW, UNIT, LABEL, *CATEGORICAL, *NUMERIC, *map(group_column, GROUPS)]]
 
 
-def _encode(rows: pd.DataFrame, training: "np.ndarray[Any, Any]") -> tuple[pd.DataFrame, tuple[Column, ...]]:
+def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Grouping:
+    """Replaces a grouping's keys by codes, in the order of the keys, and writes the keys."""
+    import pandas as pd
+
+    values = pd.Categorical(rows[group_column(name)])
+    rows[group_column(name)] = values.codes.astype(np.int32)
+    counts = [count_groups([values.codes[mask]], len(values.categories)) for mask in (~held_out, held_out)]
+    return write_keys(root, name, pa.array(values.categories), *counts)
+
+
+def _encode(rows: "pd.DataFrame", training: Array) -> tuple["pd.DataFrame", tuple[Column, ...]]:
     """Ordinal codes for categories; medians of the training rows, and indicators, for missing numbers.
 
     Nothing here sees a label. A vocabulary is in the order of its values: numbers as numbers, else as text.
     """
+    import pandas as pd
+
     columns: list[Column] = []
     for name in CATEGORICAL:
         values = pd.Categorical(rows[name])
@@ -122,13 +155,8 @@ def _encode(rows: pd.DataFrame, training: "np.ndarray[Any, Any]") -> tuple[pd.Da
     for name in NUMERIC:
         missing = rows[name].isna()
         rows[name] = rows[name].fillna(rows.loc[training, name].median())
-        columns.append(_numeric(rows, name, training))
+        columns.append(numeric(name, rows.loc[training, name].to_numpy()))
         if missing.mean() > INDICATED_SHARE:
             rows[f"{name}_missing"] = missing.astype("float32")
-            columns.append(_numeric(rows, f"{name}_missing", training))
+            columns.append(numeric(f"{name}_missing", rows.loc[training, f"{name}_missing"].to_numpy()))
     return rows, tuple(columns)
-
-
-def _numeric(rows: pd.DataFrame, name: str, training: "np.ndarray[Any, Any]") -> Column:
-    known = rows.loc[training, name].astype("float32").astype("float64")
-    return Column(name=name, kind="numeric", mean=float(known.mean()), std=float(known.std(ddof=0)))

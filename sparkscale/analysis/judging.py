@@ -1,0 +1,57 @@
+"""How models of a task are judged: the quality that decides whether a sample is enough, and how it is shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredQuality, ClusteredRmse
+from sparkscale.contract.case import Task
+
+
+@dataclass(frozen=True)
+class Judging:
+    """`given_up` is what a part gives up against a whole, of floats or of arrays of bootstrap replicates; positive is
+    worse. A sample is enough when it gives up no more than `tolerance`.
+    """
+
+    name: str
+    of: Callable[[Array, Array, Array], ClusteredQuality]
+    """From unit, label and score, all of shape (rows,)."""
+    given_up: Callable[[float | Array, float | Array], float | Array]
+    tolerance: float
+    within: str
+    """The tolerance in words."""
+    show: Callable[[float], str]
+    show_given_up: Callable[[float], str]
+    second: str
+    """Another quality that tables show, and its key in a record."""
+    second_key: str
+    truth: str
+    """What reaches the ceiling."""
+
+
+JUDGINGS: dict[Task, Judging] = {
+    "classification": Judging(
+        name="AUC",
+        of=ClusteredAuc.of,
+        given_up=lambda whole, part: whole - part,
+        tolerance=0.005,
+        within="an AUC within 0.005",
+        show=lambda value: f"{value:.4f}",
+        show_given_up=lambda value: f"{value:+.4f}",
+        second="log-loss",
+        second_key="log_loss",
+        truth="the true probabilities",
+    ),
+    "regression": Judging(
+        name="RMSE",
+        of=ClusteredRmse.of,
+        given_up=lambda whole, part: (part - whole) / whole,
+        tolerance=0.01,
+        within="an RMSE within 1 %",
+        show=lambda value: f"{value:.4g}",
+        show_given_up=lambda value: f"{value:+.2%}",
+        second="R²",
+        second_key="r2",
+        truth="the true expectations",
+    ),
+}

@@ -1,0 +1,119 @@
+"""One contender of `sparkscale bench-data`, in a process of its own: makes a table, writes it, prints what it took.
+
+Started as `python -m sparkscale.measure.generation JOB`, where JOB is a JSON object; prints a JSON object.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from cluster import profile, session
+from workloads.datasets.tabular import Classification
+from workloads.tasks import Processes, SparkTasks, Tasks, silent
+
+Contender = Literal["sparkscale on Spark", "sparkscale without Spark", "Spark SQL", "scikit-learn"]
+
+WARM_UP_ROWS = 20_000
+
+
+class Job(BaseModel):
+    """`memory`: not how long it takes, but the most memory that a task has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    contender: Contender
+    rows: int
+    columns: int
+    folder: Path
+    memory: bool = False
+
+
+class Took(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float
+    bytes: int
+    task_peak_bytes: int | None = None
+
+
+Make = Callable[[int, Path], int | None]
+"""Makes so many rows in a folder; returns a task's peak memory where it is asked for."""
+
+
+def run(job: Job) -> Took:
+    """A small table first, which is not timed: imports, compilation, the start of Python workers."""
+    with tempfile.TemporaryDirectory(dir=job.folder) as folder, _maker(job, Path(folder)) as make:
+        make(WARM_UP_ROWS, Path(folder) / "warm-up")
+        started = time.perf_counter()
+        peak = make(job.rows, Path(folder) / "timed")
+        seconds = time.perf_counter() - started
+        written = sum(file.stat().st_size for file in (Path(folder) / "timed").rglob("*.parquet"))
+    return Took(seconds=seconds, bytes=written, task_peak_bytes=peak)
+
+
+@contextmanager
+def _maker(job: Job, folder: Path) -> Iterator[Make]:
+    cores = profile.budget(profile.load("local")).cores
+    if job.contender == "scikit-learn":
+        yield lambda rows, target: _scikit_learn(rows, job.columns, target)
+    elif job.contender == "sparkscale without Spark":
+        yield lambda rows, target: _ours(rows, job, target, Processes(cores))
+    else:
+        with _session(folder) as spark:
+            if job.contender == "Spark SQL":
+                yield lambda rows, target: _spark_sql(spark, rows, job.columns, target)
+            else:
+                yield lambda rows, target: _ours(rows, job, target, SparkTasks(spark))
+
+
+@contextmanager
+def _session(folder: Path) -> Iterator[Any]:
+    local = profile.load("local")
+    runtime = session.start(local, profile.budget(local), threads=1, scratch=folder / "spark")
+    try:
+        yield runtime.spark
+    finally:
+        runtime.stop()
+
+
+def _ours(rows: int, job: Job, target: Path, tasks: Tasks) -> int | None:
+    """Labels, slices, hold-out, manifest and ceilings included."""
+    source = Classification(rows=rows, features=job.columns, categorical=0)
+    if job.memory:
+        target.mkdir(parents=True)
+        return source.build(str(target), tasks, silent).peak_bytes
+    source.prepare(str(target), tasks)
+    return None
+
+
+def _spark_sql(spark: Any, rows: int, columns: int, target: Path) -> None:
+    from pyspark.sql.functions import rand, randn
+
+    values = [randn(seed).cast("float").alias(f"x_{seed:03d}") for seed in range(columns)]
+    label = (rand(columns) < 0.3).cast("tinyint").alias("label")
+    spark.range(rows).select("id", label, *values).write.option("compression", "none").parquet(str(target))
+
+
+def _scikit_learn(rows: int, columns: int, target: Path) -> None:
+    import numpy as np
+    import pandas as pd
+    from sklearn.datasets import make_classification
+
+    informative, redundant, _, _ = Classification(rows=1000, features=columns, categorical=0).counts
+    x, y = make_classification(
+        rows, columns, n_informative=informative, n_redundant=redundant, weights=[0.7], flip_y=0.02, random_state=0
+    )
+    table = pd.DataFrame(x.astype(np.float32), columns=[f"x_{number:03d}" for number in range(columns)])
+    table.insert(0, "label", y.astype(np.int8))
+    target.mkdir(parents=True)
+    table.to_parquet(target / "part-0.parquet", compression=None, index=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(run(Job.model_validate_json(sys.argv[1])).model_dump_json() + "\n")

@@ -1,0 +1,111 @@
+"""Regression, and data whose truth is known: what a model gives up, and how far it stays below the ceiling."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from sparkscale.analysis import tradeoff
+from sparkscale.analysis.show import show
+from sparkscale.contract.case import Case, Task
+from sparkscale.contract.record import ErrorInfo
+from sparkscale.measure.store import Store
+from tests.analysis.test_tradeoff import case
+from tests.measure.test_store import invocation, record
+
+ROWS = 40_000
+NOISE = {1 / 64: 1.0, 1 / 4: 0.1, 1.0: 0.05}
+"""Of a model, beside the truth; the label's own is 1."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as opened:
+        opened.begin(invocation())
+        yield opened
+
+
+def of(task: Task, fraction: float) -> Case:
+    return case("sklearn", fraction).model_copy(update={"task": task})
+
+
+def add(store: Store, measured: Case, noise: float, name: str) -> None:
+    """A record whose model predicts the truth plus noise; negative noise: it has seen the label."""
+    generator = np.random.default_rng(0)
+    truth = generator.normal(0, 2, ROWS)
+    label = truth + generator.normal(0, 1, ROWS)
+    unit = generator.integers(0, 100, ROWS)
+    score = truth + noise * np.random.default_rng(1).normal(0, 1, ROWS)
+    if noise < 0:
+        score = truth + (label - truth) * -noise
+    quality = {"rmse": float(np.sqrt(np.mean((label - score) ** 2))), "r2": 0.8}
+    if measured.task == "classification":
+        probability, label = 1 / (1 + np.exp(-truth)), (label > 0).astype(float)
+        truth, score, quality = probability, 1 / (1 + np.exp(-score)), {"auc": 0.9, "log_loss": 0.4}
+    table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": score, "truth": truth})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    seconds = {"load": 1.0, "fit": 2.0, "predict": 0.5}
+    host = store.describe("host", {"cpu": "C", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"})
+    made = record(name).model_copy(update={"case": measured, "quality": quality, "seconds": seconds, "host": host})
+    store.add(made, {"scores": buffer.getvalue()})
+
+
+def text(store: Store) -> str:
+    console = Console(width=150, record=True, file=io.StringIO())
+    console.print(show(store, store.invocation()))
+    return console.export_text()
+
+
+def test_a_regression_is_judged_by_its_relative_rmse(store: Store) -> None:
+    for fraction, noise in NOISE.items():
+        add(store, of("regression", fraction), noise, f"r{fraction}")
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    (curve,) = comparison.curves
+    first, second = curve.steps
+    assert first.given_up == pytest.approx(np.sqrt((1 + 1) / (1 + 0.05**2)) - 1, rel=0.03)
+    assert (first.verdict, second.verdict) == ("not enough", "enough")
+    shown = text(store)
+    for expected in ("RMSE on the hold-out", "an RMSE within 1 %", "RMSE given up", "1/4", "+0.3", "%"):
+        assert expected in shown, shown
+    assert "AUC" not in shown
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_models_stay_below_the_ceiling_by_what_they_give_up(store: Store, task: Task) -> None:
+    for fraction, noise in NOISE.items():
+        add(store, of(task, fraction), noise, f"r{fraction}")
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    below = [cell.below_ceiling for cell in comparison.cells]
+    assert all(step is not None for step in below)
+    given_up = [step.given_up for step in below if step]
+    assert given_up == sorted(given_up, reverse=True)
+    assert given_up[0] > 0.02
+    if task == "regression":
+        assert comparison.ceiling == pytest.approx(1.0, abs=0.02)
+    shown = text(store)
+    assert "below the ceiling" in shown
+    assert "Ceiling on this hold-out" in shown
+    assert "suspect a leak" not in shown
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_model_that_passes_the_ceiling_is_named(store: Store, task: Task) -> None:
+    add(store, of(task, 1.0), -0.3, "leak")
+    assert "passes the ceiling by more than noise: suspect a leak" in text(store)
+
+
+def test_engines_that_do_not_support_a_case_have_their_reason_and_no_table(store: Store) -> None:
+    reason = ErrorInfo(type="EngineUnsupported", message="sklearn does no regression")
+    host = store.describe("host", {"cpu": "C", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"})
+    update = {"case": of("regression", 1.0), "outcome": "unsupported", "error": reason, "seconds": {}, "host": host}
+    store.add(record("u").model_copy(update=update), {})
+    assert tradeoff.comparisons(store, store.records()) == []
+    shown = text(store)
+    assert "sklearn does no regression" in shown
+    assert "What each engine costs" not in shown

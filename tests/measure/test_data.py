@@ -1,0 +1,282 @@
+"""Data sets from the command line: prepared, listed, described, removed, and measured by every engine."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import psutil
+import pytest
+
+from cluster.profile import cache_folder
+from sparkscale.measure.store import Store
+from tests.workloads.test_table import frame
+
+Call = Callable[..., "CompletedProcess[str]"]
+
+SUITE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+fractions = ["1/64", "1/4", "1"]
+params = {{ trees = 5, learning_rate = 0.3 }}
+{more}
+[[measure]]
+workload = "data_parallel.logistic_regression"
+{more}
+"""
+ENGINES = {"sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("user") / "table.parquet"
+    frame(3000).to_parquet(path)
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.spark
+def test_a_table_is_measured_by_every_engine(sparkscale: Call, table: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(SUITE.format(more=""))
+    done = sparkscale(
+        "run", "--suite", str(tmp_path / "s.toml"), "--data", str(table), "--label", "label", "--out", str(tmp_path)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The hold-out is random, but 'when' is a time" in done.stderr
+    with Store.existing(tmp_path) as store:
+        records = store.records()
+        assert {record.case.engine for record in records if record.outcome == "ok"} == ENGINES
+        full = [record for record in records if record.case.fraction == 1 and not record.is_warmup]
+        assert len(full) == 7
+        assert all(record.quality["auc"] > 0.7 for record in full)
+        (description,) = {record.data for record in records}
+        profile = store.description(str(description)).content["profile"]
+        assert profile["rows"] == 3000
+        assert profile["label"]["positive"] == "yes"
+        assert store.invocation().data is not None
+    assert "table" in done.stdout
+    again = sparkscale("run", "--suite", str(tmp_path / "s.toml"), "--out", str(tmp_path), "--resume")
+    assert again.returncode == 0, again.stderr
+    with Store.existing(tmp_path) as store:
+        assert len(store.records()) == len(records)
+
+
+@pytest.mark.spark
+def test_a_regression_is_measured_by_the_engines_that_do_it(sparkscale: Call, table: Path, tmp_path: Path) -> None:
+    """Also as a table of a suite, its path relative to the suite's file, with a group."""
+    (tmp_path / "t.parquet").write_bytes(table.read_bytes())
+    own = '[dataset.mine]\npath = "t.parquet"\nlabel = "target"\ngroup = "device"\n'
+    (tmp_path / "s.toml").write_text(
+        SUITE.format(more='datasets = ["mine"]').replace("rounds = 1\n", f"rounds = 1\n{own}")
+    )
+    done = sparkscale("run", "--suite", str(tmp_path / "s.toml"), "--out", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Store.existing(tmp_path) as store:
+        records = [record for record in store.records() if record.case.fraction == 1 and not record.is_warmup]
+    boosted = [record for record in records if "boosting" in record.case.workload]
+    assert {record.case.engine for record in boosted} == {"sklearn", "xgboost", "xgboost-spark", "mllib"}
+    assert {record.outcome for record in boosted} == {"ok"}
+    assert all(record.quality["r2"] > 0.5 for record in boosted)
+    assert {record.case.dataset for record in records} == {"mine"}
+    linear = [record for record in records if "logistic" in record.case.workload]
+    assert {record.outcome for record in linear} == {"unsupported"}
+    assert all(record.error and "does no regression" in record.error.message for record in linear)
+    assert "RMSE" in done.stdout
+    assert "does no regression" in done.stdout
+
+
+BAD = [
+    (["--data", "{table}"], "Say which column of {table} is to be predicted, with --label: it has Amount"),
+    (["--data", "{table}", "--label", "nope"], "has no column 'nope', which --label names"),
+    (["--data", "{table}", "--label", "constant"], "the label column 'constant' is constant"),
+    (
+        ["--data", "{table}", "--label", "label", "--time", "City"],
+        "the column 'City', which --time names, has the type",
+    ),
+    (["--data", "{table}", "--label", "label", "--group", "code"], "has 3,000 groups in 3,000 rows"),
+    (["--data", "{table}", "--label", "label", "--holdout", "time"], "--holdout time needs --time COLUMN"),
+    (["--data", "{table}", "--label", "label", "--rows", "5"], "has no setting 'rows': it has label, group, time"),
+    (["--data", "flights", "--rows", "5"], "has no setting 'rows': it is fixed"),
+    (["--data", "flihgts"], "Unknown data set 'flihgts': choose from flights, classification"),
+    (["--data", "/no/t.parquet", "--label", "y"], "There is no /no/t.parquet"),
+    (["--data", "ftp://h/t.parquet", "--label", "y"], "the scheme 'ftp' is not supported"),
+    (["--data", "classification", "--rows", "many"], "'many' is no number of rows: write 1e6, 10_000_000 or 100M"),
+    (["--data", "classification", "--rows", "10"], "greater than or equal to 1000"),
+    (["--data", "classification", "--rows", "1e12"], "GiB are free: ask for fewer rows"),
+    (["--label", "y"], "--label says something of a data set: name it with --data"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_a_wrong_data_set_is_one_sentence_and_leaves_nothing(
+    sparkscale: Call, table: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    before = files(cache_folder())
+    done = sparkscale("run", "--out", str(tmp_path / "out"), *(text.format(table=table) for text in arguments))
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("starting", "preparing"))]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("Error: ")
+    assert message.format(table=table) in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert {path for path in files(cache_folder()) - before if ".hashes" not in path} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["prepare", "classification", "--set", "colour=red"],
+            "has no setting 'colour': it has rows, features, seed",
+        ),
+        (["prepare", "classification", "--set", "balance"], "--set balance is not KEY=VALUE"),
+        (
+            ["prepare", "classification", "--set", "features=1"],
+            "features: Input should be greater than or equal to 2",
+        ),
+        (["prepare", "classification", "--set", "balance=0.01"], "balance must lie between"),
+        (["prepare", "classification", "--cluster", "moon"], "Unknown cluster 'moon'"),
+        (["describe", "moons"], "No data set 'moons' in"),
+        (["remove", "moons"], "No data set 'moons' in"),
+    ],
+)
+def test_a_wrong_data_command_is_one_sentence(sparkscale: Call, arguments: list[str], message: str) -> None:
+    done = sparkscale("data", *arguments, *(["--no-spark"] if arguments[0] == "prepare" else []))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_prepare_list_describe_remove(sparkscale: Call, tmp_path: Path) -> None:
+    cache = {"XDG_CACHE_HOME": tmp_path}
+    assert "Nothing is cached" in sparkscale("data", "list", env=cache).stdout
+    prepare = ["data", "prepare", "--no-spark"]
+    first = sparkscale(*prepare, "classification", "--rows", "20_000", "--set", "features=8", env=cache)
+    assert first.returncode == 0, first.stderr
+    assert "of 1 parts" in first.stderr
+    again = sparkscale(*prepare, "classification", "--rows", "2e4", "--set", "features=8", "--tasks", "3", env=cache)
+    assert _hash(first.stdout) == _hash(again.stdout)
+    assert sparkscale(*prepare, "devices", "--rows", "30k", env=cache).returncode == 0
+    assert sparkscale(*prepare, "classification", "--rows", "20k", env=cache).returncode == 0
+    listed = sparkscale("data", "list", env=cache).stdout
+    assert listed.count("classification-20k-") == 2
+    assert "devices-30k-" in listed
+    assert "merged" not in listed
+    described = sparkscale("data", "describe", "devices", env=cache).stdout
+    assert "groups by device" in described
+    assert "1,000, of" in described
+    several = sparkscale("data", "remove", "classification", env=cache)
+    assert several.returncode == 2
+    assert "is 2 data sets: name one of" in several.stderr
+    one = sparkscale("data", "remove", "devices-30k", env=cache)
+    assert one.returncode == 0
+    assert "Removed devices-30k-" in one.stdout
+    assert sparkscale("data", "remove", "classification", "--all", env=cache).returncode == 0
+    left = [path for path in (tmp_path / "sparkscale" / "datasets").iterdir() if path.name != ".hashes"]
+    assert left == []
+
+
+def _hash(text: str) -> str:
+    (found,) = re.findall(r"content hash\s*│ ([0-9a-f]{16})", text)
+    return str(found)
+
+
+def test_damage_is_said_and_mended(sparkscale: Call, tmp_path: Path) -> None:
+    cache = {"XDG_CACHE_HOME": tmp_path}
+    prepare = ["data", "prepare", "regression", "--rows", "2000", "--no-spark"]
+    sparkscale(*prepare, env=cache)
+    (victim,) = (tmp_path / "sparkscale" / "datasets").glob("regression-2k-*/train/slice-07/part-00000.parquet")
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    done = sparkscale(*prepare, env=cache)
+    assert done.returncode == 0
+    assert "is damaged (train/slice-07/part-00000.parquet); it is made anew" in done.stderr
+    assert victim.read_bytes() == whole
+
+
+def test_a_kill_in_the_middle_of_writing_leaves_nothing_that_looks_valid(sparkscale: Call, tmp_path: Path) -> None:
+    cache: dict[str, Any] = {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "sparkscale", "data", "prepare", "classification", "--rows", "8M", "--no-spark"]
+    store = tmp_path / "sparkscale" / "datasets"
+    with subprocess.Popen(
+        command, env={**os.environ, **cache}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(store.glob("classification-8M-*/train/*/*.parquet")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert _gone(cache["XDG_CACHE_HOME"])
+    (left,) = store.glob("classification-8M-*")
+    assert not (left / "manifest.json").exists()
+    listed = sparkscale("data", "list", env=cache).stdout
+    assert "half-written" in listed
+    removed = sparkscale("data", "remove", left.name, env=cache)
+    assert removed.returncode == 0, removed.stderr
+    assert not left.exists()
+
+
+def _gone(cache: str) -> bool:
+    """Whether no process of a killed command is left, in a little while."""
+    for _ in range(100):
+        if not any(_environment(process).get("XDG_CACHE_HOME") == cache for process in psutil.process_iter()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return dict(process.environ())
+    except psutil.Error:
+        return {}
+
+
+def test_a_measuring_worker_carries_no_weight_of_preparing() -> None:
+    """They would stand in the peak memory of every node engine."""
+    code = "import sys, sparkscale.measure.worker; print({'pandas', 'pyarrow.dataset'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_export_names_the_data_of_a_record(sparkscale: Call, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        '[dataset.small]\nkind = "classification"\nrows = "4k"\nfeatures = 6\n'
+        '[[measure]]\nworkload = "data_parallel.gradient_boosting"\nengines = ["xgboost"]\ndatasets = ["small"]\n'
+        'fractions = ["1/64", "1"]\nparams = { trees = 20 }\n'
+    )
+    done = sparkscale("run", "--suite", str(tmp_path / "s.toml"), "--rounds", "1", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "eiling" in done.stdout
+    records = json.loads(sparkscale("export", "--out", str(tmp_path / "out")).stdout)
+    assert {record["case"]["dataset"] for record in records} == {"small"}
+    assert all(record["data"] for record in records)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[dataset.a]\npath = "t.parquet"\n', r"dataset.a.table.label.*Field required"),
+        ('[dataset.a]\nkind = "moons"\n', "dataset.a"),
+        ('[dataset.a]\nkind = "classification"\nrows = "x"\n', "no number of rows"),
+        ('[dataset.a]\nkind = "classification"\nrow = 5\n', "Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_data_set_in_a_suite_is_named(sparkscale: Call, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "s.toml").write_text(f'{text}[[measure]]\nworkload = "data_parallel.gradient_boosting"\n')
+    done = sparkscale("run", "--suite", str(tmp_path / "s.toml"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert re.search(message, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

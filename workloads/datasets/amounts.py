@@ -1,0 +1,26 @@
+"""Numbers of rows as people write them: 1e6, 10_000_000, 100M."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+
+
+def parse_rows(value: Any) -> int:
+    """Raises ValueError for what is no whole number of rows."""
+    found = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?(?:e\+?\d{1,2})?)\s*([kmgbt]?)", str(value).strip(), re.IGNORECASE)
+    if found is None or isinstance(value, bool):
+        raise ValueError(f"'{value}' is no number of rows: write 1e6, 10_000_000 or 100M")
+    rows = Decimal(found[1].replace("_", "")) * SUFFIXES[found[2].lower()]
+    if rows != rows.to_integral_value():
+        raise ValueError(f"'{value}' is no whole number of rows")
+    return int(rows)
+
+
+def show_rows(rows: int) -> str:
+    """2,000,000 as "2M"; exact."""
+    for suffix, unit in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if rows % unit == 0:
+            return f"{rows // unit}{suffix}"
+    return str(rows)

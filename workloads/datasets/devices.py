@@ -1,0 +1,168 @@
+"""`devices`: readings of many devices, for one model per device.
+
+Device d has a share of the rows in proportion to 1/(d + 1)^skew (Zipf): one is huge, many are tiny. Each has its own
+level, trend, daily season, slopes and noise; its rows are in time order, a reading every quarter of an hour, and its
+latest fifth is the hold-out.
+"""
+
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from sparkscale.contract.case import Task
+from sparkscale.contract.dataset import LABEL, TIME, TRUTH, Column, Grouping, HoldoutRule
+from sparkscale.contract.errors import ConfigError
+from workloads.datasets.counting import Stream
+from workloads.datasets.slicing import Array, Shape, mix
+from workloads.datasets.source import write_keys
+from workloads.datasets.synthetic import Evidence, Synthetic
+from workloads.datasets.tabular import irreducible_rmse, squared_error
+
+STEP_SECONDS = 900
+DAY_SECONDS = 86_400
+START = 1_704_067_200
+"""2024-01-01 UTC, in seconds since 1970."""
+HELD_OUT_OF = 5
+"""Of each device's rows, one in so many, the latest, is held out."""
+LABEL_COLUMN = 2**32
+GROUP = "device"
+TIME_FEATURES = ("days", "season_sine", "season_cosine")
+
+
+class Devices(Synthetic):
+    """`features` counts three of time (days since the start, two waves of a day) and the sensors."""
+
+    SUMMARY: ClassVar[str] = "synthetic: sensor readings of many devices, few of them huge; in time order"
+
+    kind: Literal["devices"] = "devices"
+    features: int = Field(default=8, ge=4, le=1000)
+    devices: int = Field(default=1000, ge=2, le=1_000_000)
+    skew: float = Field(default=1.0, ge=0, le=4, description="0: all alike; 1: Zipf's law")
+    noise: float = Field(default=1.0, ge=0, description="mean of the devices' own noise")
+
+    @property
+    def kind_name(self) -> str:
+        return "devices"
+
+    @property
+    def task(self) -> Task:
+        return "regression"
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(
+            self.task,
+            self.columns(),
+            groups=(f"group_{GROUP}",),
+            has_time=True,
+            has_truth=True,
+            compression="none",
+        )
+
+    @property
+    def layout(self) -> tuple[HoldoutRule, str]:
+        return "time", "device"
+
+    def check(self, storage: str) -> None:
+        if self.rows < 2 * self.devices:
+            raise ConfigError(
+                f"{self.title}: {self.devices:,} devices need at least two rows each: ask for {2 * self.devices:,} "
+                "rows or more, or for fewer devices."
+            )
+        super().check(storage)
+
+    def columns(self) -> tuple[Column, ...]:
+        largest_days = float(self.sizes[0]) * STEP_SECONDS / DAY_SECONDS
+        scale = {"days": (largest_days / 2, largest_days / np.sqrt(12)), "season_sine": (0.0, 0.73)}
+        scale["season_cosine"] = scale["season_sine"]
+        return (
+            *(Column(name=n, kind="numeric", mean=scale[n][0], std=float(scale[n][1])) for n in TIME_FEATURES),
+            *(Column(name=f"sensor_{n:03d}", kind="numeric") for n in range(self.sensors)),
+        )
+
+    @property
+    def sensors(self) -> int:
+        return self.features - len(TIME_FEATURES)
+
+    @cached_property
+    def sizes(self) -> Array:
+        """Rows of each device, two at least; shape (devices,), descending.
+
+        Weights are rounded to float32, so that the last bit of a machine's `pow` decides nothing.
+        """
+        weights = (np.arange(1, self.devices + 1, dtype=np.float64) ** -self.skew).astype(np.float32)
+        whole = np.floor(weights.astype(np.float64) * 2.0**24).astype(np.int64)
+        spare = self.rows - 2 * self.devices
+        total = sum(whole.tolist())
+        shares = np.array([spare * w // total for w in whole.tolist()], dtype=np.int64)
+        shares[: spare - int(shares.sum())] += 1
+        return shares + 2
+
+    @cached_property
+    def ends(self) -> Array:
+        """One past the last row id of each device."""
+        return np.cumsum(self.sizes)
+
+    def place(self, row: Array) -> tuple[Array, Array]:
+        """The device of each row id, and which of the device's rows it is."""
+        device = np.searchsorted(self.ends, row, side="right")
+        return device, row - (self.ends[device] - self.sizes[device])
+
+    def held_out(self, row: Array) -> Array:
+        device, number = self.place(row)
+        mask: Array = number >= self.sizes[device] - held_out_rows(self.sizes)[device]
+        return mask
+
+    def units(self, row: Array) -> Array:
+        return self.place(row)[0].astype(np.int32)
+
+    def own(self, device: Array, what: int) -> Array:
+        """A device's own number, uniform in [-1, 1); `what` tells its properties apart."""
+        return (mix(device + (self.seed << 24), what + 1) >> np.uint64(11)) * 2.0**-52 - 1
+
+    def draw(self, block: int, row: Array) -> dict[str, Array]:
+        stream = Stream(self.seed, block)
+        device, number = self.place(row)
+        seconds = number * STEP_SECONDS
+        days = seconds / DAY_SECONDS
+        phase = (seconds % DAY_SECONDS) / DAY_SECONDS
+        sine, cosine = wave(phase), wave((phase + 0.25) % 1)
+        sensors = [stream.bell(n, len(row)) for n in range(self.sensors)]
+        truth = 20 + 10 * self.own(device, 0) + 0.02 * self.own(device, 1) * days
+        truth += 3 * self.own(device, 2) * sine + 3 * self.own(device, 3) * cosine
+        for n, sensor in enumerate(sensors):
+            truth += 2 * self.own(device, 8 + n) * sensor
+        noise = self.noise * (1 + 0.5 * self.own(device, 4)) * stream.bell(LABEL_COLUMN, len(row))
+        values = [days, sine, cosine, *sensors]
+        return {
+            **{c.name: v.astype(np.float32) for c, v in zip(self.columns(), values, strict=True)},
+            LABEL: truth + noise,
+            TRUTH: truth,
+            TIME: START + seconds,
+            f"group_{GROUP}": device.astype(np.int32),
+        }
+
+    def groupings(self, root: str) -> tuple[Grouping, ...]:
+        held_out = held_out_rows(self.sizes)
+        keys = pa.array([f"device-{number:07d}" for number in range(self.devices)])
+        return (write_keys(root, GROUP, keys, self.sizes - held_out, held_out),)
+
+    def evidence(self, held_out: dict[str, Array]) -> Evidence:
+        return squared_error(held_out)
+
+    def ceiling(self, evidence: Evidence) -> dict[str, float]:
+        return irreducible_rmse(evidence)
+
+
+def held_out_rows(sizes: Array) -> Array:
+    """Of each device: a fifth of its rows, and one of those that have fewer than five."""
+    return np.asarray(np.maximum(1, sizes // HELD_OUT_OF))
+
+
+def wave(phase: Array) -> Array:
+    """Close to sin(2π·phase) for phase in [0, 1): two parabolas, exact on every machine."""
+    centred = 2 * phase - 1
+    return np.asarray(-4 * centred * (1 - np.abs(centred)))

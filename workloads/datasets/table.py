@@ -1,0 +1,253 @@
+"""The user's own table as a data set."""
+
+import shutil
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, Grouping, HoldoutRule
+from sparkscale.contract.errors import ConfigError, DatasetError
+from sparkscale.contract.location import join, local_path
+from workloads.datasets import table_survey as survey
+from workloads.datasets import table_target as targets
+from workloads.datasets.slicing import Array, PartReport, Shape, part_starts, placed, write_part
+from workloads.datasets.source import Layout, Source, count_groups, group_column, write_keys
+from workloads.datasets.table_files import TableFiles, fingerprint, list_files, open_parquet, stage_csv
+from workloads.datasets.table_survey import Feature, Span
+from workloads.datasets.table_target import TableTask, Target, TargetCounts
+from workloads.datasets.table_values import expand, use_of
+from workloads.filesystem import check_space, resolve
+from workloads.tasks import Progress, Tasks, peak_bytes
+
+LEAST_ROWS = 100
+VALUE_BYTES = 8
+"""Of a column in a part: its own four bytes and those of what it may be expanded to."""
+FEWEST_GROUPS = 2
+GROUP = "group"
+
+
+class Table(Source):
+    """A Parquet or CSV file, or a directory of them. Only `path` and `label` must be said."""
+
+    SUMMARY: ClassVar[str] = "your own table: Parquet or CSV, a file, a directory or a URI"
+
+    kind: Literal["table"] = "table"
+    path: str
+    label: str = Field(min_length=1)
+    group: str | None = None
+    time: str | None = None
+    features: tuple[str, ...] | None = Field(default=None, min_length=1)
+    task: TableTask | None = None
+    holdout: HoldoutRule | None = None
+
+    @property
+    def default_name(self) -> str:
+        """The file's name without its endings, as far as a folder's name can hold it."""
+        stem = PurePosixPath(self.path.partition("?")[0].rstrip("/")).name.split(".")[0]
+        return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "table"
+
+    @property
+    def rule(self) -> HoldoutRule:
+        """Time before group before random: the first that the table has."""
+        return self.holdout or ("time" if self.time else "group" if self.group else "random")
+
+    def definition(self, storage: str) -> dict[str, Any]:
+        """The content of the files, not where they lie."""
+        files, kind = list_files(self.path)
+        content = {"content": fingerprint(storage, self.path, files), "format": kind}
+        return {**super().definition(storage), **content, "path": None}
+
+    def check(self, storage: str) -> None:
+        files, kind = list_files(self.path)
+        if kind == "parquet":
+            table = open_parquet(self.path, files)
+            self._check_columns(table)
+            check_space(storage, float(table.rows) * row_bytes(table), f"{self.title}: {table.rows:,} rows")
+        else:
+            check_space(storage, 2.0 * sum(info.size for info in files), f"{self.title}: its CSV")
+
+    def _check_columns(self, table: TableFiles) -> None:
+        """Raises DatasetError or ConfigError for a column that is not there, or is not what it is called."""
+        names = table.schema.names
+        for option, column in (
+            ("label", self.label),
+            ("group", self.group),
+            ("time", self.time),
+            *(("features", name) for name in self.features or ()),
+        ):
+            if column is not None and column not in names:
+                raise DatasetError(
+                    f"{self.path} has no column '{column}', which --{option} names: it has {', '.join(names)}."
+                )
+        if self.label in (self.group, self.time, *(self.features or ())):
+            raise ConfigError(f"The column '{self.label}' cannot be the label and something else at once.")
+        if self.rule == "time" and self.time is None:
+            raise ConfigError("--holdout time needs --time COLUMN.")
+        if self.rule == "group" and self.group is None:
+            raise ConfigError("--holdout group needs --group COLUMN.")
+        for option, column, uses in (
+            ("time", self.time, ("date", "timestamp")),
+            ("group", self.group, ("number", "text", "date", "timestamp")),
+        ):
+            if column is not None and use_of(table.schema.field(column).type) not in uses:
+                raise DatasetError(
+                    f"{self.path}: the column '{column}', which --{option} names, has the type "
+                    f"{table.schema.field(column).type}, and needs to be a {' or '.join(uses)}."
+                )
+        for column in self.features or ():
+            if use_of(table.schema.field(column).type) == "none":
+                raise DatasetError(
+                    f"{self.path}: the column '{column}' of type {table.schema.field(column).type} cannot be a "
+                    "feature: numbers, booleans, texts, dates and timestamps can."
+                )
+        if use_of(table.schema.field(self.label).type) not in ("number", "text"):
+            raise DatasetError(
+                f"{self.path}: the label column '{self.label}' has the type "
+                f"{table.schema.field(self.label).type}: classification needs two values, regression a number."
+            )
+
+    def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
+        files, kind = list_files(self.path)
+        table = open_parquet(self.path, files) if kind == "parquet" else stage_csv(self.path, files, root)
+        self._check_columns(table)
+        starts = part_starts(table.rows, row_bytes(table))
+        spans = [
+            Span(table, start, stop, self.label, self.group, self.time)
+            for start, stop in zip(starts, [*starts[1:], table.rows], strict=True)
+        ]
+        totals = reduce(TargetCounts.add, tasks.map(survey.count_target, spans))
+        target = self._target(table, totals)
+        sources = self._sources(table)
+        counted = tasks.map(survey.count_features, [(span, target, sources) for span in spans])
+        counts = reduce(survey.FeatureCounts.add, counted)
+        self._check_holdout(target, totals, counts)
+        chosen = survey.choose(table, sources, counts.columns, self.features is not None, self.label, self.path)
+        groups = (group_column(GROUP),) if self.group else ()
+        shape = Shape(
+            target.task,
+            tuple(feature.column for feature in chosen.used),
+            groups=groups,
+            has_time=self.time is not None,
+        )
+        jobs = [(span, target, shape, chosen.used, root, number) for number, span in enumerate(spans)]
+        done: list[tuple[PartReport, Array, int]] = tasks.map(_write, jobs, progress)
+        _unstage(root)
+        return Layout(
+            shape=shape,
+            parts=[report for report, _, _ in done],
+            holdout=target.rule,
+            unit_name=target.unit_name,
+            groupings=self._groupings(root, target, [sizes for _, sizes, _ in done]),
+            profile=survey.profile(table, target, totals, counts, chosen),
+            peak_bytes=max(peak for _, _, peak in done),
+        )
+
+    def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
+        """Raises DatasetError for a label, a group or a time that cannot be what it is said to be."""
+        label = self.label
+        task = targets.task_of(label, table.schema.field(label).type, totals, self.task, self.path)
+        used = totals.rows - totals.unlabelled - totals.timeless
+        if used < LEAST_ROWS:
+            raise DatasetError(
+                f"{self.path} has {used:,} rows with a label (and a time, where one is named): {LEAST_ROWS} are the "
+                "least to measure anything with."
+            )
+        keys = tuple(sorted(totals.groups))
+        if self.group and len(keys) > used / 2:
+            raise DatasetError(
+                f"{self.path}: the group column '{self.group}' has {len(keys):,} groups in {used:,} rows, more than "
+                "one for every two: it tells rows apart, not groups."
+            )
+        if self.group and len(keys) < FEWEST_GROUPS:
+            raise DatasetError(f"{self.path}: the group column '{self.group}' has a single group.")
+        return Target(
+            label=label,
+            task=task,
+            classes=tuple(sorted(totals.classes)) if task == "classification" else (),
+            rule=self.rule,
+            rows=used,
+            group=self.group,
+            keys=keys,
+            held_groups=(
+                targets.held_groups(totals, keys, str(self.group), self.path) if self.rule == "group" else frozenset()
+            ),
+            time=self.time,
+            first_held=targets.first_held_time(totals, str(self.time), self.path) if self.rule == "time" else 0,
+            last_time=totals.last_time,
+        )
+
+    def _sources(self, table: TableFiles) -> tuple[str, ...]:
+        """The columns that may become features: those listed, else all but label, group and time."""
+        if self.features is not None:
+            return self.features
+        taken = (self.label, self.group, self.time)
+        return tuple(f.name for f in table.schema if f.name not in taken and use_of(f.type) != "none")
+
+    def _check_holdout(self, target: Target, totals: TargetCounts, counts: survey.FeatureCounts) -> None:
+        one_class = target.task == "classification" and counts.held_out_positive in (0, counts.held_out)
+        train_positive = totals.classes[target.classes[1]] - counts.held_out_positive if target.classes else 1
+        train_rows = target.rows - counts.held_out
+        if (
+            not counts.held_out
+            or not train_rows
+            or one_class
+            or (target.classes and not 0 < train_positive < train_rows)
+        ):
+            raise DatasetError(
+                f"{self.path}: with --holdout {target.rule} the hold-out or the training rows have one value of "
+                f"'{self.label}' only: choose another rule."
+            )
+
+    def _groupings(self, root: str, target: Target, sizes: Sequence[Array]) -> tuple[Grouping, ...]:
+        if target.group is None:
+            return ()
+        train, held_out = np.sum(sizes, axis=0)
+        return (write_keys(root, GROUP, pa.array(target.keys, pa.string()), train, held_out),)
+
+
+def row_bytes(table: TableFiles) -> int:
+    """Of an encoded row, at most."""
+    return VALUE_BYTES * (len(table.schema) + 4)
+
+
+def _unstage(root: str) -> None:
+    staged = join(root, "_staged")
+    system, path = resolve(staged)
+    local = local_path(staged)
+    if local is not None:
+        shutil.rmtree(local, ignore_errors=True)
+    elif system.get_file_info(path).type.name != "NotFound":
+        system.delete_dir(path)
+
+
+def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> tuple[PartReport, Array, int]:
+    """A task: encodes one span and writes it as a part; returns also the groups' training and held-out rows."""
+    span, target, shape, features, root, part = job
+    sources = tuple(dict.fromkeys(feature.column.source for feature in features))
+    columns = survey.columns_read(target, sources)
+    blocks: list[dict[str, Array]] = []
+    starts: list[Array] = []
+    sizes = np.zeros((2, len(target.keys)), dtype=np.int64)
+    for first, whole in span.files.batches(span.start, span.stop, columns):
+        row, batch = survey.usable(first, whole, target)
+        held = target.held_out(row, batch)
+        order, start = placed(row, held)
+        arrays = {ROW: row, UNIT: target.units(row, batch), LABEL: target.of(batch)}
+        if target.time is not None:
+            arrays[TIME] = target.times(batch)
+        if target.group is not None:
+            arrays[shape.groups[0]] = codes = target.group_codes(batch)
+            sizes += [count_groups([codes[mask]], len(target.keys)) for mask in (~held, held)]
+        primitives: dict[str, Any] = {}
+        for source in sources:
+            primitives |= expand(source, batch.column(source))
+        for feature in features:
+            arrays[feature.column.name] = feature.encode(primitives[feature.primitive])
+        blocks.append({name: values[order] for name, values in arrays.items()})
+        starts.append(start)
+    return write_part(root, part, shape, blocks, starts), sizes, peak_bytes()

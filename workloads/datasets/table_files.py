@@ -1,0 +1,240 @@
+"""The user's files: Parquet or CSV, one file or a directory of them, read as one table in a fixed order of rows.
+
+Files are in the order of their paths; a row's id is its position. CSV has no row groups to read a part of, so it is
+read once, whole, and staged as Parquet.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv, fs
+
+from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.location import join
+from workloads.filesystem import files_below, reported, resolve, sha256_of
+from workloads.prepared import FOLDER
+
+PARQUET = (".parquet", ".pq", ".parq")
+CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+BATCH_ROWS = 65_536
+CSV_MEMORY = 4
+"""Reading a CSV takes about so many times its bytes."""
+MAGIC = b"PAR1"
+EMPTY = "{} is empty: it has no rows."
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: `first` is its first row's id. `path` is in the file system of the table's location."""
+
+    path: str
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """An opened Parquet table. `partitions` are the columns that stand in hive-style folder names."""
+
+    location: str
+    base: str
+    files: tuple[File, ...]
+    schema: pa.Schema
+    partitions: pa.Schema
+    bytes: int
+
+    @property
+    def rows(self) -> int:
+        return self.files[-1].first + self.files[-1].rows
+
+    def batches(self, start: int, stop: int, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Rows with ids from `start` to before `stop`, as batches, each with its first row's id."""
+        system, _ = resolve(self.location)
+        for file in self.files:
+            if file.first < stop and start < file.first + file.rows:
+                yield from self._of_file(system, file, start, stop, columns)
+
+    def _of_file(
+        self, system: fs.FileSystem, file: File, start: int, stop: int, columns: list[str]
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        import pyarrow.dataset as ds
+
+        found = ds.dataset(
+            [file.path],
+            schema=self.schema,
+            format="parquet",
+            filesystem=system,
+            partitioning=ds.partitioning(self.partitions, flavor="hive") if len(self.partitions) else None,
+            partition_base_dir=self.base,
+        )
+        (fragment,) = found.get_fragments()
+        row = begin = file.first
+        groups: list[int] = []
+        for group in fragment.row_groups:
+            if row < stop and start < row + group.num_rows:
+                begin = begin if groups else row
+                groups.append(group.id)
+            row += group.num_rows
+        wanted = fragment.subset(row_group_ids=groups)
+        for batch in wanted.to_batches(schema=self.schema, columns=columns, batch_size=BATCH_ROWS):
+            low, high = max(start - begin, 0), min(stop - begin, batch.num_rows)
+            if low < high:
+                yield begin + low, batch.slice(low, high - low)
+            begin += batch.num_rows
+
+
+def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
+    """The table's files and their format, "parquet" or "csv". Raises DatasetError."""
+    system, path = resolve(location)
+    with reported(location, "cannot be read"):
+        kind = system.get_file_info(path)
+        if kind.type == fs.FileType.NotFound:
+            raise DatasetError(f"There is no {location}: name a Parquet or CSV file, or a directory of them.")
+        found = [kind] if kind.type == fs.FileType.File else [info for info in files_below(location) if info.size]
+    formats = {_format(system, info) for info in found}
+    if len(formats) > 1 or "" in formats:
+        odd = next(info.path for info in found if _format(system, info) != "parquet")
+        raise DatasetError(f"{location} holds {odd}, which is no Parquet: give files of one format, Parquet or CSV.")
+    if not found:
+        raise DatasetError(f"{location} holds no Parquet or CSV file with content.")
+    return found, formats.pop()
+
+
+def _format(system: fs.FileSystem, info: fs.FileInfo) -> str:
+    if info.path.lower().endswith(CSV):
+        return "csv"
+    if info.path.lower().endswith(PARQUET):
+        return "parquet"
+    with system.open_input_file(info.path) as stream:
+        return "parquet" if stream.read(len(MAGIC)) == MAGIC else ""
+
+
+def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
+    """Reads the footers. Raises DatasetError for a broken file, for duplicate columns and types that do not unite."""
+    import pyarrow.dataset as ds  # here, for it takes 50 MiB, which measured workers must not have
+
+    system, path = resolve(location)
+    paths = [info.path for info in files]
+    base = path if paths != [path] else path.rsplit("/", 1)[0]
+    with reported(location, "cannot be read as Parquet"):
+        check_names(paths[0], pq.read_schema(paths[0], filesystem=system).names)
+        whole = ds.dataset(paths, format="parquet", filesystem=system, partitioning="hive", partition_base_dir=base)
+        found, row = [], 0
+        schemas = []
+        for fragment in whole.get_fragments():
+            check_names(fragment.path, fragment.physical_schema.names)
+            schemas.append(fragment.physical_schema)
+            found.append(File(fragment.path, row, fragment.metadata.num_rows))
+            row += fragment.metadata.num_rows
+        partitions = whole.partitioning.schema if whole.partitioning else pa.schema([])
+        clash = set(partitions.names) & {name for schema in schemas for name in schema.names}
+        partitions = pa.schema([field for field in partitions if field.name not in clash])
+        schema = pa.unify_schemas([*schemas, partitions], promote_options="permissive").remove_metadata()
+    if row == 0:
+        raise DatasetError(EMPTY.format(location))
+    return TableFiles(location, base, tuple(found), schema, partitions, sum(info.size for info in files))
+
+
+def check_names(path: str, names: list[str]) -> None:
+    """Raises DatasetError for a column name that stands twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DatasetError(f"{path} has the column '{twice[0]}' more than once: rename one.")
+
+
+def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
+    """Reads CSV files into memory, and writes them as one Parquet file below `root`. Raises DatasetError."""
+    system, _ = resolve(location)
+    size = sum(info.size for info in files)
+    available = psutil.virtual_memory().available
+    if size * CSV_MEMORY > available:
+        raise DatasetError(
+            f"{location} holds {size / 2**30:.1f} GiB of CSV, too much to read into the {available / 2**30:.1f} GiB "
+            "of memory that are free: convert it to Parquet."
+        )
+    tables = [_read_csv(system, info.path) for info in files]
+    with reported(location, "has files whose columns do not fit together"):
+        table = pa.concat_tables(tables, promote_options="permissive")
+    if table.num_rows == 0:
+        raise DatasetError(EMPTY.format(location))
+    staged = join(root, STAGED)
+    target, path = resolve(staged)
+    target.create_dir(path.rsplit("/", 1)[0], recursive=True)
+    pq.write_table(table, path, filesystem=target, row_group_size=BATCH_ROWS)
+    found = open_parquet(staged, [target.get_file_info(path)])
+    return TableFiles(staged, found.base, found.files, found.schema, found.partitions, size)
+
+
+STAGED = "_staged/table.parquet"
+
+
+def column_names(location: str) -> list[str]:
+    """Of the table's first file."""
+    files, kind = list_files(location)
+    system, _ = resolve(location)
+    path = files[0].path
+    with reported(path, "cannot be read"):
+        if kind == "parquet":
+            return list(pq.read_schema(path, filesystem=system).names)
+        with system.open_input_stream(path) as stream:
+            return list(csv.open_csv(stream, parse_options=_parsing(path)).schema.names)
+
+
+def _read_csv(system: fs.FileSystem, path: str) -> pa.Table:
+    """Types are inferred from all rows. Empty fields and NA, NaN, null are missing, in text columns, too."""
+    converting = csv.ConvertOptions(strings_can_be_null=True)
+    try:
+        with system.open_input_stream(path) as stream:
+            table = csv.read_csv(stream, parse_options=_parsing(path), convert_options=converting)
+    except (OSError, pa.ArrowInvalid):
+        # again on one thread, which counts the rows and so can say where it is wrong
+        with reported(path, "is no valid CSV"), system.open_input_stream(path) as stream:
+            table = csv.read_csv(
+                stream,
+                read_options=csv.ReadOptions(use_threads=False),
+                parse_options=_parsing(path),
+                convert_options=converting,
+            )
+    check_names(path, table.column_names)
+    return table
+
+
+def _parsing(path: str) -> csv.ParseOptions:
+    return csv.ParseOptions(delimiter="\t" if ".tsv" in path.lower() else ",", newlines_in_values=True)
+
+
+def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
+    """SHA-256 over the files' contents and relative paths: the same table has the same on every machine.
+
+    A file's own hash is kept with its size and time, so that an unchanged one is read once only.
+    """
+    system, path = resolve(location)
+    notes, notes_path = resolve(join(storage, f"{FOLDER}/.hashes/{hashlib.sha256(location.encode()).hexdigest()}"))
+    known = _notes(notes, notes_path)
+    total, kept = hashlib.sha256(), {}
+    for info in files:
+        stamp = f"{info.size}:{info.mtime_ns}"
+        before = known.get(info.path, ["", ""])
+        sha = before[1] if before[0] == stamp else sha256_of(system, info.path)
+        kept[info.path] = [stamp, sha]
+        total.update(f"{info.path[len(path) :]}\0{sha}\0".encode())
+    if kept != known:
+        notes.create_dir(notes_path.rsplit("/", 1)[0], recursive=True)
+        with notes.open_output_stream(notes_path) as stream:
+            stream.write(json.dumps(kept).encode())
+    return total.hexdigest()
+
+
+def _notes(system: fs.FileSystem, path: str) -> dict[str, list[str]]:
+    try:
+        with system.open_input_stream(path) as stream:
+            found: dict[str, list[str]] = json.loads(stream.read())
+            return found
+    except (OSError, ValueError):
+        return {}

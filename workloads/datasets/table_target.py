@@ -1,0 +1,229 @@
+"""What a table's rows are judged by: the label and its task, the groups, the time, and the hold-out that follows."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkscale.contract.dataset import HoldoutRule
+from sparkscale.contract.errors import DatasetError
+from workloads.datasets.slicing import (
+    HOLDOUT_KEY,
+    HOLDOUT_SHARE,
+    Array,
+    held_out_at_random,
+    mix,
+    random_units,
+)
+from workloads.datasets.table_values import MISSING, moments, plain, quantile, quantiles, texts, use_of
+
+CLASSES_COUNTED = 1000
+TIME_UNITS = 64
+"""The hold-out's time is cut into as many equal stretches; rows of one stretch are alike."""
+GROUP_SLACK = 0.02
+FEWEST_UNITS = 5
+
+TableTask = Literal["classification", "regression"]
+
+
+@dataclass
+class TargetCounts:
+    """Of the rows of one part, or of all."""
+
+    rows: int
+    unlabelled: int
+    timeless: int
+    classes: Counter[Any]
+    """Values of the label; empty when there are more than CLASSES_COUNTED."""
+    many_classes: bool
+    infinite: int
+    groups: Counter[str]
+    times: Array
+    last_time: int
+
+    def add(self, other: "TargetCounts") -> "TargetCounts":
+        classes = self.classes + other.classes
+        many = self.many_classes or other.many_classes or len(classes) > CLASSES_COUNTED
+        return TargetCounts(
+            self.rows + other.rows,
+            self.unlabelled + other.unlabelled,
+            self.timeless + other.timeless,
+            Counter() if many else classes,
+            many,
+            self.infinite + other.infinite,
+            self.groups + other.groups,
+            np.concatenate([self.times, other.times]),
+            max(self.last_time, other.last_time),
+        )
+
+
+def labels(batch: pa.RecordBatch, label: str) -> pa.Array:
+    """The label as it stands; NaN is null."""
+    values = plain(batch.column(label))
+    return (
+        pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        if pa.types.is_floating(values.type)
+        else values
+    )
+
+
+def kept(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
+    """A mask of the rows that have a label and, where the table has a time, one."""
+    mask = labels(batch, label).is_valid()
+    if time is not None:
+        mask = pc.and_(mask, batch.column(time).is_valid())
+    return np.asarray(mask.to_numpy(zero_copy_only=False))
+
+
+def group_keys(batch: pa.RecordBatch, group: str) -> pa.Array:
+    """Groups as texts; null is a group of its own."""
+    return texts(batch.column(group)).fill_null(MISSING)
+
+
+def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None) -> TargetCounts:
+    values = labels(batch, label)
+    keep = pa.array(kept(batch, label, time))
+    used = values.filter(keep)
+    found = pc.value_counts(used)
+    classes = Counter(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
+    many = len(classes) > CLASSES_COUNTED
+    groups: Counter[str] = Counter()
+    if group is not None:
+        keys = pc.value_counts(group_keys(batch, group).filter(keep))
+        groups = Counter(dict(zip(keys.field(0).to_pylist(), keys.field(1).to_pylist(), strict=True)))
+    times = np.empty(0, dtype=np.int64)
+    if time is not None:
+        times = moments(batch.column(time)).filter(keep).to_numpy(zero_copy_only=False)
+    unlabelled = values.null_count
+    return TargetCounts(
+        rows=batch.num_rows,
+        unlabelled=unlabelled,
+        timeless=batch.num_rows - unlabelled - len(used),
+        classes=Counter() if many else classes,
+        many_classes=many,
+        infinite=pc.sum(pc.is_inf(used)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
+        groups=groups,
+        times=quantiles(times),
+        last_time=int(times.max()) if len(times) else -(2**63),
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """How label, unit and hold-out of a row are found. Goes to every task."""
+
+    label: str
+    task: TableTask
+    classes: tuple[Any, ...]
+    """Of a classification: the negative and the positive value."""
+    rule: HoldoutRule
+    rows: int
+    group: str | None
+    keys: tuple[str, ...]
+    """Of the groups, in order; a group's code is its place."""
+    held_groups: frozenset[int]
+    time: str | None
+    first_held: int
+    """The hold-out begins at this time, in microseconds since 1970."""
+    last_time: int
+
+    def of(self, batch: pa.RecordBatch) -> Array:
+        """Labels of rows that have one: int8 or float64."""
+        values = labels(batch, self.label)
+        if self.task == "regression":
+            return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        positive = pc.equal(values, pa.scalar(self.classes[1], values.type))
+        return np.asarray(positive.to_numpy(zero_copy_only=False)).astype(np.int8)
+
+    def group_codes(self, batch: pa.RecordBatch) -> Array:
+        found = pc.index_in(group_keys(batch, str(self.group)), value_set=pa.array(self.keys, pa.string()))
+        return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.int32)
+
+    def times(self, batch: pa.RecordBatch) -> Array:
+        return np.asarray(moments(batch.column(self.time)).to_numpy(zero_copy_only=False))
+
+    def held_out(self, row: Array, batch: pa.RecordBatch) -> Array:
+        """A mask over rows, whose ids are `row`."""
+        if self.rule == "random":
+            return held_out_at_random(row, self.rows)
+        if self.rule == "group":
+            held = np.zeros(len(self.keys), dtype=bool)
+            held[list(self.held_groups)] = True
+            return np.asarray(held[self.group_codes(batch)])
+        return np.asarray(self.times(batch) >= self.first_held)
+
+    def units(self, row: Array, batch: pa.RecordBatch) -> Array:
+        """Rows of one unit are alike: a group, a stretch of time, or at random where there is neither."""
+        if self.rule == "time":
+            span = max(1, self.last_time - self.first_held + 1)
+            place = (self.times(batch) - self.first_held) // max(1, span // TIME_UNITS)
+            return np.asarray(np.clip(place, -1, TIME_UNITS - 1).astype(np.int32))
+        return random_units(row) if self.group is None else self.group_codes(batch)
+
+    @property
+    def unit_name(self) -> str:
+        if self.rule == "time":
+            return "stretch of time"
+        return "bundle of rows" if self.group is None else "group"
+
+
+def task_of(label: str, kind: pa.DataType, counts: TargetCounts, asked: TableTask | None, where: str) -> TableTask:
+    """The task that fits the label. Raises DatasetError when none does, or not the one that was asked for."""
+    column = f"{where}: the label column '{label}'"
+    if counts.rows == counts.unlabelled:
+        raise DatasetError(f"{column} is null in all {counts.rows:,} rows.")
+    if counts.infinite:
+        raise DatasetError(f"{column} is infinite in {counts.infinite:,} rows: remove them.")
+    number = use_of(kind) == "number" and not pa.types.is_time(kind) and not pa.types.is_duration(kind)
+    classes = "many" if counts.many_classes else f"{len(counts.classes):,}"
+    if len(counts.classes) == 1 and not counts.many_classes:
+        value = next(iter(counts.classes))
+        raise DatasetError(f"{column} is constant: {value!r} in every row that has one.")
+    two = len(counts.classes) == 2
+    task = asked or ("classification" if two or not number else "regression")
+    if task == "regression" and (not number or pa.types.is_boolean(kind)):
+        raise DatasetError(f"{column} has the type {kind}, and regression needs a number.")
+    if task == "classification" and not two:
+        advice = " or use --task regression" if number else ""
+        raise DatasetError(
+            f"{column} ({kind}) has {classes} different values, and classification needs two: make it binary{advice}."
+        )
+    return task
+
+
+def first_held_time(counts: TargetCounts, time: str, where: str) -> int:
+    """The time from which on rows are held out: about the latest fifth."""
+    found = quantile(counts.times, 1 - HOLDOUT_SHARE)
+    first = int(counts.times[:, 0].min())
+    if not first < found <= counts.last_time:
+        raise DatasetError(
+            f"{where}: the time column '{time}' has too few different times to hold out the latest: use --holdout "
+            "random or group."
+        )
+    return int(found)
+
+
+def held_groups(counts: TargetCounts, keys: tuple[str, ...], group: str, where: str) -> frozenset[int]:
+    """Whole groups, in an order that their hashes decide, until they hold about a fifth of the rows."""
+    order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable")
+    total = sum(counts.groups.values())
+    held, rows = set(), 0
+    for code in order.tolist():
+        size = counts.groups[keys[code]]
+        if rows + size <= (HOLDOUT_SHARE + GROUP_SLACK) * total:
+            held.add(code)
+            rows += size
+        if rows >= (HOLDOUT_SHARE - GROUP_SLACK) * total:
+            break
+    if not held:  # groups of more than a fifth: the smallest is as near as one can come
+        held.add(min(order.tolist(), key=lambda code: counts.groups[keys[code]]))
+        rows = counts.groups[keys[next(iter(held))]]
+    if not HOLDOUT_SHARE / 4 * total <= rows <= 2 * HOLDOUT_SHARE * total:
+        raise DatasetError(
+            f"{where}: the groups of '{group}' are too few or too uneven to hold out a fifth of the rows in whole "
+            "groups: use --holdout random or time."
+        )
+    return frozenset(held)

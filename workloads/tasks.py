@@ -1,0 +1,116 @@
+"""Runs one function over many items: in Spark tasks, in processes of this node, or right here; results are equal."""
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Protocol
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many items are done."""
+
+POLL_SECONDS = 0.5
+
+
+def silent(done: int, total: int) -> None:
+    """A Progress that tells nobody."""
+
+
+class Tasks(Protocol):
+    """`map` returns the results in the order of the items. Function, items and results are pickled."""
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]: ...
+
+
+class Here:
+    """One after the other in this process."""
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]:
+        results = []
+        for number, item in enumerate(items):
+            progress(number, len(items))
+            results.append(function(item))
+        return results
+
+
+class Processes:
+    """Several at once in fresh processes of this node, which end with the call; each begins with `initializer`."""
+
+    def __init__(self, count: int, initializer: Callable[[], object] | None = None) -> None:
+        self.count = count
+        self.initializer = initializer
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]:
+        if len(items) <= 1 or self.count == 1:
+            return Here().map(function, items, progress)
+        progress(0, len(items))
+        context = multiprocessing.get_context("spawn")
+        count = min(self.count, len(items))
+        with ProcessPoolExecutor(count, mp_context=context, initializer=self.initializer) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                for done, future in enumerate(as_completed(futures), start=1):
+                    future.result()
+                    progress(done, len(items))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
+
+
+class SparkTasks:
+    """In the Python workers of a session's executors. Items go there in the function's closure, results come back as
+    bytes; what the function reads and writes never passes through the JVM.
+
+    `count` is the number of Spark tasks, one per item where it is None.
+    """
+
+    def __init__(self, spark: Any, count: int | None = None) -> None:
+        self.spark = spark
+        self.count = count
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]:
+        import pyarrow as pa
+        from pyspark.cloudpickle import dumps, loads
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for number in batch.column(0).to_pylist():
+                    result = dumps(function(items[number]))  # type: ignore[no-untyped-call]
+                    yield pa.RecordBatch.from_pydict(
+                        {"id": pa.array([number], pa.int64()), "result": pa.array([result], pa.binary())}
+                    )
+
+        tasks = min(self.count or len(items), len(items))
+        numbers = self.spark.range(0, len(items), 1, tasks)
+        finished = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(finished, len(items), tasks, progress), daemon=True)
+        watching.start()
+        try:
+            table = numbers.mapInArrow(work, "id long, result binary").toArrow()
+        finally:
+            finished.set()
+            watching.join()
+        found = dict(zip(table.column("id").to_pylist(), table.column("result").to_pylist(), strict=True))
+        return [loads(found[number]) for number in range(len(items))]
+
+    def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
+        """Asks Spark how far the running stage is; Spark Connect has nobody to ask."""
+        try:
+            tracker = self.spark.sparkContext.statusTracker()
+        except Exception:  # whatever Connect's session says of what it lacks
+            return
+        while not finished.wait(POLL_SECONDS):
+            for stage in tracker.getActiveStageIds():
+                info = tracker.getStageInfo(stage)
+                if info:
+                    progress(info.numCompletedTasks * items // tasks, items)
+
+
+def peak_bytes() -> int:
+    """The most physical memory that this process ever had (VmHWM; Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
