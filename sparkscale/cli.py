@@ -1,10 +1,9 @@
 """The command line. Commands only: what they do stands in the packages below."""
 
 import logging
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +11,7 @@ from sparkscale import __version__
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.cli_data import app as data_app
 from sparkscale.contract.errors import ConfigError, SparkscaleError
+from sparkscale.interrupt import interruptible
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -113,14 +113,14 @@ def run(
     from sparkscale.measure.store import Store
 
     ledger = Ledger()
-    signal.signal(signal.SIGTERM, _interrupt)
     said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
     if said and data is None:
         raise ConfigError(f"--{next(iter(said))} says something of a data set: name it with --data.")
     source = source_of(data, said) if data is not None else None
     request = Request(suite, out, filter_, seed, rounds, resume, retry_failed, source)
     try:
-        finished = measure(request, observer, ledger)
+        with interruptible():
+            finished = measure(request, observer, ledger)
     except KeyboardInterrupt:
         again = f"sparkscale run --suite {suite} --out {out} --resume"
         typer.echo(f"Interrupted. What was measured is kept: go on with `{again}`.", err=True)
@@ -239,14 +239,13 @@ def doctor() -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
     try:
-        app()
+        with interruptible():
+            app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
     except SparkscaleError as error:
         if "--debug" in sys.argv:
             raise

@@ -175,7 +175,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
     workers = [child.pid for child in psutil.Process(process.pid).children()]
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "--resume" in stderr
     assert [found for pid in workers for found in processes.processes_of(pid)] == []
     before = records(tmp_path / "out")
@@ -238,8 +238,8 @@ def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
     process = start(f"rounds = 1\n{ON_SPARK}")
     worker = busy_jvm_of(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, stderr
     assert processes.processes_of(worker) == []
     assert records(tmp_path / "out") == []
     assert list(Path(tempfile.gettempdir()).glob("sparkscale-run-*")) == []

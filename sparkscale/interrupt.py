@@ -1,0 +1,34 @@
+"""Ctrl-C, and the SIGTERM that a batch system sends, end a command in one way."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A signal raises KeyboardInterrupt out of this block, whatever it was that the signal hit.
+
+    A library may turn the exception into one of its own: pydantic, in the middle of serializing, raises
+    PydanticSerializationError.
+    """
+    asked = False
+
+    def interrupt(*_: Any) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    try:
+        yield
+    except Exception as error:
+        if asked:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
