@@ -219,9 +219,10 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     case = comparison.case
     workload = registry.workloads()[case.workload]
     rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
-    kind = f"{rounds} rounds, each in a fresh worker and JVM, after a first execution of the engine in it"
+    times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
+    kind = f"{times} in a fresh worker and JVM, after a first execution of the engine in it"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
-    if case.cluster_kind == "local":
+    if case.cluster_kind == "local" and any(cell.case.placement == "spark" for cell in comparison.cells):
         yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
     yield Text(
         f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
@@ -240,10 +241,12 @@ def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:
     if not found:
         yield Text("Every measured case is ok.")
         return
-    table = _table("Cases without a result", "case", "outcome", "times", left=2, prose="reason")
-    for record, count in found:
-        reason = record.error.message.splitlines()[0] if record.error and record.error.message else NOTHING
-        table.add_row(record.case.label, record.outcome, str(count), reason)
+    table = _table("Cases without a result", "case", "fractions", "outcome", "times", left=0, prose="reason")
+    for column in table.columns[:3]:
+        column.justify = "left"
+    for problem in found:
+        fractions = ", ".join(map(show_fraction, problem.fractions))
+        table.add_row(problem.subject, fractions, problem.outcome, str(problem.times), problem.reason or NOTHING)
     yield table
 
 
@@ -256,15 +259,19 @@ def _missing(invocation: Invocation, records: list[RunRecord]) -> Iterator[Text]
 
 
 def _seconds(spread: Spread | None) -> str:
-    if spread is None:
-        return NOTHING
-    return f"{spread.median:.2f} ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else f"{spread.median:.2f}"
+    return _spread(spread, "{:.2f}".format)
 
 
 def _share(spread: Spread | None) -> str:
+    return _spread(spread, "{:.0%}".format)
+
+
+def _spread(spread: Spread | None, number: Callable[[float], str]) -> str:
+    """Median and range; one sample has no range."""
     if spread is None:
         return NOTHING
-    return f"{spread.median:.0%} ({spread.low:.0%}–{spread.high:.0%})"
+    median = number(spread.median)
+    return f"{median} ({number(spread.low)}–{number(spread.high)})" if spread.count > 1 else median
 
 
 def _interval(found: Interval | None, number: Callable[[float], str]) -> str:

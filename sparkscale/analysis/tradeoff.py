@@ -14,7 +14,7 @@ from sparkscale.analysis.judging import JUDGINGS, Judging
 from sparkscale.analysis.statistics import ClusteredQuality, Interval, Spread, interval
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
-from sparkscale.contract.record import SCORES, RunRecord
+from sparkscale.contract.record import SCORES, Outcome, RunRecord
 from sparkscale.measure.store import Store
 
 
@@ -235,22 +235,43 @@ def _key(case: Case, parameters: bool) -> str:
     return json.dumps(shared, sort_keys=True)
 
 
-def problems(records: Iterable[RunRecord]) -> list[tuple[RunRecord, int]]:
-    """Executions that did not end well and were not retried since, one of each case and reason, with their number."""
-    latest: dict[tuple[str, int, bool], RunRecord] = {}
-    for record in records:
-        if not record.is_warmup:
-            latest[record.case.id, record.round, record.isolated] = record
-    found: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
-    for record in latest.values():
+@dataclass(frozen=True)
+class Problem:
+    """Executions of one subject, at one or more fractions, that ended in the same way. `reason` is one line."""
+
+    subject: str
+    outcome: Outcome
+    reason: str
+    fractions: tuple[float, ...]
+    times: int
+
+
+def problems(records: Iterable[RunRecord]) -> list[Problem]:
+    """What did not end well and was not retried since."""
+    found: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
+    for record in _latest(records):
         if record.outcome != "ok":
-            found[record.case.id, record.outcome, record.error.message if record.error else ""].append(record)
-    return [(group[0], len(group)) for group in found.values()]
+            reason = (record.error.message if record.error else "").partition("\n")[0]
+            found[record.case.subject, record.outcome, reason].append(record.case.fraction)
+    return [
+        Problem(*what, fractions=tuple(sorted(set(fractions))), times=len(fractions))
+        for what, fractions in found.items()
+    ]
 
 
 def failed(records: list[RunRecord], added: int) -> bool:
     """Whether a run ends as failed: an execution without a good record, or a broken one among the last `added`."""
     fine = ("ok", "unsupported")
     new = records[len(records) - added :]
-    open_problems = (record.outcome not in fine for record, _ in problems(records))
-    return any(open_problems) or any(record.outcome not in fine and record.is_warmup for record in new)
+    return any(record.outcome not in fine for record in _latest(records)) or any(
+        record.outcome not in fine and record.is_warmup for record in new
+    )
+
+
+def _latest(records: Iterable[RunRecord]) -> Iterable[RunRecord]:
+    """The last record of each execution, warm-ups not counted."""
+    latest: dict[tuple[str, int, bool], RunRecord] = {}
+    for record in records:
+        if not record.is_warmup:
+            latest[record.case.id, record.round, record.isolated] = record
+    return latest.values()

@@ -89,5 +89,10 @@ class Case(BaseModel):
     @property
     def label(self) -> str:
         """How a person names this case among those of one suite."""
+        return f"{self.subject} {show_fraction(self.fraction)}"
+
+    @property
+    def subject(self) -> str:
+        """What this case measures a fraction of."""
         kind = "" if self.parameter_set == "aligned" else f" ({self.parameter_set})"
-        return f"{self.workload} {self.engine}{kind} {self.dataset} {show_fraction(self.fraction)}"
+        return f"{self.workload} {self.engine}{kind} {self.dataset}"

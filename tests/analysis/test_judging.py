@@ -1,6 +1,7 @@
 """Regression, and data whose truth is known: what a model gives up, and how far it stays below the ceiling."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from sparkscale.analysis import tradeoff
-from sparkscale.analysis.show import show
 from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.measure.store import Store
-from tests.analysis.test_tradeoff import case
+from tests.analysis.test_tradeoff import case, shown
 from tests.measure.test_store import invocation, record
 
 ROWS = 40_000
@@ -56,12 +55,6 @@ def add(store: Store, measured: Case, noise: float, name: str) -> None:
     store.add(made, {"scores": buffer.getvalue()})
 
 
-def text(store: Store) -> str:
-    console = Console(width=150, record=True, file=io.StringIO())
-    console.print(show(store, store.invocation()))
-    return console.export_text()
-
-
 def test_a_regression_is_judged_by_its_relative_rmse(store: Store) -> None:
     for fraction, noise in NOISE.items():
         add(store, of("regression", fraction), noise, f"r{fraction}")
@@ -70,10 +63,10 @@ def test_a_regression_is_judged_by_its_relative_rmse(store: Store) -> None:
     first, second = curve.steps
     assert first.given_up == pytest.approx(np.sqrt((1 + 1) / (1 + 0.05**2)) - 1, rel=0.03)
     assert (first.verdict, second.verdict) == ("not enough", "enough")
-    shown = text(store)
+    text = shown(store)
     for expected in ("RMSE on the hold-out", "an RMSE within 1 %", "RMSE given up", "1/4", "+0.3", "%"):
-        assert expected in shown, shown
-    assert "AUC" not in shown
+        assert expected in text, text
+    assert "AUC" not in text
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -88,24 +81,29 @@ def test_models_stay_below_the_ceiling_by_what_they_give_up(store: Store, task: 
     assert given_up[0] > 0.02
     if task == "regression":
         assert comparison.ceiling == pytest.approx(1.0, abs=0.02)
-    shown = text(store)
-    assert "below the ceiling" in shown
-    assert "Ceiling on this hold-out" in shown
-    assert "suspect a leak" not in shown
+    text = shown(store)
+    assert "below the ceiling" in text
+    assert "Ceiling on this hold-out" in text
+    assert "suspect a leak" not in text
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_model_that_passes_the_ceiling_is_named(store: Store, task: Task) -> None:
     add(store, of(task, 1.0), -0.3, "leak")
-    assert "passes the ceiling by more than noise: suspect a leak" in text(store)
+    assert "passes the ceiling by more than noise: suspect a leak" in shown(store)
 
 
 def test_engines_that_do_not_support_a_case_have_their_reason_and_no_table(store: Store) -> None:
-    reason = ErrorInfo(type="EngineUnsupported", message="sklearn does no regression")
-    host = store.describe("host", {"cpu": "C", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"})
-    update = {"case": of("regression", 1.0), "outcome": "unsupported", "error": reason, "seconds": {}, "host": host}
-    store.add(record("u").model_copy(update=update), {})
+    same = {
+        "outcome": "unsupported",
+        "error": ErrorInfo(type="EngineUnsupported", message="sklearn does no regression"),
+        "seconds": {},
+        "host": store.describe("host", {"cpu": "C", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}),
+    }
+    for number, fraction in enumerate((1 / 4, 1.0, 1.0)):
+        update = {**same, "case": of("regression", fraction), "round": number}
+        store.add(record(f"u{number}").model_copy(update=update), {})
     assert tradeoff.comparisons(store, store.records()) == []
-    shown = text(store)
-    assert "sklearn does no regression" in shown
-    assert "What each engine costs" not in shown
+    text = shown(store)
+    assert re.search(r"1/4, 1 +│ unsupported │ +3 │ sklearn does no regression", text), text
+    assert "What each engine costs" not in text

@@ -1,6 +1,7 @@
 """What a sample saves and costs, from a store of records with known times and scores."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def case(engine: str, fraction: float, parameter_set: str = "aligned") -> Case:
         threads=2,
         params={"set": parameter_set, "arguments": arguments},
     )
+
+
+def shown(store: Store) -> str:
+    """What `sparkscale show` prints of the last run."""
+    console = Console(width=150, record=True, file=io.StringIO())
+    console.print(show(store, store.invocation()))
+    return console.export_text()
 
 
 def scores(noise: float) -> bytes:
@@ -189,13 +197,11 @@ def test_unsupported_is_shown_but_is_no_failure(store: Store) -> None:
     write = Writer(store)
     write(case("sklearn", 1.0), 1, outcome="unsupported")
     assert not tradeoff.failed(store.records(), added=1)
-    assert [(found.outcome, count) for found, count in tradeoff.problems(store.records())] == [("unsupported", 1)]
+    assert [(found.outcome, found.times) for found in tradeoff.problems(store.records())] == [("unsupported", 1)]
 
 
 def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
-    console = Console(width=150, record=True, file=io.StringIO())
-    console.print(show(filled, filled.invocation()))
-    text = console.export_text()
+    text = shown(filled)
     for expected in (
         "Test CPU, 2 cores, 16 GiB",
         "9.60 (8.80–10.40)",
@@ -210,3 +216,14 @@ def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
         assert expected in text, text
     assert "99.0" not in text
     assert "50.0" not in text
+    assert "Spark ran in local mode" in text
+
+
+def test_one_round_has_no_range(store: Store) -> None:
+    write = Writer(store)
+    for fraction, seconds in {1 / 4: 1.0, 1.0: 2.0}.items():
+        write(case("sklearn", fraction), 1, seconds=seconds, noise=0.0)
+    text = shown(store)
+    assert "1 round, so without a range" in text
+    assert re.search(r"│ +50% │", text)
+    assert "Spark ran" not in text

@@ -253,6 +253,8 @@ def test_the_profile_says_what_was_found(path: Path, tmp_path: Path) -> None:
     assert columns["code"]["note"] == "nearly every value is another: an identifier"
     assert columns["constant"]["note"] == "constant"
     assert columns["nothing"]["note"] == "null in every training row"
+    listed = made(tmp_path, path=path, label="target", features=["City"]).profile["columns"]
+    assert {c["name"]: c["note"] for c in listed}["Amount (€)"] == "not among the features asked for"
     grouped = made(tmp_path, path=path, label="target", group="device").profile["group"]
     sizes = frame()["device"].value_counts()
     assert (grouped["groups"], grouped["rows"]) == (100, [sizes.min(), int(sizes.median()), sizes.max()])
@@ -271,6 +273,12 @@ def test_a_hold_out_that_may_leak_is_warned_of(
 ) -> None:
     warnings = made(tmp_path, path=path, label="target", **said).profile["warnings"]
     assert any(warning.lower() in text.lower() for text in warnings), warnings
+
+
+def test_a_suggested_option_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    frame().rename(columns={"when": "seen at"}).drop(columns="day").to_parquet(tmp_path / "t.parquet")
+    warnings = made(tmp_path / "s", path=tmp_path / "t.parquet", label="target").profile["warnings"]
+    assert any("--time 'seen at' --holdout time" in text for text in warnings), warnings
 
 
 def test_no_warning_where_there_is_nothing_to_warn_of(path: Path, tmp_path: Path) -> None:

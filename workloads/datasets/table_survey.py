@@ -1,5 +1,6 @@
 """The first look at a table: what its columns hold, which become features, what deserves a warning."""
 
+import shlex
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -204,7 +205,7 @@ def profile(
         "holdout": {"rule": target.rule, "rows": features.held_out},
         "group": _groups(target, totals),
         "columns": [_column(field, target, features.columns, chosen) for field in table.schema],
-        "warnings": _warnings(table, target, totals, chosen),
+        "warnings": _warnings(table, target, totals),
     }
 
 
@@ -238,23 +239,28 @@ def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -
         "missing_share": values.missing / max(1, values.rows) if values else None,
         "levels": len(values.counts) if isinstance(values, TextCounts) else None,
         "encoded": names,
-        "note": "" if role != "not used" else chosen.left_out.get(field.name) or "cannot be used: its type",
+        "note": _why_not(field, chosen) if role == "not used" else "",
     }
 
 
-def _warnings(table: TableFiles, target: Target, totals: TargetCounts, chosen: Features) -> list[str]:
+def _why_not(field: pa.Field, chosen: Features) -> str:
+    if field.name in chosen.left_out:
+        return chosen.left_out[field.name]
+    return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
+
+
+def _warnings(table: TableFiles, target: Target, totals: TargetCounts) -> list[str]:
     found = []
     if target.rule == "random":
         timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]
         if timed:
             found.append(
                 f"The hold-out is random, but '{timed[0]}' is a time: rows near in time are often alike, and then "
-                f"quality looks better than it is. Consider --time {timed[0]} --holdout time."
+                f"quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
             )
-        grouped = [target.group] if target.group else [n for n, r in chosen.left_out.items() if "identifier" in r]
         if target.group:
             found.append(
-                f"The hold-out is random, but rows come in groups of '{grouped[0]}': a model can recognise a group "
+                f"The hold-out is random, but rows come in groups of '{target.group}': a model can recognise a group "
                 "it was trained on, and then quality looks better than it is. Consider --holdout group."
             )
     if target.rule == "group" and len(target.held_groups) < FEWEST_UNITS:
