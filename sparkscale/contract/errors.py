@@ -49,3 +49,8 @@ class InvalidResult(SparkscaleError):
     """Raised by scoring: the case ran, but its result is worth no time."""
 
     exit_code = 1
+
+
+def plain(message: str) -> str:
+    """A message of pydantic's as part of a sentence: without what it adds to a validator's own words."""
+    return message.removeprefix("Value error, ").removesuffix(".")

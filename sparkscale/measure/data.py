@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cluster import profile
 from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import join
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.preparing import prepare_all
@@ -49,7 +49,7 @@ def source_of(name: str, settings: dict[str, Any]) -> AnySource:
             valid = ", ".join(field for field in kind.model_fields if field not in ("kind", "name", "path"))
             has = f"has {valid}" if valid else "is fixed: it has no settings"
             raise ConfigError(f"The data set {name} has no setting '{key}': it {has}.") from error
-        raise ConfigError(f"The data set {name}: {key}: {first['msg']}.") from error
+        raise ConfigError(f"The data set {name}: {key}: {plain(first['msg'])}.") from error
 
 
 def prepare(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cluster import profile
 from sparkscale.contract.case import Device, ParameterSet, parse_fraction
-from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import scheme
 from workloads import registry
 from workloads.base import Params, Workload
@@ -125,7 +125,7 @@ class _Reader:
             word = first["input"] if isinstance(first["input"], str) else str(first["loc"][-1])
             if first["loc"][0] == "measure" and len(first["loc"]) > 1:
                 self.block = int(first["loc"][1])
-            raise ConfigError(f"{self._at(word)}: '{where}': {first['msg']}.") from error
+            raise ConfigError(f"{self._at(word)}: '{where}': {plain(first['msg'])}.") from error
         except TypeError as error:  # a key `name` in the file
             raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
         for cluster in suite.clusters:
@@ -156,7 +156,7 @@ class _Reader:
             key = str(first["loc"][0])
             valid = ", ".join(type(workload.params).model_fields)
             raise ConfigError(
-                f"{self._at(key)}: parameter '{key}' of {workload.name}: {first['msg']}; it has {valid}."
+                f"{self._at(key)}: parameter '{key}' of {workload.name}: {plain(first['msg'])}; it has {valid}."
             ) from error
 
     def _choose(self, what: str, value: str, choices: list[str]) -> None:

@@ -111,7 +111,10 @@ BAD = [
     (["--data", "flihgts"], "Unknown data set 'flihgts': choose from flights, classification"),
     (["--data", "/no/t.parquet", "--label", "y"], "There is no /no/t.parquet"),
     (["--data", "ftp://h/t.parquet", "--label", "y"], "the scheme 'ftp' is not supported"),
-    (["--data", "classification", "--rows", "many"], "'many' is no number of rows: write 1e6, 10_000_000 or 100M"),
+    (
+        ["--data", "classification", "--rows", "many"],
+        "rows: 'many' is no number of rows: write 1e6, 10_000_000 or 100M",
+    ),
     (["--data", "classification", "--rows", "10"], "greater than or equal to 1000"),
     (["--data", "classification", "--rows", "1e12"], "GiB are free: ask for fewer rows"),
     (["--label", "y"], "--label says something of a data set: name it with --data"),
