@@ -147,7 +147,11 @@ def _facts(data: PreparedDataset) -> Iterator[tuple[str, str]]:
         share = f", {label['positive_share']:.1%} are {label['positive']}" if "positive" in label else ""
         yield "label", f"{label['name']}{share}"
         yield "rows used", f"{data.profile['rows_used']:,} of {data.profile['rows']:,}"
-    settings = {k: v for k, v in data.definition.items() if k not in ("format", "kind", "content") and v is not None}
+    settings = {
+        k: v
+        for k, v in data.definition.items()
+        if k not in ("format", "kind", "content", "file_format") and v is not None
+    }
     yield (
         "definition",
         ", ".join(f"{name}={value}" for name, value in settings.items() if not isinstance(value, dict)),

@@ -1,7 +1,7 @@
 """Where data lies: a local path, or a URI such as s3://bucket/folder?region=eu-north-1."""
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 HADOOP_SCHEMES = {"s3": "s3a"}
 """What Hadoop calls the schemes for which it has another name than `pyarrow.fs`."""
@@ -24,7 +24,7 @@ def join(location: str, relative: str) -> str:
 def local_path(location: str) -> Path | None:
     """The path of a location on this machine; None for any other."""
     if scheme(location) == "file":
-        return Path(urlsplit(location).path)
+        return Path(unquote(urlsplit(location).path))
     return None if scheme(location) else Path(location).expanduser()
 
 

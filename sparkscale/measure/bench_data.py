@@ -81,10 +81,10 @@ def measure_generation(
 
 def _run(job: Job) -> Took:
     """In a session of processes of its own, which is ended whatever happens."""
-    cores = profile.budget(profile.load("local")).cpus
+    cpus = profile.budget(profile.load("local")).cpus
     environment = {
         **java.own_environment(),
-        **processes.thread_variables(len(cores)),
+        **processes.thread_variables(len(cpus)),
         **java.find(cache_folder()).environment(),
     }
     with subprocess.Popen(

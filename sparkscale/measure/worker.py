@@ -91,12 +91,13 @@ class Worker:
         if self.runtime:
             tasks = SparkTasks(self.runtime.spark, request.tasks)
 
-        said = [""]
+        said = ""
 
         def progress(done: int, total: int) -> None:
+            nonlocal said
             text = f"{done} of {total} parts"
-            if text != said[-1]:
-                said.append(text)
+            if text != said:
+                said = text
                 self.say(PhaseStarted(name=text))
 
         with Notes() as notes:

@@ -30,4 +30,5 @@ def test_spark_gets_hadoops_scheme_and_no_query() -> None:
 def test_what_is_local() -> None:
     assert location.local_path("/data") == Path("/data")
     assert location.local_path("file:///data") == Path("/data")
+    assert location.local_path("file:///my%20data") == Path("/my data")
     assert location.local_path("s3://bucket/data") is None

@@ -1,7 +1,7 @@
 """Synthetic data: the same however it is made, with a truth that is what it says, in parts that no memory limits."""
 
 import hashlib
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +284,15 @@ def test_devices_have_zipfs_sizes_own_series_and_their_latest_fifth_held_out(tmp
     assert rows.groupby("group_device")[LABEL].mean().std() > 3
     keys = read_parquet([join(data.root, "groups")]).to_pandas()
     assert (keys["train_rows"] == kept["group_device"].value_counts().sort_index()).all()
+
+
+def test_any_seed_makes_other_devices(tmp_path: Path) -> None:
+    means = []
+    for seed in (0, 1, 2**62):
+        data = Devices(rows=5000, devices=50, seed=seed).prepare(str(tmp_path), Here())
+        means.append(train(data).groupby("group_device")[LABEL].mean())
+    for first, second in combinations(means, 2):
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
 
 
 def test_skew_nought_makes_all_devices_alike() -> None:

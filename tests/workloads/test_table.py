@@ -15,7 +15,7 @@ import pytest
 from cluster.session import SparkRuntime
 from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, Column, PreparedDataset
 from sparkscale.contract.errors import ConfigError, DatasetError
-from workloads.datasets import slicing, table_files
+from workloads.datasets import slicing, source, table_files
 from workloads.datasets.table import Table
 from workloads.filesystem import read_parquet
 from workloads.tasks import Here, Processes, SparkTasks, Tasks
@@ -178,6 +178,14 @@ def test_the_identity_is_the_content_not_the_place_or_the_time(path: Path, tmp_p
     assert made(tmp_path / "s", path=copy, label="label").dataset_id != first.dataset_id
 
 
+def test_a_new_format_of_ours_is_another_data_set(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made(tmp_path, path=path, label="label")
+    monkeypatch.setattr(source, "FORMAT", source.FORMAT + 1)
+    assert made(tmp_path, path=path, label="label").dataset_id != first.dataset_id
+
+
 def test_an_unchanged_file_is_hashed_once(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, path=path, label="label")
     monkeypatch.setattr(table_files, "sha256_of", lambda *_: pytest.fail("hashed again"))
@@ -215,7 +223,7 @@ def test_the_hold_out_follows_the_rule(path: Path, tmp_path: Path, said: dict[st
 
 
 def test_features_are_those_that_are_named(path: Path, tmp_path: Path) -> None:
-    data = made(tmp_path, path=path, label="target", features=("City", "device"), group="device")
+    data = made(tmp_path, path=path, label="target", features=("City", "device", "City"), group="device")
     assert [c.source for c in data.columns] == ["City", "device"]
 
 
@@ -238,6 +246,31 @@ def test_the_task_is_what_fits_the_label(
     assert sum(data.slice_rows) + data.holdout_rows == len(expected)
     if task == "regression":
         assert (everything(data)[LABEL] == expected.loc[everything(data).index].astype(float)).all()
+
+
+def test_a_column_named_like_a_part_of_another_is_its_own(tmp_path: Path) -> None:
+    raw = frame()[["when", "target"]].assign(when_days=np.arange(ROWS), when_month="m" + frame()["kind"].astype(str))
+    raw.to_parquet(tmp_path / "t.parquet")
+    data = made(tmp_path / "s", path=tmp_path / "t.parquet", label="target")
+    assert [(c.source, c.kind) for c in data.columns] == [
+        *[("when", kind) for kind in ("numeric", "categorical", "categorical", "categorical")],
+        ("when_days", "numeric"),
+        ("when_month", "categorical"),
+    ]
+    rows = everything(data)
+    assert (rows[data.columns[4].name] == rows.index).all()
+    assert data.columns[5].vocabulary == ("ma", "mb", "mc", "(other)")
+
+
+def test_scales_come_from_training_rows_only(tmp_path: Path) -> None:
+    raw = frame()[["when", "target"]].assign(x=np.where(np.arange(ROWS) >= ROWS // 2, np.nan, 1.0 * np.arange(ROWS)))
+    raw.to_parquet(tmp_path / "t.parquet")
+    data = made(tmp_path / "s", path=tmp_path / "t.parquet", label="target", time="when")
+    rows = everything(data)
+    scaled = [c for c in data.columns if c.source == "x"]
+    assert len(scaled) == 2
+    for c in scaled:
+        assert (c.mean, c.std) == pytest.approx((rows[c.name].mean(), rows[c.name].std(ddof=0)), rel=1e-5)
 
 
 def test_the_profile_says_what_was_found(path: Path, tmp_path: Path) -> None:
@@ -343,7 +376,7 @@ FAULTS = [
     ("t.parquet", one_column(y=TWO), {"label": "y", "features": ("q",)}, "has no column 'q', which --features names"),
     ("t.parquet", one_column(y=np.ones(300)), {"label": "y"}, r"the label column 'y' is constant: 1\.0 in every row"),
     ("t.parquet", one_column(y=np.full(300, np.nan)), {"label": "y"}, "the label column 'y' is null in all 300 rows"),
-    ("t.parquet", one_column(y=[None] * 300), {"label": "y"}, "the label column 'y' has the type null"),
+    ("t.parquet", one_column(y=[None] * 300), {"label": "y"}, "the label column 'y' is null in all 300 rows"),
     (
         "t.parquet",
         one_column(y=list("abc") * 100),

@@ -29,6 +29,8 @@ HELD_OUT_OF = 5
 """Of each device's rows, one in so many, the latest, is held out."""
 LABEL_COLUMN = 2**32
 GROUP = "device"
+SEED_KEY = 0
+"""Leaves seed 0 as it is."""
 TIME_FEATURES = ("days", "season_sine", "season_cosine")
 
 
@@ -121,7 +123,8 @@ class Devices(Synthetic):
 
     def own(self, device: Array, what: int) -> Array:
         """A device's own number, uniform in [-1, 1); `what` tells its properties apart."""
-        return (mix(device + (self.seed << 24), what + 1) >> np.uint64(11)) * 2.0**-52 - 1
+        own = device.astype(np.uint64) + mix(np.array([self.seed]), SEED_KEY)
+        return (mix(own, what + 1) >> np.uint64(11)) * 2.0**-52 - 1
 
     def draw(self, block: int, row: Array) -> dict[str, Array]:
         stream = Stream(self.seed, block)

@@ -139,7 +139,7 @@ def merged(storage: str, data: PreparedDataset, sample_seed: int) -> PreparedDat
             known[path] = write_table(root, path, table, shape)
         return {}, known
 
-    definition = {"merged": data.content_hash, "of": data.dataset_id, "sample_seed": sample_seed}
+    definition = {"format": FORMAT, "merged": data.content_hash, "of": data.dataset_id, "sample_seed": sample_seed}
     root, _ = prepared.prepare(storage, f"{MERGED_PREFIX}{data.dataset_id}", definition, build)
     return data.model_copy(update={"merged": {sample_seed: root}})
 

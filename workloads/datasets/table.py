@@ -20,7 +20,7 @@ from workloads.datasets.source import Layout, Source, count_groups, group_column
 from workloads.datasets.table_files import TableFiles, fingerprint, list_files, open_parquet, stage_csv
 from workloads.datasets.table_survey import Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
-from workloads.datasets.table_values import expand, use_of
+from workloads.datasets.table_values import Primitive, expand, use_of
 from workloads.filesystem import check_space, resolve
 from workloads.tasks import Progress, Tasks, peak_bytes
 
@@ -59,7 +59,7 @@ class Table(Source):
     def definition(self, storage: str) -> dict[str, Any]:
         """The content of the files, not where they lie."""
         files, kind = list_files(self.path)
-        content = {"content": fingerprint(storage, self.path, files), "format": kind}
+        content = {"content": fingerprint(storage, self.path, files), "file_format": kind}
         return {**super().definition(storage), **content, "path": None}
 
     def check(self, storage: str) -> None:
@@ -105,10 +105,13 @@ class Table(Source):
                     f"{self.path}: the column '{column}' of type {table.schema.field(column).type} cannot be a "
                     "feature: numbers, booleans, texts, dates and timestamps can."
                 )
-        if use_of(table.schema.field(self.label).type) not in ("number", "text"):
+        kind = table.schema.field(self.label).type
+        if pa.types.is_null(kind):
+            raise DatasetError(f"{self.path}: the label column '{self.label}' is null in all {table.rows:,} rows.")
+        if use_of(kind) not in ("number", "text"):
             raise DatasetError(
-                f"{self.path}: the label column '{self.label}' has the type "
-                f"{table.schema.field(self.label).type}: classification needs two values, regression a number."
+                f"{self.path}: the label column '{self.label}' has the type {kind}: classification needs two values, "
+                "regression a number."
             )
 
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
@@ -184,7 +187,7 @@ class Table(Source):
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
         """The columns that may become features: those listed, else all but label, group and time."""
         if self.features is not None:
-            return self.features
+            return tuple(dict.fromkeys(self.features))
         taken = (self.label, self.group, self.time)
         return tuple(f.name for f in table.schema if f.name not in taken and use_of(f.type) != "none")
 
@@ -243,7 +246,7 @@ def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> tu
         if target.group is not None:
             arrays[shape.groups[0]] = codes = target.group_codes(batch)
             sizes += [count_groups([codes[mask]], len(target.keys)) for mask in (~held, held)]
-        primitives: dict[str, Any] = {}
+        primitives: dict[Primitive, Any] = {}
         for source in sources:
             primitives |= expand(source, batch.column(source))
         for feature in features:

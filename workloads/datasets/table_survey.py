@@ -13,12 +13,12 @@ from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_target import FEWEST_UNITS, Target, TargetCounts, count, kept
-from workloads.datasets.table_values import NumberCounts, TextCounts, codes, expand, use_of
+from workloads.datasets.table_values import NumberCounts, Primitive, TextCounts, codes, expand, name_of, use_of
 
 INDICATED_SHARE = 0.01
 SUGGESTIVE = ("date", "timestamp")
 
-Counts = dict[str, NumberCounts | TextCounts]
+Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FeatureCounts:
 def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
     """A task: every feature of one span. Vocabulary, medians and scale come from training rows only."""
     span, target, sources = job
-    parts: dict[str, list[Any]] = {}
+    parts: dict[Primitive, list[Any]] = {}
     training: list[Array] = []
     positive = 0
     for first, whole in span.files.batches(span.start, span.stop, columns_read(target, sources)):
@@ -79,8 +79,8 @@ def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
         training.append(~held)
         positive += int((target.of(batch)[held] == 1).sum())
         for source in sources:
-            for name, values in expand(source, batch.column(source)).items():
-                parts.setdefault(name, []).append(values)
+            for primitive, values in expand(source, batch.column(source)).items():
+                parts.setdefault(primitive, []).append(values)
     mask = np.concatenate(training)
     return FeatureCounts(
         {name: _counts(values, mask) for name, values in parts.items()}, int((~mask).sum()), positive
@@ -98,7 +98,7 @@ class Feature:
     """One encoded column: of which primitive column, filled with what, or marking what is missing."""
 
     column: Column
-    primitive: str
+    primitive: Primitive
     fill: float = 0.0
     marks_missing: bool = False
 
@@ -129,11 +129,9 @@ def choose(
     used: list[Feature] = []
     left_out: dict[str, str] = {}
     for source in sources:
-        primitives = {name: counts[name] for name in expand(source, pa.nulls(0, table.schema.field(source).type))}
         made: list[Feature] = []
-        for name, found in primitives.items():
-            number = len(used) + len(made)
-            made += _features(name, source, found, number, listed, left_out, whole=len(primitives) == 1)
+        for primitive in expand(source, pa.nulls(0, table.schema.field(source).type)):
+            made += _features(primitive, counts[primitive], len(used) + len(made), listed, left_out)
         if not made:
             left_out.setdefault(source, "constant")
         used += made
@@ -144,25 +142,27 @@ def choose(
 
 
 def _features(
-    name: str,
-    source: str,
+    primitive: Primitive,
     found: NumberCounts | TextCounts,
     number: int,
     listed: bool,
     left_out: dict[str, str],
-    whole: bool,
 ) -> list[Feature]:
     """The encoded columns of one primitive; their names are safe for Spark whatever the user's are."""
-    encoded = f"x{number:03d}_{_slug(name)}"
+    source, part = primitive
+    slug = _slug(name_of(primitive))
+    encoded = f"x{number:03d}_{slug}"
     if isinstance(found, TextCounts):
         if found.is_identifier and not listed:
             left_out[source] = "nearly every value is another: an identifier"
             return []
         if len(found.counts) <= 1 and not (found.counts and found.missing):
-            if whole:
+            if not part:
                 left_out[source] = "constant" if found.counts else "null in every training row"
             return []
-        return [Feature(Column(name=encoded, kind="categorical", vocabulary=found.vocabulary, source=source), name)]
+        return [
+            Feature(Column(name=encoded, kind="categorical", vocabulary=found.vocabulary, source=source), primitive)
+        ]
     made = []
     if found.known == 0:
         left_out[source] = "null in every training row"
@@ -171,17 +171,17 @@ def _features(
     if found.low < found.high:
         mean, std = found.filled(median)
         column = Column(name=encoded, kind="numeric", mean=mean, std=std, source=source)
-        made.append(Feature(column, name, fill=median))
-    share = found.missing / found.rows
+        made.append(Feature(column, primitive, fill=median))
+    share = found.missing_share
     if share > INDICATED_SHARE:
         column = Column(
-            name=f"x{number + len(made):03d}_{_slug(name)}_missing",
+            name=f"x{number + len(made):03d}_{slug}_missing",
             kind="numeric",
             mean=share,
             std=float(np.sqrt(share * (1 - share))),
             source=source,
         )
-        made.append(Feature(column, name, marks_missing=True))
+        made.append(Feature(column, primitive, marks_missing=True))
     return made
 
 

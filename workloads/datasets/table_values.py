@@ -74,22 +74,30 @@ def numbers(values: pa.Array) -> Array:
     return np.asarray(np.where(np.isfinite(found), found, np.float32(np.nan)))
 
 
-def expand(name: str, values: pa.Array) -> dict[str, Array | pa.Array]:
-    """A column's primitive ones: NumPy arrays of numbers and Arrow arrays of texts, by name."""
+Primitive = tuple[str, str]
+"""What is encoded on its own: a column of the user's and a part of it, such as ("when", "month"); "" is all of it."""
+
+
+def name_of(primitive: Primitive) -> str:
+    return "_".join(part for part in primitive if part)
+
+
+def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
+    """A column's primitives: NumPy arrays of numbers and Arrow arrays of texts."""
     use = use_of(values.type)
     if use == "number":
-        return {name: numbers(values)}
+        return {(source, ""): numbers(values)}
     if use == "text":
-        return {name: texts(values)}
+        return {(source, ""): texts(values)}
     when = plain(values).cast(pa.timestamp("us"), safe=False) if use == "date" else plain(values)
     days = moments(values).to_numpy(zero_copy_only=False).astype(np.float64) / MICROSECONDS_A_DAY
-    parts: dict[str, Array | pa.Array] = {
-        f"{name}_days": np.floor(days).astype(np.float32),
-        f"{name}_month": pc.month(when).cast(pa.string()),
-        f"{name}_weekday": pc.day_of_week(when).cast(pa.string()),
+    parts: dict[Primitive, Array | pa.Array] = {
+        (source, "days"): np.floor(days).astype(np.float32),
+        (source, "month"): pc.month(when).cast(pa.string()),
+        (source, "weekday"): pc.day_of_week(when).cast(pa.string()),
     }
     if use == "timestamp":
-        parts[f"{name}_hour"] = pc.hour(when).cast(pa.string())
+        parts[source, "hour"] = pc.hour(when).cast(pa.string())
     return parts
 
 
@@ -142,12 +150,17 @@ class NumberCounts:
         )
 
     @property
+    def missing_share(self) -> float:
+        """Of the training rows."""
+        return (self.trained - self.known) / self.trained
+
+    @property
     def median(self) -> float:
         return quantile(self.quantiles, 0.5)
 
     def filled(self, value: float) -> tuple[float, float]:
         """Mean and standard deviation of the training rows, this value in place of what is missing."""
-        share = (self.trained - self.known) / self.trained
+        share = self.missing_share
         apart = value - self.mean
         return self.mean + share * apart, float(np.sqrt(self.squares / self.trained + share * (1 - share) * apart**2))
 
