@@ -248,6 +248,13 @@ def test_the_task_is_what_fits_the_label(
         assert (everything(data)[LABEL] == expected.loc[everything(data).index].astype(float)).all()
 
 
+def test_a_csv_with_an_index_has_a_column_without_a_name(tmp_path: Path) -> None:
+    frame()[["City", "target"]].to_csv(tmp_path / "t.csv")
+    data = made(tmp_path / "s", path=tmp_path / "t.csv", label="target")
+    assert [c.source for c in data.columns] == ["City"]
+    assert {c["name"]: c["note"] for c in data.profile["columns"]}[""] == "has no name"
+
+
 def test_a_column_named_like_a_part_of_another_is_its_own(tmp_path: Path) -> None:
     raw = frame()[["when", "target"]].assign(when_days=np.arange(ROWS), when_month="m" + frame()["kind"].astype(str))
     raw.to_parquet(tmp_path / "t.parquet")

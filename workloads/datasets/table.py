@@ -18,7 +18,7 @@ from workloads.datasets import table_target as targets
 from workloads.datasets.slicing import Array, PartReport, Shape, part_starts, placed, write_part
 from workloads.datasets.source import Layout, Source, count_groups, group_column, write_keys
 from workloads.datasets.table_files import TableFiles, fingerprint, list_files, open_parquet, stage_csv
-from workloads.datasets.table_survey import Feature, Span
+from workloads.datasets.table_survey import NAMELESS, Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
 from workloads.datasets.table_values import Primitive, expand, use_of
 from workloads.filesystem import check_space, resolve
@@ -185,10 +185,10 @@ class Table(Source):
         )
 
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
-        """The columns that may become features: those listed, else all but label, group and time."""
+        """The columns that may become features: those listed, else all that have a name but label, group and time."""
         if self.features is not None:
             return tuple(dict.fromkeys(self.features))
-        taken = (self.label, self.group, self.time)
+        taken = (self.label, self.group, self.time, NAMELESS)
         return tuple(f.name for f in table.schema if f.name not in taken and use_of(f.type) != "none")
 
     def _check_holdout(self, target: Target, totals: TargetCounts, counts: survey.FeatureCounts) -> None:

@@ -18,6 +18,9 @@ from workloads.datasets.table_values import NumberCounts, Primitive, TextCounts,
 INDICATED_SHARE = 0.01
 SUGGESTIVE = ("date", "timestamp")
 
+NAMELESS = ""
+"""A column of a CSV that was written with its index, often; Arrow cannot select it."""
+
 Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
@@ -244,6 +247,8 @@ def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -
 
 
 def _why_not(field: pa.Field, chosen: Features) -> str:
+    if field.name == NAMELESS:
+        return "has no name"
     if field.name in chosen.left_out:
         return chosen.left_out[field.name]
     return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
