@@ -4,9 +4,9 @@ Events reach the log late, from a queue. To know that a case's are all there, a 
 keeps its order, so once the marker's end is in the log, everything before it is as well.
 """
 
-import itertools
 import json
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.record import SparkMetrics
 
-GROUP = "spark.jobGroup.id"
+TAGS = "spark.job.tags"
 PATIENCE_SECONDS = 15.0
 READ_AGAIN_SECONDS = 0.01
 
@@ -26,18 +26,22 @@ class EventLog:
 
     spark: Any
     folder: Path
-    _marks: "itertools.count[int]" = field(default_factory=itertools.count)
+    is_connect: bool = False
     _awaited: list[str] = field(default_factory=list)
     _lines: deque[bytes] = field(default_factory=deque)
-    _offset: int = 0
+    _offset: int = field(init=False)
     _pending: bytes = b""
+
+    def __post_init__(self) -> None:
+        """What the log holds already is of other sessions."""
+        self._offset = sum(file.stat().st_size for file in self._files())
 
     def take(self) -> SparkMetrics:
         """Metrics of all tasks since the last call. Raises ClusterError when the log does not become complete.
 
         Sections that an earlier call gave up waiting for are read past first.
         """
-        mark = f"sparkscale-mark-{next(self._marks)}"
+        mark = f"sparkscale-mark-{uuid.uuid4().hex}"
         self._awaited.append(mark)
         self._run_marker(mark)
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -49,13 +53,16 @@ class EventLog:
         return section.metrics()
 
     def _run_marker(self, mark: str) -> None:
-        context = self.spark.sparkContext
-        context.setJobGroup(mark, "sparkscale: end of a case")
+        """By a tag of the context's: after one of a classic session's, MLlib's models cannot be serialized."""
+        if self.is_connect:
+            add, remove = self.spark.addTag, self.spark.removeTag
+        else:
+            add, remove = self.spark.sparkContext.addJobTag, self.spark.sparkContext.removeJobTag
+        add(mark)
         try:
             self.spark.range(1, numPartitions=1).collect()
         finally:
-            context.setLocalProperty(GROUP, None)
-            context.setLocalProperty("spark.job.description", None)
+            remove(mark)
 
     def _next_line(self, deadline: float) -> bytes:
         while not self._lines:
@@ -68,7 +75,7 @@ class EventLog:
 
     def _new_lines(self) -> list[bytes]:
         """Whole lines written since the last call."""
-        files = sorted(self.folder.iterdir())
+        files = self._files()
         if not files:
             return []
         with files[0].open("rb") as log:
@@ -77,6 +84,10 @@ class EventLog:
         self._offset += len(added)
         *lines, self._pending = (self._pending + added).split(b"\n")
         return lines
+
+    def _files(self) -> list[Path]:
+        """The log of the one application that writes there."""
+        return sorted(self.folder.iterdir())
 
 
 @dataclass
@@ -97,7 +108,7 @@ class Section:
             self._tasks.append(json.loads(line))
         elif b"SparkListenerJobStart" in head:
             event = json.loads(line)
-            if event.get("Properties", {}).get(GROUP) == self.mark:
+            if self.mark in event.get("Properties", {}).get(TAGS, ""):
                 self._marker_job = event["Job ID"]
                 self._marker_stages.update(event["Stage IDs"])
         elif b"SparkListenerJobEnd" in head:
@@ -130,4 +141,6 @@ class Section:
             shuffle_write_bytes=total("Shuffle Write Metrics", "Shuffle Bytes Written"),
             spilled_bytes=total("Disk Bytes Spilled"),
             executors_lost=self._executors_lost,
+            executors=len({task["Task Info"]["Executor ID"] for task in tasks}),
+            hosts=len({task["Task Info"]["Host"] for task in tasks}),
         )

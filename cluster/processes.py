@@ -74,9 +74,13 @@ def cpu_seconds(session: int) -> float:
     return _total(session, spent)
 
 
-def pss_bytes(session: int) -> int:
+def pss_bytes(session: int, without_leader: bool = False) -> int:
     """Proportional set size, summed over the session: pages that processes share are counted once."""
-    return int(_total(session, lambda process: process.memory_full_info().pss))
+
+    def size(process: psutil.Process) -> int:
+        return 0 if without_leader and process.pid == session else process.memory_full_info().pss
+
+    return int(_total(session, size))
 
 
 def peak_pss_bytes(session: int) -> int | None:
@@ -181,12 +185,15 @@ class MemoryLimit:
         """
         if not self.cgroup:
             return _status_bytes(pid, "VmData") > 0.95 * self.limit_bytes
+        return self.kills() > 0
+
+    def kills(self) -> int:
+        """How many processes the kernel has ended for passing the limit; 0 where there is no cgroup to tell."""
         for file in ("memory.events", "memory.oom_control"):
-            path = self.cgroup / file
-            if path.is_file():
-                counts = dict(line.split() for line in path.read_text().splitlines())
-                return int(counts.get("oom_kill", 0)) > 0
-        return False
+            if self.cgroup and (self.cgroup / file).is_file():
+                counts = dict(line.split() for line in (self.cgroup / file).read_text().splitlines())
+                return int(counts.get("oom_kill", 0))
+        return 0
 
     def remove(self) -> None:
         """Removes the control group, once its processes have ended."""

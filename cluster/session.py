@@ -3,28 +3,42 @@
 import os
 import re
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster import shipping
+from cluster.budget import Budget
+from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
-from cluster.processes import thread_variables
-from cluster.profile import Budget, ClusterProfile
-from sparkscale.contract.case import SLICES
+from cluster.profile import ClusterProfile, External, Standalone
+from cluster.settings import is_on_loopback, master, session_settings, write_settings
+from sparkscale.contract.case import Device
 from sparkscale.contract.errors import ClusterError
 
 SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|access[._-]?key|private[._-]?key", re.IGNORECASE)
+SECRET_INSIDE = re.compile(rf"(?<![\w])([\w.-]*(?:{SECRET_NAME.pattern})[\w.-]*)=([^\s;&,\"']+)", re.IGNORECASE)
+SECRET_LOOKS = re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
+"""An access key of AWS; a JSON web token."""
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 REDACTED = "*** redacted ***"
+
+ANSWER_SECONDS = 60.0
 
 
 @dataclass
 class SparkRuntime:
-    """A running session with its event log. `jvm` names the JVM that it lives in: the application's id."""
+    """A running session with its event log, if this host can read it.
+
+    `jvm` names the JVM that it lives in: the application's id.
+    """
 
     spark: Any
     jvm: str
-    events: EventLog
+    events: EventLog | None
+    is_connect: bool = False
 
     def tidy(self) -> None:
         """Between cases: forgets cached data.
@@ -35,82 +49,167 @@ class SparkRuntime:
 
     def conf(self) -> dict[str, str]:
         """The effective configuration, secrets redacted."""
-        return {key: redact(key, value) for key, value in sorted(self.spark.sparkContext.getConf().getAll())}
+        found = self.spark.conf.getAll if self.is_connect else dict(self.spark.sparkContext.getConf().getAll())
+        return {key: redact(key, str(value)) for key, value in sorted(found.items())}
 
-    def java(self) -> dict[str, str]:
-        """Version and vendor of the JVM, and the BLAS that it loaded."""
-        system = self.spark.sparkContext._jvm.java.lang.System
-        return {
-            "java_version": system.getProperty("java.vm.version"),
-            "java_vendor": system.getProperty("java.vendor"),
-            "jvm_blas": self._blas(),
-        }
+    def java(self) -> dict[str, str | None]:
+        """Version and vendor of the JVM, and the BLAS that it loaded: asked in SQL, which every session speaks."""
+        version, vendor = (
+            self._static("java.lang.System", "getProperty", f"java.{name}") for name in ("vm.version", "vendor")
+        )
+        return {"java_version": version, "java_vendor": vendor, "jvm_blas": self._blas()}
 
     def _blas(self) -> str:
         """The class that MLlib's linear algebra calls: a native library's, the Vector API's, or plain Java's."""
-        from py4j.protocol import Py4JJavaError
+        found = self._static("dev.ludovic.netlib.blas.NativeBLAS", "getInstance")
+        found = found or self._static("dev.ludovic.netlib.blas.JavaBLAS", "getInstance")
+        return str(found).rsplit(".", 1)[-1].partition("@")[0]
 
-        netlib = self.spark.sparkContext._jvm.dev.ludovic.netlib.blas
-        try:
-            found = netlib.NativeBLAS.getInstance()
-        except Py4JJavaError:
-            found = netlib.JavaBLAS.getInstance()
-        return str(found.getClass().getSimpleName())
+    def _static(self, *call: str) -> str | None:
+        """What a static method of Java returns, as text; None where it throws."""
+        arguments = ", ".join(f"'{part}'" for part in call)
+        found = self.spark.sql(f"SELECT try_reflect({arguments})").first()[0]
+        return None if found is None else str(found)
+
+    def alive(self) -> bool:
+        """Whether the driver's JVM still answers."""
+        if self.is_connect:
+            return True
+        process = self.spark.sparkContext._gateway.proc
+        return process is None or process.poll() is None
 
     def stop(self) -> None:
         self.spark.stop()
 
 
-def start(profile: ClusterProfile, budget: Budget, threads: int, scratch: Path) -> SparkRuntime:
-    """Starts the session of a worker. `threads` is what each task may use; everything Spark writes goes below
-    `scratch`.
+def start(
+    profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
+) -> SparkRuntime:
+    """Starts the session of a worker. `threads` is what each task may use, `device` what it computes on; everything
+    Spark writes on this host goes below `scratch`.
 
-    Raises ClusterError when Spark does not start.
+    Raises ClusterError when there is no session, or not all of its executors, within a bounded time.
     """
+    scratch.mkdir(parents=True, exist_ok=True)
+    runtime = (
+        _connect(profile, endpoint)
+        if endpoint.is_connect
+        else _classic(
+            profile, budget, endpoint, session_settings(profile, budget, endpoint, threads, device, scratch), scratch
+        )
+    )
+    if endpoint.address != "local":
+        shipping.ship(runtime.spark, scratch)
+    return runtime
+
+
+def _classic(
+    profile: ClusterProfile, budget: Budget, endpoint: Endpoint, settings: dict[str, str], scratch: Path
+) -> SparkRuntime:
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     events = scratch / "events"
-    events.mkdir(parents=True)
-    os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
-    builder = SparkSession.builder.master(f"local[{budget.cores}]").appName("sparkscale")
-    for key, value in {**_conf(budget, threads, scratch, events), **dict(profile.conf)}.items():
-        builder = builder.config(key, value)
+    events.mkdir()
+    os.environ.update(write_settings(scratch / "conf", settings), PYSPARK_PYTHON=_python(profile))
+    if is_on_loopback(endpoint.address):
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     try:
-        spark = builder.getOrCreate()
-    except PySparkException as error:
+        spark = SparkSession.builder.master(master(budget, endpoint)).appName("sparkscale").getOrCreate()
+    except (PySparkException, OSError) as error:
         raise ClusterError(f"Spark does not start on cluster '{profile.name}': {error}.") from error
-    spark.sparkContext.setLogLevel("WARN")
+    except Exception as error:
+        raise ClusterError(f"Spark does not start on cluster '{profile.name}': {_reason(error)}.") from error
+    if isinstance(profile, Standalone | External):
+        _check_executors(profile, spark)
     return SparkRuntime(spark, spark.sparkContext.applicationId, EventLog(spark, events))
 
 
-def _conf(budget: Budget, threads: int, scratch: Path, events: Path) -> dict[str, str]:
-    workers = {f"spark.executorEnv.{name}": value for name, value in thread_variables(threads).items()}
-    return {
-        "spark.driver.memory": f"{budget.heap_bytes // 2**20}m",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.task.cpus": str(threads),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.dir": events.as_uri(),
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-        "spark.local.dir": str(scratch / "local"),
-        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
-        "spark.sql.adaptive.enabled": "true",
-        "spark.sql.shuffle.partitions": str(budget.cores),
-        # a sample is up to 64 folders; above this number Spark lists them in a job of as many tasks
-        "spark.sql.sources.parallelPartitionDiscovery.threshold": str(SLICES),
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
-        **workers,
-    }
+def _python(profile: ClusterProfile) -> str:
+    if isinstance(profile, External):
+        return profile.python or "python3"
+    return (isinstance(profile, Standalone) and profile.python) or sys.executable
+
+
+def _reason(error: Exception) -> str:
+    """What gRPC says, or the first line of what the JVM does."""
+    called = re.search(r'status = StatusCode\.(\w+)\s+details = "([^"]*)', str(error))
+    if called:
+        return f"{called[1]}: {called[2]}".removesuffix(".")
+    return str(getattr(error, "java_exception", None) or error).strip().splitlines()[0].removesuffix(".")
+
+
+def _check_executors(profile: Standalone | External, spark: Any) -> None:
+    """Spark has waited for them, and would begin with fewer. Raises ClusterError."""
+    wanted = profile.workers if isinstance(profile, Standalone) else profile.executors
+    found = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
+    if found < wanted:
+        spark.stop()
+        raise ClusterError(
+            f"Of the {wanted} executors of cluster '{profile.name}' {found} came within "
+            f"{profile.patience_seconds:.0f} s: its workers may have fewer cores, less memory or fewer GPUs "
+            "free than the profile asks for."
+        )
+
+
+def _connect(profile: ClusterProfile, endpoint: Endpoint) -> SparkRuntime:
+    import pyspark
+    from pyspark.sql import SparkSession
+
+    url = endpoint.address
+    if endpoint.secret:
+        url += (";" if ";" in url else "/;") + f"token={endpoint.secret}"
+
+    def answer() -> str:
+        trial = SparkSession.builder.remote(url).create()
+        try:
+            return trial.version
+        finally:
+            trial.stop()
+
+    version = _within(ANSWER_SECONDS, answer, profile, endpoint)
+    if version != pyspark.__version__:
+        raise ClusterError(
+            f"Cluster '{profile.name}' runs Spark {version}, and here is {pyspark.__version__}: install the same."
+        )
+    spark = SparkSession.builder.remote(url).create()  # here, for it is active in the thread that makes it
+    events = EventLog(spark, endpoint.events, is_connect=True) if endpoint.events else None
+    return SparkRuntime(spark, str(spark.conf.get("spark.app.id")), events, is_connect=True)
+
+
+def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, endpoint: Endpoint) -> str:
+    """What the call returns; the client itself would try without end. Raises ClusterError."""
+    found: list[str] = []
+    failed: list[Exception] = []
+
+    def calling() -> None:
+        try:
+            found.append(call())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=calling, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if found:
+        return found[0]
+    reason = _reason(failed[0]) if failed else f"no answer within {seconds:.0f} s"
+    raise ClusterError(
+        f"Cluster '{profile.name}' opens no Spark Connect session at {redact('', endpoint.address)}: {reason}."
+    )
+
+
+def describe(profile: ClusterProfile) -> dict[str, Any]:
+    """A profile as it may be stored; of its secrets only which environment variables held them."""
+    found = profile.model_dump(mode="json")
+    shown = {key: redact(key, value) if isinstance(value, str) else value for key, value in found.items()}
+    return {**shown, "conf": {key: redact(key, value) for key, value in profile.conf}}
 
 
 def redact(key: str, value: str) -> str:
-    """A configuration value as it may be stored: nothing secret by its name, no credentials inside a URL."""
+    """A configuration value as it may be stored: nothing secret by its key, its look, in a URL or option."""
     if SECRET_NAME.search(key):
         return REDACTED
-    return URL_CREDENTIALS.sub(REDACTED, value)
+    value = URL_CREDENTIALS.sub(REDACTED, value)
+    value = SECRET_INSIDE.sub(rf"\1={REDACTED}", value)
+    return SECRET_LOOKS.sub(REDACTED, value)

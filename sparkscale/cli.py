@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sparkscale import __version__
+from sparkscale.cli_cluster import app as cluster_app
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.cli_data import app as data_app
 from sparkscale.contract.errors import ConfigError, SparkscaleError
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
+app.add_typer(cluster_app, name="cluster")
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the records.", file_okay=True)]
 OUT = Path("results")
@@ -46,6 +48,8 @@ def root(
     Measure:   sparkscale run --suite quick
 
     Read:      sparkscale show
+
+    Clusters:  sparkscale run --cluster local,standalone-2x1
 
     Data:      sparkscale data prepare classification --rows 2e6
 
@@ -72,6 +76,14 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample and of the models (0).")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Clusters to visit, each once, instead of the suite's: profiles, TOML files, or the address of one "
+            "that is up.",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +110,8 @@ def run(
 
       sparkscale run --filter 'workload=gradient_boosting,engine=xgboost*,fraction=1/4,fraction=1'
 
+      sparkscale run --cluster local,standalone-1x1,standalone-2x1
+
       sparkscale run --data clicks.parquet --label clicked --group user
 
       sparkscale run --data classification --rows 4e6
@@ -117,7 +131,8 @@ def run(
     if said and data is None:
         raise ConfigError(f"--{next(iter(said))} says something of a data set: name it with --data.")
     source = source_of(data, said) if data is not None else None
-    request = Request(suite, out, filter_, seed, rounds, resume, retry_failed, source)
+    clusters = None if cluster is None else tuple(name.strip() for name in cluster.split(",") if name.strip())
+    request = Request(suite, out, filter_, seed, rounds, clusters, resume, retry_failed, source)
     try:
         with interruptible():
             finished = measure(request, observer, ledger)
@@ -134,15 +149,26 @@ def run(
 
 
 @app.command("list")
-def list_(topic: Annotated[Topic, typer.Argument(help="What to list.")]) -> None:
+def list_(
+    topic: Annotated[Topic, typer.Argument(help="What to list.")],
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Of engines: which run on which kind of cluster and device.")
+    ] = False,
+) -> None:
     """List what there is to choose from.
 
-    Example: sparkscale list engines
+    Examples:
+
+      sparkscale list engines
+
+      sparkscale list engines --matrix
     """
     from sparkscale.analysis.show import console
-    from sparkscale.catalogue import catalogue
+    from sparkscale.catalogue import catalogue, engine_matrix
 
-    console().print(catalogue(topic))
+    if matrix and topic != "engines":
+        raise ConfigError("--matrix is of engines: `sparkscale list engines --matrix`.")
+    console().print(engine_matrix() if matrix else catalogue(topic))
 
 
 @app.command("show")
@@ -223,17 +249,32 @@ def bench_data(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Check the GPUs instead: NVML, CUDA, Spark's scheduler, measured cases.")
+    ] = False,
+) -> None:
     """Check that this machine can measure: Java, Spark, BLAS, cores, memory, disk, GPUs.
 
     Exits with 1 when something that is needed is missing.
+
+    Examples:
+
+      sparkscale doctor
+
+      sparkscale doctor --gpu
     """
     from sparkscale.analysis.show import console
     from sparkscale.measure.doctor import examine, report
+    from sparkscale.measure.doctor_gpu import examine_gpus
     from sparkscale.measure.lock import machine_lock
+    from sparkscale.measure.progress import observer
 
-    with machine_lock():
-        checks = examine()
+    if gpu:
+        checks = examine_gpus(observer)
+    else:
+        with machine_lock():
+            checks = examine()
     console().print(report(checks))
     if any(check.needed and not check.ok for check in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -5,14 +5,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster import java, profile
-from cluster.profile import Budget
+from cluster import java, lifecycle, profile
+from cluster.budget import budget
+from cluster.endpoint import existing
+from cluster.lifecycle import Cluster
+from cluster.profile import Standalone
 from cluster.session import SparkRuntime
-from sparkscale.contract.case import Case, ParameterSet
+from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from workloads.base import Engine, Params, Workload
@@ -24,8 +29,9 @@ Runs = Callable[..., Context]
 
 @pytest.fixture(scope="session", autouse=True)
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither use nor lock what the user's own runs do."""
-    kept = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TMPDIR")}
+    """Tests neither use nor lock what the user's own runs do. Their JVMs live briefly, so compile cheaply."""
+    kept = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS")}
+    os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
     tempfile.tempdir = None
@@ -50,11 +56,29 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRuntime]:
 
     os.environ.update(java.find(profile.cache_folder()).environment())
     local = profile.load("local")
-    granted = profile.budget(local)
-    budget = Budget(granted.cpus, granted.memory_bytes, 3 * 2**30)
-    runtime = session.start(local, budget, threads=1, scratch=tmp_path_factory.mktemp("spark"))
+    granted = budget(local)
+    small = granted.model_copy(update={"driver": granted.driver.model_copy(update={"heap_bytes": 3 * 2**30})})
+    scratch = tmp_path_factory.mktemp("spark")
+    runtime = session.start(local, small, existing(local), threads=1, device="cpu", scratch=scratch)
     yield runtime
     runtime.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Master and two Workers of one core each, for all tests that leave them whole."""
+    with standalone_cluster(tmp_path_factory.mktemp("standalone"), "shared") as found:
+        yield found
+
+
+@contextmanager
+def standalone_cluster(folder: Path, name: str, **settings: Any) -> Iterator[Cluster]:
+    """A small cluster of its own, which ends with the block."""
+    small = {"workers": 2, "cores": 1, "memory": "2g", "driver_memory": "2g"}
+    where = Standalone.model_validate({"name": name, "kind": "standalone", **small, **settings})
+    jdk = java.find(profile.cache_folder())
+    with lifecycle.cluster_for(where, budget(where), jdk, folder / "cluster", folder / "logs") as found:
+        yield found
 
 
 @pytest.fixture
@@ -70,6 +94,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
         parameter_set: ParameterSet = "aligned",
         spark: SparkRuntime | None = None,
         on: PreparedDataset = data,
+        device: Device = "cpu",
     ) -> Context:
         rows = on.rows(fraction, 0)
         case = Case(
@@ -81,7 +106,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             placement=engine.placement,
             cluster="local",
             cluster_kind="local",
-            device="cpu",
+            device=device,
             dataset=on.name,
             dataset_id=on.dataset_id,
             rows=rows,
@@ -94,7 +119,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
                 "arguments": engine().arguments_of(parameter_set, params or workload.params, on.task, rows),
             },
         )
-        run = Context(case=case, data=on, cores=2, storage="", spark=spark.spark if spark else None)
+        run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)
         made.append(run)
         return run
 

@@ -7,12 +7,14 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from cluster import gpu
 from sparkscale import __version__
+from sparkscale.measure.store import Store
 
 Call = Callable[..., "CompletedProcess[str]"]
 
 BAD_REQUESTS = [
-    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, ceiling, quick, standard"),
+    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, ceiling, gpu, quick, standard"),
     (["--suite", "{folder}/broken.toml"], "broken.toml is no valid TOML"),
     (["--suite", "{folder}/engine.toml"], "line 3: unknown engine 'xgbost': choose from *, sklearn, xgboost"),
     (["--suite", "{folder}/workload.toml"], "line 2: unknown workload 'boosting': choose from data_parallel."),
@@ -98,11 +100,11 @@ def test_help_imports_nothing_heavy(sparkscale: Call) -> None:
 @pytest.mark.parametrize(
     ("topic", "expected"),
     [
-        ("suites", ["quick", "standard"]),
+        ("suites", ["quick", "standard", "gpu"]),
         ("workloads", ["data_parallel.gradient_boosting", "data_parallel.logistic_regression"]),
         ("engines", ["sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"]),
         ("datasets", ["flights"]),
-        ("clusters", ["local"]),
+        ("clusters", ["local", "standalone-1x1", "standalone-2x1", "connect"]),
         (
             "metrics",
             ["time_to_model", "seconds_fit", "seconds_per_million_rows", "peak_memory", "auc_loss", "log_loss"],
@@ -114,6 +116,38 @@ def test_list_names_what_there_is(sparkscale: Call, topic: str, expected: list[s
     assert done.returncode == 0, done.stderr
     for name in expected:
         assert name in done.stdout
+
+
+def test_the_matrix_shows_what_runs_where(sparkscale: Call) -> None:
+    done = sparkscale("list", "engines", "--matrix")
+    assert done.returncode == 0, done.stderr
+    cells = {
+        tuple(words[:2]): words[2:]
+        for words in ([word.strip() for word in line.strip("│").split("│")] for line in done.stdout.splitlines())
+        if words[0].startswith("data_parallel")
+    }
+    boosting = "data_parallel.gradient_boosting"
+    both = "cpu, gpu"
+    assert cells[boosting, "xgboost-spark"] == [both, both, "–", both]
+    assert cells[boosting, "xgboost"] == [both] * 4
+    assert cells[boosting, "mllib"] == ["cpu"] * 4
+    assert "xgboost-spark needs a SparkContext, which a session of kind 'connect' does not have" in done.stdout
+    assert sparkscale("list", "suites", "--matrix").returncode == 2
+
+
+def test_without_a_gpu_its_cases_are_unsupported_and_say_why(sparkscale: Call, tmp_path: Path) -> None:
+    found = gpu.discover()
+    if found.devices:
+        pytest.skip("this host has a GPU")
+    done = sparkscale("run", "--suite", "gpu", "--filter", "device=gpu", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    with Store.existing(tmp_path / "out") as store:
+        records = store.records()
+    assert {record.outcome for record in records} == {"unsupported"}
+    assert {record.error.message for record in records if record.error} == {f"no GPU: {found.reason}"}
+    doctor = sparkscale("doctor", "--gpu")
+    assert doctor.returncode == 1
+    assert "Install the NVIDIA driver" in doctor.stdout
 
 
 @pytest.mark.spark

@@ -15,6 +15,7 @@ Capability = str
 """What a session can do, such as "spark_context". Engines state their needs, profiles what they offer."""
 
 SPARK_CONTEXT: Capability = "spark_context"
+CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,17 @@ class Engine(ABC):
     def arguments_of(self, parameter_set: ParameterSet, params: Params, task: Task, rows: int) -> dict[str, Any]:
         """What the library is called with."""
         return dict(self.defaults) if parameter_set == "defaults" else self.arguments(params, task, rows)
+
+    @classmethod
+    def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
+        """Why it cannot run on a kind of cluster whose sessions offer these capabilities; None when it can."""
+        missing = sorted(cls.needs - capabilities)
+        if missing:
+            wanted = ", ".join(CAPABILITY_NAMES.get(need, need) for need in missing)
+            return f"{cls.name} needs {wanted}, which a session of kind '{kind}' does not have"
+        if device not in cls.devices:
+            return f"{cls.name} does not run on device {device}"
+        return None
 
     @classmethod
     def summary(cls) -> str:

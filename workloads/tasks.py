@@ -1,9 +1,11 @@
 """Runs one function over many items: in Spark tasks, in processes of this node, or right here; results are equal."""
 
+import importlib
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +13,7 @@ Progress = Callable[[int, int], None]
 """Told how many of how many items are done."""
 
 POLL_SECONDS = 0.5
+OUR_PACKAGES = ("sparkscale", "workloads", "cluster")
 
 
 def silent(done: int, total: int) -> None:
@@ -106,6 +109,21 @@ class SparkTasks:
                 info = tracker.getStageInfo(stage)
                 if info:
                     progress(info.numCompletedTasks * items // tasks, items)
+
+
+@contextmanager
+def pickled_by_value() -> Iterator[None]:
+    """Functions and classes of our packages are pickled whole, for a process that cannot import them."""
+    from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
+
+    ours = [importlib.import_module(name) for name in OUR_PACKAGES]
+    for package in ours:
+        register_pickle_by_value(package)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        for package in ours:
+            unregister_pickle_by_value(package)  # type: ignore[no-untyped-call]
 
 
 def peak_bytes() -> int:

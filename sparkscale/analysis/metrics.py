@@ -26,8 +26,13 @@ class Metric:
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Executions whose seconds count: ok and warm."""
-    return [record for record in records if record.outcome == "ok" and record.temperature == "warm"]
+    """Executions whose seconds count: ok, warm, and on the same executors from beginning to end."""
+    return [r for r in records if r.outcome == "ok" and r.temperature == "warm" and not lost_executors(r)]
+
+
+def lost_executors(record: RunRecord) -> int:
+    """How many executors went away while the case ran: Spark did their work again, which is no time of the case."""
+    return record.spark.executors_lost if record.spark else 0
 
 
 def scored(records: Sequence[RunRecord]) -> list[RunRecord]:

@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import tradeoff
+from sparkscale.analysis import placing, tradeoff
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
@@ -222,8 +222,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
     kind = f"{times} in a fresh worker and JVM, after a first execution of the engine in it"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
-    if case.cluster_kind == "local" and any(cell.case.placement == "spark" for cell in comparison.cells):
-        yield Text("Spark ran in local mode: one JVM on this machine, no cluster.", style="dim")
+    yield from (Text(note, style="dim") for note in placing.notes(comparison))
     yield Text(
         f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
         f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}). Peak memory "

@@ -9,8 +9,14 @@ from typing import Any
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import EngineUnsupported
 
 log = logging.getLogger(__name__)
+
+
+def no_gpu() -> AbstractContextManager[tuple[str, ...]]:
+    """Where no GPU was granted."""
+    raise EngineUnsupported("There is no GPU to bind: the cluster profile grants none.")
 
 
 @dataclass
@@ -24,8 +30,13 @@ class Context:
     case: Case
     data: PreparedDataset
     cores: int
+    slots: int
+    """How many tasks Spark can run at once; on a GPU no more than have a share of one."""
     storage: str
     spark: Any = None
+    bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
+    """`with run.bind_gpu() as addresses`: the block sees the GPUs of its task, or of its node, and no other. It must
+    begin before the process uses CUDA. Picklable."""
     figures: dict[str, float] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)

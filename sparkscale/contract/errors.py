@@ -6,6 +6,7 @@ SparkscaleError
 ├── DatasetError         a data set that cannot be read or made
 ├── ClusterError         Java or Spark does not start, a worker that cannot be reached
 ├── StoreError           the record store cannot be read or written
+├── DeviceError          a library computed elsewhere than on the device it was asked to
 ├── EngineUnsupported    this engine cannot run this case; its message is the reason
 └── InvalidResult        the case ran, but what came out has no valid time
 
@@ -37,6 +38,12 @@ class ClusterError(SparkscaleError):
 
 class StoreError(SparkscaleError):
     """The record store cannot be read or written."""
+
+
+class DeviceError(SparkscaleError):
+    """A case for a GPU that ran on the CPU: its time is of something else."""
+
+    exit_code = 1
 
 
 class EngineUnsupported(SparkscaleError):

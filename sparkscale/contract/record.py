@@ -28,6 +28,8 @@ class Resources(Frozen):
 
     cores: int
     threads: int
+    oversubscribed: bool = False
+    """Whether its profile has more executor cores than the host."""
     cpu_seconds: float | None = None
     peak_pss_bytes: int | None = None
     gpu_peak_bytes: int | None = None
@@ -49,6 +51,9 @@ class SparkMetrics(Frozen):
     shuffle_write_bytes: int = 0
     spilled_bytes: int = 0
     executors_lost: int = 0
+    executors: int | None = None
+    """How many executors ran the tasks, on how many hosts; in local mode the driver is the one executor."""
+    hosts: int | None = None
 
 
 class CodeState(Frozen):

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster import java, processes, profile
+from cluster.budget import budget
 from cluster.profile import cache_folder
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.measure.generation import Contender, Job, Took
@@ -58,7 +59,7 @@ def measure_generation(
         raise ConfigError(f"{error}.") from error
     if count < LEAST_ROWS or 0 < large < LEAST_ROWS:
         raise ConfigError(f"Ask for {LEAST_ROWS:,} rows or more.")
-    cores = profile.budget(profile.load("local")).cores
+    cores = budget(profile.load("local")).cores
     order = random.Random(0)
     seconds: dict[Contender, list[float]] = {name: [] for name in CONTENDERS}
     written: dict[Contender, int] = {}
@@ -81,7 +82,7 @@ def measure_generation(
 
 def _run(job: Job) -> Took:
     """In a session of processes of its own, which is ended whatever happens."""
-    cpus = profile.budget(profile.load("local")).cpus
+    cpus = budget(profile.load("local")).node.cpus
     environment = {
         **java.own_environment(),
         **processes.thread_variables(len(cpus)),

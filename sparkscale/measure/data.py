@@ -1,7 +1,7 @@
 """Data sets by name: what a user asked for, what lies in the cache."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from pyarrow import fs
 from pydantic import ValidationError
 
 from cluster import profile
+from cluster.budget import budget
 from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import join
+from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.preparing import prepare_all
 from sparkscale.measure.progress import Observer
@@ -57,15 +59,13 @@ def prepare(
 ) -> PreparedDataset:
     """Makes a data set ready on a profile's storage."""
     where = profile.load(cluster)
-    with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching:
+    granted = budget(where)
+    with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching, ExitStack() as stack:
+        running = None
+        if by_spark:
+            running = stack.enter_context(ready_cluster(where, granted, scratch, scratch, watching))
         found = prepare_all(
-            {source.title: source},
-            where,
-            profile.budget(where),
-            watching,
-            scratch / "data",
-            by_spark=by_spark,
-            tasks=tasks,
+            {source.title: source}, where, granted, watching, scratch / "data", cluster=running, tasks=tasks
         )
         return found[source.title]
 

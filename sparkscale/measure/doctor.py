@@ -12,10 +12,13 @@ from pathlib import Path
 from rich.table import Table
 
 from cluster import gpu, java, processes, profile
-from cluster.profile import Budget, ClusterProfile, cache_folder
+from cluster.budget import Budget
+from cluster.budget import budget as budget_of
+from cluster.lifecycle import Cluster
+from cluster.profile import ClusterProfile, cache_folder
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.contract.location import local_path
-from sparkscale.measure.opening import open_worker
+from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.protocol import Ready
 from sparkscale.measure.worker_process import WorkerDied
 
@@ -37,7 +40,7 @@ class Check:
 def examine() -> list[Check]:
     """Runs every check; takes as long as Spark needs to start."""
     local = profile.load("local")
-    budget = profile.budget(local)
+    budget = budget_of(local)
     return [
         Check("Python", True, platform.python_version()),
         *_spark(local, budget),
@@ -92,15 +95,21 @@ BLAS_NAMES = {
 
 def _start(local: ClusterProfile, budget: Budget, found: java.Java, scratch: Path) -> Ready:
     worker, ready = open_worker(
-        local, budget, "spark", threads=1, log=scratch / "worker.log", scratch=scratch / "spark", jdk=found
+        local,
+        budget,
+        Session("spark", 1),
+        log=scratch / "worker.log",
+        scratch=scratch / "spark",
+        cluster=Cluster(local, budget, found),
     )
     worker.close()
     return ready
 
 
 def _memory(budget: Budget) -> Check:
-    text = f"{budget.memory_bytes / 2**30:.1f} GiB granted by `local`, {budget.heap_bytes / 2**30:.1f} GiB as heap"
-    enough = budget.memory_bytes >= LEAST_MEMORY
+    granted, heap = budget.node.memory_bytes / 2**30, budget.driver.heap_bytes / 2**30
+    text = f"{granted:.1f} GiB granted by `local`, {heap:.1f} GiB as heap"
+    enough = budget.node.memory_bytes >= LEAST_MEMORY
     return Check("memory", enough, text, "" if enough else "Use a machine with more memory: 6 GiB or more.")
 
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def host() -> dict[str, Any]:
     }
 
 
-def software(java: dict[str, str] | None) -> dict[str, Any]:
+def software(java: dict[str, str | None] | None) -> dict[str, Any]:
     """Versions; `java` holds what the JVM says of itself and its BLAS, None in a process without one."""
     return {
         "python": platform.python_version(),
@@ -58,28 +59,42 @@ def software(java: dict[str, str] | None) -> dict[str, Any]:
 
 
 def session(
-    cluster: str,
+    cluster: dict[str, Any],
+    budget: dict[str, Any],
     threads: int,
     cpus: tuple[int, ...],
     memory_bytes: int,
     memory_limit: str | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """What the cases of one worker were granted; `conf` is Spark's effective one, without secrets.
+    """What the cases of one worker were granted, on which profile; `conf` is Spark's effective one, without secrets.
 
     Left out is what differs each time without changing what is measured: ids, ports, scratch folders.
     """
     return {
-        "cluster": cluster,
+        "cluster": cluster["name"],
+        "profile": cluster,
+        "budget": budget,
         "threads": threads,
         "thread_variables": {name: os.environ.get(name) for name in processes.THREAD_VARIABLES},
+        "java_variables": {name: os.environ[name] for name in JAVA_VARIABLES if name in os.environ},
         "cpus": list(cpus),
         "memory_bytes": memory_bytes,
         "memory_limit": memory_limit,
-        "spark_conf": None if conf is None else {k: v for k, v in conf.items() if k not in VOLATILE},
+        "spark_conf": None if conf is None else _lasting(conf),
     }
 
 
+JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+"""By these a user's shell sets options of every JVM: they stay in effect, and are stored."""
+
+
+def _lasting(conf: dict[str, str]) -> dict[str, str]:
+    """A free port of this host's is written as `*`."""
+    return {key: LOOPBACK_PORT.sub(r"\1:*", value) for key, value in conf.items() if key not in VOLATILE}
+
+
+LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1|localhost):\d+")
 VOLATILE = {
     "spark.app.id",
     "spark.app.startTime",
@@ -87,6 +102,9 @@ VOLATILE = {
     "spark.driver.port",
     "spark.eventLog.dir",
     "spark.local.dir",
+    "spark.repl.local.jars",
+    "spark.app.initial.file.urls",
+    "spark.connect.grpc.binding.port",
     "spark.sql.warehouse.dir",
 }
 

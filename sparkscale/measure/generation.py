@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from cluster import profile, session
+from cluster.budget import budget
+from cluster.endpoint import existing
 from workloads.datasets.tabular import Classification
 from workloads.tasks import Processes, SparkTasks, Tasks, silent
 
@@ -59,7 +61,7 @@ def run(job: Job) -> Took:
 
 @contextmanager
 def _maker(job: Job, folder: Path) -> Iterator[Make]:
-    cores = profile.budget(profile.load("local")).cores
+    cores = budget(profile.load("local")).cores
     if job.contender == "scikit-learn":
         yield lambda rows, target: _scikit_learn(rows, job.columns, target)
     elif job.contender == "sparkscale without Spark":
@@ -75,7 +77,7 @@ def _maker(job: Job, folder: Path) -> Iterator[Make]:
 @contextmanager
 def _session(folder: Path) -> Iterator[Any]:
     local = profile.load("local")
-    runtime = session.start(local, profile.budget(local), threads=1, scratch=folder / "spark")
+    runtime = session.start(local, budget(local), existing(local), threads=1, device="cpu", scratch=folder / "spark")
     try:
         yield runtime.spark
     finally:

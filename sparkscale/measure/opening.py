@@ -1,54 +1,83 @@
 """Opens a worker: its memory limit, its process, its session, on what a profile grants."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import java, processes
-from cluster.profile import Budget, ClusterProfile
-from sparkscale.contract.case import Placement
+from cluster import processes
+from cluster.budget import Budget
+from cluster.lifecycle import Cluster
+from cluster.profile import ClusterProfile, External
+from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
 from sparkscale.measure.protocol import Open, Ready
 from sparkscale.measure.worker_process import DeadlineExceeded, WorkerProcess
 
 OPEN_SECONDS = 180.0
+REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
+"""What the transport says when the other side has another secret, with encryption and without."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What executions must share to share a worker."""
+
+    placement: Placement
+    threads: int
+    device: Device = "cpu"
 
 
 def open_worker(
     profile: ClusterProfile,
     budget: Budget,
-    placement: Placement,
-    threads: int,
+    session: Session,
     log: Path,
     scratch: Path,
-    jdk: java.Java | None,
+    cluster: Cluster | None,
     limited: bool = True,
 ) -> tuple[WorkerProcess, Ready]:
-    """A worker that has taken on its limits and started its session; `jdk` is what a Spark worker runs on.
+    """A worker that has taken on its limits and started its session; `cluster` is what a Spark session connects to.
 
     Raises ClusterError when it is not ready in time, WorkerDied when it ends.
     """
-    limit = processes.MemoryLimit.create(budget.memory_bytes)
-    variables = processes.thread_variables(budget.cores if placement == "spark" else threads)
-    if jdk is not None:
-        variables |= jdk.environment()
+    grant = budget.grant(session.placement)
+    endpoint = cluster.endpoint if cluster else None
+    limit = processes.MemoryLimit.create(grant.memory_bytes)
+    variables = processes.thread_variables(len(grant.cpus) if session.placement == "spark" else session.threads)
+    if cluster is not None:
+        variables |= cluster.jdk.environment()
     worker = WorkerProcess.spawn(log, limit, variables)
     opening = Open(
         profile=profile,
-        placement=placement,
-        threads=threads,
-        cpus=budget.cpus,
-        memory_bytes=budget.memory_bytes,
-        heap_bytes=budget.heap_bytes,
+        budget=budget,
+        endpoint=endpoint,
+        placement=session.placement,
+        threads=session.threads,
+        device=session.device,
         cgroup=limit.cgroup,
         limited=limited,
         scratch=scratch,
     )
+    seconds = OPEN_SECONDS + (profile.patience_seconds if isinstance(profile, External) else 0.0)
     try:
-        ready = worker.request(opening, OPEN_SECONDS)
+        ready = worker.request(opening, seconds, watch=lambda: _check_not_refused(profile, log))
     except DeadlineExceeded:
         worker.kill()
-        raise ClusterError(f"A worker was not ready after {OPEN_SECONDS:g} s: see {log}.") from None
+        raise ClusterError(f"A worker was not ready after {seconds:g} s: see {log}.") from None
     except BaseException:
         worker.kill()
         raise
     assert isinstance(ready, Ready)
     return worker, ready
+
+
+def _check_not_refused(profile: ClusterProfile, log: Path) -> None:
+    """Spark's driver says of a wrong secret only in its log, tries on for a minute, and then gives no reason.
+
+    Raises ClusterError.
+    """
+    if REFUSED.search(log.read_text(errors="replace")):
+        raise ClusterError(
+            f"Cluster '{profile.name}' does not let this session in: its spark.authenticate.secret is another "
+            f"(log: {log})."
+        )

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from cluster import profile
-from cluster.profile import Budget, ClusterProfile
-from sparkscale.contract.case import Case, Device, ParameterSet, Placement, parse_fraction, show_fraction
+from cluster import state
+from cluster.budget import Budget
+from cluster.profile import ClusterProfile
+from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
+from sparkscale.measure.opening import Session
 from sparkscale.measure.suite import Suite, params_of
 from workloads import registry
 from workloads.base import Engine, Params, Workload
@@ -20,8 +22,6 @@ FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset"
 
 LEAST_SAMPLE = 30
 """Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
-
-Session = tuple[Placement, int]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PlannedCase:
             fraction=self.fraction,
             sample_seed=seed,
             model_seed=seed,
-            threads=budget.cores if self.engine.placement == "node" else 1,
+            threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
             params={
                 "set": self.parameter_set,
                 **parameters,
@@ -80,13 +80,13 @@ class PlannedCase:
             },
         )
 
-    def unsupported(self, data: PreparedDataset, rows: int) -> str | None:
+    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""
-        missing = self.engine.needs - self.cluster.capabilities
-        if missing:
-            return f"{self.engine.name} needs {', '.join(sorted(missing))}, which {self.cluster.kind} does not offer"
-        if self.device not in self.engine.devices:
-            return f"{self.engine.name} does not run on device {self.device}"
+        reason = self.engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device)
+        if reason:
+            return reason
+        if self.device == "gpu" and not budget.gpus_of(self.engine.placement):
+            return f"no GPU: {budget.no_gpu}"
         if data.task not in self.engine.tasks:
             return f"{self.engine.name} does no {data.task}"
         if rows < LEAST_SAMPLE:
@@ -112,13 +112,16 @@ class Execution:
     @property
     def session(self) -> Session:
         """What executions must share to share a worker."""
-        return self.case.placement, self.case.threads
+        return Session(self.case.placement, self.case.threads, self.case.device)
 
 
-def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
-    """Every case of the suite, blocks in their order. `rounds` replaces the suite's, and caps a block's own."""
+def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None) -> list[PlannedCase]:
+    """Every case of the suite, profile after profile, blocks in their order.
+
+    `rounds` replaces the suite's, and caps a block's own; `clusters` replaces the suite's profiles. Each is visited
+    once, however often it is named.
+    """
     overall = rounds or suite.rounds
-    clusters = [profile.load(name) for name in suite.clusters]
     return [
         PlannedCase(
             workload=workload,
@@ -132,7 +135,7 @@ def cases(suite: Suite, rounds: int | None = None) -> list[PlannedCase]:
             rounds=min(block.rounds or overall, overall),
             isolate=block.isolate,
         )
-        for cluster in clusters
+        for cluster in state.profiles(clusters or suite.clusters)
         for block in suite.measure
         for workload in [registry.workloads()[block.workload]]
         for engine in workload.engines
@@ -197,7 +200,7 @@ def executions(
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
         warmup = _warmup(case, [other for _, other in bound])
-        reason = planned_case.unsupported(data[planned_case.dataset], case.rows)
+        reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget)
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
             spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number

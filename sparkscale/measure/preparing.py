@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from cluster import java
-from cluster.profile import Budget, ClusterProfile, cache_folder
+from cluster.budget import Budget
+from cluster.lifecycle import Cluster
+from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError
-from sparkscale.measure.opening import open_worker
+from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.protocol import Prepare, Prepared
 from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied
@@ -22,13 +23,13 @@ def prepare_all(
     observer: Observer,
     scratch: Path,
     sample_seed: int = 0,
-    by_spark: bool = False,
+    cluster: Cluster | None = None,
     tasks: int | None = None,
 ) -> dict[str, PreparedDataset]:
     """The data sets on the profile's storage, in a worker that measures nothing.
 
-    `by_spark`: the executors write, else processes of this node. Raises ClusterError, and what the preparation itself
-    raises: ConfigError or DatasetError.
+    With a `cluster` its executors write, else processes of this node. Raises ClusterError, and what the preparation
+    itself raises: ConfigError or DatasetError.
     """
     scratch.mkdir()
     observer.doing("starting a worker that prepares data")
@@ -36,11 +37,10 @@ def prepare_all(
         worker, _ = open_worker(
             profile,
             budget,
-            "spark" if by_spark else "node",
-            threads=1 if by_spark else budget.cores,
+            Session("spark", 1) if cluster else Session("node", len(budget.node.cpus)),
             log=scratch / "preparing.log",
             scratch=scratch / "worker",
-            jdk=java.find(cache_folder()) if by_spark else None,
+            cluster=cluster,
             limited=False,
         )
         try:

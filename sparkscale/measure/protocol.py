@@ -5,10 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from cluster.budget import Budget
+from cluster.endpoint import Endpoint
 from cluster.profile import ClusterProfile
-from sparkscale.contract.case import Case, Placement
+from sparkscale.contract.case import Case, Device, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.record import Observation
+from sparkscale.measure.executors import Executor
+from sparkscale.measure.holding import Holding
 from workloads.registry import AnySource
 
 
@@ -17,15 +21,15 @@ class Message(BaseModel):
 
 
 class Open(Message):
-    """First request: what the worker may use, and whether it is to start a Spark session."""
+    """First request: what the worker may use, and where it is to start a Spark session, if at all."""
 
     kind: Literal["open"] = "open"
-    profile: ClusterProfile
+    profile: ClusterProfile = Field(discriminator="kind")
+    budget: Budget
+    endpoint: Endpoint | None
     placement: Placement
     threads: int
-    cpus: tuple[int, ...]
-    memory_bytes: int
-    heap_bytes: int
+    device: Device
     cgroup: Path | None
     limited: bool = True
     scratch: Path
@@ -48,6 +52,20 @@ class Measure(Message):
     case: Case
     data: PreparedDataset
     tables: Path
+
+
+class Examine(Message):
+    """Asks the executors what they are, and whether they reach the profile's storage."""
+
+    kind: Literal["examine"] = "examine"
+
+
+class HoldGpus(Message):
+    """Runs tasks that hold a GPU each for a while, to see who gets which."""
+
+    kind: Literal["hold_gpus"] = "hold_gpus"
+    tasks: int
+    seconds: float
 
 
 class Close(Message):
@@ -88,6 +106,20 @@ class Measured(Message):
     tables: dict[str, Path]
 
 
+class Examined(Message):
+    """Answers Examine: the executors fit."""
+
+    kind: Literal["examined"] = "examined"
+    executors: list[Executor]
+
+
+class Held(Message):
+    """Answers HoldGpus."""
+
+    kind: Literal["held"] = "held"
+    holdings: list[Holding]
+
+
 class Closed(Message):
     """Answers Close."""
 
@@ -102,8 +134,10 @@ class Refused(Message):
     message: str
 
 
-Request = Annotated[Open | Prepare | Measure | Close, Field(discriminator="kind")]
-Reply = Annotated[Ready | PhaseStarted | Prepared | Measured | Closed | Refused, Field(discriminator="kind")]
+Request = Annotated[Open | Prepare | Measure | Examine | HoldGpus | Close, Field(discriminator="kind")]
+Reply = Annotated[
+    Ready | PhaseStarted | Prepared | Measured | Examined | Held | Closed | Refused, Field(discriminator="kind")
+]
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)

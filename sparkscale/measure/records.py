@@ -1,12 +1,13 @@
 """Makes the record of an execution and commits it to the store."""
 
+import dataclasses
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from cluster.profile import Budget
+from cluster.budget import Budget
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
@@ -14,6 +15,15 @@ from sparkscale.measure import environment
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.worker_process import WorkerProcess
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was seen of a case from outside its worker; null what was not."""
+
+    peak_pss_bytes: int | None = None
+    gpu_peak_bytes: int | None = None
+    gpu_energy_joules: float | None = None
 
 
 @dataclass
@@ -34,7 +44,7 @@ class Recorder:
         observation: Observation,
         temperature: Temperature,
         worker: WorkerProcess | None = None,
-        peak_bytes: int | None = None,
+        used: Used | None = None,
         tables: dict[str, Path] | None = None,
     ) -> RunRecord:
         """Seconds of anything but an ok execution are dropped: no failure is stored as a time."""
@@ -54,10 +64,11 @@ class Recorder:
             quality=observation.quality,
             figures=observation.figures,
             resources=Resources(
-                cores=self.budget.cores,
+                cores=self.budget.cores_of(case.placement),
                 threads=case.threads,
+                oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,
-                peak_pss_bytes=peak_bytes,
+                **dataclasses.asdict(used or Used()),
             ),
             spark=observation.spark,
             code=self._code,

@@ -2,17 +2,19 @@
 
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cluster import profile
-from cluster.profile import Budget, ClusterProfile
+from cluster.budget import Budget, budget
+from cluster.endpoint import existing
+from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure import environment, plan, suite
+from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.plan import PlannedCase
@@ -41,6 +43,8 @@ class Request:
     filter: str | None = None
     seed: int | None = None
     rounds: int | None = None
+    clusters: tuple[str, ...] | None = None
+    """Profiles to visit instead of the suite's own."""
     resume: bool = False
     retry_failed: bool = False
     data: AnySource | None = None
@@ -77,6 +81,7 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         with machine_lock(), Store.existing(request.out) as store:
             invocation = _continued(request, store.invocation(request.suite))
             planned = _planned(request, invocation)
+            _check_clusters(planned)
             with closing(observer()) as watching:
                 data = _prepare(planned, invocation.seed, watching, ledger)
                 return _measure(request, invocation, planned, data, store, watching, ledger)
@@ -87,17 +92,26 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         seed=request.seed or 0,
         rounds=request.rounds or suite.load(request.suite).rounds,
         filter=request.filter,
+        clusters=request.clusters,
         data=request.data.model_dump(mode="json") if request.data else None,
         executions=0,
     )
     planned = _planned(request, invocation)
     invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
     Store.check_writable(request.out)
+    _check_clusters(planned)
     with machine_lock(), closing(observer()) as watching:
         data = _prepare(planned, invocation.seed, watching, ledger)
         with Store.open(request.out) as store:
             store.begin(invocation)
             return _measure(request, invocation, planned, data, store, watching, ledger)
+
+
+def _check_clusters(planned: _Plan) -> None:
+    """Raises ClusterError when an existing cluster does not answer, ConfigError when its secrets are not set."""
+    for cluster in {case.cluster for case in planned.cases if case.engine.placement == "spark"}:
+        if not cluster.starts_daemons:
+            existing(cluster)
 
 
 def _prepare(planned: _Plan, seed: int, observer: Observer, ledger: Ledger) -> Data:
@@ -111,18 +125,18 @@ def _prepare(planned: _Plan, seed: int, observer: Observer, ledger: Ledger) -> D
                     if case.cluster == cluster
                 },
                 cluster,
-                budget,
+                granted,
                 observer,
                 scratch / cluster.name,
                 seed,
             )
-            for cluster, budget in planned.profiles.items()
+            for cluster, granted in planned.profiles.items()
         }
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
     """The invocation to go on with. Raises ConfigError when the request contradicts it."""
-    for name in ("seed", "rounds", "filter"):
+    for name in ("seed", "rounds", "filter", "clusters"):
         asked, stored = getattr(request, name), getattr(invocation, name)
         if asked is not None and asked != stored:
             raise ConfigError(
@@ -137,10 +151,10 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     loaded = suite.load(request.suite)
     if invocation.data is not None:
         loaded = loaded.on(registry.source(invocation.data))
-    cases = plan.cases(loaded, invocation.rounds)
+    cases = plan.cases(loaded, invocation.rounds, invocation.clusters)
     if invocation.filter is not None:
         cases = plan.select(cases, invocation.filter)
-    return _Plan(loaded, cases, {case.cluster: profile.budget(case.cluster) for case in cases})
+    return _Plan(loaded, cases, {case.cluster: budget(case.cluster) for case in cases})
 
 
 def _measure(
@@ -157,22 +171,28 @@ def _measure(
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
-    for cluster, budget in planned.profiles.items():
-        with scratch_folder() as scratch:
+    for cluster, granted in planned.profiles.items():
+        cases = [case for case in planned.cases if case.cluster == cluster]
+        executions = plan.executions(cases, data[cluster], granted, invocation.seed, invocation.rounds)
+        executions = [execution for execution in executions if execution.key not in done]
+        with scratch_folder() as scratch, ExitStack() as stack:
+            running = None
+            if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
+                with ledger.time("starting"):
+                    running = stack.enter_context(ready_cluster(cluster, granted, scratch, logs, observer))
             runner = Runner(
-                recorder=Recorder(store, invocation, planned.suite.name, budget, list(data[cluster].values())),
+                recorder=Recorder(store, invocation, planned.suite.name, granted, list(data[cluster].values())),
                 observer=observer,
                 ledger=ledger,
                 profile=cluster,
-                budget=budget,
+                budget=granted,
+                cluster=running,
                 deadline_seconds=planned.suite.deadline_seconds,
                 logs=logs,
                 scratch=scratch,
                 data=data[cluster],
             )
-            cases = [case for case in planned.cases if case.cluster == cluster]
-            executions = plan.executions(cases, data[cluster], budget, invocation.seed, invocation.rounds)
-            runner.run([execution for execution in executions if execution.key not in done])
+            runner.run(executions)
     records = store.records(invocation.id)
     return Finished(invocation.id, records, len(records) - len(before), logs)
 

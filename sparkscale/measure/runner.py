@@ -8,57 +8,56 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
-from cluster import java
-from cluster.profile import Budget, ClusterProfile, cache_folder
-from sparkscale.contract.case import Case, Placement
+from cluster.budget import Budget
+from cluster.lifecycle import Cluster
+from cluster.profile import ClusterProfile
+from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
 from sparkscale.measure.ledger import Ledger
-from sparkscale.measure.opening import open_worker
+from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.protocol import Measure, Measured
-from sparkscale.measure.records import Recorder
+from sparkscale.measure.records import Recorder, Used
 from sparkscale.measure.worker_process import (
     DeadlineExceeded,
+    GpuSampler,
     MemorySampler,
+    Sampler,
     WorkerDied,
     WorkerProcess,
     out_of_memory,
 )
 
 WARMUP_ATTEMPTS = 2
-"""A worker that dies in a warm-up is replaced once: the case itself has not been tried yet."""
+"""A worker that dies in a warm-up, or whose cluster is hit, is replaced once: the case has not been tried yet."""
 
 
 @dataclass
 class Runner:
-    """Measures executions on one profile. `logs` takes the workers' logs, `scratch` what they write."""
+    """Measures executions on one profile. `logs` takes the workers' logs, `scratch` what they write; `cluster` is
+    what Spark's sessions connect to, where there are any.
+    """
 
     recorder: Recorder
     observer: Observer
     ledger: Ledger
     profile: ClusterProfile
     budget: Budget
+    cluster: Cluster | None
     deadline_seconds: float
     logs: Path
     scratch: Path
     data: dict[str, PreparedDataset]
 
     def run(self, executions: list[Execution]) -> None:
-        """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it.
-
-        Raises ClusterError, before anything is measured, when Spark is needed and starts on no Java.
-        """
+        """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it."""
         possible = [execution for execution in executions if execution.unsupported is None]
-        if any(execution.case.placement == "spark" for execution in possible):
-            with self.ledger.time("starting"):
-                self._java  # noqa: B018
         for execution in executions:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
@@ -71,29 +70,25 @@ class Runner:
         observation = Observation(outcome="unsupported", error=error)
         self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "warm")
 
-    def spawn(self, placement: Placement, threads: int, limited: bool = True) -> WorkerProcess:
+    def spawn(self, session: Session) -> WorkerProcess:
         """A worker that is open: limits taken on, session started. Raises ClusterError or WorkerDied."""
-        name = f"{self.profile.name}-{len(list(self.logs.iterdir())) + 1:03d}-{placement}"
+        if session.placement == "spark" and self.cluster is not None and self.cluster.is_renewable:
+            self.cluster.renew()
+        name = f"{self.profile.name}-{len(list(self.logs.iterdir())) + 1:03d}-{session.placement}"
         scratch = self.scratch / name
         scratch.mkdir()
         worker, ready = open_worker(
             self.profile,
             self.budget,
-            placement,
-            threads,
+            session,
             log=self.logs / f"{name}.log",
             scratch=scratch,
-            jdk=self._java if placement == "spark" else None,
-            limited=limited,
+            cluster=self.cluster if session.placement == "spark" else None,
         )
         worker.jvm = ready.jvm
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker
-
-    @cached_property
-    def _java(self) -> java.Java:
-        return java.find(cache_folder())
 
 
 @dataclass
@@ -104,6 +99,8 @@ class _Group:
     worker: WorkerProcess | None = None
     cold: dict[tuple[str, ...], RunRecord] = field(default_factory=dict)
     """Warm-ups that failed: what needs them is not tried again in this group."""
+    disturbed: bool = False
+    """Whether a daemon ended during the last execution: its worker's session is not what it was."""
 
     def run(self, executions: list[Execution]) -> None:
         try:
@@ -122,6 +119,7 @@ class _Group:
 
     def _measure(self, execution: Execution) -> None:
         """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
+        self._restore(execution)
         if execution.isolated:
             self._drop()
             self._execute(execution, execution.case, warming=False)
@@ -129,6 +127,21 @@ class _Group:
             self._skip(execution, failed)
         else:
             self._execute(execution, execution.case, warming=False)
+
+    def _restore(self, execution: Execution) -> None:
+        """What has ended of the cluster since the last case is started again, and its sessions with it."""
+        cluster = self.runner.cluster
+        if execution.case.placement == "spark" and cluster is not None and cluster.lost():
+            self._drop()
+            with self.runner.ledger.time("starting"):
+                self._say_restored(cluster.restore())
+
+    def _say_restored(self, names: list[str]) -> None:
+        if names:
+            self.disturbed = True
+            self.runner.observer.note(
+                f"{self.runner.profile.name}: {', '.join(names)} had ended, and was started again"
+            )
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Unless this worker has run the engine before; returns the record of a warm-up that failed."""
@@ -139,9 +152,12 @@ class _Group:
             if engine in self.cold:
                 return self.cold[engine]
             record = self._execute(execution, execution.warmup, warming=True)
-            if record.outcome in ("ok", "invalid"):
+            if self.disturbed:
+                error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
+                record = record.model_copy(update={"outcome": "failed", "error": error})
+            elif record.outcome in ("ok", "invalid"):
                 return None
-            if record.error is None or record.error.type != "WorkerDied":
+            elif record.error is None or record.error.type != "WorkerDied":
                 break
         self.cold[engine] = record
         return record
@@ -166,13 +182,16 @@ class _Group:
         runner.observer.executing(case, label)
         tables: dict[str, Path] = {}
         worker = self.worker
-        sampler = None
+        sampler, gpus = None, self._gpu_sampler(case)
+        kills = self._daemon_kills(case)
+        self.disturbed = False
         try:
             worker = self._opened(case)
-            sampler = MemorySampler(worker.process.pid) if execution.isolated else None
-            measured = self._ask(worker, case, sampler)
+            sampler = self._sampler(worker, case) if execution.isolated else None
+            measured = self._ask(worker, case, [found for found in (sampler, gpus) if found])
             observation, tables = measured.observation, measured.tables
-            if observation.outcome != "ok" and worker.limit.reached(worker.process.pid):
+            reached = worker.limit.reached(worker.process.pid) or self._daemon_kills(case) > kills
+            if observation.outcome != "ok" and reached:
                 observation = observation.model_copy(update={"outcome": "oom"})
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
@@ -186,12 +205,12 @@ class _Group:
             observation,
             temperature,
             worker,
-            sampler.peak() if sampler and observation.outcome == "ok" else None,
+            self._used(execution, sampler, gpus) if observation.outcome == "ok" else Used(),
             tables,
         )
         for path in tables.values():
             shutil.rmtree(path.parent, ignore_errors=True)
-        if observation.outcome in ("failed", "oom"):
+        if observation.outcome in ("failed", "oom") or self.disturbed:
             self._drop()  # what an engine leaves behind when it breaks must not touch the next case
         elif self.worker:
             self.worker.warmed.add(case.engine_key)
@@ -202,18 +221,49 @@ class _Group:
         if self.worker is None:
             self.runner.observer.doing(f"starting a {case.placement} worker")
             with self.runner.ledger.time("starting"):
-                self.worker = self.runner.spawn(case.placement, case.threads)
+                self.worker = self.runner.spawn(Session(case.placement, case.threads, case.device))
         self.worker.executions += 1
         return self.worker
 
-    def _ask(self, worker: WorkerProcess, case: Case, sampler: MemorySampler | None) -> Measured:
+    def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
+        """None where a case shares its processes with others: a Connect server's, or those of another host."""
+        if case.placement == "node" or self.runner.cluster is None:
+            return MemorySampler(worker.process.pid)
+        endpoint = self.runner.cluster.endpoint
+        return MemorySampler(worker.process.pid, endpoint.whole, endpoint.executors) if endpoint.observable else None
+
+    def _gpu_sampler(self, case: Case) -> GpuSampler | None:
+        """None where a case has no GPU of this host."""
+        gpus = self.runner.budget.node.gpus
+        return GpuSampler(gpus) if case.device == "gpu" and gpus and case.cluster_kind != "external" else None
+
+    def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> Used:
+        """Peaks are of executions that had their processes, and devices, to themselves."""
+        return Used(
+            peak_pss_bytes=memory.peak() if memory else None,
+            gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
+            gpu_energy_joules=gpus.joules() if gpus else None,
+        )
+
+    def _daemon_kills(self, case: Case) -> int:
+        """How often memory has run out in the daemons' trees so far."""
+        cluster = self.runner.cluster
+        return cluster.out_of_memory() if cluster is not None and case.placement == "spark" else 0
+
+    def _watch(self) -> None:
+        """While a Spark case runs: a worker daemon that has ended is replaced."""
+        if self.runner.cluster is not None:
+            self._say_restored(self.runner.cluster.watch())
+
+    def _ask(self, worker: WorkerProcess, case: Case, samplers: list[Sampler]) -> Measured:
         runner = self.runner
         folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
         folder.mkdir()
         request = Measure(case=case, data=runner.data[case.dataset], tables=folder)
         begun = time.monotonic()
         try:
-            reply = worker.request(request, runner.deadline_seconds, sampler, runner.observer.phase)
+            watch = self._watch if case.placement == "spark" else lambda: None
+            reply = worker.request(request, runner.deadline_seconds, samplers, runner.observer.phase, watch)
         except (WorkerDied, DeadlineExceeded):
             runner.ledger.spent["phases"] += time.monotonic() - begun
             raise
@@ -223,12 +273,13 @@ class _Group:
 
     def _lost(self, problem: Exception) -> Observation:
         """Ends a worker that gave no answer, and says what became of the case."""
-        worker, limit_mib = self.worker, self.runner.budget.memory_bytes / 2**20
+        worker = self.worker
         outcome: Outcome = "failed"
         message = str(problem)
         if worker and (worker.limit.reached(worker.process.pid) or out_of_memory(message)):
             outcome = "oom"
-            message = f"Passed the memory limit of {limit_mib:.0f} MiB ({worker.limit.mechanism}). {message}"
+            mebibytes = worker.limit.limit_bytes / 2**20
+            message = f"Passed the memory limit of {mebibytes:.0f} MiB ({worker.limit.mechanism}). {message}"
         elif isinstance(problem, DeadlineExceeded):
             outcome = "timeout"
             phase = f" in `{worker.phase}`" if worker and worker.phase else ""

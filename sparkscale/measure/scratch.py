@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster import processes
+from cluster import lifecycle, processes
 
 PREFIX = "sparkscale-run-"
 
@@ -14,6 +14,7 @@ PREFIX = "sparkscale-run-"
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """To be opened under the machine's lock: what a killed command left is removed first."""
+    lifecycle.sweep()
     for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         shutil.rmtree(stale, ignore_errors=True)
     processes.sweep_limits()

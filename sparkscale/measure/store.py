@@ -77,6 +77,8 @@ class Invocation(BaseModel):
     seed: int
     rounds: int
     filter: str | None
+    clusters: tuple[str, ...] | None = None
+    """Profiles that were visited instead of the suite's own."""
     data: dict[str, Any] | None = None
     """The data set that was measured instead of the suite's own."""
     executions: int

@@ -16,17 +16,23 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 
 from cluster import processes
-from cluster.profile import Budget
-from cluster.session import SparkRuntime
+from cluster.gpu import Binding
+from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
 from sparkscale.contract.context import Context
-from sparkscale.contract.record import ErrorInfo, Observation, Outcome
+from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
 from sparkscale.measure import environment
+from sparkscale.measure.executors import examine
+from sparkscale.measure.holding import hold_all
 from sparkscale.measure.protocol import (
     REQUEST,
     Close,
     Closed,
+    Examine,
+    Examined,
+    Held,
+    HoldGpus,
     Measure,
     Measured,
     Message,
@@ -53,41 +59,63 @@ class Worker:
     def __init__(self, opening: Open, replies: TextIO) -> None:
         self.opening = opening
         self.replies = replies
-        self.budget = Budget(opening.cpus, opening.memory_bytes, opening.heap_bytes)
+        self.budget = opening.budget
+        self.grant = opening.budget.grant(opening.placement)
         self.runtime: SparkRuntime | None = None
+        self.bind_gpu = Binding(tuple(map(str, self.grant.gpus)))
 
     def open(self) -> Ready:
         """Takes on the limits, then starts the session."""
-        os.sched_setaffinity(0, self.opening.cpus)
-        limit = processes.MemoryLimit(self.opening.memory_bytes, self.opening.cgroup)
-        if self.opening.limited:
+        opening = self.opening
+        os.sched_setaffinity(0, self.grant.cpus)
+        limit = processes.MemoryLimit(self.grant.memory_bytes, opening.cgroup)
+        if opening.limited:
             limit.apply()
-        if self.opening.placement == "spark":
+        if opening.endpoint:
             self.runtime = start_session(
-                self.opening.profile, self.budget, self.opening.threads, self.opening.scratch
+                opening.profile, self.budget, opening.endpoint, opening.threads, opening.device, opening.scratch
             )
-            self.runtime.events.take()
+            if self.runtime.events:
+                self.runtime.events.take()
         return Ready(
             jvm=self.runtime.jvm if self.runtime else None,
             software=environment.software(self.runtime.java() if self.runtime else None),
             session=environment.session(
-                cluster=self.opening.profile.name,
-                threads=self.opening.threads,
-                cpus=self.opening.cpus,
-                memory_bytes=self.opening.memory_bytes,
-                memory_limit=limit.mechanism if self.opening.limited else None,
+                cluster=describe(opening.profile),
+                threads=opening.threads,
+                budget=self.budget.model_dump(mode="json"),
+                cpus=self.grant.cpus,
+                memory_bytes=self.grant.memory_bytes,
+                memory_limit=limit.mechanism if opening.limited else None,
                 conf=self.runtime.conf() if self.runtime else None,
             ),
         )
 
-    def serve(self, request: Prepare | Measure) -> Message:
+    def serve(self, request: Prepare | Measure | Examine | HoldGpus) -> Message:
         if isinstance(request, Prepare):
             return self.prepare(request)
+        if isinstance(request, Examine):
+            return self.examine()
+        if isinstance(request, HoldGpus):
+            return Held(holdings=hold_all(self._spark, request.tasks, request.seconds))
         return self.measure(request)
+
+    def examine(self) -> Examined:
+        """Raises ClusterError when the executors do not fit."""
+        profile = self.opening.profile
+        found = examine(self._spark, self.budget.cores, profile.storage_location, profile.name)
+        return Examined(executors=found)
+
+    @property
+    def _spark(self) -> Any:
+        """Raises ClusterError in a worker without a session."""
+        if self.runtime is None:
+            raise errors.ClusterError("This worker has no session.")
+        return self.runtime.spark
 
     def prepare(self, request: Prepare) -> Prepared:
         """By the session's executors, or by processes of this node where there is no session."""
-        tasks: Tasks = Processes(request.tasks or self.budget.cores, processes.die_with_parent)
+        tasks: Tasks = Processes(request.tasks or len(self.grant.cpus), processes.die_with_parent)
         if self.runtime:
             tasks = SparkTasks(self.runtime.spark, request.tasks)
 
@@ -112,18 +140,18 @@ class Worker:
         run = Context(
             case=request.case,
             data=request.data,
-            cores=self.budget.cores,
+            cores=self.budget.cores_of(self.opening.placement),
+            slots=self._slots(),
             storage=self.opening.profile.storage_location,
             spark=self.runtime.spark if self.runtime else None,
+            bind_gpu=self.bind_gpu,
         )
-        clock = PhaseClock(self.say)
+        endpoint = self.opening.endpoint
+        clock = PhaseClock(self.say, (os.getsid(0), *(endpoint.daemons if endpoint else ())))
         outcome, error, quality = self._execute(run, clock)
-        spark = None
-        if self.runtime:
-            try:
-                spark = self.runtime.events.take()
-            except Exception:  # of a dead JVM there are no metrics; null says so, and the outcome stands
-                log.exception("no task metrics for %s", request.case.label)
+        if error and self.runtime and not self.runtime.alive():
+            error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
+        spark = self._spark_metrics(request.case.label)
         names = registry.workloads()[run.case.workload].pattern.tables
         tables = _write_tables(run, names, request.tables) if outcome == "ok" else {}
         return Measured(
@@ -133,11 +161,32 @@ class Worker:
                 seconds=clock.seconds,
                 quality=quality,
                 figures=run.figures,
-                cpu_seconds=clock.cpu_seconds,
+                cpu_seconds=clock.cpu_seconds if self._observable else None,
                 spark=spark,
             ),
             tables=tables,
         )
+
+    @property
+    def _observable(self) -> bool:
+        """Whether all that a case uses runs on this host."""
+        return self.opening.endpoint is None or self.opening.endpoint.observable
+
+    def _slots(self) -> int:
+        """How many tasks Spark can run at once."""
+        slots = self.budget.cores_of(self.opening.placement) // self.opening.threads
+        if self.opening.device == "gpu" and self.opening.placement == "spark":
+            return min(slots, self.budget.gpus * self.budget.tasks_per_gpu)
+        return slots
+
+    def _spark_metrics(self, label: str) -> SparkMetrics | None:
+        if self.runtime is None or self.runtime.events is None:
+            return None
+        try:
+            return self.runtime.events.take()
+        except Exception:  # of a dead JVM there are no metrics; null says so, and the outcome stands
+            log.exception("no task metrics for %s", label)
+            return None
 
     def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
@@ -145,9 +194,12 @@ class Worker:
         engine = workload.engine(case.engine)()
         try:
             with run.stack:
+                if case.device == "gpu" and case.placement == "node":
+                    run.stack.enter_context(self.bind_gpu())
                 result = clock.run(engine, workload.pattern.phases, run)
                 quality = workload.pattern.score(run, result)
-                clock.check_budget(self.budget.cores)
+                if self._observable:
+                    clock.check_budget(len(self.grant.cpus))
         except errors.EngineUnsupported as error:
             return "unsupported", _info(error), {}
         except errors.InvalidResult as error:
@@ -185,10 +237,11 @@ class Notes(logging.Handler):
 
 
 class PhaseClock:
-    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process tree."""
+    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees."""
 
-    def __init__(self, say: Any) -> None:
+    def __init__(self, say: Any, sessions: tuple[int, ...]) -> None:
         self._say = say
+        self._sessions = sessions
         self.seconds: dict[str, float] = {}
         self.cpu_seconds = 0.0
 
@@ -198,15 +251,19 @@ class PhaseClock:
         for phase in phases:
             self._say(PhaseStarted(name=phase))
             method = getattr(engine, phase)
-            spent = processes.cpu_seconds(os.getsid(0))
+            spent = self._spent()
             started = time.perf_counter()
             try:
                 result = method(*arguments)
             finally:
                 self.seconds[phase] = time.perf_counter() - started
-                self.cpu_seconds += max(0.0, processes.cpu_seconds(os.getsid(0)) - spent)
+                self.cpu_seconds += max(0.0, self._spent() - spent)
             arguments = (run, result)
         return arguments[1]
+
+    def _spent(self) -> float:
+        """Seconds of the process trees of these sessions: the worker's, and those of the cluster's daemons."""
+        return sum(map(processes.cpu_seconds, self._sessions))
 
     def check_budget(self, cores: int) -> None:
         """Raises InvalidResult when more CPU was used than the budget's cores can give."""
@@ -218,7 +275,7 @@ class PhaseClock:
 
 
 def _info(error: Exception) -> ErrorInfo:
-    return ErrorInfo(type=type(error).__name__, message=str(error)[:4000])
+    return ErrorInfo(type=type(error).__name__, message=(str(error) or "it says no more")[:4000])
 
 
 def _write_tables(run: Context, names: tuple[str, ...], folder: Path) -> dict[str, Path]:
@@ -232,8 +289,12 @@ def _write_tables(run: Context, names: tuple[str, ...], folder: Path) -> dict[st
 
 
 def _refusal(error: Exception) -> Refused:
+    """Of an error that is not ours the first line: the log holds all of it."""
     log.exception("request refused")
-    return Refused(error=type(error).__name__, message=str(error))
+    if isinstance(error, errors.SparkscaleError):
+        return Refused(error=type(error).__name__, message=str(error))
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return Refused(error=type(error).__name__, message=f"{type(error).__name__}: {first}")
 
 
 def main() -> None:

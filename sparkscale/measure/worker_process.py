@@ -6,11 +6,12 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from cluster import java, processes
+from cluster import gpu, java, processes
 from sparkscale.contract import errors
 from sparkscale.measure.protocol import REPLY, Close, Message, PhaseStarted, Refused, Reply
 
@@ -45,14 +46,25 @@ class DeadlineExceeded(Exception):
     """The worker did not answer in time."""
 
 
+class Sampler(Protocol):
+    """Looks now and then at what a case uses."""
+
+    def sample(self) -> float:
+        """Samples when it is time to; returns the seconds until the next sample."""
+
+
 @dataclass
 class MemorySampler:
-    """Peak of the proportional set size of a process tree, sampled from outside it at under 1 % cost.
+    """Peak of the proportional set size of a worker's process tree, sampled from outside it at under 1 % cost.
 
-    A tree of one process has its peak from the kernel, so that none falls between two samples.
+    A tree of one process has its peak from the kernel, so that none falls between two samples. To a tree belong the
+    executors that the daemons of these `executors` sessions started for it, without the daemons themselves, and the
+    `whole` sessions that serve it alone.
     """
 
     session: int
+    whole: tuple[int, ...] = ()
+    executors: tuple[int, ...] = ()
     _peak: int = 0
     _next: float = 0.0
 
@@ -60,15 +72,61 @@ class MemorySampler:
         """Samples when it is time to; returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
-            self._peak = max(self._peak, processes.pss_bytes(self.session))
+            self._peak = max(self._peak, self._now())
             cost = time.monotonic() - now
             self._next = now + max(SAMPLING_SECONDS, cost / SAMPLING_SHARE)
         return max(0.0, self._next - time.monotonic())
 
     def peak(self) -> int:
         """Bytes; to be asked while the processes still live."""
-        last = processes.peak_pss_bytes(self.session) or processes.pss_bytes(self.session)
-        return max(self._peak, last)
+        alone = None if self.executors or self.whole else processes.peak_pss_bytes(self.session)
+        return max(self._peak, alone or self._now())
+
+    def _now(self) -> int:
+        own = sum(map(processes.pss_bytes, (self.session, *self.whole)))
+        return own + sum(processes.pss_bytes(daemon, without_leader=True) for daemon in self.executors)
+
+
+@dataclass
+class GpuSampler:
+    """Energy that the GPUs of a case took, and the most memory that was in use on them beyond what was before.
+
+    Both are of whole devices. Null where a device does not tell.
+    """
+
+    indices: tuple[int, ...]
+    _before: gpu.Reading | None = None
+    _most: int | None = None
+    _next: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._before = gpu.read(self.indices)
+
+    def sample(self) -> float:
+        """As MemorySampler's."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._take()
+            self._next = now + max(SAMPLING_SECONDS, (time.monotonic() - now) / SAMPLING_SHARE)
+        return max(0.0, self._next - time.monotonic())
+
+    def peak_bytes(self) -> int | None:
+        self._take()
+        if self._most is None or self._before is None or self._before.memory_bytes is None:
+            return None
+        return max(0, self._most - self._before.memory_bytes)
+
+    def joules(self) -> float | None:
+        now = self._take()
+        if now is None or now.joules is None or self._before is None or self._before.joules is None:
+            return None
+        return now.joules - self._before.joules
+
+    def _take(self) -> gpu.Reading | None:
+        found = gpu.read(self.indices)
+        if found and found.memory_bytes is not None:
+            self._most = max(self._most or 0, found.memory_bytes)
+        return found
 
 
 @dataclass
@@ -111,10 +169,11 @@ class WorkerProcess:
         self,
         message: Message,
         seconds: float,
-        sampler: MemorySampler | None = None,
+        samplers: Sequence[Sampler] = (),
         on_phase: Callable[[str], None] = lambda _: None,
+        watch: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Sends a request and returns its answer.
+        """Sends a request and returns its answer. `watch` is called every now and then; what it raises ends the wait.
 
         Raises WorkerDied, DeadlineExceeded, or the SparkscaleError that the worker refused with.
         """
@@ -137,11 +196,12 @@ class WorkerProcess:
                 elif reply is not None:
                     return reply
                 else:
-                    self._wait(selector, deadline, sampler)
+                    self._wait(selector, deadline, samplers)
+                    watch()
 
-    def _wait(self, selector: selectors.BaseSelector, deadline: float, sampler: MemorySampler | None) -> None:
+    def _wait(self, selector: selectors.BaseSelector, deadline: float, samplers: Sequence[Sampler]) -> None:
         """Until the pipe holds something new, or it is time for a sample or the end."""
-        pause = sampler.sample() if sampler else POLL_SECONDS
+        pause = min((sampler.sample() for sampler in samplers), default=POLL_SECONDS)
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             raise DeadlineExceeded

@@ -3,27 +3,33 @@
 import pytest
 
 from cluster.session import SparkRuntime
+from sparkscale.contract.record import SparkMetrics
 
 pytestmark = pytest.mark.spark
 
 
+def taken(spark: SparkRuntime) -> SparkMetrics:
+    assert spark.events is not None
+    return spark.events.take()
+
+
 def test_each_section_holds_its_own_tasks(spark: SparkRuntime) -> None:
-    spark.events.take()
+    taken(spark)
     spark.spark.range(1000, numPartitions=7).write.format("noop").mode("overwrite").save()
-    first = spark.events.take()
+    first = taken(spark)
     spark.spark.range(1000, numPartitions=3).write.format("noop").mode("overwrite").save()
-    second = spark.events.take()
-    nothing = spark.events.take()
+    second = taken(spark)
+    nothing = taken(spark)
     assert (first.tasks, second.tasks, nothing.tasks) == (7, 3, 0)
     assert first.executor_run_seconds > 0
     assert nothing.executor_run_seconds == 0
 
 
 def test_shuffled_bytes_are_counted_on_both_sides(spark: SparkRuntime) -> None:
-    spark.events.take()
+    taken(spark)
     frame = spark.spark.range(100_000, numPartitions=4).repartition(5)
     frame.write.format("noop").mode("overwrite").save()
-    found = spark.events.take()
+    found = taken(spark)
     assert found.tasks == 9
     assert found.shuffle_write_bytes > 100_000
     assert found.shuffle_read_bytes == found.shuffle_write_bytes
@@ -34,12 +40,12 @@ def test_failed_tasks_are_counted(spark: SparkRuntime) -> None:
     from pyspark.errors import PySparkException
     from pyspark.sql.functions import expr
 
-    spark.events.take()
+    taken(spark)
     with pytest.raises(PySparkException):
         spark.spark.range(10, numPartitions=1).select(expr("raise_error('on purpose')")).collect()
-    assert spark.events.take().failed_tasks == 1
+    assert taken(spark).failed_tasks == 1
 
 
-def test_markers_leave_no_job_group_behind(spark: SparkRuntime) -> None:
-    spark.events.take()
-    assert spark.spark.sparkContext.getLocalProperty("spark.jobGroup.id") is None
+def test_markers_leave_no_tag_behind(spark: SparkRuntime) -> None:
+    taken(spark)
+    assert not spark.spark.sparkContext.getLocalProperty("spark.job.tags")

@@ -1,8 +1,76 @@
-"""NVML discovery: what is there, or why nothing is."""
+"""GPUs: what NVML says, what Spark gives to whom, what a task is bound to. NVML is made up; Spark is not."""
 
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cluster import gpu
+from cluster.gpu import Binding, Gpu
+from sparkscale.contract.context import Context
+from sparkscale.contract.errors import DeviceError
+from sparkscale.measure.holding import Holding, hold, shared
+from sparkscale.measure.store import Store
+from workloads.data_parallel import gradient_boosting as boosting
+
+Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+GIB = 2**30
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library of NVML's name and interface, for LD_LIBRARY_PATH."""
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).with_name("nvml.c")
+    command = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(folder / "libnvidia-ml.so.1"), str(source)]
+    subprocess.run(command, check=True)
+    return folder
+
+
+@pytest.fixture
+def ask(nvml: Path) -> Ask:
+    """Runs Python where that library is found."""
+
+    def run(*arguments: str, timeout: float = 60, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml), **variables}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
+
+
+DISCOVER = """
+from cluster import gpu
+found = gpu.discover()
+print([(device.index, device.name, device.uuid, device.memory_bytes) for device in found.devices])
+print(found.driver, found.reason)
+"""
+
+
+def test_devices_are_named_by_the_real_binding(ask: Ask) -> None:
+    devices, rest = ask("-c", DISCOVER).stdout.splitlines()
+    assert devices == str([(i, f"Made-up GPU {i}", f"GPU-{i:08d}-0000", 80 * GIB) for i in range(2)])
+    assert rest == "0.0.0-made-up None"
+
+
+@pytest.mark.parametrize(
+    ("variable", "shown"),
+    [("1", [1]), ("1,0", [1, 0]), ("GPU-00000001", [1]), ("0,9,1", [0]), ("", []), ("-1", [])],
+)
+def test_what_cuda_would_hide_is_not_there(variable: str, shown: list[int]) -> None:
+    devices = [Gpu(index, "", f"GPU-{index:08d}-0000", GIB) for index in range(2)]
+    assert [device.index for device in gpu._visible(devices, variable)] == shown
+
+
+def test_hidden_devices_are_the_reason(ask: Ask) -> None:
+    found = ask("-c", DISCOVER, CUDA_VISIBLE_DEVICES="").stdout.splitlines()
+    assert found == ["[]", "0.0.0-made-up CUDA_VISIBLE_DEVICES hides every device"]
 
 
 def test_discovery_agrees_with_the_driver_and_never_raises() -> None:
@@ -13,3 +81,191 @@ def test_discovery_agrees_with_the_driver_and_never_raises() -> None:
     else:
         assert found.devices == ()
         assert found.reason
+
+
+READ = """
+from cluster import gpu
+first, second = gpu.read((0, 1)), gpu.read((0, 1))
+print(first.memory_bytes, first.utilisation, first.watts, second.joules - first.joules if first.joules else None)
+print(gpu.read((0, 9)))
+"""
+
+
+def test_readings_add_up_over_devices(ask: Ask) -> None:
+    assert ask("-c", READ).stdout.splitlines() == [f"{3 * GIB} 20.0 200.0 4.0", "None"]
+
+
+def test_what_a_device_does_not_tell_is_null(ask: Ask) -> None:
+    silent = ask("-c", READ, FAKE_NVML_SILENT="1").stdout.splitlines()
+    assert silent[0] == f"{3 * GIB} 20.0 None None"
+
+
+SAMPLE = """
+from sparkscale.measure.worker_process import GpuSampler
+sampler = GpuSampler((0, 1))
+assert sampler.sample() > 0
+print(sampler.peak_bytes(), sampler.joules())
+"""
+
+
+def test_a_case_is_charged_what_its_devices_took(ask: Ask) -> None:
+    """Memory beyond what was in use before: none here. After the first, each of three readings takes four joules."""
+    assert ask("-c", SAMPLE).stdout == "0 12.0\n"
+
+
+def test_the_discovery_script_prints_sparks_json(ask: Ask, tmp_path: Path) -> None:
+    script = tmp_path / "gpu.py"
+    script.write_bytes(Path(gpu.__file__).read_bytes())  # a copy, as on a cluster's host
+    every = ask("-P", str(script), FAKE_GPUS="3")
+    assert json.loads(every.stdout) == {"name": "gpu", "addresses": ["0", "1", "2"]}
+    own = ask("-P", str(script), FAKE_GPUS="3", SPARKSCALE_GPUS="1,2")
+    assert json.loads(own.stdout) == {"name": "gpu", "addresses": ["1", "2"]}
+    none = ask("-P", str(script), FAKE_GPUS="0")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert none.stderr.strip() == "No GPU: NVML lists no device."
+
+
+def test_a_binding_holds_for_its_block_and_is_picklable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(gpu.VISIBLE, "7")
+    bind = pickle.loads(pickle.dumps(Binding(("1", "3"))))
+    with bind() as addresses:
+        assert addresses == ("1", "3")
+        assert os.environ[gpu.VISIBLE] == "1,3"
+        assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert os.environ[gpu.VISIBLE] == "7"
+    with pytest.raises(RuntimeError, match="grants none"), Binding()():
+        pass
+
+
+def test_a_process_in_which_cuda_runs_is_not_bound_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What CUDA keeps open is told by the name of an open file."""
+    monkeypatch.setattr(gpu, "CUDA_DRIVER", str(tmp_path / "uvm"))
+    monkeypatch.setenv(gpu.VISIBLE, "0")
+    with (tmp_path / "uvm").open("w"):
+        with pytest.raises(RuntimeError, match="CUDA already runs in this process"), Binding(("1",))():
+            pass
+        with Binding(("0",))() as addresses:
+            assert addresses == ("0",)
+    with Binding(("1",))() as addresses:
+        assert addresses == ("1",)
+
+
+def holding(address: str, began: float, ended: float) -> Holding:
+    return Holding(addresses=(address,), visible=address, visible_after=None, began=began, ended=ended, process=1)
+
+
+def test_two_tasks_on_one_gpu_at_once_are_found() -> None:
+    first, second, third = holding("0", 0, 2), holding("1", 1, 3), holding("0", 1.5, 4)
+    assert shared([first, second, third]) == [(first, third)]
+    assert shared([first, second, holding("0", 2, 4)]) == []
+
+
+SCHEDULE = """
+import json, sys
+from pathlib import Path
+from cluster import java, lifecycle
+from cluster.budget import budget
+from cluster.profile import Standalone, cache_folder
+from sparkscale.measure.doctor_gpu import held_gpus
+
+folder = Path(sys.argv[1])
+profile = Standalone(
+    name="two-by-two",
+    kind="standalone",
+    workers=2,
+    cores=4,
+    memory="1500m",
+    driver_memory="1g",
+    gpus=2,
+    oversubscribe=True,
+)
+granted, jdk = budget(profile), java.find(cache_folder())
+assert granted.oversubscribed
+assert [daemon.gpus for daemon in granted.daemons] == [(0, 1), (2, 3)]
+with lifecycle.cluster_for(profile, granted, jdk, folder / "cluster", folder / "logs") as cluster:
+    held = held_gpus(cluster, 8, folder / "worker.log", folder / "worker")
+print(json.dumps([found.model_dump() for found in held]))
+"""
+
+
+@pytest.mark.spark
+def test_no_gpu_is_ever_held_by_two_tasks_at_once(ask: Ask, tmp_path: Path) -> None:
+    """A real Master and two Workers, each with four cores and two made-up GPUs: eight tasks, of which by cores all
+    could run at once."""
+    done = ask("-c", SCHEDULE, str(tmp_path), timeout=240, FAKE_GPUS="4")
+    assert done.returncode == 0, done.stderr[-3000:]
+    held = [Holding.model_validate(found) for found in json.loads(done.stdout)]
+    assert len(held) == 8
+    assert shared(held) == []
+    assert {found.addresses for found in held} == {("0",), ("1",), ("2",), ("3",)}
+    assert [found.visible for found in held] == [found.addresses[0] for found in held]
+    assert {found.visible_after for found in held} == {None}
+    assert len({found.process for found in held}) == 8  # a process that ran CUDA on one GPU cannot get another
+
+
+def test_a_task_that_is_given_no_gpu_is_told_so() -> None:
+    with pytest.raises(RuntimeError, match="grants none"):
+        hold(Binding(), 0.0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*(Device is changed|No visible GPU)")
+def test_a_training_that_falls_back_to_the_cpu_fails(runs: Callable[..., Context]) -> None:
+    """Here XGBoost finds no device, warns, and would train on the CPU."""
+    if gpu.discover().devices:
+        pytest.skip("this host has a GPU")
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, boosting.BoostingParams(trees=2), device="gpu")
+    engine = boosting.XGBoost()
+    with pytest.raises(DeviceError, match=r"XGBoost trained on 'cpu', not on a GPU"):
+        engine.fit(run, engine.load(run))
+
+
+FALL_BACK = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "xgboost-spark"]
+fractions = ["1/64"]
+params = { trees = 2 }
+devices = ["gpu"]
+isolate = true
+"""
+
+
+@pytest.mark.spark
+def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
+    """NVML lists devices, CUDA finds none: XGBoost warns and trains on the CPU, here and in Spark's tasks."""
+    if gpu.discover().devices:
+        pytest.skip("this host has a GPU")
+    suite = tmp_path / "fallback.toml"
+    suite.write_text(FALL_BACK)
+    command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
+    assert ask(*command, timeout=200).returncode == 1
+    with Store.existing(tmp_path / "out") as store:
+        found = store.records()
+    assert [(record.outcome, record.seconds) for record in found] == [("failed", {})] * 2
+    assert all("not on a GPU" in record.error.message for record in found if record.error)
+    assert {record.case.engine for record in found if record.error} == {"xgboost", "xgboost-spark"}
+
+
+@pytest.mark.gpu
+def test_a_training_on_the_gpu_says_so_itself(runs: Callable[..., Context]) -> None:
+    found = gpu.discover()
+    if not found.devices:
+        pytest.skip(f"no GPU: {found.reason}")
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, boosting.BoostingParams(trees=2), device="gpu")
+    engine = boosting.XGBoost()
+    model = engine.fit(run, engine.load(run))
+    boosting.check_ran_on_gpu(model)
+    assert len(engine.predict(run, model).score) == run.data.holdout_rows
+
+
+@pytest.mark.gpu
+@pytest.mark.spark
+def test_the_doctor_finds_gpus_that_work() -> None:
+    found = gpu.discover()
+    if not found.devices:
+        pytest.skip(f"no GPU: {found.reason}")
+    from sparkscale.measure.doctor_gpu import examine_gpus
+    from tests.measure.observing import Silent
+
+    assert [check for check in examine_gpus(Silent) if not check.ok] == []

@@ -15,14 +15,14 @@ from sparkscale.contract.errors import ClusterError
 START = """
 from pathlib import Path
 from cluster import java, profile, session
+from cluster.budget import budget
+from cluster.endpoint import existing
 import os, sys, tempfile
 found = java.find(profile.cache_folder())
 os.environ.update(found.environment())
 local = profile.load("local")
-granted = profile.budget(local)
-budget = profile.Budget(granted.cpus, granted.memory_bytes, 2**30)
 with tempfile.TemporaryDirectory() as scratch:
-    runtime = session.start(local, budget, 1, Path(scratch))
+    runtime = session.start(local, budget(local), existing(local), 1, "cpu", Path(scratch) / "spark")
     print(found.source, runtime.java()["java_version"], runtime.spark.range(10).count())
     runtime.stop()
 """

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from cluster import profile
+from cluster.budget import budget
 from sparkscale.contract.errors import ConfigError
 
 
@@ -17,16 +18,17 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_local_grants_every_usable_core() -> None:
-    budget = profile.budget(profile.load("local"))
-    assert set(budget.cpus) == os.sched_getaffinity(0)
-    assert budget.heap_bytes < budget.memory_bytes < psutil.virtual_memory().total
+    granted = budget(profile.load("local"))
+    assert granted.node == granted.driver
+    assert set(granted.node.cpus) == os.sched_getaffinity(0)
+    assert granted.driver.heap_bytes < granted.driver.memory_bytes < psutil.virtual_memory().total
 
 
 def test_a_users_profile_is_read_by_path(tmp_path: Path) -> None:
     found = profile.load(written(tmp_path, 'kind = "local"\ncores = 1\nmemory = "512m"\n[conf]\n"spark.a" = "b"\n'))
     assert (found.name, found.conf) == ("mine", (("spark.a", "b"),))
-    assert profile.budget(found).memory_bytes == 512 * 2**20
-    assert profile.budget(found).cores == 1
+    assert budget(found).node.memory_bytes == 512 * 2**20
+    assert budget(found).cores == 1
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,13 @@ def test_a_users_profile_is_read_by_path(tmp_path: Path) -> None:
         ('kind = "moon"', r"mine\.toml: kind: .*'local'"),
         ('kind = "local"\nmemory = "lots"', r"mine\.toml: memory: .*75%"),
         ('kind = "local"\ncoers = 2', r"mine\.toml: coers: .*not permitted"),
+        ("cores = 2", r"mine\.toml: kind: say which: local, standalone, connect, external"),
+        ('kind = "local"\ncores = 0', r"mine\.toml: cores: ask for one core or more"),
+        ('kind = "standalone"\nworkers = 0', r"mine\.toml: workers: .*greater than or equal to 1"),
+        ('kind = "connect"\nurl = "http://x"\ncores = 2', r"mine\.toml: url: 'http://x' is no address like sc://"),
+        ('kind = "connect"\nurl = "sc://x:1"', r"mine\.toml: cores: say how many cores"),
+        ('kind = "external"\nmaster = "moon"\nexecutors = 1\ncores = 1\nmemory = "1g"', r"mine\.toml: master: "),
+        ('kind = "external"\nmaster = "yarn"\ncores = 1\nmemory = "1g"', r"mine\.toml: executors: Field required"),
     ],
 )
 def test_a_bad_profile_is_named_with_its_fault(tmp_path: Path, text: str, message: str) -> None:
@@ -44,11 +53,50 @@ def test_a_bad_profile_is_named_with_its_fault(tmp_path: Path, text: str, messag
 
 
 def test_an_unknown_profile_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown cluster 'moon': choose from local"):
+    with pytest.raises(ConfigError, match=r"Unknown cluster 'moon': choose from connect, local, standalone"):
         profile.load("moon")
 
 
-@pytest.mark.parametrize(("text", "what"), [("cores = 4096", "4096 cores"), ('memory = "9999g"', "9999g of memory")])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('kind = "local"\ncores = 4096', "asks for 4096 cores, of which"),
+        ('kind = "local"\nmemory = "9999g"', "asks for 9999g of memory"),
+        ('kind = "local"\ngpus = 99', "asks for 99 GPUs, and this host has"),
+        ('kind = "standalone"\nworkers = 2048\ncores = 2', "asks for 4096 cores, .* or say oversubscribe = true"),
+        ('kind = "standalone"\nmemory = "60%"\ndriver_memory = "50%"', r"asks for 60% \+ 50% of memory"),
+        ('kind = "standalone"\nworkers = 1\ngpus = 99', "asks for 99 GPUs, and this host has"),
+        ('kind = "connect"\nmemory = "99%"\ndriver_memory = "9%"', r"asks for 99% \+ 9% of memory"),
+    ],
+)
 def test_more_than_the_host_has_is_refused(tmp_path: Path, text: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
-        profile.budget(profile.load(written(tmp_path, f'kind = "local"\n{text}')))
+        budget(profile.load(written(tmp_path, text)))
+
+
+def test_a_node_gets_what_the_daemons_of_its_host_get_together(tmp_path: Path) -> None:
+    """The question is what a cluster buys on the same hardware, so the baseline has all of it."""
+    granted = budget(
+        profile.load(written(tmp_path, 'kind = "standalone"\nworkers = 1\nmemory = "2g"\ndriver_memory = "1g"'))
+    )
+    (daemon,) = granted.daemons
+    assert granted.node.memory_bytes == daemon.memory_bytes + granted.driver.memory_bytes == 3 * 2**30
+    assert granted.node.cpus == daemon.cpus == granted.driver.cpus
+    assert (granted.cores_of("node"), granted.cores_of("spark"), granted.oversubscribed) == (1, 1, False)
+
+
+def test_more_cores_than_there_are_are_shared_and_marked_when_asked_for(tmp_path: Path) -> None:
+    usable = len(os.sched_getaffinity(0))
+    text = f'kind = "standalone"\nworkers = {usable + 1}\nmemory = "100m"\noversubscribe = true'
+    granted = budget(profile.load(written(tmp_path, text)))
+    assert granted.oversubscribed
+    assert granted.cores == usable + 1
+    assert len(granted.node.cpus) == usable
+
+
+def test_every_profile_that_comes_along_is_valid_and_describes_itself() -> None:
+    for name in profile.names():
+        found = profile.load(name)
+        assert found.summary
+        assert found.shape
+        assert found.starts_daemons == (found.kind in ("standalone", "connect"))

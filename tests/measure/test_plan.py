@@ -3,6 +3,7 @@
 import pytest
 
 from cluster import profile
+from cluster.budget import budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure import plan, suite
@@ -45,8 +46,7 @@ def test_a_filter_that_cannot_be_meant_is_refused(expression: str, message: str)
 
 @pytest.fixture
 def executions(data: PreparedDataset) -> list[Execution]:
-    budget = profile.budget(profile.load("local"))
-    return plan.executions(QUICK, {"flights": data}, budget, seed=0, rounds=3)
+    return plan.executions(QUICK, {"flights": data}, budget(profile.load("local")), seed=0, rounds=3)
 
 
 def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Execution]) -> None:

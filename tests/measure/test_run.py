@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from cluster import profile
+from cluster.budget import budget
 from sparkscale.contract.record import SCORES, RunRecord
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
@@ -162,17 +163,17 @@ def test_scores_are_stored_with_the_record(out: Path, found: list[RunRecord]) ->
 
 
 def test_descriptions_say_where_and_with_what(out: Path, found: list[RunRecord]) -> None:
-    budget = profile.budget(profile.load("local"))
+    granted = budget(profile.load("local"))
     with Store.existing(out) as store:
         for record in found:
             assert store.description(record.host).content["usable_cores"] >= 1
             assert record.session is not None
             session = store.description(record.session).content
             software = store.description(record.software).content
-            assert session["cpus"] == list(budget.cpus)
-            assert session["thread_variables"]["OMP_NUM_THREADS"] == str(budget.cores)
+            assert session["cpus"] == list(granted.node.cpus)
+            assert session["thread_variables"]["OMP_NUM_THREADS"] == str(granted.cores)
             if record.case.placement == "spark":
-                assert session["spark_conf"]["spark.master"] == f"local[{budget.cores}]"
+                assert session["spark_conf"]["spark.master"] == f"local[{granted.cores}]"
                 assert software["jvm_blas"]
             else:
                 assert session["spark_conf"] is None

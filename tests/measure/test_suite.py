@@ -48,7 +48,7 @@ def test_a_file_names_its_suite(tmp_path: Path) -> None:
         (f"ronds = 3\n{BLOCK}", r"line 1: 'ronds': Extra inputs"),
         (f"rounds = 0\n{BLOCK}", r"line 1: 'rounds': .*greater than or equal to 1"),
         (f'name = "other"\n{BLOCK}', r"line 1: .*remove `name`"),
-        (f'clusters = ["moon"]\n{BLOCK}', r"line 1: unknown cluster 'moon': choose from local"),
+        (f'clusters = ["moon"]\n{BLOCK}', r"line 1: unknown cluster 'moon': choose from connect, local"),
         ('[[measure]]\nworkload = "boosting"\n', r"line 2: unknown workload 'boosting': choose from data_parallel\."),
         (f'{BLOCK}engines = ["xgbost"]\n', r"line 3: unknown engine 'xgbost': choose from \*, sklearn, xgboost"),
         (f'{BLOCK}datasets = ["iris"]\n', r"line 3: unknown dataset 'iris': choose from flights"),
@@ -64,5 +64,5 @@ def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text
 
 
 def test_an_unknown_suite_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, ceiling, quick, standard"):
+    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, ceiling, gpu, quick, standard"):
         suite.load("quik")

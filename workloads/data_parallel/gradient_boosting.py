@@ -1,11 +1,13 @@
 """Gradient-boosted trees, one model on one data set: single-node libraries against Spark."""
 
+import json
 import math
 from typing import Any
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
+from sparkscale.contract.errors import DeviceError
 from workloads.base import SPARK_CONTEXT, NodeEngine, Params, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
@@ -43,6 +45,8 @@ class BoostingParams(Params):
         return math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight)
 
 
+CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
+XGBOOST_DEVICES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 
@@ -125,10 +129,33 @@ def xgboost_arguments(params: BoostingParams) -> dict[str, Any]:
     }
 
 
+def on_its_device(device: Device) -> list[Any]:
+    """Callbacks by which a training that was to run on a GPU, and did not, fails where it ran.
+
+    XGBoost falls back to the CPU with a warning only; the configuration of the model tells.
+    """
+    from xgboost.callback import TrainingCallback
+
+    class OnGpu(TrainingCallback):
+        def after_training(self, model: Any) -> Any:
+            check_ran_on_gpu(model)
+            return model
+
+    return [OnGpu()] if device == "gpu" else []
+
+
+def check_ran_on_gpu(model: Any) -> None:
+    """Raises DeviceError unless a booster's configuration names a CUDA device."""
+    used = json.loads(model.save_config())["learner"]["generic_param"]["device"]
+    if not used.startswith("cuda"):
+        raise DeviceError(f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use.")
+
+
 class XGBoost(NodeEngine):
-    """xgboost.train on one node, histogram trees. Bins in `load`."""
+    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
 
     name = "xgboost"
+    devices = CPU_AND_GPU
     tasks = BOTH
     defaults = XGBOOST_DEFAULTS
 
@@ -139,12 +166,10 @@ class XGBoost(NodeEngine):
         import xgboost
 
         table = read_train(run)
-        return xgboost.QuantileDMatrix(
-            ordinal_matrix(run.data, table),
-            labels(table),
-            max_bin=run.arguments["max_bin"],
-            nthread=run.case.threads,
-        )
+        rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.threads
+        if run.case.device == "gpu":
+            return xgboost.DMatrix(rows, label, nthread=threads)
+        return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
 
     def fit(self, run: Context, train: Any) -> Any:
         import xgboost
@@ -156,22 +181,30 @@ class XGBoost(NodeEngine):
             "tree_method": "hist",
             "nthread": run.case.threads,
             "seed": run.case.model_seed,
+            "device": XGBOOST_DEVICES[run.case.device],
         }
-        return xgboost.train({**fixed, **arguments}, train, num_boost_round=rounds)
+        return xgboost.train(
+            {**fixed, **arguments}, train, num_boost_round=rounds, callbacks=on_its_device(run.case.device)
+        )
 
     def predict(self, run: Context, model: Any) -> Scores:
+        import xgboost
+
         table = read_holdout(run)
-        score = model.inplace_predict(ordinal_matrix(run.data, table))
+        rows = ordinal_matrix(run.data, table)
+        # in place it would predict on the device where the rows are, which is the host
+        score = model.predict(xgboost.DMatrix(rows)) if run.case.device == "gpu" else model.inplace_predict(rows)
         return Scores(row=table.column(ROW).to_numpy(), score=score)
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier and -Regressor: one worker per core in a barrier stage. Bins in `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, or GPU. Bins in `fit`.
 
     Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
     """
 
     name = "xgboost-spark"
+    devices = CPU_AND_GPU
     tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})
     defaults = XGBOOST_DEFAULTS
@@ -189,7 +222,9 @@ class XGBoostSpark(SparkEngine):
             features_col=run.data.features,
             label_col=LABEL,
             tree_method="hist",
-            num_workers=run.cores // run.case.threads,
+            num_workers=run.slots,
+            device=XGBOOST_DEVICES[run.case.device],
+            callbacks=on_its_device(run.case.device),
             random_state=run.case.model_seed,
             # xgboost.spark evaluates every round on the training rows; the single-node engines do not
             disable_default_eval_metric=True,

@@ -1,0 +1,178 @@
+"""What a cluster profile grants on this host: CPUs, memory and GPUs of a node, a driver and each daemon."""
+
+from pydantic import BaseModel, ConfigDict
+
+from cluster import gpu, processes
+from cluster.profile import UNITS, ClusterProfile, Connect, External, Local, Profile, Standalone
+from sparkscale.contract.case import Placement
+from sparkscale.contract.errors import ConfigError
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grant(Frozen):
+    """What one process tree may use: CPU numbers, bytes, GPU numbers as NVML counts them."""
+
+    cpus: tuple[int, ...]
+    memory_bytes: int
+    heap_bytes: int
+    gpus: tuple[int, ...] = ()
+
+
+class Budget(Frozen):
+    """What every case on a profile may use.
+
+    `node` is what a single-node engine gets: on profiles whose daemons run on this host, all that they get together,
+    driver included, so that both sides have the same hardware. `daemons` are the worker daemons, or the Connect
+    server. `cores` is how many Spark's tasks may use at once, on whatever hosts; `gpus` likewise, with
+    `tasks_per_gpu` tasks on each.
+    """
+
+    cores: int
+    node: Grant
+    driver: Grant
+    daemons: tuple[Grant, ...] = ()
+    gpus: int = 0
+    tasks_per_gpu: int = 1
+    no_gpu: str = ""
+    """Where there is no GPU, why."""
+    oversubscribed: bool = False
+
+    def grant(self, placement: Placement) -> Grant:
+        """What a worker process of this placement may use."""
+        return self.node if placement == "node" else self.driver
+
+    def gpus_of(self, placement: Placement) -> int:
+        return len(self.node.gpus) if placement == "node" else self.gpus
+
+    def cores_of(self, placement: Placement) -> int:
+        """How many cores compute."""
+        return len(self.node.cpus) if placement == "node" else self.cores
+
+
+def budget(profile: ClusterProfile) -> Budget:
+    """What the profile grants on this host. Raises ConfigError when the host has less."""
+    found = gpu.discover()
+    grants_none = f"cluster '{profile.name}' grants none"
+    return _budget(profile, found).model_copy(update={"no_gpu": found.reason or grants_none})
+
+
+def _budget(profile: ClusterProfile, found: gpu.Gpus) -> Budget:
+    if isinstance(profile, Local):
+        return _local(profile, found)
+    if isinstance(profile, Standalone):
+        return _standalone(profile, found)
+    if isinstance(profile, Connect) and profile.starts_daemons:
+        return _connect(profile, found)
+    return _existing(profile, found)
+
+
+def _local(profile: Local, found: gpu.Gpus) -> Budget:
+    cpus = _cpus(profile)
+    _check_memory(profile, profile.memory)
+    memory = _bytes(profile.memory)
+    count = len(found.devices) if profile.gpus == "all" else profile.gpus
+    grant = Grant(
+        cpus=cpus,
+        memory_bytes=memory,
+        heap_bytes=int(memory * profile.heap_share),
+        gpus=_gpus(profile, found, count),
+    )
+    return Budget(cores=len(cpus), node=grant, driver=grant, gpus=count)
+
+
+def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
+    available = processes.granted_cpus()
+    asked = profile.workers * profile.cores
+    if asked > len(available) and not profile.oversubscribe:
+        raise ConfigError(
+            f"Cluster '{profile.name}' asks for {asked} cores, of which {len(available)} are usable: lower `workers` "
+            "or `cores`, or say oversubscribe = true, which marks its records."
+        )
+    _check_memory(profile, *[profile.memory] * profile.workers, profile.driver_memory)
+    memory, driver = _bytes(profile.memory), _bytes(profile.driver_memory)
+    devices = _gpus(profile, found, profile.workers * profile.gpus)
+    daemons = []
+    for number in range(profile.workers):
+        cpus = {available[(number * profile.cores + core) % len(available)] for core in range(profile.cores)}
+        own = devices[number * profile.gpus : (number + 1) * profile.gpus]
+        daemons.append(_grant(profile, tuple(sorted(cpus)), memory, own))
+    used = tuple(sorted({cpu for daemon in daemons for cpu in daemon.cpus}))
+    return Budget(
+        cores=asked,
+        node=_grant(profile, used, profile.workers * memory + driver, devices),
+        driver=_grant(profile, used, driver),
+        daemons=tuple(daemons),
+        gpus=len(devices),
+        tasks_per_gpu=profile.tasks_per_gpu,
+        oversubscribed=asked > len(available),
+    )
+
+
+def _connect(profile: Connect, found: gpu.Gpus) -> Budget:
+    cpus = _cpus(profile)
+    _check_memory(profile, profile.memory, profile.driver_memory)
+    memory, client = _bytes(profile.memory), _bytes(profile.driver_memory)
+    return Budget(
+        cores=len(cpus),
+        node=_grant(profile, cpus, memory + client, tuple(device.index for device in found.devices)),
+        driver=_grant(profile, cpus, client),
+        daemons=(_grant(profile, cpus, memory),),
+    )
+
+
+def _existing(profile: Connect | External, found: gpu.Gpus) -> Budget:
+    """The executors are elsewhere; a single-node engine gets this host, a driver its share of it."""
+    cpus = processes.granted_cpus()
+    _check_memory(profile, profile.driver_memory)
+    node = profile.node_memory if isinstance(profile, External) else "75%"
+    _check_memory(profile, node)
+    executors, gpus, tasks = 1, 0, 1
+    if isinstance(profile, External):
+        executors, gpus, tasks = profile.executors, profile.gpus * profile.executors, profile.tasks_per_gpu
+    assert profile.cores != "all"
+    return Budget(
+        cores=executors * profile.cores,
+        node=_grant(profile, cpus, _bytes(node), tuple(device.index for device in found.devices)),
+        driver=_grant(profile, cpus, _bytes(profile.driver_memory)),
+        gpus=gpus,
+        tasks_per_gpu=tasks,
+    )
+
+
+def _grant(profile: Profile, cpus: tuple[int, ...], memory: int, gpus: tuple[int, ...] = ()) -> Grant:
+    return Grant(cpus=cpus, memory_bytes=memory, heap_bytes=int(memory * profile.heap_share), gpus=gpus)
+
+
+def _cpus(profile: Profile) -> tuple[int, ...]:
+    available = processes.granted_cpus()
+    cores = len(available) if profile.cores == "all" else profile.cores
+    if cores > len(available):
+        raise ConfigError(
+            f"Cluster '{profile.name}' asks for {cores} cores, of which {len(available)} are usable: lower `cores`."
+        )
+    return available[:cores]
+
+
+def _bytes(text: str) -> int:
+    amount, unit = int(text[:-1]), text[-1]
+    return processes.granted_memory_bytes() * amount // 100 if unit == "%" else amount * UNITS[unit]
+
+
+def _check_memory(profile: Profile, *asked: str) -> None:
+    total = processes.granted_memory_bytes()
+    if sum(map(_bytes, asked)) > total:
+        raise ConfigError(
+            f"Cluster '{profile.name}' asks for {' + '.join(asked)} of memory, and this process may use "
+            f"{total / 2**30:.1f} GiB: lower its memory."
+        )
+
+
+def _gpus(profile: Profile, found: gpu.Gpus, count: int) -> tuple[int, ...]:
+    """The first so many of this host."""
+    if count > len(found.devices):
+        has = f"has {len(found.devices)}" if found.devices else f"has none ({found.reason})"
+        raise ConfigError(f"Cluster '{profile.name}' asks for {count} GPUs, and this host {has}: lower `gpus`.")
+    return tuple(device.index for device in found.devices[:count])

@@ -1,0 +1,162 @@
+"""Settings of Spark: those of a session, and the folder that SPARK_CONF_DIR points to.
+
+Nothing secret ever stands on a command line, which every user of the machine can read.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cluster import gpu
+from cluster.budget import Budget
+from cluster.endpoint import Endpoint
+from cluster.processes import thread_variables
+from cluster.profile import ClusterProfile, Connect, External, Standalone
+from sparkscale.contract.case import SLICES, Device
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+INFORMING = (
+    "org.apache.spark.deploy.master.Master",
+    "org.apache.spark.deploy.master.ui.MasterWebUI",
+    "org.apache.spark.deploy.worker.Worker",
+    "org.apache.spark.sql.connect.service.SparkConnectServer",
+)
+"""Classes of daemons whose log says where they listen; of all others warnings are enough."""
+
+LOGGING = """\
+rootLogger.level = warn
+rootLogger.appenderRef.stderr.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
+
+def session_settings(
+    profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
+) -> dict[str, str]:
+    """Every setting of a session: what all have in common, what its kind of cluster needs, then the profile's own.
+
+    `threads` is what each task may use; a session for `gpu` gives each task a share of a device. What Spark writes on
+    this host goes below `scratch`.
+    """
+    return {
+        **_common(budget, threads, scratch),
+        **_driver(profile, budget, endpoint),
+        **_executors(profile, budget, endpoint),
+        **(_gpus(profile, budget) if device == "gpu" else {}),
+        **dict(profile.conf),
+        **{key: value for key, value in profile.secret_values().items() if key.startswith("spark.")},
+    }
+
+
+def master(budget: Budget, endpoint: Endpoint) -> str:
+    """The master's URL."""
+    return f"local[{budget.cores}]" if endpoint.address == "local" else endpoint.address
+
+
+def is_on_loopback(address: str) -> bool:
+    """Whether only this host can talk to what listens there."""
+    return address == "local" or urlsplit(address).hostname in LOOPBACK
+
+
+def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
+    return {
+        "spark.task.cpus": str(threads),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": (scratch / "events").as_uri(),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+        "spark.local.dir": str(scratch / "local"),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.shuffle.partitions": str(budget.cores),
+        # a sample is up to 64 folders; above this number Spark lists them in a job of as many tasks
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": str(SLICES),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+        **{f"spark.executorEnv.{name}": value for name, value in thread_variables(threads).items()},
+    }
+
+
+def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
+    """In front of local mode a Connect server is the driver, and its executor."""
+    grant = budget.daemons[0] if isinstance(profile, Connect) else budget.driver
+    found = {"spark.driver.memory": f"{grant.heap_bytes // 2**20}m"}
+    if is_on_loopback(endpoint.address):
+        found |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    return found
+
+
+def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
+    if not isinstance(profile, Standalone | External):
+        return {}
+    shared = {
+        "spark.cores.max": str(budget.cores),
+        "spark.executor.cores": str(profile.cores),
+        # a case must not begin on half of its executors
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{profile.patience_seconds:.0f}s",
+        "spark.dynamicAllocation.enabled": "false",
+        # a barrier stage that finds too few slots, for an executor is lost, gives up after this many tries of 15 s
+        "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
+    }
+    if isinstance(profile, Standalone):
+        heap = budget.daemons[0].heap_bytes
+        return {
+            **shared,
+            **security(profile, endpoint.secret),
+            "spark.executor.memory": f"{heap // 2**20}m",
+            "spark.ui.enabled": str(profile.ui).lower(),
+        }
+    heap = int(profile.memory_bytes * profile.heap_share)
+    return {
+        **shared,
+        "spark.executor.instances": str(profile.executors),
+        "spark.executor.memory": f"{heap // 2**20}m",
+        "spark.executor.memoryOverhead": f"{(profile.memory_bytes - heap) // 2**20}m",
+    }
+
+
+def _gpus(profile: ClusterProfile, budget: Budget) -> dict[str, str]:
+    """A process of Python is bound to one GPU before it loads CUDA, so no other task may get it afterwards."""
+    found = {"spark.python.worker.reuse": "false"}
+    found |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
+    if isinstance(profile, Standalone | External):
+        found["spark.executor.resource.gpu.amount"] = str(profile.gpus)
+        found["spark.task.resource.gpu.amount"] = f"{1 / budget.tasks_per_gpu:.6g}"
+    return found
+
+
+def security(profile: Standalone, secret: str) -> dict[str, str]:
+    """Settings that the daemons, drivers and executors of a cluster share."""
+    encrypted = str(profile.encrypt).lower()
+    return {
+        "spark.authenticate": "true",
+        "spark.authenticate.secret": secret,
+        "spark.network.crypto.enabled": encrypted,
+        "spark.io.encryption.enabled": encrypted,
+    }
+
+
+def write_settings(folder: Path, conf: Mapping[str, str]) -> dict[str, str]:
+    """Makes the folder, for its owner's eyes only; returns the variable that makes Spark read it."""
+    folder.mkdir(mode=0o700, parents=True)
+    defaults = folder / "spark-defaults.conf"
+    defaults.touch(mode=0o600)
+    defaults.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in conf.items()))
+    loggers = "".join(
+        f"logger.l{number}.name = {name}\nlogger.l{number}.level = info\n" for number, name in enumerate(INFORMING)
+    )
+    (folder / "log4j2.properties").write_text(LOGGING + loggers)
+    return {"SPARK_CONF_DIR": str(folder)}
+
+
+def _escaped(value: str) -> str:
+    """As java.util.Properties reads it."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n")

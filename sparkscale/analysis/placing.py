@@ -1,0 +1,66 @@
+"""What a reader must know of where the cases of one table ran."""
+
+from collections.abc import Iterator
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.tradeoff import Comparison
+from sparkscale.contract.record import RunRecord
+
+KINDS = {
+    "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
+    "connect": "Spark ran behind Spark Connect: the client has no JVM, and waits for the server.",
+}
+
+
+def notes(comparison: Comparison) -> Iterator[str]:
+    """Sentences, each of which could change what a figure of the table means."""
+    every = [record for cell in comparison.cells for record in cell.records]
+    spark = [record for record in every if record.case.placement == "spark"]
+    ran = [record for record in spark if record.outcome == "ok"]
+    kind = comparison.case.cluster_kind
+    if spark and kind in KINDS:
+        yield KINDS[kind]
+    if kind in ("standalone", "external"):
+        yield from _executors(ran)
+        yield from _cores(every)
+    yield from _jvms(ran)
+    if any(record.resources.oversubscribed for record in spark):
+        yield "Oversubscribed: the executors have more cores than this host, so times say nothing of a real cluster."
+    lost = [record for record in ran if metrics.lost_executors(record)]
+    if lost:
+        yield (
+            f"In {_count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
+            "and no time of it is counted."
+        )
+
+
+def _executors(ran: list[RunRecord]) -> Iterator[str]:
+    """Several executors on one host are no cluster of several hosts, and are said to be none."""
+    executors = max((record.spark.executors or 0 for record in ran if record.spark), default=0)
+    hosts = max((record.spark.hosts or 0 for record in ran if record.spark), default=0)
+    if hosts == 1:
+        yield f"Single-host: {_count(executors, 'executor')} on one machine, with no network between them."
+    elif hosts:
+        yield f"Spark ran in {_count(executors, 'executor')} on {hosts} hosts."
+
+
+def _cores(every: list[RunRecord]) -> Iterator[str]:
+    node, spark = (
+        {record.resources.cores for record in every if record.case.placement == placement}
+        for placement in ("node", "spark")
+    )
+    if node and spark:
+        few, many = max(node), max(spark)
+        same = "the same number" if few == many else f"{many} on the cluster"
+        yield f"Single-node engines had {_count(few, 'core')} of the machine that sparkscale runs on, Spark {same}."
+
+
+def _jvms(ran: list[RunRecord]) -> Iterator[str]:
+    rounds = len({record.round for record in ran if not record.isolated})
+    jvms = len({record.jvm for record in ran if not record.isolated})
+    if 0 < jvms < rounds:
+        yield f"{rounds} rounds in {_count(jvms, 'JVM')}: a server that was up before, so later rounds found it warm."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,78 @@
+"""What a table says of where its cases ran, and which times it leaves out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparkscale.analysis import metrics, placing, tradeoff
+from sparkscale.contract.record import RunRecord, SparkMetrics
+from sparkscale.measure.store import Store
+from tests.analysis.test_tradeoff import case
+from tests.measure.test_store import invocation, record
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as opened:
+        opened.begin(invocation())
+        yield opened
+
+
+def ran(
+    identity: str, engine: str, kind: str, cores: int = 2, jvm: str | None = None, **changes: object
+) -> RunRecord:
+    """An ok execution; a Spark engine's has metrics."""
+    where = case(engine, 1.0).model_copy(update={"cluster": kind, "cluster_kind": kind})
+    made = record(identity)
+    on_spark = where.placement == "spark"
+    spark = SparkMetrics(tasks=4, executors=2, hosts=1) if on_spark else None
+    resources = made.resources.model_copy(update={"cores": cores})
+    return made.model_copy(update={"case": where, "jvm": jvm, "spark": spark, "resources": resources, **changes})
+
+
+def said(store: Store, *records: RunRecord) -> str:
+    (comparison,) = tradeoff.comparisons(store, records)
+    return "\n".join(placing.notes(comparison))
+
+
+def test_executors_of_one_host_are_called_single_host(store: Store) -> None:
+    text = said(store, ran("a", "mllib", "standalone", jvm="app-1"), ran("b", "sklearn", "standalone"))
+    assert "Single-host: 2 executors on one machine, with no network between them." in text
+    assert "Single-node engines had 2 cores of the machine that sparkscale runs on, Spark the same number." in text
+
+
+def test_unequal_budgets_are_said(store: Store) -> None:
+    hosts = {"spark": SparkMetrics(tasks=4, executors=8, hosts=4)}
+    text = said(store, ran("a", "mllib", "external", cores=32, jvm="a", **hosts), ran("b", "sklearn", "external"))
+    assert "Spark ran in 8 executors on 4 hosts." in text
+    assert "had 2 cores of the machine that sparkscale runs on, Spark 32 on the cluster." in text
+
+
+@pytest.mark.parametrize(("kind", "word"), [("local", "no cluster"), ("connect", "the client has no JVM")])
+def test_what_is_no_cluster_is_not_called_one(store: Store, kind: str, word: str) -> None:
+    assert word in said(store, ran("a", "mllib", kind, jvm="a"))
+    assert said(store, ran("b", "sklearn", kind)) == ""
+
+
+def test_rounds_that_share_a_jvm_are_said(store: Store) -> None:
+    rounds = [ran(str(number), "mllib", "connect", jvm="one", round=number) for number in (1, 2, 3)]
+    assert "3 rounds in 1 JVM: a server that was up before" in said(store, *rounds)
+    fresh = [ran(str(number), "mllib", "connect", jvm=str(number), round=number) for number in (1, 2, 3)]
+    assert "JVM:" not in said(store, *fresh)
+
+
+def test_oversubscribed_executors_are_said(store: Store) -> None:
+    marked = ran("a", "mllib", "standalone", jvm="a")
+    marked = marked.model_copy(update={"resources": marked.resources.model_copy(update={"oversubscribed": True})})
+    assert "Oversubscribed: " in said(store, marked)
+
+
+def test_a_time_in_which_an_executor_was_lost_is_stored_and_never_used(store: Store) -> None:
+    whole = ran("a", "mllib", "standalone", jvm="a")
+    broken = ran("b", "mllib", "standalone", jvm="b", round=2, spark=SparkMetrics(tasks=4, executors_lost=1))
+    assert broken.seconds
+    assert metrics.timed([whole, broken]) == [whole]
+    assert metrics.scored([whole, broken]) == [whole, broken]
+    assert "In 1 execution an executor was lost" in said(store, whole, broken)
+    assert not tradeoff.failed([whole, broken], added=2)

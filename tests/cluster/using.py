@@ -1,0 +1,52 @@
+"""What tests do with a cluster that is up."""
+
+import sys
+from pathlib import Path
+
+from cluster.budget import budget
+from cluster.lifecycle import Cluster
+from cluster.profile import External
+from cluster.state import ClusterState
+from sparkscale.measure.opening import Session, open_worker
+from sparkscale.measure.protocol import Examine, Examined
+
+PATIENCE = 120.0
+
+
+def written(cluster: Cluster) -> ClusterState:
+    assert cluster.state is not None
+    return cluster.state
+
+
+def examined(cluster: Cluster, folder: Path) -> Examined:
+    """What its executors say to a session of its own."""
+    folder.mkdir(exist_ok=True)
+    worker, _ = open_worker(
+        cluster.profile, cluster.budget, Session("spark", 1), folder / "worker.log", folder / "worker", cluster
+    )
+    try:
+        found = worker.request(Examine(), PATIENCE)
+        assert isinstance(found, Examined)
+        return found
+    finally:
+        worker.kill()
+
+
+def external(cluster: Cluster, **changes: object) -> Cluster:
+    """The same cluster as one that sparkscale did not start."""
+    where = External.model_validate(
+        {
+            "name": "theirs",
+            "kind": "external",
+            "master": written(cluster).address,
+            "executors": 2,
+            "cores": 1,
+            "memory": "1500m",
+            "driver_memory": "2g",
+            "python": sys.executable,
+            "conf": {"spark.authenticate": "true"},
+            "secrets": {"spark.authenticate.secret": "THEIR_SECRET"},
+            **changes,
+        }
+    )
+    return Cluster(where, budget(where), cluster.jdk)

@@ -1,0 +1,298 @@
+"""Runs on real clusters: what their records say, and what happens when a part of the cluster is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import java, lifecycle, processes, profile, state
+from cluster.budget import budget
+from cluster.lifecycle import Cluster
+from cluster.profile import Connect
+from sparkscale.contract.errors import ClusterError, ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import plan, suite
+from sparkscale.measure import run as running
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from tests.cluster.using import examined, written
+from tests.measure.observing import Silent
+from tests.measure.test_faults import Start, busy_jvm_of, outcomes, records, start
+
+pytestmark = pytest.mark.spark
+__all__ = ["start"]
+
+PATIENCE = 240.0
+SMALL = 'kind = "standalone"\nworkers = 2\nmemory = "2g"\ndriver_memory = "2g"\n'
+
+LONG = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib"]
+fractions = ["1/64"]
+params = { trees = 40, depth = 4 }
+isolate = true
+"""
+
+OTHERS = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "xgboost-spark"]
+fractions = ["1/64"]
+params = { trees = 2 }
+isolate = true
+"""
+
+
+def busy_worker(name: str, process: "subprocess.Popen[str]") -> int:
+    """The first worker daemon of a run's cluster, in the middle of a case: its executor computes."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        found = state.find(name)
+        if found is not None and found.ready:
+            daemon = found.daemons[1]
+            executors = [one for one in processes.processes_of(daemon.pid) if one.pid != daemon.pid]
+            if any(one.name() == "java" and one.cpu_times().user > 5 for one in executors):
+                return daemon.pid
+        time.sleep(0.1)
+    raise AssertionError(f"no executor was busy: {process.communicate()[1][-2000:]}")
+
+
+def test_a_killed_worker_daemon_costs_no_more_than_a_time(start: Start, tmp_path: Path) -> None:
+    """Spark does its work again on a worker that takes its place; the next cases run on a whole cluster."""
+    (tmp_path / "pair.toml").write_text(SMALL)
+    process = start(f"rounds = 1\ndeadline_seconds = 180\n{LONG}{OTHERS}", "--cluster", str(tmp_path / "pair.toml"))
+    killed = busy_worker("pair", process)
+    os.kill(killed, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    found = records(tmp_path / "out")
+    assert len(found) == 3
+    hit = [record for record in found if record.spark and record.spark.executors_lost]
+    assert [record.spark.executors_lost for record in hit if record.spark] == [1]
+    assert process.returncode == (0 if all(record.outcome == "ok" for record in found) else 1), stderr
+    assert "worker-1 had ended, and was started again" in stderr
+    whole = [record for record in found if record not in hit]
+    assert [record.outcome for record in whole] == ["ok"] * 2
+    for record in whole:
+        if record.spark:
+            assert (record.spark.hosts, record.spark.executors_lost) == (1, 0)
+            assert record.spark.shuffle_read_bytes > 0
+    assert max(record.spark.executors or 0 for record in found if record.spark) >= 2
+    if hit[0].outcome == "ok":
+        assert "an executor was lost" in stdout
+    assert "Single-host: " in stdout
+    assert state.find("pair") is None
+    assert processes.processes_of(killed) == []
+    check_granted(found)
+
+
+def check_granted(found: list[RunRecord]) -> None:
+    """Both sides had two cores; memory is of processes that were a case's own, executors included."""
+    assert {record.resources.cores for record in found} == {2}
+    assert {record.case.threads for record in found if record.case.placement == "node"} == {2}
+    peaks = {record.case.engine: record.resources.peak_pss_bytes or 0 for record in found}
+    assert peaks["xgboost"] < 500 * 2**20 < peaks["mllib"]
+    assert all(record.resources.cpu_seconds for record in found)
+
+
+def test_a_killed_driver_jvm_is_named_and_costs_its_case_only(start: Start, tmp_path: Path) -> None:
+    endless, short = LONG.replace("40", "5000"), OTHERS.replace(', "xgboost-spark"', "")
+    process = start(f"rounds = 1\n{endless}{short}")
+    worker = busy_jvm_of(process)
+    jvm = next(found for found in processes.processes_of(worker) if found.name() == "java")
+    jvm.kill()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {("mllib", 1 / 64): "failed", ("xgboost", 1 / 64): "ok"}
+    failed = next(record for record in found if record.error)
+    assert failed.error is not None
+    assert failed.error.message.startswith("The JVM of Spark's driver ended.")
+    assert failed.spark is None
+
+
+ON_CONNECT = """
+rounds = 2
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib", "xgboost-spark", "xgboost"]
+fractions = ["1/64"]
+params = { trees = 2 }
+isolate = true
+"""
+
+
+def test_a_run_starts_a_fresh_connect_server_for_each_worker(tmp_path: Path) -> None:
+    (tmp_path / "served.toml").write_text('kind = "connect"\nmemory = "3g"\ndriver_memory = "1g"\n')
+    path = tmp_path / "on-connect.toml"
+    path.write_text(ON_CONNECT)
+    request = Request(suite=str(path), out=tmp_path / "out", clusters=(str(tmp_path / "served.toml"),))
+    found = running.measure(request, Silent).records
+    by_engine = {name: [r for r in found if r.case.engine == name] for name in ("mllib", "xgboost-spark", "xgboost")}
+    assert [record.outcome for record in by_engine["mllib"]] == ["ok", "ok"]
+    assert [record.outcome for record in by_engine["xgboost"]] == ["ok", "ok"]
+    assert {record.outcome for record in by_engine["xgboost-spark"]} == {"unsupported"}
+    reason = "xgboost-spark needs a SparkContext, which a session of kind 'connect' does not have"
+    assert {record.error.message for record in by_engine["xgboost-spark"] if record.error} == {reason}
+    assert len({record.jvm for record in by_engine["mllib"]}) == 2
+    for record in by_engine["mllib"]:
+        assert record.case.cluster_kind == "connect"
+        assert (record.resources.peak_pss_bytes or 0) > 500 * 2**20
+        assert record.spark is not None
+        assert record.spark.tasks > 10
+        assert (record.resources.cpu_seconds or 0) > 1
+    with Store.existing(tmp_path / "out") as store:
+        conf = store.description(by_engine["mllib"][0].session or "").content["spark_conf"]
+    assert conf["spark.sql.adaptive.enabled"] == "true"
+    assert conf["spark.master"] == f"local[{budget(profile.load('connect')).cores}]"
+    assert all("token" not in key or value == "*** redacted ***" for key, value in conf.items())
+    assert state.find("served") is None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Connect server that is kept, as by `sparkscale cluster up`."""
+    folder = tmp_path_factory.mktemp("connect")
+    where = Connect(name="kept-server", kind="connect", memory="3g", driver_memory="1g")
+    jdk = java.find(profile.cache_folder())
+    found = lifecycle.bring_up(where, budget(where), jdk, folder / "work", folder / "logs", kept=True)
+    yield found
+    found.end()
+
+
+def theirs(server: Cluster, **changes: object) -> Cluster:
+    """The same server as one that is there already."""
+    content = {"name": "theirs", "kind": "connect", "url": written(server).address, "cores": 2, "driver_memory": "1g"}
+    where = Connect.model_validate({**content, "secrets": {"token": "THEIR_TOKEN"}, **changes})
+    return Cluster(where, budget(where), server.jdk)
+
+
+def test_an_existing_server_is_used_with_its_token_and_not_without(
+    server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THEIR_TOKEN", written(server).secret)
+    (executor,) = examined(theirs(server), tmp_path / "right").executors
+    assert executor.unreachable is None
+    monkeypatch.setenv("THEIR_TOKEN", "wrong")
+    with pytest.raises(
+        ClusterError, match=r"'theirs' opens no Spark Connect session at sc://localhost:\d+: .*UNAUTH"
+    ):
+        examined(theirs(server), tmp_path / "wrong")
+    with pytest.raises(ClusterError, match=r"'theirs' cannot be reached at sc://localhost:1 "):
+        assert theirs(server, url="sc://localhost:1").endpoint
+
+
+TWICE = """
+rounds = 2
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib"]
+fractions = ["1/64"]
+params = { trees = 2 }
+"""
+
+
+def test_a_server_that_is_up_is_measured_on_by_its_address(
+    server: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Its JVM serves every round, which is said, and others, so memory and CPU are not a case's own."""
+    path = tmp_path / "twice.toml"
+    path.write_text(TWICE)
+    address = written(server).address
+    done = sparkscale("run", "--suite", str(path), "--cluster", address, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "2 rounds in 1 JVM: a server that was up before" in done.stdout
+    found = records(tmp_path / "out")
+    assert {record.case.cluster for record in found} == {"kept-server"}
+    assert {record.resources.cpu_seconds for record in found} == {None}
+    assert all(record.spark and record.spark.tasks for record in found)
+    assert written(server).whole
+    elsewhere = sparkscale(
+        "run", "--suite", str(path), "--cluster", "sc://elsewhere:1", "--out", str(tmp_path / "out")
+    )
+    assert elsewhere.returncode == 2
+    assert elsewhere.stderr.startswith("Error: No cluster of this machine is up at sc://elsewhere:1: name another by")
+
+
+NEEDS = """
+import sys
+import pandas as pd
+from pyspark.sql import SparkSession
+from workloads.torch_processes import run_distributed
+
+spark = SparkSession.builder.remote(sys.argv[1]).create()
+frame = spark.range(8).selectExpr("id % 2 AS g", "CAST(id AS double) AS x", "id % 2 AS label")
+
+def total(group: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"total": [group["x"].sum()]})
+
+def world():
+    import torch.distributed as dist
+    dist.init_process_group("gloo")
+    found = dist.get_world_size()
+    dist.destroy_process_group()
+    return found
+
+print("applyInPandas", sorted(row.total for row in frame.groupBy("g").applyInPandas(total, "total double").collect()))
+print("TorchDistributor", run_distributed(spark, world, processes=2))
+
+def trial(name, call):
+    try:
+        call()
+        print(name, "works")
+    except Exception as error:
+        print(name, type(error).__name__)
+
+def xgboost_spark():
+    from xgboost.spark import SparkXGBClassifier
+    SparkXGBClassifier(features_col=["x"], label_col="label", num_workers=1, n_estimators=1).fit(frame)
+
+def spark_trials():
+    from hyperopt import SparkTrials
+    SparkTrials(parallelism=1)
+
+trial("xgboost.spark", xgboost_spark)
+trial("SparkTrials", spark_trials)
+"""
+
+
+def test_what_needs_a_spark_context_does_need_it(server: Cluster, tmp_path: Path) -> None:
+    """The capabilities of a session, tried: an engine that became able to do without is to be freed of its need."""
+    script = tmp_path / "needs.py"
+    script.write_text(NEEDS)
+    url = f"{written(server).address}/;token={written(server).secret}"
+    done = subprocess.run(
+        [sys.executable, str(script), url], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert said["applyInPandas"] == "[12.0, 16.0]"
+    assert said["TorchDistributor"] == "2"
+    assert said["xgboost.spark"] != "works"
+    assert said["SparkTrials"] != "works"
+
+
+def test_each_profile_is_visited_once_and_names_are_unique(tmp_path: Path) -> None:
+    quick = suite.load("quick")
+    once, twice = (plan.cases(quick, clusters=named) for named in (("local",), ("local", "local")))
+    assert once == twice
+    for number, cores in ((1, 1), (2, 2)):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "mine.toml").write_text(f'kind = "local"\ncores = {cores}\n')
+    with pytest.raises(ConfigError, match="Two different clusters are called 'mine'"):
+        plan.cases(quick, clusters=tuple(str(tmp_path / str(number) / "mine.toml") for number in (1, 2)))
+
+
+def test_a_profile_that_asks_for_too_much_stops_the_run_before_it_begins(
+    tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    (tmp_path / "greedy.toml").write_text('kind = "standalone"\nworkers = 500\n')
+    done = sparkscale("run", "--cluster", str(tmp_path / "greedy.toml"), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Cluster 'greedy' asks for 500 cores, of which ")
+    assert not (tmp_path / "out").exists()
