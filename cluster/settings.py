@@ -113,6 +113,7 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
             **security(profile, endpoint.secret),
             "spark.executor.memory": f"{heap // 2**20}m",
             "spark.ui.enabled": str(profile.ui).lower(),
+            "spark.ui.port": "0",
         }
     heap = int(profile.memory_bytes * profile.heap_share)
     return {

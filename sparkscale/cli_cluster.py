@@ -29,6 +29,8 @@ def up(profile: Profile) -> None:
     found = clusters.up(profile, observer)
     name = found.profile.name
     typer.echo(f"Cluster {name} is up at {found.address}: {len(found.daemons)} daemons, logs in {found.logs}.")
+    if found.web:
+        typer.echo(f"The master's page: {found.web}")
     typer.echo(f"Measure on it with `sparkscale run --cluster {name}`, end it with `sparkscale cluster down {name}`.")
 
 

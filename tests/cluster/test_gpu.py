@@ -178,6 +178,7 @@ profile = Standalone(
     driver_memory="1g",
     gpus=2,
     oversubscribe=True,
+    encrypt=True,
 )
 granted, jdk = budget(profile), java.find(cache_folder())
 assert granted.oversubscribed

@@ -1,7 +1,7 @@
 """Real daemons: how they start, what they may use, who can talk to them, and that none is left."""
 
+import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -16,6 +16,7 @@ from cluster import lifecycle, processes, standalone, state
 from cluster.lifecycle import Cluster
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
+from sparkscale.measure.store import Store
 from tests.cluster.using import examined, external, written
 from tests.conftest import standalone_cluster
 
@@ -70,16 +71,54 @@ def test_the_secret_is_on_no_command_line_and_in_no_open_file(cluster: Cluster) 
     assert found.secret not in "".join(daemon.log.read_text() for daemon in found.daemons)
 
 
-def test_an_external_cluster_is_used_and_left_alone(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+EXTERNAL = """
+kind = "external"
+master = "{address}"
+executors = 2
+cores = 1
+memory = "1500m"
+driver_memory = "2g"
+python = "{python}"
+[conf]
+"spark.authenticate" = "true"
+[secrets]
+"spark.authenticate.secret" = "THEIR_SECRET"
+"""
+
+ONE_CASE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib", "xgboost"]
+fractions = ["1/64"]
+params = { trees = 2 }
+isolate = true
+"""
+
+
+def test_an_external_cluster_is_measured_on_and_left_alone(
+    cluster: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
-    monkeypatch.setenv("THEIR_SECRET", written(cluster).secret)
-    theirs = external(cluster)
-    assert (theirs.budget.cores, theirs.endpoint.observable) == (2, False)
-    (executor,) = examined(theirs, tmp_path).executors
-    assert executor.unreachable is None
-    assert executor.python == platform.python_version()
-    theirs.end()
+    """What cannot be seen from here is null; the baseline has this host."""
+    suite, theirs = tmp_path / "one.toml", tmp_path / "theirs.toml"
+    suite.write_text(ONE_CASE)
+    theirs.write_text(EXTERNAL.format(address=written(cluster).address, python=sys.executable))
+    done = sparkscale(
+        *("run", "--suite", str(suite), "--cluster", str(theirs), "--out", str(tmp_path / "out")),
+        env={"THEIR_SECRET": written(cluster).secret},
+    )
+    assert done.returncode == 0, done.stderr
+    with Store.existing(tmp_path / "out") as store:
+        found = {record.case.engine: record for record in store.records()}
+        session = store.description(found["mllib"].session or "").content
+    record = found["mllib"]
+    assert (record.outcome, record.case.cluster, record.case.cluster_kind) == ("ok", "theirs", "external")
+    assert record.spark is not None
+    assert (record.spark.executors, record.spark.hosts) == (2, 1)
+    assert (record.resources.cores, record.resources.cpu_seconds, record.resources.peak_pss_bytes) == (2, None, None)
+    assert found["xgboost"].resources.cores == len(os.sched_getaffinity(0))
+    assert session["spark_conf"]["spark.authenticate.secret"] == "*** redacted ***"
+    assert written(cluster).secret not in json.dumps(session)
     assert written(cluster).whole
 
 
