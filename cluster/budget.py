@@ -7,6 +7,9 @@ from cluster.profile import UNITS, ClusterProfile, Connect, External, Local, Pro
 from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
 
+LEAST_HEAP_BYTES = 450 * 2**20
+"""With less no JVM of Spark's starts (org.apache.spark.memory.UnifiedMemoryManager: 1.5 × the reserved 300 MiB)."""
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +96,7 @@ def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
         )
     _check_memory(profile, *[profile.memory] * profile.workers, profile.driver_memory)
     memory, driver = _bytes(profile.memory), _bytes(profile.driver_memory)
+    _check_heap(profile, memory, driver)
     devices = _gpus(profile, found, profile.workers * profile.gpus)
     daemons = []
     for number in range(profile.workers):
@@ -131,6 +135,7 @@ def _existing(profile: Connect | External, found: gpu.Gpus) -> Budget:
     _check_memory(profile, node)
     executors, gpus, tasks = 1, 0, 1
     if isinstance(profile, External):
+        _check_heap(profile, profile.memory_bytes, _bytes(profile.driver_memory))
         executors, gpus, tasks = profile.executors, profile.gpus * profile.executors, profile.tasks_per_gpu
     assert profile.cores != "all"
     return Budget(
@@ -167,6 +172,16 @@ def _check_memory(profile: Profile, *asked: str) -> None:
         raise ConfigError(
             f"Cluster '{profile.name}' asks for {' + '.join(asked)} of memory, and this process may use "
             f"{total / 2**30:.1f} GiB: lower its memory."
+        )
+
+
+def _check_heap(profile: Profile, *memories: int) -> None:
+    """Executors that do not start would only be missing."""
+    heap = int(min(memories) * profile.heap_share)
+    if heap < LEAST_HEAP_BYTES:
+        raise ConfigError(
+            f"Cluster '{profile.name}' leaves {heap // 2**20} MiB for the heap of a JVM, of which Spark needs "
+            f"{LEAST_HEAP_BYTES // 2**20} MiB: raise its memory, or `heap_share`."
         )
 
 

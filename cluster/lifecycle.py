@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ class Cluster:
     jdk: java.Java
     state: ClusterState | None = None
     _watch_again: float = 0.0
+    _kills_before: int = 0
+    """Those of `out_of_memory` in the trees of daemons that have been ended since."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -54,8 +56,7 @@ class Cluster:
 
     def renew(self) -> None:
         """Ends the daemons, and starts them again."""
-        for daemon in self._state.daemons:
-            daemon.end()
+        self._end_daemons(self._state.daemons)
         self._note(daemons=(), ready=False)
         self._start()
 
@@ -81,7 +82,8 @@ class Cluster:
 
     def out_of_memory(self) -> int:
         """How often the kernel has ended a process of a daemon's tree for passing its memory limit."""
-        return sum(daemon.out_of_memory() for daemon in self.state.daemons) if self.state else 0
+        now = sum(daemon.out_of_memory() for daemon in self.state.daemons) if self.state else 0
+        return self._kills_before + now
 
     def restore(self) -> list[str]:
         """Starts again what has ended; returns what that was. Sessions that were open do not survive it."""
@@ -89,16 +91,19 @@ class Cluster:
         if not lost or self.state is None:
             return []
         names = [daemon.name for daemon in lost]
-        for daemon in lost:
-            daemon.end()
+        self._end_daemons(lost)
         left = tuple(daemon for daemon in self.state.daemons if daemon not in lost)
         if self.state.daemons[0] in lost:  # without its master, or server, nothing that is left is of use
-            for daemon in left:
-                daemon.end()
+            self._end_daemons(left)
             left = ()
         self.state = self.state.model_copy(update={"daemons": left, "ready": False}).save()
         self._start()
         return names
+
+    def _end_daemons(self, daemons: Iterable[Daemon]) -> None:
+        for daemon in daemons:
+            self._kills_before += daemon.out_of_memory()
+            daemon.end()
 
     def end(self) -> None:
         """Ends every daemon and forgets the cluster."""

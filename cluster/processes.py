@@ -132,10 +132,12 @@ def granted_cpus() -> tuple[int, ...]:
 
 
 def sweep_limits() -> None:
-    """Removes the empty control groups of runs that were killed."""
+    """Removes the empty control groups of runs that were killed; a living process may be about to use its own."""
     for parent, _ in _cgroup_parents(CGROUP_ROOT):
         for folder in parent.glob(f"{CGROUP_PREFIX}*"):
-            _remove(folder)
+            maker = folder.name.removeprefix(CGROUP_PREFIX).partition("-")[0]
+            if not (maker.isdigit() and psutil.pid_exists(int(maker))):
+                _remove(folder)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class MemoryLimit:
     @classmethod
     def create(cls, limit_bytes: int) -> "MemoryLimit":
         """Makes a control group, if this process may, directly below its own."""
-        name = f"{CGROUP_PREFIX}{uuid.uuid4().hex[:12]}"
+        name = f"{CGROUP_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
         for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
             try:

@@ -1,13 +1,11 @@
 """What is written down of a cluster while it is up, so that a later command finds it: one file per profile name."""
 
-import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cluster.daemon import Daemon
 from cluster.profile import ClusterProfile, cache_folder, load
@@ -76,10 +74,20 @@ def state_path(name: str) -> Path:
 
 
 def find(name: str) -> ClusterState | None:
-    """The cluster of a profile's name, whatever became of it. An unreadable file, as of another release, is none."""
-    with contextlib.suppress(OSError, ValidationError, json.JSONDecodeError):
-        return ClusterState.model_validate_json(state_path(name).read_text())
-    return None
+    """The cluster of a profile's name, whatever became of it.
+
+    Raises ConfigError for a file that cannot be read: daemons that nobody sees would take part in every measurement.
+    """
+    path = state_path(name)
+    try:
+        return ClusterState.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path} describes a cluster in a way that this release of sparkscale does not read: end the processes "
+            "whose pid it names, then remove it."
+        ) from error
 
 
 def every() -> Iterator[ClusterState]:

@@ -190,9 +190,8 @@ class _Group:
             sampler = self._sampler(worker, case) if execution.isolated else None
             measured = self._ask(worker, case, [found for found in (sampler, gpus) if found])
             observation, tables = measured.observation, measured.tables
-            reached = worker.limit.reached(worker.process.pid) or self._daemon_kills(case) > kills
-            if observation.outcome != "ok" and reached:
-                observation = observation.model_copy(update={"outcome": "oom"})
+            if observation.outcome != "ok":
+                observation = self._memory_ran_out(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
         temperature: Temperature = "warm"
@@ -271,6 +270,17 @@ class _Group:
         runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
         return reply
 
+    def _memory_ran_out(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
+        """What a library says when the kernel has ended a process of its own is seldom the reason."""
+        granted = worker.limit.limit_bytes
+        if not worker.limit.reached(worker.process.pid):
+            if self._daemon_kills(case) == kills:
+                return observation
+            granted = self.runner.budget.daemons[0].memory_bytes
+        said = observation.error or ErrorInfo(type="MemoryError", message="")
+        error = ErrorInfo(type=said.type, message=_passed(granted, worker.limit.mechanism, said.message))
+        return observation.model_copy(update={"outcome": "oom", "error": error})
+
     def _lost(self, problem: Exception) -> Observation:
         """Ends a worker that gave no answer, and says what became of the case."""
         worker = self.worker
@@ -278,11 +288,14 @@ class _Group:
         message = str(problem)
         if worker and (worker.limit.reached(worker.process.pid) or out_of_memory(message)):
             outcome = "oom"
-            mebibytes = worker.limit.limit_bytes / 2**20
-            message = f"Passed the memory limit of {mebibytes:.0f} MiB ({worker.limit.mechanism}). {message}"
+            message = _passed(worker.limit.limit_bytes, worker.limit.mechanism, message)
         elif isinstance(problem, DeadlineExceeded):
             outcome = "timeout"
             phase = f" in `{worker.phase}`" if worker and worker.phase else ""
             message = f"No result within {self.runner.deadline_seconds:g} s{phase}."
         self._drop()
         return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message))
+
+
+def _passed(limit_bytes: int, mechanism: str, message: str) -> str:
+    return f"Passed the memory limit of {limit_bytes / 2**20:.0f} MiB ({mechanism}). {message}".strip()

@@ -7,6 +7,7 @@ Its standard output and error go to a log file; nothing is printed while a clock
 import gc
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 CPU_TOLERANCE = 1.1
 """CPU seconds may exceed cores × wall by this factor before a case is invalid: the clocks tick differently."""
+
+
+PY4J = re.compile(r"^An error occurred while calling \S+\n: ")
 
 
 class Worker:
@@ -275,7 +279,9 @@ class PhaseClock:
 
 
 def _info(error: Exception) -> ErrorInfo:
-    return ErrorInfo(type=type(error).__name__, message=(str(error) or "it says no more")[:4000])
+    """Of a failure in the JVM without py4j's first line, which says only which call it was."""
+    message = PY4J.sub("", str(error)) or "it says no more"
+    return ErrorInfo(type=type(error).__name__, message=message[:4000])
 
 
 def _write_tables(run: Context, names: tuple[str, ...], folder: Path) -> dict[str, Path]:

@@ -30,8 +30,17 @@ OUT_OF_MEMORY = (
     "Cannot allocate memory",
     "Unable to allocate",
     "can't start new thread",
+    "Command exited with code 52",
+    "(JVM OOM)",
+    "possible container OOM",
+    "killed by YARN for exceeding",
 )
-"""What libraries say when memory runs out; under RLIMIT_DATA a thread's stack is memory, too."""
+"""What libraries say when memory runs out; under RLIMIT_DATA a thread's stack is memory, too.
+
+The last ones are Spark's, of an executor that did not survive it: 52 is its exit status after an OutOfMemoryError
+(org.apache.spark.util.SparkExitCode.OOM), the others come from Kubernetes (describeExitCode of
+ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
+"""
 
 
 def out_of_memory(message: str) -> bool:
