@@ -23,7 +23,7 @@ run: $(READY)
 	@$(BIN)/sparkscale run $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from cluster import java, lifecycle, profile
 from cluster.budget import budget
@@ -25,11 +26,38 @@ from workloads.datasets.flights import Flights
 from workloads.tasks import Here
 
 Runs = Callable[..., Context]
+Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+TAKE_THE_LOCK = {
+    "tests/test_cli.py",
+    "tests/test_cli_cluster.py",
+    "tests/measure/test_clusters.py",
+    "tests/measure/test_data.py",
+    "tests/measure/test_faults.py",
+    "tests/measure/test_gpu_cases.py",
+    "tests/measure/test_run.py",
+}
+"""Files whose tests run commands that measure, or prepare: the machine has one lock for them."""
+
+
+class TwoAtOnce(LoadScopeScheduling):  # type: ignore[misc]
+    """Spreads files over processes of pytest; those that take the machine's lock run in one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "machine" if file in TAKE_THE_LOCK else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return TwoAtOnce(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither use nor lock what the user's own runs do. Their JVMs live briefly, so compile cheaply."""
+    """Tests use nothing that the user's own runs do but the machine's lock, so that neither disturbs the
+    other. Their JVMs live briefly, so compile cheaply.
+    """
     kept = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS")}
     os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
@@ -126,6 +154,28 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
     yield make
     for run in made:
         run.stack.close()
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library of NVML's name and interface, for LD_LIBRARY_PATH."""
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).with_name("cluster") / "nvml.c"
+    command = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(folder / "libnvidia-ml.so.1"), str(source)]
+    subprocess.run(command, check=True)
+    return folder
+
+
+@pytest.fixture
+def ask(nvml: Path) -> Ask:
+    """Runs Python where that library is found."""
+
+    def run(*arguments: str, timeout: float = 60, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml), **variables}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
 
 
 @pytest.fixture

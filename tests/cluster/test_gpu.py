@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,34 +13,10 @@ from cluster.gpu import Binding, Gpu
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
 from sparkscale.measure.holding import Holding, hold, shared
-from sparkscale.measure.store import Store
+from tests.conftest import Ask
 from workloads.data_parallel import gradient_boosting as boosting
 
-Ask = Callable[..., "subprocess.CompletedProcess[str]"]
-
 GIB = 2**30
-
-
-@pytest.fixture(scope="session")
-def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a library of NVML's name and interface, for LD_LIBRARY_PATH."""
-    folder = tmp_path_factory.mktemp("nvml")
-    source = Path(__file__).with_name("nvml.c")
-    command = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", str(folder / "libnvidia-ml.so.1"), str(source)]
-    subprocess.run(command, check=True)
-    return folder
-
-
-@pytest.fixture
-def ask(nvml: Path) -> Ask:
-    """Runs Python where that library is found."""
-
-    def run(*arguments: str, timeout: float = 60, **variables: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml), **variables}
-        command = [sys.executable, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
-
-    return run
 
 
 DISCOVER = """
@@ -220,34 +194,6 @@ def test_a_training_that_falls_back_to_the_cpu_fails(runs: Callable[..., Context
         engine.fit(run, engine.load(run))
 
 
-FALL_BACK = """
-rounds = 1
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost", "xgboost-spark"]
-fractions = ["1/64"]
-params = { trees = 2 }
-devices = ["gpu"]
-isolate = true
-"""
-
-
-@pytest.mark.spark
-def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
-    """NVML lists devices, CUDA finds none: XGBoost warns and trains on the CPU, here and in Spark's tasks."""
-    if gpu.discover().devices:
-        pytest.skip("this host has a GPU")
-    suite = tmp_path / "fallback.toml"
-    suite.write_text(FALL_BACK)
-    command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
-    assert ask(*command, timeout=200).returncode == 1
-    with Store.existing(tmp_path / "out") as store:
-        found = store.records()
-    assert [(record.outcome, record.seconds) for record in found] == [("failed", {})] * 2
-    assert all("not on a GPU" in record.error.message for record in found if record.error)
-    assert {record.case.engine for record in found if record.error} == {"xgboost", "xgboost-spark"}
-
-
 @pytest.mark.gpu
 def test_a_training_on_the_gpu_says_so_itself(runs: Callable[..., Context]) -> None:
     found = gpu.discover()
@@ -258,15 +204,3 @@ def test_a_training_on_the_gpu_says_so_itself(runs: Callable[..., Context]) -> N
     model = engine.fit(run, engine.load(run))
     boosting.check_ran_on_gpu(model)
     assert len(engine.predict(run, model).score) == run.data.holdout_rows
-
-
-@pytest.mark.gpu
-@pytest.mark.spark
-def test_the_doctor_finds_gpus_that_work() -> None:
-    found = gpu.discover()
-    if not found.devices:
-        pytest.skip(f"no GPU: {found.reason}")
-    from sparkscale.measure.doctor_gpu import examine_gpus
-    from tests.measure.observing import Silent
-
-    assert [check for check in examine_gpus(Silent) if not check.ok] == []

@@ -1,6 +1,5 @@
 """Real daemons: how they start, what they may use, who can talk to them, and that none is left."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import lifecycle, processes, standalone, state
+from cluster import java, lifecycle, processes, standalone, state
+from cluster.budget import budget
 from cluster.lifecycle import Cluster
+from cluster.profile import Standalone
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
-from sparkscale.measure.store import Store
 from tests.cluster.using import examined, external, written
 from tests.conftest import standalone_cluster
 
@@ -69,57 +69,6 @@ def test_the_secret_is_on_no_command_line_and_in_no_open_file(cluster: Cluster) 
         assert settings.stat().st_mode & 0o077 == 0
         assert settings.parent.stat().st_mode & 0o077 == 0
     assert found.secret not in "".join(daemon.log.read_text() for daemon in found.daemons)
-
-
-EXTERNAL = """
-kind = "external"
-master = "{address}"
-executors = 2
-cores = 1
-memory = "1500m"
-driver_memory = "2g"
-python = "{python}"
-[conf]
-"spark.authenticate" = "true"
-[secrets]
-"spark.authenticate.secret" = "THEIR_SECRET"
-"""
-
-ONE_CASE = """
-rounds = 1
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["mllib", "xgboost"]
-fractions = ["1/64"]
-params = { trees = 2 }
-isolate = true
-"""
-
-
-def test_an_external_cluster_is_measured_on_and_left_alone(
-    cluster: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
-) -> None:
-    """What cannot be seen from here is null; the baseline has this host."""
-    suite, theirs = tmp_path / "one.toml", tmp_path / "theirs.toml"
-    suite.write_text(ONE_CASE)
-    theirs.write_text(EXTERNAL.format(address=written(cluster).address, python=sys.executable))
-    done = sparkscale(
-        *("run", "--suite", str(suite), "--cluster", str(theirs), "--out", str(tmp_path / "out")),
-        env={"THEIR_SECRET": written(cluster).secret},
-    )
-    assert done.returncode == 0, done.stderr
-    with Store.existing(tmp_path / "out") as store:
-        found = {record.case.engine: record for record in store.records()}
-        session = store.description(found["mllib"].session or "").content
-    record = found["mllib"]
-    assert (record.outcome, record.case.cluster, record.case.cluster_kind) == ("ok", "theirs", "external")
-    assert record.spark is not None
-    assert (record.spark.executors, record.spark.hosts) == (2, 1)
-    assert (record.resources.cores, record.resources.cpu_seconds, record.resources.peak_pss_bytes) == (2, None, None)
-    assert found["xgboost"].resources.cores == len(os.sched_getaffinity(0))
-    assert session["spark_conf"]["spark.authenticate.secret"] == "*** redacted ***"
-    assert written(cluster).secret not in json.dumps(session)
-    assert written(cluster).whole
 
 
 def test_a_wrong_secret_is_refused_at_once_and_named(
@@ -189,11 +138,12 @@ def await_lost(cluster: Cluster, count: int) -> None:
 
 
 def test_a_daemon_that_does_not_start_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ClusterError, match=r"Spark's worker-1 did not start\. The last lines of .*worker-1\.log"),
-        standalone_cluster(tmp_path, "broken", memory="100m", python="unused", workers=1),
+    where = Standalone(name="broken", kind="standalone", memory="1g", driver_memory="1g")
+    jdk = java.Java(home=tmp_path / "no-java", version="17", source="test")
+    with pytest.raises(
+        ClusterError, match=r"Spark's master did not start\. The last lines of (?s:.)*no-java/bin/java"
     ):
-        pytest.fail("a worker of 0 MiB came up")
+        lifecycle.bring_up(where, budget(where), jdk, tmp_path / "cluster", tmp_path / "logs", kept=False)
     assert state.find("broken") is None
 
 
@@ -249,32 +199,3 @@ def test_a_cluster_whose_start_was_killed_is_ended_by_the_next_start(
     assert "orphan" in lifecycle.sweep()
     assert [process for daemon in orphan.daemons for process in processes.processes_of(daemon.pid)] == []
     assert not orphan.folder.exists()
-
-
-def test_up_status_and_down(tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
-    path = tmp_path / "kept.toml"
-    path.write_text('kind = "standalone"\nmemory = "2g"\ndriver_memory = "2g"\n')
-    up = sparkscale("cluster", "up", str(path))
-    assert up.returncode == 0, up.stderr
-    assert "Cluster kept is up at spark://127.0.0.1:" in up.stdout
-    again = sparkscale("cluster", "up", str(path))
-    assert (again.returncode, again.stderr.startswith("Error: Cluster 'kept' is up already")) == (2, True)
-    status = sparkscale("cluster", "status", str(path))
-    assert (status.returncode, "worker-1" in status.stdout) == (0, True)
-    daemons = (state.find("kept") or pytest.fail("no state")).daemons
-    down = sparkscale("cluster", "down", "kept")
-    assert (down.returncode, down.stdout) == (0, "Cluster kept is down: 2 daemons ended.\n")
-    assert [process for daemon in daemons for process in processes.processes_of(daemon.pid)] == []
-    assert sparkscale("cluster", "down", "kept").returncode == 2
-    nothing = sparkscale("cluster", "status", "kept")
-    assert (nothing.returncode, "is not up" in nothing.stderr) == (2, True)
-
-
-@pytest.mark.parametrize("name", ["local", "moon"])
-def test_what_cannot_be_brought_up_is_said(
-    name: str, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
-) -> None:
-    done = sparkscale("cluster", "up", name)
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: ")
-    assert name in done.stderr

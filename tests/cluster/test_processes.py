@@ -48,6 +48,22 @@ def test_a_cgroup_ends_a_process_that_passes_its_limit() -> None:
     assert not folder.exists()
 
 
+def test_the_empty_cgroups_of_ended_processes_are_removed_and_no_others() -> None:
+    limit = processes.MemoryLimit.create(200 * MIB)
+    if limit.cgroup is None:
+        pytest.skip("no memory cgroup can be made here")
+    code = "from cluster.processes import MemoryLimit; print(MemoryLimit.create(2**28).cgroup)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    left = Path(done.stdout.strip())
+    assert left.exists()
+    try:
+        processes.sweep_limits()
+        assert limit.cgroup.exists()
+        assert not left.exists()
+    finally:
+        limit.remove()
+
+
 def test_without_a_cgroup_an_allocation_beyond_the_limit_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

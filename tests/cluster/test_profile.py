@@ -65,6 +65,10 @@ def test_an_unknown_profile_names_the_choices() -> None:
         ('kind = "local"\ngpus = 99', "asks for 99 GPUs, and this host has"),
         ('kind = "standalone"\nworkers = 2048\ncores = 2', "asks for 4096 cores, .* or say oversubscribe = true"),
         ('kind = "standalone"\nmemory = "60%"\ndriver_memory = "50%"', r"asks for 60% \+ 50% of memory"),
+        (
+            'kind = "standalone"\nmemory = "600m"',
+            "leaves 360 MiB for the heap of a JVM, of which Spark needs 450 MiB",
+        ),
         ('kind = "standalone"\nworkers = 1\ngpus = 99', "asks for 99 GPUs, and this host has"),
         ('kind = "connect"\nmemory = "99%"\ndriver_memory = "9%"', r"asks for 99% \+ 9% of memory"),
     ],
@@ -87,7 +91,7 @@ def test_a_node_gets_what_the_daemons_of_its_host_get_together(tmp_path: Path) -
 
 def test_more_cores_than_there_are_are_shared_and_marked_when_asked_for(tmp_path: Path) -> None:
     usable = len(os.sched_getaffinity(0))
-    text = f'kind = "standalone"\nworkers = {usable + 1}\nmemory = "100m"\noversubscribe = true'
+    text = f'kind = "standalone"\nworkers = {usable + 1}\nmemory = "800m"\noversubscribe = true'
     granted = budget(profile.load(written(tmp_path, text)))
     assert granted.oversubscribed
     assert granted.cores == usable + 1

@@ -1,6 +1,8 @@
 """Runs on real clusters: what their records say, and what happens when a part of the cluster is killed."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster import java, lifecycle, processes, profile, state
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.spark
 __all__ = ["start"]
 
 PATIENCE = 240.0
+BUSY_SECONDS = 6.0
 SMALL = 'kind = "standalone"\nworkers = 2\nmemory = "2g"\ndriver_memory = "2g"\n'
 
 LONG = """
@@ -35,7 +39,7 @@ LONG = """
 workload = "data_parallel.gradient_boosting"
 engines = ["mllib"]
 fractions = ["1/64"]
-params = { trees = 40, depth = 4 }
+params = { trees = 20, depth = 4 }
 isolate = true
 """
 
@@ -50,17 +54,28 @@ isolate = true
 
 
 def busy_worker(name: str, process: "subprocess.Popen[str]") -> int:
-    """The first worker daemon of a run's cluster, in the middle of a case: its executor computes."""
+    """The first worker daemon of a run's cluster, in the middle of a case: its executor computes.
+
+    The first application examines the executors; cases run in those after it.
+    """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         found = state.find(name)
         if found is not None and found.ready:
             daemon = found.daemons[1]
-            executors = [one for one in processes.processes_of(daemon.pid) if one.pid != daemon.pid]
-            if any(one.name() == "java" and one.cpu_times().user > 5 for one in executors):
+            if any(measures(one) for one in processes.processes_of(daemon.pid)):
                 return daemon.pid
         time.sleep(0.1)
     raise AssertionError(f"no executor was busy: {process.communicate()[1][-2000:]}")
+
+
+def measures(process: psutil.Process) -> bool:
+    """Whether it is an executor that has computed for longer than it takes to start, for another than the first."""
+    try:
+        application = re.search(r"--app-id app-\d+-(\d+)", " ".join(process.cmdline()))
+        return application is not None and application[1] != "0000" and process.cpu_times().user > BUSY_SECONDS
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_killed_worker_daemon_costs_no_more_than_a_time(start: Start, tmp_path: Path) -> None:
@@ -89,6 +104,38 @@ def test_a_killed_worker_daemon_costs_no_more_than_a_time(start: Start, tmp_path
     assert state.find("pair") is None
     assert processes.processes_of(killed) == []
     check_granted(found)
+
+
+TIGHT = 'kind = "standalone"\nmemory = "1g"\nheap_share = 0.5\ndriver_memory = "2g"\n'
+
+GREEDY = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost-spark"]
+fractions = ["1/4"]
+params = { trees = 5, depth = 24, bins = 256, min_child_weight = 0.01 }
+isolate = true
+"""
+
+
+def test_a_case_beyond_the_memory_of_an_executor_is_oom_and_costs_no_other(start: Start, tmp_path: Path) -> None:
+    """The kernel ends a Python worker, of which Spark knows only that it crashed."""
+    limit = processes.MemoryLimit.create(2**30)
+    limit.remove()
+    if limit.mechanism != "cgroup":
+        pytest.skip("no memory cgroup can be made here")
+    (tmp_path / "tight.toml").write_text(TIGHT)
+    process = start(f"rounds = 1\n{GREEDY}{OTHERS}", "--cluster", str(tmp_path / "tight.toml"))
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, stderr
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {
+        ("xgboost-spark", 1 / 4): "oom",
+        ("xgboost-spark", 1 / 64): "ok",
+        ("xgboost", 1 / 64): "ok",
+    }
+    (error,) = (record.error for record in found if record.error)
+    assert error.message.startswith("Passed the memory limit of 1024 MiB (cgroup). org.apache.spark.")
 
 
 def check_granted(found: list[RunRecord]) -> None:
@@ -275,6 +322,57 @@ def test_what_needs_a_spark_context_does_need_it(server: Cluster, tmp_path: Path
     assert said["TorchDistributor"] == "2"
     assert said["xgboost.spark"] != "works"
     assert said["SparkTrials"] != "works"
+
+
+EXTERNAL = """
+kind = "external"
+master = "{address}"
+executors = 2
+cores = 1
+memory = "1500m"
+driver_memory = "2g"
+python = "{python}"
+[conf]
+"spark.authenticate" = "true"
+[secrets]
+"spark.authenticate.secret" = "THEIR_SECRET"
+"""
+
+ONE_CASE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib", "xgboost"]
+fractions = ["1/64"]
+params = { trees = 1 }
+isolate = true
+"""
+
+
+def test_an_external_cluster_is_measured_on_and_left_alone(
+    cluster: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """What cannot be seen from here is null; the baseline has this host."""
+    suite, theirs = tmp_path / "one.toml", tmp_path / "theirs.toml"
+    suite.write_text(ONE_CASE)
+    theirs.write_text(EXTERNAL.format(address=written(cluster).address, python=sys.executable))
+    done = sparkscale(
+        *("run", "--suite", str(suite), "--cluster", str(theirs), "--out", str(tmp_path / "out")),
+        env={"THEIR_SECRET": written(cluster).secret},
+    )
+    assert done.returncode == 0, done.stderr
+    with Store.existing(tmp_path / "out") as store:
+        found = {record.case.engine: record for record in store.records()}
+        session = store.description(found["mllib"].session or "").content
+    record = found["mllib"]
+    assert (record.outcome, record.case.cluster, record.case.cluster_kind) == ("ok", "theirs", "external")
+    assert record.spark is not None
+    assert (record.spark.executors, record.spark.hosts) == (2, 1)
+    assert (record.resources.cores, record.resources.cpu_seconds, record.resources.peak_pss_bytes) == (2, None, None)
+    assert found["xgboost"].resources.cores == len(os.sched_getaffinity(0))
+    assert session["spark_conf"]["spark.authenticate.secret"] == "*** redacted ***"
+    assert written(cluster).secret not in json.dumps(session)
+    assert written(cluster).whole
 
 
 def test_each_profile_is_visited_once_and_names_are_unique(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
+from sparkscale.measure.worker_process import out_of_memory
 from tests.measure.observing import Silent
 
 SLOW = """
@@ -163,6 +164,21 @@ def test_a_node_engine_beyond_its_memory_is_oom(
     with Store.existing(tmp_path / "out") as store:
         assert found[0].session is not None
         assert store.description(found[0].session).content["memory_limit"] == mechanism
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Reason: "
+        "Command exited with code 52",
+        "Container killed by YARN for exceeding physical memory limits. 5.5 GB of 5.5 GB physical memory used.",
+        "The executor with id 3 exited with exit code 137(SIGKILL, possible container OOM).",
+        "java.lang.OutOfMemoryError: Java heap space",
+    ],
+)
+def test_what_spark_says_of_an_executor_without_memory_is_understood(said: str) -> None:
+    assert out_of_memory(said)
+    assert not out_of_memory("ExecutorLostFailure (executor 1 exited unrelated to the running tasks)")
 
 
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Start, tmp_path: Path) -> None:

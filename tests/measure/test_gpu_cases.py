@@ -1,0 +1,47 @@
+"""Cases on GPUs that are made up: none of them may have a time. The doctor, where a GPU is real."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster import gpu
+from sparkscale.measure.doctor_gpu import examine_gpus
+from sparkscale.measure.store import Store
+from tests.conftest import Ask
+from tests.measure.observing import Silent
+
+FALL_BACK = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "xgboost-spark"]
+fractions = ["1/64"]
+params = { trees = 2 }
+devices = ["gpu"]
+isolate = true
+"""
+
+
+@pytest.mark.spark
+def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
+    """NVML lists devices, CUDA finds none: XGBoost warns and trains on the CPU, here and in Spark's tasks."""
+    if gpu.discover().devices:
+        pytest.skip("this host has a GPU")
+    suite = tmp_path / "fallback.toml"
+    suite.write_text(FALL_BACK)
+    command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
+    assert ask(*command, timeout=200).returncode == 1
+    with Store.existing(tmp_path / "out") as store:
+        found = store.records()
+    assert [(record.outcome, record.seconds) for record in found] == [("failed", {})] * 2
+    assert all("not on a GPU" in record.error.message for record in found if record.error)
+    assert {record.case.engine for record in found if record.error} == {"xgboost", "xgboost-spark"}
+
+
+@pytest.mark.gpu
+@pytest.mark.spark
+def test_the_doctor_finds_gpus_that_work() -> None:
+    found = gpu.discover()
+    if not found.devices:
+        pytest.skip(f"no GPU: {found.reason}")
+    assert [check for check in examine_gpus(Silent) if not check.ok] == []

@@ -1,0 +1,52 @@
+"""`sparkscale cluster`, as a user types it."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster import processes, state
+
+
+def test_a_file_of_another_release_is_named_and_stops_everything(
+    tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """Its daemons would take part in every measurement, and nobody would know."""
+    path = tmp_path / "sparkscale" / "clusters" / "old.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"pids": [1]}')
+    done = sparkscale("cluster", "status", env={"XDG_CACHE_HOME": tmp_path})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {path} describes a cluster in a way that this release")
+    assert sparkscale("run", env={"XDG_CACHE_HOME": tmp_path}).returncode == 2
+
+
+@pytest.mark.spark
+def test_up_status_and_down(tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
+    path = tmp_path / "kept.toml"
+    path.write_text('kind = "standalone"\nmemory = "2g"\ndriver_memory = "2g"\n')
+    up = sparkscale("cluster", "up", str(path))
+    assert up.returncode == 0, up.stderr
+    assert "Cluster kept is up at spark://127.0.0.1:" in up.stdout
+    again = sparkscale("cluster", "up", str(path))
+    assert (again.returncode, again.stderr.startswith("Error: Cluster 'kept' is up already")) == (2, True)
+    status = sparkscale("cluster", "status", str(path))
+    assert (status.returncode, "worker-1" in status.stdout) == (0, True)
+    daemons = (state.find("kept") or pytest.fail("no state")).daemons
+    down = sparkscale("cluster", "down", "kept")
+    assert (down.returncode, down.stdout) == (0, "Cluster kept is down: 2 daemons ended.\n")
+    assert [process for daemon in daemons for process in processes.processes_of(daemon.pid)] == []
+    assert sparkscale("cluster", "down", "kept").returncode == 2
+    nothing = sparkscale("cluster", "status", "kept")
+    assert (nothing.returncode, "is not up" in nothing.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["local", "moon"])
+def test_what_cannot_be_brought_up_is_said(
+    name: str, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    done = sparkscale("cluster", "up", name)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: ")
+    assert name in done.stderr
