@@ -1,8 +1,11 @@
 """`sparkscale cluster`: keep a cluster up between runs, and see what is up."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cluster.state import ClusterState
 
 app = typer.Typer(
     no_args_is_help=True, help="Keep a cluster on this machine up between runs; see what is up; end it."
@@ -28,7 +31,7 @@ def up(profile: Profile) -> None:
 
     found = clusters.up(profile, observer)
     name = found.profile.name
-    typer.echo(f"Cluster {name} is up at {found.address}: {len(found.daemons)} daemons, logs in {found.logs}.")
+    typer.echo(f"Cluster {name} is up at {found.address}: {_daemons(found)}, logs in {found.logs}.")
     if found.web:
         typer.echo(f"The master's page: {found.web}")
     typer.echo(f"Measure on it with `sparkscale run --cluster {name}`, end it with `sparkscale cluster down {name}`.")
@@ -43,7 +46,7 @@ def down(profile: Profile) -> None:
     from sparkscale.measure import clusters
 
     found = clusters.down(profile)
-    typer.echo(f"Cluster {found.profile.name} is down: {len(found.daemons)} daemons ended.")
+    typer.echo(f"Cluster {found.profile.name} is down: {_daemons(found)} ended.")
 
 
 @app.command()
@@ -66,3 +69,8 @@ def status(
     console().print(cluster_table(found))
     if profile is not None and not all(state.whole for state in found):
         raise typer.Exit(1)
+
+
+def _daemons(found: "ClusterState") -> str:
+    number = len(found.daemons)
+    return f"{number} daemon{'' if number == 1 else 's'}"
