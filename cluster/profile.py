@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import local_path
+from sparkscale.contract.wording import count
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -194,8 +195,8 @@ KINDS: Mapping[str, type[ClusterProfile]] = {
 
 
 def _size(cores: int | str, memory: str, gpus: int = 0) -> str:
-    parts = [f"{cores} core{'' if cores == 1 else 's'}", memory]
-    return ", ".join([*parts, *([f"{gpus} GPU{'' if gpus == 1 else 's'}"] if gpus else [])])
+    parts = [count(cores, "core"), memory]
+    return ", ".join([*parts, *([count(gpus, "GPU")] if gpus else [])])
 
 
 def cache_folder() -> Path:

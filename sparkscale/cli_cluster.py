@@ -1,11 +1,10 @@
 """`sparkscale cluster`: keep a cluster up between runs, and see what is up."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from cluster.state import ClusterState
+from sparkscale.contract.wording import count
 
 app = typer.Typer(
     no_args_is_help=True, help="Keep a cluster on this machine up between runs; see what is up; end it."
@@ -31,7 +30,9 @@ def up(profile: Profile) -> None:
 
     found = clusters.up(profile, observer)
     name = found.profile.name
-    typer.echo(f"Cluster {name} is up at {found.address}: {_daemons(found)}, logs in {found.logs}.")
+    typer.echo(
+        f"Cluster {name} is up at {found.address}: {count(len(found.daemons), 'daemon')}, logs in {found.logs}."
+    )
     if found.web:
         typer.echo(f"The master's page: {found.web}")
     typer.echo(f"Measure on it with `sparkscale run --cluster {name}`, end it with `sparkscale cluster down {name}`.")
@@ -46,7 +47,7 @@ def down(profile: Profile) -> None:
     from sparkscale.measure import clusters
 
     found = clusters.down(profile)
-    typer.echo(f"Cluster {found.profile.name} is down: {_daemons(found)} ended.")
+    typer.echo(f"Cluster {found.profile.name} is down: {count(len(found.daemons), 'daemon')} ended.")
 
 
 @app.command()
@@ -69,8 +70,3 @@ def status(
     console().print(cluster_table(found))
     if profile is not None and not all(state.whole for state in found):
         raise typer.Exit(1)
-
-
-def _daemons(found: "ClusterState") -> str:
-    number = len(found.daemons)
-    return f"{number} daemon{'' if number == 1 else 's'}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sparkscale.analysis import metrics
 from sparkscale.analysis.tradeoff import Comparison
 from sparkscale.contract.record import RunRecord
+from sparkscale.contract.wording import count
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
@@ -29,7 +30,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     lost = [record for record in ran if metrics.lost_executors(record)]
     if lost:
         yield (
-            f"In {_count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
+            f"In {count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
             "and no time of it is counted."
         )
 
@@ -39,9 +40,9 @@ def _executors(ran: list[RunRecord]) -> Iterator[str]:
     executors = max((record.spark.executors or 0 for record in ran if record.spark), default=0)
     hosts = max((record.spark.hosts or 0 for record in ran if record.spark), default=0)
     if hosts == 1:
-        yield f"Single-host: {_count(executors, 'executor')} on one machine, with no network between them."
+        yield f"Single-host: {count(executors, 'executor')} on one machine, with no network between them."
     elif hosts:
-        yield f"Spark ran in {_count(executors, 'executor')} on {hosts} hosts."
+        yield f"Spark ran in {count(executors, 'executor')} on {hosts} hosts."
 
 
 def _cores(every: list[RunRecord]) -> Iterator[str]:
@@ -52,15 +53,11 @@ def _cores(every: list[RunRecord]) -> Iterator[str]:
     if node and spark:
         few, many = max(node), max(spark)
         same = "the same number" if few == many else f"{many} on the cluster"
-        yield f"Single-node engines had {_count(few, 'core')} of the machine that sparkscale runs on, Spark {same}."
+        yield f"Single-node engines had {count(few, 'core')} of the machine that sparkscale runs on, Spark {same}."
 
 
 def _jvms(ran: list[RunRecord]) -> Iterator[str]:
     rounds = len({record.round for record in ran if not record.isolated})
     jvms = len({record.jvm for record in ran if not record.isolated})
     if 0 < jvms < rounds:
-        yield f"{rounds} rounds in {_count(jvms, 'JVM')}: a server that was up before, so later rounds found it warm."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        yield f"{rounds} rounds in {count(jvms, 'JVM')}: a server that was up before, so later rounds found it warm."

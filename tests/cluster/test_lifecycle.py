@@ -14,7 +14,7 @@ import pytest
 from cluster import java, lifecycle, processes, standalone, state
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import Standalone
+from cluster.profile import Standalone, cache_folder
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
 from tests.cluster.using import examined, external, written
@@ -139,11 +139,11 @@ def await_lost(cluster: Cluster, count: int) -> None:
 
 def test_a_daemon_that_does_not_start_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
     where = Standalone(name="broken", kind="standalone", memory="1g", driver_memory="1g")
-    jdk = java.Java(home=tmp_path / "no-java", version="17", source="test")
-    with pytest.raises(
-        ClusterError, match=r"Spark's master did not start\. The last lines of (?s:.)*no-java/bin/java"
-    ):
-        lifecycle.bring_up(where, budget(where), jdk, tmp_path / "cluster", tmp_path / "logs", kept=False)
+    granted, jdk = budget(where), java.find(cache_folder())
+    tiny = granted.daemons[0].model_copy(update={"memory_bytes": 2**20})  # the master's limit is its own
+    starved = granted.model_copy(update={"daemons": (tiny,)})
+    with pytest.raises(ClusterError, match=r"Spark's worker-1 did not start\. The last lines of .*worker-1\.log"):
+        lifecycle.bring_up(where, starved, jdk, tmp_path / "cluster", tmp_path / "logs", kept=False)
     assert state.find("broken") is None
 
 

@@ -25,7 +25,7 @@ SUITE = """
 rounds = 1
 [[measure]]
 workload = "data_parallel.gradient_boosting"
-fractions = ["1/4", "1"]
+fractions = ["1/64", "1"]
 params = {{ trees = 5, learning_rate = 0.3 }}
 {more}
 [[measure]]
