@@ -24,14 +24,24 @@ class Pattern:
 
     `time_to_model` names the phases by whose sum engines are compared: libraries put binning and transfer on
     different sides of the line between two phases, so no phase alone is comparable.
-    `score` turns the last phase's result into qualities, outside every clock; it may add tables.
     """
 
     name: str
     phases: tuple[str, ...]
     time_to_model: tuple[str, ...]
     tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a workload's result is, the same for each of its engines.
+
+    `score` turns the last phase's result into qualities by name, outside every clock; it may add tables.
+    `judged_by` names, for each task that the workload can have, the quality that decides whether a sample is enough.
+    """
+
     score: Callable[[Context, Any], dict[str, float]]
+    judged_by: Mapping[Task, str]
 
 
 class Params(BaseModel):
@@ -106,6 +116,7 @@ class Workload:
     name: str
     summary: str
     pattern: Pattern
+    quality: Quality
     params: Params
     engines: tuple[type[Engine], ...]
     version: int = 1

@@ -1,10 +1,11 @@
-"""How models of a task are judged: the quality that decides whether a sample is enough, and how it is shown."""
+"""How results are judged: the quality that decides whether a sample is enough, and how it is shown."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredQuality, ClusteredRmse
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Case
+from workloads import registry
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Judging:
     """What reaches the ceiling."""
 
 
-JUDGINGS: dict[Task, Judging] = {
-    "classification": Judging(
+JUDGINGS: dict[str, Judging] = {
+    "auc": Judging(
         name="AUC",
         of=ClusteredAuc.of,
         given_up=lambda whole, part: whole - part,
@@ -42,7 +43,7 @@ JUDGINGS: dict[Task, Judging] = {
         second_key="log_loss",
         truth="the true probabilities",
     ),
-    "regression": Judging(
+    "rmse": Judging(
         name="RMSE",
         of=ClusteredRmse.of,
         given_up=lambda whole, part: (part - whole) / whole,
@@ -55,3 +56,9 @@ JUDGINGS: dict[Task, Judging] = {
         truth="the true expectations",
     ),
 }
+"""By the names that workloads give their qualities."""
+
+
+def judging_of(case: Case) -> Judging:
+    """How the case's workload is judged on the case's task."""
+    return JUDGINGS[registry.workloads()[case.workload].quality.judged_by[case.task]]

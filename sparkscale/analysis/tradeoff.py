@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.judging import JUDGINGS, Judging
+from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.statistics import ClusteredQuality, Interval, Spread, interval
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def judging(self) -> Judging:
-        return JUDGINGS[self.case.task]
+        return judging_of(self.case)
 
     @cached_property
     def _scored(self) -> tuple[ClusteredQuality | None, ClusteredQuality | None]:
@@ -170,7 +170,7 @@ class Comparison:
 
     @property
     def judging(self) -> Judging:
-        return JUDGINGS[self.case.task]
+        return judging_of(self.case)
 
     @property
     def cells(self) -> list[Cell]:

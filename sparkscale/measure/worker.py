@@ -201,7 +201,7 @@ class Worker:
                 if case.device == "gpu" and case.placement == "node":
                     run.stack.enter_context(self.bind_gpu())
                 result = clock.run(engine, workload.pattern.phases, run)
-                quality = workload.pattern.score(run, result)
+                quality = workload.quality.score(run, result)
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))
         except errors.EngineUnsupported as error:

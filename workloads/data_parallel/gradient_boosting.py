@@ -12,6 +12,7 @@ from workloads.base import SPARK_CONTEXT, NodeEngine, Params, SparkEngine, Workl
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
+    SUPERVISED,
     labels,
     ordinal_matrix,
     ordinal_vectors,
@@ -293,6 +294,7 @@ WORKLOAD = Workload(
     name="data_parallel.gradient_boosting",
     summary="Gradient-boosted trees, one model",
     pattern=DATA_PARALLEL,
+    quality=SUPERVISED,
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostSpark, MLlibGBT),
 )

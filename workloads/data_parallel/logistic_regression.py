@@ -15,6 +15,7 @@ from workloads.base import Engine, NodeEngine, Params, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
+    SUPERVISED,
     labels,
     one_hot_matrix,
     one_hot_vectors,
@@ -147,6 +148,7 @@ WORKLOAD = Workload(
     name="data_parallel.logistic_regression",
     summary="L2-regularised logistic regression on one-hot features, one model",
     pattern=DATA_PARALLEL,
+    quality=SUPERVISED,
     params=LogisticParams(),
     engines=(SklearnLogistic, SklearnDriver, MLlibLogistic),
 )

@@ -9,7 +9,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.location import for_spark
 from sparkscale.contract.record import SCORES
-from workloads.base import Pattern
+from workloads.base import Pattern, Quality
 from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, score_holdout
 
@@ -22,8 +22,9 @@ DATA_PARALLEL = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit"),
     tables=(SCORES,),
-    score=score_holdout,
 )
+
+SUPERVISED = Quality(score_holdout, {"classification": "auc", "regression": "rmse"})
 
 FEATURES = "features"
 """The vector column that MLlib's estimators read."""
