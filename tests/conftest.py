@@ -21,7 +21,7 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
-from workloads.base import Engine, Params, Workload
+from workloads.base import Engine, Params, Sample, Workload
 from workloads.datasets.flights import Flights
 from workloads.tasks import Here
 
@@ -144,7 +144,9 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             threads=2 if engine.placement == "node" else 1,
             params={
                 "set": parameter_set,
-                "arguments": engine().arguments_of(parameter_set, params or workload.params, on.task, rows),
+                "arguments": engine().arguments_of(
+                    parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns))
+                ),
             },
         )
         run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)

@@ -50,6 +50,15 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What an engine's arguments may depend on: the task, the training rows, the data set's features."""
+
+    task: Task
+    rows: int
+    features: int
+
+
 class Engine(ABC):
     """One implementation of a workload.
 
@@ -67,12 +76,18 @@ class Engine(ABC):
     """The library's own defaults for the parameters that `arguments` sets: what a careless port would get."""
 
     @abstractmethod
-    def arguments(self, params: Any, task: Task, rows: int) -> dict[str, Any]:
-        """The workload's parameters in the library's own words, for this task and so many training rows."""
+    def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:
+        """The workload's parameters in the library's own words."""
 
-    def arguments_of(self, parameter_set: ParameterSet, params: Params, task: Task, rows: int) -> dict[str, Any]:
+    def default_arguments(self, task: Task) -> dict[str, Any]:  # noqa: ARG002
+        """`defaults`, for a library whose estimators of both tasks have the same."""
+        return dict(self.defaults)
+
+    def arguments_of(self, parameter_set: ParameterSet, params: Params, sample: Sample) -> dict[str, Any]:
         """What the library is called with."""
-        return dict(self.defaults) if parameter_set == "defaults" else self.arguments(params, task, rows)
+        if parameter_set == "defaults":
+            return self.default_arguments(sample.task)
+        return self.arguments(params, sample)
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:

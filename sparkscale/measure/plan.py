@@ -15,7 +15,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.opening import Session
 from sparkscale.measure.suite import Suite, params_of
 from workloads import registry
-from workloads.base import Engine, Params, Workload
+from workloads.base import Engine, Params, Sample, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
@@ -76,7 +76,9 @@ class PlannedCase:
             params={
                 "set": self.parameter_set,
                 **parameters,
-                "arguments": self.engine().arguments_of(self.parameter_set, self.params, data.task, rows),
+                "arguments": self.engine().arguments_of(
+                    self.parameter_set, self.params, Sample(data.task, rows, len(data.columns))
+                ),
             },
         )
 

@@ -8,7 +8,7 @@ import pytest
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from workloads import registry
-from workloads.base import Engine, Workload
+from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train, spark_rows
@@ -27,7 +27,8 @@ def test_an_engine_has_every_phase_of_its_pattern(workload: Workload, engine: ty
     assert all(callable(getattr(engine, phase)) for phase in workload.pattern.phases)
     assert engine.summary()
     for task in engine.tasks:
-        assert set(engine.defaults) == set(engine().arguments(workload.params, task, 1000))
+        made = engine()
+        assert set(made.default_arguments(task)) == set(made.arguments(workload.params, Sample(task, 1000, 20)))
 
 
 def test_sklearn_defaults_are_its_own() -> None:

@@ -8,7 +8,7 @@ from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from sparkscale.contract.errors import DeviceError
-from workloads.base import SPARK_CONTEXT, NodeEngine, Params, SparkEngine, Workload
+from workloads.base import SPARK_CONTEXT, NodeEngine, Params, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -72,7 +72,7 @@ class SklearnHistGB(NodeEngine):
         "early_stopping": "auto",
     }
 
-    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:
         return {
             "max_iter": params.trees,
             "max_depth": params.depth,
@@ -80,7 +80,7 @@ class SklearnHistGB(NodeEngine):
             "learning_rate": params.learning_rate,
             "max_bins": params.bins,
             "l2_regularization": params.l2,
-            "min_samples_leaf": params.min_child_rows(task),
+            "min_samples_leaf": params.min_child_rows(sample.task),
             "early_stopping": False,
         }
 
@@ -160,7 +160,7 @@ class XGBoost(NodeEngine):
     tasks = BOTH
     defaults = XGBOOST_DEFAULTS
 
-    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return xgboost_arguments(params)
 
     def load(self, run: Context) -> Any:
@@ -210,7 +210,7 @@ class XGBoostSpark(SparkEngine):
     needs = frozenset({SPARK_CONTEXT})
     defaults = XGBOOST_DEFAULTS
 
-    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return xgboost_arguments(params)
 
     def load(self, run: Context) -> Any:
@@ -262,13 +262,13 @@ class MLlibGBT(SparkEngine):
         "subsamplingRate": 1.0,
     }
 
-    def arguments(self, params: BoostingParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:
         return {
             "maxIter": params.trees,
             "maxDepth": params.depth,
-            "stepSize": params.learning_rate / MLLIB_GRADIENT[task],
+            "stepSize": params.learning_rate / MLLIB_GRADIENT[sample.task],
             "maxBins": params.bins,
-            "minInstancesPerNode": params.min_child_rows(task),
+            "minInstancesPerNode": params.min_child_rows(sample.task),
             "featureSubsetStrategy": "all",
             "subsamplingRate": 1.0,
         }

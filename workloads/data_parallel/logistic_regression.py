@@ -8,10 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import Engine, NodeEngine, Params, SparkEngine, Workload
+from workloads.base import Engine, NodeEngine, Params, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -44,7 +43,7 @@ class SklearnOnRows(Engine):
 
     defaults = {"C": 1.0, "max_iter": 100, "tol": 1e-4, "solver": "lbfgs"}
 
-    def arguments(self, params: LogisticParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: LogisticParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return {"C": params.C, "max_iter": params.max_iterations, "tol": params.gradient_tolerance, "solver": "lbfgs"}
 
     @abstractmethod
@@ -119,9 +118,9 @@ class MLlibLogistic(SparkEngine):
         "standardization": True,
     }
 
-    def arguments(self, params: LogisticParams, task: Task, rows: int) -> dict[str, Any]:  # noqa: ARG002
+    def arguments(self, params: LogisticParams, sample: Sample) -> dict[str, Any]:
         return {
-            "regParam": 1 / (rows * params.C),
+            "regParam": 1 / (sample.rows * params.C),
             "elasticNetParam": 0.0,
             "maxIter": params.max_iterations,
             "tol": params.loss_tolerance,
