@@ -142,12 +142,9 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             sample_seed=0,
             model_seed=0,
             threads=2 if engine.placement == "node" else 1,
-            params={
-                "set": parameter_set,
-                "arguments": engine().arguments_of(
-                    parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns))
-                ),
-            },
+            params=engine().case_params(
+                parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns))
+            ),
         )
         run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)
         made.append(run)

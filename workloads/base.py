@@ -83,11 +83,11 @@ class Engine(ABC):
         """`defaults`, for a library whose estimators of both tasks have the same."""
         return dict(self.defaults)
 
-    def arguments_of(self, parameter_set: ParameterSet, params: Params, sample: Sample) -> dict[str, Any]:
-        """What the library is called with."""
+    def case_params(self, parameter_set: ParameterSet, params: Params, sample: Sample) -> dict[str, Any]:
+        """What a case's `params` hold."""
         if parameter_set == "defaults":
-            return self.default_arguments(sample.task)
-        return self.arguments(params, sample)
+            return {"set": parameter_set, "arguments": self.default_arguments(sample.task)}
+        return {"set": parameter_set, **params.model_dump(), "arguments": self.arguments(params, sample)}
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:

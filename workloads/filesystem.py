@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -105,6 +106,30 @@ def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table
                 return file.read(columns=columns, use_threads=inner)
 
         return pa.concat_tables(threads.map(read, files))
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A part of a Parquet file that can be read on its own. Picklable, for a process that reads it elsewhere."""
+
+    system: fs.FileSystem
+    path: str
+    number: int
+    rows: int
+
+    def read(self, columns: list[str]) -> pa.Table:
+        with pq.ParquetFile(self.path, filesystem=self.system) as file:
+            return file.read_row_group(self.number, columns=columns, use_threads=False)
+
+
+def row_groups(paths: list[str]) -> list[RowGroup]:
+    """Of every Parquet file in these folders, in the order of `read_parquet`."""
+    found = []
+    for system, path in (part for folder in paths for part in _parts(folder)):
+        with pq.ParquetFile(path, filesystem=system) as file:
+            sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        found += [RowGroup(system, path, number, rows) for number, rows in enumerate(sizes)]
+    return found
 
 
 def schema_of(path: str) -> pa.Schema:

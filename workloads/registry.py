@@ -16,7 +16,11 @@ from workloads.datasets.tabular import Classification, Regression
 
 WORKLOAD_MODULES = (
     "workloads.data_parallel.gradient_boosting",
+    "workloads.data_parallel.kmeans",
+    "workloads.data_parallel.linear_regression",
     "workloads.data_parallel.logistic_regression",
+    "workloads.data_parallel.pca",
+    "workloads.data_parallel.random_forest",
 )
 
 AnySource = Annotated[

@@ -86,6 +86,14 @@ SCORINGS: dict[Task, Scoring] = {
 }
 
 
+def in_order(row: Array, rows: Array) -> Array:
+    """The positions of `rows`, which ascend, in `row`. Raises InvalidResult when one is missing or there twice."""
+    order: Array = np.argsort(row, kind="stable")
+    if not np.array_equal(row[order], rows):
+        raise InvalidResult(f"The predictions do not hold each of the {len(rows)} hold-out rows exactly once.")
+    return order
+
+
 def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
     """AUC and log-loss, or RMSE and R², over the hold-out; stores a table {row, unit, label, score} and, where the
     data set knows it, truth: what a model that knows the truth would predict.
@@ -99,10 +107,7 @@ def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
     scoring = SCORINGS[run.data.task]
     truth = [TRUTH] if TRUTH in schema_of(run.data.holdout_path).names else []
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, LABEL, *truth]).sort_by(ROW)
-    rows = holdout.column(ROW).to_numpy()
-    order = np.argsort(scores.row, kind="stable")
-    if not np.array_equal(scores.row[order], rows):
-        raise InvalidResult(f"The predictions do not hold each of the {len(rows)} hold-out rows exactly once.")
+    order = in_order(scores.row, holdout.column(ROW).to_numpy())
     score = scores.score[order].astype(scoring.stored_as)
     quality = scoring.quality(holdout.column(LABEL).to_numpy(), score)
     table = holdout.select([ROW, UNIT, LABEL]).append_column("score", pa.array(score))

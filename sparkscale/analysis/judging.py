@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredQuality, ClusteredRmse
+from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredQuality, ClusteredRatio
 from sparkscale.contract.case import Case
 from workloads import registry
 
@@ -26,8 +26,8 @@ class Judging:
     second: str
     """Another quality that tables show, and its key in a record."""
     second_key: str
-    truth: str
-    """What reaches the ceiling."""
+    truth: str = ""
+    """What reaches the ceiling, where data sets know it."""
 
 
 JUDGINGS: dict[str, Judging] = {
@@ -45,7 +45,7 @@ JUDGINGS: dict[str, Judging] = {
     ),
     "rmse": Judging(
         name="RMSE",
-        of=ClusteredRmse.of,
+        of=ClusteredRatio.rmse,
         given_up=lambda whole, part: (part - whole) / whole,
         tolerance=0.01,
         within="an RMSE within 1 %",
@@ -54,6 +54,28 @@ JUDGINGS: dict[str, Judging] = {
         second="R²",
         second_key="r2",
         truth="the true expectations",
+    ),
+    "inertia": Judging(
+        name="inertia",
+        of=ClusteredRatio.mean_score,
+        given_up=lambda whole, part: (part - whole) / whole,
+        tolerance=0.01,
+        within="an inertia within 1 %",
+        show=lambda value: f"{value:.4g}",
+        show_given_up=lambda value: f"{value:+.2%}",
+        second="variance explained",
+        second_key="variance_explained",
+    ),
+    "variance_explained": Judging(
+        name="variance explained",
+        of=ClusteredRatio.explained,
+        given_up=lambda whole, part: whole - part,
+        tolerance=0.005,
+        within="a share of variance explained within 0.005",
+        show=lambda value: f"{value:.4f}",
+        show_given_up=lambda value: f"{value:+.4f}",
+        second="variance explained",
+        second_key="variance_explained",
     ),
 }
 """By the names that workloads give their qualities."""

@@ -61,6 +61,10 @@ def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, floa
     return Metric(name, unit, "lower", 1, summary, samples)
 
 
+def _given(name: str) -> Callable[[dict[str, float]], float | None]:
+    return lambda quality: quality.get(name)
+
+
 def _loss_of(name: str) -> Callable[[dict[str, float]], float | None]:
     """One minus a quality of which more is better."""
     return lambda quality: 1 - quality[name] if name in quality else None
@@ -100,8 +104,26 @@ def metrics() -> dict[str, Metric]:
             ],
         ),
         _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _loss_of("auc")),
-        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", lambda q: q.get("log_loss")),
-        _quality("rmse", "label units", "root of the mean squared error on the hold-out", lambda q: q.get("rmse")),
+        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", _given("log_loss")),
+        _quality(
+            "objective",
+            "nats",
+            "what a logistic regression minimises, per training row: how far its optimiser came",
+            _given("objective"),
+        ),
+        _quality("rmse", "label units", "root of the mean squared error on the hold-out", _given("rmse")),
+        _quality(
+            "inertia",
+            "squared deviations",
+            "mean squared distance of a hold-out row to its centre",
+            _given("inertia"),
+        ),
+        _quality(
+            "variance_lost",
+            "share",
+            "one minus the share of the hold-out's variance that components or clusters explain",
+            _loss_of("variance_explained"),
+        ),
         _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),
     ]
     return {metric.name: metric for metric in found}

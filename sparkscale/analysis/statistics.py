@@ -1,9 +1,10 @@
-"""Intervals: the cluster bootstrap of AUC and RMSE on stored hold-out scores, and spreads over rounds.
+"""Intervals: the cluster bootstrap of qualities on stored hold-out scores, and spreads over rounds.
 
 Hold-out rows of one day share weather and delays, so the units that are drawn with replacement are days (or groups),
 not rows: Field & Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,31 +97,52 @@ class ClusteredAuc:
 
 
 @dataclass(frozen=True)
-class ClusteredRmse:
-    """The RMSE from sums per unit: with weights w, RMSE(w) = √(w·squared / w·rows).
+class ClusteredRatio:
+    """A ratio of two sums over rows, such as a mean: with weights w, transform(w·above / w·below).
 
-    `squared` holds each unit's sum of squared errors, `rows` its rows.
+    `above` and `below` hold each unit's sums.
     """
 
-    squared: Array
-    rows: Array
+    above: Array
+    below: Array
+    transform: Callable[[Array], Array] = np.asarray
 
     @classmethod
-    def of(cls, unit: Array, label: Array, score: Array) -> "ClusteredRmse":
-        """`unit`, `label` and `score` are of shape (rows,)."""
+    def rmse(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """Root of the mean squared error; `unit`, `label` and `score` are of shape (rows,)."""
+        return cls.mean(unit, (label - score) ** 2, np.sqrt)
+
+    @classmethod
+    def mean_score(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":  # noqa: ARG003
+        """The mean of a score that needs no label, such as a squared distance."""
+        return cls.mean(unit, score)
+
+    @classmethod
+    def explained(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """One minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
         cluster = clusters(unit)
-        return cls(np.bincount(cluster, weights=(label - score) ** 2), np.bincount(cluster).astype(float))
+        errors, deviations = (np.bincount(cluster, weights=squares) for squares in (score, label))
+        return cls(errors, deviations, lambda unexplained: 1 - unexplained)
+
+    @classmethod
+    def accuracy(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """The share of rows whose probability of class 1 lies on the label's side of one half."""
+        return cls.mean(unit, ((score > 0.5) == (label == 1)).astype(float))
+
+    @classmethod
+    def mean(cls, unit: Array, value: Array, transform: Callable[[Array], Array] = np.asarray) -> "ClusteredRatio":
+        cluster = clusters(unit)
+        return cls(np.bincount(cluster, weights=value), np.bincount(cluster).astype(float), transform)
 
     def value(self) -> float:
-        return float(self.at(np.ones((1, len(self.rows))))[0])
+        return float(self.at(np.ones((1, len(self.below))))[0])
 
     def at(self, weights: Array) -> Array:
-        """RMSE for each row of `weights`, of shape (replicates, units)."""
-        result: Array = np.sqrt((weights @ self.squared) / (weights @ self.rows))
-        return result
+        """For each row of `weights`, of shape (replicates, units)."""
+        return self.transform((weights @ self.above) / (weights @ self.below))
 
     def replicates(self) -> Array:
-        return self.at(draws(len(self.rows)))
+        return self.at(draws(len(self.below)))
 
 
 def clusters(unit: Array) -> Array:

@@ -55,7 +55,6 @@ class PlannedCase:
     def bind(self, data: PreparedDataset, budget: Budget, seed: int) -> Case:
         """The case, now that the data is known."""
         rows = data.rows(self.fraction, seed)
-        parameters = self.params.model_dump() if self.parameter_set == "aligned" else {}
         return Case(
             workload=self.workload.name,
             version=self.workload.version,
@@ -73,13 +72,9 @@ class PlannedCase:
             sample_seed=seed,
             model_seed=seed,
             threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
-            params={
-                "set": self.parameter_set,
-                **parameters,
-                "arguments": self.engine().arguments_of(
-                    self.parameter_set, self.params, Sample(data.task, rows, len(data.columns))
-                ),
-            },
+            params=self.engine().case_params(
+                self.parameter_set, self.params, Sample(data.task, rows, len(data.columns))
+            ),
         )
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from sparkscale.analysis import statistics
-from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredRmse, Spread, interval
+from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredRatio, Spread, interval
 
 
 def sample(seed: int, units: int = 30, rows: int = 3000) -> tuple[Array, Array, Array]:
@@ -70,7 +70,7 @@ def test_many_units_are_bundled_whole() -> None:
 
 def test_a_replicate_of_the_rmse_is_that_of_the_rows_drawn() -> None:
     unit, label, score = sample(6)
-    found = ClusteredRmse.of(unit, label, score)
+    found = ClusteredRatio.rmse(unit, label, score)
     assert found.value() == pytest.approx(root_mean_squared_error(label, score), rel=1e-12)
     weights = statistics.draws(30)[:25]
     for replicate, drawn in zip(found.at(weights), weights, strict=True):

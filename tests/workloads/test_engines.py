@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from cluster.session import SparkRuntime
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import gradient_boosting as boosting
+from workloads.data_parallel import kmeans, pca
+from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
+from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train, spark_rows
 
 PARAMS = boosting.BoostingParams(trees=3, depth=4, learning_rate=0.5, bins=32, l2=2.0, min_child_weight=3.0)
@@ -32,16 +36,50 @@ def test_an_engine_has_every_phase_of_its_pattern(workload: Workload, engine: ty
 
 
 def test_sklearn_defaults_are_its_own() -> None:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.linear_model import LogisticRegression, Ridge
 
-    for engine, estimator in (
-        (boosting.SklearnHistGB, HistGradientBoostingClassifier()),
-        (boosting.SklearnHistGB, HistGradientBoostingRegressor()),
-        (logistic.SklearnLogistic, LogisticRegression()),
-    ):
-        own = estimator.get_params()
-        assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
+    estimators: list[tuple[type[Engine], Task, Any]] = [
+        (boosting.SklearnHistGB, "classification", HistGradientBoostingClassifier()),
+        (boosting.SklearnHistGB, "regression", HistGradientBoostingRegressor()),
+        (logistic.SklearnLogistic, "classification", LogisticRegression()),
+        (linear.SklearnRidge, "regression", Ridge()),
+        (forest.SklearnForest, "classification", RandomForestClassifier()),
+        (forest.SklearnForest, "regression", RandomForestRegressor()),
+        (kmeans.SklearnKMeans, "clustering", KMeans()),
+        (pca.SklearnPCA, "clustering", PCA()),
+    ]
+    for engine, task, estimator in estimators:
+        defaults, own = engine().default_arguments(task), estimator.get_params()
+        assert {name: own[name] for name in defaults} == defaults
+
+
+def test_sgd_defaults_are_its_own_but_for_the_loss() -> None:
+    """`epochs` is no word of the estimator's: one call of `partial_fit` is one pass."""
+    from sklearn.linear_model import SGDClassifier
+
+    own = {**SGDClassifier().get_params(), "epochs": 1}
+    assert {name: own[name] for name in logistic.SGD.defaults} == dict(logistic.SGD.defaults)
+
+
+def test_the_forest_modes_defaults_are_those_of_xgboosts_own_forest() -> None:
+    from xgboost import XGBRFClassifier, XGBRFRegressor
+
+    tasks: list[tuple[Task, Any]] = [("classification", XGBRFClassifier()), ("regression", XGBRFRegressor())]
+    for task, estimator in tasks:
+        own = estimator.get_xgb_params()
+        own["num_parallel_tree"] = estimator.n_estimators or (estimator.get_num_boosting_rounds() and 100)
+        defaults = forest.XGBoostForest().default_arguments(task)
+        stated = {name: own[name] for name in defaults if own.get(name) is not None}
+        assert stated == {name: defaults[name] for name in stated}
+        assert {"objective", "colsample_bynode", "subsample", "reg_lambda", "learning_rate"} <= stated.keys()
 
 
 def test_xgboost_defaults_are_its_own() -> None:
@@ -62,16 +100,22 @@ def test_xgboost_defaults_are_its_own() -> None:
 
 @pytest.mark.spark
 def test_mllib_defaults_are_its_own(spark: SparkRuntime) -> None:
-    from pyspark.ml.classification import GBTClassifier, LogisticRegression
-    from pyspark.ml.regression import GBTRegressor
+    from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
 
     assert spark.spark
     for engine, estimator in (
         (boosting.MLlibGBT, GBTClassifier()),
         (boosting.MLlibGBT, GBTRegressor()),
         (logistic.MLlibLogistic, LogisticRegression()),
+        (linear.MLlibRidge, LinearRegression()),
+        (forest.MLlibForest, RandomForestClassifier()),
+        (forest.MLlibForest, RandomForestRegressor()),
+        (kmeans.MLlibKMeans, KMeans()),
     ):
         own = {param.name: value for param, value in estimator.extractParamMap().items()}
+        own["seeds"] = 1  # a word of ours: MLlib starts once
         assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
 
 

@@ -5,14 +5,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import subspace_angles
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
-from workloads.base import Engine, Params, Workload
+from workloads.base import Engine, Params, Sample, Workload
 from workloads.data_parallel import gradient_boosting as boosting
+from workloads.data_parallel import kmeans, pca
+from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
+from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
+from workloads.datasets.blobs import Blobs
 from workloads.datasets.tabular import Regression
 from workloads.scoring import score_holdout
 from workloads.tasks import Here
@@ -37,8 +42,8 @@ def fitted(
     run = runs(workload, engine, fraction, params, spark=spark, **options)
     made: Any = engine()
     model = made.fit(run, made.load(run))
-    quality = score_holdout(run, made.predict(run, model))
-    return run, model, quality["auc" if run.data.task == "classification" else "rmse"]
+    quality = workload.quality.score(run, made.predict(run, model))
+    return run, model, quality[workload.quality.judged_by[run.data.task]]
 
 
 def objective(run: Context, weights: Any, intercept: float, c: float) -> float:
@@ -47,6 +52,32 @@ def objective(run: Context, weights: Any, intercept: float, c: float) -> float:
     margin = one_hot_matrix(run.data, table) @ weights + intercept
     sign = 2.0 * labels(table) - 1
     return float(c * np.logaddexp(0, -sign * margin).sum() + 0.5 * weights @ weights)
+
+
+def test_parity_of_the_objective_that_is_recorded(runs: Callable[..., Context]) -> None:
+    """Read row group by row group it is the formula's, over C and the rows."""
+    run = runs(logistic.WORKLOAD, logistic.SklearnLogistic, 1 / 16, logistic.LogisticParams(C=0.5))
+    engine = logistic.SklearnLogistic()
+    model = engine.fit(run, engine.load(run))
+    recorded = logistic.WORKLOAD.quality.score(run, engine.predict(run, model))["objective"]
+    own = objective(run, model.coef_[0], model.intercept_[0], 0.5)
+    assert recorded == pytest.approx(own / (0.5 * run.case.rows), rel=1e-9)
+
+
+def test_parity_sgd_out_of_core(runs: Callable[..., Context]) -> None:
+    """Passes over row groups come close to the minimum that L-BFGS finds, and more passes closer."""
+    found = {}
+    for epochs in (1, 10):
+        params = logistic.LogisticParams(epochs=epochs)
+        run = runs(logistic.WORKLOAD, logistic.SGD, 1 / 4, params)
+        engine = logistic.SGD()
+        found[epochs] = logistic.score(run, engine.predict(run, engine.fit(run, engine.load(run))))
+    run = runs(logistic.WORKLOAD, logistic.SklearnLogistic, 1 / 4)
+    exact = logistic.SklearnLogistic()
+    best = logistic.score(run, exact.predict(run, exact.fit(run, exact.load(run))))
+    assert best["objective"] < found[10]["objective"] < found[1]["objective"]
+    assert found[10]["objective"] < best["objective"] * 1.02
+    assert found[10]["auc"] == pytest.approx(best["auc"], abs=0.01)
 
 
 CONVERGED = {"max_iterations": 3000, "gradient_tolerance": 1e-8, "loss_tolerance": 1e-12}
@@ -93,6 +124,85 @@ def test_parity_gradient_boosting(runs: Callable[..., Context], spark: SparkRunt
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     """Synthetic, for its truth is known to be learnable: a regression."""
     return Regression(rows=20_000, features=10).prepare(str(tmp_path_factory.mktemp("regression")), Here())
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("alpha", [1.0, 3000.0])
+def test_parity_ridge(
+    runs: Callable[..., Context], spark: SparkRuntime, numbers: PreparedDataset, alpha: float
+) -> None:
+    """A penalty that moves the coefficients: one that forgot the label's deviation would move them elsewhere."""
+    params = linear.RidgeParams(alpha=alpha, tolerance=1e-10)
+    _, sklearn, rmse = fitted(runs, linear.WORKLOAD, linear.SklearnRidge, spark, params, 1, on=numbers)
+    _, mllib, other = fitted(runs, linear.WORKLOAD, linear.MLlibRidge, spark, params, 1, on=numbers)
+    np.testing.assert_allclose(mllib.coefficients.toArray(), sklearn.coef_, atol=COEFFICIENT_TOLERANCE)
+    assert mllib.intercept == pytest.approx(sklearn.intercept_, abs=COEFFICIENT_TOLERANCE)
+    assert other == pytest.approx(rmse, rel=1e-4)
+    label = read_train(runs(linear.WORKLOAD, linear.SklearnRidge, 1, on=numbers)).column("label").to_numpy()
+    assert abs(label.std() - 1) > 0.2, "a label of unit deviation could not tell the two mappings apart"
+
+
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return Blobs(rows=20_000, features=5, clusters=6, box=4.0).prepare(str(tmp_path_factory.mktemp("blobs")), Here())
+
+
+@pytest.mark.spark
+def test_parity_kmeans(runs: Callable[..., Context], spark: SparkRuntime, clusters: PreparedDataset) -> None:
+    """Best of the same number of seeds: both find the six blobs, so the same inertia on the hold-out."""
+    params = kmeans.KMeansParams(clusters=6)
+    ours, mllib, first = fitted(runs, kmeans.WORKLOAD, kmeans.MLlibKMeans, spark, params, 1, on=clusters)
+    theirs, sklearn, second = fitted(runs, kmeans.WORKLOAD, kmeans.SklearnKMeans, spark, params, 1, on=clusters)
+    assert first == pytest.approx(second, rel=0.001)
+    assert ours.figures["training_inertia"] == pytest.approx(theirs.figures["training_inertia"], rel=0.001)
+    found = np.array(mllib.clusterCenters())
+    distance = np.linalg.norm(found[:, None] - sklearn.cluster_centers_, axis=2)
+    assert distance.min(axis=1).max() < 0.01
+
+
+@pytest.mark.spark
+def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
+    """The same subspace, axis by axis, and the same rows rebuilt: an uncentred projection would not be."""
+    params = pca.PcaParams(components=5)
+    _, sklearn, first = fitted(runs, pca.WORKLOAD, pca.SklearnPCA, spark, params)
+    _, mllib, second = fitted(runs, pca.WORKLOAD, pca.MLlibPCA, spark, params)
+    assert second == pytest.approx(first, abs=1e-6)
+    assert subspace_angles(mllib.axes, sklearn.components_.T).max() < 1e-6
+    cosines = np.abs((mllib.axes.T * sklearn.components_).sum(axis=1))
+    assert cosines.min() > 1 - 1e-9
+    np.testing.assert_allclose(mllib.mean, sklearn.mean_, atol=1e-9)
+
+
+FOREST = forest.ForestParams(trees=40, depth=6, features_share=0.6)
+
+
+@pytest.mark.spark
+def test_parity_random_forest(runs: Callable[..., Context], spark: SparkRuntime) -> None:
+    reached = {
+        engine.name: fitted(runs, forest.WORKLOAD, engine, spark, FOREST)[2] for engine in forest.WORKLOAD.engines
+    }
+    assert max(reached.values()) - min(reached.values()) < 0.01, reached
+
+
+@pytest.mark.spark
+def test_parity_random_forest_regression(
+    runs: Callable[..., Context], spark: SparkRuntime, numbers: PreparedDataset
+) -> None:
+    reached = {
+        engine.name: fitted(runs, forest.WORKLOAD, engine, spark, FOREST, 1, on=numbers)[2]
+        for engine in forest.WORKLOAD.engines
+    }
+    assert max(reached.values()) / min(reached.values()) < 1.03, reached
+
+
+@pytest.mark.parametrize("share", [0.1, 0.34, 0.4])
+def test_parity_of_the_features_per_split(share: float) -> None:
+    params = forest.ForestParams(features_share=share)
+    sample = Sample("regression", 1000, 11)
+    few = params.features_per_split(sample)
+    assert forest.SklearnForest().arguments(params, sample)["max_features"] == few
+    assert forest.MLlibForest().arguments(params, sample)["featureSubsetStrategy"] == str(few)
+    assert int(forest.XGBoostForest().arguments(params, sample)["colsample_bynode"] * sample.features) == few
 
 
 @pytest.mark.spark

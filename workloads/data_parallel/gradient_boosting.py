@@ -1,27 +1,38 @@
 """Gradient-boosted trees, one model on one data set: single-node libraries against Spark."""
 
-import json
 import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sparkscale.contract.case import Device, Task
+import numpy as np
+
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from sparkscale.contract.errors import DeviceError
-from workloads.base import SPARK_CONTEXT, NodeEngine, Params, Sample, SparkEngine, Workload
+from workloads.base import SPARK_CONTEXT, Params, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
     SUPERVISED,
     labels,
     ordinal_matrix,
-    ordinal_vectors,
-    read_holdout,
-    read_train,
     spark_cached,
     spark_rows,
     spark_scores,
 )
+from workloads.data_parallel.trees import (
+    BOTH,
+    CPU_AND_GPU,
+    XGBOOST_DEVICES,
+    MLlibTrees,
+    SklearnTrees,
+    XGBoostTrees,
+    on_its_device,
+    xgboost_words,
+)
+from workloads.filesystem import RowGroup, row_groups
 from workloads.scoring import Scores
 
 
@@ -46,13 +57,10 @@ class BoostingParams(Params):
         return math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight)
 
 
-CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
-XGBOOST_DEVICES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
-BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 
 
-class SklearnHistGB(NodeEngine):
+class SklearnHistGB(SklearnTrees):
     """scikit-learn's HistGradientBoostingClassifier and -Regressor. Bins in `fit`.
 
     Differs: a leaf needs 4·min_child_weight rows (regression: 1·), not a sum of Hessians; bins come from 200,000 rows
@@ -60,7 +68,6 @@ class SklearnHistGB(NodeEngine):
     """
 
     name = "sklearn"
-    tasks = BOTH
     defaults = {
         "max_iter": 100,
         "max_depth": None,
@@ -84,23 +91,12 @@ class SklearnHistGB(NodeEngine):
             "early_stopping": False,
         }
 
-    def load(self, run: Context) -> tuple[Any, Any]:
-        table = read_train(run)
-        return ordinal_matrix(run.data, table), labels(table)
-
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         classifying = run.data.task == "classification"
         estimator = HistGradientBoostingClassifier if classifying else HistGradientBoostingRegressor
         return estimator(random_state=run.case.model_seed, **run.arguments).fit(*train)
-
-    def predict(self, run: Context, model: Any) -> Scores:
-        table = read_holdout(run)
-        matrix = ordinal_matrix(run.data, table)
-        classifying = run.data.task == "classification"
-        score = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
-        return Scores(row=table.column(ROW).to_numpy(), score=score)
 
 
 XGBOOST_DEFAULTS = {
@@ -130,72 +126,63 @@ def xgboost_arguments(params: BoostingParams) -> dict[str, Any]:
     }
 
 
-def on_its_device(device: Device) -> list[Any]:
-    """Callbacks by which a training that was to run on a GPU, and did not, fails where it ran.
-
-    XGBoost falls back to the CPU with a warning only; the configuration of the model tells.
-    """
-    from xgboost.callback import TrainingCallback
-
-    class OnGpu(TrainingCallback):
-        def after_training(self, model: Any) -> Any:
-            check_ran_on_gpu(model)
-            return model
-
-    return [OnGpu()] if device == "gpu" else []
-
-
-def check_ran_on_gpu(model: Any) -> None:
-    """Raises DeviceError unless a booster's configuration names a CUDA device."""
-    used = json.loads(model.save_config())["learner"]["generic_param"]["device"]
-    if not used.startswith("cuda"):
-        raise DeviceError(f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use.")
-
-
-class XGBoost(NodeEngine):
+class XGBoost(XGBoostTrees):
     """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
 
     name = "xgboost"
-    devices = CPU_AND_GPU
-    tasks = BOTH
     defaults = XGBOOST_DEFAULTS
 
     def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return xgboost_arguments(params)
-
-    def load(self, run: Context) -> Any:
-        import xgboost
-
-        table = read_train(run)
-        rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.threads
-        if run.case.device == "gpu":
-            return xgboost.DMatrix(rows, label, nthread=threads)
-        return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
 
     def fit(self, run: Context, train: Any) -> Any:
         import xgboost
 
         arguments = run.arguments
         rounds = arguments.pop("n_estimators")
-        fixed = {
-            "objective": XGBOOST_OBJECTIVES[run.data.task],
-            "tree_method": "hist",
-            "nthread": run.case.threads,
-            "seed": run.case.model_seed,
-            "device": XGBOOST_DEVICES[run.case.device],
-        }
-        return xgboost.train(
-            {**fixed, **arguments}, train, num_boost_round=rounds, callbacks=on_its_device(run.case.device)
+        objective = XGBOOST_OBJECTIVES[run.data.task]
+        words = {**xgboost_words(run), "objective": objective, **arguments}
+        return xgboost.train(words, train, num_boost_round=rounds, callbacks=on_its_device(run.case.device))
+
+
+class XGBoostExternalMemory(XGBoost):
+    """xgboost.train on bins that lie in a file: `load` reads row group after row group, `fit` pages through the bins.
+
+    Differs: bins come from a sketch over row groups, so they are close to `xgboost`'s but not the same.
+    """
+
+    name = "xgboost-external-memory"
+    devices = frozenset({"cpu"})
+
+    def load(self, run: Context) -> Any:
+        import xgboost
+
+        folder = run.enter(TemporaryDirectory(prefix="external-memory-"))
+        waiting: Iterator[RowGroup] = iter(())
+
+        class RowGroups(xgboost.DataIter):
+            def reset(self) -> None:
+                nonlocal waiting
+                waiting = iter(row_groups(run.train_paths))
+
+            def next(self, input_data: Callable[..., None]) -> bool:
+                for group in waiting:
+                    table = group.read([LABEL, *run.data.features])
+                    input_data(data=ordinal_matrix(run.data, table), label=labels(table))
+                    return True
+                return False
+
+        bins, threads = run.arguments["max_bin"], run.case.threads
+        return xgboost.ExtMemQuantileDMatrix(
+            RowGroups(cache_prefix=str(Path(folder) / "bins")), max_bin=bins, nthread=threads
         )
 
     def predict(self, run: Context, model: Any) -> Scores:
-        import xgboost
-
-        table = read_holdout(run)
-        rows = ordinal_matrix(run.data, table)
-        # in place it would predict on the device where the rows are, which is the host
-        score = model.predict(xgboost.DMatrix(rows)) if run.case.device == "gpu" else model.inplace_predict(rows)
-        return Scores(row=table.column(ROW).to_numpy(), score=score)
+        parts = []
+        for group in row_groups([run.data.holdout_path]):
+            table = group.read([ROW, *run.data.features])
+            parts.append((table.column(ROW).to_numpy(), model.inplace_predict(ordinal_matrix(run.data, table))))
+        return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class XGBoostSpark(SparkEngine):
@@ -242,7 +229,7 @@ MLLIB_GRADIENT: dict[Task, float] = {"classification": 1.0, "regression": 2.0}
 size gives the shrinkage of the other libraries (org.apache.spark.mllib.tree.loss.SquaredError)."""
 
 
-class MLlibGBT(SparkEngine):
+class MLlibGBT(MLlibTrees):
     """pyspark.ml's GBTClassifier and GBTRegressor.
 
     Differs: candidate splits from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2 and,
@@ -251,7 +238,6 @@ class MLlibGBT(SparkEngine):
     """
 
     name = "mllib"
-    tasks = BOTH
     defaults = {
         "maxIter": 20,
         "maxDepth": 5,
@@ -273,10 +259,6 @@ class MLlibGBT(SparkEngine):
             "subsamplingRate": 1.0,
         }
 
-    def load(self, run: Context) -> Any:
-        rows = ordinal_vectors(run, spark_rows(run, run.train_paths))
-        return spark_cached(run, rows.select(LABEL, FEATURES))
-
     def fit(self, run: Context, train: Any) -> Any:
         from pyspark.ml.classification import GBTClassifier
         from pyspark.ml.regression import GBTRegressor
@@ -285,10 +267,6 @@ class MLlibGBT(SparkEngine):
         boosting = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return boosting.fit(train)
 
-    def predict(self, run: Context, model: Any) -> Scores:
-        holdout = ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))
-        return spark_scores(run, model.transform(holdout))
-
 
 WORKLOAD = Workload(
     name="data_parallel.gradient_boosting",
@@ -296,5 +274,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=SUPERVISED,
     params=BoostingParams(),
-    engines=(SklearnHistGB, XGBoost, XGBoostSpark, MLlibGBT),
+    engines=(SklearnHistGB, XGBoost, XGBoostExternalMemory, XGBoostSpark, MLlibGBT),
 )

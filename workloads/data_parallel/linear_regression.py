@@ -1,0 +1,94 @@
+"""Ridge regression on one-hot features, one model: scikit-learn against MLlib.
+
+Both minimise  Σ (y − Xw − b)² + alpha·‖w‖²  with an unpenalised intercept.
+"""
+
+from typing import Any
+
+from sparkscale.contract.case import Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL
+from workloads.base import NodeEngine, Params, Sample, Workload
+from workloads.data_parallel.one_hot import MLlibOneHot, SklearnOneHot
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
+
+REGRESSION: frozenset[Task] = frozenset({"regression"})
+
+
+class RidgeParams(Params):
+    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense."""
+
+    alpha: float = 1.0
+    max_iterations: int = 1000
+    tolerance: float = 1e-6
+    """scikit-learn's conjugate gradients stop at this relative residual; MLlib solves the normal equations."""
+
+
+class SklearnRidge(SklearnOneHot, NodeEngine):
+    """scikit-learn's Ridge on a sparse matrix, by conjugate gradients.
+
+    Differs: iterates to `tolerance`, where MLlib solves the normal equations exactly.
+    """
+
+    name = "sklearn"
+    tasks = REGRESSION
+    defaults = {"alpha": 1.0, "max_iter": None, "tol": 1e-4, "solver": "auto"}
+
+    def arguments(self, params: RidgeParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        # the one solver that keeps the matrix sparse and fits an intercept without a step size
+        return {
+            "alpha": params.alpha,
+            "max_iter": params.max_iterations,
+            "tol": params.tolerance,
+            "solver": "sparse_cg",
+        }
+
+    def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
+        from sklearn.linear_model import Ridge
+
+        return Ridge(**run.arguments).fit(*train)
+
+
+class MLlibRidge(MLlibOneHot):
+    """pyspark.ml's LinearRegression by its normal equations: one pass over the rows.
+
+    MLlib minimises  1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖²  with σ the label's standard deviation
+    (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label), so alpha is regParam·n/σ: `fit`
+    multiplies `regParam` by σ, which `load` computes.
+    """
+
+    name = "mllib"
+    tasks = REGRESSION
+    defaults = {"regParam": 0.0, "elasticNetParam": 0.0, "solver": "auto", "standardization": True}
+
+    def arguments(self, params: RidgeParams, sample: Sample) -> dict[str, Any]:
+        return {
+            "regParam": params.alpha / sample.rows,
+            "elasticNetParam": 0.0,
+            "solver": "normal",
+            "standardization": False,
+        }
+
+    def load(self, run: Context) -> tuple[Any, float]:
+        from pyspark.sql.functions import stddev_samp
+
+        rows = super().load(run)
+        return rows, float(rows.agg(stddev_samp(LABEL)).first()[0])
+
+    def fit(self, run: Context, train: tuple[Any, float]) -> Any:
+        from pyspark.ml.regression import LinearRegression
+
+        rows, deviation = train
+        arguments = run.arguments
+        arguments["regParam"] *= deviation
+        return LinearRegression(featuresCol=FEATURES, labelCol=LABEL, **arguments).fit(rows)
+
+
+WORKLOAD = Workload(
+    name="data_parallel.linear_regression",
+    summary="Ridge regression on one-hot features, one model",
+    pattern=DATA_PARALLEL,
+    quality=SUPERVISED,
+    params=RidgeParams(),
+    engines=(SklearnRidge, MLlibRidge),
+)

@@ -1,0 +1,116 @@
+"""Principal components of standardised numeric columns: scikit-learn against MLlib."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import ROW
+from sparkscale.contract.errors import EngineUnsupported
+from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.numeric import EVERY_TASK, collected, numeric_columns, numeric_matrix, numeric_vectors
+from workloads.data_parallel.pattern import (
+    DATA_PARALLEL,
+    FEATURES,
+    read_holdout,
+    read_train,
+    spark_cached,
+    spark_rows,
+)
+from workloads.scoring import Array
+from workloads.scoring_unlabelled import Projections, score_projections
+
+CENTRED, PROJECTED = "centred", "projected"
+
+
+class PcaParams(Params):
+    """So many components of the sample's covariance."""
+
+    components: int = 8
+
+
+def enough_columns(run: Context, components: int | None) -> None:
+    """Raises EngineUnsupported where there are fewer columns than components."""
+    columns = len(numeric_columns(run.data))
+    if components is not None and components > columns:
+        raise EngineUnsupported(f"{components} components of {run.data.name}, which has {columns} numeric columns.")
+
+
+class SklearnPCA(NodeEngine):
+    """scikit-learn's PCA by the eigenvectors of the covariance matrix, as MLlib does it."""
+
+    name = "sklearn"
+    tasks = EVERY_TASK
+    defaults = {"n_components": None, "svd_solver": "auto"}
+
+    def arguments(self, params: PcaParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {"n_components": params.components, "svd_solver": "covariance_eigh"}
+
+    def load(self, run: Context) -> Any:
+        enough_columns(run, run.arguments["n_components"])
+        return numeric_matrix(run.data, read_train(run))
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from sklearn.decomposition import PCA
+
+        return PCA(random_state=run.case.model_seed, **run.arguments).fit(train)
+
+    def predict(self, run: Context, model: Any) -> Projections:
+        table = read_holdout(run)
+        projected = model.transform(numeric_matrix(run.data, table))
+        return Projections(table.column(ROW).to_numpy(), projected, model.components_, model.mean_)
+
+
+@dataclass(frozen=True)
+class Centred:
+    """MLlib's two models: of the mean, and of the components of shape (columns, components)."""
+
+    pipeline: Any
+    mean: Array
+    axes: Array
+
+
+class MLlibPCA(SparkEngine):
+    """pyspark.ml's StandardScaler, which centres only, then PCA.
+
+    MLlib's covariance is of centred columns, but its `transform` does not subtract the mean: rows are centred first.
+    `k` has no default in MLlib; `defaults` keeps as many components as there are columns, as scikit-learn does.
+    """
+
+    name = "mllib"
+    tasks = EVERY_TASK
+    defaults = {"k": None, "withMean": True, "withStd": False}
+
+    def arguments(self, params: PcaParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {"k": params.components, "withMean": True, "withStd": False}
+
+    def load(self, run: Context) -> Any:
+        enough_columns(run, run.arguments["k"])
+        return spark_cached(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
+
+    def fit(self, run: Context, train: Any) -> Centred:
+        from pyspark.ml import Pipeline
+        from pyspark.ml.feature import PCA, StandardScaler
+
+        arguments = run.arguments
+        k = arguments.pop("k") or len(numeric_columns(run.data))
+        centring = StandardScaler(inputCol=FEATURES, outputCol=CENTRED, **arguments)
+        components = PCA(inputCol=CENTRED, outputCol=PROJECTED, k=k)
+        model: Any = Pipeline(stages=[centring, components]).fit(train)
+        return Centred(model, model.stages[0].mean.toArray(), model.stages[1].pc.toArray())
+
+    def predict(self, run: Context, model: Centred) -> Projections:
+        holdout = numeric_vectors(run, spark_rows(run, [run.data.holdout_path]))
+        row, projected = collected(model.pipeline.transform(holdout), vectors=[PROJECTED])
+        return Projections(row, projected, np.ascontiguousarray(model.axes.T), model.mean)
+
+
+WORKLOAD = Workload(
+    name="data_parallel.pca",
+    summary="Principal components of standardised numbers",
+    pattern=DATA_PARALLEL,
+    quality=Quality(score_projections, dict.fromkeys(sorted(EVERY_TASK), "variance_explained")),
+    params=PcaParams(),
+    engines=(SklearnPCA, MLlibPCA),
+)

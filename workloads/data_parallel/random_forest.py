@@ -1,0 +1,164 @@
+"""Random forests, one model on one data set: scikit-learn and XGBoost's forest mode against MLlib."""
+
+from typing import Any
+
+import numpy as np
+
+from sparkscale.contract.case import Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL
+from workloads.base import Params, Sample, Workload
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
+from workloads.data_parallel.trees import MLlibTrees, SklearnTrees, XGBoostTrees, on_its_device, xgboost_words
+from workloads.scoring import Scores
+
+DISTINCT_SHARE = 1 - float(np.exp(-1))
+"""Of n rows drawn n times with replacement, the share that is drawn at all: 0.632 (Efron & Tibshirani 1997)."""
+
+
+class ForestParams(Params):
+    """Each tree sees a bootstrap sample, and at each split `features_share` of the features, rounded down."""
+
+    trees: int = 50
+    depth: int = 8
+    bins: int = 64
+    features_share: float = 0.4
+    min_leaf_rows: int = 5
+
+    def features_per_split(self, sample: Sample) -> int:
+        """At least one."""
+        return max(1, int(self.features_share * sample.features))
+
+
+class SklearnForest(SklearnTrees):
+    """scikit-learn's RandomForestClassifier and -Regressor.
+
+    Differs: looks for exact splits among the values themselves, without bins.
+    """
+
+    name = "sklearn"
+    defaults = {
+        "n_estimators": 100,
+        "max_depth": None,
+        "max_features": "sqrt",
+        "min_samples_leaf": 1,
+        "bootstrap": True,
+    }
+
+    def default_arguments(self, task: Task) -> dict[str, Any]:
+        return {**self.defaults, "max_features": "sqrt" if task == "classification" else 1.0}
+
+    def arguments(self, params: ForestParams, sample: Sample) -> dict[str, Any]:
+        return {
+            "n_estimators": params.trees,
+            "max_depth": params.depth,
+            "max_features": params.features_per_split(sample),
+            "min_samples_leaf": params.min_leaf_rows,
+            "bootstrap": True,
+        }
+
+    def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        estimator = RandomForestClassifier if run.data.task == "classification" else RandomForestRegressor
+        return estimator(random_state=run.case.model_seed, n_jobs=run.case.threads, **run.arguments).fit(*train)
+
+
+class XGBoostForest(XGBoostTrees):
+    """xgboost.train in forest mode: one round of many parallel trees. Bins in `load`; on a GPU in `fit`.
+
+    The squared error of 0/1 labels has Gini's splits and its leaves are shares, as in the other libraries' trees; a
+    Newton step of the log-loss would not get beyond a probability of 0.88.
+
+    Differs: a tree sees 63 % of the rows, drawn without replacement, where the others draw a bootstrap sample.
+    """
+
+    name = "xgboost"
+    defaults = {
+        "objective": "binary:logistic",
+        "num_parallel_tree": 100,
+        "max_depth": 6,
+        "max_bin": 256,
+        "colsample_bynode": 0.8,
+        "subsample": 0.8,
+        "min_child_weight": 1.0,
+        "reg_lambda": 1e-5,
+        "learning_rate": 1.0,
+    }
+
+    def default_arguments(self, task: Task) -> dict[str, Any]:
+        objective = self.defaults["objective"] if task == "classification" else "reg:squarederror"
+        return {**self.defaults, "objective": objective}
+
+    def arguments(self, params: ForestParams, sample: Sample) -> dict[str, Any]:
+        return {
+            "objective": "reg:squarederror",
+            "num_parallel_tree": params.trees,
+            "max_depth": params.depth,
+            "max_bin": params.bins,
+            # half a feature more, so that rounding down gives the number that is meant
+            "colsample_bynode": min(1.0, (params.features_per_split(sample) + 0.5) / sample.features),
+            "subsample": DISTINCT_SHARE,
+            "min_child_weight": params.min_leaf_rows,
+            "reg_lambda": 0.0,
+            "learning_rate": 1.0,
+        }
+
+    def fit(self, run: Context, train: Any) -> Any:
+        import xgboost
+
+        words = {**xgboost_words(run), **run.arguments}
+        return xgboost.train(words, train, num_boost_round=1, callbacks=on_its_device(run.case.device))
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        found = super().predict(run, model)
+        if run.data.task == "regression":
+            return found
+        return Scores(found.row, np.clip(found.score, 0, 1))  # sums of shares pass the ends by a rounding error
+
+
+class MLlibForest(MLlibTrees):
+    """pyspark.ml's RandomForestClassifier and -Regressor.
+
+    Differs: candidate splits from a sample of 10,000 rows; a row's number of draws is Poisson distributed.
+    """
+
+    name = "mllib"
+    defaults = {
+        "numTrees": 20,
+        "maxDepth": 5,
+        "maxBins": 32,
+        "featureSubsetStrategy": "auto",
+        "minInstancesPerNode": 1,
+        "bootstrap": True,
+        "subsamplingRate": 1.0,
+    }
+
+    def arguments(self, params: ForestParams, sample: Sample) -> dict[str, Any]:
+        return {
+            "numTrees": params.trees,
+            "maxDepth": params.depth,
+            "maxBins": params.bins,
+            "featureSubsetStrategy": str(params.features_per_split(sample)),
+            "minInstancesPerNode": params.min_leaf_rows,
+            "bootstrap": True,
+            "subsamplingRate": 1.0,
+        }
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from pyspark.ml.classification import RandomForestClassifier
+        from pyspark.ml.regression import RandomForestRegressor
+
+        estimator = RandomForestClassifier if run.data.task == "classification" else RandomForestRegressor
+        forest = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
+        return forest.fit(train)
+
+
+WORKLOAD = Workload(
+    name="data_parallel.random_forest",
+    summary="Random forests, one model",
+    pattern=DATA_PARALLEL,
+    quality=SUPERVISED,
+    params=ForestParams(),
+    engines=(SklearnForest, XGBoostForest, MLlibForest),
+)

@@ -1,0 +1,114 @@
+"""What engines that grow trees share: ordinal features in, scores out. Fitting is each workload's own."""
+
+import json
+from typing import Any
+
+from sparkscale.contract.case import Device, Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW
+from sparkscale.contract.errors import DeviceError
+from workloads.base import NodeEngine, SparkEngine
+from workloads.data_parallel.pattern import (
+    FEATURES,
+    labels,
+    ordinal_matrix,
+    ordinal_vectors,
+    read_holdout,
+    read_train,
+    spark_cached,
+    spark_rows,
+    spark_scores,
+)
+from workloads.scoring import Scores
+
+BOTH: frozenset[Task] = frozenset({"classification", "regression"})
+CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
+XGBOOST_DEVICES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
+
+
+class SklearnTrees(NodeEngine):
+    """scikit-learn's estimators of trees on a dense matrix."""
+
+    tasks = BOTH
+
+    def load(self, run: Context) -> tuple[Any, Any]:
+        table = read_train(run)
+        return ordinal_matrix(run.data, table), labels(table)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        table = read_holdout(run)
+        matrix = ordinal_matrix(run.data, table)
+        classifying = run.data.task == "classification"
+        score = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
+        return Scores(row=table.column(ROW).to_numpy(), score=score)
+
+
+class XGBoostTrees(NodeEngine):
+    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
+
+    devices = CPU_AND_GPU
+    tasks = BOTH
+
+    def load(self, run: Context) -> Any:
+        import xgboost
+
+        table = read_train(run)
+        rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.threads
+        if run.case.device == "gpu":
+            return xgboost.DMatrix(rows, label, nthread=threads)
+        return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        import xgboost
+
+        table = read_holdout(run)
+        rows = ordinal_matrix(run.data, table)
+        # in place it would predict on the device where the rows are, which is the host
+        score = model.predict(xgboost.DMatrix(rows)) if run.case.device == "gpu" else model.inplace_predict(rows)
+        return Scores(row=table.column(ROW).to_numpy(), score=score)
+
+
+class MLlibTrees(SparkEngine):
+    """pyspark.ml's estimators of trees on vectors."""
+
+    tasks = BOTH
+
+    def load(self, run: Context) -> Any:
+        rows = ordinal_vectors(run, spark_rows(run, run.train_paths))
+        return spark_cached(run, rows.select(LABEL, FEATURES))
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        holdout = ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))
+        return spark_scores(run, model.transform(holdout))
+
+
+def xgboost_words(run: Context) -> dict[str, Any]:
+    """What every training on one node is called with, beside the case's own arguments."""
+    return {
+        "tree_method": "hist",
+        "nthread": run.case.threads,
+        "seed": run.case.model_seed,
+        "device": XGBOOST_DEVICES[run.case.device],
+    }
+
+
+def on_its_device(device: Device) -> list[Any]:
+    """Callbacks by which a training that was to run on a GPU, and did not, fails where it ran.
+
+    XGBoost falls back to the CPU with a warning only; the configuration of the model tells.
+    """
+    from xgboost.callback import TrainingCallback
+
+    class OnGpu(TrainingCallback):
+        def after_training(self, model: Any) -> Any:
+            check_ran_on_gpu(model)
+            return model
+
+    return [OnGpu()] if device == "gpu" else []
+
+
+def check_ran_on_gpu(model: Any) -> None:
+    """Raises DeviceError unless a booster's configuration names a CUDA device."""
+    used = json.loads(model.save_config())["learner"]["generic_param"]["device"]
+    if not used.startswith("cuda"):
+        raise DeviceError(f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use.")
