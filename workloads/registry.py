@@ -19,6 +19,7 @@ WORKLOAD_MODULES = (
     "workloads.data_parallel.kmeans",
     "workloads.data_parallel.linear_regression",
     "workloads.data_parallel.logistic_regression",
+    "workloads.data_parallel.mlp",
     "workloads.data_parallel.pca",
     "workloads.data_parallel.random_forest",
 )

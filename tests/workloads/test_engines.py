@@ -11,7 +11,7 @@ from sparkscale.contract.context import Context
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import gradient_boosting as boosting
-from workloads.data_parallel import kmeans, pca
+from workloads.data_parallel import kmeans, mlp, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
@@ -69,6 +69,26 @@ def test_sgd_defaults_are_its_own_but_for_the_loss() -> None:
     assert {name: own[name] for name in logistic.SGD.defaults} == dict(logistic.SGD.defaults)
 
 
+def test_the_perceptrons_defaults_are_adams_own() -> None:
+    import inspect
+    import os
+
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import torch
+
+    def own(function: Any, *names: str) -> dict[str, Any]:
+        return {name: inspect.signature(function).parameters[name].default for name in names}
+
+    defaults = mlp.Keras.defaults
+    assert own(keras.optimizers.Adam, "learning_rate", "epsilon").items() <= defaults.items()
+    assert own(torch.optim.Adam, "lr", "eps").items() <= mlp.TORCH_DEFAULTS.items()
+    fit = own(keras.Model.fit, "epochs", "batch_size")
+    assert fit["epochs"] == defaults["epochs"] == mlp.TORCH_DEFAULTS["epochs"]
+    assert fit["batch_size"] is None, "Keras then takes 32, as it documents"
+    assert defaults["batch_size"] == mlp.TORCH_DEFAULTS["batch_size"] == 32
+
+
 def test_the_forest_modes_defaults_are_those_of_xgboosts_own_forest() -> None:
     from xgboost import XGBRFClassifier, XGBRFRegressor
 
@@ -100,7 +120,12 @@ def test_xgboost_defaults_are_its_own() -> None:
 
 @pytest.mark.spark
 def test_mllib_defaults_are_its_own(spark: SparkRuntime) -> None:
-    from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
+    from pyspark.ml.classification import (
+        GBTClassifier,
+        LogisticRegression,
+        MultilayerPerceptronClassifier,
+        RandomForestClassifier,
+    )
     from pyspark.ml.clustering import KMeans
     from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
 
@@ -113,9 +138,10 @@ def test_mllib_defaults_are_its_own(spark: SparkRuntime) -> None:
         (forest.MLlibForest, RandomForestClassifier()),
         (forest.MLlibForest, RandomForestRegressor()),
         (kmeans.MLlibKMeans, KMeans()),
+        (mlp.MLlibPerceptron, MultilayerPerceptronClassifier()),
     ):
         own = {param.name: value for param, value in estimator.extractParamMap().items()}
-        own["seeds"] = 1  # a word of ours: MLlib starts once
+        own |= {"seeds": 1, "hidden": mlp.HIDDEN}  # words of ours: MLlib starts once, and has no architecture
         assert {name: own[name] for name in engine.defaults} == dict(engine.defaults)
 
 

@@ -25,7 +25,7 @@ from workloads.data_parallel.pattern import (
 from workloads.data_parallel.trees import (
     BOTH,
     CPU_AND_GPU,
-    XGBOOST_DEVICES,
+    DEVICE_NAMES,
     MLlibTrees,
     SklearnTrees,
     XGBoostTrees,
@@ -211,7 +211,7 @@ class XGBoostSpark(SparkEngine):
             label_col=LABEL,
             tree_method="hist",
             num_workers=run.slots,
-            device=XGBOOST_DEVICES[run.case.device],
+            device=DEVICE_NAMES[run.case.device],
             callbacks=on_its_device(run.case.device),
             random_state=run.case.model_seed,
             # xgboost.spark evaluates every round on the training rows; the single-node engines do not

@@ -23,7 +23,7 @@ from workloads.scoring import Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
-XGBOOST_DEVICES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
+DEVICE_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 
 
 class SklearnTrees(NodeEngine):
@@ -88,7 +88,7 @@ def xgboost_words(run: Context) -> dict[str, Any]:
         "tree_method": "hist",
         "nthread": run.case.threads,
         "seed": run.case.model_seed,
-        "device": XGBOOST_DEVICES[run.case.device],
+        "device": DEVICE_NAMES[run.case.device],
     }
 
 

@@ -1,0 +1,351 @@
+"""A multilayer perceptron on one-hot features: PyTorch and Keras on one node, DDP and MLlib on Spark.
+
+Torch, Keras and DDP train the same architecture from the same initial weights, by Adam with the same global batch for
+the same number of epochs. `seconds_to_log_loss` is when the hold-out's log-loss first reached `target_log_loss`,
+counted from the beginning of `load`; the hold-out is looked at when all clocks have stopped.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
+from sparkscale.contract.errors import DeviceError
+from workloads.base import SPARK_CONTEXT, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.network import (
+    ROWS_AT_ONCE,
+    Epoch,
+    Layers,
+    Schedule,
+    dense,
+    initial,
+    network,
+    one_hot_width,
+    probability,
+    train,
+    train_rank,
+)
+from workloads.data_parallel.one_hot import MLlibOneHot
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, labels, read_holdout, read_train
+from workloads.data_parallel.trees import CPU_AND_GPU, DEVICE_NAMES
+from workloads.filesystem import RowGroup, read_parquet, row_groups
+from workloads.scoring import Array, Scores, log_loss, score_holdout
+from workloads.tasks import SparkTasks
+from workloads.torch_processes import run_distributed
+
+
+class MlpParams(Params):
+    """Layers of `hidden` units with ReLU, one output; `batch` is the global one, of all ranks together."""
+
+    hidden: tuple[int, ...] = (64, 32)
+    epochs: int = 5
+    batch: int = 1024
+    learning_rate: float = 0.001
+    epsilon: float = 1e-8
+    iterations: int = 100
+    """L-BFGS steps of `mllib`, which has no epochs."""
+    target_log_loss: float = 0.5
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """When `load` began, in seconds of time.time(), and its result."""
+
+    began: float
+    rows: Any
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, when its `load` began, and the end of each epoch, or of all the training."""
+
+    model: Any
+    began: float
+    epochs: list[Epoch]
+
+
+@dataclass(frozen=True)
+class NetworkScores(Scores):
+    """With the way there."""
+
+    trained: Trained
+
+
+def score(run: Context, scores: NetworkScores) -> dict[str, float]:
+    """AUC and log-loss on the hold-out; adds the figures `seconds_per_epoch`, the median without the first epoch,
+    which warms up, and `seconds_to_log_loss`, where the target was reached.
+    """
+    found = score_holdout(run, scores)
+    ends = [epoch.ended for epoch in scores.trained.epochs]
+    if len(ends) > 1:
+        run.figure("seconds_per_epoch", float(np.median(np.diff(ends))))
+    target = run.case.params.get("target_log_loss")
+    ended = None if target is None else _reached(run, scores.trained.epochs, target, found["log_loss"])
+    if ended is not None:
+        run.figure("seconds_to_log_loss", ended - scores.trained.began)
+    return found
+
+
+def _reached(run: Context, epochs: list[Epoch], target: float, last: float) -> float | None:
+    """When the hold-out's log-loss was first at the target or below. `last` is that of the final model."""
+    if epochs[-1].layers is None:
+        return epochs[-1].ended if last <= target else None
+    table = read_parquet([run.data.holdout_path], [LABEL, *run.data.features])
+    matrix, label = dense(run.data, table), labels(table)
+    losses = ((epoch.ended, log_loss(label, probability(epoch.layers, matrix))) for epoch in epochs if epoch.layers)
+    return next((ended for ended, loss in losses if loss <= target), None)
+
+
+def schedule(run: Context) -> Schedule:
+    """The arguments of a training by PyTorch."""
+    words = run.arguments
+    return Schedule(
+        words["epochs"],
+        words["batch_size"],
+        words["lr"],
+        words["eps"],
+        run.case.model_seed,
+        DEVICE_NAMES[run.case.device],
+        run.case.threads,
+    )
+
+
+def first_layers(run: Context) -> Layers:
+    """The initial weights, equal for every framework."""
+    return initial([one_hot_width(run.data), *run.arguments["hidden"], 1], run.case.model_seed)
+
+
+def torch_words(params: MlpParams) -> dict[str, Any]:
+    """Adam's words, with the architecture, the global batch and the epochs."""
+    return {
+        "hidden": params.hidden,
+        "lr": params.learning_rate,
+        "eps": params.epsilon,
+        "batch_size": params.batch,
+        "epochs": params.epochs,
+    }
+
+
+HIDDEN = MlpParams().hidden
+TORCH_DEFAULTS = {"hidden": HIDDEN, "lr": 1e-3, "eps": 1e-8, "batch_size": 32, "epochs": 1}
+"""Adam's own; PyTorch has none for the others, so they are Keras's, and the workload's architecture."""
+
+
+class Torch(NodeEngine):
+    """PyTorch in one process, all rows in memory.
+
+    Differs: steps of an epoch share the rows evenly, where Keras fills each batch and the last has the rest.
+    """
+
+    name = "torch"
+    devices = CPU_AND_GPU
+    defaults = TORCH_DEFAULTS
+
+    def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return torch_words(params)
+
+    def load(self, run: Context) -> Loaded:
+        began = time.time()
+        table = read_train(run)
+        return Loaded(began, (dense(run.data, table), labels(table).astype(np.float32)))
+
+    def fit(self, run: Context, train_rows: Loaded) -> Trained:
+        features, label = train_rows.rows
+        epochs = train(features, label, first_layers(run), schedule(run), [len(label)])
+        return Trained(epochs[-1].layers, train_rows.began, epochs)
+
+    def predict(self, run: Context, model: Trained) -> NetworkScores:
+        table = read_holdout(run)
+        found = predicted(model.model, dense(run.data, table), DEVICE_NAMES[run.case.device])
+        return NetworkScores(table.column(ROW).to_numpy(), found, model)
+
+
+def predicted(layers: Layers, rows: Array, device: str) -> Array:
+    """P(label = 1) by PyTorch; shape (rows,)."""
+    import torch
+
+    with torch.inference_mode():
+        logit = network(layers).to(device)(torch.from_numpy(rows).to(device))
+        found: Array = torch.sigmoid(logit[:, 0]).cpu().numpy()
+    return found
+
+
+class Keras(NodeEngine):
+    """Keras 3 on PyTorch, all rows in memory.
+
+    Differs: batches are in another random order than torch's.
+    """
+
+    name = "keras"
+    devices = CPU_AND_GPU
+    defaults = {"hidden": HIDDEN, "learning_rate": 1e-3, "epsilon": 1e-7, "batch_size": 32, "epochs": 1}
+
+    def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "hidden": params.hidden,
+            "learning_rate": params.learning_rate,
+            "epsilon": params.epsilon,
+            "batch_size": params.batch,
+            "epochs": params.epochs,
+        }
+
+    def load(self, run: Context) -> Loaded:
+        return Torch().load(run)
+
+    def fit(self, run: Context, train_rows: Loaded) -> Trained:
+        keras = keras_on_torch(run)
+        words = run.arguments
+        layers = first_layers(run)
+        features, label = train_rows.rows
+        epochs: list[Epoch] = []
+        keras.utils.set_random_seed(run.case.model_seed)
+        with keras.device(DEVICE_NAMES[run.case.device]):
+            hidden = [keras.layers.Dense(width, activation="relu") for width in words["hidden"]]
+            model = keras.Sequential([keras.Input((features.shape[1],)), *hidden, keras.layers.Dense(1)])
+            model.set_weights([array for layer in layers for array in layer])
+            model.compile(
+                keras.optimizers.Adam(words["learning_rate"], epsilon=words["epsilon"]),
+                keras.losses.BinaryCrossentropy(from_logits=True),
+            )
+
+            def ended(*_: Any) -> None:
+                arrays = [variable.value.detach().cpu().numpy().copy() for variable in model.weights]
+                epochs.append(Epoch(time.time(), list(zip(arrays[::2], arrays[1::2], strict=True))))
+
+            model.fit(
+                features,
+                label,
+                batch_size=words["batch_size"],
+                epochs=words["epochs"],
+                verbose=0,
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=ended)],
+            )
+        used = model.weights[0].value.device.type
+        if used != DEVICE_NAMES[run.case.device]:
+            raise DeviceError(f"Keras trained on '{used}', not on {run.case.device}.")
+        return Trained(model, train_rows.began, epochs)
+
+    def predict(self, run: Context, model: Trained) -> NetworkScores:
+        keras = keras_on_torch(run)
+        table = read_holdout(run)
+        with keras.device(DEVICE_NAMES[run.case.device]):
+            logit = model.model.predict(dense(run.data, table), batch_size=ROWS_AT_ONCE, verbose=0)[:, 0]
+        return NetworkScores(table.column(ROW).to_numpy(), 1 / (1 + np.exp(-logit)), model)
+
+
+def keras_on_torch(run: Context) -> Any:
+    """The module, on its PyTorch backend and so many threads. Raises DeviceError where CUDA is asked for and not
+    there, or another backend was loaded before.
+    """
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import torch
+
+    if keras.backend.backend() != "torch":
+        raise DeviceError(f"Keras runs on {keras.backend.backend()}, not on torch.")
+    if run.case.device == "gpu" and not torch.cuda.is_available():
+        raise DeviceError("Keras was to train on a GPU, and PyTorch finds none that it can use.")
+    torch.set_num_threads(run.case.threads)
+    return keras
+
+
+class DistributedTorch(SparkEngine):
+    """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor): a rank per core, or per GPU with NCCL.
+
+    Each rank reads its own equal share of the rows, so `load` only looks where they lie and `fit` reads. Processes
+    and their imports start within `fit`.
+
+    Differs: each rank draws its part of a batch from its own rows.
+    """
+
+    name = "torch-distributor"
+    devices = CPU_AND_GPU
+    needs = frozenset({SPARK_CONTEXT})
+    defaults = TORCH_DEFAULTS
+
+    def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return torch_words(params)
+
+    def load(self, run: Context) -> Loaded:
+        began = time.time()
+        return Loaded(began, row_groups(run.train_paths))
+
+    def fit(self, run: Context, train_rows: Loaded) -> Trained:
+        epochs: list[Epoch] = run_distributed(
+            run.spark,
+            train_rank,
+            train_rows.rows,
+            run.data,
+            first_layers(run),
+            schedule(run),
+            processes=run.slots,
+            use_gpu=run.case.device == "gpu",
+        )
+        return Trained(epochs[-1].layers, train_rows.began, epochs)
+
+    def predict(self, run: Context, model: Trained) -> NetworkScores:
+        """In Spark's tasks, on their CPUs: one pass over the hold-out is no work for a GPU."""
+        part = partial(predicted_group, layers=model.model, data=run.data)
+        found = SparkTasks(run.spark, run.cores).map(part, row_groups([run.data.holdout_path]))
+        row, probabilities = (np.concatenate(column) for column in zip(*found, strict=True))
+        return NetworkScores(row, probabilities, model)
+
+
+def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> tuple[Array, Array]:
+    """Row ids and probabilities of one row group."""
+    table = group.read([ROW, *data.features])
+    return table.column(ROW).to_numpy(), predicted(layers, dense(data, table), "cpu")
+
+
+class MLlibPerceptron(MLlibOneHot):
+    """pyspark.ml's MultilayerPerceptronClassifier.
+
+    Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows for `iterations`
+    steps where the others take epochs of Adam; so compare what it reaches and when, not its steps.
+    """
+
+    name = "mllib"
+    defaults = {"hidden": HIDDEN, "maxIter": 100, "tol": 1e-6, "solver": "l-bfgs", "blockSize": 128}
+
+    def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "hidden": params.hidden,
+            "maxIter": params.iterations,
+            "tol": 1e-6,
+            "solver": "l-bfgs",
+            "blockSize": 128,
+        }
+
+    def load(self, run: Context) -> Loaded:
+        began = time.time()
+        return Loaded(began, super().load(run))
+
+    def fit(self, run: Context, train_rows: Loaded) -> Trained:
+        from pyspark.ml.classification import MultilayerPerceptronClassifier
+
+        words = run.arguments
+        layers = [one_hot_width(run.data), *words.pop("hidden"), 2]
+        perceptron = MultilayerPerceptronClassifier(
+            featuresCol=FEATURES, labelCol=LABEL, layers=layers, seed=run.case.model_seed, **words
+        )
+        model = perceptron.fit(train_rows.rows)
+        return Trained(model, train_rows.began, [Epoch(time.time(), None)])
+
+    def predict(self, run: Context, model: Trained) -> NetworkScores:
+        found = super().predict(run, model.model)
+        return NetworkScores(found.row, found.score, model)
+
+
+WORKLOAD = Workload(
+    name="data_parallel.mlp",
+    summary="A multilayer perceptron on one-hot features, one model",
+    pattern=DATA_PARALLEL,
+    quality=Quality(score, {"classification": "auc"}),
+    params=MlpParams(),
+    engines=(Torch, Keras, DistributedTorch, MLlibPerceptron),
+)

@@ -1,0 +1,183 @@
+"""A fully connected network as NumPy arrays, and its training by PyTorch, in one process or as one of several ranks.
+
+Every framework starts from the same arrays and gives back its own, so that models can be compared and scored without
+the framework that made them. Nothing here needs a Spark session or a context: it also runs inside barrier tasks.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sparkscale.contract.dataset import LABEL, PreparedDataset
+from sparkscale.contract.errors import DeviceError
+from workloads.data_parallel.pattern import labels, one_hot_matrix
+from workloads.filesystem import RowGroup
+from workloads.scoring import Array
+
+ROWS_AT_ONCE = 2**15
+
+Layers = list[tuple[Array, Array]]
+"""Per layer the kernel, of shape (inputs, outputs), and the bias, of shape (outputs,); float32."""
+
+
+def initial(widths: list[int], seed: int) -> Layers:
+    """Kernels uniform in ±√(6 / (inputs + outputs)), biases 0 (Glorot & Bengio, AISTATS 2010)."""
+    generator = np.random.default_rng(seed)
+    found = []
+    for inputs, outputs in pairwise(widths):
+        limit = np.sqrt(6 / (inputs + outputs))
+        kernel = generator.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
+        found.append((kernel, np.zeros(outputs, np.float32)))
+    return found
+
+
+def probability(layers: Layers, rows: Array) -> Array:
+    """P(label = 1) of rows of shape (rows, inputs): ReLU between layers, a sigmoid at the end. Shape (rows,)."""
+    values = rows
+    for kernel, bias in layers[:-1]:
+        values = np.maximum(values @ kernel + bias, 0)
+    kernel, bias = layers[-1]
+    result: Array = 1 / (1 + np.exp(-(values @ kernel + bias)[:, 0].astype(np.float64)))
+    return result
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """When it ended, in seconds of time.time(), and the weights then; None where only the end of all is known."""
+
+    ended: float
+    layers: Layers | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is trained by Adam. `batch_size` is the global one, of all ranks together."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    eps: float
+    seed: int
+    device: str
+    threads: int
+
+
+def dense(data: PreparedDataset, table: Any) -> Array:
+    """The one-hot features as a dense matrix of float32, made part by part: the sparse form is larger."""
+    parts = [
+        one_hot_matrix(data, table.slice(start, ROWS_AT_ONCE)).astype(np.float32).toarray()
+        for start in range(0, table.num_rows, ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+def own_rows(groups: list[RowGroup], data: PreparedDataset, rank: int, world: int) -> tuple[Array, Array]:
+    """A rank's equal share of all rows: features and labels. It reads only the row groups that hold some of it."""
+    total = sum(group.rows for group in groups)
+    low, high = total * rank // world, total * (rank + 1) // world
+    features, label = [np.empty((0, one_hot_width(data)), np.float32)], [np.empty(0, np.float32)]
+    begin = 0
+    for group in groups:
+        first, last = max(low - begin, 0), min(high - begin, group.rows)
+        if first < last:
+            table = group.read([LABEL, *data.features]).slice(first, last - first)
+            features.append(dense(data, table))
+            label.append(labels(table).astype(np.float32))
+        begin += group.rows
+    return np.concatenate(features), np.concatenate(label)
+
+
+def one_hot_width(data: PreparedDataset) -> int:
+    """Columns of `one_hot_matrix`."""
+    return sum(len(column.vocabulary) if column.kind == "categorical" else 1 for column in data.columns)
+
+
+def shares(rows: int, steps: int) -> Array:
+    """Sizes of the parts that `numpy.array_split` makes of so many rows."""
+    found: Array = np.full(steps, rows // steps)
+    found[: rows % steps] += 1
+    return found
+
+
+def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Iterator[tuple[Array, int]]:
+    """A rank's own row numbers in each step of an epoch, in random order, and the global number of rows.
+
+    `rows` holds each rank's number of rows. Every rank takes equally many steps, and each row is used once.
+    """
+    steps = -(-sum(rows) // schedule.batch_size)
+    order = np.random.default_rng([schedule.seed, epoch, rank]).permutation(rows[rank])
+    together = np.sum([shares(count, steps) for count in rows], axis=0)
+    yield from zip(np.array_split(order, steps), together.tolist(), strict=True)
+
+
+def network(layers: Layers) -> Any:
+    """A torch.nn.Sequential with these weights."""
+    import torch
+
+    found = torch.nn.Sequential()
+    for kernel, bias in layers:
+        linear = torch.nn.Linear(*kernel.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(kernel.T))
+            linear.bias.copy_(torch.from_numpy(bias))
+        found.extend([linear, torch.nn.ReLU()])
+    return found[:-1]
+
+
+def weights(model: Any) -> Layers:
+    """Of a torch.nn.Sequential, copied to the CPU."""
+    linear = [layer for layer in model if hasattr(layer, "weight")]
+    return [
+        (layer.weight.detach().cpu().numpy().T.copy(), layer.bias.detach().cpu().numpy().copy()) for layer in linear
+    ]
+
+
+def train(
+    features: Array, label: Array, layers: Layers, schedule: Schedule, rows: list[int], rank: int = 0
+) -> list[Epoch]:
+    """Trains on this rank's rows; `rows` holds every rank's number of them. Returns the weights after each epoch.
+
+    The loss is the mean over the global batch: each rank's sum, over the global number of rows. Raises DeviceError
+    where CUDA is asked for and not there.
+    """
+    import torch
+
+    torch.set_num_threads(schedule.threads)
+    if schedule.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("PyTorch was to train on a GPU and finds none that it can use.")
+    x, y = (torch.from_numpy(array).to(schedule.device) for array in (features, label))
+    plain = network(layers).to(schedule.device)
+    model = torch.nn.parallel.DistributedDataParallel(plain) if len(rows) > 1 else plain
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, eps=schedule.eps)
+    found = []
+    for epoch in range(schedule.epochs):
+        for chosen, together in batches(rows, rank, schedule, epoch):
+            index = torch.from_numpy(chosen).to(schedule.device)
+            logit = model(x[index])[:, 0]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, y[index], reduction="sum")
+            optimiser.zero_grad()
+            (loss * (len(rows) / together)).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        now = weights(plain)
+        found.append(Epoch(time.time(), now))
+    return found
+
+
+def train_rank(groups: list[RowGroup], data: PreparedDataset, layers: Layers, schedule: Schedule) -> list[Epoch]:
+    """What one of several processes does that `torch.distributed` was set up for."""
+    import torch
+
+    torch.set_num_threads(schedule.threads)
+    torch.distributed.init_process_group("nccl" if schedule.device == "cuda" else "gloo")
+    try:
+        rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        features, label = own_rows(groups, data, rank, world)
+        rows: list[Any] = [None] * world
+        torch.distributed.all_gather_object(rows, len(label))
+        return train(features, label, layers, schedule, rows, rank)
+    finally:
+        torch.distributed.destroy_process_group()
