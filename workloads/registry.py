@@ -15,8 +15,10 @@ from workloads.datasets.table import Table
 from workloads.datasets.tabular import Classification, Regression
 
 WORKLOAD_MODULES = (
+    "workloads.data_parallel.feature_pipeline",
     "workloads.data_parallel.gradient_boosting",
     "workloads.data_parallel.kmeans",
+    "workloads.data_parallel.knn",
     "workloads.data_parallel.linear_regression",
     "workloads.data_parallel.logistic_regression",
     "workloads.data_parallel.mlp",

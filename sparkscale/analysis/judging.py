@@ -77,6 +77,28 @@ JUDGINGS: dict[str, Judging] = {
         second="variance explained",
         second_key="variance_explained",
     ),
+    "accuracy": Judging(
+        name="accuracy",
+        of=ClusteredRatio.accuracy,
+        given_up=lambda whole, part: whole - part,
+        tolerance=0.01,
+        within="an accuracy within 0.01",
+        show=lambda value: f"{value:.4f}",
+        show_given_up=lambda value: f"{value:+.4f}",
+        second="recall",
+        second_key="recall",
+    ),
+    "equal_cells": Judging(
+        name="equal cells",
+        of=ClusteredRatio.mean_score,
+        given_up=lambda whole, part: whole - part,
+        tolerance=0.0,
+        within="as many cells as they should be as with all rows: the share",
+        show=lambda value: f"{value:.4%}",
+        show_given_up=lambda value: f"{value:+.4%}",
+        second="equal rows",
+        second_key="equal_rows",
+    ),
 }
 """By the names that workloads give their qualities."""
 

@@ -61,6 +61,13 @@ def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, floa
     return Metric(name, unit, "lower", 1, summary, samples)
 
 
+def _figure(name: str, unit: str, summary: str) -> Metric:
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        return [record.figures[name] for record in timed(records) if name in record.figures]
+
+    return Metric(name, unit, "lower", 1, summary, samples)
+
+
 def _given(name: str) -> Callable[[dict[str, float]], float | None]:
     return lambda quality: quality.get(name)
 
@@ -124,6 +131,13 @@ def metrics() -> dict[str, Metric]:
             "one minus the share of the hold-out's variance that components or clusters explain",
             _loss_of("variance_explained"),
         ),
+        _quality("error_rate", "share", "one minus the accuracy of the neighbours' vote", _loss_of("accuracy")),
+        _quality("recall_loss", "1 - recall", "true neighbours that were not found", _loss_of("recall")),
+        _quality("unequal_cells", "share", "cells that are not what they should be", _loss_of("equal_cells")),
+        _figure(
+            "seconds_to_log_loss", "s", "seconds from the start of load until the hold-out's log-loss was at target"
+        ),
+        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
         _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),
     ]
     return {metric.name: metric for metric in found}

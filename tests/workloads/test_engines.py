@@ -10,8 +10,9 @@ from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
+from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
-from workloads.data_parallel import kmeans, mlp, pca
+from workloads.data_parallel import kmeans, knn, mlp, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
@@ -59,6 +60,38 @@ def test_sklearn_defaults_are_its_own() -> None:
     for engine, task, estimator in estimators:
         defaults, own = engine().default_arguments(task), estimator.get_params()
         assert {name: own[name] for name in defaults} == defaults
+
+
+def test_pipeline_defaults_are_the_stages_own() -> None:
+    from sklearn.feature_extraction import FeatureHasher
+    from sklearn.impute import SimpleImputer
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    stages = (SimpleImputer(), StandardScaler(), OneHotEncoder(), FeatureHasher())
+    own = {name: value for stage in stages for name, value in stage.get_params().items()}
+    assert {name: own[name] for name in pipeline.SklearnPipeline.defaults} == dict(pipeline.SklearnPipeline.defaults)
+    assert NearestNeighbors().n_neighbors == knn.SklearnNeighbours.defaults["n_neighbors"]
+
+
+@pytest.mark.spark
+def test_pipeline_defaults_are_mllibs_own(spark: SparkRuntime) -> None:
+    from pyspark.ml.feature import (
+        BucketedRandomProjectionLSH,
+        FeatureHasher,
+        Imputer,
+        OneHotEncoder,
+        StandardScaler,
+        StringIndexer,
+    )
+
+    assert spark.spark
+    stages = (Imputer(), StandardScaler(), OneHotEncoder(), StringIndexer(), FeatureHasher())
+    own = {param.name: value for stage in stages for param, value in stage.extractParamMap().items()}
+    assert {name: own[name] for name in pipeline.MLlibPipeline.defaults} == dict(pipeline.MLlibPipeline.defaults)
+    lsh = BucketedRandomProjectionLSH()
+    assert lsh.getNumHashTables() == knn.MLlibLSH.defaults["numHashTables"]
+    assert not lsh.hasDefault("bucketLength")
 
 
 def test_sgd_defaults_are_its_own_but_for_the_loss() -> None:

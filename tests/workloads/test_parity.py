@@ -1,6 +1,8 @@
 """Engines of one workload are the same algorithm: tests that fail when a mapping is wrong."""
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,17 @@ from scipy.linalg import subspace_angles
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import InvalidResult
 from workloads.base import Engine, Params, Sample, Workload
+from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
-from workloads.data_parallel import kmeans, pca
+from workloads.data_parallel import kmeans, knn, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
 from workloads.datasets.blobs import Blobs
-from workloads.datasets.tabular import Regression
+from workloads.datasets.tabular import Classification, Regression
 from workloads.scoring import score_holdout
 from workloads.tasks import Here
 
@@ -171,6 +175,46 @@ def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     cosines = np.abs((mllib.axes.T * sklearn.components_).sum(axis=1))
     assert cosines.min() > 1 - 1e-9
     np.testing.assert_allclose(mllib.mean, sklearn.mean_, atol=1e-9)
+
+
+@pytest.mark.spark
+def test_parity_feature_pipeline(runs: Callable[..., Context], spark: SparkRuntime) -> None:
+    """The same matrix, cell by cell, with missing cells and unseen categories in the hold-out."""
+    found = {}
+    for engine in pipeline.WORKLOAD.engines:
+        run, model, equal = fitted(runs, pipeline.WORKLOAD, engine, spark, fraction=1 / 64)
+        assert equal == 1, engine.name
+        made: Any = engine()
+        matrix = made.predict(run, model)
+        found[engine.name] = matrix.cells[np.argsort(matrix.row)]
+    np.testing.assert_allclose(found["mllib"], found["sklearn"], rtol=1 / run.case.rows, atol=1e-9)
+    raw = pipeline.raw_frame(run, [run.data.holdout_path], holdout=True)
+    for name in pipeline.Parts.of(run.data).one_hot:
+        assert (raw[name] == pipeline.UNSEEN).mean() > 0.04
+        assert raw[name].isna().mean() > 0.04
+    assert raw["temp"].isna().mean() > 0.04
+
+
+@pytest.mark.spark
+def test_parity_knn(runs: Callable[..., Context], spark: SparkRuntime, tmp_path: Path) -> None:
+    """Exact engines agree exactly; hashing finds some of the neighbours, and says how many."""
+    data = Classification(rows=20_000, features=8).prepare(str(tmp_path), Here())
+    params = knn.KnnParams(queries=50)
+    found = {}
+    for engine in knn.WORKLOAD.engines:
+        run = runs(knn.WORKLOAD, engine, 1, params, spark=spark, on=data)
+        made: Any = engine()
+        neighbours = made.predict(run, made.fit(run, made.load(run)))
+        found[engine.name] = (neighbours, knn.score(run, neighbours))
+    exact, qualities = found["sklearn"]
+    other, others = found["spark-brute"]
+    np.testing.assert_array_equal(other.row, exact.row)
+    assert qualities == others
+    assert qualities["recall"] == 1
+    assert 0.1 < found["mllib-lsh"][1]["recall"] < 1
+    for wrong in (np.where(exact.row == exact.row[0, 0], 10**9, exact.row), np.repeat(exact.row[:, :1], 10, axis=1)):
+        with pytest.raises(InvalidResult, match="neighbour"):
+            knn.score(run, dataclasses.replace(exact, row=wrong))
 
 
 FOREST = forest.ForestParams(trees=40, depth=6, features_share=0.6)

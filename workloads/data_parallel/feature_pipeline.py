@@ -1,0 +1,337 @@
+"""Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer against MLlib's Pipeline.
+
+The rows are the data set's with faults put in, the same ones for every engine: one cell in twenty is missing, and in
+the hold-out one category in twenty was never seen. The category with the most values is hashed, the others one-hot.
+Columns of the result: numbers, then one-hot columns in each category's alphabetical order, then hash buckets.
+`fit` learns from the training rows and transforms them; `predict` transforms the hold-out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW, UNIT, Column, PreparedDataset
+from sparkscale.contract.errors import InvalidResult
+from sparkscale.contract.record import SCORES
+from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.numeric import EVERY_TASK, collected
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_cached, spark_rows
+from workloads.filesystem import read_parquet
+from workloads.scoring import Array, in_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import Column as SparkColumn
+    from pyspark.sql import DataFrame
+
+FAULT_EVERY = 20
+MISSING, UNSEEN = "missing", "unseen"
+HASH_SEED = 42
+"""MLlib's FeatureHasher has this one (org.apache.spark.ml.feature.FeatureHasher)."""
+
+
+class PipelineParams(Params):
+    """`buckets` of the hashed category."""
+
+    buckets: int = 64
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The columns by what is done to them; `hashed` has one name, or none."""
+
+    numbers: list[str]
+    one_hot: list[str]
+    hashed: list[str]
+
+    @classmethod
+    def of(cls, data: PreparedDataset) -> "Parts":
+        categories = [column for column in data.columns if column.kind == "categorical"]
+        largest = max(categories, key=lambda column: len(column.vocabulary), default=None)
+        return cls(
+            [column.name for column in data.columns if column.kind == "numeric"],
+            [column.name for column in categories if column is not largest],
+            [largest.name] if largest else [],
+        )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The transformed hold-out: row ids, and cells of shape (rows, columns)."""
+
+    row: Array
+    cells: Array
+
+
+def faulty(row: Any, position: int) -> Any:
+    """Whether the cell of a row and a column is at fault: of an array, or of a Spark column."""
+    return (row + position * 7919) * 2654435761 % 2**32 % FAULT_EVERY == 0
+
+
+def raw_frame(run: Context, paths: list[str], holdout: bool) -> "pd.DataFrame":
+    """The rows with their faults, and ROW: numbers as floats with NaN, categories as text with None."""
+    import pandas as pd
+
+    table = read_parquet(paths, [ROW, *run.data.features])
+    row = table.column(ROW).to_numpy().astype(np.int64)
+    found: dict[str, Any] = {ROW: row}
+    for position, column in enumerate(run.data.columns):
+        cells = table.column(column.name).to_numpy()
+        missing = faulty(row, position)
+        if column.kind == "numeric":
+            found[column.name] = np.where(missing, np.nan, cells.astype(np.float64))
+        else:
+            names = np.array([f"v{code}" for code in range(len(column.vocabulary))], dtype=object)
+            text = names[cells]
+            if holdout:
+                text[faulty(row, position + len(run.data.columns))] = UNSEEN
+            text[missing] = None
+            found[column.name] = text
+    return pd.DataFrame(found)
+
+
+def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
+    """What `raw_frame` is to a node engine; nothing is read yet."""
+    from pyspark.sql.functions import col, concat, lit, when
+
+    row = col(ROW).cast("long")
+
+    def cell(position: int, column: Column) -> "SparkColumn":
+        found = col(column.name).cast("double") if column.kind == "numeric" else concat(lit("v"), col(column.name))
+        if holdout and column.kind == "categorical":
+            found = when(faulty(row, position + len(run.data.columns)), lit(UNSEEN)).otherwise(found)
+        return when(~faulty(row, position), found).alias(column.name)
+
+    cells = [cell(position, column) for position, column in enumerate(run.data.columns)]
+    return spark_rows(run, paths).select(ROW, *cells)
+
+
+def bucket(name: str, value: str, buckets: int) -> int:
+    """Of a column's value: MurmurHash3 of "name=value", as MLlib has it."""
+    from sklearn.utils import murmurhash3_32
+
+    return int(murmurhash3_32(f"{name}={value}", seed=HASH_SEED)) % buckets
+
+
+def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
+    """Sparse, of shape (rows, buckets): a one in the bucket of each value that is there."""
+    from scipy.sparse import csr_matrix
+
+    (name,) = frame.columns
+    values = frame[name].to_numpy()
+    there = np.flatnonzero(frame[name].notna())
+    known = {value: bucket(name, value, buckets) for value in set(values[there])}
+    index = np.array([known[value] for value in values[there]], dtype=np.int64)
+    return csr_matrix((np.ones(len(there)), (there, index)), shape=(len(values), buckets))
+
+
+class SklearnPipeline(NodeEngine):
+    """scikit-learn's ColumnTransformer: SimpleImputer, StandardScaler, OneHotEncoder, and a hash of MLlib's seed.
+
+    Differs: divides by the deviation over n, where MLlib has n − 1; works in one thread; its own FeatureHasher has
+    another seed and signs, so the hash is a FunctionTransformer of scikit-learn's MurmurHash3.
+    """
+
+    name = "sklearn"
+    tasks = EVERY_TASK
+    defaults = {
+        "strategy": "mean",
+        "with_mean": True,
+        "with_std": True,
+        "handle_unknown": "error",
+        "n_features": 2**20,
+    }
+
+    def arguments(self, params: PipelineParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "strategy": "mean",
+            "with_mean": True,
+            "with_std": True,
+            "handle_unknown": "ignore",
+            "n_features": params.buckets,
+        }
+
+    def load(self, run: Context) -> Any:
+        return raw_frame(run, run.train_paths, holdout=False)
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+        words = run.arguments
+        parts = Parts.of(run.data)
+        numbers = make_pipeline(
+            SimpleImputer(strategy=words["strategy"]),
+            StandardScaler(with_mean=words["with_mean"], with_std=words["with_std"]),
+        )
+        one_hot = make_pipeline(
+            SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING),
+            OneHotEncoder(handle_unknown=words["handle_unknown"]),
+        )
+        hashing = FunctionTransformer(hashed_columns, kw_args={"buckets": words["n_features"]})
+        model = ColumnTransformer(
+            [
+                ("numbers", numbers, parts.numbers),
+                ("one_hot", one_hot, parts.one_hot),
+                ("hash", hashing, parts.hashed),
+            ]
+        )
+        if not parts.hashed:
+            model.transformers.pop()
+        model.fit_transform(train)
+        return model
+
+    def predict(self, run: Context, model: Any) -> Matrix:
+        from scipy.sparse import issparse
+
+        frame = raw_frame(run, [run.data.holdout_path], holdout=True)
+        found = model.transform(frame)
+        return Matrix(frame[ROW].to_numpy(), found.toarray() if issparse(found) else np.asarray(found))
+
+
+class MLlibPipeline(SparkEngine):
+    """pyspark.ml's Pipeline: Imputer, StandardScaler, StringIndexer, OneHotEncoder, FeatureHasher.
+
+    Unseen categories get an index of their own, the last, which the encoder drops: a row of zeros.
+
+    Differs: divides by the deviation over n − 1, where scikit-learn has n.
+    """
+
+    name = "mllib"
+    tasks = EVERY_TASK
+    defaults = {
+        "strategy": "mean",
+        "withMean": False,
+        "withStd": True,
+        "handleInvalid": "error",
+        "stringOrderType": "frequencyDesc",
+        "dropLast": True,
+        "numFeatures": 2**18,
+    }
+
+    def arguments(self, params: PipelineParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            "strategy": "mean",
+            "withMean": True,
+            "withStd": True,
+            "handleInvalid": "keep",
+            "stringOrderType": "alphabetAsc",
+            "dropLast": True,
+            "numFeatures": params.buckets,
+        }
+
+    def load(self, run: Context) -> Any:
+        return spark_cached(run, raw_rows(run, run.train_paths, holdout=False))
+
+    def fit(self, run: Context, train: Any) -> Any:
+        from pyspark.ml import Pipeline
+
+        model = Pipeline(stages=list(self._stages(run))).fit(train)
+        model.transform(train).select(FEATURES).write.format("noop").mode("overwrite").save()
+        return model
+
+    def _stages(self, run: Context) -> Iterator[Any]:
+        from pyspark.ml.feature import (
+            FeatureHasher,
+            Imputer,
+            OneHotEncoder,
+            SQLTransformer,
+            StandardScaler,
+            StringIndexer,
+            VectorAssembler,
+        )
+
+        words = run.arguments
+        parts = Parts.of(run.data)
+        assembled = []
+        if parts.numbers:
+            filled = [f"{name}_filled" for name in parts.numbers]
+            yield Imputer(inputCols=parts.numbers, outputCols=filled, strategy=words["strategy"])
+            yield VectorAssembler(inputCols=filled, outputCol="numbers")
+            yield StandardScaler(
+                inputCol="numbers", outputCol="scaled", withMean=words["withMean"], withStd=words["withStd"]
+            )
+            assembled.append("scaled")
+        if parts.one_hot:
+            known = ", ".join(f"coalesce(`{name}`, '{MISSING}') AS `{name}_known`" for name in parts.one_hot)
+            yield SQLTransformer(statement=f"SELECT *, {known} FROM __THIS__")
+            indexed, hot = ([f"{name}_{kind}" for name in parts.one_hot] for kind in ("index", "hot"))
+            yield StringIndexer(
+                inputCols=[f"{name}_known" for name in parts.one_hot],
+                outputCols=indexed,
+                handleInvalid=words["handleInvalid"],
+                stringOrderType=words["stringOrderType"],
+            )
+            yield OneHotEncoder(inputCols=indexed, outputCols=hot, dropLast=words["dropLast"])
+            assembled += hot
+        if parts.hashed:
+            yield FeatureHasher(inputCols=parts.hashed, outputCol="hashed", numFeatures=words["numFeatures"])
+            assembled.append("hashed")
+        yield VectorAssembler(inputCols=assembled, outputCol=FEATURES)
+
+    def predict(self, run: Context, model: Any) -> Matrix:
+        holdout = raw_rows(run, [run.data.holdout_path], holdout=True)
+        row, cells = collected(model.transform(holdout), vectors=[FEATURES])
+        return Matrix(row, cells)
+
+
+def reference(run: Context) -> Matrix:
+    """What the hold-out should become, by pandas alone."""
+    import pandas as pd
+
+    train = raw_frame(run, run.train_paths, holdout=False)
+    holdout = raw_frame(run, [run.data.holdout_path], holdout=True)
+    parts = Parts.of(run.data)
+    filled = train[parts.numbers].fillna(train[parts.numbers].mean())
+    scaled = holdout[parts.numbers].fillna(train[parts.numbers].mean()) - filled.mean()
+    blocks = [(scaled / filled.std(ddof=0).replace(0, 1)).to_numpy()]
+    for name in parts.one_hot:
+        seen = sorted(train[name].fillna(MISSING).unique())
+        chosen = pd.Categorical(holdout[name].fillna(MISSING), categories=seen)
+        blocks.append(pd.get_dummies(chosen, dtype=float).to_numpy())
+    for name in parts.hashed:
+        buckets = run.case.params["buckets"]
+        values = holdout[name].dropna().map({v: bucket(name, v, buckets) for v in holdout[name].dropna().unique()})
+        block = np.zeros((len(holdout), buckets))
+        block[values.index, values] = 1
+        blocks.append(block)
+    return Matrix(holdout[ROW].to_numpy(), np.concatenate(blocks, axis=1))
+
+
+def score(run: Context, found: Matrix) -> dict[str, float]:
+    """The share of cells that equal the reference's.
+
+    Libraries differ by √((n − 1) / n) in a deviation, so cells are equal within one part in n, n the training rows.
+    Raises InvalidResult when rows are missing, or columns, or when the parameters are a library's own: they ask for
+    other matrices.
+    """
+    if "buckets" not in run.case.params:
+        raise InvalidResult("The libraries' defaults ask for different matrices: there is nothing to compare.")
+    wanted = reference(run)
+    sort = np.argsort(wanted.row)
+    order = in_order(found.row, wanted.row[sort])
+    if found.cells.shape[1] != wanted.cells.shape[1]:
+        raise InvalidResult(f"The matrix has {found.cells.shape[1]} columns, and not {wanted.cells.shape[1]}.")
+    cells, expected = found.cells[order], wanted.cells[sort]
+    equal = np.abs(cells - expected) <= 1e-9 + np.abs(expected) / run.case.rows
+    share = equal.mean(axis=1)
+    holdout = read_parquet([run.data.holdout_path], [ROW, UNIT]).sort_by(ROW)
+    table = holdout.append_column(LABEL, pa.array(np.ones(len(share)))).append_column("score", pa.array(share))
+    run.table(SCORES, table)
+    return {"equal_cells": float(share.mean()), "equal_rows": float((share == 1).mean())}
+
+
+WORKLOAD = Workload(
+    name="data_parallel.feature_pipeline",
+    summary="Imputing, scaling, one-hot encoding and hashing of faulty rows",
+    pattern=DATA_PARALLEL,
+    quality=Quality(score, dict.fromkeys(sorted(EVERY_TASK), "equal_cells")),
+    params=PipelineParams(),
+    engines=(SklearnPipeline, MLlibPipeline),
+)
