@@ -143,7 +143,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             model_seed=0,
             threads=2 if engine.placement == "node" else 1,
             params=engine().case_params(
-                parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns))
+                parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns)), workload.capacity
             ),
         )
         run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)

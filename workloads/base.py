@@ -2,11 +2,11 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sparkscale.contract.case import Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
@@ -41,7 +41,7 @@ class Quality:
     """
 
     score: Callable[[Context, Any], dict[str, float]]
-    judged_by: Mapping[Task, str]
+    judged_by: Mapping[Task, str] = field(hash=False)
 
 
 class Params(BaseModel):
@@ -57,6 +57,23 @@ class Sample:
     task: Task
     rows: int
     features: int
+
+
+class Capacity(BaseModel):
+    """The parameter by which a model grows, and the range in which `tuned` chooses it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    param: str
+    least: int = Field(ge=1)
+    most: int = Field(ge=1)
+
+    def steps(self) -> Iterator[int]:
+        """From the least on, each twice the one before, up to the most."""
+        value = self.least
+        while value <= self.most:
+            yield value
+            value *= 2
 
 
 class Engine(ABC):
@@ -83,11 +100,18 @@ class Engine(ABC):
         """`defaults`, for a library whose estimators of both tasks have the same."""
         return dict(self.defaults)
 
-    def case_params(self, parameter_set: ParameterSet, params: Params, sample: Sample) -> dict[str, Any]:
-        """What a case's `params` hold."""
+    def case_params(
+        self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
+    ) -> dict[str, Any]:
+        """What a case's `params` hold. With `tuned` the arguments are those of the least capacity."""
         if parameter_set == "defaults":
             return {"set": parameter_set, "arguments": self.default_arguments(sample.task)}
-        return {"set": parameter_set, **params.model_dump(), "arguments": self.arguments(params, sample)}
+        if parameter_set == "aligned" or capacity is None:
+            return {"set": parameter_set, **params.model_dump(), "arguments": self.arguments(params, sample)}
+        least = params.model_copy(update={capacity.param: capacity.least})
+        stated = {name: value for name, value in params.model_dump().items() if name != capacity.param}
+        words = self.arguments(least, sample)
+        return {"set": parameter_set, **stated, "capacity": capacity.model_dump(), "arguments": words}
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
@@ -134,6 +158,8 @@ class Workload:
     quality: Quality
     params: Params
     engines: tuple[type[Engine], ...]
+    capacity: Capacity | None = None
+    """What the parameter set `tuned` chooses; None where there is no such set."""
     version: int = 1
 
     def engine(self, name: str) -> type[Engine]:

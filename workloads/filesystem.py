@@ -117,7 +117,7 @@ class RowGroup:
     number: int
     rows: int
 
-    def read(self, columns: list[str]) -> pa.Table:
+    def read(self, columns: list[str] | None) -> pa.Table:
         with pq.ParquetFile(self.path, filesystem=self.system) as file:
             return file.read_row_group(self.number, columns=columns, use_threads=False)
 

@@ -134,9 +134,7 @@ def metrics() -> dict[str, Metric]:
         _quality("error_rate", "share", "one minus the accuracy of the neighbours' vote", _loss_of("accuracy")),
         _quality("recall_loss", "1 - recall", "true neighbours that were not found", _loss_of("recall")),
         _quality("unequal_cells", "share", "cells that are not what they should be", _loss_of("equal_cells")),
-        _figure(
-            "seconds_to_log_loss", "s", "seconds from the start of load until the hold-out's log-loss was at target"
-        ),
+        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
         _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
         _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),
     ]

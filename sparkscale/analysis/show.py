@@ -68,6 +68,12 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     )
     parameters = ", ".join(f"{name} {value}" for name, value in comparison.parameters.items())
     yield Text(parameters or "each library's own defaults", style="dim")
+    if comparison.tuned:
+        chosen = comparison.tuned
+        yield Text(
+            f"Tuned: {chosen.param} from {chosen.least} to {chosen.most}, chosen for each engine and fraction on a "
+            "fifth of the training units; the search is time of fit."
+        )
     yield from _data(comparison)
     yield _curves(comparison)
     yield from _ceiling(comparison)
@@ -107,6 +113,7 @@ def _curves(comparison: Comparison) -> Table:
         "rows",
         "time to model, s\nmedian (range)",
         f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
+        *([comparison.tuned.param] if comparison.tuned else []),
         *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
         "peak memory",
         left=2,
@@ -117,16 +124,18 @@ def _curves(comparison: Comparison) -> Table:
                 curve.engine if position == 0 else "",
                 show_fraction(cell.case.fraction),
                 f"{cell.case.rows:,}",
-                *_measured(cell, with_ceiling=comparison.ceiling is not None),
+                *_measured(cell, comparison),
                 end_section=position == len(curve.cells) - 1,
             )
     return table
 
 
-def _measured(cell: Cell, with_ceiling: bool) -> Iterator[str]:
+def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
     yield _seconds(cell.seconds)
     yield f"{_quality(cell)} {_interval(cell.quality_interval, cell.judging.show)}" if cell.quality else NOTHING
-    if with_ceiling:
+    if comparison.tuned:
+        yield _spread(cell.capacity, "{:.0f}".format)
+    if comparison.ceiling is not None:
         yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
     yield f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
 

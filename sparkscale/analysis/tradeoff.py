@@ -16,6 +16,7 @@ from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, Outcome, RunRecord
 from sparkscale.measure.store import Store
+from workloads.base import Capacity
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Cell:
         """The task's other quality."""
         found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
         return Spread.of([value for value in found if value is not None])
+
+    @cached_property
+    def capacity(self) -> Spread | None:
+        """What the parameter set `tuned` chose: so many trees, or epochs."""
+        return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
 
     @cached_property
     def quality_interval(self) -> Interval | None:
@@ -190,7 +196,13 @@ class Comparison:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {key: value for key, value in self.case.params.items() if key not in ("set", "arguments")}
+        return {key: value for key, value in self.case.params.items() if key not in ("set", "capacity", "arguments")}
+
+    @property
+    def tuned(self) -> Capacity | None:
+        """The range in which the engines chose their capacity; None where it was given."""
+        found = self.case.params.get("capacity")
+        return Capacity.model_validate(found) if found else None
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
@@ -206,7 +218,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     groups: dict[str, list[Cell]] = defaultdict(list)
     with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}
     for cell in cells:
-        if cell.case.parameter_set == "aligned" or _key(cell.case, parameters=False) not in with_aligned:
+        if cell.case.parameter_set != "defaults" or _key(cell.case, parameters=False) not in with_aligned:
             groups[_key(cell.case, parameters=True)].append(cell)
     return sorted((_comparison(group, cells) for group in groups.values()), key=lambda found: found.case.workload)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Placement = Literal["node", "spark"]
 Device = Literal["cpu", "gpu"]
 Task = Literal["classification", "regression", "clustering"]
-ParameterSet = Literal["aligned", "defaults"]
+ParameterSet = Literal["aligned", "defaults", "tuned"]
 
 SLICES = 64
 

@@ -13,9 +13,9 @@ from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction,
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.opening import Session
-from sparkscale.measure.suite import Suite, params_of
+from sparkscale.measure.suite import Suite, capacity_of, params_of
 from workloads import registry
-from workloads.base import Engine, Params, Sample, Workload
+from workloads.base import Capacity, Engine, Params, Sample, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
@@ -36,6 +36,7 @@ class PlannedCase:
     fraction: float
     parameter_set: ParameterSet
     params: Params
+    capacity: Capacity | None
     rounds: int
     isolate: bool
 
@@ -73,7 +74,7 @@ class PlannedCase:
             model_seed=seed,
             threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
             params=self.engine().case_params(
-                self.parameter_set, self.params, Sample(data.task, rows, len(data.columns))
+                self.parameter_set, self.params, Sample(data.task, rows, len(data.columns)), self.capacity
             ),
         )
 
@@ -129,6 +130,7 @@ def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | N
             fraction=parse_fraction(fraction),
             parameter_set=parameter_set,
             params=params_of(workload, block),
+            capacity=capacity_of(workload, block),
             rounds=min(block.rounds or overall, overall),
             isolate=block.isolate,
         )

@@ -12,7 +12,7 @@ from sparkscale.contract.case import Device, ParameterSet, parse_fraction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import scheme
 from workloads import registry
-from workloads.base import Params, Workload
+from workloads.base import Capacity, Params, Workload
 from workloads.datasets.table import Table
 from workloads.registry import AnySource
 
@@ -33,6 +33,8 @@ class Block(BaseModel):
     sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)
     devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
     params: dict[str, Any] = {}
+    capacity: tuple[int, int] | None = None
+    """The range in which the set `tuned` chooses; None: the workload's."""
     rounds: int | None = Field(default=None, ge=1)
     isolate: bool = False
     """Nothing may have run in the worker before, so that memory can be read; times are cold."""
@@ -149,6 +151,8 @@ class _Reader:
                 raise ConfigError(
                     f"{self._at(fraction)}: unknown fraction '{fraction}': choose from {FRACTIONS}."
                 ) from None
+        if "tuned" in block.sets:
+            self._check_capacity(workload, block)
         try:
             params_of(workload, block)
         except ValidationError as error:
@@ -158,6 +162,15 @@ class _Reader:
             raise ConfigError(
                 f"{self._at(key)}: parameter '{key}' of {workload.name}: {plain(first['msg'])}; it has {valid}."
             ) from error
+
+    def _check_capacity(self, workload: Workload, block: Block) -> None:
+        if workload.capacity is None:
+            known = ", ".join(found.name for found in registry.workloads().values() if found.capacity)
+            raise ConfigError(f"{self._at('tuned')}: {workload.name} has no set 'tuned': choose from {known}.")
+        if block.capacity and not 1 <= block.capacity[0] <= block.capacity[1]:
+            raise ConfigError(
+                f"{self._at('capacity')}: the capacity's range is not [LEAST, MOST], such as [10, 160]."
+            )
 
     def _choose(self, what: str, value: str, choices: list[str]) -> None:
         if value not in choices:
@@ -175,3 +188,11 @@ class _Reader:
 def params_of(workload: Workload, block: Block) -> Params:
     """The workload's parameters with the block's own in place. Raises ValidationError."""
     return type(workload.params).model_validate({**workload.params.model_dump(), **block.params})
+
+
+def capacity_of(workload: Workload, block: Block) -> Capacity | None:
+    """What the set `tuned` chooses, within the block's range where it has one."""
+    if workload.capacity is None or block.capacity is None:
+        return workload.capacity
+    least, most = block.capacity
+    return Capacity(param=workload.capacity.param, least=least, most=most)

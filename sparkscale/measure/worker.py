@@ -46,6 +46,7 @@ from sparkscale.measure.protocol import (
 )
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
+from workloads.data_parallel.tuning import Tuned
 from workloads.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
@@ -195,7 +196,9 @@ class Worker:
     def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
         workload = registry.workloads()[case.workload]
-        engine = workload.engine(case.engine)()
+        engine: Any = workload.engine(case.engine)()
+        if case.parameter_set == "tuned":
+            engine = Tuned(engine, workload)
         try:
             with run.stack:
                 if case.device == "gpu" and case.placement == "node":

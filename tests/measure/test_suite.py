@@ -19,7 +19,7 @@ def written(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", suite.names())
 def test_every_suite_that_comes_along_is_sound(name: str) -> None:
-    assert plan.cases(suite.load(name))
+    assert plan.count(plan.cases(suite.load(name)))
 
 
 def test_quick_and_standard_are_what_they_promise() -> None:
@@ -33,6 +33,19 @@ def test_quick_and_standard_are_what_they_promise() -> None:
     assert fractions(standard) == {2**-j for j in range(7)}
     engines = {(case.workload.name, case.engine.name) for case in plan.cases(quick)}
     assert len(engines) == 7
+
+
+def test_tuned_is_for_workloads_that_grow(tmp_path: Path) -> None:
+    found = suite.load(written(tmp_path, BLOCK + 'sets = ["tuned"]\ncapacity = [5, 40]\n'))
+    (case, *_) = plan.cases(found)
+    assert case.capacity is not None
+    assert list(case.capacity.steps()) == [5, 10, 20, 40]
+    for text, complaint in (
+        ('[[measure]]\nworkload = "data_parallel.pca"\nsets = ["tuned"]\n', "no set 'tuned': choose from .*boosting"),
+        (BLOCK + 'sets = ["tuned"]\ncapacity = [40, 5]\n', r"line 4: the capacity's range is not \[LEAST, MOST\]"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            suite.load(written(tmp_path, text))
 
 
 def test_a_file_names_its_suite(tmp_path: Path) -> None:
@@ -54,7 +67,7 @@ def test_a_file_names_its_suite(tmp_path: Path) -> None:
         (f'{BLOCK}engines = ["xgbost"]\n', r"line 3: unknown engine 'xgbost': choose from \*, sklearn, xgboost"),
         (f'{BLOCK}datasets = ["iris"]\n', r"line 3: unknown dataset 'iris': choose from flights"),
         (f'{BLOCK}fractions = ["1", "1/3"]\n', r"line 3: unknown fraction '1/3': choose from 1, 1/2"),
-        (f'{BLOCK}sets = ["tuned"]\n', r"line 3: .*'aligned' or 'defaults'"),
+        (f'{BLOCK}sets = ["best"]\n', r"line 3: .*'aligned', 'defaults' or 'tuned'"),
         (f"{BLOCK}params = {{ tress = 5 }}\n", r"line 3: parameter 'tress' .*it has trees, depth"),
         (f'{BLOCK}params = {{ trees = "many" }}\n', r"line 3: parameter 'trees' .*valid integer"),
     ],
@@ -65,5 +78,5 @@ def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text
 
 
 def test_an_unknown_suite_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, ceiling, gpu, quick, standard"):
+    with pytest.raises(ConfigError, match=r"Unknown suite 'quik': choose from asv, ceiling, data-parallel, "):
         suite.load("quik")

@@ -13,7 +13,7 @@ from workloads.data_parallel import mlp, network
 from workloads.data_parallel.pattern import labels, read_train
 from workloads.filesystem import row_groups
 
-SMALL = mlp.MlpParams(hidden=(16, 8), epochs=3, batch=256, iterations=20, target_log_loss=0.6)
+SMALL = mlp.MlpParams(hidden=(16, 8), epochs=3, batch=256, iterations_per_epoch=7, target_log_loss=0.6)
 FRACTION = 1 / 16
 NOISE = 0.01
 """Of the log-loss, from one order of the batches to another."""

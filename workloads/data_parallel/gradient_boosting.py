@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import SPARK_CONTEXT, Params, Sample, SparkEngine, Workload
+from workloads.base import SPARK_CONTEXT, Capacity, Params, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -157,7 +158,7 @@ class XGBoostExternalMemory(XGBoost):
     def load(self, run: Context) -> Any:
         import xgboost
 
-        folder = run.enter(TemporaryDirectory(prefix="external-memory-"))
+        folder = TemporaryDirectory(prefix="external-memory-")
         waiting: Iterator[RowGroup] = iter(())
 
         class RowGroups(xgboost.DataIter):
@@ -173,9 +174,10 @@ class XGBoostExternalMemory(XGBoost):
                 return False
 
         bins, threads = run.arguments["max_bin"], run.case.threads
-        return xgboost.ExtMemQuantileDMatrix(
-            RowGroups(cache_prefix=str(Path(folder) / "bins")), max_bin=bins, nthread=threads
-        )
+        batches = RowGroups(cache_prefix=str(Path(folder.name) / "bins"))
+        found = xgboost.ExtMemQuantileDMatrix(batches, max_bin=bins, nthread=threads)
+        finalize(found, folder.cleanup)  # XGBoost removes its file itself, and complains when it is gone
+        return found
 
     def predict(self, run: Context, model: Any) -> Scores:
         parts = []
@@ -275,4 +277,5 @@ WORKLOAD = Workload(
     quality=SUPERVISED,
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostExternalMemory, XGBoostSpark, MLlibGBT),
+    capacity=Capacity(param="trees", least=10, most=640),
 )

@@ -16,7 +16,7 @@ import numpy as np
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.errors import DeviceError
-from workloads.base import SPARK_CONTEXT, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.base import SPARK_CONTEXT, Capacity, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.network import (
     ROWS_AT_ONCE,
     Epoch,
@@ -47,8 +47,8 @@ class MlpParams(Params):
     batch: int = 1024
     learning_rate: float = 0.001
     epsilon: float = 1e-8
-    iterations: int = 100
-    """L-BFGS steps of `mllib`, which has no epochs."""
+    iterations_per_epoch: int = 20
+    """L-BFGS steps of `mllib`, which has no epochs, for each of the others'."""
     target_log_loss: float = 0.5
 
 
@@ -305,8 +305,8 @@ def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> t
 class MLlibPerceptron(MLlibOneHot):
     """pyspark.ml's MultilayerPerceptronClassifier.
 
-    Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows for `iterations`
-    steps where the others take epochs of Adam; so compare what it reaches and when, not its steps.
+    Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows,
+    `iterations_per_epoch` steps where the others take an epoch of Adam; so compare what it reaches and when.
     """
 
     name = "mllib"
@@ -315,7 +315,7 @@ class MLlibPerceptron(MLlibOneHot):
     def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return {
             "hidden": params.hidden,
-            "maxIter": params.iterations,
+            "maxIter": params.iterations_per_epoch * params.epochs,
             "tol": 1e-6,
             "solver": "l-bfgs",
             "blockSize": 128,
@@ -348,4 +348,5 @@ WORKLOAD = Workload(
     quality=Quality(score, {"classification": "auc"}),
     params=MlpParams(),
     engines=(Torch, Keras, DistributedTorch, MLlibPerceptron),
+    capacity=Capacity(param="epochs", least=1, most=64),
 )

@@ -7,7 +7,7 @@ import numpy as np
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
-from workloads.base import Params, Sample, Workload
+from workloads.base import Capacity, Params, Sample, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
 from workloads.data_parallel.trees import MLlibTrees, SklearnTrees, XGBoostTrees, on_its_device, xgboost_words
 from workloads.scoring import Scores
@@ -161,4 +161,5 @@ WORKLOAD = Workload(
     quality=SUPERVISED,
     params=ForestParams(),
     engines=(SklearnForest, XGBoostForest, MLlibForest),
+    capacity=Capacity(param="trees", least=5, most=320),
 )

@@ -1,0 +1,93 @@
+"""The parameter set `tuned`: the split, the search, and the model that comes of it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cluster.session import SparkRuntime
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import ROW, UNIT
+from workloads.base import Capacity, Engine, Workload
+from workloads.data_parallel import gradient_boosting as boosting
+from workloads.data_parallel import mlp
+from workloads.data_parallel import random_forest as forest
+from workloads.data_parallel.tuning import LEAST_GAIN, Tuned
+from workloads.filesystem import read_parquet
+from workloads.scoring import score_holdout
+
+Runs = Callable[..., Context]
+
+
+def tuned(
+    runs: Runs, tmp_path: Path, workload: Workload, engine: type[Engine], least: int, most: int, **options: Any
+) -> tuple[Context, Any]:
+    """The context and what `fit` returned."""
+    assert workload.capacity
+    capacity = Capacity(param=workload.capacity.param, least=least, most=most)
+    run = runs(workload, engine, 1 / 16, options.pop("params", None), "tuned", **options)
+    run.case.params["capacity"] = capacity.model_dump()
+    run.storage = str(tmp_path)
+    made = Tuned(engine(), workload)
+    model = made.fit(run, made.load(run))
+    assert score_holdout(run, made.predict(run, model))["auc"] > 0.6
+    return run, model
+
+
+def test_validation_rows_are_units_of_the_training_rows(runs: Runs, tmp_path: Path) -> None:
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 4)
+    run.storage = str(tmp_path)
+    with ExitStack() as stack:
+        split = Tuned(boosting.XGBoost(), boosting.WORKLOAD)._split(run, stack)
+        every = read_parquet(run.train_paths, [ROW, UNIT])
+        part = read_parquet(split.train_paths, [ROW, UNIT])
+        rest = read_parquet([split.data.holdout_path], [ROW, UNIT])
+        assert split.case.rows == part.num_rows
+        assert 0.1 < rest.num_rows / every.num_rows < 0.3
+        both = np.concatenate([part.column(ROW).to_numpy(), rest.column(ROW).to_numpy()])
+        assert sorted(both) == sorted(every.column(ROW).to_numpy())
+        assert not set(part.column(UNIT).to_pylist()) & set(rest.column(UNIT).to_pylist())
+    assert list(tmp_path.iterdir()) == [], "the copy goes with the search"
+
+
+def test_the_search_ends_where_the_validation_loss_does(runs: Runs, tmp_path: Path) -> None:
+    params = boosting.BoostingParams(learning_rate=0.3)
+    run, model = tuned(runs, tmp_path, boosting.WORKLOAD, boosting.XGBoost, 1, 256, params=params)
+    chosen = run.figures["capacity"]
+    assert model.num_boosted_rounds() == chosen
+    assert 1 < chosen < 256
+
+    engine = boosting.XGBoost()
+    losses = {}
+    with ExitStack() as stack:
+        search = Tuned(engine, boosting.WORKLOAD)
+        split = search._split(run, stack)
+        part = engine.load(split)
+        for trees in (2**power for power in range(9)):
+            at = search._with(split, Capacity(param="trees", least=1, most=256), trees)
+            losses[trees] = score_holdout(at, engine.predict(at, engine.fit(at, part)))["log_loss"]
+    gains = [trees for trees in losses if trees > 1 and losses[trees] < losses[trees // 2] * (1 - LEAST_GAIN)]
+    stop = min(trees for trees in losses if trees > 1 and trees not in gains)
+    assert chosen == min((trees for trees in losses if trees <= stop), key=lambda trees: losses[trees])
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("workload", "engine"),
+    [
+        (boosting.WORKLOAD, boosting.MLlibGBT),
+        (boosting.WORKLOAD, boosting.XGBoostExternalMemory),
+        (forest.WORKLOAD, forest.XGBoostForest),
+        (mlp.WORKLOAD, mlp.Torch),
+    ],
+)
+def test_every_kind_of_engine_is_tuned_alike(
+    runs: Runs, spark: SparkRuntime, tmp_path: Path, workload: Workload, engine: type[Engine]
+) -> None:
+    run, _ = tuned(runs, tmp_path, workload, engine, 2, 4, spark=spark)
+    assert run.figures["capacity"] in (2, 4)
+    assert "auc" not in run.figures
+    assert run.case.params["set"] == "tuned"
