@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import placing, tradeoff
+from sparkscale.analysis import placing, ratios, tradeoff
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
@@ -31,6 +31,7 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
     parts: list[RenderableType] = [_heading(store, invocation, records)]
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
+    parts += _ratios(invocation.suite, records)
     parts += [Text(), *_problems(records), *_missing(invocation, records)]
     return Group(*parts)
 
@@ -242,6 +243,24 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
         differs = workload.engine(curve.engine).differs()
         if differs:
             yield Text(f"{curve.engine} differs: {differs}", style="dim")
+
+
+def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
+    """The goals of the suite, if it has some."""
+    found = list(ratios.found(suite, records))
+    if not found:
+        return
+    table = _table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
+    for ratio, cluster, spread in found:
+        number = "{:.2f}".format if ratio.kind == "ratio" else "{:.2f} s".format
+        goal = f"at {ratio.bound} {number(ratio.goal)}"
+        state = NOTHING if spread is None else "met" if ratio.met(spread) else "missed"
+        table.add_row(cluster, _spread(spread, number), goal, state, ratio.name)
+    yield Text()
+    yield table
+    parts = ", ".join(f"{name} {_seconds(spread)} s" for name, spread in ratios.breakdown(records).items())
+    if parts:
+        yield Text(f"fit of xgboost-spark: {parts}.", style="dim")
 
 
 def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:

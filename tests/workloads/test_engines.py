@@ -206,6 +206,9 @@ def test_xgboost_on_spark_trains_with_what_it_was_given_and_without_evaluation(
     assert {name: given[name] for name in run.arguments} == run.arguments
     assert given["num_workers"] == run.cores
     assert not model.training_summary.train_objective_history
+    parts = ("starting", "importing", "transferring", "training", "returning")
+    assert all(run.figures[f"seconds_{name}"] >= 0 for name in parts)
+    assert sum(run.figures[f"seconds_{name}"] for name in ("starting", "transferring", "training")) > 0
 
 
 @pytest.mark.spark

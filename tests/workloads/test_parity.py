@@ -92,11 +92,13 @@ def test_parity_logistic_regression_as_it_is_measured(runs: Callable[..., Contex
     """Same objective within 1 %, same ranking. Coefficients along flat directions need more iterations: see below."""
     run, sklearn, sklearn_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnLogistic, spark)
     _, _, driver_auc = fitted(runs, logistic.WORKLOAD, logistic.SklearnDriver, spark)
+    _, _, plain_auc = fitted(runs, logistic.WORKLOAD, logistic.MLlibPlain, spark)
     mllib_run, mllib, mllib_auc = fitted(runs, logistic.WORKLOAD, logistic.MLlibLogistic, spark)
     ours = objective(run, mllib.coefficients.toArray(), mllib.intercept, 1.0)
     theirs = objective(run, sklearn.coef_[0], sklearn.intercept_[0], 1.0)
     assert ours == pytest.approx(theirs, rel=0.01)
     assert mllib_auc == pytest.approx(sklearn_auc, abs=0.002)
+    assert plain_auc == pytest.approx(mllib_auc, abs=1e-6)
     assert driver_auc == pytest.approx(sklearn_auc, abs=0.0005)
     assert 0 < mllib_run.figures["iterations"] <= logistic.LogisticParams().max_iterations
 

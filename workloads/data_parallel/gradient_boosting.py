@@ -1,6 +1,7 @@
 """Gradient-boosted trees, one model on one data set: single-node libraries against Spark."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ from workloads.data_parallel.trees import (
     on_its_device,
     xgboost_words,
 )
+from workloads.data_parallel.xgboost_timeline import tell, timeline
 from workloads.filesystem import RowGroup, row_groups
 from workloads.scoring import Scores
 
@@ -208,19 +210,22 @@ class XGBoostSpark(SparkEngine):
     def fit(self, run: Context, train: Any) -> Any:
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
+        began = time.time()
         estimator = (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
             features_col=run.data.features,
             label_col=LABEL,
             tree_method="hist",
             num_workers=run.slots,
             device=DEVICE_NAMES[run.case.device],
-            callbacks=on_its_device(run.case.device),
+            callbacks=[timeline(), *on_its_device(run.case.device)],
             random_state=run.case.model_seed,
             # xgboost.spark evaluates every round on the training rows; the single-node engines do not
             disable_default_eval_metric=True,
             **run.arguments,
         )
-        return estimator.fit(train)
+        model = estimator.fit(train)
+        tell(run, model.get_booster(), began)
+        return model
 
     def predict(self, run: Context, model: Any) -> Scores:
         return spark_scores(run, model.transform(spark_rows(run, [run.data.holdout_path])))

@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
-from sparkscale.contract.errors import DeviceError
+from sparkscale.contract.errors import DeviceError, EngineUnsupported
+from sparkscale.contract.wording import count
 from workloads.base import SPARK_CONTEXT, Capacity, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.network import (
     ROWS_AT_ONCE,
@@ -49,6 +51,8 @@ class MlpParams(Params):
     epsilon: float = 1e-8
     iterations_per_epoch: int = 20
     """L-BFGS steps of `mllib`, which has no epochs, for each of the others'."""
+    ranks: int = Field(default=0, ge=0)
+    """Processes of `torch-distributor`; 0: as many as Spark has slots."""
     target_log_loss: float = 0.5
 
 
@@ -283,10 +287,17 @@ class DistributedTorch(SparkEngine):
             run.data,
             first_layers(run),
             schedule(run),
-            processes=run.slots,
+            processes=self._ranks(run),
             use_gpu=run.case.device == "gpu",
         )
         return Trained(epochs[-1].layers, train_rows.began, epochs)
+
+    def _ranks(self, run: Context) -> int:
+        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever."""
+        wanted = run.case.params.get("ranks", 0) or run.slots
+        if wanted > run.slots:
+            raise EngineUnsupported(f"{wanted} ranks, and Spark has {count(run.slots, 'slot')}.")
+        return int(wanted)
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
         """In Spark's tasks, on their CPUs: one pass over the hold-out is no work for a GPU."""

@@ -10,7 +10,7 @@ from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.location import for_spark
 from sparkscale.contract.record import SCORES
 from workloads.base import Pattern, Quality
-from workloads.filesystem import read_parquet
+from workloads.filesystem import read_parquet, schema_of
 from workloads.scoring import Scores, score_holdout
 
 if TYPE_CHECKING:
@@ -82,8 +82,11 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
 
 
 def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
-    """A DataFrame over these folders; nothing is read yet."""
-    frame: DataFrame = run.spark.read.parquet(*map(for_spark, paths))
+    """A DataFrame over these folders; nothing is read yet, but the first file's schema, which saves Spark a job."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    schema = from_arrow_schema(schema_of(paths[0]))
+    frame: DataFrame = run.spark.read.schema(schema).parquet(*map(for_spark, paths))
     return frame
 
 

@@ -1,0 +1,102 @@
+"""Ratios of two measured cases, round by round, against the goals that sparkscale sets itself."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+
+Chosen = Callable[[Case], bool]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`upper` over `lower`, or their difference, of a metric; `goal` is the most, or the least, that it may be."""
+
+    name: str
+    metric: str
+    upper: Chosen
+    lower: Chosen
+    kind: Literal["ratio", "difference"]
+    goal: float
+    bound: Literal["most", "least"]
+
+    def of(self, records: Sequence[RunRecord]) -> Spread | None:
+        """Over the rounds that have both; None without one."""
+        upper, lower = self._by_round(records, self.upper), self._by_round(records, self.lower)
+        pairs = [(upper[number], lower[number]) for number in sorted(upper.keys() & lower.keys())]
+        return Spread.of([a / b if self.kind == "ratio" else a - b for a, b in pairs])
+
+    def _by_round(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[int, float]:
+        metric = metrics.metrics()[self.metric]
+        samples = ((r.round, metric.samples([r])) for r in records if not r.isolated and chosen(r.case))
+        return {number: found[0] for number, found in samples if found}
+
+    def met(self, spread: Spread) -> bool:
+        """Whether the median keeps the goal."""
+        return spread.median <= self.goal if self.bound == "most" else spread.median >= self.goal
+
+
+def _case(workload: str, engine: str, **params: object) -> Chosen:
+    name = f"data_parallel.{workload}"
+    return lambda case: (
+        (case.workload, case.engine) == (name, engine)
+        and all(case.params.get(key) == value for key, value in params.items())
+    )
+
+
+RATIOS: dict[str, tuple[Ratio, ...]] = {
+    "data-parallel-speed": (
+        Ratio(
+            "MLlib's logistic regression: time to model of `mllib` over `mllib-plain`",
+            "time_to_model",
+            _case("logistic_regression", "mllib"),
+            _case("logistic_regression", "mllib-plain"),
+            "ratio",
+            0.75,
+            "most",
+        ),
+        Ratio(
+            "XGBoost: seconds that `xgboost-spark` takes longer than `xgboost`",
+            "time_to_model",
+            _case("gradient_boosting", "xgboost-spark"),
+            _case("gradient_boosting", "xgboost"),
+            "difference",
+            4.0,
+            "most",
+        ),
+        Ratio(
+            "DDP: seconds of an epoch of one rank over those of two",
+            "seconds_per_epoch",
+            _case("mlp", "torch-distributor", ranks=1),
+            _case("mlp", "torch-distributor", ranks=2),
+            "ratio",
+            1.5,
+            "least",
+        ),
+    )
+}
+"""By the suites that measure them."""
+
+
+def found(suite: str, records: Iterable[RunRecord]) -> Iterator[tuple[Ratio, str, Spread | None]]:
+    """Each ratio of the suite on each cluster, in the order of the records."""
+    every = list(records)
+    for cluster in dict.fromkeys(record.case.cluster for record in every):
+        here = [record for record in every if record.case.cluster == cluster]
+        for ratio in RATIOS.get(suite, ()):
+            yield ratio, cluster, ratio.of(here)
+
+
+def breakdown(records: Iterable[RunRecord]) -> dict[str, Spread]:
+    """Where the seconds of xgboost.spark's `fit` went, by its figures."""
+    names = ("starting", "importing", "transferring", "training", "returning")
+    counted = metrics.timed(list(records))
+    samples = {
+        name: [r.figures[f"seconds_{name}"] for r in counted if f"seconds_{name}" in r.figures] for name in names
+    }
+    spreads = {name: Spread.of(found) for name, found in samples.items()}
+    return {name: spread for name, spread in spreads.items() if spread}
