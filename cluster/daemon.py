@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from cluster import java, processes
+from cluster import gpu, java, processes
 from cluster.budget import Grant
 from cluster.launch import Launch
 from sparkscale.contract.errors import ClusterError
@@ -47,6 +47,8 @@ class Daemon(BaseModel):
     ) -> "Daemon":
         """Starts it; with `outlives` it does not end with this process. A log that is there is left alone."""
         log = _unused(log)
+        shown = {**java.own_environment(), **environment}
+        shown.pop(gpu.VISIBLE, None)  # Spark's addresses count all devices, and libraries would count among these
         limit = processes.MemoryLimit.create(grant.memory_bytes) if limited else None
         launch = Launch(
             cpus=grant.cpus,
@@ -61,7 +63,7 @@ class Daemon(BaseModel):
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**java.own_environment(), **environment},
+                env=shown,
                 cwd=log.parent,
                 start_new_session=True,
             )

@@ -1,7 +1,8 @@
 """Which GPUs this host has, what they use, and which one a task may touch.
 
-Run as a script it is Spark's discovery script (`spark.{worker,executor}.resource.gpu.discoveryScript`): it prints
-{"name": "gpu", "addresses": ["0", "1"]}. It imports nothing of sparkscale, so that it can be copied to a cluster.
+Run as a script it is Spark's discovery script (`spark.{driver,worker,executor}.resource.gpu.discoveryScript`): it
+prints {"name": "gpu", "addresses": ["0", "1"]}. It imports nothing of sparkscale, so that it can be copied to a
+cluster.
 
 Addresses are device numbers as NVML counts them. CUDA counts alike when CUDA_DEVICE_ORDER is PCI_BUS_ID.
 """
@@ -19,7 +20,7 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""Of several worker daemons on one host each announces its own: the numbers that this variable lists."""
+"""Of several processes of Spark's on one host each announces its own: the numbers that this variable lists."""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
 """What a process holds open once CUDA has begun in it; NVML does not open it."""
@@ -138,9 +139,14 @@ def read(indices: tuple[int, ...]) -> Reading | None:
     )
 
 
-def share(indices: tuple[int, ...]) -> dict[str, str]:
-    """Variables of a daemon that announces these devices. It sees them all: a task is told which one is its own."""
-    return {SHARE: ",".join(map(str, indices)), **ORDER} if indices else {}
+def announcer(folder: Path, indices: tuple[int, ...]) -> Path:
+    """A discovery script for these devices alone: this module, run by this Python."""
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "discover-gpus"
+    own = ",".join(map(str, indices))
+    script.write_text(f'#!/bin/sh\n{SHARE}={own} exec "{sys.executable}" -P "{Path(__file__).absolute()}"\n')
+    script.chmod(0o755)
+    return script
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cluster import gpu
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.processes import thread_variables
-from cluster.profile import ClusterProfile, Connect, External, Standalone
+from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
 from sparkscale.contract.case import SLICES, Device
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -47,7 +47,7 @@ def session_settings(
         **_common(budget, threads, scratch),
         **_driver(profile, budget, endpoint),
         **_executors(profile, budget, endpoint),
-        **(_gpus(profile, budget) if device == "gpu" else {}),
+        **(_gpus(profile, budget, scratch) if device == "gpu" else {}),
         **dict(profile.conf),
         **{key: value for key, value in profile.secret_values().items() if key.startswith("spark.")},
     }
@@ -124,13 +124,19 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
     }
 
 
-def _gpus(profile: ClusterProfile, budget: Budget) -> dict[str, str]:
-    """A process of Python is bound to one GPU before it loads CUDA, so no other task may get it afterwards."""
+def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, str]:
+    """A process of Python is bound to one GPU before it loads CUDA, so no other task may get it afterwards.
+
+    In local mode tasks are given no resources: the driver's are what libraries ask for.
+    """
     found = {"spark.python.worker.reuse": "false"}
     found |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
     if isinstance(profile, Standalone | External):
         found["spark.executor.resource.gpu.amount"] = str(profile.gpus)
         found["spark.task.resource.gpu.amount"] = f"{1 / budget.tasks_per_gpu:.6g}"
+    if isinstance(profile, Local) and budget.driver.gpus:
+        found["spark.driver.resource.gpu.amount"] = str(len(budget.driver.gpus))
+        found["spark.driver.resource.gpu.discoveryScript"] = str(gpu.announcer(scratch, budget.driver.gpus))
     return found
 
 

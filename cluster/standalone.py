@@ -1,7 +1,6 @@
 """Spark's own Master and Workers on this machine, through `spark-class`."""
 
 import json
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -61,12 +60,12 @@ def start_worker(
     if grant.gpus:
         conf |= {
             "spark.worker.resource.gpu.amount": str(len(grant.gpus)),
-            "spark.worker.resource.gpu.discoveryScript": str(_discovery(own)),
+            "spark.worker.resource.gpu.discoveryScript": str(gpu.announcer(own, grant.gpus)),
         }
     environment = {
         **environment_of(jdk),
         **write_settings(own / "conf", conf),
-        **gpu.share(grant.gpus),
+        **(gpu.ORDER if grant.gpus else {}),
         "SPARK_LOCAL_DIRS": str(own / "local"),
     }
     place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--work-dir", str(own / "work")]
@@ -102,12 +101,3 @@ def alive_workers(page: str) -> int | None:
 
 def _spark_class() -> str:
     return str(java.spark_home() / "bin" / "spark-class")
-
-
-def _discovery(folder: Path) -> Path:
-    """A script that announces the GPUs of one worker: `cluster/gpu.py`, by this Python."""
-    folder.mkdir(parents=True, exist_ok=True)
-    script = folder / "discover-gpus"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{Path(gpu.__file__).absolute()}"\n')
-    script.chmod(0o755)
-    return script

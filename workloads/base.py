@@ -1,5 +1,7 @@
 """Pattern, Workload and Engine: all that the author of a workload must read."""
 
+import importlib
+import importlib.util
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +91,11 @@ class Engine(ABC):
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
     needs: ClassVar[frozenset[Capability]] = frozenset()
+    library: ClassVar[str] = ""
+    """The package whose estimators it calls, where other packages have the same interface."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Optional packages without which it cannot run; `extra` is what installs them with sparkscale."""
+    extra: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]]
     """The library's own defaults for the parameters that `arguments` sets: what a careless port would get."""
 
@@ -123,6 +130,19 @@ class Engine(ABC):
         if device not in cls.devices:
             return f"{cls.name} does not run on device {device}"
         return None
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Which of its optional packages is not installed, and what installs it; None when all are."""
+        for package in cls.packages:
+            if importlib.util.find_spec(package) is None:
+                return f"{cls.name} needs the package {package}: pip install 'sparkscale[{cls.extra}]'"
+        return None
+
+    def estimator(self, name: str) -> Any:
+        """A class of `library`, by its path below it, such as "cluster.KMeans"."""
+        module, _, found = name.rpartition(".")
+        return getattr(importlib.import_module(f"{self.library}.{module}"), found)
 
     @classmethod
     def summary(cls) -> str:

@@ -80,16 +80,22 @@ class PlannedCase:
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""
-        reason = self.engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device)
-        if reason:
-            return reason
-        if self.device == "gpu" and not budget.gpus_of(self.engine.placement):
-            return f"no GPU: {budget.no_gpu}"
-        if data.task not in self.engine.tasks:
-            return f"{self.engine.name} does no {data.task}"
+        return next(self._obstacles(data, rows, budget), None)
+
+    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget) -> Iterator[str]:
+        engine, cores = self.engine, budget.cores_of(self.engine.placement)
+        if reason := engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device):
+            yield reason
+        if self.device == "gpu" and not budget.gpus_of(engine.placement):
+            yield f"no GPU: {budget.no_gpu}"
+        if missing := engine.missing():
+            yield missing
+        if data.task not in engine.tasks:
+            yield f"{engine.name} does no {data.task}"
+        if engine.placement == "spark" and rows < cores:
+            yield f"the sample has {rows} rows for {cores} cores: some would train on none"
         if rows < LEAST_SAMPLE:
-            return f"the sample has {rows} rows, too few to train on: measure a larger fraction"
-        return None
+            yield f"the sample has {rows} rows, too few to train on: measure a larger fraction"
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,9 @@ def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | N
         for block in suite.measure
         for workload in [registry.workloads()[block.workload]]
         for engine in workload.engines
-        if "*" in block.engines or engine.name in block.engines
         for dataset in block.datasets
         for device in block.devices
+        if engine.name in block.engines or ("*" in block.engines and device in engine.devices)
         for parameter_set in block.sets
         for fraction in block.fractions
     ]

@@ -28,6 +28,7 @@ class Block(BaseModel):
 
     workload: str
     engines: Names = ("*",)
+    """By name; "*" stands for every engine that runs on the block's device."""
     datasets: Names = ("flights",)
     fractions: Names = ("1",)
     sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)

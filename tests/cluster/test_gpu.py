@@ -179,6 +179,66 @@ def test_no_gpu_is_ever_held_by_two_tasks_at_once(ask: Ask, tmp_path: Path) -> N
     assert len({found.process for found in held}) == 8  # a process that ran CUDA on one GPU cannot get another
 
 
+RANKS = """
+import json, os, sys
+from pathlib import Path
+from cluster import java, lifecycle, session
+from cluster.budget import budget
+from cluster.endpoint import existing
+from cluster.profile import Local, Standalone, cache_folder
+from workloads.torch_processes import run_distributed
+
+folder, kind = Path(sys.argv[1]), sys.argv[2]
+small = {"workers": 2, "cores": 1, "memory": "1500m", "driver_memory": "1g", "gpus": 1}
+profile = Local(name="here", kind=kind) if kind == "local" else Standalone(name="two", kind=kind, **small)
+granted, jdk = budget(profile), java.find(cache_folder())
+assert granted.gpus == 2
+
+
+def where():
+    import torch.distributed as dist
+    from workloads.torch_processes import own_device
+
+    dist.init_process_group("gloo")  # nccl would need the hardware
+    own = dist.get_rank(), own_device("cuda"), os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]
+    every = [None] * dist.get_world_size()
+    dist.all_gather_object(every, own)
+    return every
+
+
+def bound(endpoint):
+    runtime = session.start(profile, granted, endpoint, 1, "gpu", folder / "session")
+    try:
+        return run_distributed(runtime.spark, where, processes=2, use_gpu=True)
+    finally:
+        runtime.stop()
+
+
+os.environ.update(jdk.environment())
+if kind == "local":
+    found = bound(existing(profile))
+else:
+    with lifecycle.cluster_for(profile, granted, jdk, folder / "cluster", folder / "logs") as cluster:
+        found = bound(cluster.endpoint)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("kind", ["local", "standalone"])
+def test_each_rank_of_a_training_has_a_device_of_its_own(ask: Ask, tmp_path: Path, kind: str) -> None:
+    """What TorchDistributor asks Spark for, and what it tells each rank; with NCCL it would use them."""
+    done = ask("-c", RANKS, str(tmp_path), kind, timeout=240, FAKE_GPUS="2", CUDA_VISIBLE_DEVICES="1,0")
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = json.loads(done.stdout.splitlines()[-1])
+    assert [rank for rank, *_ in ranks] == [0, 1]
+    devices = []
+    for _, device, visible, order in ranks:
+        assert order == "PCI_BUS_ID"
+        devices.append(visible.split(",")[int(device.removeprefix("cuda:"))])
+    assert sorted(devices) == ["0", "1"]
+
+
 def test_a_task_that_is_given_no_gpu_is_told_so() -> None:
     with pytest.raises(RuntimeError, match="grants none"):
         hold(Binding(), 0.0, 0)

@@ -28,6 +28,7 @@ from workloads.data_parallel.trees import (
     BOTH,
     CPU_AND_GPU,
     DEVICE_NAMES,
+    SUFFIXES,
     MLlibTrees,
     SklearnTrees,
     XGBoostTrees,
@@ -95,11 +96,8 @@ class SklearnHistGB(SklearnTrees):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-        classifying = run.data.task == "classification"
-        estimator = HistGradientBoostingClassifier if classifying else HistGradientBoostingRegressor
-        return estimator(random_state=run.case.model_seed, **run.arguments).fit(*train)
+        boosting = self.estimator(f"ensemble.HistGradientBoosting{SUFFIXES[run.data.task]}")
+        return boosting(random_state=run.case.model_seed, **run.arguments).fit(*train)
 
 
 XGBOOST_DEFAULTS = {
@@ -267,10 +265,7 @@ class MLlibGBT(MLlibTrees):
         }
 
     def fit(self, run: Context, train: Any) -> Any:
-        from pyspark.ml.classification import GBTClassifier
-        from pyspark.ml.regression import GBTRegressor
-
-        estimator = GBTClassifier if run.data.task == "classification" else GBTRegressor
+        estimator = self.estimator(f"{run.data.task}.GBT{SUFFIXES[run.data.task]}")
         boosting = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return boosting.fit(train)
 

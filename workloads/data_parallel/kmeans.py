@@ -5,10 +5,17 @@ the best training inertia over the same number of seeds.
 """
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.spatial.distance import cdist
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
+from sparkscale.contract.errors import EngineUnsupported
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import EVERY_TASK, collected, numeric_matrix, numeric_vectors
 from workloads.data_parallel.pattern import (
@@ -19,6 +26,8 @@ from workloads.data_parallel.pattern import (
     spark_cached,
     spark_rows,
 )
+from workloads.data_parallel.rapids import Cuml, Rapids
+from workloads.scoring import Array
 from workloads.scoring_unlabelled import Clusters, score_clusters
 
 
@@ -32,6 +41,12 @@ class KMeansParams(Params):
     """Stop when the centres' squared moves sum to less, relative to the mean variance of a column."""
 
 
+def enough_rows(run: Context, clusters: int) -> None:
+    """Raises EngineUnsupported for more clusters than rows, which MLlib would quietly make fewer."""
+    if clusters > run.case.rows:
+        raise EngineUnsupported(f"{clusters} clusters of {run.case.rows} rows: measure a larger fraction.")
+
+
 class SklearnKMeans(NodeEngine):
     """scikit-learn's KMeans, Lloyd's algorithm.
 
@@ -39,6 +54,7 @@ class SklearnKMeans(NodeEngine):
     """
 
     name = "sklearn"
+    library = "sklearn"
     tasks = EVERY_TASK
     defaults = {"n_clusters": 8, "n_init": "auto", "max_iter": 300, "tol": 1e-4, "init": "k-means++"}
 
@@ -52,12 +68,11 @@ class SklearnKMeans(NodeEngine):
         }
 
     def load(self, run: Context) -> Any:
+        enough_rows(run, run.arguments["n_clusters"])
         return numeric_matrix(run.data, read_train(run))
 
     def fit(self, run: Context, train: Any) -> Any:
-        from sklearn.cluster import KMeans
-
-        model = KMeans(random_state=run.case.model_seed, **run.arguments).fit(train)
+        model = self.estimator("cluster.KMeans")(random_state=run.case.model_seed, **run.arguments).fit(train)
         run.figure("iterations", model.n_iter_)
         run.figure("training_inertia", model.inertia_ / len(train))
         return model
@@ -66,6 +81,15 @@ class SklearnKMeans(NodeEngine):
         table = read_holdout(run)
         found = model.predict(numeric_matrix(run.data, table))
         return Clusters(table.column(ROW).to_numpy(), found, model.cluster_centers_)
+
+
+class CumlKMeans(Cuml, SklearnKMeans):
+    """cuML's KMeans, Lloyd's algorithm.
+
+    Differs: `tolerance` is the squared moves' sum itself, not relative to a column's variance, which is 1 here.
+    """
+
+    defaults = {**SklearnKMeans.defaults, "init": "scalable-k-means++"}
 
 
 class MLlibKMeans(SparkEngine):
@@ -79,6 +103,7 @@ class MLlibKMeans(SparkEngine):
     """
 
     name = "mllib"
+    library = "pyspark.ml"
     tasks = EVERY_TASK
     defaults = {"k": 2, "seeds": 1, "maxIter": 20, "tol": 1e-4, "initMode": "k-means||", "initSteps": 2}
 
@@ -93,25 +118,52 @@ class MLlibKMeans(SparkEngine):
         }
 
     def load(self, run: Context) -> Any:
+        enough_rows(run, run.arguments["k"])
         return spark_cached(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
 
     def fit(self, run: Context, train: Any) -> Any:
-        from pyspark.ml.clustering import KMeans
-
         arguments = run.arguments
         seeds = range(run.case.model_seed, run.case.model_seed + arguments.pop("seeds"))
-        models = [KMeans(featuresCol=FEATURES, seed=seed, **arguments).fit(train) for seed in seeds]
-        best = min(models, key=lambda model: model.summary.trainingCost)
-        run.figure("iterations", best.summary.numIter)
-        run.figure("training_inertia", best.summary.trainingCost / run.case.rows)
+        estimator = self.estimator("clustering.KMeans")
+        models = [estimator(featuresCol=FEATURES, seed=seed, **arguments).fit(train) for seed in seeds]
+        costs = [self.cost(model, train) for model in models]
+        run.figure("training_inertia", min(costs) / run.case.rows)
+        best = models[costs.index(min(costs))]
+        if best.hasSummary:
+            run.figure("iterations", best.summary.numIter)
         return best
 
-    def predict(self, run: Context, model: Any) -> Clusters:
-        import numpy as np
+    def cost(self, model: Any, train: Any) -> float:  # noqa: ARG002
+        """The sum of squared distances of the training rows to their centres."""
+        return float(model.summary.trainingCost)
 
+    def predict(self, run: Context, model: Any) -> Clusters:
         holdout = numeric_vectors(run, spark_rows(run, [run.data.holdout_path]))
         row, cluster = collected(model.transform(holdout), plain=["prediction"])
         return Clusters(row, cluster, np.array(model.clusterCenters()))
+
+
+class RapidsKMeans(Rapids, MLlibKMeans):
+    """spark_rapids_ml's KMeans: Lloyd's algorithm by cuML over all GPUs.
+
+    Differs: its models do not know their cost, so `fit` takes a pass over the rows for each seed; stops as cuML does.
+    """
+
+    def cost(self, model: Any, train: Any) -> float:
+        from pyspark.ml.functions import vector_to_array
+        from pyspark.sql.functions import col
+
+        part = partial(squared_distances, centres=np.array(model.clusterCenters()))
+        found = train.select(vector_to_array(col(FEATURES)).alias(FEATURES)).mapInArrow(part, "cost double")
+        return float(found.groupBy().sum("cost").first()[0])
+
+
+def squared_distances(batches: Iterator[pa.RecordBatch], centres: Array) -> Iterator[pa.RecordBatch]:
+    """Of each batch of rows the sum of squared distances to the nearest of the centres, shape (clusters, columns)."""
+    for batch in batches:
+        rows = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
+        nearest = cdist(rows, centres, "sqeuclidean").min(axis=1) if len(rows) else np.zeros(0)
+        yield pa.RecordBatch.from_pydict({"cost": [float(nearest.sum())]})
 
 
 WORKLOAD = Workload(
@@ -120,5 +172,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(score_clusters, dict.fromkeys(sorted(EVERY_TASK), "inertia")),
     params=KMeansParams(),
-    engines=(SklearnKMeans, MLlibKMeans),
+    engines=(SklearnKMeans, CumlKMeans, MLlibKMeans, RapidsKMeans),
 )

@@ -19,6 +19,7 @@ from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Params, Pattern, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix, numeric_vectors
 from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_rows
+from workloads.data_parallel.rapids import Cuml
 from workloads.filesystem import read_parquet, row_groups
 from workloads.scoring import Array
 
@@ -76,12 +77,15 @@ def queries(run: Context) -> tuple[Array, Array]:
     return table.column(ROW).to_numpy(), numeric_matrix(run.data, table)
 
 
-def search(data: PreparedDataset, wanted: Array, count: int, threads: int, table: pa.Table) -> pa.Table:
-    """Exact: the table {query, row, label, distance} of each query's nearest among these rows."""
-    from sklearn.neighbors import NearestNeighbors
+def search(
+    estimator: Any, data: PreparedDataset, wanted: Array, count: int, threads: int, table: pa.Table
+) -> pa.Table:
+    """Exact: the table {query, row, label, distance} of each query's nearest among these rows.
 
+    `estimator` is NearestNeighbors of scikit-learn, or of a library with its interface.
+    """
     count = min(count, table.num_rows)
-    brute = NearestNeighbors(n_neighbors=count, algorithm="brute", n_jobs=threads).fit(numeric_matrix(data, table))
+    brute = estimator(n_neighbors=count, algorithm="brute", n_jobs=threads).fit(numeric_matrix(data, table))
     distance, position = brute.kneighbors(wanted)
     return pa.table(
         {
@@ -101,6 +105,7 @@ class SklearnNeighbours(NodeEngine):
     """scikit-learn's NearestNeighbors by brute force: exact."""
 
     name = "sklearn"
+    library = "sklearn"
     defaults = {"n_neighbors": 5, "queries": 200}
 
     def arguments(self, params: KnnParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
@@ -115,14 +120,23 @@ class SklearnNeighbours(NodeEngine):
     def predict(self, run: Context, model: pa.Table) -> Neighbours:
         query, wanted = queries(run)
         count = run.arguments["n_neighbors"]
-        found = search(run.data, wanted, count, run.case.threads, model)
+        estimator = self.estimator("neighbors.NearestNeighbors")
+        found = search(estimator, run.data, wanted, count, run.case.threads, model)
         return Neighbours.nearest(query, found, count)
+
+
+class CumlNeighbours(Cuml, SklearnNeighbours):
+    """cuML's NearestNeighbors by brute force.
+
+    Differs: distances in single precision, so of two rows almost equally near the farther one may be found.
+    """
 
 
 class SparkBrute(SparkEngine):
     """Queries go to every partition, which answers with its own nearest; the driver merges them. Exact."""
 
     name = "spark-brute"
+    library = "sklearn"
     defaults = {"n_neighbors": 5, "queries": 200}
 
     def arguments(self, params: KnnParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
@@ -137,7 +151,9 @@ class SparkBrute(SparkEngine):
     def predict(self, run: Context, model: Any) -> Neighbours:
         query, wanted = queries(run)
         count = run.arguments["n_neighbors"]
-        part = partial(search_partition, partial(search, run.data, wanted, count, run.case.threads))
+        estimator = self.estimator("neighbors.NearestNeighbors")
+        searching = partial(search, estimator, run.data, wanted, count, run.case.threads)
+        part = partial(search_partition, searching)
         found = model.mapInArrow(part, f"{QUERY} long, {ROW} long, {LABEL} long, {DISTANCE} double").toArrow()
         return Neighbours.nearest(query, found, count)
 
@@ -210,6 +226,8 @@ def score(run: Context, found: Neighbours) -> dict[str, float]:
     found twice, or one that is not in the sample.
     """
     query, wanted = queries(run)
+    if run.case.rows < found.row.shape[1]:
+        raise InvalidResult(f"{found.row.shape[1]} neighbours among {run.case.rows} rows.")
     if not np.array_equal(found.query, query):
         raise InvalidResult("The neighbours are not those of the queries.")
     distances, least = _true_distances(run, found, wanted)
@@ -256,5 +274,5 @@ WORKLOAD = Workload(
     pattern=LAZY,
     quality=Quality(score, {"classification": "accuracy"}),
     params=KnnParams(),
-    engines=(SklearnNeighbours, SparkBrute, MLlibLSH),
+    engines=(SklearnNeighbours, CumlNeighbours, SparkBrute, MLlibLSH),
 )

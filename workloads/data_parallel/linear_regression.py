@@ -11,6 +11,7 @@ from sparkscale.contract.dataset import LABEL
 from workloads.base import NodeEngine, Params, Sample, Workload
 from workloads.data_parallel.one_hot import MLlibOneHot, SklearnOneHot
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
+from workloads.data_parallel.rapids import Cuml, Rapids
 
 REGRESSION: frozenset[Task] = frozenset({"regression"})
 
@@ -44,9 +45,19 @@ class SklearnRidge(SklearnOneHot, NodeEngine):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        from sklearn.linear_model import Ridge
+        return self.estimator("linear_model.Ridge")(**run.arguments).fit(*train)
 
-        return Ridge(**run.arguments).fit(*train)
+
+class CumlRidge(Cuml, SklearnRidge):
+    """cuML's Ridge on a sparse matrix, by LSMR.
+
+    Differs: LSMR stops on its own estimate of the residual, at `tolerance`.
+    """
+
+    defaults = {"alpha": 1.0, "max_iter": None, "tol": 1e-4, "solver": "auto"}
+
+    def arguments(self, params: RidgeParams, sample: Sample) -> dict[str, Any]:
+        return {**super().arguments(params, sample), "solver": "lsmr"}
 
 
 class MLlibRidge(MLlibOneHot):
@@ -76,12 +87,26 @@ class MLlibRidge(MLlibOneHot):
         return rows, float(rows.agg(stddev_samp(LABEL)).first()[0])
 
     def fit(self, run: Context, train: tuple[Any, float]) -> Any:
-        from pyspark.ml.regression import LinearRegression
-
         rows, deviation = train
         arguments = run.arguments
-        arguments["regParam"] *= deviation
-        return LinearRegression(featuresCol=FEATURES, labelCol=LABEL, **arguments).fit(rows)
+        arguments["regParam"] *= self.penalty_scale(deviation)
+        estimator = self.estimator("regression.LinearRegression")
+        return estimator(featuresCol=FEATURES, labelCol=LABEL, **arguments).fit(rows)
+
+    def penalty_scale(self, deviation: float) -> float:
+        """By what the library divides the penalty, of a label with this standard deviation."""
+        return deviation
+
+
+class RapidsRidge(Rapids, MLlibRidge):
+    """spark_rapids_ml's LinearRegression by cuML's eigenvectors of the normal equations.
+
+    It does not scale its penalty by the label's deviation when features are not standardised
+    (spark_rapids_ml.regression, 26.6), so alpha is regParam·n.
+    """
+
+    def penalty_scale(self, deviation: float) -> float:  # noqa: ARG002
+        return 1.0
 
 
 WORKLOAD = Workload(
@@ -90,5 +115,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=SUPERVISED,
     params=RidgeParams(),
-    engines=(SklearnRidge, MLlibRidge),
+    engines=(SklearnRidge, CumlRidge, MLlibRidge, RapidsRidge),
 )

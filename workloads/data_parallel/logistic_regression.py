@@ -24,6 +24,7 @@ from workloads.data_parallel.pattern import (
     one_hot_vectors,
     spark_rows,
 )
+from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.filesystem import RowGroup, row_groups
 from workloads.scoring import Array, Scores, score_holdout
 
@@ -79,9 +80,7 @@ class SklearnLBFGS(SklearnOneHot):
         return {"C": params.C, "max_iter": params.max_iterations, "tol": params.gradient_tolerance, "solver": "lbfgs"}
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        from sklearn.linear_model import LogisticRegression
-
-        model = LogisticRegression(**run.arguments).fit(*train)
+        model = self.estimator("linear_model.LogisticRegression")(**run.arguments).fit(*train)
         run.figure("iterations", model.n_iter_[0])
         return model
 
@@ -97,6 +96,18 @@ class SklearnLogistic(SklearnLBFGS, NodeEngine):
     """
 
     name = "sklearn"
+
+
+class CumlLogistic(Cuml, SklearnLBFGS, NodeEngine):
+    """cuML's LogisticRegression by its quasi-Newton solver on a sparse matrix.
+
+    Differs: stops on the gradient's norm relative to the loss, where scikit-learn stops on its largest component.
+    """
+
+    defaults = {"C": 1.0, "max_iter": 1000, "tol": 1e-4, "solver": "qn"}
+
+    def arguments(self, params: LogisticParams, sample: Sample) -> dict[str, Any]:
+        return {**super().arguments(params, sample), "solver": "qn"}
 
 
 class SklearnDriver(SklearnLBFGS, SparkEngine):
@@ -203,14 +214,26 @@ class MLlibLogistic(MLlibOneHot):
         }
 
     def fit(self, run: Context, train: Any) -> Any:
-        from pyspark.ml.classification import LogisticRegression
-
-        model = LogisticRegression(featuresCol=FEATURES, labelCol=LABEL, **run.arguments).fit(train)
-        run.figure("iterations", model.summary.totalIterations)
+        estimator = self.estimator("classification.LogisticRegression")
+        model = estimator(featuresCol=FEATURES, labelCol=LABEL, **run.arguments).fit(train)
+        run.figure("iterations", self.iterations(model))
         return model
+
+    def iterations(self, model: Any) -> int:
+        return int(model.summary.totalIterations)
 
     def predict(self, run: Context, model: Any) -> LinearScores:
         return LinearScores.of(super().predict(run, model), model.coefficients.toArray(), model.intercept)
+
+
+class RapidsLogistic(Rapids, MLlibLogistic):
+    """spark_rapids_ml's LogisticRegression: cuML's quasi-Newton solver over all GPUs.
+
+    Differs: `loss_tolerance` bounds the gradient's norm relative to the loss, not the relative gain in loss.
+    """
+
+    def iterations(self, model: Any) -> int:
+        return int(model.num_iters)
 
 
 class MLlibPlain(MLlibLogistic):
@@ -232,5 +255,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(score, {"classification": "auc"}),
     params=LogisticParams(),
-    engines=(SklearnLogistic, SklearnDriver, SGD, MLlibLogistic, MLlibPlain),
+    engines=(SklearnLogistic, CumlLogistic, SklearnDriver, SGD, MLlibLogistic, MLlibPlain, RapidsLogistic),
 )

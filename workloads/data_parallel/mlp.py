@@ -293,7 +293,11 @@ class DistributedTorch(SparkEngine):
         return Trained(epochs[-1].layers, train_rows.began, epochs)
 
     def _ranks(self, run: Context) -> int:
-        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever."""
+        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever. Likewise
+        for ranks that were to share a GPU, which NCCL refuses.
+        """
+        if run.case.device == "gpu" and float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1:
+            raise EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
         wanted = run.case.params.get("ranks", 0) or run.slots
         if wanted > run.slots:
             raise EngineUnsupported(f"{wanted} ranks, and Spark has {count(run.slots, 'slot')}.")

@@ -6,7 +6,7 @@ the framework that made them. Nothing here needs a Spark session or a context: i
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from sparkscale.contract.errors import DeviceError
 from workloads.data_parallel.pattern import labels, one_hot_matrix
 from workloads.filesystem import RowGroup
 from workloads.scoring import Array
+from workloads.torch_processes import own_device
 
 ROWS_AT_ONCE = 2**15
 
@@ -147,7 +148,7 @@ def train(
     import torch
 
     torch.set_num_threads(schedule.threads)
-    if schedule.device == "cuda" and not torch.cuda.is_available():
+    if schedule.device != "cpu" and not torch.cuda.is_available():
         raise DeviceError("PyTorch was to train on a GPU and finds none that it can use.")
     x, y = (torch.from_numpy(array).to(schedule.device) for array in (features, label))
     plain = network(layers).to(schedule.device)
@@ -172,7 +173,10 @@ def train_rank(groups: list[RowGroup], data: PreparedDataset, layers: Layers, sc
     import torch
 
     torch.set_num_threads(schedule.threads)
-    torch.distributed.init_process_group("nccl" if schedule.device == "cuda" else "gloo")
+    schedule = replace(schedule, device=own_device(schedule.device))
+    if schedule.device != "cpu":
+        torch.cuda.set_device(schedule.device)  # what NCCL gathers pickled objects on
+    torch.distributed.init_process_group("gloo" if schedule.device == "cpu" else "nccl")
     try:
         rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
         features, label = own_rows(groups, data, rank, world)

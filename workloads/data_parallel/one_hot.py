@@ -24,6 +24,8 @@ from workloads.scoring import Scores
 class SklearnOneHot(Engine):
     """scikit-learn's linear estimators on a sparse matrix; a subclass may get its rows from elsewhere."""
 
+    library = "sklearn"
+
     def train_rows(self, run: Context) -> pa.Table:
         return read_train(run)
 
@@ -44,6 +46,8 @@ class SklearnOneHot(Engine):
 
 class MLlibOneHot(SparkEngine):
     """pyspark.ml's estimators on vectors that are made once and cached."""
+
+    library = "pyspark.ml"
 
     def load(self, run: Context) -> Any:
         rows = one_hot_vectors(run, spark_rows(run, run.train_paths))

@@ -18,6 +18,7 @@ from workloads.data_parallel.pattern import (
     spark_cached,
     spark_rows,
 )
+from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.scoring import Array
 from workloads.scoring_unlabelled import Projections, score_projections
 
@@ -41,6 +42,7 @@ class SklearnPCA(NodeEngine):
     """scikit-learn's PCA by the eigenvectors of the covariance matrix, as MLlib does it."""
 
     name = "sklearn"
+    library = "sklearn"
     tasks = EVERY_TASK
     defaults = {"n_components": None, "svd_solver": "auto"}
 
@@ -52,14 +54,28 @@ class SklearnPCA(NodeEngine):
         return numeric_matrix(run.data, read_train(run))
 
     def fit(self, run: Context, train: Any) -> Any:
-        from sklearn.decomposition import PCA
+        return self.estimator("decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
-        return PCA(random_state=run.case.model_seed, **run.arguments).fit(train)
+    def seed(self, run: Context) -> dict[str, Any]:
+        """For the defaults' solver, which may draw at random."""
+        return {"random_state": run.case.model_seed}
 
     def predict(self, run: Context, model: Any) -> Projections:
         table = read_holdout(run)
         projected = model.transform(numeric_matrix(run.data, table))
         return Projections(table.column(ROW).to_numpy(), projected, model.components_, model.mean_)
+
+
+class CumlPCA(Cuml, SklearnPCA):
+    """cuML's PCA by the eigenvectors of the covariance matrix."""
+
+    defaults = {"n_components": None, "svd_solver": "auto"}
+
+    def arguments(self, params: PcaParams, sample: Sample) -> dict[str, Any]:
+        return {**super().arguments(params, sample), "svd_solver": "full"}
+
+    def seed(self, run: Context) -> dict[str, Any]:  # noqa: ARG002
+        return {}
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,7 @@ class MLlibPCA(SparkEngine):
     """
 
     name = "mllib"
+    library = "pyspark.ml"
     tasks = EVERY_TASK
     defaults = {"k": None, "withMean": True, "withStd": False}
 
@@ -91,12 +108,12 @@ class MLlibPCA(SparkEngine):
 
     def fit(self, run: Context, train: Any) -> Centred:
         from pyspark.ml import Pipeline
-        from pyspark.ml.feature import PCA, StandardScaler
+        from pyspark.ml.feature import StandardScaler
 
         arguments = run.arguments
         k = arguments.pop("k") or len(numeric_columns(run.data))
         centring = StandardScaler(inputCol=FEATURES, outputCol=CENTRED, **arguments)
-        components = PCA(inputCol=CENTRED, outputCol=PROJECTED, k=k)
+        components = self.estimator("feature.PCA")(inputCol=CENTRED, outputCol=PROJECTED, k=k)
         model: Any = Pipeline(stages=[centring, components]).fit(train)
         return Centred(model, model.stages[0].mean.toArray(), model.stages[1].pc.toArray())
 
@@ -106,11 +123,15 @@ class MLlibPCA(SparkEngine):
         return Projections(row, projected, np.ascontiguousarray(model.axes.T), model.mean)
 
 
+class RapidsPCA(Rapids, MLlibPCA):
+    """pyspark.ml's StandardScaler, which centres only, on CPUs; then spark_rapids_ml's PCA on all GPUs."""
+
+
 WORKLOAD = Workload(
     name="data_parallel.pca",
     summary="Principal components of standardised numbers",
     pattern=DATA_PARALLEL,
     quality=Quality(score_projections, dict.fromkeys(sorted(EVERY_TASK), "variance_explained")),
     params=PcaParams(),
-    engines=(SklearnPCA, MLlibPCA),
+    engines=(SklearnPCA, CumlPCA, MLlibPCA, RapidsPCA),
 )

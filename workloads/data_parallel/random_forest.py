@@ -9,7 +9,15 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
 from workloads.base import Capacity, Params, Sample, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
-from workloads.data_parallel.trees import MLlibTrees, SklearnTrees, XGBoostTrees, on_its_device, xgboost_words
+from workloads.data_parallel.rapids import Cuml, Rapids
+from workloads.data_parallel.trees import (
+    SUFFIXES,
+    MLlibTrees,
+    SklearnTrees,
+    XGBoostTrees,
+    on_its_device,
+    xgboost_words,
+)
 from workloads.scoring import Scores
 
 DISTINCT_SHARE = 1 - float(np.exp(-1))
@@ -58,10 +66,35 @@ class SklearnForest(SklearnTrees):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+        estimator = self.estimator(f"ensemble.RandomForest{SUFFIXES[run.data.task]}")
+        return estimator(random_state=run.case.model_seed, **self.workers(run), **run.arguments).fit(*train)
 
-        estimator = RandomForestClassifier if run.data.task == "classification" else RandomForestRegressor
-        return estimator(random_state=run.case.model_seed, n_jobs=run.case.threads, **run.arguments).fit(*train)
+    def workers(self, run: Context) -> dict[str, Any]:
+        """How many cores it may use, in the library's words."""
+        return {"n_jobs": run.case.threads}
+
+
+class CumlForest(Cuml, SklearnForest):
+    """cuML's RandomForestClassifier and -Regressor, histogram trees.
+
+    Differs: splits on bins, which scikit-learn does without; trees are grown in several streams, so a seed does not
+    make two trainings equal.
+    """
+
+    defaults = {
+        "n_estimators": 100,
+        "max_depth": 16,
+        "max_features": "sqrt",
+        "min_samples_leaf": 1,
+        "bootstrap": True,
+        "n_bins": 128,
+    }
+
+    def arguments(self, params: ForestParams, sample: Sample) -> dict[str, Any]:
+        return {**super().arguments(params, sample), "n_bins": params.bins}
+
+    def workers(self, run: Context) -> dict[str, Any]:  # noqa: ARG002
+        return {}
 
 
 class XGBoostForest(XGBoostTrees):
@@ -146,12 +179,16 @@ class MLlibForest(MLlibTrees):
         }
 
     def fit(self, run: Context, train: Any) -> Any:
-        from pyspark.ml.classification import RandomForestClassifier
-        from pyspark.ml.regression import RandomForestRegressor
-
-        estimator = RandomForestClassifier if run.data.task == "classification" else RandomForestRegressor
+        estimator = self.estimator(f"{run.data.task}.RandomForest{SUFFIXES[run.data.task]}")
         forest = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return forest.fit(train)
+
+
+class RapidsForest(Rapids, MLlibForest):
+    """spark_rapids_ml's RandomForestClassifier and -Regressor: each GPU grows its share of the trees on its own rows.
+
+    Differs: a tree sees the rows of one GPU only, and its bins come from all of those.
+    """
 
 
 WORKLOAD = Workload(
@@ -160,6 +197,6 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=SUPERVISED,
     params=ForestParams(),
-    engines=(SklearnForest, XGBoostForest, MLlibForest),
+    engines=(SklearnForest, CumlForest, XGBoostForest, MLlibForest, RapidsForest),
     capacity=Capacity(param="trees", least=5, most=320),
 )

@@ -23,12 +23,15 @@ from workloads.scoring import Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
+SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}
+"""How the libraries' estimators of both tasks are named."""
 DEVICE_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 
 
 class SklearnTrees(NodeEngine):
     """scikit-learn's estimators of trees on a dense matrix."""
 
+    library = "sklearn"
     tasks = BOTH
 
     def load(self, run: Context) -> tuple[Any, Any]:
@@ -71,6 +74,7 @@ class XGBoostTrees(NodeEngine):
 class MLlibTrees(SparkEngine):
     """pyspark.ml's estimators of trees on vectors."""
 
+    library = "pyspark.ml"
     tasks = BOTH
 
     def load(self, run: Context) -> Any:

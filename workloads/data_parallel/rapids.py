@@ -1,0 +1,49 @@
+"""The GPU's drop-in libraries: cuML for scikit-learn on one node, spark_rapids_ml for pyspark.ml on Spark.
+
+An engine of theirs is the CPU's class with another library behind the same calls. Both are optional, and both need
+CUDA: `pip install 'sparkscale[rapids]'`.
+"""
+
+from typing import Any, ClassVar
+
+from sparkscale.contract.case import Device
+from workloads.base import SPARK_CONTEXT, Capability, Engine
+
+GPU: frozenset[Device] = frozenset({"gpu"})
+FALL_BACK = "spark.rapids.ml.cpu.fallback.enabled"
+
+
+class Cuml(Engine):
+    """cuML's estimators in place of scikit-learn's."""
+
+    name: ClassVar[str] = "cuml"
+    library = "cuml"
+    devices = GPU
+    packages = ("cuml",)
+    extra = "rapids"
+
+    def estimator(self, name: str) -> Any:
+        """Whose results are NumPy arrays, whatever it was given."""
+        import cuml
+
+        cuml.set_global_output_type("numpy")
+        return super().estimator(name)
+
+
+class Rapids(Engine):
+    """spark_rapids_ml's estimators in place of pyspark.ml's: a barrier task per GPU, with NCCL between them."""
+
+    name: ClassVar[str] = "spark-rapids-ml"
+    library = "spark_rapids_ml"
+    devices = GPU
+    needs: ClassVar[frozenset[Capability]] = frozenset({SPARK_CONTEXT})
+    packages = ("spark_rapids_ml", "cuml")
+    extra = "rapids"
+
+    def estimator(self, name: str) -> Any:
+        """Which refuses a parameter that it cannot honour on a GPU, and does not train on CPUs instead."""
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.active()
+        session.conf.set(FALL_BACK, "false")
+        return super().estimator(name)
