@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TRUTH, UNIT
-from sparkscale.contract.errors import EngineUnsupported, InvalidResult
+from sparkscale.contract.errors import DatasetError, EngineUnsupported, InvalidResult
 from sparkscale.contract.record import SCORES
-from workloads.filesystem import read_parquet, schema_of
+from workloads.filesystem import read_parquet, row_groups, schema_of
 
 Array = np.ndarray[Any, Any]
 
@@ -84,6 +85,21 @@ SCORINGS: dict[Task, Scoring] = {
     "classification": Scoring(np.float32, _classification),
     "regression": Scoring(np.float64, _regression),
 }
+
+
+def check_classes(run: Context) -> None:
+    """Raises DatasetError when a classification's sample has one class only: some libraries would train on it, and
+    predict a constant.
+    """
+    if run.data.task != "classification":
+        return
+    seen: set[int] = set()
+    for group in row_groups(run.train_paths):
+        seen.update(pa.compute.unique(group.read([LABEL]).column(LABEL)).to_pylist())
+        if len(seen) > 1:
+            return
+    only = ", ".join(map(str, seen))
+    raise DatasetError(f"The sample's {run.case.rows:,} rows are all of class {only}: measure a larger fraction.")
 
 
 def in_order(row: Array, rows: Array) -> Array:

@@ -47,6 +47,7 @@ from sparkscale.measure.protocol import (
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
 from workloads.data_parallel.tuning import Tuned
+from workloads.scoring import check_classes
 from workloads.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
@@ -203,6 +204,7 @@ class Worker:
             with run.stack:
                 if case.device == "gpu" and case.placement == "node":
                     run.stack.enter_context(self.bind_gpu())
+                check_classes(run)
                 result = clock.run(engine, workload.pattern.phases, run)
                 quality = workload.quality.score(run, result)
                 if self._observable:
