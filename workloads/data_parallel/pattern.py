@@ -29,6 +29,9 @@ SUPERVISED = Quality(score_holdout, {"classification": "auc", "regression": "rms
 FEATURES = "features"
 """The vector column that MLlib's estimators read."""
 
+FEW_ROWS = 1000
+"""Per core: fewer are soon brought together in one task."""
+
 Array = np.ndarray[Any, Any]
 
 
@@ -93,9 +96,12 @@ def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
 def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
     """The frame spread evenly over all cores, cached and computed, so that training reads memory only.
 
-    The `noop` sink forces every column; the cache is released when the case ends.
+    The `noop` sink forces every column; the cache is released when the case ends. Spark deals rows out anew for each
+    part that it reads, so few rows in many files could leave a core without: those are brought together before, by a
+    limit that limits nothing, for `coalesce` would be optimised away.
     """
-    cached = frame.repartition(run.cores).persist()
+    few = run.case.rows < FEW_ROWS * run.cores
+    cached = (frame.limit(run.case.rows) if few else frame).repartition(run.cores).persist()
     run.at_end(cached.unpersist)
     cached.write.format("noop").mode("overwrite").save()
     return cached
