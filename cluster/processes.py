@@ -1,7 +1,8 @@
 """What a process tree may use and has used: CPU affinity, thread variables, memory limits, CPU and memory.
 
-A worker leads a session (setsid), and everything it starts stays in that session whatever process group it makes
-for itself: the session's id therefore names the whole tree, orphans included.
+A worker leads a session (setsid), and what it starts stays in that session whatever process group it makes for
+itself, orphans included; some libraries' children lead sessions of their own, and are found as its descendants. The
+session's id therefore names the whole tree.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ THREAD_VARIABLES = (
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CGROUP_PREFIX = "sparkscale-"
+ACCOUNTING = "cpuacct"
+EMPTY_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -41,16 +45,25 @@ def die_with_parent() -> None:
 
 
 def processes_of(session: int) -> list[psutil.Process]:
-    """The living processes of a session."""
-    found = []
+    """The living processes of a session, and their descendants in whatever session."""
+    parents: dict[int, int] = {}
+    members: set[int] = set()
     for pid in psutil.pids():
         try:
-            if os.getsid(pid) == session:
-                process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
             continue
+        state, parent, _, leader = stat.rpartition(")")[2].split()[:4]  # proc(5); a name may hold anything
+        if state != "Z":
+            parents[pid] = int(parent)
+            if int(leader) == session:
+                members.add(pid)
+    while added := {pid for pid, parent in parents.items() if parent in members} - members:
+        members |= added
+    found = []
+    for pid in sorted(members):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
     return found
 
 
@@ -65,13 +78,38 @@ def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
 
 
 def cpu_seconds(session: int) -> float:
-    """User and system time of a session's processes and of the children that they have reaped."""
+    """User and system time of all that a session ever ran, as the control group of its leader counts it.
+
+    Where there is no such group: of its living processes and of the children that they have reaped. That is less,
+    for PySpark's daemon reaps none.
+    """
+    counted = _accounted(session)
+    if counted is not None:
+        return counted
 
     def spent(process: psutil.Process) -> float:
         times = process.cpu_times()
         return times.user + times.system + times.children_user + times.children_system
 
     return _total(session, spent)
+
+
+def _accounted(leader: int) -> float | None:
+    """What the control group of this process, if we made it one, has counted so far."""
+    try:
+        lines = Path(f"/proc/{leader}/cgroup").read_text().splitlines()
+        for line in lines:
+            _, controllers, path = line.split(":", 2)
+            if not Path(path).name.startswith(CGROUP_PREFIX):
+                continue
+            if ACCOUNTING in controllers.split(","):
+                return int((CGROUP_ROOT / ACCOUNTING / path.lstrip("/") / "cpuacct.usage").read_text()) / 1e9
+            if controllers == "":
+                stat = (CGROUP_ROOT / path.lstrip("/") / "cpu.stat").read_text()
+                return int(dict(row.split() for row in stat.splitlines())["usage_usec"]) / 1e6
+    except (OSError, KeyError):
+        return None
+    return None
 
 
 def pss_bytes(session: int, without_leader: bool = False) -> int:
@@ -133,7 +171,7 @@ def granted_cpus() -> tuple[int, ...]:
 
 def sweep_limits() -> None:
     """Removes the empty control groups of runs that were killed; a living process may be about to use its own."""
-    for parent, _ in _cgroup_parents(CGROUP_ROOT):
+    for parent in (*(parent for parent, _ in _cgroup_parents(CGROUP_ROOT)), *_accounting_parents()):
         for folder in parent.glob(f"{CGROUP_PREFIX}*"):
             maker = folder.name.removeprefix(CGROUP_PREFIX).partition("-")[0]
             if not (maker.isdigit() and psutil.pid_exists(int(maker))):
@@ -169,13 +207,17 @@ class MemoryLimit:
             except OSError:
                 _remove(folder)
                 continue
+            for other in _accounting_parents():
+                with suppress(OSError):
+                    (other / name).mkdir()
             return cls(limit_bytes, folder)
         return cls(limit_bytes, None)
 
     def apply(self) -> None:
         """Puts the calling process, and all that it will start, under the limit."""
         if self.cgroup:
-            (self.cgroup / "cgroup.procs").write_text(str(os.getpid()))
+            for folder in self._folders():
+                (folder / "cgroup.procs").write_text(str(os.getpid()))
         else:
             resource.setrlimit(resource.RLIMIT_DATA, (self.limit_bytes, self.limit_bytes))
 
@@ -198,9 +240,21 @@ class MemoryLimit:
         return 0
 
     def remove(self) -> None:
-        """Removes the control group, once its processes have ended."""
-        if self.cgroup:
-            _remove(self.cgroup)
+        """Ends what is left in the control group, such as a dead process's children, and removes it."""
+        for folder in self._folders():
+            with suppress(OSError):
+                for pid in (folder / "cgroup.procs").read_text().split():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+                _await_empty(folder / "cgroup.procs")
+            _remove(folder)
+
+    def _folders(self) -> list[Path]:
+        """The group that limits memory, and in version 1 the one of the same name that counts CPU time."""
+        if self.cgroup is None:
+            return []
+        others = [parent / self.cgroup.name for parent in _accounting_parents()]
+        return [self.cgroup, *(other for other in others if other.is_dir())]
 
 
 def _status_bytes(pid: int, name: str) -> int:
@@ -224,6 +278,23 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
         elif "memory" in controllers.split(","):
             parents.append((root / "memory" / below, "memory.limit_in_bytes"))
     return [(parent, file) for parent, file in parents if (parent / "cgroup.procs").exists()]
+
+
+def _accounting_parents() -> list[Path]:
+    """Where a group that counts CPU time could be made: version 1 only, for in version 2 every group does."""
+    found = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if ACCOUNTING in controllers.split(","):
+            inside = [part for part in path.split("/") if part and not part.startswith(CGROUP_PREFIX)]
+            found.append(CGROUP_ROOT.joinpath(ACCOUNTING, *inside))
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _await_empty(procs: Path) -> None:
+    deadline = time.monotonic() + EMPTY_SECONDS
+    while procs.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _remove(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from benchmarks.data_parallel import CASES, METRICS, DataParallel
 from sparkscale.analysis.metrics import metrics
-from workloads import registry
+from sparkscale.measure import plan, suite
 
 
-def test_every_engine_and_fraction_is_a_parameter() -> None:
+def test_every_engine_and_fraction_of_quick_is_a_parameter() -> None:
     engines, fractions = DataParallel.params
-    assert len(engines) == sum(len(workload.engines) for workload in registry.workloads().values())
+    quick = {(case.workload.name, case.engine.name) for case in plan.cases(suite.load("quick"))}
+    assert set(engines) == {f"{workload.removeprefix('data_parallel.')}/{engine}" for workload, engine in quick}
     assert fractions == ["1/64", "1/16", "1/4", "1"]
     assert len(CASES) == len(engines) * len(fractions)
 

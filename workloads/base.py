@@ -32,6 +32,8 @@ class Pattern:
     phases: tuple[str, ...]
     time_to_model: tuple[str, ...]
     tables: tuple[str, ...]
+    tuned: Callable[[Any, Any], Any] | None = None
+    """From an engine and its workload, the engine that chooses its own capacity; None in a pattern without such."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,14 @@ class Quality:
 
     `score` turns the last phase's result into qualities by name, outside every clock; it may add tables.
     `judged_by` names, for each task that the workload can have, the quality that decides whether a sample is enough.
+    `beside` names further qualities and figures of a record that tables show, with their headings. `check` raises,
+    outside every clock, for training rows that no engine can use.
     """
 
     score: Callable[[Context, Any], dict[str, float]]
     judged_by: Mapping[Task, str] = field(hash=False)
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
+    check: Callable[[Context], None] = lambda run: None  # noqa: ARG005
 
 
 class Params(BaseModel):
@@ -139,7 +145,7 @@ class Engine(ABC):
                 return f"{cls.name} needs the package {package}: pip install 'sparkscale[{cls.extra}]'"
         return None
 
-    def estimator(self, name: str) -> Any:
+    def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
         """A class of `library`, by its path below it, such as "cluster.KMeans"."""
         module, _, found = name.rpartition(".")
         return getattr(importlib.import_module(f"{self.library}.{module}"), found)
@@ -185,3 +191,10 @@ class Workload:
     def engine(self, name: str) -> type[Engine]:
         """Raises KeyError for an engine that the workload does not have."""
         return {engine.name: engine for engine in self.engines}[name]
+
+    def made(self, name: str, parameter_set: str) -> Any:
+        """An engine ready to be run, for a case of this parameter set."""
+        engine = self.engine(name)()
+        if parameter_set == "tuned" and self.pattern.tuned:
+            return self.pattern.tuned(engine, self)
+        return engine

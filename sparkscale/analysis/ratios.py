@@ -1,11 +1,11 @@
 """Ratios of two measured cases, round by round, against the goals that sparkscale sets itself."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import Spread
+from sparkscale.analysis.statistics import Spread, median_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 
@@ -24,20 +24,27 @@ class Ratio:
     goal: float
     bound: Literal["most", "least"]
 
-    def of(self, records: Sequence[RunRecord]) -> Spread | None:
-        """Over the rounds that have both; None without one."""
+    def of(self, records: Sequence[RunRecord]) -> list[float]:
+        """One for each round that has both."""
         upper, lower = self._by_round(records, self.upper), self._by_round(records, self.lower)
         pairs = [(upper[number], lower[number]) for number in sorted(upper.keys() & lower.keys())]
-        return Spread.of([a / b if self.kind == "ratio" else a - b for a, b in pairs])
+        return [a / b if self.kind == "ratio" else a - b for a, b in pairs]
 
     def _by_round(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[int, float]:
         metric = metrics.metrics()[self.metric]
         samples = ((r.round, metric.samples([r])) for r in records if not r.isolated and chosen(r.case))
         return {number: found[0] for number, found in samples if found}
 
-    def met(self, spread: Spread) -> bool:
-        """Whether the median keeps the goal."""
-        return spread.median <= self.goal if self.bound == "most" else spread.median >= self.goal
+    def verdict(self, samples: Sequence[float]) -> str:
+        """ "met" or "missed", where the whole of the median's interval says so, or of few rounds their range; else
+        "not resolved".
+        """
+        if not samples:
+            return "not measured"
+        found = median_interval(samples)
+        met = {"most": found.high <= self.goal, "least": found.low >= self.goal}[self.bound]
+        missed = {"most": found.low > self.goal, "least": found.high < self.goal}[self.bound]
+        return "met" if met else "missed" if missed else "not resolved"
 
 
 def _case(workload: str, engine: str, **params: object) -> Chosen:
@@ -82,18 +89,17 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
 """By the suites that measure them."""
 
 
-def found(suite: str, records: Iterable[RunRecord]) -> Iterator[tuple[Ratio, str, Spread | None]]:
-    """Each ratio of the suite on each cluster, in the order of the records."""
-    every = list(records)
-    for cluster in dict.fromkeys(record.case.cluster for record in every):
-        here = [record for record in every if record.case.cluster == cluster]
-        for ratio in RATIOS.get(suite, ()):
-            yield ratio, cluster, ratio.of(here)
+def by_cluster(suite: str, records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The records of a suite that has ratios, cluster by cluster."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records if suite in RATIOS else ():
+        found.setdefault(record.case.cluster, []).append(record)
+    return found
 
 
 def breakdown(records: Iterable[RunRecord]) -> dict[str, Spread]:
     """Where the seconds of xgboost.spark's `fit` went, by its figures."""
-    names = ("starting", "importing", "transferring", "training", "returning")
+    names = ("starting", "importing", "waiting", "transferring", "training", "returning")
     counted = metrics.timed(list(records))
     samples = {
         name: [r.figures[f"seconds_{name}"] for r in counted if f"seconds_{name}" in r.figures] for name in names

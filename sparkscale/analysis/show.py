@@ -78,6 +78,7 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     yield from _data(comparison)
     yield _curves(comparison)
     yield from _ceiling(comparison)
+    yield from _beside(comparison)
     yield _answers(comparison)
     if comparison.defaults:
         yield _defaults(comparison)
@@ -163,6 +164,30 @@ def _ceiling(comparison: Comparison) -> Iterator[Text]:
             yield Text(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.", style="bold")
 
 
+def _beside(comparison: Comparison) -> Iterator[Table]:
+    """Further qualities and figures of the workload, where some were observed."""
+    named = registry.workloads()[comparison.case.workload].quality.beside
+    shown = {key: heading for key, heading in named.items() if any(cell.observed(key) for cell in comparison.cells)}
+    if not shown:
+        return
+    table = _table("Beside it: median (range)", "engine", "fraction", *shown.values(), left=2)
+    for curve in comparison.curves:
+        for position, cell in enumerate(curve.cells):
+            table.add_row(
+                curve.engine if position == 0 else "",
+                show_fraction(cell.case.fraction),
+                *(_observed(cell.observed(key)) for key in shown),
+                end_section=position == len(curve.cells) - 1,
+            )
+    yield table
+
+
+def _observed(spread: Spread | None) -> str:
+    """Rounds repeat seeds, so what does not depend on the clock is often the same in all."""
+    number = "{:.4g}".format
+    return number(spread.median) if spread and spread.low == spread.high else _spread(spread, number)
+
+
 def _answers(comparison: Comparison) -> Table:
     table = _table(
         f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data",
@@ -231,6 +256,8 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
     times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
     kind = f"{times} in a fresh worker and JVM, after a first execution of the engine in it"
+    if rounds == 0:
+        kind = "there is none, for every execution was the first of its worker"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
     yield from (Text(note, style="dim") for note in placing.notes(comparison))
     yield Text(
@@ -247,20 +274,22 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
 
 def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
     """The goals of the suite, if it has some."""
-    found = list(ratios.found(suite, records))
-    if not found:
+    clusters = ratios.by_cluster(suite, records)
+    if not clusters:
         return
     table = _table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
-    for ratio, cluster, spread in found:
-        number = "{:.2f}".format if ratio.kind == "ratio" else "{:.2f} s".format
-        goal = f"at {ratio.bound} {number(ratio.goal)}"
-        state = NOTHING if spread is None else "met" if ratio.met(spread) else "missed"
-        table.add_row(cluster, _spread(spread, number), goal, state, ratio.name)
+    for cluster, here in clusters.items():
+        for ratio in ratios.RATIOS[suite]:
+            number = "{:.2f}".format if ratio.kind == "ratio" else "{:.2f} s".format
+            samples = ratio.of(here)
+            goal = f"at {ratio.bound} {number(ratio.goal)}"
+            table.add_row(cluster, _spread(Spread.of(samples), number), goal, ratio.verdict(samples), ratio.name)
     yield Text()
     yield table
-    parts = ", ".join(f"{name} {_seconds(spread)} s" for name, spread in ratios.breakdown(records).items())
-    if parts:
-        yield Text(f"fit of xgboost-spark: {parts}.", style="dim")
+    for cluster, here in clusters.items():
+        parts = ", ".join(f"{name} {_seconds(spread)} s" for name, spread in ratios.breakdown(here).items())
+        if parts:
+            yield Text(f"fit of xgboost-spark on {cluster}: {parts}.", style="dim")
 
 
 def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:

@@ -4,7 +4,7 @@ Hold-out rows of one day share weather and delays, so the units that are drawn w
 not rows: Field & Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ Array = np.ndarray[Any, Any]
 REPLICATES = 2000
 LEVEL = 0.95
 SEED = 20130101
+FEWEST_ROUNDS = 5
+"""With fewer, no interval is made of them."""
 MOST_CLUSTERS = 256
 """More units than this are bundled, which keeps whole units together and the matrices small."""
 
@@ -156,6 +158,14 @@ def draws(units: int) -> Array:
     """How often each unit is drawn in each replicate: (REPLICATES, units), rows summing to `units`."""
     generator = np.random.default_rng(SEED)
     return generator.multinomial(units, np.full(units, 1 / units), size=REPLICATES).astype(float)
+
+
+def median_interval(samples: Sequence[float]) -> Interval:
+    """Of the median of one sample per round: bootstrapped over rounds; of few rounds their range."""
+    if len(samples) < FEWEST_ROUNDS:
+        return Interval(min(samples), max(samples))
+    drawn = np.random.default_rng(SEED).choice(np.asarray(samples), (REPLICATES, len(samples)))
+    return interval(np.median(drawn, axis=1))
 
 
 def interval(replicates: Array) -> Interval:

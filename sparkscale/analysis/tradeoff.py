@@ -77,6 +77,12 @@ class Cell:
         found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
         return Spread.of([value for value in found if value is not None])
 
+    def observed(self, name: str) -> Spread | None:
+        """A quality by its name, or a figure: figures of warm executions only, for most are seconds."""
+        qualities = [record.quality[name] for record in metrics.scored(self.records) if name in record.quality]
+        figures = [record.figures[name] for record in metrics.timed(self.records) if name in record.figures]
+        return Spread.of(qualities or figures)
+
     @cached_property
     def capacity(self) -> Spread | None:
         """What the parameter set `tuned` chose: so many trees, or epochs."""

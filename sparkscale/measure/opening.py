@@ -43,7 +43,10 @@ def open_worker(
     grant = budget.grant(session.placement)
     endpoint = cluster.endpoint if cluster else None
     limit = processes.MemoryLimit.create(grant.memory_bytes)
-    variables = processes.thread_variables(len(grant.cpus) if session.placement == "spark" else session.threads)
+    temporary = scratch / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    threads = len(grant.cpus) if session.placement == "spark" else session.threads
+    variables = {**processes.thread_variables(threads), "TMPDIR": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
     worker = WorkerProcess.spawn(log, limit, variables)

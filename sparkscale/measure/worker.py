@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -46,8 +47,6 @@ from sparkscale.measure.protocol import (
 )
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
-from workloads.data_parallel.tuning import Tuned
-from workloads.scoring import check_classes
 from workloads.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
@@ -69,11 +68,14 @@ class Worker:
         self.grant = opening.budget.grant(opening.placement)
         self.runtime: SparkRuntime | None = None
         self.bind_gpu = Binding(tuple(map(str, self.grant.gpus)))
+        self._bound = ExitStack()
 
     def open(self) -> Ready:
         """Takes on the limits, then starts the session."""
         opening = self.opening
         os.sched_setaffinity(0, self.grant.cpus)
+        if opening.device == "gpu" and opening.placement == "node":
+            self._bound.enter_context(self.bind_gpu())  # for good: a process in which CUDA runs cannot be bound again
         limit = processes.MemoryLimit(self.grant.memory_bytes, opening.cgroup)
         if opening.limited:
             limit.apply()
@@ -197,14 +199,10 @@ class Worker:
     def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
         workload = registry.workloads()[case.workload]
-        engine: Any = workload.engine(case.engine)()
-        if case.parameter_set == "tuned":
-            engine = Tuned(engine, workload)
+        engine = workload.made(case.engine, case.parameter_set)
         try:
             with run.stack:
-                if case.device == "gpu" and case.placement == "node":
-                    run.stack.enter_context(self.bind_gpu())
-                check_classes(run)
+                workload.quality.check(run)
                 result = clock.run(engine, workload.pattern.phases, run)
                 quality = workload.quality.score(run, result)
                 if self._observable:

@@ -30,6 +30,7 @@ OUT_OF_MEMORY = (
     "Cannot allocate memory",
     "Unable to allocate",
     "can't start new thread",
+    "CUDA out of memory",
     "Command exited with code 52",
     "(JVM OOM)",
     "possible container OOM",
@@ -253,9 +254,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the process and every process of its session; removes its memory limit."""
+        processes.end_session(self.process.pid)  # its leader last would leave children that nobody finds
         if self.process.poll() is None:
             self.process.kill()
-        processes.end_session(self.process.pid)
         self.process.wait()
         for descriptor in (self._requests, self._replies):
             if descriptor >= 0:

@@ -1,11 +1,21 @@
 """AUC and RMSE as functions of unit weights, and their bootstrap."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from sparkscale.analysis import statistics
-from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredRatio, Spread, interval
+from sparkscale.analysis.statistics import (
+    Array,
+    ClusteredAuc,
+    ClusteredRatio,
+    Interval,
+    Spread,
+    interval,
+    median_interval,
+)
 
 
 def sample(seed: int, units: int = 30, rows: int = 3000) -> tuple[Array, Array, Array]:
@@ -68,14 +78,39 @@ def test_many_units_are_bundled_whole() -> None:
     assert found.value() == pytest.approx(roc_auc_score(label, score), abs=1e-12)
 
 
-def test_a_replicate_of_the_rmse_is_that_of_the_rows_drawn() -> None:
+def share_explained(label: Array, score: Array) -> float:
+    return float(1 - score.sum() / label.sum())
+
+
+def share_right(label: Array, score: Array) -> float:
+    return float(np.mean((score > 0.5) == (label == 1)))
+
+
+@pytest.mark.parametrize(
+    ("made", "plain"),
+    [
+        (ClusteredRatio.rmse, root_mean_squared_error),
+        (ClusteredRatio.mean_score, lambda label, score: score.mean()),  # noqa: ARG005
+        (ClusteredRatio.explained, share_explained),
+        (ClusteredRatio.accuracy, share_right),
+    ],
+)
+def test_a_replicate_of_a_ratio_is_that_of_the_rows_drawn(made: Any, plain: Any) -> None:
+    """Against the slow way, as of the AUC."""
     unit, label, score = sample(6)
-    found = ClusteredRatio.rmse(unit, label, score)
-    assert found.value() == pytest.approx(root_mean_squared_error(label, score), rel=1e-12)
+    found = made(unit, label, score)
+    assert found.value() == pytest.approx(plain(label, score), rel=1e-12)
     weights = statistics.draws(30)[:25]
     for replicate, drawn in zip(found.at(weights), weights, strict=True):
         rows = np.repeat(np.arange(len(unit)), drawn[unit].astype(int))
-        assert replicate == pytest.approx(root_mean_squared_error(label[rows], score[rows]), rel=1e-12)
+        assert replicate == pytest.approx(plain(label[rows], score[rows]), rel=1e-12)
+
+
+def test_the_interval_of_few_rounds_is_their_range() -> None:
+    assert median_interval([2.0, 1.0, 4.0]) == Interval(1.0, 4.0)
+    many = median_interval([1.0, 1.1, 1.2, 1.3, 9.0])
+    assert 1.0 <= many.low < 1.2 < many.high <= 9.0
+    assert median_interval([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0]).high < 9.0
 
 
 def test_a_spread_is_median_and_range() -> None:

@@ -1,5 +1,6 @@
 """GPUs: what NVML says, what Spark gives to whom, what a task is bound to. NVML is made up; Spark is not."""
 
+import io
 import json
 import os
 import pickle
@@ -9,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from cluster import gpu
+from cluster.budget import Budget, Grant
 from cluster.gpu import Binding, Gpu
+from cluster.profile import Local
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
 from sparkscale.measure.holding import Holding, hold, shared
+from sparkscale.measure.protocol import Open
+from sparkscale.measure.worker import Worker
 from tests.conftest import Ask
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import trees
@@ -123,6 +128,36 @@ def test_a_process_in_which_cuda_runs_is_not_bound_again(monkeypatch: pytest.Mon
             assert addresses == ("0",)
     with Binding(("1",))() as addresses:
         assert addresses == ("1",)
+
+
+def test_a_worker_on_a_gpu_is_bound_once_for_all_its_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CUDA runs from the first case on, so nothing could be bound for the second; an engine may still ask."""
+    monkeypatch.setattr(gpu, "CUDA_DRIVER", str(tmp_path / "uvm"))
+    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    profile = Local(name="here", kind="local")
+    grant = Grant(cpus=(0,), memory_bytes=2**30, heap_bytes=2**29, gpus=(1,))
+    opening = Open(
+        profile=profile,
+        budget=Budget(cores=1, node=grant, driver=grant, gpus=1),
+        endpoint=None,
+        placement="node",
+        threads=1,
+        device="gpu",
+        cgroup=None,
+        limited=False,
+        scratch=tmp_path,
+    )
+    cpus = os.sched_getaffinity(0)
+    worker = Worker(opening, io.StringIO())
+    try:
+        worker.open()
+        for _ in range(2):
+            with (tmp_path / "uvm").open("w"), worker.bind_gpu() as addresses:
+                assert (addresses, os.environ[gpu.VISIBLE]) == (("1",), "1")
+        assert os.environ[gpu.VISIBLE] == "1"
+    finally:
+        worker._bound.close()
+        os.sched_setaffinity(0, cpus)
 
 
 def holding(address: str, began: float, ended: float) -> Holding:

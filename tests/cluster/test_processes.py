@@ -166,3 +166,56 @@ def test_thread_variables_reach_numeric_libraries() -> None:
     environment = {**os.environ, **processes.thread_variables(1)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{1}"
+
+
+APART = """
+import subprocess, sys, time
+from pathlib import Path
+from cluster.processes import MemoryLimit
+if sys.argv[1] != "-":
+    MemoryLimit(2**30, Path(sys.argv[1])).apply()
+code = "import time; began = time.process_time()\\n"
+code += "while time.process_time() - began < 1: pass\\ntime.sleep(float('%s'))"
+waiting = subprocess.Popen([sys.executable, "-c", code % 300], start_new_session=True)
+daemon = "import signal, subprocess, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+daemon += f"subprocess.Popen([sys.executable, '-c', {code % 0!r}]); import time; time.sleep(300)"
+subprocess.Popen([sys.executable, "-c", daemon])
+time.sleep(300)
+"""
+
+
+def apart(limit: processes.MemoryLimit | None) -> "subprocess.Popen[str]":
+    """A session leader with a child in a session of its own, and one that does not reap what it started."""
+    folder = str(limit.cgroup) if limit else "-"
+    return subprocess.Popen([sys.executable, "-c", APART, folder], start_new_session=True, text=True)
+
+
+def test_a_child_that_leads_a_session_of_its_own_belongs_to_the_tree() -> None:
+    """As the ranks of PyTorch's elastic agent do."""
+    process = apart(None)
+    deadline = time.monotonic() + 30
+    while len(found := processes.processes_of(process.pid)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert {os.getsid(member.pid) for member in found} > {process.pid}
+    processes.end_session(process.pid)
+    process.communicate()
+    assert [member.pid for member in found if _alive(member.pid)] == []
+
+
+def test_cpu_time_is_counted_though_nobody_reaped_its_process() -> None:
+    """As PySpark's daemon does not: a control group knows."""
+    limit = processes.MemoryLimit.create(2**30)
+    if limit.cgroup is None:
+        pytest.skip("no memory cgroup can be made here")
+    process = apart(limit)
+    try:
+        deadline = time.monotonic() + 60
+        while processes.cpu_seconds(process.pid) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert 2 <= processes.cpu_seconds(process.pid) < 10
+        process.kill()  # its children are nobody's now
+    finally:
+        process.communicate()
+        folder = limit.cgroup
+        limit.remove()
+    assert not folder.exists()

@@ -148,7 +148,7 @@ def check_granted(found: list[RunRecord]) -> None:
 
 
 def test_a_killed_driver_jvm_is_named_and_costs_its_case_only(start: Start, tmp_path: Path) -> None:
-    endless, short = LONG.replace("40", "5000"), OTHERS.replace(', "xgboost-spark"', "")
+    endless, short = LONG.replace("trees = 20", "trees = 5000"), OTHERS.replace(', "xgboost-spark"', "")
     process = start(f"rounds = 1\n{endless}{short}")
     worker = busy_jvm_of(process)
     jvm = next(found for found in processes.processes_of(worker) if found.name() == "java")

@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -25,14 +26,16 @@ SUITE = """
 rounds = 1
 [[measure]]
 workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "xgboost-external-memory", "xgboost-spark", "mllib"]
 fractions = ["1/64", "1"]
 params = {{ trees = 5, learning_rate = 0.3 }}
 {more}
 [[measure]]
 workload = "data_parallel.logistic_regression"
+engines = ["sklearn", "sgd", "mllib"]
 {more}
 """
-ENGINES = {"sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"}
+TREES = {"xgboost", "xgboost-external-memory", "xgboost-spark", "mllib"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.spark
-def test_a_table_is_measured_by_every_engine(sparkscale: Call, table: Path, tmp_path: Path) -> None:
+def test_a_table_is_measured_by_every_way_of_reading_it(sparkscale: Call, table: Path, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SUITE.format(more=""))
     done = sparkscale(
         "run", "--suite", str(tmp_path / "s.toml"), "--data", str(table), "--label", "label", "--out", str(tmp_path)
@@ -56,7 +59,7 @@ def test_a_table_is_measured_by_every_engine(sparkscale: Call, table: Path, tmp_
     assert "The hold-out is random, but 'when' is a time" in done.stderr
     with Store.existing(tmp_path) as store:
         records = store.records()
-        assert {record.case.engine for record in records if record.outcome == "ok"} == ENGINES
+        assert {record.case.engine for record in records if record.outcome == "ok"} == TREES | {"sklearn", "sgd"}
         full = [record for record in records if record.case.fraction == 1 and not record.is_warmup]
         assert len(full) == 7
         assert all(record.quality["auc"] > 0.7 for record in full)
@@ -85,7 +88,7 @@ def test_a_regression_is_measured_by_the_engines_that_do_it(sparkscale: Call, ta
     with Store.existing(tmp_path) as store:
         records = [record for record in store.records() if record.case.fraction == 1 and not record.is_warmup]
     boosted = [record for record in records if "boosting" in record.case.workload]
-    assert {record.case.engine for record in boosted} == {"sklearn", "xgboost", "xgboost-spark", "mllib"}
+    assert {record.case.engine for record in boosted} == TREES
     assert {record.outcome for record in boosted} == {"ok"}
     assert all(record.quality["r2"] > 0.5 for record in boosted)
     assert {record.case.dataset for record in records} == {"mine"}
@@ -94,6 +97,29 @@ def test_a_regression_is_measured_by_the_engines_that_do_it(sparkscale: Call, ta
     assert all(record.error and "does no regression" in record.error.message for record in linear)
     assert "RMSE" in done.stdout
     assert "does no regression" in done.stdout
+
+
+def test_a_sample_of_one_class_fails_with_that_reason_and_the_others_go_on(sparkscale: Call, tmp_path: Path) -> None:
+    """Of 4,000 rows twenty are of class 1; the smallest sample has none of them."""
+    rare = frame(4000)
+    rare["label"] = np.where(np.arange(len(rare)) % 200 == 7, "yes", "no")
+    rare.to_parquet(tmp_path / "rare.parquet")
+    (tmp_path / "s.toml").write_text(
+        'rounds = 1\n[[measure]]\nworkload = "data_parallel.gradient_boosting"\nengines = ["xgboost", "sklearn"]\n'
+        'fractions = ["1/64", "1"]\nparams = { trees = 50, min_child_weight = 0.01 }\nisolate = true\n'
+    )
+    arguments = ["--suite", str(tmp_path / "s.toml"), "--data", str(tmp_path / "rare.parquet"), "--label", "label"]
+    done = sparkscale("run", *arguments, "--out", str(tmp_path))
+    assert done.returncode == 1, done.stdout + done.stderr
+    with Store.existing(tmp_path) as store:
+        records = store.records()
+    small = [record for record in records if record.case.fraction < 1]
+    assert {record.outcome for record in small} == {"failed"}
+    assert {record.case.engine for record in small} == {"xgboost", "sklearn"}
+    assert all(
+        record.error and "rows are all of class 0: measure a larger" in record.error.message for record in small
+    )
+    assert {record.outcome for record in records if record.case.fraction == 1} <= {"ok", "invalid"}
 
 
 BAD = [

@@ -101,7 +101,7 @@ def test_no_partition_of_a_barrier_stage_is_without_rows(
     data = Classification(rows=1000, features=10).prepare(str(tmp_path / "cache"), Here())
     few = changed(data, tmp_path / "changed", lambda table: table.slice(0, 1))
     run = runs(boosting.WORKLOAD, boosting.XGBoostSpark, 1, spark=spark, on=few)
-    run.cores = cores
+    run.slots = cores
     held = boosting.XGBoostSpark().load(run).rdd.glom().map(len).collect()
     assert len(held) == cores <= sum(held)
     assert max(held) - min(held) <= 1

@@ -55,13 +55,13 @@ def test_ranks_share_rows_and_batches_evenly(runs: Runs) -> None:
         sizes = [len(label) for _, label in parts]
         assert max(sizes) - min(sizes) <= 1
     schedule = mlp.schedule(run)
-    for rows in ([1000], [600, 599], [5, 0], [1, 1, 1]):
+    for rows in ([1000], [600, 599], [5, 0], [1, 1, 1], [100] * 33, [300, 301, 302, 303]):
         steps = [list(network.batches(rows, rank, schedule, 0)) for rank in range(len(rows))]
         assert {len(own) for own in steps} == {-(-sum(rows) // schedule.batch_size)}
         for own, count in zip(steps, rows, strict=True):
             assert sorted(np.concatenate([chosen for chosen, _ in own]).tolist()) == list(range(count))
         for step in zip(*steps, strict=True):
-            assert sum(len(chosen) for chosen, _ in step) == step[0][1] <= schedule.batch_size
+            assert 0 < sum(len(chosen) for chosen, _ in step) == step[0][1] <= schedule.batch_size
 
 
 def test_parity_keras_and_torch(runs: Runs) -> None:

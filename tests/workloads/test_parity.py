@@ -84,6 +84,10 @@ def test_parity_sgd_out_of_core(runs: Callable[..., Context]) -> None:
     assert found[10]["auc"] == pytest.approx(best["auc"], abs=0.01)
 
 
+def on_cpu(workload: Workload) -> list[type[Engine]]:
+    return [engine for engine in workload.engines if "cpu" in engine.devices]
+
+
 CONVERGED = {"max_iterations": 3000, "gradient_tolerance": 1e-8, "loss_tolerance": 1e-12}
 
 
@@ -98,7 +102,7 @@ def test_parity_logistic_regression_as_it_is_measured(runs: Callable[..., Contex
     theirs = objective(run, sklearn.coef_[0], sklearn.intercept_[0], 1.0)
     assert ours == pytest.approx(theirs, rel=0.01)
     assert mllib_auc == pytest.approx(sklearn_auc, abs=0.002)
-    assert plain_auc == pytest.approx(mllib_auc, abs=1e-6)
+    assert plain_auc == pytest.approx(mllib_auc, abs=1e-4)
     assert driver_auc == pytest.approx(sklearn_auc, abs=0.0005)
     assert 0 < mllib_run.figures["iterations"] <= logistic.LogisticParams().max_iterations
 
@@ -121,7 +125,7 @@ def test_parity_logistic_regression_converged(runs: Callable[..., Context], spar
 def test_parity_gradient_boosting(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     params = boosting.BoostingParams(trees=10, learning_rate=0.3)
     reached = {
-        engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params)[2] for engine in boosting.WORKLOAD.engines
+        engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params)[2] for engine in on_cpu(boosting.WORKLOAD)
     }
     assert max(reached.values()) - min(reached.values()) < AUC_TOLERANCE, reached
 
@@ -167,6 +171,50 @@ def test_parity_kmeans(runs: Callable[..., Context], spark: SparkRuntime, cluste
 
 
 @pytest.mark.spark
+@pytest.mark.parametrize("tolerance", [0.1, 0.003])
+def test_parity_of_the_tolerance_of_kmeans(
+    runs: Callable[..., Context], spark: SparkRuntime, tmp_path: Path, tolerance: float
+) -> None:
+    """On blobs that overlap Lloyd's steps become small slowly. Both libraries stop where the rule that they have in
+    common says so: with MLlib's own 1e-4, or scikit-learn's tolerance unscaled, one would go on much longer.
+    """
+    overlapping = Blobs(rows=4000, features=4, clusters=12, box=1.0).prepare(str(tmp_path), Here())
+    params = kmeans.KMeansParams(clusters=12, seeds=12, max_iterations=300, tolerance=tolerance)
+    found = {}
+    for engine in (kmeans.SklearnKMeans, kmeans.MLlibKMeans):
+        run, _, _ = fitted(runs, kmeans.WORKLOAD, engine, spark, params, 1, on=overlapping)
+        found[engine.name] = (run.figures["iterations"], run.figures["training_inertia"])
+    assert found["mllib"][1] == pytest.approx(found["sklearn"][1], rel=0.03)
+    assert found["mllib"][0] < 4 * found["sklearn"][0] + 8, found
+    if tolerance == 0.003:
+        assert min(iterations for iterations, _ in found.values()) > 3, found
+
+
+@pytest.mark.spark
+def test_parity_of_the_leaves_of_a_forest(
+    runs: Callable[..., Context], spark: SparkRuntime, numbers: PreparedDataset
+) -> None:
+    """Depth and least leaf hold in every library's trees, and are reached: a parameter that got lost would show."""
+    params = forest.ForestParams(trees=5, depth=6, min_leaf_rows=400)
+    depths, leaves = {}, {}
+    _, model, _ = fitted(runs, forest.WORKLOAD, forest.SklearnForest, spark, params, 1, on=numbers)
+    trees = [tree.tree_ for tree in model.estimators_]
+    depths["sklearn"] = max(tree.max_depth for tree in trees)
+    leaves["sklearn"] = min(tree.weighted_n_node_samples[tree.children_left < 0].min() for tree in trees)
+    _, model, _ = fitted(runs, forest.WORKLOAD, forest.XGBoostForest, spark, params, 1, on=numbers)
+    nodes = model.trees_to_dataframe()
+    ends = nodes[nodes["Feature"] == "Leaf"]
+    depths["xgboost"] = max(line.count("\t") for tree in model.get_dump() for line in tree.splitlines())
+    leaves["xgboost"] = ends["Cover"].min()
+    _, model, _ = fitted(runs, forest.WORKLOAD, forest.MLlibForest, spark, params, 1, on=numbers)
+    depths["mllib"] = max(tree.depth for tree in model.trees)
+    assert depths == {"sklearn": 6, "xgboost": 6, "mllib": 6}
+    assert all(400 <= least < 1200 for least in leaves.values()), leaves
+    assert len(model.trees) == len(trees) == nodes["Tree"].nunique() == 5
+    assert model.getMinInstancesPerNode() == params.min_leaf_rows
+
+
+@pytest.mark.spark
 def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     """The same subspace, axis by axis, and the same rows rebuilt: an uncentred projection would not be."""
     params = pca.PcaParams(components=5)
@@ -183,7 +231,7 @@ def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
 def test_parity_feature_pipeline(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     """The same matrix, cell by cell, with missing cells and unseen categories in the hold-out."""
     found = {}
-    for engine in pipeline.WORKLOAD.engines:
+    for engine in on_cpu(pipeline.WORKLOAD):
         run, model, equal = fitted(runs, pipeline.WORKLOAD, engine, spark, fraction=1 / 64)
         assert equal == 1, engine.name
         made: Any = engine()
@@ -203,7 +251,7 @@ def test_parity_knn(runs: Callable[..., Context], spark: SparkRuntime, tmp_path:
     data = Classification(rows=20_000, features=8).prepare(str(tmp_path), Here())
     params = knn.KnnParams(queries=50)
     found = {}
-    for engine in knn.WORKLOAD.engines:
+    for engine in on_cpu(knn.WORKLOAD):
         run = runs(knn.WORKLOAD, engine, 1, params, spark=spark, on=data)
         made: Any = engine()
         neighbours = made.predict(run, made.fit(run, made.load(run)))
@@ -225,7 +273,7 @@ FOREST = forest.ForestParams(trees=40, depth=6, features_share=0.6)
 @pytest.mark.spark
 def test_parity_random_forest(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     reached = {
-        engine.name: fitted(runs, forest.WORKLOAD, engine, spark, FOREST)[2] for engine in forest.WORKLOAD.engines
+        engine.name: fitted(runs, forest.WORKLOAD, engine, spark, FOREST)[2] for engine in on_cpu(forest.WORKLOAD)
     }
     assert max(reached.values()) - min(reached.values()) < 0.01, reached
 
@@ -236,7 +284,7 @@ def test_parity_random_forest_regression(
 ) -> None:
     reached = {
         engine.name: fitted(runs, forest.WORKLOAD, engine, spark, FOREST, 1, on=numbers)[2]
-        for engine in forest.WORKLOAD.engines
+        for engine in on_cpu(forest.WORKLOAD)
     }
     assert max(reached.values()) / min(reached.values()) < 1.03, reached
 
@@ -258,7 +306,7 @@ def test_parity_of_one_regression_tree(
     params = boosting.BoostingParams(trees=1, learning_rate=1.0, l2=0.0, depth=5)
     reached = {
         engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params, 1, on=numbers)[2]
-        for engine in boosting.WORKLOAD.engines
+        for engine in on_cpu(boosting.WORKLOAD)
     }
     assert max(reached.values()) / min(reached.values()) < 1.04, reached
 
@@ -273,7 +321,7 @@ def test_parity_gradient_boosting_regression(
     params = boosting.BoostingParams(trees=8, learning_rate=0.15, l2=0.0, depth=5)
     reached = {
         engine.name: fitted(runs, boosting.WORKLOAD, engine, spark, params, 1, on=numbers)
-        for engine in boosting.WORKLOAD.engines
+        for engine in on_cpu(boosting.WORKLOAD)
     }
     mllib = reached.pop("mllib")[2]
     found = [quality for _, _, quality in reached.values()]

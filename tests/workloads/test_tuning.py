@@ -1,23 +1,26 @@
 """The parameter set `tuned`: the split, the search, and the model that comes of it."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import ROW, UNIT
+from sparkscale.contract.dataset import ROW, UNIT, PreparedDataset
 from workloads.base import Capacity, Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import mlp
 from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.tuning import LEAST_GAIN, Tuned
 from workloads.filesystem import read_parquet
-from workloads.scoring import score_holdout
+from workloads.scoring import Scores, score_holdout
 
 Runs = Callable[..., Context]
 
@@ -91,3 +94,35 @@ def test_every_kind_of_engine_is_tuned_alike(
     assert run.figures["capacity"] in (2, 4)
     assert "auc" not in run.figures
     assert run.case.params["set"] == "tuned"
+
+
+def test_rows_are_held_out_where_there_is_one_unit_only(runs: Runs, data: PreparedDataset, tmp_path: Path) -> None:
+    """As in data held out by time, whose training rows are all of one stretch."""
+    shutil.copytree(data.root, tmp_path / "one")
+    for file in (tmp_path / "one").rglob("*.parquet"):
+        table = pq.read_table(file)
+        if UNIT in table.column_names:
+            position = table.column_names.index(UNIT)
+            column = pa.array(np.full(table.num_rows, -1), table.schema.field(UNIT).type)
+            pq.write_table(table.set_column(position, table.schema.field(UNIT), column), file)
+    one = data.model_copy(update={"root": str(tmp_path / "one"), "merged": {}})
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, on=one)
+    with ExitStack() as stack:
+        split = Tuned(boosting.XGBoost(), boosting.WORKLOAD)._split(run, stack)
+        part, rest = (read_parquet(paths, [ROW]) for paths in (split.train_paths, [split.data.holdout_path]))
+        assert part.num_rows + rest.num_rows == run.case.rows
+        assert rest.num_rows == run.case.rows // 5
+        assert not set(part.column(ROW).to_pylist()) & set(rest.column(ROW).to_pylist())
+
+
+class WorseThanNothing(boosting.XGBoost):
+    """Its smallest model ranks the wrong way round."""
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        found = super().predict(run, model)
+        return Scores(found.row, 1 - found.score) if model.num_boosted_rounds() == 1 else found
+
+
+def test_a_useless_smallest_model_does_not_end_the_search(runs: Runs, tmp_path: Path) -> None:
+    run, _ = tuned(runs, tmp_path, boosting.WORKLOAD, WorseThanNothing, 1, 16)
+    assert run.figures["capacity"] > 2

@@ -20,9 +20,9 @@ from workloads.data_parallel.pattern import (
     SUPERVISED,
     labels,
     ordinal_matrix,
-    spark_cached,
     spark_rows,
     spark_scores,
+    spark_spread,
 )
 from workloads.data_parallel.trees import (
     BOTH,
@@ -96,7 +96,7 @@ class SklearnHistGB(SklearnTrees):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        boosting = self.estimator(f"ensemble.HistGradientBoosting{SUFFIXES[run.data.task]}")
+        boosting = self.estimator(run, f"ensemble.HistGradientBoosting{SUFFIXES[run.data.task]}")
         return boosting(random_state=run.case.model_seed, **run.arguments).fit(*train)
 
 
@@ -153,7 +153,7 @@ class XGBoostExternalMemory(XGBoost):
     """
 
     name = "xgboost-external-memory"
-    devices = frozenset({"cpu"})
+    devices = frozenset({"cpu"})  # on a GPU XGBoost wants each batch there already
 
     def load(self, run: Context) -> Any:
         import xgboost
@@ -203,7 +203,7 @@ class XGBoostSpark(SparkEngine):
         return xgboost_arguments(params)
 
     def load(self, run: Context) -> Any:
-        return spark_cached(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
+        return spark_spread(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
 
     def fit(self, run: Context, train: Any) -> Any:
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
@@ -265,7 +265,7 @@ class MLlibGBT(MLlibTrees):
         }
 
     def fit(self, run: Context, train: Any) -> Any:
-        estimator = self.estimator(f"{run.data.task}.GBT{SUFFIXES[run.data.task]}")
+        estimator = self.estimator(run, f"{run.data.task}.GBT{SUFFIXES[run.data.task]}")
         boosting = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return boosting.fit(train)
 

@@ -23,8 +23,8 @@ from workloads.data_parallel.pattern import (
     FEATURES,
     read_holdout,
     read_train,
-    spark_cached,
     spark_rows,
+    spark_spread,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.scoring import Array
@@ -72,7 +72,7 @@ class SklearnKMeans(NodeEngine):
         return numeric_matrix(run.data, read_train(run))
 
     def fit(self, run: Context, train: Any) -> Any:
-        model = self.estimator("cluster.KMeans")(random_state=run.case.model_seed, **run.arguments).fit(train)
+        model = self.estimator(run, "cluster.KMeans")(random_state=run.case.model_seed, **run.arguments).fit(train)
         run.figure("iterations", model.n_iter_)
         run.figure("training_inertia", model.inertia_ / len(train))
         return model
@@ -95,11 +95,11 @@ class CumlKMeans(Cuml, SklearnKMeans):
 class MLlibKMeans(SparkEngine):
     """pyspark.ml's KMeans, Lloyd's algorithm.
 
-    MLlib stops when no centre moves by more than `tol`. Columns have unit variance, so √(tolerance / clusters) bounds
-    the sum of the squared moves as scikit-learn's tolerance does.
+    MLlib stops when no centre moves by more than `tol`. Columns have unit variance, so with √(tolerance / clusters)
+    the squared moves then sum to no more than scikit-learn's tolerance.
 
-    Differs: initial centres by k-means||, which samples in parallel; stops on the largest move of a centre, at the
-    latest when scikit-learn's sum would stop.
+    Differs: initial centres by k-means||, which samples in parallel; stops on the largest move of a centre, so when
+    scikit-learn's sum would stop it, or some iterations later.
     """
 
     name = "mllib"
@@ -119,12 +119,12 @@ class MLlibKMeans(SparkEngine):
 
     def load(self, run: Context) -> Any:
         enough_rows(run, run.arguments["k"])
-        return spark_cached(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
+        return spark_spread(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
 
     def fit(self, run: Context, train: Any) -> Any:
         arguments = run.arguments
         seeds = range(run.case.model_seed, run.case.model_seed + arguments.pop("seeds"))
-        estimator = self.estimator("clustering.KMeans")
+        estimator = self.estimator(run, "clustering.KMeans")
         models = [estimator(featuresCol=FEATURES, seed=seed, **arguments).fit(train) for seed in seeds]
         costs = [self.cost(model, train) for model in models]
         run.figure("training_inertia", min(costs) / run.case.rows)
@@ -146,8 +146,12 @@ class MLlibKMeans(SparkEngine):
 class RapidsKMeans(Rapids, MLlibKMeans):
     """spark_rapids_ml's KMeans: Lloyd's algorithm by cuML over all GPUs.
 
-    Differs: its models do not know their cost, so `fit` takes a pass over the rows for each seed; stops as cuML does.
+    Differs: its models do not know their cost, so `fit` takes a pass over the rows for each seed; stops as cuML does,
+    on the sum of the squared moves itself.
     """
+
+    def arguments(self, params: KMeansParams, sample: Sample) -> dict[str, Any]:
+        return {**super().arguments(params, sample), "tol": params.tolerance}
 
     def cost(self, model: Any, train: Any) -> float:
         from pyspark.ml.functions import vector_to_array
@@ -170,7 +174,11 @@ WORKLOAD = Workload(
     name="data_parallel.kmeans",
     summary="k-means on standardised numbers, the best of several seeds",
     pattern=DATA_PARALLEL,
-    quality=Quality(score_clusters, dict.fromkeys(sorted(EVERY_TASK), "inertia")),
+    quality=Quality(
+        score_clusters,
+        dict.fromkeys(sorted(EVERY_TASK), "inertia"),
+        {"training_inertia": "inertia on its training rows", "iterations": "iterations"},
+    ),
     params=KMeansParams(),
     engines=(SklearnKMeans, CumlKMeans, MLlibKMeans, RapidsKMeans),
 )

@@ -18,7 +18,7 @@ from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Params, Pattern, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix, numeric_vectors
-from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_rows
+from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_rows, spark_spread
 from workloads.data_parallel.rapids import Cuml
 from workloads.filesystem import read_parquet, row_groups
 from workloads.scoring import Array
@@ -120,7 +120,7 @@ class SklearnNeighbours(NodeEngine):
     def predict(self, run: Context, model: pa.Table) -> Neighbours:
         query, wanted = queries(run)
         count = run.arguments["n_neighbors"]
-        estimator = self.estimator("neighbors.NearestNeighbors")
+        estimator = self.estimator(run, "neighbors.NearestNeighbors")
         found = search(estimator, run.data, wanted, count, run.case.threads, model)
         return Neighbours.nearest(query, found, count)
 
@@ -143,7 +143,7 @@ class SparkBrute(SparkEngine):
         return {"n_neighbors": params.neighbours, "queries": params.queries}
 
     def load(self, run: Context) -> Any:
-        return spark_cached(run, spark_rows(run, run.train_paths).select(*train_columns(run)))
+        return spark_spread(run, spark_rows(run, run.train_paths).select(*train_columns(run)))
 
     def fit(self, run: Context, train: Any) -> Any:  # noqa: ARG002
         return train
@@ -151,7 +151,7 @@ class SparkBrute(SparkEngine):
     def predict(self, run: Context, model: Any) -> Neighbours:
         query, wanted = queries(run)
         count = run.arguments["n_neighbors"]
-        estimator = self.estimator("neighbors.NearestNeighbors")
+        estimator = self.estimator(run, "neighbors.NearestNeighbors")
         searching = partial(search, estimator, run.data, wanted, count, run.case.threads)
         part = partial(search_partition, searching)
         found = model.mapInArrow(part, f"{QUERY} long, {ROW} long, {LABEL} long, {DISTANCE} double").toArrow()
@@ -185,7 +185,7 @@ class MLlibLSH(SparkEngine):
 
     def load(self, run: Context) -> Any:
         rows = numeric_vectors(run, spark_rows(run, run.train_paths))
-        return spark_cached(run, rows.select(ROW, LABEL, FEATURES))
+        return spark_spread(run, rows.select(ROW, LABEL, FEATURES))
 
     def fit(self, run: Context, train: Any) -> tuple[Any, Any]:
         from pyspark.ml.feature import BucketedRandomProjectionLSH
@@ -272,7 +272,7 @@ WORKLOAD = Workload(
     name="data_parallel.knn",
     summary="Nearest neighbours of a few rows, the model being the whole data set",
     pattern=LAZY,
-    quality=Quality(score, {"classification": "accuracy"}),
+    quality=Quality(score, {"classification": "accuracy"}, {"recall": "recall"}),
     params=KnnParams(),
     engines=(SklearnNeighbours, CumlNeighbours, SparkBrute, MLlibLSH),
 )

@@ -8,11 +8,15 @@ from typing import Any
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
+from sparkscale.contract.errors import EngineUnsupported
 from workloads.base import NodeEngine, Params, Sample, Workload
+from workloads.data_parallel.network import one_hot_width
 from workloads.data_parallel.one_hot import MLlibOneHot, SklearnOneHot
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
 from workloads.data_parallel.rapids import Cuml, Rapids
 
+MOST_COLUMNS = 4096
+"""org.apache.spark.ml.optim.WeightedLeastSquares.MAX_NUM_FEATURES."""
 REGRESSION: frozenset[Task] = frozenset({"regression"})
 
 
@@ -45,7 +49,7 @@ class SklearnRidge(SklearnOneHot, NodeEngine):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        return self.estimator("linear_model.Ridge")(**run.arguments).fit(*train)
+        return self.estimator(run, "linear_model.Ridge")(**run.arguments).fit(*train)
 
 
 class CumlRidge(Cuml, SklearnRidge):
@@ -83,6 +87,10 @@ class MLlibRidge(MLlibOneHot):
     def load(self, run: Context) -> tuple[Any, float]:
         from pyspark.sql.functions import stddev_samp
 
+        if one_hot_width(run.data) > MOST_COLUMNS:
+            raise EngineUnsupported(
+                f"{one_hot_width(run.data):,} one-hot columns, and MLlib's normal equations take {MOST_COLUMNS:,}."
+            )
         rows = super().load(run)
         return rows, float(rows.agg(stddev_samp(LABEL)).first()[0])
 
@@ -90,7 +98,7 @@ class MLlibRidge(MLlibOneHot):
         rows, deviation = train
         arguments = run.arguments
         arguments["regParam"] *= self.penalty_scale(deviation)
-        estimator = self.estimator("regression.LinearRegression")
+        estimator = self.estimator(run, "regression.LinearRegression")
         return estimator(featuresCol=FEATURES, labelCol=LABEL, **arguments).fit(rows)
 
     def penalty_scale(self, deviation: float) -> float:

@@ -97,10 +97,16 @@ def one_hot_width(data: PreparedDataset) -> int:
     return sum(len(column.vocabulary) if column.kind == "categorical" else 1 for column in data.columns)
 
 
-def shares(rows: int, steps: int) -> Array:
-    """Sizes of the parts that `numpy.array_split` makes of so many rows."""
-    found: Array = np.full(steps, rows // steps)
-    found[: rows % steps] += 1
+def shares(rows: list[int], steps: int) -> Array:
+    """How many rows each rank takes in each step, of shape (ranks, steps): of each rank, and together, as even as can
+    be. What does not go up is dealt out rank after rank.
+    """
+    found = np.empty((len(rows), steps), np.int64)
+    dealt = 0
+    for rank, count in enumerate(rows):
+        found[rank] = count // steps
+        found[rank, (dealt + np.arange(count % steps)) % steps] += 1
+        dealt += count % steps
     return found
 
 
@@ -109,10 +115,10 @@ def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Itera
 
     `rows` holds each rank's number of rows. Every rank takes equally many steps, and each row is used once.
     """
-    steps = -(-sum(rows) // schedule.batch_size)
+    sizes = shares(rows, -(-sum(rows) // schedule.batch_size))
     order = np.random.default_rng([schedule.seed, epoch, rank]).permutation(rows[rank])
-    together = np.sum([shares(count, steps) for count in rows], axis=0)
-    yield from zip(np.array_split(order, steps), together.tolist(), strict=True)
+    own = np.split(order, np.cumsum(sizes[rank])[:-1])
+    yield from zip(own, sizes.sum(axis=0).tolist(), strict=True)
 
 
 def network(layers: Layers) -> Any:

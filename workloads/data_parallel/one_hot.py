@@ -14,9 +14,9 @@ from workloads.data_parallel.pattern import (
     one_hot_vectors,
     read_holdout,
     read_train,
-    spark_cached,
     spark_rows,
     spark_scores,
+    spark_spread,
 )
 from workloads.scoring import Scores
 
@@ -51,7 +51,7 @@ class MLlibOneHot(SparkEngine):
 
     def load(self, run: Context) -> Any:
         rows = one_hot_vectors(run, spark_rows(run, run.train_paths))
-        return spark_cached(run, rows.select(LABEL, FEATURES))
+        return spark_spread(run, rows.select(LABEL, FEATURES))
 
     def predict(self, run: Context, model: Any) -> Scores:
         holdout = one_hot_vectors(run, spark_rows(run, [run.data.holdout_path]))

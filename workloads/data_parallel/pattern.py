@@ -10,8 +10,9 @@ from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.location import for_spark
 from sparkscale.contract.record import SCORES
 from workloads.base import Pattern, Quality
+from workloads.data_parallel.tuning import Tuned
 from workloads.filesystem import read_parquet, schema_of
-from workloads.scoring import Scores, score_holdout
+from workloads.scoring import Scores, check_classes, score_holdout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -22,15 +23,21 @@ DATA_PARALLEL = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit"),
     tables=(SCORES,),
+    tuned=Tuned,
 )
 
-SUPERVISED = Quality(score_holdout, {"classification": "auc", "regression": "rmse"})
+SUPERVISED = Quality(
+    score_holdout,
+    {"classification": "auc", "regression": "rmse"},
+    {"log_loss": "log-loss", "r2": "R²"},
+    check_classes,
+)
 
 FEATURES = "features"
 """The vector column that MLlib's estimators read."""
 
 FEW_ROWS = 1000
-"""Per core: fewer are soon brought together in one task."""
+"""Per task: fewer are soon brought together in one."""
 
 Array = np.ndarray[Any, Any]
 
@@ -93,15 +100,19 @@ def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
     return frame
 
 
-def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
-    """The frame spread evenly over all cores, cached and computed, so that training reads memory only.
+def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
+    """The frame spread evenly over all tasks that can run at once, cached and computed: training reads memory only.
 
-    The `noop` sink forces every column; the cache is released when the case ends. Spark deals rows out anew for each
-    part that it reads, so few rows in many files could leave a core without: those are brought together before, by a
-    limit that limits nothing, for `coalesce` would be optimised away.
+    Spark deals rows out anew for each part that it reads, so few rows in many files could leave a task without: those
+    are brought together before, by a limit that limits nothing, for `coalesce` would be optimised away.
     """
-    few = run.case.rows < FEW_ROWS * run.cores
-    cached = (frame.limit(run.case.rows) if few else frame).repartition(run.cores).persist()
+    few = run.case.rows < FEW_ROWS * run.slots
+    return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))
+
+
+def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
+    """The frame cached and computed: the `noop` sink forces every column. Released when the case ends."""
+    cached = frame.persist()
     run.at_end(cached.unpersist)
     cached.write.format("noop").mode("overwrite").save()
     return cached

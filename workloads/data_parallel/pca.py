@@ -15,8 +15,8 @@ from workloads.data_parallel.pattern import (
     FEATURES,
     read_holdout,
     read_train,
-    spark_cached,
     spark_rows,
+    spark_spread,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.scoring import Array
@@ -54,7 +54,7 @@ class SklearnPCA(NodeEngine):
         return numeric_matrix(run.data, read_train(run))
 
     def fit(self, run: Context, train: Any) -> Any:
-        return self.estimator("decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
+        return self.estimator(run, "decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
     def seed(self, run: Context) -> dict[str, Any]:
         """For the defaults' solver, which may draw at random."""
@@ -104,7 +104,7 @@ class MLlibPCA(SparkEngine):
 
     def load(self, run: Context) -> Any:
         enough_columns(run, run.arguments["k"])
-        return spark_cached(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
+        return spark_spread(run, numeric_vectors(run, spark_rows(run, run.train_paths)).select(FEATURES))
 
     def fit(self, run: Context, train: Any) -> Centred:
         from pyspark.ml import Pipeline
@@ -113,7 +113,7 @@ class MLlibPCA(SparkEngine):
         arguments = run.arguments
         k = arguments.pop("k") or len(numeric_columns(run.data))
         centring = StandardScaler(inputCol=FEATURES, outputCol=CENTRED, **arguments)
-        components = self.estimator("feature.PCA")(inputCol=CENTRED, outputCol=PROJECTED, k=k)
+        components = self.estimator(run, "feature.PCA")(inputCol=CENTRED, outputCol=PROJECTED, k=k)
         model: Any = Pipeline(stages=[centring, components]).fit(train)
         return Centred(model, model.stages[0].mean.toArray(), model.stages[1].pc.toArray())
 

@@ -66,7 +66,7 @@ class SklearnForest(SklearnTrees):
         }
 
     def fit(self, run: Context, train: tuple[Any, Any]) -> Any:
-        estimator = self.estimator(f"ensemble.RandomForest{SUFFIXES[run.data.task]}")
+        estimator = self.estimator(run, f"ensemble.RandomForest{SUFFIXES[run.data.task]}")
         return estimator(random_state=run.case.model_seed, **self.workers(run), **run.arguments).fit(*train)
 
     def workers(self, run: Context) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class MLlibForest(MLlibTrees):
         }
 
     def fit(self, run: Context, train: Any) -> Any:
-        estimator = self.estimator(f"{run.data.task}.RandomForest{SUFFIXES[run.data.task]}")
+        estimator = self.estimator(run, f"{run.data.task}.RandomForest{SUFFIXES[run.data.task]}")
         forest = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
         return forest.fit(train)
 

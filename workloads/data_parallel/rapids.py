@@ -4,9 +4,11 @@ An engine of theirs is the CPU's class with another library behind the same call
 CUDA: `pip install 'sparkscale[rapids]'`.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
 from sparkscale.contract.case import Device
+from sparkscale.contract.context import Context
 from workloads.base import SPARK_CONTEXT, Capability, Engine
 
 GPU: frozenset[Device] = frozenset({"gpu"})
@@ -22,12 +24,12 @@ class Cuml(Engine):
     packages = ("cuml",)
     extra = "rapids"
 
-    def estimator(self, name: str) -> Any:
+    def estimator(self, run: Context, name: str) -> Any:
         """Whose results are NumPy arrays, whatever it was given."""
         import cuml
 
         cuml.set_global_output_type("numpy")
-        return super().estimator(name)
+        return super().estimator(run, name)
 
 
 class Rapids(Engine):
@@ -40,10 +42,9 @@ class Rapids(Engine):
     packages = ("spark_rapids_ml", "cuml")
     extra = "rapids"
 
-    def estimator(self, name: str) -> Any:
-        """Which refuses a parameter that it cannot honour on a GPU, and does not train on CPUs instead."""
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.active()
-        session.conf.set(FALL_BACK, "false")
-        return super().estimator(name)
+    def estimator(self, run: Context, name: str) -> Any:
+        """On the GPUs that the profile grants, in the precision of pyspark.ml. It refuses a parameter that it cannot
+        honour on a GPU, and does not train on CPUs instead.
+        """
+        run.spark.conf.set(FALL_BACK, "false")
+        return partial(super().estimator(run, name), num_workers=run.slots, float32_inputs=False)

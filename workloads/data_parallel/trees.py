@@ -15,9 +15,9 @@ from workloads.data_parallel.pattern import (
     ordinal_vectors,
     read_holdout,
     read_train,
-    spark_cached,
     spark_rows,
     spark_scores,
+    spark_spread,
 )
 from workloads.scoring import Scores
 
@@ -79,7 +79,7 @@ class MLlibTrees(SparkEngine):
 
     def load(self, run: Context) -> Any:
         rows = ordinal_vectors(run, spark_rows(run, run.train_paths))
-        return spark_cached(run, rows.select(LABEL, FEATURES))
+        return spark_spread(run, rows.select(LABEL, FEATURES))
 
     def predict(self, run: Context, model: Any) -> Scores:
         holdout = ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))

@@ -1,0 +1,67 @@
+"""Goals: pairs of one round and one cluster, and verdicts that the whole interval must carry."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparkscale.analysis import ratios
+from sparkscale.analysis.ratios import Ratio
+from sparkscale.contract.record import RunRecord, Temperature
+from tests.analysis.test_tradeoff import case
+from tests.measure.test_store import record
+
+HALF = Ratio(
+    "half",
+    "time_to_model",
+    ratios._case("gradient_boosting", "mllib"),
+    ratios._case("gradient_boosting", "xgboost"),
+    "ratio",
+    0.75,
+    "most",
+)
+
+
+def executed(
+    engine: str, number: int, seconds: float, temperature: Temperature = "warm", isolated: bool = False
+) -> RunRecord:
+    phases = {"load": 0.0, "fit": seconds, "predict": 1.0}
+    observed = {"seconds": phases, "temperature": temperature, "isolated": isolated, "round": number}
+    return record(f"{engine}-{number}").model_copy(update={"case": case(engine, 1.0), **observed})
+
+
+def test_a_ratio_is_of_one_round_and_of_warm_executions() -> None:
+    records = [
+        executed("mllib", 1, 2.0),
+        executed("xgboost", 1, 4.0),
+        executed("mllib", 2, 3.0),
+        executed("xgboost", 2, 30.0, temperature="warmup"),
+        executed("xgboost", 2, 4.0),
+        executed("mllib", 3, 1.0),
+        executed("mllib", 4, 1.0, isolated=True),
+        executed("xgboost", 4, 1.0),
+    ]
+    assert HALF.of(records) == [0.5, 0.75]
+    assert replace(HALF, kind="difference").of(records) == [-2.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "most", "least"),
+    [
+        ([0.5, 0.6, 0.7], "met", "missed"),
+        ([0.7, 0.74, 0.9], "not resolved", "not resolved"),
+        ([0.8, 0.9], "missed", "met"),
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 2.0], "met", "missed"),
+        ([], "not measured", "not measured"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(samples: list[float], most: str, least: str) -> None:
+    assert HALF.verdict(samples) == most
+    assert replace(HALF, bound="least").verdict(samples) == least
+
+
+def test_clusters_are_not_mixed() -> None:
+    here = executed("mllib", 1, 2.0)
+    there = here.model_copy(update={"case": here.case.model_copy(update={"cluster": "standalone-2x1"})})
+    found = ratios.by_cluster("data-parallel-speed", [here, there, here])
+    assert {name: len(records) for name, records in found.items()} == {"local": 2, "standalone-2x1": 1}
+    assert ratios.by_cluster("quick", [here]) == {}
