@@ -170,7 +170,9 @@ def _beside(comparison: Comparison) -> Iterator[Table]:
     shown = {key: heading for key, heading in named.items() if any(cell.observed(key) for cell in comparison.cells)}
     if not shown:
         return
-    table = _table("Beside it: median (range)", "engine", "fraction", *shown.values(), left=2)
+    table = _table(
+        f"Beside it: median (range), {NOTHING} where there is none", "engine", "fraction", *shown.values(), left=2
+    )
     for curve in comparison.curves:
         for position, cell in enumerate(curve.cells):
             table.add_row(

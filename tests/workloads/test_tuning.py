@@ -1,19 +1,17 @@
 """The parameter set `tuned`: the split, the search, and the model that comes of it."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW, UNIT, PreparedDataset
+from tests.workloads.altering import changed, with_column
 from workloads.base import Capacity, Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import mlp
@@ -98,14 +96,7 @@ def test_every_kind_of_engine_is_tuned_alike(
 
 def test_rows_are_held_out_where_there_is_one_unit_only(runs: Runs, data: PreparedDataset, tmp_path: Path) -> None:
     """As in data held out by time, whose training rows are all of one stretch."""
-    shutil.copytree(data.root, tmp_path / "one")
-    for file in (tmp_path / "one").rglob("*.parquet"):
-        table = pq.read_table(file)
-        if UNIT in table.column_names:
-            position = table.column_names.index(UNIT)
-            column = pa.array(np.full(table.num_rows, -1), table.schema.field(UNIT).type)
-            pq.write_table(table.set_column(position, table.schema.field(UNIT), column), file)
-    one = data.model_copy(update={"root": str(tmp_path / "one"), "merged": {}})
+    one = changed(data, tmp_path / "one", with_column(UNIT, -1))
     run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, on=one)
     with ExitStack() as stack:
         split = Tuned(boosting.XGBoost(), boosting.WORKLOAD)._split(run, stack)
