@@ -53,7 +53,9 @@ def test_a_bad_profile_is_named_with_its_fault(tmp_path: Path, text: str, messag
 
 
 def test_an_unknown_profile_names_the_choices() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown cluster 'moon': choose from connect, local, standalone"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown cluster 'moon': choose from connect, local, local-1g, standalone"
+    ):
         profile.load("moon")
 
 

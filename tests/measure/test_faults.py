@@ -99,7 +99,7 @@ def busy_jvm_of(process: "subprocess.Popen[str]") -> int:
     while time.monotonic() < deadline and process.poll() is None:
         for child in psutil.Process(process.pid).children():
             members = processes.processes_of(child.pid)
-            if any(found.name() == "java" and found.cpu_times().user > 25 for found in members):
+            if any(found.name() == "java" and found.cpu_times().user > 18 for found in members):
                 return child.pid
         time.sleep(0.1)
     raise AssertionError(f"no JVM was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
