@@ -97,15 +97,13 @@ def cpu_seconds(session: int) -> float:
 def _accounted(leader: int) -> float | None:
     """What the control group of this process, if we made it one, has counted so far."""
     try:
-        lines = Path(f"/proc/{leader}/cgroup").read_text().splitlines()
-        for line in lines:
-            _, controllers, path = line.split(":", 2)
-            if not Path(path).name.startswith(CGROUP_PREFIX):
+        for controllers, below in _memberships(str(leader)):
+            if not below.name.startswith(CGROUP_PREFIX):
                 continue
-            if ACCOUNTING in controllers.split(","):
-                return int((CGROUP_ROOT / ACCOUNTING / path.lstrip("/") / "cpuacct.usage").read_text()) / 1e9
-            if controllers == "":
-                stat = (CGROUP_ROOT / path.lstrip("/") / "cpu.stat").read_text()
+            if ACCOUNTING in controllers:
+                return int((CGROUP_ROOT / ACCOUNTING / below / "cpuacct.usage").read_text()) / 1e9
+            if controllers == [""]:
+                stat = (CGROUP_ROOT / below / "cpu.stat").read_text()
                 return int(dict(row.split() for row in stat.splitlines())["usage_usec"]) / 1e6
     except (OSError, KeyError):
         return None
@@ -267,15 +265,22 @@ def _status_bytes(pid: int, name: str) -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
+def _memberships(process: str = "self") -> list[tuple[list[str], Path]]:
+    """The control groups that a process is in, one in each hierarchy: its controllers, [""] in version 2, and the
+    path below the hierarchy's root (proc(5), cgroups(7)). Raises OSError for a process that is gone.
+    """
+    lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
+    parts = [line.split(":", 2) for line in lines]
+    return [(controllers.split(","), Path(path.lstrip("/"))) for _, controllers, path in parts]
+
+
 def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
     """Where a child group could be made, and the file that takes its limit."""
     parents = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        below = path.lstrip("/")
-        if controllers == "":
+    for controllers, below in _memberships():
+        if controllers == [""]:
             parents.append((root / below, "memory.max"))
-        elif "memory" in controllers.split(","):
+        elif "memory" in controllers:
             parents.append((root / "memory" / below, "memory.limit_in_bytes"))
     return [(parent, file) for parent, file in parents if (parent / "cgroup.procs").exists()]
 
@@ -283,10 +288,9 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
 def _accounting_parents() -> list[Path]:
     """Where a group that counts CPU time could be made: version 1 only, for in version 2 every group does."""
     found = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if ACCOUNTING in controllers.split(","):
-            inside = [part for part in path.split("/") if part and not part.startswith(CGROUP_PREFIX)]
+    for controllers, below in _memberships():
+        if ACCOUNTING in controllers:
+            inside = [part for part in below.parts if not part.startswith(CGROUP_PREFIX)]
             found.append(CGROUP_ROOT.joinpath(ACCOUNTING, *inside))
     return [folder for folder in found if folder.is_dir()]
 
