@@ -16,7 +16,8 @@ from workloads.data_parallel import kmeans, knn, mlp, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
-from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train, spark_rows
+from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train
+from workloads.frames import spark_rows
 
 PARAMS = boosting.BoostingParams(trees=3, depth=4, learning_rate=0.5, bins=32, l2=2.0, min_child_weight=3.0)
 

@@ -19,8 +19,9 @@ from sparkscale.contract.errors import EngineUnsupported, InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import EVERY_TASK, collected
-from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_rows, spark_spread
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_spread
 from workloads.filesystem import read_parquet
+from workloads.frames import spark_rows
 from workloads.scoring import Array, in_order
 
 if TYPE_CHECKING:

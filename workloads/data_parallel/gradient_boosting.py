@@ -20,7 +20,6 @@ from workloads.data_parallel.pattern import (
     SUPERVISED,
     labels,
     ordinal_matrix,
-    spark_rows,
     spark_scores,
     spark_spread,
 )
@@ -37,6 +36,7 @@ from workloads.data_parallel.trees import (
 )
 from workloads.data_parallel.xgboost_timeline import tell, timeline
 from workloads.filesystem import RowGroup, row_groups
+from workloads.frames import spark_rows
 from workloads.scoring import Scores
 
 

@@ -23,10 +23,10 @@ from workloads.data_parallel.pattern import (
     FEATURES,
     read_holdout,
     read_train,
-    spark_rows,
     spark_spread,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
+from workloads.frames import spark_rows
 from workloads.scoring import Array
 from workloads.scoring_unlabelled import Clusters, score_clusters
 

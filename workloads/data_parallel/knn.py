@@ -18,9 +18,10 @@ from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Params, Pattern, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix, numeric_vectors
-from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_rows, spark_spread
+from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_spread
 from workloads.data_parallel.rapids import Cuml
 from workloads.filesystem import read_parquet, row_groups
+from workloads.frames import spark_rows
 from workloads.scoring import Array
 
 LAZY = Pattern(

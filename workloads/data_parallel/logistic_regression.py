@@ -22,10 +22,10 @@ from workloads.data_parallel.pattern import (
     labels,
     one_hot_matrix,
     one_hot_vectors,
-    spark_rows,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.filesystem import RowGroup, row_groups
+from workloads.frames import spark_rows
 from workloads.scoring import Array, Scores, check_classes, score_holdout
 
 

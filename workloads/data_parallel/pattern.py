@@ -7,11 +7,10 @@ import pyarrow as pa
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
-from sparkscale.contract.location import for_spark
 from sparkscale.contract.record import SCORES
 from workloads.base import Pattern, Quality
 from workloads.data_parallel.tuning import Tuned
-from workloads.filesystem import read_parquet, schema_of
+from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, check_classes, score_holdout
 
 if TYPE_CHECKING:
@@ -89,15 +88,6 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
     size = np.int32 if rows * width < 2**31 else np.int64
     pointers = np.arange(0, rows * width + 1, width, dtype=size)
     return csr_matrix((value.ravel(), index.ravel(), pointers), shape=(rows, offset))
-
-
-def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
-    """A DataFrame over these folders; nothing is read yet, but the first file's schema, which saves Spark a job."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    schema = from_arrow_schema(schema_of(paths[0]))
-    frame: DataFrame = run.spark.read.schema(schema).parquet(*map(for_spark, paths))
-    return frame
 
 
 def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":

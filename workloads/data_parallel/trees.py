@@ -15,10 +15,10 @@ from workloads.data_parallel.pattern import (
     ordinal_vectors,
     read_holdout,
     read_train,
-    spark_rows,
     spark_scores,
     spark_spread,
 )
+from workloads.frames import spark_rows
 from workloads.scoring import Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})

@@ -1,0 +1,19 @@
+"""DataFrames of Spark over the files of a prepared data set."""
+
+from typing import TYPE_CHECKING
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.location import for_spark
+from workloads.filesystem import schema_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
+    """A DataFrame over these folders; nothing is read yet, but the first file's schema, which saves Spark a job."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    schema = from_arrow_schema(schema_of(paths[0]))
+    frame: DataFrame = run.spark.read.schema(schema).parquet(*map(for_spark, paths))
+    return frame
