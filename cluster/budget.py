@@ -37,6 +37,8 @@ class Budget(Frozen):
     node: Grant
     driver: Grant
     daemons: tuple[Grant, ...] = ()
+    executor_memory_bytes: int | None = None
+    """What one executor may use, its JVM and Python workers together; None behind a server that does not say."""
     gpus: int = 0
     tasks_per_gpu: int = 1
     no_gpu: str = ""
@@ -83,7 +85,14 @@ def _local(profile: Local, found: gpu.Gpus) -> Budget:
         heap_bytes=int(memory * profile.heap_share),
         gpus=_gpus(profile, found, count),
     )
-    return Budget(cores=len(cpus), node=grant, driver=grant, gpus=count)
+    return Budget(
+        cores=len(cpus),
+        node=grant,
+        driver=grant,
+        executor_memory_bytes=memory,
+        gpus=count,
+        tasks_per_gpu=profile.tasks_per_gpu,
+    )
 
 
 def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
@@ -109,6 +118,7 @@ def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
         node=_grant(profile, used, profile.workers * memory + driver, devices),
         driver=_grant(profile, used, driver),
         daemons=tuple(daemons),
+        executor_memory_bytes=memory,
         gpus=len(devices),
         tasks_per_gpu=profile.tasks_per_gpu,
         oversubscribed=asked > len(available),
@@ -124,6 +134,7 @@ def _connect(profile: Connect, found: gpu.Gpus) -> Budget:
         node=_grant(profile, cpus, memory + client, tuple(device.index for device in found.devices)),
         driver=_grant(profile, cpus, client),
         daemons=(_grant(profile, cpus, memory),),
+        executor_memory_bytes=memory,
     )
 
 
@@ -133,15 +144,17 @@ def _existing(profile: Connect | External, found: gpu.Gpus) -> Budget:
     _check_memory(profile, profile.driver_memory)
     node = profile.node_memory if isinstance(profile, External) else "75%"
     _check_memory(profile, node)
-    executors, gpus, tasks = 1, 0, 1
+    executors, gpus, tasks, executor_memory = 1, 0, 1, None
     if isinstance(profile, External):
         _check_heap(profile, profile.memory_bytes, _bytes(profile.driver_memory))
         executors, gpus, tasks = profile.executors, profile.gpus * profile.executors, profile.tasks_per_gpu
+        executor_memory = profile.memory_bytes
     assert profile.cores != "all"
     return Budget(
         cores=executors * profile.cores,
         node=_grant(profile, cpus, _bytes(node), tuple(device.index for device in found.devices)),
         driver=_grant(profile, cpus, _bytes(profile.driver_memory)),
+        executor_memory_bytes=executor_memory,
         gpus=gpus,
         tasks_per_gpu=tasks,
     )

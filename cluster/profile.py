@@ -95,6 +95,8 @@ class Local(Profile):
     kind: Literal["local"]
     gpus: int | Literal["all"] = "all"
     """Of this host, how many GPUs single-node engines and Spark's one process may use."""
+    tasks_per_gpu: int = Field(default=1, ge=1)
+    """How many tasks, or processes of one engine, share a GPU."""
 
 
 class Standalone(Profile):

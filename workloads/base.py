@@ -12,12 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sparkscale.contract.case import Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
 
 Capability = str
 """What a session can do, such as "spark_context". Engines state their needs, profiles what they offer."""
 
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
+
+
+def rows_of_slices(data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> int:  # noqa: ARG001
+    """Training rows of a case, where a fraction is one of rows."""
+    return data.rows(fraction, sample_seed)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,10 @@ class Pattern:
     tables: tuple[str, ...]
     tuned: Callable[[Any, Any], Any] | None = None
     """From an engine and its workload, the engine that chooses its own capacity; None in a pattern without such."""
+    rows: Callable[[PreparedDataset, Any, float, int], int] = rows_of_slices
+    """Training rows of a case, from its data, parameters, fraction and sample seed."""
+    within_groups: bool = False
+    """Whether a hold-out must cut through groups, for each has a model of its own."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +70,12 @@ class Params(BaseModel):
 
 @dataclass(frozen=True)
 class Sample:
-    """What an engine's arguments may depend on: the task, the training rows, the data set's features."""
+    """What a case's parameters may depend on: the task, training rows, the data set's features and groupings."""
 
     task: Task
     rows: int
     features: int
+    groupings: tuple[str, ...] = ()
 
 
 class Capacity(BaseModel):
@@ -136,6 +147,11 @@ class Engine(ABC):
         if device not in cls.devices:
             return f"{cls.name} does not run on device {device}"
         return None
+
+    @classmethod
+    def obstacle(cls, data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> str | None:  # noqa: ARG003
+        """Why it cannot train on this sample of this data set; None when it can."""
+        return None if data.task in cls.tasks else f"{cls.name} does no {data.task}"
 
     @classmethod
     def missing(cls) -> str | None:

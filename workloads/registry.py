@@ -24,6 +24,7 @@ WORKLOAD_MODULES = (
     "workloads.data_parallel.mlp",
     "workloads.data_parallel.pca",
     "workloads.data_parallel.random_forest",
+    "workloads.per_group.ridge",
 )
 
 AnySource = Annotated[

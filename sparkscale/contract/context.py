@@ -31,9 +31,14 @@ class Context:
     data: PreparedDataset
     cores: int
     slots: int
-    """How many tasks Spark can run at once; on a GPU no more than have a share of one."""
+    """How many tasks of Spark, or single-threaded processes of a node engine, can run at once; on a GPU no more than
+    have a share of one."""
     storage: str
     spark: Any = None
+    gpus: int = 0
+    """How many GPUs this process may use, outside Spark's tasks."""
+    executor_memory_bytes: int | None = None
+    """What one executor may use, its JVM and Python workers together; None where nobody says."""
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
     """`with run.bind_gpu() as addresses`: the block sees the GPUs of its task, or of its node, and no other. It must
     begin before the process uses CUDA. Picklable."""

@@ -10,8 +10,8 @@ Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
 Kind = Literal["host", "software", "session", "data"]
 
-SCORES = "scores"
-"""Name of the table of hold-out scores."""
+SCORES, GROUPS = "scores", "groups"
+"""Names of tables: hold-out scores; one row per group."""
 
 
 class Frozen(BaseModel):

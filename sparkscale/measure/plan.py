@@ -55,7 +55,8 @@ class PlannedCase:
 
     def bind(self, data: PreparedDataset, budget: Budget, seed: int) -> Case:
         """The case, now that the data is known."""
-        rows = data.rows(self.fraction, seed)
+        rows = self.workload.pattern.rows(data, self.params, self.fraction, seed)
+        groupings = tuple(grouping.name for grouping in data.groupings)
         return Case(
             workload=self.workload.name,
             version=self.workload.version,
@@ -74,15 +75,18 @@ class PlannedCase:
             model_seed=seed,
             threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
             params=self.engine().case_params(
-                self.parameter_set, self.params, Sample(data.task, rows, len(data.columns)), self.capacity
+                self.parameter_set,
+                self.params,
+                Sample(data.task, rows, len(data.columns), groupings),
+                self.capacity,
             ),
         )
 
-    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget) -> str | None:
+    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, seed: int = 0) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""
-        return next(self._obstacles(data, rows, budget), None)
+        return next(self._obstacles(data, rows, budget, seed), None)
 
-    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget) -> Iterator[str]:
+    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, seed: int) -> Iterator[str]:
         engine, cores = self.engine, budget.cores_of(self.engine.placement)
         if reason := engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device):
             yield reason
@@ -90,8 +94,8 @@ class PlannedCase:
             yield f"no GPU: {budget.no_gpu}"
         if missing := engine.missing():
             yield missing
-        if data.task not in engine.tasks:
-            yield f"{engine.name} does no {data.task}"
+        if reason := engine.obstacle(data, self.params, self.fraction, seed):
+            yield reason
         if engine.placement == "spark" and rows < cores:
             yield f"the sample has {rows} rows for {cores} cores: some would train on none"
         if rows < LEAST_SAMPLE:
@@ -205,7 +209,7 @@ def executions(
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
         warmup = _warmup(case, [other for _, other in bound])
-        reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget)
+        reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget, seed)
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
             spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number

@@ -152,6 +152,8 @@ class Worker:
             slots=self._slots(),
             storage=self.opening.profile.storage_location,
             spark=self.runtime.spark if self.runtime else None,
+            gpus=len(self.grant.gpus) if self.opening.device == "gpu" else 0,
+            executor_memory_bytes=self.budget.executor_memory_bytes,
             bind_gpu=self.bind_gpu,
         )
         endpoint = self.opening.endpoint
@@ -181,10 +183,11 @@ class Worker:
         return self.opening.endpoint is None or self.opening.endpoint.observable
 
     def _slots(self) -> int:
-        """How many tasks Spark can run at once."""
-        slots = self.budget.cores_of(self.opening.placement) // self.opening.threads
-        if self.opening.device == "gpu" and self.opening.placement == "spark":
-            return min(slots, self.budget.gpus * self.budget.tasks_per_gpu)
+        """How many tasks of Spark, or single-threaded processes of a node engine, can run at once."""
+        placement = self.opening.placement
+        slots = self.budget.cores_of(placement) // (self.opening.threads if placement == "spark" else 1)
+        if self.opening.device == "gpu":
+            return min(slots, self.budget.gpus_of(placement) * self.budget.tasks_per_gpu)
         return slots
 
     def _spark_metrics(self, label: str) -> SparkMetrics | None:

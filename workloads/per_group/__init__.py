@@ -1,0 +1,1 @@
+"""One model per group: many single-node models at once."""

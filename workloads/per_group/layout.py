@@ -1,0 +1,158 @@
+"""Rows laid out by group on storage: a shuffle through Parquet files, in Spark's tasks but not through its JVM.
+
+Groups are dealt to buckets, runs of codes with about as many rows each. A task sorts its share of the files by group
+and writes one file, with a row group for each bucket, as a task of Spark's sort shuffle writes one file with a
+segment for each partition; whoever trains a bucket reads its row group of every file. So each task holds its share of
+the input, or one bucket, and neither grows with the number of groups.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset
+from sparkscale.contract.location import join
+from workloads.filesystem import files_below, resolve
+from workloads.per_group.groups import Groups
+from workloads.per_group.reading import HELD_OUT, Block, columns_of, feature_matrix, group_order
+from workloads.per_group.training import Array, Job
+
+FEATURES = "features"
+SHARE_BYTES = 64 * 2**20
+"""Of the data set's files: what one task sorts."""
+BUCKET_ROWS = 500_000
+"""Rows that one task trains on at most, where no group has more."""
+GROUP_ROWS = 500
+"""What a group costs beside its rows, in rows: models of few rows are no faster than those of some hundreds."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A row group of a laid-out file: rows of one bucket, sorted by group."""
+
+    path: str
+    number: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one task lays out: files of the data set, and whether each is of the hold-out."""
+
+    files: tuple[tuple[str, bool], ...]
+    number: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Picklable. `wanted` says of each code whether its group is trained; None where all are. `firsts` holds the
+    least code of each bucket.
+    """
+
+    job: Job
+    root: str
+    folder: str
+    wanted: Array | None
+    firsts: Array
+    shares: tuple[Share, ...]
+
+    def lay_out(self, number: int) -> list[tuple[int, Piece]]:
+        """A task: sorts its share by group and writes it; its pieces and the bucket of each."""
+        system, path = resolve(join(self.folder, f"part-{number:05d}.parquet"))
+        table = pa.concat_tables([self._read(*file) for file in self.shares[number].files]).combine_chunks()
+        code = table.column(self.job.group).to_numpy()
+        order = group_order(code, table.column(ROW).to_numpy())
+        packed = pack(self.job, table, order)
+        bounds = np.searchsorted(code[order], [*self.firsts, np.iinfo(code.dtype).max]).tolist()
+        pieces: list[tuple[int, Piece]] = []
+        with pq.ParquetWriter(
+            path, packed.schema, filesystem=system, compression="none", use_dictionary=False, write_statistics=False
+        ) as writer:
+            for bucket, (first, last) in enumerate(pairwise(bounds)):
+                if last > first:
+                    pieces.append((bucket, Piece(path, len(pieces), last - first)))
+                    writer.write_table(packed.slice(first, last - first), row_group_size=last - first)
+        return pieces
+
+    def _read(self, path: str, held_out: bool) -> pa.Table:
+        system, _ = resolve(self.root)
+        with pq.ParquetFile(path, filesystem=system) as file:
+            table = file.read(columns_of(self.job), use_threads=False)
+        if self.wanted is not None:
+            table = table.filter(pa.array(self.wanted[table.column(self.job.group).to_numpy()]))
+        return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
+
+
+def plan(data: PreparedDataset, job: Job, groups: Groups, folder: str, slots: int) -> Plan:
+    """How the groups fall into buckets, and the data set's files into tasks. Reads no row."""
+    files = [(info, False) for info in files_below(join(data.root, "train"), ".parquet")]
+    files += [(info, True) for info in files_below(data.holdout_path, ".parquet")]
+    rows = groups.sizes.rows[groups.trained]
+    buckets = max(slots * job.trainer.tasks_per_slot, math.ceil(int(rows.sum()) / BUCKET_ROWS))
+    wanted = None
+    if not groups.is_everything:
+        wanted = np.zeros(groups.grouping.groups, dtype=bool)
+        wanted[groups.trained] = True
+    return Plan(
+        job,
+        data.root,
+        folder,
+        wanted,
+        groups.trained[[first for first, _ in even_spans(rows, buckets)]],
+        dealt(files, max(slots, math.ceil(data.bytes / SHARE_BYTES))),
+    )
+
+
+def even_spans(rows: Array, count: int) -> list[tuple[int, int]]:
+    """Runs of groups that take about as long each, in their order: `first`, and one past the last."""
+    ends = np.cumsum(rows + GROUP_ROWS)
+    cuts = np.searchsorted(ends, np.linspace(0, ends[-1], count + 1)[1:-1], side="left") + 1
+    return list(pairwise(np.unique([0, *cuts.tolist(), len(rows)]).tolist()))
+
+
+def dealt(files: Sequence[tuple[fs.FileInfo, bool]], count: int) -> tuple[Share, ...]:
+    """The files in so many shares, fewer when there are fewer files: each, the largest first, to the least share."""
+    shares: dict[int, list[tuple[str, bool]]] = defaultdict(list)
+    sizes = np.zeros(min(count, len(files)), dtype=np.int64)
+    for info, held_out in sorted(files, key=lambda file: -(file[0].size or 0)):
+        least = int(sizes.argmin())
+        sizes[least] += info.size or 0
+        shares[least].append((info.path, held_out))
+    return tuple(Share(tuple(shares[number]), number) for number in sorted(shares))
+
+
+def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
+    """The rows in this order, their features as one column of float32 in a row: one copy to read, not one each."""
+    matrix = feature_matrix(job, table)[order]
+    width = pa.binary(4 * matrix.shape[1])
+    columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in kept(job)}
+    columns[FEATURES] = pa.FixedSizeBinaryArray.from_buffers(width, len(matrix), [None, pa.py_buffer(matrix)])
+    return pa.table(columns)
+
+
+def kept(job: Job) -> list[str]:
+    """The columns beside the features."""
+    return [job.group, ROW, LABEL, HELD_OUT, *([TIME] if job.has_time else [])]
+
+
+def read_bucket(job: Job, folder: str, pieces: Sequence[Piece]) -> Block:
+    """The rows of one bucket, group after group."""
+    system, _ = resolve(folder)
+    tables = []
+    for piece in pieces:
+        with pq.ParquetFile(piece.path, filesystem=system) as file:
+            tables.append(file.read_row_group(piece.number, use_threads=False))
+    table = pa.concat_tables(tables)
+    packed = table.column(FEATURES).combine_chunks()
+    chunk = packed if isinstance(packed, pa.Array) else packed.chunk(0)
+    matrix = np.frombuffer(
+        chunk.buffers()[1], np.float32, len(chunk) * len(job.features), 4 * len(job.features) * chunk.offset
+    )
+    return Block.of(job, table, matrix.reshape(len(chunk), -1))

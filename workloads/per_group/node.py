@@ -1,0 +1,83 @@
+"""Engines on one node: group after group, and processes of joblib."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from sparkscale.contract.context import Context
+from workloads.base import NodeEngine
+from workloads.per_group import results
+from workloads.per_group.layout import even_spans
+from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
+from workloads.per_group.reading import Block, feature_matrix, read_groups, rows_of_frame
+from workloads.per_group.training import Job, train_group
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNKS_PER_PROCESS = 8
+"""Several, so that no process waits long for the last one; few, for each costs a dispatch."""
+
+
+class OnNode(GroupEngine, NodeEngine):
+    """What runs on one node and has no layout."""
+
+    devices = CPU_AND_GPU
+
+    def layout(self, run: Context) -> None:
+        """There is none."""
+
+
+class PandasLoop(OnNode):
+    """One process, group after group of a pandas groupby; each model may use all cores."""
+
+    name = "pandas-loop"
+
+    def load(self, run: Context, layout: None) -> tuple[Job, "pd.DataFrame"]:  # noqa: ARG002
+        groups = case_groups(run)
+        job = job_of(run, self.trainer, groups.grouping, run.case.threads, in_task=False)
+        return job, read_groups(run, job, groups).to_pandas()
+
+    def fit(self, run: Context, loaded: tuple[Job, "pd.DataFrame"]) -> str:
+        job, frame = loaded
+        folder = results.models_folder(run)
+        results.make(folder)
+        found = (
+            train_group(job, cast(int, code), rows_of_frame(job, group), 0)
+            for code, group in frame.groupby(job.group, sort=False)
+        )
+        results.write(folder, 0, found)
+        return folder
+
+
+class Joblib(OnNode):
+    """Processes of joblib (loky) on one node, one thread each. Rows are sorted by group in `load`, and handed over as
+    one memory-mapped file; a task is a run of groups with about as many rows as the others.
+    """
+
+    name = "joblib"
+
+    def load(self, run: Context, layout: None) -> tuple[Job, Block]:  # noqa: ARG002
+        groups = case_groups(run)
+        job = job_of(run, self.trainer, groups.grouping, 1, in_task=False)
+        table = read_groups(run, job, groups).combine_chunks()
+        return job, Block.of(job, table, feature_matrix(job, table))
+
+    def fit(self, run: Context, loaded: tuple[Job, Block]) -> str:
+        from joblib import Parallel, delayed
+
+        job, block = loaded
+        folder = results.models_folder(run)
+        results.make(folder)
+        spans = even_spans(np.diff(block.starts), run.slots * CHUNKS_PER_PROCESS)
+        Parallel(n_jobs=run.slots, batch_size=1, mmap_mode="r")(
+            delayed(train_span)(replace(job, gpu=number % max(1, run.gpus)), block, first, last, folder, number)
+            for number, (first, last) in enumerate(spans)
+        )
+        return folder
+
+
+def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> None:
+    """A task: trains a run of groups and writes their models."""
+    results.write(folder, number, (train_group(job, code, rows, number) for code, rows in block.groups(first, last)))

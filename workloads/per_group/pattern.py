@@ -1,0 +1,256 @@
+"""The per-group pattern: what its cases are given, what becomes of their groups, and how they are judged."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from pydantic import Field
+
+from sparkscale.contract.case import Device, ParameterSet, Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import InvalidResult
+from sparkscale.contract.record import GROUPS
+from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.per_group import results
+from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
+from workloads.per_group.reading import has_time
+from workloads.per_group.training import Job, Scale, Trainer
+
+MIB = 2**20
+CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
+
+
+class GroupParams(Params):
+    """What every workload of the pattern has. `by` is the data set's grouping; empty: its first."""
+
+    by: str = ""
+    deadline_seconds: float = Field(default=60.0, gt=0)
+    """Of one group, all told."""
+    most_model_bytes: int = Field(default=16 * MIB, ge=1)
+    most_memory_share: float = Field(default=0.5, gt=0, le=1)
+    """Of an executor's memory: a group that needs more is refused, before it is shuffled."""
+
+
+SHARED = frozenset(GroupParams.model_fields)
+
+
+def rows_of_groups(data: PreparedDataset, params: GroupParams, fraction: float, sample_seed: int) -> int:
+    """Training rows of the sample's groups; 0 where there is no such grouping, which an engine's `obstacle` says."""
+    if chosen(data, params.by) is None:
+        return 0
+    groups = groups_of(data, params.by, fraction, sample_seed)
+    return int(groups.sizes.train[groups.codes].sum())
+
+
+PER_GROUP = Pattern(
+    name="per_group",
+    phases=("layout", "load", "fit"),
+    time_to_model=("load", "fit"),
+    tables=(GROUPS,),
+    rows=rows_of_groups,
+    within_groups=True,
+)
+
+
+class GroupEngine(Engine):
+    """An engine of this pattern: a way in which groups reach a trainer. `made_for` binds it to one.
+
+    Its phases are `layout` (rows laid out by group, where it does that), `load` and `fit`, which returns the
+    folder of models, as `results` writes it.
+    """
+
+    trainer: ClassVar[type[Trainer]]
+    lays_out: ClassVar[bool] = False
+    """Whether it has a layout, which can be used again."""
+
+    @classmethod
+    def made_for(cls, trainer: type[Trainer]) -> "type[GroupEngine]":
+        """The same engine with a trainer."""
+        fields = {"trainer": trainer, "tasks": trainer.tasks, "defaults": trainer.defaults, "__doc__": cls.__doc__}
+        devices = cls.devices & trainer.devices
+        return type(cls.__name__, (cls,), {**fields, "devices": devices, "__module__": cls.__module__})
+
+    def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return self.trainer().arguments(params)
+
+    def case_params(
+        self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
+    ) -> dict[str, Any]:
+        """`by` names a grouping, if it was not said. Shared parameters hold for every set."""
+        shared = params.model_dump(include=set(SHARED))
+        shared["by"] = shared["by"] or next(iter(sample.groupings), "")
+        return {**super().case_params(parameter_set, params, sample, capacity), **shared}
+
+    @classmethod
+    def obstacle(cls, data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> str | None:
+        grouping = chosen(data, params.by)
+        if grouping is None:
+            offered = ", ".join(found.name for found in data.groupings)
+            wanted = f"no grouping '{params.by}'" if params.by else "no groups"
+            return f"{data.name} has {wanted}: " + (
+                f"choose `by` from {offered}" if offered else "name the column of a table with --group"
+            )
+        if cls.trainer.needs_time and not has_time(data):
+            return f"{data.name} has no time column, and a forecast needs one: name a table's with --time"
+        sizes = sizes_of(data, grouping)
+        if not cls.trainer.own_holdout and not np.any((sizes.train > 0) & (sizes.holdout > 0)):
+            return (
+                f"whole groups of {data.name} are held out, so no group's model could be judged: "
+                "say --holdout random, or name a --time column"
+            )
+        rows = sizes.rows[groups_of(data, params.by, fraction, sample_seed).codes]
+        if rows.max() < grouping.min_rows:
+            return (
+                f"every one of the {len(rows):,} groups is too small: the largest has {rows.max():,} rows, and "
+                f"{grouping.min_rows} are the least"
+            )
+        return super().obstacle(data, params, fraction, sample_seed)
+
+
+def case_groups(run: Context) -> Groups:
+    """The groups of the case, those refused that an executor could not hold."""
+    share = float(run.case.params["most_memory_share"])
+    memory = run.executor_memory_bytes
+    most = float("inf") if memory is None else share * memory
+    return groups_of(run.data, str(run.case.params["by"]), run.case.fraction, run.case.sample_seed, most)
+
+
+def job_of(run: Context, trainer: type[Trainer], grouping: Any, threads: int, in_task: bool) -> Job:
+    """What every process that trains is given; `in_task`: it must bind its GPU itself."""
+    params = run.case.params
+    return Job(
+        trainer=trainer,
+        task=run.data.task,
+        device=run.case.device,
+        arguments=run.arguments,
+        features=tuple(run.data.features),
+        group=grouping.column,
+        has_time=has_time(run.data),
+        scale=scale_of(run.data),
+        seed=run.case.model_seed,
+        threads=threads,
+        min_rows=grouping.min_rows,
+        deadline_seconds=float(params["deadline_seconds"]),
+        most_model_bytes=int(params["most_model_bytes"]),
+        bind_gpu=run.bind_gpu if in_task and run.case.device == "gpu" else None,
+    )
+
+
+def scale_of(data: PreparedDataset) -> Scale:
+    """Of numbers their training rows' own, of categories that of codes which are all as frequent."""
+    mean, std = [], []
+    for column in data.columns:
+        levels = len(column.vocabulary)
+        numeric = column.kind == "numeric"
+        mean.append(column.mean if numeric else (levels - 1) / 2)
+        std.append((column.std if numeric else float(np.sqrt((levels**2 - 1) / 12))) or 1.0)
+    return Scale(np.array(mean), np.array(std))
+
+
+def check(run: Context) -> None:
+    """Before the clock starts: what an earlier execution of this case has left is removed."""
+    results.remove(results.models_folder(run))
+    results.remove(results.layout_folder(run))
+
+
+QUALITY_NAMES: dict[Task, tuple[str, str]] = {
+    "regression": ("group_rmse", "group_r2"),
+    "classification": ("brier", "brier_skill"),
+}
+"""The root of the mean squared error over all held-out rows, each judged by its own group's model, or the mean itself
+(Brier, Verification of forecasts expressed in terms of probability, 1950); and one minus it over that of the groups'
+own training means."""
+
+
+def score(run: Context, folder: str) -> dict[str, float]:
+    """Stores the table of groups and what can be said of it; the quality over all groups that have a model.
+
+    Raises InvalidResult when a group has no row, or several; when no group has a model; and when the models together
+    are no better than each group's own mean.
+    """
+    groups = case_groups(run)
+    table = results.read(folder).sort_by("group")
+    found = table.column("group").to_numpy()
+    if not np.array_equal(found, groups.trained):
+        raise InvalidResult(
+            f"{len(np.unique(found)):,} groups in {len(found):,} rows came out of {len(groups.trained):,}: each must "
+            "have one row."
+        )
+    table = pa.concat_tables([table, _refused(run, groups, table.schema)]).sort_by("group")
+    keys = pa.array(groups.sizes.keys[table.column("group").to_numpy()], pa.string())
+    run.table(GROUPS, table.add_column(0, "key", keys))
+    _figures(run, table, groups)
+    return _quality(run, table)
+
+
+def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
+    features = len(run.data.columns)
+    share, memory = float(run.case.params["most_memory_share"]), run.executor_memory_bytes or 0
+
+    def reason(code: int) -> str:
+        return (
+            f"group {groups.sizes.keys[code]} has {int(groups.sizes.rows[code]):,} rows and needs some "
+            f"{groups.bytes_of(code, features) / MIB:,.0f} MiB, more than {share:.0%} of an executor's "
+            f"{memory / MIB:,.0f} MiB: not shuffled"
+        )
+
+    rows = [
+        {
+            "group": int(code),
+            "rows": int(groups.sizes.train[code]),
+            "holdout_rows": int(groups.sizes.holdout[code]),
+            "outcome": "refused",
+            "error": reason(code),
+            "busy_seconds": 0.0,
+        }
+        for code in groups.refused
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _figures(run: Context, table: pa.Table, groups: Groups) -> None:
+    """Counts, sizes of groups, times of groups and tasks. Source: the table of groups."""
+    outcomes = table.column("outcome").to_numpy(zero_copy_only=False)
+    run.figure("groups", len(outcomes))
+    run.figure("models", int((outcomes == "ok").sum()))
+    for outcome in np.unique(outcomes[outcomes != "ok"]):
+        run.figure(f"groups_{outcome.replace(' ', '_')}", int((outcomes == outcome).sum()))
+    rows = groups.sizes.rows[groups.codes]
+    for name, value in (("least", rows.min()), ("median", np.median(rows)), ("most", rows.max())):
+        run.figure(f"group_rows_{name}", float(value))
+    fits = table.column("seconds").drop_null().to_numpy()
+    if len(fits):
+        run.figure("group_seconds_median", float(np.median(fits)))
+        run.figure("group_seconds_most", float(fits.max()))
+        run.figure("training_seconds", float(fits.sum()))
+        run.figure("model_bytes", float(np.sum(table.column("model_bytes").drop_null().to_numpy())))
+    trained = table.filter(pa.compute.is_valid(table.column("task")))
+    busy = trained.group_by("task").aggregate([("busy_seconds", "sum")]).column("busy_seconds_sum").to_numpy()
+    if len(busy):
+        run.figure("tasks", len(busy))
+        run.figure("task_skew", float(busy.max() / busy.mean()) if busy.mean() else 1.0)
+
+
+def _quality(run: Context, table: pa.Table) -> dict[str, float]:
+    good = table.filter(pa.compute.equal(table.column("outcome"), "ok"))
+    if not good.num_rows:
+        first = table.column("error").drop_null().to_pylist()[:1]
+        raise InvalidResult(f"None of the {table.num_rows:,} groups has a model; the first says: {''.join(first)}.")
+    weight = good.column("holdout_rows").to_numpy()
+    error, constant = (
+        float(np.average(good.column(name).to_numpy(), weights=weight))
+        for name in ("squared_error", "constant_squared_error")
+    )
+    skill = 1 - error / constant if constant else 0.0
+    if skill <= 0:
+        raise InvalidResult(
+            f"The groups' models have a mean squared error of {error:.4g} on their hold-outs, no better than "
+            f"{constant:.4g} of each group's own mean."
+        )
+    first, second = QUALITY_NAMES[run.data.task]
+    return {first: error if run.data.task == "classification" else float(np.sqrt(error)), second: skill}
+
+
+GROUPED = Quality(score, {"classification": "brier", "regression": "group_rmse"}, check=check)

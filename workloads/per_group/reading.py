@@ -1,0 +1,147 @@
+"""How the rows of all groups are read, and how a group's rows become what its trainer takes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from sparkscale.contract.case import SLICES
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset, slice_folder
+from sparkscale.contract.location import join
+from workloads.filesystem import read_parquet, schema_of
+from workloads.frames import spark_rows
+from workloads.per_group.groups import Groups
+from workloads.per_group.training import Array, Job, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+ROW_BITS = 40
+HELD_OUT = "held_out"
+"""The column that tells a group's hold-out from its training rows."""
+
+
+def train_paths(data: PreparedDataset) -> list[str]:
+    """All training rows: a sample is one of groups, whose rows lie in every slice."""
+    return [join(data.root, slice_folder(number)) for number in range(SLICES)]
+
+
+def has_time(data: PreparedDataset) -> bool:
+    return TIME in schema_of(data.holdout_path).names
+
+
+def columns_of(job: Job) -> list[str]:
+    """What engines read, `held_out` beside it."""
+    return [job.group, ROW, LABEL, *([TIME] if job.has_time else []), *job.features]
+
+
+def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
+    """The rows of the groups that are to be trained, in no particular order, with HELD_OUT; read with pyarrow."""
+    columns = columns_of(job)
+    parts = []
+    for paths, held_out in ((train_paths(run.data), False), ([run.data.holdout_path], True)):
+        part = read_parquet(paths, columns)
+        if not groups.is_everything:
+            wanted = np.zeros(groups.grouping.groups, dtype=bool)
+            wanted[groups.trained] = True
+            part = part.filter(pa.array(wanted[part.column(job.group).to_numpy()]))
+        parts.append(part.append_column(HELD_OUT, pa.array(np.full(part.num_rows, held_out))))
+    return pa.concat_tables(parts)
+
+
+def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
+    """What `read_groups` reads, as a DataFrame that is not computed yet."""
+    from pyspark.sql.functions import broadcast, lit
+
+    columns = columns_of(job)
+    train = spark_rows(run, train_paths(run.data)).select(*columns, lit(False).alias(HELD_OUT))
+    held_out = spark_rows(run, [run.data.holdout_path]).select(*columns, lit(True).alias(HELD_OUT))
+    frame = train.union(held_out)
+    if groups.is_everything:
+        return frame
+    wanted = run.spark.createDataFrame(pa.table({job.group: pa.array(groups.trained, pa.int32())}))
+    return frame.join(broadcast(wanted), job.group, "left_semi")
+
+
+def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
+    """From one group's frame of pandas."""
+    return _rows(job, lambda name: frame[name].to_numpy())
+
+
+def rows_of_table(job: Job, table: pa.Table) -> Rows:
+    """From one group's table of Arrow."""
+    return _rows(job, lambda name: table.column(name).to_numpy())
+
+
+def _rows(job: Job, column: Callable[[str], Array]) -> Rows:
+    label = column(LABEL)
+    features = np.empty((len(label), len(job.features)), dtype=np.float32)
+    for position, name in enumerate(job.features):
+        features[:, position] = column(name)
+    when = column(TIME) if job.has_time else None
+    return Rows.ordered(column(ROW), features, label.astype(np.float64), column(HELD_OUT), when)
+
+
+def feature_matrix(job: Job, table: pa.Table) -> Array:
+    """Numbers as they are, categories as their codes; shape (rows, features) of float32."""
+    features = np.empty((table.num_rows, len(job.features)), dtype=np.float32)
+    for position, name in enumerate(job.features):
+        features[:, position] = table.column(name).to_numpy()
+    return features
+
+
+def group_order(code: Array, row: Array) -> Array:
+    """The order that puts rows group after group, and by id within a group; shape (rows,).
+
+    One sort of one key: codes have 23 bits, and ids 40 (a data set has 10^12 rows at most).
+    """
+    order: Array = np.argsort(code.astype(np.int64) << ROW_BITS | row)
+    return order
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of several groups, in `group_order`. Shapes as in `Rows`; group i is rows starts[i] … starts[i + 1].
+
+    An engine that holds whole blocks pays for columns and matrices once, not once for each group.
+    """
+
+    codes: Array
+    starts: Array
+    features: Array
+    label: Array
+    held_out: Array
+    time: Array | None
+
+    @classmethod
+    def of(cls, job: Job, table: pa.Table, features: Array) -> "Block":
+        """From rows in any order; `features` as `feature_matrix` makes them."""
+        code = table.column(job.group).to_numpy()
+        order = group_order(code, table.column(ROW).to_numpy())
+
+        def column(name: str) -> Array:
+            found: Array = table.column(name).to_numpy()[order]
+            return found
+
+        code = code[order]
+        starts = np.flatnonzero(np.concatenate([[True], code[1:] != code[:-1], [True]]))
+        return cls(
+            codes=code[starts[:-1]],
+            starts=starts,
+            features=features[order],
+            label=column(LABEL).astype(np.float64),
+            held_out=column(HELD_OUT),
+            time=column(TIME) if job.has_time else None,
+        )
+
+    def groups(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Rows]]:
+        """The codes and rows of the groups numbered `first` … `last` - 1."""
+        last = len(self.codes) if last is None else last
+        bounds = self.starts[first : last + 1].tolist()
+        for code, start, stop in zip(self.codes[first:last].tolist(), bounds[:-1], bounds[1:], strict=True):
+            when = None if self.time is None else self.time[start:stop]
+            yield code, Rows(self.features[start:stop], self.label[start:stop], self.held_out[start:stop], when)

@@ -1,0 +1,115 @@
+"""What training leaves on storage: Parquet files of one row per group, its model among the columns.
+
+Spark's engines let Spark write them; the others write them here. Nothing is collected: the driver reads every column
+but the models, after the clock has stopped.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.location import join
+from workloads.filesystem import files_below, resolve
+from workloads.per_group.training import Result
+
+RESULT = pa.schema(
+    [
+        ("group", pa.int32()),
+        ("rows", pa.int64()),
+        ("holdout_rows", pa.int64()),
+        ("outcome", pa.string()),
+        ("error", pa.string()),
+        ("squared_error", pa.float64()),
+        ("constant_squared_error", pa.float64()),
+        ("seconds", pa.float64()),
+        ("busy_seconds", pa.float64()),
+        ("task", pa.int32()),
+        ("model_bytes", pa.int64()),
+        ("model", pa.binary()),
+    ]
+)
+"""Of `Result`."""
+
+FLUSH_GROUPS = 1000
+FLUSH_BYTES = 16 * 2**20
+"""What a task keeps in memory before it writes."""
+
+
+def models_folder(run: Context) -> str:
+    """Where the models of a case lie; those of its last execution."""
+    return join(run.storage, f"models/{run.case.id}")
+
+
+def layout_folder(run: Context) -> str:
+    """Where a case lays out its rows; removed when it ends."""
+    return join(run.storage, f"layouts/{run.case.id}")
+
+
+def remove(location: str) -> None:
+    """A folder and all that is in it, if it is there."""
+    system, path = resolve(location)
+    if system.get_file_info(path).type != fs.FileType.NotFound:
+        system.delete_dir(path)
+
+
+def make(location: str) -> None:
+    """A folder, with those that it lies in."""
+    system, path = resolve(location)
+    system.create_dir(path, recursive=True)
+
+
+def as_table(results: list[Result]) -> pa.Table:
+    """Rows of RESULT."""
+    columns = zip(*results, strict=True)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, RESULT, strict=True)], schema=RESULT)
+
+
+def write(folder: str, number: int, results: Iterable[Result]) -> None:
+    """Writes what one task trained, as it comes; a task that is repeated replaces its own file."""
+    system, path = resolve(folder)
+    with pq.ParquetWriter(f"{path}/part-{number:05d}.parquet", RESULT, filesystem=system) as writer:
+        for batch in _batches(iter(results)):
+            writer.write_table(as_table(batch))
+
+
+def _batches(results: Iterator[Result]) -> Iterator[list[Result]]:
+    held: list[Result] = []
+    size = 0
+    for result in results:
+        held.append(result)
+        size += len(result.model or b"")
+        if len(held) >= FLUSH_GROUPS or size >= FLUSH_BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+def read(folder: str) -> pa.Table:
+    """Every row of RESULT, but in the place of a model's bytes where it lies: the file and the number of its row."""
+    system, _ = resolve(folder)
+    schema = pa.schema([field for field in RESULT if field.name != "model"])
+    parts = []
+    for info in files_below(folder, ".parquet"):
+        with pq.ParquetFile(info.path, filesystem=system) as file:
+            table = file.read(columns=schema.names).cast(schema)
+        sizes = table.column("model_bytes").to_pylist()
+        places = [None if size is None else f"{info.path}#{number}" for number, size in enumerate(sizes)]
+        parts.append(table.append_column("model", pa.array(places, pa.string())))
+    return pa.concat_tables(parts) if parts else schema.append(pa.field("model", pa.string())).empty_table()
+
+
+def read_models(places: Iterable[str], storage: str) -> list[bytes]:
+    """The bytes of models by where they lie, as the table of groups says."""
+    system, _ = resolve(storage)
+    found = []
+    for place in places:
+        path, _, number = place.rpartition("#")
+        with pq.ParquetFile(path, filesystem=system) as file:
+            rows = (value for batch in file.iter_batches(columns=["model"]) for value in batch.column(0))
+            found.append(next(islice(rows, int(number), None)).as_py())
+    return found
