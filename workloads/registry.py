@@ -24,6 +24,8 @@ WORKLOAD_MODULES = (
     "workloads.data_parallel.mlp",
     "workloads.data_parallel.pca",
     "workloads.data_parallel.random_forest",
+    "workloads.per_group.forecast",
+    "workloads.per_group.gradient_boosting",
     "workloads.per_group.ridge",
 )
 

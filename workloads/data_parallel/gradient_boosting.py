@@ -31,13 +31,13 @@ from workloads.data_parallel.trees import (
     MLlibTrees,
     SklearnTrees,
     XGBoostTrees,
-    on_its_device,
     xgboost_words,
 )
 from workloads.data_parallel.xgboost_timeline import tell, timeline
 from workloads.filesystem import RowGroup, row_groups
 from workloads.frames import spark_rows
 from workloads.scoring import Scores
+from workloads.xgboost_device import on_its_device
 
 
 class BoostingParams(Params):

@@ -21,10 +21,9 @@ from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset
 from sparkscale.contract.location import join
 from workloads.filesystem import files_below, resolve
 from workloads.per_group.groups import Groups
-from workloads.per_group.reading import HELD_OUT, Block, columns_of, feature_matrix, group_order
+from workloads.per_group.reading import FEATURES, HELD_OUT, Block, columns_of, feature_matrix, group_order
 from workloads.per_group.training import Array, Job
 
-FEATURES = "features"
 SHARE_BYTES = 64 * 2**20
 """Of the data set's files: what one task sorts."""
 BUCKET_ROWS = 500_000

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROW_BITS = 40
+FEATURES = "features"
+"""The column of all features, where they travel as one."""
 HELD_OUT = "held_out"
 """The column that tells a group's hold-out from its training rows."""
 
@@ -69,21 +71,21 @@ def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
 
 def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
     """From one group's frame of pandas."""
-    return _rows(job, lambda name: frame[name].to_numpy())
+    features = np.empty((len(frame), len(job.features)), dtype=np.float32)
+    for position, name in enumerate(job.features):
+        features[:, position] = frame[name].to_numpy()
+    return _rows(job, lambda name: frame[name].to_numpy(), features)
 
 
 def rows_of_table(job: Job, table: pa.Table) -> Rows:
-    """From one group's table of Arrow."""
-    return _rows(job, lambda name: table.column(name).to_numpy())
+    """From one group's table of Arrow, whose FEATURES are lists of float32."""
+    values = table.column(FEATURES).combine_chunks().flatten().to_numpy()
+    return _rows(job, lambda name: table.column(name).to_numpy(), values.reshape(len(table), -1))
 
 
-def _rows(job: Job, column: Callable[[str], Array]) -> Rows:
-    label = column(LABEL)
-    features = np.empty((len(label), len(job.features)), dtype=np.float32)
-    for position, name in enumerate(job.features):
-        features[:, position] = column(name)
+def _rows(job: Job, column: Callable[[str], Array], features: Array) -> Rows:
     when = column(TIME) if job.has_time else None
-    return Rows.ordered(column(ROW), features, label.astype(np.float64), column(HELD_OUT), when)
+    return Rows.ordered(column(ROW), features, column(LABEL).astype(np.float64), column(HELD_OUT), when)
 
 
 def feature_matrix(job: Job, table: pa.Table) -> Array:

@@ -64,8 +64,7 @@ def make(location: str) -> None:
 
 def as_table(results: list[Result]) -> pa.Table:
     """Rows of RESULT."""
-    columns = zip(*results, strict=True)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, RESULT, strict=True)], schema=RESULT)
+    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 
 def write(folder: str, number: int, results: Iterable[Result]) -> None:

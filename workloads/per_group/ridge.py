@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 from scipy.linalg.lapack import dposv
 
 from workloads.base import Workload
@@ -17,9 +18,9 @@ from workloads.per_group.training import Array, Job, Rows, Split, Trainer
 
 
 class RidgeParams(GroupParams):
-    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense."""
+    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense: as much as hundred rows, for groups are small."""
 
-    alpha: float = 1.0
+    alpha: float = Field(default=100.0, ge=0)
 
 
 class Ridge(Trainer):

@@ -11,9 +11,9 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
 from workloads.per_group import results
-from workloads.per_group.layout import Piece, plan, read_bucket
+from workloads.per_group.layout import Piece, kept, plan, read_bucket
 from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
-from workloads.per_group.reading import rows_of_frame, rows_of_table, spark_groups
+from workloads.per_group.reading import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.training import Job, train_group
 from workloads.tasks import SparkTasks
 
@@ -106,6 +106,15 @@ class ApplyInArrow(ApplyInPandas):
     """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as a table of Arrow, with no pandas."""
 
     name = "apply-in-arrow"
+
+    def load(self, run: Context, layout: None) -> Loaded:  # noqa: ARG002
+        """Features travel as one array: Spark writes a stream of Arrow for each group, at a price for each column."""
+        from pyspark.sql.functions import array, col
+
+        job, frame = self.planned(run)
+        features = array(*(col(name).cast("float") for name in job.features))
+        packed = frame.select(*kept(job), features.alias(FEATURES))
+        return job, packed.repartition(run.slots * self.trainer.tasks_per_slot, job.group)
 
     def applied(self, job: Job, frame: "DataFrame") -> "DataFrame":
         def train(table: pa.Table) -> pa.Table:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from sparkscale.contract.case import Device, Task
+from sparkscale.contract.errors import DeviceError
 
 Array = np.ndarray[Any, Any]
 
@@ -169,6 +170,8 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     except GroupDeadline:
         signal.setitimer(signal.ITIMER_REAL, 0)  # it may have come while the block was being left
         failure = "timeout", f"no model within {job.deadline_seconds:g} s"
+    except DeviceError:  # of the whole case: its other groups would not run where they should, either
+        raise
     except Exception as problem:
         failure = "failed", f"{type(problem).__name__}: {problem}"[:MESSAGE_LENGTH]
     else:

@@ -1,0 +1,94 @@
+"""A seasonal forecast per group: the label's own past and the waves of its seasons, one step ahead.
+
+The hold-out is each group's latest fifth in time, whatever the data set's own is. The forecast of a held-out row
+knows the labels before it, as a forecast that is made at every step does; the model is never trained on one.
+"""
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from workloads.base import Workload
+from workloads.per_group.engines import engines_for
+from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
+from workloads.per_group.ridge import solve_ridge
+from workloads.per_group.training import Array, GroupOutcome, Job, Rows, Split, Trainer, Unfit
+
+HELD_OUT_OF = 5
+"""Of a group's rows one in so many, the latest, is held out."""
+TOO_SMALL: GroupOutcome = "too small"
+
+
+class ForecastParams(GroupParams):
+    """`lags` count rows back from the one that is forecast; `seasons` are periods in the unit of the data set's time
+    column (seconds, where it is a timestamp), each with `waves` sines and cosines. `alpha` is the L2 penalty per sum
+    of squared errors.
+    """
+
+    lags: tuple[int, ...] = Field(default=(1, 2, 3, 96), min_length=1)
+    seasons: tuple[float, ...] = (86_400.0,)
+    waves: int = Field(default=2, ge=1)
+    alpha: float = Field(default=1.0, ge=0)
+
+
+class SeasonalRidge(Trainer):
+    """Ridge regression on lagged labels and on sines and cosines of each season (harmonic regression: Hyndman and
+    Athanasopoulos, Forecasting: principles and practice, 3rd edition, section 7.4), by LAPACK's Cholesky.
+    """
+
+    tasks = frozenset({"regression"})
+    needs_time = True
+    own_holdout = True
+    tasks_per_slot = 2
+    defaults = {"alpha": 1.0, "lags": (1,), "seasons": (), "waves": 1}
+
+    def arguments(self, params: ForecastParams) -> dict[str, Any]:
+        return params.model_dump(include={"alpha", "lags", "seasons", "waves"})
+
+    def split(self, job: Job, rows: Rows) -> Split:
+        """In the order of time; the first rows, whose past is not known, are dropped. Raises Unfit."""
+        assert rows.time is not None
+        order = np.argsort(rows.time, kind="stable")
+        when, label = rows.time[order], rows.label[order]
+        x = lagged(label, when, job.arguments)
+        first = max(job.arguments["lags"])
+        cut = len(label) - max(1, len(label) // HELD_OUT_OF)
+        if cut <= first:
+            raise Unfit(TOO_SMALL, f"{len(label)} rows, and the longest lag is {first}")
+        return Split(x[: cut - first], label[first:cut], x[cut - first :], label[cut:])
+
+    def fit(self, job: Job, x: Array, y: Array) -> Array:
+        """The weights, then the intercept; shape (columns + 1,)."""
+        return solve_ridge(x, y, job.arguments["alpha"])
+
+    def predict(self, job: Job, model: Array, x: Array) -> Array:  # noqa: ARG002
+        values: Array = x @ model[:-1] + model[-1]
+        return values
+
+    def pack(self, model: Array) -> bytes:
+        return model.astype("<f8").tobytes()
+
+    def unpack(self, content: bytes) -> Array:
+        return np.frombuffer(content, "<f8")
+
+
+def lagged(label: Array, when: Array, arguments: dict[str, Any]) -> Array:
+    """A column for each lag, then each season's waves; (rows without the first ones, columns). Rows are in order."""
+    first = max(arguments["lags"])
+    columns = [label[first - lag : len(label) - lag] for lag in arguments["lags"]]
+    for season in arguments["seasons"]:
+        angle = 2 * np.pi * (when[first:] % season) / season
+        for wave in range(1, arguments["waves"] + 1):
+            columns += [np.sin(wave * angle), np.cos(wave * angle)]
+    return np.column_stack(columns)
+
+
+WORKLOAD = Workload(
+    name="per_group.forecast",
+    summary="A seasonal model on lagged labels, one per group; each group's latest fifth is held out",
+    pattern=PER_GROUP,
+    quality=GROUPED,
+    params=ForecastParams(),
+    engines=engines_for(SeasonalRidge),
+)

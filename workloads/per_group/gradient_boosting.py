@@ -1,0 +1,96 @@
+"""Gradient-boosted trees, one model per group: training decides, for it takes 50 ms and more of a thread.
+
+Only XGBoost, so that each engine grows the same trees. A group's rows come in the order of their ids, and histograms
+are summed by one thread in all engines but `pandas-loop`, which may use all cores: sums of floats then differ in the
+last digit.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from sparkscale.contract.case import Task
+from workloads.base import Workload
+from workloads.per_group.engines import engines_for
+from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
+from workloads.per_group.training import Array, Job, Trainer
+from workloads.xgboost_device import on_its_device
+
+OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression": "reg:squarederror"}
+
+
+class GroupBoostingParams(GroupParams):
+    """As data_parallel.gradient_boosting's, with slower steps and larger leaves, for a group has few rows."""
+
+    trees: int = Field(default=400, ge=1)
+    depth: int = Field(default=4, ge=1)
+    learning_rate: float = Field(default=0.015, gt=0)
+    bins: int = Field(default=64, ge=2)
+    l2: float = Field(default=1.0, ge=0)
+    min_child_weight: float = Field(default=5.0, ge=0)
+
+
+class XGBoost(Trainer):
+    """xgboost.train on histograms, categories as ordinal codes. A model is UBJSON."""
+
+    tasks = frozenset({"classification", "regression"})
+    devices = frozenset({"cpu", "gpu"})
+    defaults = {
+        "n_estimators": 100,
+        "max_depth": 6,
+        "learning_rate": 0.3,
+        "max_bin": 256,
+        "reg_lambda": 1.0,
+        "min_child_weight": 1.0,
+    }
+
+    def arguments(self, params: GroupBoostingParams) -> dict[str, Any]:
+        return {
+            "n_estimators": params.trees,
+            "max_depth": params.depth,
+            "learning_rate": params.learning_rate,
+            "max_bin": params.bins,
+            "reg_lambda": params.l2,
+            "min_child_weight": params.min_child_weight,
+        }
+
+    def fit(self, job: Job, x: Array, y: Array) -> Any:
+        import xgboost
+
+        words = dict(job.arguments)
+        rounds = words.pop("n_estimators")
+        train = xgboost.QuantileDMatrix(x, y, max_bin=words["max_bin"], nthread=job.threads)
+        device = f"cuda:{job.gpu}" if job.device == "gpu" else "cpu"
+        fixed = {"tree_method": "hist", "device": device, "nthread": job.threads, "seed": job.seed}
+        return xgboost.train(
+            {**fixed, "objective": OBJECTIVES[job.task], **words},
+            train,
+            num_boost_round=rounds,
+            callbacks=on_its_device(job.device),
+        )
+
+    def predict(self, job: Job, model: Any, x: Array) -> Array:
+        import xgboost
+
+        # in place it would predict on the device where the rows are, which is the host
+        values = model.predict(xgboost.DMatrix(x)) if job.device == "gpu" else model.inplace_predict(x)
+        result: Array = values.astype(float)
+        return result
+
+    def pack(self, model: Any) -> bytes:
+        return bytes(model.save_raw("ubj"))
+
+    def unpack(self, content: bytes) -> Any:
+        import xgboost
+
+        return xgboost.Booster(model_file=bytearray(content))
+
+
+WORKLOAD = Workload(
+    name="per_group.gradient_boosting",
+    summary="Gradient-boosted trees, a model per group",
+    pattern=PER_GROUP,
+    quality=GROUPED,
+    params=GroupBoostingParams(),
+    engines=engines_for(XGBoost),
+)
