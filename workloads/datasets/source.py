@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.case import SLICES
 from sparkscale.contract.dataset import (
+    TIME,
     Column,
     Grouping,
     HoldoutRule,
@@ -22,11 +23,14 @@ from sparkscale.contract.dataset import (
 from sparkscale.contract.location import join
 from workloads import prepared
 from workloads.datasets.slicing import Array, PartReport, Shape, part_file, write_file, write_table
-from workloads.filesystem import read_parquet
+from workloads.filesystem import read_parquet, schema_of
 from workloads.tasks import Progress, Tasks, silent
 
 FORMAT = 3
 """Of prepared data: rises when the same definition would give other files."""
+
+MERGED_FORMAT = 2
+"""Of merged copies, likewise."""
 
 GROUP_ROWS = 100
 """A group needs as many rows, hold-out included, to be worth a model of its own."""
@@ -128,7 +132,8 @@ def merged(storage: str, data: PreparedDataset, sample_seed: int) -> PreparedDat
     The first is the sample of 1/64, each further one what the next larger fraction adds to it.
     """
     order = data.slices(1, sample_seed)
-    shape = Shape(data.task, data.columns)
+    groups = tuple(grouping.column for grouping in data.groupings)
+    shape = Shape(data.task, data.columns, groups, has_time=TIME in schema_of(data.holdout_path).names)
 
     def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
         known = {}
@@ -139,7 +144,12 @@ def merged(storage: str, data: PreparedDataset, sample_seed: int) -> PreparedDat
             known[path] = write_table(root, path, table, shape)
         return {}, known
 
-    definition = {"format": FORMAT, "merged": data.content_hash, "of": data.dataset_id, "sample_seed": sample_seed}
+    definition = {
+        "format": [FORMAT, MERGED_FORMAT],
+        "merged": data.content_hash,
+        "of": data.dataset_id,
+        "sample_seed": sample_seed,
+    }
     root, _ = prepared.prepare(storage, f"{MERGED_PREFIX}{data.dataset_id}", definition, build)
     return data.model_copy(update={"merged": {sample_seed: root}})
 

@@ -40,7 +40,6 @@ class SeasonalRidge(Trainer):
     tasks = frozenset({"regression"})
     needs_time = True
     own_holdout = True
-    tasks_per_slot = 2
     defaults = {"alpha": 1.0, "lags": (1,), "seasons": (), "waves": 1}
 
     def arguments(self, params: ForecastParams) -> dict[str, Any]:

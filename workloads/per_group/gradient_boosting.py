@@ -35,6 +35,7 @@ class XGBoost(Trainer):
 
     tasks = frozenset({"classification", "regression"})
     devices = frozenset({"cpu", "gpu"})
+    group_cost_rows = 2500
     defaults = {
         "n_estimators": 100,
         "max_depth": 6,

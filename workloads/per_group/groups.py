@@ -1,7 +1,9 @@
 """The groups of a case: which the sample holds, how large they are, and which are too large to be shuffled."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ VALUE_BYTES = 48
 Measured: docs/per-group.md."""
 OTHER_VALUES = 4
 """Of a row beside its features: id, label, group, whether it is held out (and when it was)."""
+
+TASKS_PER_SLOT = 2
+"""Groups differ, so tasks do, and no slot should wait long for the last one; but a task costs 30 to 250 ms."""
+BUCKET_ROWS = 500_000
+"""Of a task at most, where no group has more."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,27 @@ class Groups:
         """Whether no row need be filtered out."""
         return len(self.trained) == self.grouping.groups
 
+    def buckets(self, slots: int, group_cost_rows: int) -> Array:
+        """The least code of each bucket: a run of groups that one task of Spark trains, taking about as long as any
+        other, TASKS_PER_SLOT for each slot and more where there are many rows.
+        """
+        rows = self.sizes.rows[self.trained]
+        count = max(slots * TASKS_PER_SLOT, math.ceil(int(rows.sum()) / BUCKET_ROWS))
+        found: Array = self.trained[[first for first, _ in even_spans(rows + group_cost_rows, count)]]
+        return found
+
     def bytes_of(self, code: int, features: int) -> int:
         """What a group needs in the process that trains it."""
         return int(self.sizes.rows[code]) * row_bytes(features)
+
+
+def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
+    """Runs of groups that cost about as much each, in their order: `first`, and one past the last."""
+    ends = np.concatenate([[0], np.cumsum(costs)])
+    wanted = np.linspace(0, ends[-1], count + 1)[1:-1]
+    after = np.searchsorted(ends, wanted)
+    nearer = after - (wanted - ends[after - 1] < ends[after] - wanted)
+    return list(pairwise(np.unique([0, *nearer.tolist(), len(costs)]).tolist()))
 
 
 def row_bytes(features: int) -> int:

@@ -1,9 +1,8 @@
 """Rows laid out by group on storage: a shuffle through Parquet files, in Spark's tasks but not through its JVM.
 
-Groups are dealt to buckets, runs of codes with about as many rows each. A task sorts its share of the files by group
-and writes one file, with a row group for each bucket, as a task of Spark's sort shuffle writes one file with a
-segment for each partition; whoever trains a bucket reads its row group of every file. So each task holds its share of
-the input, or one bucket, and neither grows with the number of groups.
+A task sorts its share of the files by group and writes one file, with a row group for each bucket of groups, as one of
+Spark's sort shuffle writes one file with a segment for each partition; whoever trains a bucket reads its row group
+of every file. So each task holds its share of the input, or one bucket, and neither grows with the number of groups.
 """
 
 import math
@@ -17,19 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW, TIME
 from sparkscale.contract.location import join
 from workloads.filesystem import files_below, resolve
 from workloads.per_group.groups import Groups
-from workloads.per_group.reading import FEATURES, HELD_OUT, Block, columns_of, feature_matrix, group_order
+from workloads.per_group.reading import (
+    FEATURES,
+    HELD_OUT,
+    Block,
+    columns_of,
+    feature_matrix,
+    group_order,
+    train_paths,
+)
 from workloads.per_group.training import Array, Job
 
 SHARE_BYTES = 64 * 2**20
 """Of the data set's files: what one task sorts."""
-BUCKET_ROWS = 500_000
-"""Rows that one task trains on at most, where no group has more."""
-GROUP_ROWS = 500
-"""What a group costs beside its rows, in rows: models of few rows are no faster than those of some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Plan:
-    """Picklable. `wanted` says of each code whether its group is trained; None where all are. `firsts` holds the
-    least code of each bucket.
+    """Picklable. `wanted` says of each code whether its group is trained; None where all are. `buckets` as
+    in `Groups`.
     """
 
     job: Job
     root: str
     folder: str
     wanted: Array | None
-    firsts: Array
+    buckets: Array
     shares: tuple[Share, ...]
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
@@ -69,7 +73,7 @@ class Plan:
         code = table.column(self.job.group).to_numpy()
         order = group_order(code, table.column(ROW).to_numpy())
         packed = pack(self.job, table, order)
-        bounds = np.searchsorted(code[order], [*self.firsts, np.iinfo(code.dtype).max]).tolist()
+        bounds = np.searchsorted(code[order], [*self.buckets, np.iinfo(code.dtype).max]).tolist()
         pieces: list[tuple[int, Piece]] = []
         with pq.ParquetWriter(
             path, packed.schema, filesystem=system, compression="none", use_dictionary=False, write_statistics=False
@@ -89,12 +93,11 @@ class Plan:
         return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
 
 
-def plan(data: PreparedDataset, job: Job, groups: Groups, folder: str, slots: int) -> Plan:
+def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
     """How the groups fall into buckets, and the data set's files into tasks. Reads no row."""
-    files = [(info, False) for info in files_below(join(data.root, "train"), ".parquet")]
+    data, slots = run.data, run.slots
+    files = [(info, False) for path in train_paths(run) for info in files_below(path, ".parquet")]
     files += [(info, True) for info in files_below(data.holdout_path, ".parquet")]
-    rows = groups.sizes.rows[groups.trained]
-    buckets = max(slots * job.trainer.tasks_per_slot, math.ceil(int(rows.sum()) / BUCKET_ROWS))
     wanted = None
     if not groups.is_everything:
         wanted = np.zeros(groups.grouping.groups, dtype=bool)
@@ -104,16 +107,9 @@ def plan(data: PreparedDataset, job: Job, groups: Groups, folder: str, slots: in
         data.root,
         folder,
         wanted,
-        groups.trained[[first for first, _ in even_spans(rows, buckets)]],
+        groups.buckets(slots, job.trainer.group_cost_rows),
         dealt(files, max(slots, math.ceil(data.bytes / SHARE_BYTES))),
     )
-
-
-def even_spans(rows: Array, count: int) -> list[tuple[int, int]]:
-    """Runs of groups that take about as long each, in their order: `first`, and one past the last."""
-    ends = np.cumsum(rows + GROUP_ROWS)
-    cuts = np.searchsorted(ends, np.linspace(0, ends[-1], count + 1)[1:-1], side="left") + 1
-    return list(pairwise(np.unique([0, *cuts.tolist(), len(rows)]).tolist()))
 
 
 def dealt(files: Sequence[tuple[fs.FileInfo, bool]], count: int) -> tuple[Share, ...]:

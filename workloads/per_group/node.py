@@ -8,7 +8,7 @@ import numpy as np
 from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
 from workloads.per_group import results
-from workloads.per_group.layout import even_spans
+from workloads.per_group.groups import even_spans
 from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
 from workloads.per_group.reading import Block, feature_matrix, read_groups, rows_of_frame
 from workloads.per_group.training import Job, train_group
@@ -70,7 +70,7 @@ class Joblib(OnNode):
         job, block = loaded
         folder = results.models_folder(run)
         results.make(folder)
-        spans = even_spans(np.diff(block.starts), run.slots * CHUNKS_PER_PROCESS)
+        spans = even_spans(np.diff(block.starts) + self.trainer.group_cost_rows, run.slots * CHUNKS_PER_PROCESS)
         Parallel(n_jobs=run.slots, batch_size=1, mmap_mode="r")(
             delayed(train_span)(replace(job, gpu=number % max(1, run.gpus)), block, first, last, folder, number)
             for number, (first, last) in enumerate(spans)

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from sparkscale.contract.case import SLICES
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset, slice_folder
-from sparkscale.contract.location import join
+from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset
 from workloads.filesystem import read_parquet, schema_of
 from workloads.frames import spark_rows
 from workloads.per_group.groups import Groups
@@ -27,9 +25,9 @@ HELD_OUT = "held_out"
 """The column that tells a group's hold-out from its training rows."""
 
 
-def train_paths(data: PreparedDataset) -> list[str]:
+def train_paths(run: Context) -> list[str]:
     """All training rows: a sample is one of groups, whose rows lie in every slice."""
-    return [join(data.root, slice_folder(number)) for number in range(SLICES)]
+    return run.data.train_paths(1, run.case.sample_seed)
 
 
 def has_time(data: PreparedDataset) -> bool:
@@ -45,7 +43,7 @@ def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
     """The rows of the groups that are to be trained, in no particular order, with HELD_OUT; read with pyarrow."""
     columns = columns_of(job)
     parts = []
-    for paths, held_out in ((train_paths(run.data), False), ([run.data.holdout_path], True)):
+    for paths, held_out in ((train_paths(run), False), ([run.data.holdout_path], True)):
         part = read_parquet(paths, columns)
         if not groups.is_everything:
             wanted = np.zeros(groups.grouping.groups, dtype=bool)
@@ -60,7 +58,7 @@ def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
     from pyspark.sql.functions import broadcast, lit
 
     columns = columns_of(job)
-    train = spark_rows(run, train_paths(run.data)).select(*columns, lit(False).alias(HELD_OUT))
+    train = spark_rows(run, train_paths(run)).select(*columns, lit(False).alias(HELD_OUT))
     held_out = spark_rows(run, [run.data.holdout_path]).select(*columns, lit(True).alias(HELD_OUT))
     frame = train.union(held_out)
     if groups.is_everything:

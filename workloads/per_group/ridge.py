@@ -18,7 +18,7 @@ from workloads.per_group.training import Array, Job, Rows, Split, Trainer
 
 
 class RidgeParams(GroupParams):
-    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense: as much as hundred rows, for groups are small."""
+    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense; strong, for groups are small."""
 
     alpha: float = Field(default=100.0, ge=0)
 
@@ -32,7 +32,6 @@ class Ridge(Trainer):
     """
 
     tasks = frozenset({"classification", "regression"})
-    tasks_per_slot = 2
     defaults = {"alpha": 1.0}
 
     def arguments(self, params: RidgeParams) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
 from workloads.per_group import results
+from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, kept, plan, read_bucket
 from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
 from workloads.per_group.reading import FEATURES, rows_of_frame, rows_of_table, spark_groups
@@ -19,7 +20,9 @@ from workloads.tasks import SparkTasks
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, GroupedData
+
+BUCKET = "bucket"
 
 Loaded = tuple[Job, "DataFrame"]
 
@@ -32,11 +35,9 @@ class OnSpark(GroupEngine, SparkEngine):
     def layout(self, run: Context) -> Any:
         """There is none."""
 
-    def planned(self, run: Context) -> Loaded:
-        """What goes to the tasks, and the rows of the groups as a DataFrame that is not computed yet."""
-        groups = case_groups(run)
-        job = job_of(run, self.trainer, groups.grouping, 1, in_task=True)
-        return job, spark_groups(run, job, groups)
+    def job(self, run: Context, groups: Groups) -> Job:
+        """What goes to the tasks; each has one thread."""
+        return job_of(run, self.trainer, groups.grouping, 1, in_task=True)
 
 
 class ApplyInPandas(OnSpark):
@@ -45,16 +46,23 @@ class ApplyInPandas(OnSpark):
     name = "apply-in-pandas"
 
     def load(self, run: Context, layout: None) -> Loaded:  # noqa: ARG002
-        job, frame = self.planned(run)
-        return job, frame.repartition(run.slots * self.trainer.tasks_per_slot, job.group)
+        groups = case_groups(run)
+        job = self.job(run, groups)
+        return job, dealt(run, self.rows(spark_groups(run, job, groups), job), job, groups)
+
+    def rows(self, frame: "DataFrame", job: Job) -> "DataFrame":  # noqa: ARG002
+        """What is shuffled of the rows."""
+        return frame
 
     def fit(self, run: Context, loaded: Loaded) -> str:
+        job, frame = loaded
         folder = results.models_folder(run)
-        self.applied(*loaded).write.mode("overwrite").parquet(for_spark(folder))
+        keys = [BUCKET, job.group] if BUCKET in frame.columns else [job.group]
+        self.applied(job, frame.groupBy(*keys)).write.mode("overwrite").parquet(for_spark(folder))
         return folder
 
-    def applied(self, job: Job, frame: "DataFrame") -> "DataFrame":
-        found: DataFrame = frame.groupBy(job.group).applyInPandas(with_pandas(job), spark_schema())
+    def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
+        found: DataFrame = groups.applyInPandas(with_pandas(job), spark_schema())
         return found
 
 
@@ -63,34 +71,37 @@ class GroupedMap(ApplyInPandas):
 
     name = "grouped-map"
 
-    def applied(self, job: Job, frame: "DataFrame") -> "DataFrame":
+    def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
         from pyspark.sql.pandas.functions import PandasUDFType, pandas_udf
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is legacy
-            function = pandas_udf(with_pandas(job), spark_schema(), PandasUDFType.GROUPED_MAP)
-            found: DataFrame = frame.groupBy(job.group).apply(function)
+            found: DataFrame = groups.apply(pandas_udf(with_pandas(job), spark_schema(), PandasUDFType.GROUPED_MAP))
         return found
 
 
 class ApplyInPandasBucketed(ApplyInPandas):
-    """applyInPandas on a table that is bucketed and sorted by group, which is its layout: `fit` shuffles nothing."""
+    """applyInPandas on a table that is bucketed and sorted by group, which is its layout: `fit` shuffles nothing.
+
+    Differs: Spark's buckets are those of a hash, so tasks are less even than those of the other engines.
+    """
 
     name = "apply-in-pandas-bucketed"
     lays_out = True
 
     def layout(self, run: Context) -> str:
-        job, frame = self.planned(run)
-        table = f"groups_{run.case.id}"
-        location = results.layout_folder(run)
-        buckets = run.slots * self.trainer.tasks_per_slot
+        groups = case_groups(run)
+        job = self.job(run, groups)
+        table, location = f"groups_{run.case.id}", results.layout_folder(run)
+        count = len(groups.buckets(run.slots, job.trainer.group_cost_rows))
         run.spark.sql(f"DROP TABLE IF EXISTS {table}")
         run.at_end(lambda: results.remove(location))
         run.at_end(lambda: run.spark.sql(f"DROP TABLE IF EXISTS {table}"))
         (
             # a file for each bucket: without this each task would write one for every bucket
-            frame.repartition(buckets, job.group)
-            .write.bucketBy(buckets, job.group)
+            spark_groups(run, job, groups)
+            .repartition(count, job.group)
+            .write.bucketBy(count, job.group)
             .sortBy(job.group)
             .option("path", for_spark(location))
             .saveAsTable(table)
@@ -98,30 +109,30 @@ class ApplyInPandasBucketed(ApplyInPandas):
         return table
 
     def load(self, run: Context, layout: str) -> Loaded:  # type: ignore[override]
-        groups = case_groups(run)
-        return job_of(run, self.trainer, groups.grouping, 1, in_task=True), run.spark.table(layout)
+        return self.job(run, case_groups(run)), run.spark.table(layout)
 
 
 class ApplyInArrow(ApplyInPandas):
-    """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as a table of Arrow, with no pandas."""
+    """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as a table of Arrow, with no pandas.
+
+    Differs: features travel as one array column, for Spark writes a stream of Arrow for each group, at a price for
+    each column; a pandas function gets its columns by name.
+    """
 
     name = "apply-in-arrow"
 
-    def load(self, run: Context, layout: None) -> Loaded:  # noqa: ARG002
-        """Features travel as one array: Spark writes a stream of Arrow for each group, at a price for each column."""
+    def rows(self, frame: "DataFrame", job: Job) -> "DataFrame":
         from pyspark.sql.functions import array, col
 
-        job, frame = self.planned(run)
         features = array(*(col(name).cast("float") for name in job.features))
-        packed = frame.select(*kept(job), features.alias(FEATURES))
-        return job, packed.repartition(run.slots * self.trainer.tasks_per_slot, job.group)
+        return frame.select(*kept(job), features.alias(FEATURES))
 
-    def applied(self, job: Job, frame: "DataFrame") -> "DataFrame":
+    def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
         def train(table: pa.Table) -> pa.Table:
             code = table.column(job.group)[0].as_py()
             return results.as_table([train_group(job, code, rows_of_table(job, table), partition())])
 
-        found: DataFrame = frame.groupBy(job.group).applyInArrow(train, spark_schema())
+        found: DataFrame = groups.applyInArrow(train, spark_schema())
         return found
 
 
@@ -137,8 +148,8 @@ class ParquetGroups(OnSpark):
         """The pieces of each bucket, the largest bucket first, for Spark starts tasks in their order."""
         groups = case_groups(run)
         folder = results.layout_folder(run)
-        job = job_of(run, self.trainer, groups.grouping, 1, in_task=True)
-        planned = plan(run.data, job, groups, folder, run.slots)
+        job = self.job(run, groups)
+        planned = plan(run, job, groups, folder)
         run.at_end(lambda: results.remove(folder))
         results.make(folder)
         buckets: dict[int, list[Piece]] = defaultdict(list)
@@ -148,8 +159,7 @@ class ParquetGroups(OnSpark):
         return sorted(buckets.values(), key=lambda found: -sum(piece.rows for piece in found))
 
     def load(self, run: Context, layout: list[list[Piece]]) -> tuple[Job, list[list[Piece]]]:
-        grouping = case_groups(run).grouping
-        return job_of(run, self.trainer, grouping, 1, in_task=True), layout
+        return self.job(run, case_groups(run)), layout
 
     def fit(self, run: Context, loaded: tuple[Job, list[list[Piece]]]) -> str:
         job, buckets = loaded
@@ -163,6 +173,19 @@ class ParquetGroups(OnSpark):
         results.make(models)
         SparkTasks(run.spark).map(train, range(len(buckets)))
         return models
+
+
+def dealt(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
+    """The rows shuffled into the buckets of `groups`, a partition each, with the column BUCKET.
+
+    Grouping by bucket and group then needs no other shuffle, as one by group would after a hash of the group; but
+    that would make uneven tasks of few groups.
+    """
+    from pyspark.sql.functions import array, col, filter, lit, size  # noqa: A004
+
+    firsts = groups.buckets(run.slots, job.trainer.group_cost_rows).tolist()
+    bucket = size(filter(array(*map(lit, firsts)), lambda first: first <= col(job.group))) - 1
+    return frame.withColumn(BUCKET, bucket).repartitionById(len(firsts), col(BUCKET))
 
 
 def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:

@@ -82,9 +82,8 @@ class Trainer(ABC):
     needs_time: ClassVar[bool] = False
     own_holdout: ClassVar[bool] = False
     """Whether it holds rows of each group out itself, whatever the data set does."""
-    tasks_per_slot: ClassVar[int] = 4
-    """Spark's tasks for each slot. Groups differ, so tasks do: with several no slot waits long for the last one; but
-    a task costs some 30 ms, which is a thousand tiny models."""
+    group_cost_rows: ClassVar[int] = 500
+    """What a group costs beside its rows, in rows: tasks are made even by it."""
     defaults: ClassVar[Mapping[str, Any]]
 
     @abstractmethod
