@@ -46,6 +46,11 @@ def time_to_model(record: RunRecord) -> float:
     return sum(record.seconds[phase] for phase in pattern.time_to_model)
 
 
+def time_with_layout(record: RunRecord) -> float:
+    """Seconds of layout + load + fit, of a pattern that has a layout: what it costs to use one once."""
+    return time_to_model(record) + record.seconds["layout"]
+
+
 def _phase(name: str) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.seconds[name] for record in timed(records) if name in record.seconds]
@@ -88,6 +93,26 @@ def metrics() -> dict[str, Metric]:
             1,
             "seconds until a model stands: load + fit; what engines are compared by",
             lambda records: [time_to_model(record) for record in timed(records)],
+        ),
+        Metric(
+            "time_with_layout",
+            "s",
+            "lower",
+            1,
+            "seconds until all groups have models, rows laid out by group included: layout + load + fit",
+            lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
+        ),
+        Metric(
+            "models_per_second",
+            "1/s",
+            "higher",
+            1,
+            "models of groups over the seconds of load + fit",
+            lambda records: [
+                record.figures["models"] / time_to_model(record)
+                for record in timed(records)
+                if "models" in record.figures
+            ],
         ),
         *(_phase(name) for name in phases),
         Metric(
@@ -134,6 +159,19 @@ def metrics() -> dict[str, Metric]:
         _quality("error_rate", "share", "one minus the accuracy of the neighbours' vote", _loss_of("accuracy")),
         _quality("recall_loss", "1 - recall", "true neighbours that were not found", _loss_of("recall")),
         _quality("unequal_cells", "share", "cells that are not what they should be", _loss_of("equal_cells")),
+        _quality(
+            "group_rmse",
+            "label units",
+            "root of the mean squared error, each group by its model",
+            _given("group_rmse"),
+        ),
+        _quality(
+            "brier",
+            "squared probability",
+            "mean squared error of a probability, each group by its model",
+            _given("brier"),
+        ),
+        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
         _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
         _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
         _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),

@@ -1,9 +1,9 @@
 """What a reader must know of where the cases of one table ran."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.tradeoff import Comparison
+from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 
@@ -13,12 +13,11 @@ KINDS = {
 }
 
 
-def notes(comparison: Comparison) -> Iterator[str]:
-    """Sentences, each of which could change what a figure of the table means."""
-    every = [record for cell in comparison.cells for record in cell.records]
+def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
+    """Sentences, each of which could change what a figure of the table means: of one of its cases and all records."""
     spark = [record for record in every if record.case.placement == "spark"]
     ran = [record for record in spark if record.outcome == "ok"]
-    kind = comparison.case.cluster_kind
+    kind = case.cluster_kind
     if spark and kind in KINDS:
         yield KINDS[kind]
     if kind in ("standalone", "external"):
@@ -45,7 +44,7 @@ def _executors(ran: list[RunRecord]) -> Iterator[str]:
         yield f"Spark ran in {count(executors, 'executor')} on {hosts} hosts."
 
 
-def _cores(every: list[RunRecord]) -> Iterator[str]:
+def _cores(every: Sequence[RunRecord]) -> Iterator[str]:
     node, spark = (
         {record.resources.cores for record in every if record.case.placement == placement}
         for placement in ("node", "spark")

@@ -47,11 +47,27 @@ class Ratio:
         return "met" if met else "missed" if missed else "not resolved"
 
 
-def _case(workload: str, engine: str, **params: object) -> Chosen:
-    name = f"data_parallel.{workload}"
+def _case(name: str, engine: str, **params: object) -> Chosen:
     return lambda case: (
         (case.workload, case.engine) == (name, engine)
         and all(case.params.get(key) == value for key, value in params.items())
+    )
+
+
+RIDGE, BOOSTING = "per_group.ridge", "per_group.gradient_boosting"
+
+
+def _faster(workload: str, engine: str, than: str, goal: float, with_layout: bool = False) -> Ratio:
+    """How many times as fast one engine of groups is as another, at least `goal`."""
+    counted = "layout + load + fit" if with_layout else "load + fit"
+    return Ratio(
+        f"{workload}: `{counted}` of `{than}` over `{engine}`'s",
+        "time_with_layout" if with_layout else "time_to_model",
+        _case(workload, than),
+        _case(workload, engine),
+        "ratio",
+        goal,
+        "least",
     )
 
 
@@ -60,8 +76,8 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
         Ratio(
             "MLlib's logistic regression: time to model of `mllib` over `mllib-plain`",
             "time_to_model",
-            _case("logistic_regression", "mllib"),
-            _case("logistic_regression", "mllib-plain"),
+            _case("data_parallel.logistic_regression", "mllib"),
+            _case("data_parallel.logistic_regression", "mllib-plain"),
             "ratio",
             0.75,
             "most",
@@ -69,8 +85,8 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
         Ratio(
             "XGBoost: seconds that `xgboost-spark` takes longer than `xgboost`",
             "time_to_model",
-            _case("gradient_boosting", "xgboost-spark"),
-            _case("gradient_boosting", "xgboost"),
+            _case("data_parallel.gradient_boosting", "xgboost-spark"),
+            _case("data_parallel.gradient_boosting", "xgboost"),
             "difference",
             4.0,
             "most",
@@ -78,13 +94,22 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
         Ratio(
             "DDP: seconds of an epoch of one rank over those of two",
             "seconds_per_epoch",
-            _case("mlp", "torch-distributor", ranks=1),
-            _case("mlp", "torch-distributor", ranks=2),
+            _case("data_parallel.mlp", "torch-distributor", ranks=1),
+            _case("data_parallel.mlp", "torch-distributor", ranks=2),
             "ratio",
             1.5,
             "least",
         ),
-    )
+    ),
+    "per-group-speed": (
+        _faster(RIDGE, "parquet-groups", "apply-in-pandas", 10),
+        _faster(RIDGE, "parquet-groups", "joblib", 1.5),
+        _faster(RIDGE, "parquet-groups", "apply-in-pandas", 3, with_layout=True),
+        _faster(RIDGE, "parquet-groups", "joblib", 1, with_layout=True),
+        _faster(RIDGE, "apply-in-arrow", "apply-in-pandas", 4),
+        _faster(BOOSTING, "apply-in-pandas", "joblib", 0.85),
+        _faster(BOOSTING, "parquet-groups", "joblib", 0.85),
+    ),
 }
 """By the suites that measure them."""
 

@@ -1,4 +1,4 @@
-"""Draws the trade-off between sample and full data as tables for a terminal."""
+"""Draws what a run measured as tables for a terminal; here the trade-off between sample and full data."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -6,7 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import placing, ratios, tradeoff
+from sparkscale.analysis import drawing, per_group, placing, ratios, show_groups, tradeoff
+from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
@@ -15,7 +16,6 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure.store import Invocation, Store
 from workloads import registry
 
-NOTHING = "–"
 PLAIN_WIDTH = 118
 
 
@@ -31,6 +31,8 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
     parts: list[RenderableType] = [_heading(store, invocation, records)]
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
+    for groups in per_group.comparisons(store, records):
+        parts += [Text(), *show_groups.comparison(groups)]
     parts += _ratios(invocation.suite, records)
     parts += [Text(), *_problems(records), *_missing(invocation, records)]
     return Group(*parts)
@@ -96,19 +98,8 @@ def _data(comparison: Comparison) -> Iterator[Text]:
         yield Text(f"Warning: {warning}", style="bold")
 
 
-def _table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
-    """The first `left` columns hold names, the next numbers, and the last, if it is `prose`, text that may wrap."""
-    table = Table(title=title, title_justify="left", title_style="", header_style="bold")
-    for number, column in enumerate(columns):
-        name = number < left
-        table.add_column(column, justify="left" if name else "right", no_wrap=name, overflow="fold")
-    if prose:
-        table.add_column(prose, overflow="fold")
-    return table
-
-
 def _curves(comparison: Comparison) -> Table:
-    table = _table(
+    table = drawing.table(
         "What each engine costs and reaches",
         "engine",
         "fraction",
@@ -133,10 +124,10 @@ def _curves(comparison: Comparison) -> Table:
 
 
 def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
-    yield _seconds(cell.seconds)
+    yield drawing.seconds(cell.seconds)
     yield f"{_quality(cell)} {_interval(cell.quality_interval, cell.judging.show)}" if cell.quality else NOTHING
     if comparison.tuned:
-        yield _spread(cell.capacity, "{:.0f}".format)
+        yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
         yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
     yield f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
@@ -170,7 +161,7 @@ def _beside(comparison: Comparison) -> Iterator[Table]:
     shown = {key: heading for key, heading in named.items() if any(cell.observed(key) for cell in comparison.cells)}
     if not shown:
         return
-    table = _table(
+    table = drawing.table(
         f"Beside it: median (range), {NOTHING} where there is none", "engine", "fraction", *shown.values(), left=2
     )
     for curve in comparison.curves:
@@ -187,11 +178,11 @@ def _beside(comparison: Comparison) -> Iterator[Table]:
 def _observed(spread: Spread | None) -> str:
     """Rounds repeat seeds, so what does not depend on the clock is often the same in all."""
     number = "{:.4g}".format
-    return number(spread.median) if spread and spread.low == spread.high else _spread(spread, number)
+    return number(spread.median) if spread and spread.low == spread.high else drawing.spread(spread, number)
 
 
 def _answers(comparison: Comparison) -> Table:
-    table = _table(
+    table = drawing.table(
         f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data",
         "engine",
         "smallest fraction",
@@ -211,7 +202,7 @@ def _answers(comparison: Comparison) -> Table:
                 curve.engine,
                 answer,
                 _given_up(step, comparison.judging),
-                _share(curve.share_of_full_seconds(step.fraction)),
+                drawing.share(curve.share_of_full_seconds(step.fraction)),
                 _memory_share(curve, step.fraction),
             )
     return table
@@ -225,7 +216,7 @@ def _memory_share(curve: EngineCurve, fraction: float) -> str:
 
 
 def _defaults(comparison: Comparison) -> Table:
-    table = _table(
+    table = drawing.table(
         "What a port that trusts each library's defaults gets, on all data",
         "engine",
         f"{comparison.judging.name}\naligned",
@@ -261,7 +252,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     if rounds == 0:
         kind = "there is none, for every execution was the first of its worker"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
-    yield from (Text(note, style="dim") for note in placing.notes(comparison))
+    yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
     yield Text(
         f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
         f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}). Peak memory "
@@ -279,17 +270,19 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
     clusters = ratios.by_cluster(suite, records)
     if not clusters:
         return
-    table = _table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
+    table = drawing.table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
     for cluster, here in clusters.items():
         for ratio in ratios.RATIOS[suite]:
             number = "{:.2f}".format if ratio.kind == "ratio" else "{:.2f} s".format
             samples = ratio.of(here)
             goal = f"at {ratio.bound} {number(ratio.goal)}"
-            table.add_row(cluster, _spread(Spread.of(samples), number), goal, ratio.verdict(samples), ratio.name)
+            table.add_row(
+                cluster, drawing.spread(Spread.of(samples), number), goal, ratio.verdict(samples), ratio.name
+            )
     yield Text()
     yield table
     for cluster, here in clusters.items():
-        parts = ", ".join(f"{name} {_seconds(spread)} s" for name, spread in ratios.breakdown(here).items())
+        parts = ", ".join(f"{name} {drawing.seconds(spread)} s" for name, spread in ratios.breakdown(here).items())
         if parts:
             yield Text(f"fit of xgboost-spark on {cluster}: {parts}.", style="dim")
 
@@ -299,7 +292,7 @@ def _problems(records: list[RunRecord]) -> Iterator[RenderableType]:
     if not found:
         yield Text("Every measured case is ok.")
         return
-    table = _table("Cases without a result", "case", "fractions", "outcome", "times", left=0, prose="reason")
+    table = drawing.table("Cases without a result", "case", "fractions", "outcome", "times", left=0, prose="reason")
     for column in table.columns[:3]:
         column.justify = "left"
     for problem in found:
@@ -314,22 +307,6 @@ def _missing(invocation: Invocation, records: list[RunRecord]) -> Iterator[Text]
         yield Text(
             f"{done} of {invocation.executions} executions were measured: go on with `sparkscale run --resume`."
         )
-
-
-def _seconds(spread: Spread | None) -> str:
-    return _spread(spread, "{:.2f}".format)
-
-
-def _share(spread: Spread | None) -> str:
-    return _spread(spread, "{:.0%}".format)
-
-
-def _spread(spread: Spread | None, number: Callable[[float], str]) -> str:
-    """Median and range; one sample has no range."""
-    if spread is None:
-        return NOTHING
-    median = number(spread.median)
-    return f"{median} ({number(spread.low)}–{number(spread.high)})" if spread.count > 1 else median
 
 
 def _interval(found: Interval | None, number: Callable[[float], str]) -> str:

@@ -18,6 +18,8 @@ from sparkscale.contract.record import SCORES, Outcome, RunRecord
 from sparkscale.measure.store import Store
 from workloads.base import Capacity
 
+PATTERN = "data_parallel"
+
 
 @dataclass
 class Cell:
@@ -189,6 +191,10 @@ class Comparison:
         return [cell for curve in self.curves for cell in curve.cells]
 
     @property
+    def records(self) -> list[RunRecord]:
+        return [record for cell in self.cells for record in cell.records]
+
+    @property
     def data(self) -> dict[str, Any] | None:
         """The data set's stored description; None in records of earlier releases."""
         cell = self.cells[0]
@@ -218,7 +224,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
-        if not record.is_warmup and record.outcome != "unsupported":
+        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
             by_case[record.case.id].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)

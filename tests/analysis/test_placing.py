@@ -33,7 +33,7 @@ def ran(
 
 def said(store: Store, *records: RunRecord) -> str:
     (comparison,) = tradeoff.comparisons(store, records)
-    return "\n".join(placing.notes(comparison))
+    return "\n".join(placing.notes(comparison.case, comparison.records))
 
 
 def test_executors_of_one_host_are_called_single_host(store: Store) -> None:

@@ -15,7 +15,7 @@ from workloads.filesystem import resolve
 
 Array = np.ndarray[Any, Any]
 
-VALUE_BYTES = 48
+VALUE_BYTES = 40
 """Of one value of a group in the Python process that trains it: Arrow's copy, pandas', the matrix and the trainer's.
 
 Measured: docs/per-group.md."""

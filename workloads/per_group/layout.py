@@ -1,8 +1,8 @@
 """Rows laid out by group on storage: a shuffle through Parquet files, in Spark's tasks but not through its JVM.
 
-A task sorts its share of the files by group and writes one file, with a row group for each bucket of groups, as one of
-Spark's sort shuffle writes one file with a segment for each partition; whoever trains a bucket reads its row group
-of every file. So each task holds its share of the input, or one bucket, and neither grows with the number of groups.
+A task sorts its share of the files by group and writes one file, with a row group for each bucket of groups, as one
+of Spark's sort shuffle writes a file with a segment for each partition; whoever trains a bucket reads its row group
+of every file. So each task holds its share of the input, or one bucket, and neither grows with the groups' number.
 """
 
 import math

@@ -29,7 +29,7 @@ class GroupParams(Params):
     deadline_seconds: float = Field(default=60.0, gt=0)
     """Of one group, all told."""
     most_model_bytes: int = Field(default=16 * MIB, ge=1)
-    most_memory_share: float = Field(default=0.5, gt=0, le=1)
+    most_memory_share: float = Field(default=0.25, gt=0, le=1)
     """Of an executor's memory: a group that needs more is refused, before it is shuffled."""
 
 

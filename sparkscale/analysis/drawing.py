@@ -1,0 +1,36 @@
+"""What every table of a terminal is drawn with."""
+
+from collections.abc import Callable
+
+from rich.table import Table
+
+from sparkscale.analysis.statistics import Spread
+
+NOTHING = "–"
+
+
+def table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
+    """The first `left` columns hold names, the next numbers, and the last, if it is `prose`, text that may wrap."""
+    drawn = Table(title=title, title_justify="left", title_style="", header_style="bold")
+    for number, column in enumerate(columns):
+        name = number < left
+        drawn.add_column(column, justify="left" if name else "right", no_wrap=name, overflow="fold")
+    if prose:
+        drawn.add_column(prose, overflow="fold")
+    return drawn
+
+
+def seconds(found: Spread | None) -> str:
+    return spread(found, "{:.2f}".format)
+
+
+def share(found: Spread | None) -> str:
+    return spread(found, "{:.0%}".format)
+
+
+def spread(found: Spread | None, number: Callable[[float], str]) -> str:
+    """Median and range; one sample has no range."""
+    if found is None:
+        return NOTHING
+    median = number(found.median)
+    return f"{median} ({number(found.low)}–{number(found.high)})" if found.count > 1 else median

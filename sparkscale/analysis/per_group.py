@@ -1,0 +1,267 @@
+"""One model per group: what each way of reaching the groups costs, with its layout and without, and which to use."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow.compute as pc
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.statistics import Spread, median_interval
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import GROUPS, RunRecord
+from sparkscale.measure.store import Store
+from workloads import registry
+
+PATTERN = "per_group"
+LOOP, JOBLIB = "pandas-loop", "joblib"
+CONTROL = ("grouped-map", "apply-in-pandas")
+"""Two names of the same code: a difference between them would be a fault of the measurement."""
+USES = (1, 2, 11)
+"""How often a layout serves: with no, one and ten reuses."""
+EQUIVALENT = 0.05
+"""The control's two may differ by as much and are called the same."""
+MOSTLY = 0.5
+
+
+@dataclass
+class Way:
+    """All executions of one engine on the groups of one sample."""
+
+    case: Case
+    records: list[RunRecord]
+
+    @property
+    def engine(self) -> str:
+        return self.case.engine
+
+    @property
+    def lays_out(self) -> bool:
+        """Whether it has a layout, which can be used again."""
+        return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "lays_out", False))
+
+    @cached_property
+    def timed(self) -> dict[int, RunRecord]:
+        """By round, the executions whose seconds count."""
+        return {record.round: record for record in metrics.timed(self.records)}
+
+    def seconds(self, uses: float = math.inf) -> dict[int, float]:
+        """By round, seconds of load + fit and the layout's share when it serves so many trainings."""
+        return {
+            number: metrics.time_to_model(record) + record.seconds["layout"] / uses
+            for number, record in self.timed.items()
+        }
+
+    def spread(self, uses: float = math.inf) -> Spread | None:
+        return Spread.of(list(self.seconds(uses).values()))
+
+    @property
+    def layout(self) -> Spread | None:
+        """Seconds; None for an engine that has none."""
+        return Spread.of([r.seconds["layout"] for r in self.timed.values()]) if self.lays_out else None
+
+    @property
+    def models_per_second(self) -> Spread | None:
+        return Spread.of(metrics.metrics()["models_per_second"].samples(self.records))
+
+    def figure(self, name: str) -> Spread | None:
+        return Spread.of([r.figures[name] for r in metrics.scored(self.records) if name in r.figures])
+
+    @property
+    def shuffled_bytes(self) -> Spread | None:
+        """Written by shuffles, that of a layout included; None where Spark's metrics were not to be had."""
+        return Spread.of([float(r.spark.shuffle_write_bytes) for r in self.timed.values() if r.spark])
+
+    @property
+    def training_share(self) -> float | None:
+        """Of the core time of load + fit, what the library's own training took; of the median round."""
+        shares = [
+            record.figures["training_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
+            for record in self.timed.values()
+            if "training_seconds" in record.figures
+        ]
+        found = Spread.of(shares)
+        return found.median if found else None
+
+    def speed_up(self, other: "Way", uses: float = math.inf) -> list[float]:
+        """How many times as fast as another this one is, round by round; both with their layouts' shares."""
+        own, others = self.seconds(uses), other.seconds(uses)
+        return [others[number] / own[number] for number in sorted(own.keys() & others.keys())]
+
+
+@dataclass
+class Lost:
+    """Groups of one outcome that have no model, and what the first of them says."""
+
+    outcome: str
+    groups: int
+    key: str
+    error: str
+
+
+@dataclass
+class Comparison:
+    """Engines of one workload on the same groups with the same parameters."""
+
+    case: Case
+    ways: list[Way]
+    store: Store
+
+    def way(self, engine: str) -> Way | None:
+        """The engine's executions, if some have a time."""
+        return next((way for way in self.ways if way.engine == engine and way.timed), None)
+
+    @property
+    def records(self) -> list[RunRecord]:
+        return [record for way in self.ways for record in way.records]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        hidden = ("set", "arguments", "by", "deadline_seconds", "most_model_bytes", "most_memory_share")
+        return {key: value for key, value in self.case.params.items() if key not in hidden}
+
+    @property
+    def disagreeing(self) -> dict[str, tuple[float, ...]]:
+        """Numbers of models by engine, when they are not all the same."""
+        found = {
+            way.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(way.records)})) for way in self.ways
+        }
+        found = {engine: models for engine, models in found.items() if models}
+        return found if len(set(found.values())) > 1 else {}
+
+    def figure(self, name: str) -> float | None:
+        """One that is of the groups, the same for every engine."""
+        for way in self.ways:
+            if spread := way.figure(name):
+                return spread.median
+        return None
+
+    @cached_property
+    def lost(self) -> list[Lost]:
+        """From the first stored table of groups."""
+        for record in (record for way in self.ways for record in metrics.scored(way.records)):
+            try:
+                table = self.store.table(record.id, GROUPS)
+            except KeyError:
+                continue
+            return [
+                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]))
+                for outcome in sorted(pc.unique(table.column("outcome")).to_pylist())
+                if outcome != "ok"
+                for here in [table.filter(pc.equal(table.column("outcome"), outcome))]
+            ]
+        return []
+
+    def control(self) -> tuple[list[float], str] | None:
+        """Seconds of the one over those of the other, round by round, and what to think of it."""
+        first, second = (self.way(name) for name in CONTROL)
+        if first is None or second is None:
+            return None
+        ratios = second.speed_up(first)
+        return ratios, same(ratios)
+
+    def fastest(self, uses: float) -> list[Way]:
+        """Engines that have a time, by the median of their seconds when a layout serves so many trainings."""
+        found = [(spread.median, way) for way in self.ways if (spread := way.spread(uses))]
+        return [way for _, way in sorted(found, key=lambda pair: pair[0])]
+
+
+def same(ratios: Sequence[float]) -> str:
+    """ "same", "not resolved", or "different" of what should be equal, by the median's interval or the range."""
+    if not ratios:
+        return "not measured"
+    found = median_interval(ratios)
+    if found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
+        return "same"
+    return "not resolved" if found.low <= 1 <= found.high else "different"
+
+
+def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
+    """One per workload, data set, grouping, sample, cluster, device, seeds and parameters, in the records' order."""
+    by_case: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
+            by_case[record.case.id].append(record)
+    ways = [Way(found[0].case, found) for found in by_case.values()]
+    found: dict[str, list[Way]] = defaultdict(list)
+    for way in ways:
+        found[_key(way.case)].append(way)
+    order = {engine.name: n for w in registry.workloads().values() for n, engine in enumerate(w.engines)}
+    made = [
+        Comparison(group[0].case, sorted(group, key=lambda way: order.get(way.engine, 0)), store)
+        for group in found.values()
+    ]
+    return sorted(
+        made,
+        key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, _by(one.case), one.case.fraction),
+    )
+
+
+def _by(case: Case) -> str:
+    return str(case.params["by"])
+
+
+def _key(case: Case) -> str:
+    params = {key: value for key, value in case.params.items() if key != "arguments"}
+    shared = [case.workload, case.dataset_id, case.cluster, case.device, case.sample_seed, case.model_seed]
+    return json.dumps([*shared, case.fraction, params], sort_keys=True)
+
+
+def advice(comparison: Comparison) -> str:
+    """Which engine to use on these groups, and why, in one sentence; empty where fewer than two have a time."""
+    by_uses = {uses: comparison.fastest(uses) for uses in USES}
+    if len(by_uses[1]) < 2:
+        return ""
+    once, often = by_uses[USES[0]], by_uses[USES[-1]]
+    if once[0].engine == often[0].engine:
+        counted = ", its layout counted" if once[0].lays_out else ""
+        text = f"Use {once[0].engine}: {_margin(once[0], once[1], 1)}{counted}"
+    else:
+        text = (
+            f"Use {once[0].engine} to train once ({_margin(once[0], once[1], 1)}), and {often[0].engine} where its "
+            f"layout serves {_break_even(often[0], once[0])} trainings or more (over {USES[-1]} trainings "
+            f"{_margin(often[0], once[0], USES[-1])})"
+        )
+    return f"{text}; {_why(comparison, often[0])}."
+
+
+def _margin(best: Way, other: Way, uses: int) -> str:
+    ratios = best.speed_up(other, uses)
+    spread = Spread.of(ratios)
+    if spread is None:
+        return f"no round has both it and {other.engine}"
+    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
+    resolved = spread.count > 1 and median_interval(ratios).low > 1
+    return f"{text} times as fast as {other.engine}" + ("" if resolved else ", which is not resolved")
+
+
+def _break_even(laid_out: Way, other: Way) -> int:
+    """How many trainings a layout must serve to pay, by the medians."""
+    layout, own, others = laid_out.layout, laid_out.spread(), other.spread()
+    if layout is None or own is None or others is None or own.median >= others.median:
+        return USES[-1]
+    return max(2, math.ceil(layout.median / (others.median - own.median)))
+
+
+def _why(comparison: Comparison, best: Way) -> str:
+    """By what the time goes into: training, or bringing rows to it."""
+    share = best.training_share
+    seconds = comparison.figure("group_seconds_median")
+    if share is None or seconds is None:
+        return "no group was trained"
+    told = f"a model takes {_milliseconds(seconds)}, and training is {share:.0%} of {best.engine}'s core time"
+    others = [way for way in comparison.ways if way.engine != best.engine and way.training_share is not None]
+    least = min(others, key=lambda way: way.training_share or 0.0, default=None)
+    if share >= MOSTLY:
+        return f"{told}, so the way to the groups matters little"
+    if least is None:
+        return told
+    return f"{told} where it is {least.training_share:.1%} of {least.engine}'s: the rest is moving rows"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.2g} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"
