@@ -124,7 +124,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
         on: PreparedDataset = data,
         device: Device = "cpu",
     ) -> Context:
-        rows = on.rows(fraction, 0)
+        rows = workload.pattern.rows(on, params or workload.params, fraction, 0)
         case = Case(
             workload=workload.name,
             version=workload.version,
@@ -143,7 +143,10 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             model_seed=0,
             threads=2 if engine.placement == "node" else 1,
             params=engine().case_params(
-                parameter_set, params or workload.params, Sample(on.task, rows, len(on.columns)), workload.capacity
+                parameter_set,
+                params or workload.params,
+                Sample(on.task, rows, len(on.columns), tuple(grouping.name for grouping in on.groupings)),
+                workload.capacity,
             ),
         )
         run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)

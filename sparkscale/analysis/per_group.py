@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import Spread, median_interval
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.measure.store import Store
@@ -110,6 +110,8 @@ class Comparison:
     case: Case
     ways: list[Way]
     store: Store
+    is_largest: bool = True
+    """Whether no larger sample of the same groups was measured."""
 
     def way(self, engine: str) -> Way | None:
         """The engine's executions, if some have a time."""
@@ -171,13 +173,16 @@ class Comparison:
 
 
 def same(ratios: Sequence[float]) -> str:
-    """ "same", "not resolved", or "different" of what should be equal, by the median's interval or the range."""
+    """ "same", "not resolved", or "different" of what should be equal, by the median's interval or the range.
+
+    Of few rounds all may fall on one side by chance, so they never say "different".
+    """
     if not ratios:
         return "not measured"
     found = median_interval(ratios)
-    if found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
+    if len(ratios) > 1 and found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
         return "same"
-    return "not resolved" if found.low <= 1 <= found.high else "different"
+    return "not resolved" if found.low <= 1 <= found.high or len(ratios) < FEWEST_ROUNDS else "different"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
@@ -188,11 +193,19 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
             by_case[record.case.id].append(record)
     ways = [Way(found[0].case, found) for found in by_case.values()]
     found: dict[str, list[Way]] = defaultdict(list)
+    largest: dict[str, float] = defaultdict(float)
     for way in ways:
-        found[_key(way.case)].append(way)
+        subject = _subject(way.case)
+        found[f"{subject} {way.case.fraction}"].append(way)
+        largest[subject] = max(largest[subject], way.case.fraction)
     order = {engine.name: n for w in registry.workloads().values() for n, engine in enumerate(w.engines)}
     made = [
-        Comparison(group[0].case, sorted(group, key=lambda way: order.get(way.engine, 0)), store)
+        Comparison(
+            group[0].case,
+            sorted(group, key=lambda way: order.get(way.engine, 0)),
+            store,
+            group[0].case.fraction == largest[_subject(group[0].case)],
+        )
         for group in found.values()
     ]
     return sorted(
@@ -205,10 +218,11 @@ def _by(case: Case) -> str:
     return str(case.params["by"])
 
 
-def _key(case: Case) -> str:
+def _subject(case: Case) -> str:
+    """What cases of one table share but the sample."""
     params = {key: value for key, value in case.params.items() if key != "arguments"}
     shared = [case.workload, case.dataset_id, case.cluster, case.device, case.sample_seed, case.model_seed]
-    return json.dumps([*shared, case.fraction, params], sort_keys=True)
+    return json.dumps([*shared, params], sort_keys=True)
 
 
 def advice(comparison: Comparison) -> str:

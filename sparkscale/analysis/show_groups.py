@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 def comparison(found: Comparison) -> Iterator[RenderableType]:
-    """All that is said of one workload on one sample of groups."""
+    """What is said of one workload on one sample of groups; all there is to say only of the largest."""
     case = found.case
     workload = registry.workloads()[case.workload]
     which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
@@ -30,6 +30,8 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
     yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), style="dim")
     yield from _groups(found)
     yield _costs(found)
+    if not found.is_largest:
+        return
     yield _uses(found)
     yield _tasks(found)
     if found.lost:
@@ -134,6 +136,12 @@ def _lost(found: Comparison) -> Table:
 
 
 def _footnotes(found: Comparison) -> Iterator[Text]:
+    rounds = max((len(way.timed) for way in found.ways), default=0)
+    yield Text(
+        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after a first execution of the engine in it. "
+        "Models are on storage when `fit` ends.",
+        style="dim",
+    )
     if control := found.control():
         ratios, verdict = control
         told = "" if verdict != "different" else ": they are one code, so distrust differences of this size here"

@@ -65,7 +65,9 @@ class Suite(BaseModel):
         return registry.source({"kind": name})
 
     def on(self, source: AnySource) -> "Suite":
-        """The same suite on one other data set."""
+        """The same suite on one other data set; where each group has its own model, with a hold-out within groups."""
+        if all(registry.workloads()[block.workload].pattern.within_groups for block in self.measure):
+            source = registry.SOURCE.validate_python(source.within_groups().model_dump())
         blocks = tuple(block.model_copy(update={"datasets": (source.title,)}) for block in self.measure)
         return self.model_copy(update={"dataset": {source.title: source}, "measure": blocks})
 

@@ -93,6 +93,10 @@ class Source(BaseModel, ABC):
         """What the folder's name is made from; everything that the files depend on."""
         return {"format": FORMAT, **self.model_dump(mode="json", exclude={"name"})}
 
+    def within_groups(self) -> "Source":
+        """The same data, its hold-out one that cuts through groups, if that was left to us."""
+        return self
+
     @abstractmethod
     def check(self, storage: str) -> None:
         """Raises ConfigError or DatasetError for what cannot be made, before anything is written."""

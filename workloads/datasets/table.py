@@ -51,6 +51,11 @@ class Table(Source):
         stem = PurePosixPath(self.path.partition("?")[0].rstrip("/")).name.split(".")[0]
         return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "table"
 
+    def within_groups(self) -> "Table":
+        """Rows of each group are held out, unless another rule was asked for or there is a time."""
+        settled = self.group is None or self.time is not None or self.holdout is not None
+        return self if settled else self.model_copy(update={"holdout": "random"})
+
     @property
     def rule(self) -> HoldoutRule:
         """Time before group before random: the first that the table has."""
@@ -166,8 +171,11 @@ class Table(Source):
                 f"{self.path}: the group column '{self.group}' has {len(keys):,} groups in {used:,} rows, more than "
                 "one for every two: it tells rows apart, not groups."
             )
-        if self.group and len(keys) < FEWEST_GROUPS:
-            raise DatasetError(f"{self.path}: the group column '{self.group}' has a single group.")
+        if self.rule == "group" and len(keys) < FEWEST_GROUPS:
+            raise DatasetError(
+                f"{self.path}: the group column '{self.group}' has a single group, so none can be held out: "
+                "say --holdout random."
+            )
         return Target(
             label=label,
             task=task,

@@ -13,7 +13,16 @@ from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_target import FEWEST_UNITS, Target, TargetCounts, count, kept
-from workloads.datasets.table_values import NumberCounts, Primitive, TextCounts, codes, expand, name_of, use_of
+from workloads.datasets.table_values import (
+    MISSING,
+    NumberCounts,
+    Primitive,
+    TextCounts,
+    codes,
+    expand,
+    name_of,
+    use_of,
+)
 
 INDICATED_SHARE = 0.01
 SUGGESTIVE = ("date", "timestamp")
@@ -270,6 +279,11 @@ def _warnings(table: TableFiles, target: Target, totals: TargetCounts) -> list[s
             )
     if target.rule == "group" and len(target.held_groups) < FEWEST_UNITS:
         found.append(f"Only {len(target.held_groups)} groups are held out: intervals of the quality will be wide.")
+    if nameless := totals.groups.get(MISSING, 0):
+        found.append(
+            f"{nameless:,} rows have no value of the group column '{target.group}': they are a group of their own, "
+            f"{MISSING}."
+        )
     dropped = totals.unlabelled + totals.timeless
     if dropped:
         found.append(f"{dropped:,} of {totals.rows:,} rows have no label or no time and are left out.")

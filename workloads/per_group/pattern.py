@@ -10,7 +10,7 @@ from pydantic import Field
 from sparkscale.contract.case import Device, ParameterSet, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import InvalidResult
+from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
 from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
 from workloads.per_group import results
@@ -150,7 +150,13 @@ def scale_of(data: PreparedDataset) -> Scale:
 
 
 def check(run: Context) -> None:
-    """Before the clock starts: what an earlier execution of this case has left is removed."""
+    """Before the clock starts: what an earlier execution of this case has left is removed.
+
+    Raises DatasetError when every group is too large for an executor.
+    """
+    groups = case_groups(run)
+    if not len(groups.trained):
+        raise DatasetError(f"No group can be trained: {_refusal(run, groups, int(groups.refused[0]))}.")
     results.remove(results.models_folder(run))
     results.remove(results.layout_folder(run))
 
@@ -185,24 +191,24 @@ def score(run: Context, folder: str) -> dict[str, float]:
     return _quality(run, table)
 
 
-def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
-    features = len(run.data.columns)
+def _refusal(run: Context, groups: Groups, code: int) -> str:
+    """Why a group is not trained, with its key and size."""
     share, memory = float(run.case.params["most_memory_share"]), run.executor_memory_bytes or 0
+    needed = groups.bytes_of(code, len(run.data.columns))
+    return (
+        f"group {groups.sizes.keys[code]} has {int(groups.sizes.rows[code]):,} rows and needs some "
+        f"{needed / MIB:,.0f} MiB, more than {share:.0%} of an executor's {memory / MIB:,.0f} MiB: not shuffled"
+    )
 
-    def reason(code: int) -> str:
-        return (
-            f"group {groups.sizes.keys[code]} has {int(groups.sizes.rows[code]):,} rows and needs some "
-            f"{groups.bytes_of(code, features) / MIB:,.0f} MiB, more than {share:.0%} of an executor's "
-            f"{memory / MIB:,.0f} MiB: not shuffled"
-        )
 
+def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
     rows = [
         {
             "group": int(code),
             "rows": int(groups.sizes.train[code]),
             "holdout_rows": int(groups.sizes.holdout[code]),
             "outcome": "refused",
-            "error": reason(code),
+            "error": _refusal(run, groups, code),
             "busy_seconds": 0.0,
         }
         for code in groups.refused
