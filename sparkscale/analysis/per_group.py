@@ -240,6 +240,8 @@ def advice(comparison: Comparison) -> str:
             f"layout serves {_break_even(often[0], once[0])} trainings or more (over {USES[-1]} trainings "
             f"{_margin(often[0], once[0], USES[-1])})"
         )
+    if once[0].case.placement == "node":
+        text += "; while all rows fit on one node"
     return f"{text}; {_why(comparison, often[0])}."
 
 

@@ -25,15 +25,20 @@ class Ratio:
     bound: Literal["most", "least"]
 
     def of(self, records: Sequence[RunRecord]) -> list[float]:
-        """One for each round that has both."""
-        upper, lower = self._by_round(records, self.upper), self._by_round(records, self.lower)
-        pairs = [(upper[number], lower[number]) for number in sorted(upper.keys() & lower.keys())]
+        """One for each round that has both, on the largest fraction that both were measured on."""
+        upper, lower = self._by_fraction(records, self.upper), self._by_fraction(records, self.lower)
+        both = upper.keys() & lower.keys()
+        largest = max((fraction for fraction, _ in both), default=0.0)
+        pairs = [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
         return [a / b if self.kind == "ratio" else a - b for a, b in pairs]
 
-    def _by_round(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[int, float]:
+    def _by_fraction(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[tuple[float, int], float]:
+        """By fraction and round."""
         metric = metrics.metrics()[self.metric]
-        samples = ((r.round, metric.samples([r])) for r in records if not r.isolated and chosen(r.case))
-        return {number: found[0] for number, found in samples if found}
+        samples = (
+            ((r.case.fraction, r.round), metric.samples([r])) for r in records if not r.isolated and chosen(r.case)
+        )
+        return {key: found[0] for key, found in samples if found}
 
     def verdict(self, samples: Sequence[float]) -> str:
         """ "met" or "missed", where the whole of the median's interval says so, or of few rounds their range; else

@@ -27,7 +27,8 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
         f"{workload.summary}",
         style="bold",
     )
-    yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), style="dim")
+    parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
+    yield Text(parameters or "the library's own defaults", style="dim")
     yield from _groups(found)
     yield _costs(found)
     if not found.is_largest:

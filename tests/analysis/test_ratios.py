@@ -13,8 +13,8 @@ from tests.measure.test_store import record
 HALF = Ratio(
     "half",
     "time_to_model",
-    ratios._case("gradient_boosting", "mllib"),
-    ratios._case("gradient_boosting", "xgboost"),
+    ratios._case("data_parallel.gradient_boosting", "mllib"),
+    ratios._case("data_parallel.gradient_boosting", "xgboost"),
     "ratio",
     0.75,
     "most",
@@ -65,3 +65,12 @@ def test_clusters_are_not_mixed() -> None:
     found = ratios.by_cluster("data-parallel-speed", [here, there, here])
     assert {name: len(records) for name, records in found.items()} == {"local": 2, "standalone-2x1": 1}
     assert ratios.by_cluster("quick", [here]) == {}
+
+
+def test_only_the_largest_fraction_counts() -> None:
+    """Rounds of a smaller one, measured for warm-ups, are no pairs of the larger one's."""
+    small = [executed(name, 1, 100.0) for name in ("mllib", "xgboost")]
+    small = [r.model_copy(update={"case": r.case.model_copy(update={"fraction": 1 / 16})}) for r in small]
+    whole = [executed("mllib", 1, 3.0), executed("xgboost", 1, 6.0)]
+    assert HALF.of([*small, *whole]) == [0.5]
+    assert HALF.of([*whole, *small]) == [0.5]

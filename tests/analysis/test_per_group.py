@@ -1,0 +1,185 @@
+"""What is said of one model per group, from a store of records with known times and groups."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparkscale.analysis import per_group, tradeoff
+from sparkscale.analysis.metrics import metrics
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import GROUPS, RunRecord
+from sparkscale.measure.store import Store
+from tests.analysis.test_tradeoff import Writer, shown
+from tests.measure.test_store import invocation
+
+Seconds = tuple[float, float, float]
+"""Of layout, load and fit."""
+
+
+def case(engine: str, fraction: float = 1.0) -> Case:
+    return Case(
+        workload="per_group.ridge",
+        version=1,
+        pattern="per_group",
+        task="regression",
+        engine=engine,
+        placement="node" if engine in ("joblib", "pandas-loop") else "spark",
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="devices",
+        dataset_id="d",
+        rows=int(8000 * fraction),
+        fraction=fraction,
+        sample_seed=0,
+        model_seed=0,
+        threads=2,
+        params={"set": "aligned", "by": "device", "alpha": 1.0, "arguments": {"alpha": 1.0}},
+    )
+
+
+def groups_table() -> bytes:
+    rows = [
+        {"key": "a", "outcome": "ok", "error": None},
+        {"key": "b", "outcome": "timeout", "error": "no model within 2 s"},
+        {"key": "c", "outcome": "too small", "error": "7 rows, and 100 are the least"},
+        {"key": "d", "outcome": "too small", "error": "9 rows, and 100 are the least"},
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+class Groups:
+    """Adds records of engines on the same hundred groups, of which 90 have a model."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.write = Writer(store)
+        self.records: list[RunRecord] = []
+
+    def __call__(self, engine: str, *rounds: Seconds, models: float = 90, fraction: float = 1.0) -> None:
+        for number, (layout, load, fit) in enumerate(rounds, start=1):
+            self.write.count += 1
+            made = self.write_record(case(engine, fraction), number)
+            figures = {
+                "groups": 100.0,
+                "models": models,
+                "group_rows_least": 7.0,
+                "group_rows_median": 80.0,
+                "group_rows_most": 900.0,
+                "group_seconds_median": 2e-5,
+                "group_seconds_most": 4e-4,
+                "training_seconds": 0.2,
+                "tasks": 4.0,
+                "task_skew": 1.25,
+            }
+            seconds = {"layout": layout, "load": load, "fit": fit}
+            quality = {"group_rmse": 1.5, "group_r2": 0.5}
+            kept = made.model_copy(update={"seconds": seconds, "figures": figures, "quality": quality})
+            self.store.add(kept, {GROUPS: groups_table()})
+            self.records.append(kept)
+
+    def write_record(self, measured: Case, number: int) -> RunRecord:
+        from tests.measure.test_store import record
+
+        made = record(f"g{self.write.count}")
+        return made.model_copy(update={"case": measured, "round": number, "host": self.write.host})
+
+    def comparison(self) -> per_group.Comparison:
+        (found,) = [one for one in per_group.comparisons(self.store, self.records) if one.is_largest]
+        return found
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Iterator[Groups]:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation(suite="per-group"))
+        yield Groups(store)
+
+
+def rounds(layout: float, *fits: float) -> list[Seconds]:
+    return [(layout, 0.5, fit) for fit in fits]
+
+
+def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
+    groups("joblib", *rounds(0, 3.5, 3.5, 3.5, 3.5, 3.5))
+    groups("parquet-groups", *rounds(4.0, 1.5, 1.5, 1.5, 1.5, 1.6))
+    found = groups.comparison()
+    laid_out, joblib = found.way("parquet-groups"), found.way("joblib")
+    assert laid_out and joblib
+    assert [laid_out.spread(uses).median for uses in per_group.USES] == [6.0, 4.0, pytest.approx(2 + 4 / 11)]  # type: ignore[union-attr]
+    assert [joblib.spread(uses).median for uses in per_group.USES] == [4.0, 4.0, 4.0]  # type: ignore[union-attr]
+    assert laid_out.speed_up(joblib)[:4] == [2.0] * 4
+    assert laid_out.speed_up(joblib, uses=1)[0] == pytest.approx(4 / 6)
+    assert metrics()["time_with_layout"].samples(laid_out.records)[0] == 6.0
+    assert metrics()["models_per_second"].samples(laid_out.records)[0] == 45.0
+    text = per_group.advice(found)
+    assert text.startswith("Use joblib to train once (1.50 (1.50–1.52) times as fast as parquet-groups)")
+    assert "and parquet-groups where its layout serves 2 trainings or more" in text
+    assert "a model takes 0.02 ms, and training is 5% of parquet-groups's core time" in text
+
+
+def test_one_engine_that_is_always_the_fastest(groups: Groups) -> None:
+    groups("pandas-loop", *rounds(0, 9.5, 9.5, 9.5, 9.5, 9.5))
+    groups("apply-in-pandas", *rounds(0, 0.5, 20, 20, 20, 20))
+    groups("parquet-groups", *rounds(1.0, 1.5, 1.5, 1.5, 1.5, 1.5))
+    text = per_group.advice(groups.comparison())
+    assert text.startswith("Use parquet-groups: 3.33 (3.33–3.33) times as fast as pandas-loop, its layout counted;")
+
+
+def test_a_margin_that_rounds_do_not_decide_is_not_resolved(groups: Groups) -> None:
+    groups("pandas-loop", *rounds(0, 1.4, 0.6, 1.4))
+    groups("joblib", *rounds(0, 1.0, 1.0, 1.0))
+    assert "times as fast as pandas-loop, which is not resolved" in per_group.advice(groups.comparison())
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ([], "not measured"),
+        ([0.7], "not resolved"),
+        ([0.7, 0.8, 0.9], "not resolved"),
+        ([1.01, 0.99, 1.02], "same"),
+        ([1.01, 0.99, 1.02, 1.04, 1.03, 1.02], "same"),
+        ([1.2, 0.9, 1.3, 1.1, 0.8], "not resolved"),
+        ([1.2, 1.3, 1.2, 1.4, 1.3], "different"),
+    ],
+)
+def test_the_control(ratios: list[float], verdict: str) -> None:
+    """Two names of one code: few rounds never call them different, and equal ones are the same."""
+    assert per_group.same(ratios) == verdict
+
+
+def test_everything_is_shown(groups: Groups) -> None:
+    groups("pandas-loop", *rounds(0, 9.5, 9.5, 9.5))
+    groups("joblib", *rounds(0, 3.5, 3.5, 3.5))
+    groups("apply-in-pandas", *rounds(0, 39.5, 39.5, 39.5))
+    groups("grouped-map", *rounds(0, 39.5, 40.5, 38.5))
+    groups("parquet-groups", *rounds(3.0, 1.5, 1.5, 1.5))
+    groups("joblib", *rounds(0, 0.5), fraction=1 / 8)
+    text = shown(groups.store)
+    assert "per_group.ridge on devices by device, all groups, cluster local" in text
+    assert "1/8 of the groups" in text
+    assert "100 groups of 7 to 900 rows, median 80, hold-outs included; 90 have a model" in text
+    assert "Control: grouped-map takes 1.00 (0.97–1.02) of apply-in-pandas's time: same." in text
+    assert "no model within 2 s" in text
+    assert "7 rows, and 100 are the least" in text
+    assert "Use parquet-groups to train once" not in text
+    assert "2.00 (2.00–2.00)" in text, "over joblib"
+    assert "RMSE" in text
+    assert text.count("Seconds of a training") == 1, "a smaller sample is told in brief"
+    assert not tradeoff.comparisons(groups.store, groups.records)
+
+
+def test_engines_that_disagree_on_the_models_are_named(groups: Groups) -> None:
+    groups("joblib", *rounds(0, 3.5))
+    groups("parquet-groups", *rounds(0, 3.5), models=89)
+    found: dict[str, Any] = groups.comparison().disagreeing
+    assert found == {"joblib": (90.0,), "parquet-groups": (89.0,)}
+    assert "do not agree on which groups have a model: joblib 90; parquet-groups 89" in shown(groups.store)
