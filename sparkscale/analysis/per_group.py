@@ -4,7 +4,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -72,17 +72,30 @@ class Way:
         return Spread.of([r.figures[name] for r in metrics.scored(self.records) if name in r.figures])
 
     @property
-    def shuffled_bytes(self) -> Spread | None:
-        """Written by shuffles, that of a layout included; None where Spark's metrics were not to be had."""
-        return Spread.of([float(r.spark.shuffle_write_bytes) for r in self.timed.values() if r.spark])
+    def models(self) -> float:
+        """The fewest that an execution whose seconds count has made."""
+        return min((record.figures.get("models", 0.0) for record in self.timed.values()), default=0.0)
 
     @property
-    def training_share(self) -> float | None:
-        """Of the core time of load + fit, what the library's own training took; of the median round."""
+    def moved_bytes(self) -> Spread | None:
+        """Written by shuffles and layouts; None where Spark's metrics were not to be had."""
+        return Spread.of(
+            [
+                float(r.spark.shuffle_write_bytes) + r.figures.get("layout_bytes", 0.0)
+                for r in self.timed.values()
+                if r.spark
+            ]
+        )
+
+    @property
+    def work_share(self) -> float | None:
+        """Of the core time of load + fit, what was work on groups: preparing, training, judging, packing; of the
+        median round.
+        """
         shares = [
-            record.figures["training_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
+            record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
             for record in self.timed.values()
-            if "training_seconds" in record.figures
+            if "busy_seconds" in record.figures
         ]
         found = Spread.of(shares)
         return found.median if found else None
@@ -101,6 +114,8 @@ class Lost:
     groups: int
     key: str
     error: str
+    engine: str
+    """Empty: of every engine."""
 
 
 @dataclass
@@ -112,6 +127,11 @@ class Comparison:
     store: Store
     is_largest: bool = True
     """Whether no larger sample of the same groups was measured."""
+
+    def is_comparable(self, way: Way) -> bool:
+        """Whether it made as many models in as many rounds as any: less work is no speed."""
+        most = max(other.models for other in self.ways)
+        return way.models == most and len(way.timed) == max(len(other.timed) for other in self.ways) > 0
 
     def way(self, engine: str) -> Way | None:
         """The engine's executions, if some have a time."""
@@ -144,14 +164,21 @@ class Comparison:
 
     @cached_property
     def lost(self) -> list[Lost]:
-        """From the first stored table of groups."""
-        for record in (record for way in self.ways for record in metrics.scored(way.records)):
+        """From the first stored table of each engine; told once where all tell the same."""
+        found = {way.engine: self._lost_by(way) for way in self.ways if metrics.scored(way.records)}
+        told = [[(lost.outcome, lost.groups) for lost in lost_by] for lost_by in found.values()]
+        if told and all(one == told[0] for one in told):
+            return [replace(lost, engine="") for lost in next(iter(found.values()))]
+        return [lost for lost_by in found.values() for lost in lost_by]
+
+    def _lost_by(self, way: Way) -> list[Lost]:
+        for record in metrics.scored(way.records):
             try:
                 table = self.store.table(record.id, GROUPS)
             except KeyError:
                 continue
             return [
-                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]))
+                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]), way.engine)
                 for outcome in sorted(pc.unique(table.column("outcome")).to_pylist())
                 if outcome != "ok"
                 for here in [table.filter(pc.equal(table.column("outcome"), outcome))]
@@ -167,8 +194,9 @@ class Comparison:
         return ratios, same(ratios)
 
     def fastest(self, uses: float) -> list[Way]:
-        """Engines that have a time, by the median of their seconds when a layout serves so many trainings."""
-        found = [(spread.median, way) for way in self.ways if (spread := way.spread(uses))]
+        """Comparable engines, without the control, by their median seconds when a layout serves so many trainings."""
+        ways = [way for way in self.ways if self.is_comparable(way) and way.engine != CONTROL[0]]
+        found = [(spread.median, way) for way in ways if (spread := way.spread(uses))]
         return [way for _, way in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -251,7 +279,7 @@ def _margin(best: Way, other: Way, uses: int) -> str:
     if spread is None:
         return f"no round has both it and {other.engine}"
     text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
-    resolved = spread.count > 1 and median_interval(ratios).low > 1
+    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
     return f"{text} times as fast as {other.engine}" + ("" if resolved else ", which is not resolved")
 
 
@@ -260,23 +288,25 @@ def _break_even(laid_out: Way, other: Way) -> int:
     layout, own, others = laid_out.layout, laid_out.spread(), other.spread()
     if layout is None or own is None or others is None or own.median >= others.median:
         return USES[-1]
-    return max(2, math.ceil(layout.median / (others.median - own.median)))
+    dearer = layout.median - (other.layout.median if other.layout else 0.0)
+    return max(2, math.ceil(dearer / (others.median - own.median)))
 
 
 def _why(comparison: Comparison, best: Way) -> str:
-    """By what the time goes into: training, or bringing rows to it."""
-    share = best.training_share
-    seconds = comparison.figure("group_seconds_median")
+    """By what the time goes into: work on groups, or bringing rows to it."""
+    share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
         return "no group was trained"
-    told = f"a model takes {_milliseconds(seconds)}, and training is {share:.0%} of {best.engine}'s core time"
-    others = [way for way in comparison.ways if way.engine != best.engine and way.training_share is not None]
-    least = min(others, key=lambda way: way.training_share or 0.0, default=None)
+    told = (
+        f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
+    )
     if share >= MOSTLY:
         return f"{told}, so the way to the groups matters little"
+    others = [way for way in comparison.ways if way.engine not in (best.engine, LOOP) and way.work_share is not None]
+    least = min(others, key=lambda way: way.work_share or 0.0, default=None)
     if least is None:
         return told
-    return f"{told} where it is {least.training_share:.1%} of {least.engine}'s: the rest is moving rows"
+    return f"{told} and {least.work_share:.1%} of {least.engine}'s: the rest is moving rows and starting tasks"
 
 
 def _milliseconds(seconds: float) -> str:

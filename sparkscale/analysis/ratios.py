@@ -112,8 +112,18 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
         _faster(RIDGE, "parquet-groups", "apply-in-pandas", 3, with_layout=True),
         _faster(RIDGE, "parquet-groups", "joblib", 1, with_layout=True),
         _faster(RIDGE, "apply-in-arrow", "apply-in-pandas", 4),
-        _faster(BOOSTING, "apply-in-pandas", "joblib", 0.85),
-        _faster(BOOSTING, "parquet-groups", "joblib", 0.85),
+        *(
+            Ratio(
+                f"{BOOSTING}: models per second of `{engine}` over `joblib`'s",
+                "models_per_second",
+                _case(BOOSTING, engine),
+                _case(BOOSTING, "joblib"),
+                "ratio",
+                0.85,
+                "least",
+            )
+            for engine in ("apply-in-pandas", "parquet-groups")
+        ),
     ),
 }
 """By the suites that measure them."""

@@ -81,9 +81,11 @@ def _costs(found: Comparison) -> Table:
             seconds(way.spread()),
             seconds(way.spread(1)) if way.lays_out else NOTHING,
             spread(way.models_per_second, "{:,.0f}".format),
-            _over(way, loop),
-            _over(way, joblib),
-            _over(way, joblib, 1) if way.lays_out else NOTHING,
+            *(
+                [_over(way, loop), _over(way, joblib), _over(way, joblib, 1) if way.lays_out else NOTHING]
+                if found.is_comparable(way)
+                else [NOTHING] * 3
+            ),
         )
     return drawn
 
@@ -107,20 +109,20 @@ def _tasks(found: Comparison) -> Table:
         "Tasks, shuffle, quality on the groups' hold-outs",
         "engine",
         "layout, s",
-        "shuffled, MiB\nlayout included",
+        "shuffled and\nlaid out, MiB",
         "tasks",
         "skew: longest\nover mean",
-        "training, share\nof core time",
+        "work on groups,\nof core time",
         *(names[name] for name in observed),
     )
     for way in found.ways:
-        share = way.training_share
+        share = way.work_share
         qualities = (Spread.of([r.quality[name] for r in way.records if name in r.quality]) for name in observed)
-        shuffled = way.shuffled_bytes
+        moved = way.moved_bytes
         drawn.add_row(
             way.engine,
             seconds(way.layout),
-            f"{shuffled.median / MIB:,.1f}" if shuffled and way.case.placement == "spark" else NOTHING,
+            f"{moved.median / MIB:,.1f}" if moved else NOTHING,
             f"{tasks.median:.0f}" if (tasks := way.figure("tasks")) else NOTHING,
             spread(way.figure("task_skew"), "{:.2f}".format),
             NOTHING if share is None else f"{share:.1%}",
@@ -130,9 +132,9 @@ def _tasks(found: Comparison) -> Table:
 
 
 def _lost(found: Comparison) -> Table:
-    drawn = table("Groups without a model", "outcome", "groups", "first of them", prose="what it says")
+    drawn = table("Groups without a model", "outcome", "groups", "first of them", "engine", prose="what it says")
     for lost in found.lost:
-        drawn.add_row(lost.outcome, f"{lost.groups:,}", lost.key, lost.error)
+        drawn.add_row(lost.outcome, f"{lost.groups:,}", lost.key, lost.engine or "all", lost.error)
     return drawn
 
 

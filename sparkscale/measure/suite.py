@@ -68,7 +68,16 @@ class Suite(BaseModel):
         """The same suite on one other data set; where each group has its own model, with a hold-out within groups."""
         if all(registry.workloads()[block.workload].pattern.within_groups for block in self.measure):
             source = registry.SOURCE.validate_python(source.within_groups().model_dump())
-        blocks = tuple(block.model_copy(update={"datasets": (source.title,)}) for block in self.measure)
+        blocks = tuple(
+            block.model_copy(
+                update={
+                    "datasets": (source.title,),
+                    # the groupings of the suite's own data are not this one's
+                    "params": {name: value for name, value in block.params.items() if name != "by"},
+                }
+            )
+            for block in self.measure
+        )
         return self.model_copy(update={"dataset": {source.title: source}, "measure": blocks})
 
 

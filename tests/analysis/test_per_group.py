@@ -76,6 +76,7 @@ class Groups:
                 "group_seconds_median": 2e-5,
                 "group_seconds_most": 4e-4,
                 "training_seconds": 0.2,
+                "busy_seconds": 0.4,
                 "tasks": 4.0,
                 "task_skew": 1.25,
             }
@@ -122,7 +123,7 @@ def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
     text = per_group.advice(found)
     assert text.startswith("Use joblib to train once (1.50 (1.50–1.52) times as fast as parquet-groups)")
     assert "and parquet-groups where its layout serves 2 trainings or more" in text
-    assert "a model takes 0.02 ms, and training is 5% of parquet-groups's core time" in text
+    assert "a fit takes 0.02 ms, and work on groups is 10% of parquet-groups's core time" in text
 
 
 def test_one_engine_that_is_always_the_fastest(groups: Groups) -> None:
@@ -154,6 +155,24 @@ def test_a_margin_that_rounds_do_not_decide_is_not_resolved(groups: Groups) -> N
 def test_the_control(ratios: list[float], verdict: str) -> None:
     """Two names of one code: few rounds never call them different, and equal ones are the same."""
     assert per_group.same(ratios) == verdict
+
+
+def test_less_work_is_no_speed(groups: Groups) -> None:
+    """An engine that made fewer models, or has fewer rounds, is neither recommended nor compared."""
+    groups("joblib", *rounds(0, 3.5, 3.5))
+    groups("pandas-loop", *rounds(0, 9.5, 9.5))
+    groups("apply-in-arrow", *rounds(0, 0.5, 0.5), models=40)
+    groups("parquet-groups", *rounds(0.1, 0.1))
+    groups("grouped-map", *rounds(0, 0.2, 0.2))
+    assert per_group.advice(groups.comparison()).startswith(
+        "Use joblib: 2.50 (2.50–2.50) times as fast as pandas-loop"
+    )
+
+
+def test_a_layout_pays_against_another_by_what_it_costs_more(groups: Groups) -> None:
+    groups("apply-in-pandas-bucketed", *rounds(5.0, 9.5, 9.5))
+    groups("parquet-groups", *rounds(14.0, 8.5, 8.5))
+    assert "parquet-groups where its layout serves 9 trainings or more" in per_group.advice(groups.comparison())
 
 
 def test_everything_is_shown(groups: Groups) -> None:

@@ -39,6 +39,7 @@ class SeasonalRidge(Trainer):
 
     tasks = frozenset({"regression"})
     needs_time = True
+    uses_features = False
     own_holdout = True
     defaults = {"alpha": 1.0, "lags": (1,), "seasons": (), "waves": 1}
 

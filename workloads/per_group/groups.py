@@ -24,8 +24,8 @@ OTHER_VALUES = 4
 
 TASKS_PER_SLOT = 2
 """Groups differ, so tasks do, and no slot should wait long for the last one; but a task costs 30 to 250 ms."""
-BUCKET_ROWS = 500_000
-"""Of a task at most, where no group has more."""
+BUCKET_BYTES = 32 * 2**20
+"""Of a task's rows as float32 and their ids, at most, where no group has more."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ class Groups:
         """Whether no row need be filtered out."""
         return len(self.trained) == self.grouping.groups
 
-    def buckets(self, slots: int, group_cost_rows: int) -> Array:
+    def buckets(self, slots: int, group_cost_rows: int, features: int) -> Array:
         """The least code of each bucket: a run of groups that one task of Spark trains, taking about as long as any
         other, TASKS_PER_SLOT for each slot and more where there are many rows.
         """
         rows = self.sizes.rows[self.trained]
-        count = max(slots * TASKS_PER_SLOT, math.ceil(int(rows.sum()) / BUCKET_ROWS))
+        size = int(rows.sum()) * 4 * (features + 2 * OTHER_VALUES)
+        count = max(slots * TASKS_PER_SLOT, math.ceil(size / BUCKET_BYTES))
         found: Array = self.trained[[first for first, _ in even_spans(rows + group_cost_rows, count)]]
         return found
 

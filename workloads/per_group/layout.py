@@ -107,7 +107,7 @@ def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
         data.root,
         folder,
         wanted,
-        groups.buckets(slots, job.trainer.group_cost_rows),
+        groups.buckets(slots, job.trainer.group_cost_rows, len(job.features)),
         dealt(files, max(slots, math.ceil(data.bytes / SHARE_BYTES))),
     )
 
@@ -125,9 +125,11 @@ def dealt(files: Sequence[tuple[fs.FileInfo, bool]], count: int) -> tuple[Share,
 
 def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
     """The rows in this order, their features as one column of float32 in a row: one copy to read, not one each."""
+    columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in kept(job)}
+    if not job.features:
+        return pa.table(columns)
     matrix = feature_matrix(job, table)[order]
     width = pa.binary(4 * matrix.shape[1])
-    columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in kept(job)}
     columns[FEATURES] = pa.FixedSizeBinaryArray.from_buffers(width, len(matrix), [None, pa.py_buffer(matrix)])
     return pa.table(columns)
 
@@ -145,6 +147,8 @@ def read_bucket(job: Job, folder: str, pieces: Sequence[Piece]) -> Block:
         with pq.ParquetFile(piece.path, filesystem=system) as file:
             tables.append(file.read_row_group(piece.number, use_threads=False))
     table = pa.concat_tables(tables)
+    if not job.features:
+        return Block.of(job, table, np.empty((table.num_rows, 0), dtype=np.float32))
     packed = table.column(FEATURES).combine_chunks()
     chunk = packed if isinstance(packed, pa.Array) else packed.chunk(0)
     matrix = np.frombuffer(

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from sparkscale.contract.case import Device, ParameterSet, Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.dataset import Grouping, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
 from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
 from workloads.per_group.reading import has_time
@@ -117,7 +118,7 @@ def case_groups(run: Context) -> Groups:
     return groups_of(run.data, str(run.case.params["by"]), run.case.fraction, run.case.sample_seed, most)
 
 
-def job_of(run: Context, trainer: type[Trainer], grouping: Any, threads: int, in_task: bool) -> Job:
+def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: int, in_task: bool) -> Job:
     """What every process that trains is given; `in_task`: it must bind its GPU itself."""
     params = run.case.params
     return Job(
@@ -125,7 +126,7 @@ def job_of(run: Context, trainer: type[Trainer], grouping: Any, threads: int, in
         task=run.data.task,
         device=run.case.device,
         arguments=run.arguments,
-        features=tuple(run.data.features),
+        features=tuple(run.data.features) if trainer.uses_features else (),
         group=grouping.column,
         has_time=has_time(run.data),
         scale=scale_of(run.data),
@@ -232,6 +233,10 @@ def _figures(run: Context, table: pa.Table, groups: Groups) -> None:
         run.figure("group_seconds_most", float(fits.max()))
         run.figure("training_seconds", float(fits.sum()))
         run.figure("model_bytes", float(np.sum(table.column("model_bytes").drop_null().to_numpy())))
+    run.figure("busy_seconds", float(np.sum(table.column("busy_seconds").to_numpy())))
+    laid_out = sum(info.size or 0 for info in files_below(results.layout_folder(run)))
+    if laid_out:
+        run.figure("layout_bytes", laid_out)
     trained = table.filter(pa.compute.is_valid(table.column("task")))
     busy = trained.group_by("task").aggregate([("busy_seconds", "sum")]).column("busy_seconds_sum").to_numpy()
     if len(busy):

@@ -77,8 +77,10 @@ def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
 
 def rows_of_table(job: Job, table: pa.Table) -> Rows:
     """From one group's table of Arrow, whose FEATURES are lists of float32."""
-    values = table.column(FEATURES).combine_chunks().flatten().to_numpy()
-    return _rows(job, lambda name: table.column(name).to_numpy(), values.reshape(len(table), -1))
+    features = np.empty((len(table), 0), dtype=np.float32)
+    if job.features:
+        features = table.column(FEATURES).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    return _rows(job, lambda name: table.column(name).to_numpy(), features)
 
 
 def _rows(job: Job, column: Callable[[str], Array], features: Array) -> Rows:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sparkscale.contract.case import Device
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
-from workloads.base import SparkEngine
+from workloads.base import Capability, SparkEngine
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, kept, plan, read_bucket
@@ -34,6 +35,12 @@ class OnSpark(GroupEngine, SparkEngine):
 
     def layout(self, run: Context) -> Any:
         """There is none."""
+
+    @classmethod
+    def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
+        if kind == "local" and device == "gpu":
+            return f"{cls.name} trains in Spark's tasks, which local mode gives no GPU: use a standalone cluster"
+        return super().unsupported(kind, capabilities, device)
 
     def job(self, run: Context, groups: Groups) -> Job:
         """What goes to the tasks; each has one thread."""
@@ -93,7 +100,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
         groups = case_groups(run)
         job = self.job(run, groups)
         table, location = f"groups_{run.case.id}", results.layout_folder(run)
-        count = len(groups.buckets(run.slots, job.trainer.group_cost_rows))
+        count = len(groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)))
         run.spark.sql(f"DROP TABLE IF EXISTS {table}")
         run.at_end(lambda: results.remove(location))
         run.at_end(lambda: run.spark.sql(f"DROP TABLE IF EXISTS {table}"))
@@ -124,6 +131,8 @@ class ApplyInArrow(ApplyInPandas):
     def rows(self, frame: "DataFrame", job: Job) -> "DataFrame":
         from pyspark.sql.functions import array, col
 
+        if not job.features:
+            return frame
         features = array(*(col(name).cast("float") for name in job.features))
         return frame.select(*kept(job), features.alias(FEATURES))
 
@@ -181,10 +190,15 @@ def dealt(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFr
     Grouping by bucket and group then needs no other shuffle, as one by group would after a hash of the group; but
     that would make uneven tasks of few groups.
     """
-    from pyspark.sql.functions import array, col, filter, lit, size  # noqa: A004
+    from pyspark.sql.functions import col, lit, when
 
-    firsts = groups.buckets(run.slots, job.trainer.group_cost_rows).tolist()
-    bucket = size(filter(array(*map(lit, firsts)), lambda first: first <= col(job.group))) - 1
+    firsts = groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)).tolist()
+    bucket = lit(len(firsts) - 1)
+    if len(firsts) > 1:
+        cases = when(col(job.group) < firsts[1], 0)
+        for number, end in enumerate(firsts[2:], start=1):
+            cases = cases.when(col(job.group) < end, number)
+        bucket = cases.otherwise(bucket)
     return frame.withColumn(BUCKET, bucket).repartitionById(len(firsts), col(BUCKET))
 
 

@@ -80,6 +80,8 @@ class Trainer(ABC):
     tasks: ClassVar[frozenset[Task]]
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     needs_time: ClassVar[bool] = False
+    uses_features: ClassVar[bool] = True
+    """Whether it is given the features: else nobody reads, shuffles or lays them out."""
     own_holdout: ClassVar[bool] = False
     """Whether it holds rows of each group out itself, whatever the data set does."""
     group_cost_rows: ClassVar[int] = 500
@@ -162,7 +164,7 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     """The model of one group, and how good it is on the group's hold-out."""
     began = time.perf_counter()
     try:
-        with deadline(job.deadline_seconds), device_of(job):
+        with device_of(job), deadline(job.deadline_seconds):
             model = _fitted(job, rows)
     except Unfit as problem:
         failure: tuple[GroupOutcome, str] = problem.outcome, str(problem)
@@ -248,6 +250,9 @@ def device_of(job: Job) -> Iterator[None]:
     """Binds this process to its GPU, for good, when it trains its first group: CUDA cannot be bound twice."""
     global _is_bound  # noqa: PLW0603 - of the process, as the device is
     if job.bind_gpu is not None and not _is_bound:
-        _bound.enter_context(job.bind_gpu())
+        try:
+            _bound.enter_context(job.bind_gpu())
+        except RuntimeError as error:
+            raise DeviceError(f"A task that trains groups has no GPU: {error}") from error
         _is_bound = True
     yield

@@ -196,12 +196,19 @@ def own_table(folder: Path) -> Path:
 def test_the_users_own_groups_and_rows_without_one(runs: Runs, tmp_path: Path) -> None:
     """Held out within groups, unless asked otherwise; a null key is a group of its own, and said."""
     table = Table(path=str(own_table(tmp_path)), label="y", group="store")
-    (tmp_path / "mine.toml").write_text(f'[[measure]]\nworkload = "{ridge.WORKLOAD.name}"\n')
-    source = suite.load(str(tmp_path / "mine.toml")).on(table).source("own")
+    own = suite.load("per-group").on(table)
+    source = own.source("own")
     assert isinstance(source, Table)
     assert source.rule == "random"
     data = source.prepare(str(tmp_path / "cache"), Here())
     assert any("300 rows have no value of the group column 'store'" in text for text in data.profile["warnings"])
+    budget = granted(profile.load("local"))
+    reasons = {case.workload.name: case.unsupported(data, 600, budget) for case in plan.cases(own)}
+    assert (
+        reasons.pop(forecast.WORKLOAD.name)
+        == "own has no time column, and a forecast needs one: name a table's with --time"
+    )
+    assert set(reasons.values()) == {None}, "the groupings of the suite's own data are not asked for"
     _, found, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", data, tmp_path, params=ridge.RidgeParams(alpha=1.0))
     rows = {row["key"]: row["rows"] + row["holdout_rows"] for row in found.to_pylist()}
     assert rows == {"north": 300, "south": 300, "(missing)": 300}
@@ -238,7 +245,7 @@ def test_a_tasks_memory_does_not_grow_with_the_number_of_groups(
     from workloads.per_group import groups, layout
 
     monkeypatch.setattr(layout, "SHARE_BYTES", 4 * 2**20)
-    monkeypatch.setattr(groups, "BUCKET_ROWS", 50_000)
+    monkeypatch.setattr(groups, "BUCKET_BYTES", 3 * 2**20)
     peaks = []
     for count in (1500, 6000):
         storage = tmp_path / str(count)
