@@ -207,11 +207,11 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
 
 
 def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_path: Path) -> None:
-    suite = f"rounds = 1\ndeadline_seconds = %d\n{SLOW.replace('100000', '3000')}{FAST}"
-    assert start(suite % 8).wait(timeout=PATIENCE) == 1
+    suite = f"rounds = 1\ndeadline_seconds = %d\n{SLOW.replace('100000', '2000')}{FAST}"
+    assert start(suite % 6).wait(timeout=PATIENCE) == 1
     before = records(tmp_path / "out")
     assert outcomes(before) == {("sklearn", 1 / 64): "timeout", **REST_OK}
-    assert start(suite % 80, "--retry-failed").wait(timeout=PATIENCE) == 0
+    assert start(suite % 240, "--retry-failed").wait(timeout=3 * PATIENCE) == 0
     added = records(tmp_path / "out")[len(before) :]
     assert outcomes(added) == {("sklearn", 1 / 64): "ok"}
 
