@@ -12,8 +12,8 @@ from pydantic import Field
 from workloads.base import Workload
 from workloads.per_group.engines import engines_for
 from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
-from workloads.per_group.ridge import solve_ridge
-from workloads.per_group.training import Array, GroupOutcome, Job, Rows, Split, Trainer, Unfit
+from workloads.per_group.ridge import Ridge
+from workloads.per_group.training import Array, GroupOutcome, Job, Rows, Split, Unfit
 
 HELD_OUT_OF = 5
 """Of a group's rows one in so many, the latest, is held out."""
@@ -32,7 +32,7 @@ class ForecastParams(GroupParams):
     alpha: float = Field(default=1.0, ge=0)
 
 
-class SeasonalRidge(Trainer):
+class SeasonalRidge(Ridge):
     """Ridge regression on lagged labels and on sines and cosines of each season (harmonic regression: Hyndman and
     Athanasopoulos, Forecasting: principles and practice, 3rd edition, section 7.4), by LAPACK's Cholesky.
     """
@@ -43,7 +43,7 @@ class SeasonalRidge(Trainer):
     own_holdout = True
     defaults = {"alpha": 1.0, "lags": (1,), "seasons": (), "waves": 1}
 
-    def arguments(self, params: ForecastParams) -> dict[str, Any]:
+    def arguments(self, params: ForecastParams) -> dict[str, Any]:  # type: ignore[override]
         return params.model_dump(include={"alpha", "lags", "seasons", "waves"})
 
     def split(self, job: Job, rows: Rows) -> Split:
@@ -57,20 +57,6 @@ class SeasonalRidge(Trainer):
         if cut <= first:
             raise Unfit(TOO_SMALL, f"{len(label)} rows, and the longest lag is {first}")
         return Split(x[: cut - first], label[first:cut], x[cut - first :], label[cut:])
-
-    def fit(self, job: Job, x: Array, y: Array) -> Array:
-        """The weights, then the intercept; shape (columns + 1,)."""
-        return solve_ridge(x, y, job.arguments["alpha"])
-
-    def predict(self, job: Job, model: Array, x: Array) -> Array:  # noqa: ARG002
-        values: Array = x @ model[:-1] + model[-1]
-        return values
-
-    def pack(self, model: Array) -> bytes:
-        return model.astype("<f8").tobytes()
-
-    def unpack(self, content: bytes) -> Array:
-        return np.frombuffer(content, "<f8")
 
 
 def lagged(label: Array, when: Array, arguments: dict[str, Any]) -> Array:

@@ -61,6 +61,15 @@ class Groups:
         """Whether no row need be filtered out."""
         return len(self.trained) == self.grouping.groups
 
+    @property
+    def wanted(self) -> Array | None:
+        """Whether each code's group is trained, shape (all groups,); None where every row is wanted."""
+        if self.is_everything:
+            return None
+        mask = np.zeros(self.grouping.groups, dtype=bool)
+        mask[self.trained] = True
+        return mask
+
     def buckets(self, slots: int, group_cost_rows: int, features: int) -> Array:
         """The least code of each bucket: a run of groups that one task of Spark trains, taking about as long as any
         other, TASKS_PER_SLOT for each slot and more where there are many rows.

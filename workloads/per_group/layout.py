@@ -28,6 +28,7 @@ from workloads.per_group.reading import (
     columns_of,
     feature_matrix,
     group_order,
+    marked,
     train_paths,
 )
 from workloads.per_group.training import Array, Job
@@ -55,9 +56,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Plan:
-    """Picklable. `wanted` says of each code whether its group is trained; None where all are. `buckets` as
-    in `Groups`.
-    """
+    """Picklable. `wanted` and `buckets` are those of `Groups`."""
 
     job: Job
     root: str
@@ -87,10 +86,7 @@ class Plan:
     def _read(self, path: str, held_out: bool) -> pa.Table:
         system, _ = resolve(self.root)
         with pq.ParquetFile(path, filesystem=system) as file:
-            table = file.read(columns_of(self.job), use_threads=False)
-        if self.wanted is not None:
-            table = table.filter(pa.array(self.wanted[table.column(self.job.group).to_numpy()]))
-        return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
+            return marked(self.job, file.read(columns_of(self.job), use_threads=False), self.wanted, held_out)
 
 
 def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
@@ -98,15 +94,11 @@ def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
     data, slots = run.data, run.slots
     files = [(info, False) for path in train_paths(run) for info in files_below(path, ".parquet")]
     files += [(info, True) for info in files_below(data.holdout_path, ".parquet")]
-    wanted = None
-    if not groups.is_everything:
-        wanted = np.zeros(groups.grouping.groups, dtype=bool)
-        wanted[groups.trained] = True
     return Plan(
         job,
         data.root,
         folder,
-        wanted,
+        groups.wanted,
         groups.buckets(slots, job.trainer.group_cost_rows, len(job.features)),
         dealt(files, max(slots, math.ceil(data.bytes / SHARE_BYTES))),
     )

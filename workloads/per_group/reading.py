@@ -44,13 +44,15 @@ def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
     columns = columns_of(job)
     parts = []
     for paths, held_out in ((train_paths(run), False), ([run.data.holdout_path], True)):
-        part = read_parquet(paths, columns)
-        if not groups.is_everything:
-            wanted = np.zeros(groups.grouping.groups, dtype=bool)
-            wanted[groups.trained] = True
-            part = part.filter(pa.array(wanted[part.column(job.group).to_numpy()]))
-        parts.append(part.append_column(HELD_OUT, pa.array(np.full(part.num_rows, held_out))))
+        parts.append(marked(job, read_parquet(paths, columns), groups.wanted, held_out))
     return pa.concat_tables(parts)
+
+
+def marked(job: Job, table: pa.Table, wanted: Array | None, held_out: bool) -> pa.Table:
+    """The rows of wanted groups (`Groups.wanted`), with HELD_OUT."""
+    if wanted is not None:
+        table = table.filter(pa.array(wanted[table.column(job.group).to_numpy()]))
+    return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
 
 
 def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
