@@ -20,6 +20,10 @@ Capability = str
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
 
+CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
+CUDA_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
+"""Of devices, in the words of PyTorch and XGBoost."""
+
 
 def rows_of_slices(data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> int:  # noqa: ARG001
     """Training rows of a case, where a fraction is one of rows."""

@@ -19,7 +19,7 @@ from sparkscale.measure.holding import Holding, hold, shared
 from sparkscale.measure.protocol import Open
 from sparkscale.measure.worker import Worker
 from tests.conftest import Ask
-from workloads import xgboost_device
+from workloads import xgboost_common
 from workloads.data_parallel import gradient_boosting as boosting
 
 GIB = 2**30
@@ -298,5 +298,5 @@ def test_a_training_on_the_gpu_says_so_itself(runs: Callable[..., Context]) -> N
     run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, boosting.BoostingParams(trees=2), device="gpu")
     engine = boosting.XGBoost()
     model = engine.fit(run, engine.load(run))
-    xgboost_device.check_ran_on_gpu(model)
+    xgboost_common.check_ran_on_gpu(model)
     assert len(engine.predict(run, model).score) == run.data.holdout_rows

@@ -8,7 +8,7 @@ import pytest
 from cluster.session import SparkRuntime
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
-from workloads import registry
+from workloads import registry, xgboost_common
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
@@ -146,10 +146,10 @@ def test_xgboost_defaults_are_its_own() -> None:
     generator = np.random.default_rng(0)
     for estimator in (XGBClassifier(), XGBRegressor()):
         model = estimator.fit(generator.random((500, 3)), generator.integers(0, 2, 500))
-        assert model.get_booster().num_boosted_rounds() == boosting.XGBOOST_DEFAULTS["n_estimators"]
+        assert model.get_booster().num_boosted_rounds() == xgboost_common.DEFAULTS["n_estimators"]
         config = json.loads(model.get_booster().save_config())["learner"]["gradient_booster"]["tree_train_param"]
         for name in ("max_depth", "max_leaves", "learning_rate", "max_bin", "reg_lambda", "min_child_weight"):
-            assert float(config[name]) == pytest.approx(boosting.XGBOOST_DEFAULTS[name])
+            assert float(config[name]) == pytest.approx(xgboost_common.DEFAULTS[name])
 
 
 @pytest.mark.spark

@@ -13,7 +13,7 @@ import numpy as np
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import SPARK_CONTEXT, Capacity, Params, Sample, SparkEngine, Workload
+from workloads.base import CPU_AND_GPU, CUDA_NAMES, SPARK_CONTEXT, Capacity, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -25,8 +25,6 @@ from workloads.data_parallel.pattern import (
 )
 from workloads.data_parallel.trees import (
     BOTH,
-    CPU_AND_GPU,
-    DEVICE_NAMES,
     SUFFIXES,
     MLlibTrees,
     SklearnTrees,
@@ -37,21 +35,11 @@ from workloads.data_parallel.xgboost_timeline import tell, timeline
 from workloads.filesystem import RowGroup, row_groups
 from workloads.frames import spark_rows
 from workloads.scoring import Scores
-from workloads.xgboost_device import on_its_device
+from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 
 
-class BoostingParams(Params):
-    """Trees grow level by level to `depth`, with no cap on leaves, on histograms of `bins`.
-
-    `min_child_weight` is the least sum of Hessians in a leaf.
-    """
-
-    trees: int = 100
-    depth: int = 6
-    learning_rate: float = 0.1
-    bins: int = 64
-    l2: float = 1.0
-    min_child_weight: float = 1.0
+class BoostingParams(BoostedTrees):
+    """What all engines are given."""
 
     def min_child_rows(self, task: Task) -> int:
         """For libraries that count rows: the fewest whose Hessians can reach the weight.
@@ -100,48 +88,21 @@ class SklearnHistGB(SklearnTrees):
         return boosting(random_state=run.case.model_seed, **run.arguments).fit(*train)
 
 
-XGBOOST_DEFAULTS = {
-    "n_estimators": 100,
-    "max_depth": 6,
-    "max_leaves": 0,
-    "learning_rate": 0.3,
-    "max_bin": 256,
-    "reg_lambda": 1.0,
-    "min_child_weight": 1.0,
-}
-
-
-XGBOOST_OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression": "reg:squarederror"}
-
-
-def xgboost_arguments(params: BoostingParams) -> dict[str, Any]:
-    """The words of XGBoost's scikit-learn interface, which its Spark estimator shares."""
-    return {
-        "n_estimators": params.trees,
-        "max_depth": params.depth,
-        "max_leaves": 0,
-        "learning_rate": params.learning_rate,
-        "max_bin": params.bins,
-        "reg_lambda": params.l2,
-        "min_child_weight": params.min_child_weight,
-    }
-
-
 class XGBoost(XGBoostTrees):
     """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
 
     name = "xgboost"
-    defaults = XGBOOST_DEFAULTS
+    defaults = DEFAULTS
 
     def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
-        return xgboost_arguments(params)
+        return boosting_arguments(params)
 
     def fit(self, run: Context, train: Any) -> Any:
         import xgboost
 
         arguments = run.arguments
         rounds = arguments.pop("n_estimators")
-        objective = XGBOOST_OBJECTIVES[run.data.task]
+        objective = OBJECTIVES[run.data.task]
         words = {**xgboost_words(run), "objective": objective, **arguments}
         return xgboost.train(words, train, num_boost_round=rounds, callbacks=on_its_device(run.case.device))
 
@@ -197,10 +158,10 @@ class XGBoostSpark(SparkEngine):
     devices = CPU_AND_GPU
     tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})
-    defaults = XGBOOST_DEFAULTS
+    defaults = DEFAULTS
 
     def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
-        return xgboost_arguments(params)
+        return boosting_arguments(params)
 
     def load(self, run: Context) -> Any:
         return spark_spread(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
@@ -214,7 +175,7 @@ class XGBoostSpark(SparkEngine):
             label_col=LABEL,
             tree_method="hist",
             num_workers=run.slots,
-            device=DEVICE_NAMES[run.case.device],
+            device=CUDA_NAMES[run.case.device],
             callbacks=[timeline(), *on_its_device(run.case.device)],
             random_state=run.case.model_seed,
             # xgboost.spark evaluates every round on the training rows; the single-node engines do not

@@ -18,7 +18,18 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.errors import DeviceError, EngineUnsupported
 from sparkscale.contract.wording import count
-from workloads.base import SPARK_CONTEXT, Capacity, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.base import (
+    CPU_AND_GPU,
+    CUDA_NAMES,
+    SPARK_CONTEXT,
+    Capacity,
+    NodeEngine,
+    Params,
+    Quality,
+    Sample,
+    SparkEngine,
+    Workload,
+)
 from workloads.data_parallel.network import (
     ROWS_AT_ONCE,
     Epoch,
@@ -34,7 +45,6 @@ from workloads.data_parallel.network import (
 )
 from workloads.data_parallel.one_hot import MLlibOneHot
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, labels, read_holdout, read_train
-from workloads.data_parallel.trees import CPU_AND_GPU, DEVICE_NAMES
 from workloads.filesystem import RowGroup, read_parquet, row_groups
 from workloads.scoring import Array, Scores, check_classes, log_loss, score_holdout
 from workloads.tasks import SparkTasks
@@ -114,7 +124,7 @@ def schedule(run: Context) -> Schedule:
         words["lr"],
         words["eps"],
         run.case.model_seed,
-        DEVICE_NAMES[run.case.device],
+        CUDA_NAMES[run.case.device],
         run.case.threads,
     )
 
@@ -165,7 +175,7 @@ class Torch(NodeEngine):
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
         table = read_holdout(run)
-        found = predicted(model.model, dense(run.data, table), DEVICE_NAMES[run.case.device])
+        found = predicted(model.model, dense(run.data, table), CUDA_NAMES[run.case.device])
         return NetworkScores(table.column(ROW).to_numpy(), found, model)
 
 
@@ -208,7 +218,7 @@ class Keras(NodeEngine):
         features, label = train_rows.rows
         epochs: list[Epoch] = []
         keras.utils.set_random_seed(run.case.model_seed)
-        with keras.device(DEVICE_NAMES[run.case.device]):
+        with keras.device(CUDA_NAMES[run.case.device]):
             hidden = [keras.layers.Dense(width, activation="relu") for width in words["hidden"]]
             model = keras.Sequential([keras.Input((features.shape[1],)), *hidden, keras.layers.Dense(1)])
             model.set_weights([array for layer in layers for array in layer])
@@ -230,14 +240,14 @@ class Keras(NodeEngine):
                 callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=ended)],
             )
         used = model.weights[0].value.device.type
-        if used != DEVICE_NAMES[run.case.device]:
+        if used != CUDA_NAMES[run.case.device]:
             raise DeviceError(f"Keras trained on '{used}', not on {run.case.device}.")
         return Trained(model, train_rows.began, epochs)
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
         keras = keras_on_torch(run)
         table = read_holdout(run)
-        with keras.device(DEVICE_NAMES[run.case.device]):
+        with keras.device(CUDA_NAMES[run.case.device]):
             logit = model.model.predict(dense(run.data, table), batch_size=ROWS_AT_ONCE, verbose=0)[:, 0]
         return NetworkScores(table.column(ROW).to_numpy(), 1 / (1 + np.exp(-logit)), model)
 

@@ -18,7 +18,7 @@ from workloads.data_parallel.trees import (
     xgboost_words,
 )
 from workloads.scoring import Scores
-from workloads.xgboost_device import on_its_device
+from workloads.xgboost_common import on_its_device
 
 DISTINCT_SHARE = 1 - float(np.exp(-1))
 """Of n rows drawn n times with replacement, the share that is drawn at all: 0.632 (Efron & Tibshirani 1997)."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sparkscale.contract.case import Device, Task
+from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import NodeEngine, SparkEngine
+from workloads.base import CPU_AND_GPU, CUDA_NAMES, NodeEngine, SparkEngine
 from workloads.data_parallel.pattern import (
     FEATURES,
     labels,
@@ -20,10 +20,8 @@ from workloads.frames import spark_rows
 from workloads.scoring import Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
-CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
 SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}
 """How the libraries' estimators of both tasks are named."""
-DEVICE_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 
 
 class SklearnTrees(NodeEngine):
@@ -90,5 +88,5 @@ def xgboost_words(run: Context) -> dict[str, Any]:
         "tree_method": "hist",
         "nthread": run.case.threads,
         "seed": run.case.model_seed,
-        "device": DEVICE_NAMES[run.case.device],
+        "device": CUDA_NAMES[run.case.device],
     }

@@ -9,24 +9,19 @@ from typing import Any
 
 from pydantic import Field
 
-from sparkscale.contract.case import Task
 from workloads.base import Workload
 from workloads.per_group.engines import engines_for
 from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
 from workloads.per_group.training import Array, Job, Trainer
-from workloads.xgboost_device import on_its_device
-
-OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression": "reg:squarederror"}
+from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 
 
-class GroupBoostingParams(GroupParams):
-    """As data_parallel.gradient_boosting's, with slower steps and larger leaves, for a group has few rows."""
+class GroupBoostingParams(GroupParams, BoostedTrees):
+    """Slower steps and larger leaves than data_parallel.gradient_boosting's, for a group has few rows."""
 
     trees: int = Field(default=400, ge=1)
     depth: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=0.015, gt=0)
-    bins: int = Field(default=64, ge=2)
-    l2: float = Field(default=1.0, ge=0)
     min_child_weight: float = Field(default=5.0, ge=0)
 
 
@@ -36,24 +31,10 @@ class XGBoost(Trainer):
     tasks = frozenset({"classification", "regression"})
     devices = frozenset({"cpu", "gpu"})
     group_cost_rows = 2500
-    defaults = {
-        "n_estimators": 100,
-        "max_depth": 6,
-        "learning_rate": 0.3,
-        "max_bin": 256,
-        "reg_lambda": 1.0,
-        "min_child_weight": 1.0,
-    }
+    defaults = DEFAULTS
 
     def arguments(self, params: GroupBoostingParams) -> dict[str, Any]:
-        return {
-            "n_estimators": params.trees,
-            "max_depth": params.depth,
-            "learning_rate": params.learning_rate,
-            "max_bin": params.bins,
-            "reg_lambda": params.l2,
-            "min_child_weight": params.min_child_weight,
-        }
+        return boosting_arguments(params)
 
     def fit(self, job: Job, x: Array, y: Array) -> Any:
         import xgboost

@@ -12,7 +12,7 @@ from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
 from workloads.per_group import results
 from workloads.per_group.groups import even_spans
-from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
+from workloads.per_group.pattern import GroupEngine, case_groups, job_of
 from workloads.per_group.reading import Block, feature_matrix, read_groups, rows_of_frame
 from workloads.per_group.training import Job, train_group
 
@@ -24,12 +24,7 @@ CHUNKS_PER_PROCESS = 8
 
 
 class OnNode(GroupEngine, NodeEngine):
-    """What runs on one node and has no layout."""
-
-    devices = CPU_AND_GPU
-
-    def layout(self, run: Context) -> None:
-        """There is none."""
+    """What runs on one node."""
 
 
 class PandasLoop(OnNode):

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute
 from pydantic import Field
 
-from sparkscale.contract.case import Device, ParameterSet, Task
+from sparkscale.contract.case import ParameterSet, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import Grouping, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
-from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.base import CPU_AND_GPU, Capacity, Engine, Params, Pattern, Quality, Sample
 from workloads.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
@@ -20,7 +20,6 @@ from workloads.per_group.reading import has_time
 from workloads.per_group.training import Job, Scale, Trainer
 
 MIB = 2**20
-CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
 
 
 class GroupParams(Params):
@@ -62,6 +61,7 @@ class GroupEngine(Engine):
     folder of models, as `results` writes it.
     """
 
+    devices = CPU_AND_GPU
     trainer: ClassVar[type[Trainer]]
     lays_out: ClassVar[bool] = False
     """Whether it has a layout, which can be used again."""
@@ -75,6 +75,9 @@ class GroupEngine(Engine):
 
     def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return self.trainer().arguments(params)
+
+    def layout(self, run: Context) -> Any:
+        """Most engines have none."""
 
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None

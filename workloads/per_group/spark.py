@@ -14,7 +14,7 @@ from workloads.base import Capability, SparkEngine
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, kept, plan, read_bucket
-from workloads.per_group.pattern import CPU_AND_GPU, GroupEngine, case_groups, job_of
+from workloads.per_group.pattern import GroupEngine, case_groups, job_of
 from workloads.per_group.reading import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.training import Job, train_group
 from workloads.tasks import SparkTasks
@@ -30,11 +30,6 @@ Loaded = tuple[Job, "DataFrame"]
 
 class OnSpark(GroupEngine, SparkEngine):
     """What runs on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
-
-    devices = CPU_AND_GPU
-
-    def layout(self, run: Context) -> Any:
-        """There is none."""
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:

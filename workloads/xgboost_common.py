@@ -1,0 +1,70 @@
+"""What every use of XGBoost shares: its words, and the check that it trained where it was asked to."""
+
+import json
+from typing import Any
+
+from pydantic import Field
+
+from sparkscale.contract.case import Device, Task
+from sparkscale.contract.errors import DeviceError
+from workloads.base import Params
+
+DEFAULTS = {
+    "n_estimators": 100,
+    "max_depth": 6,
+    "max_leaves": 0,
+    "learning_rate": 0.3,
+    "max_bin": 256,
+    "reg_lambda": 1.0,
+    "min_child_weight": 1.0,
+}
+OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression": "reg:squarederror"}
+
+
+class BoostedTrees(Params):
+    """Trees that grow level by level to `depth`, with no cap on leaves, on histograms of `bins`.
+
+    `min_child_weight` is the least sum of Hessians in a leaf.
+    """
+
+    trees: int = Field(default=100, ge=1)
+    depth: int = Field(default=6, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    bins: int = Field(default=64, ge=2)
+    l2: float = Field(default=1.0, ge=0)
+    min_child_weight: float = Field(default=1.0, ge=0)
+
+
+def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
+    """The words of XGBoost's scikit-learn interface, which its Spark estimator shares."""
+    return {
+        "n_estimators": params.trees,
+        "max_depth": params.depth,
+        "max_leaves": 0,
+        "learning_rate": params.learning_rate,
+        "max_bin": params.bins,
+        "reg_lambda": params.l2,
+        "min_child_weight": params.min_child_weight,
+    }
+
+
+def on_its_device(device: Device) -> list[Any]:
+    """Callbacks by which a training that was to run on a GPU, and did not, fails where it ran.
+
+    XGBoost falls back to the CPU with a warning only; the configuration of the model tells.
+    """
+    from xgboost.callback import TrainingCallback
+
+    class OnGpu(TrainingCallback):
+        def after_training(self, model: Any) -> Any:
+            check_ran_on_gpu(model)
+            return model
+
+    return [OnGpu()] if device == "gpu" else []
+
+
+def check_ran_on_gpu(model: Any) -> None:
+    """Raises DeviceError unless a booster's configuration names a CUDA device."""
+    used = json.loads(model.save_config())["learner"]["generic_param"]["device"]
+    if not used.startswith("cuda"):
+        raise DeviceError(f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use.")
