@@ -124,12 +124,16 @@ class RowGroup:
 
 def row_groups(paths: list[str]) -> list[RowGroup]:
     """Of every Parquet file in these folders, in the order of `read_parquet`."""
-    found = []
-    for system, path in (part for folder in paths for part in _parts(folder)):
+
+    def within(part: tuple[fs.FileSystem, str]) -> list[RowGroup]:
+        system, path = part
         with pq.ParquetFile(path, filesystem=system) as file:
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
-        found += [RowGroup(system, path, number, rows) for number, rows in enumerate(sizes)]
-    return found
+        return [RowGroup(system, path, number, rows) for number, rows in enumerate(sizes)]
+
+    with ThreadPoolExecutor(max(1, pa.cpu_count())) as threads:
+        parts = [part for folder in threads.map(_parts, paths) for part in folder]
+        return [found for inner in threads.map(within, parts) for found in inner]
 
 
 def schema_of(path: str) -> pa.Schema:

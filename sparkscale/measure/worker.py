@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -163,7 +164,8 @@ class Worker:
             error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
         spark = self._spark_metrics(request.case.label)
         names = registry.workloads()[run.case.workload].pattern.tables
-        tables = _write_tables(run, names, request.tables) if outcome == "ok" else {}
+        made = names if outcome == "ok" else [name for name in names if name in run.tables]
+        tables = _write_tables(run, made, request.tables)
         return Measured(
             observation=Observation(
                 outcome=outcome,
@@ -290,8 +292,8 @@ def _info(error: Exception) -> ErrorInfo:
     return ErrorInfo(type=type(error).__name__, message=message[:4000])
 
 
-def _write_tables(run: Context, names: tuple[str, ...], folder: Path) -> dict[str, Path]:
-    """The tables that the pattern declares. Raises KeyError for one that the case did not make."""
+def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Raises KeyError for a table that the case did not make."""
     written = {}
     for name in names:
         table = run.tables[name]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cluster import processes
-from sparkscale.contract.record import RunRecord
+from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
@@ -52,6 +52,21 @@ workload = "data_parallel.gradient_boosting"
 engines = ["sklearn"]
 isolate = true
 params = { trees = 200 }
+"""
+
+NO_MODELS = """
+[dataset.few]
+kind = "devices"
+rows = 2000
+devices = 10
+skew = 0.0
+
+[[measure]]
+workload = "per_group.ridge"
+engines = ["pandas-loop"]
+datasets = ["few"]
+params = { most_model_bytes = 1 }
+isolate = true
 """
 
 PATIENCE = 90.0
@@ -259,3 +274,14 @@ def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
     assert processes.processes_of(worker) == []
     assert records(tmp_path / "out") == []
     assert list(Path(tempfile.gettempdir()).glob("sparkscale-run-*")) == []
+
+
+def test_an_invalid_case_keeps_the_table_that_says_why(tmp_path: Path) -> None:
+    suite = tmp_path / "mine.toml"
+    suite.write_text(NO_MODELS)
+    running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
+    with Store.existing(tmp_path / "out") as store:
+        (record,) = store.records()
+        assert record.outcome == "invalid"
+        outcomes = store.table(record.id, GROUPS).column("outcome").to_pylist()
+    assert outcomes == ["model too large"] * 10

@@ -75,7 +75,7 @@ class Groups:
         other, TASKS_PER_SLOT for each slot and more where there are many rows.
         """
         rows = self.sizes.rows[self.trained]
-        size = int(rows.sum()) * 4 * (features + 2 * OTHER_VALUES)
+        size = int(rows.sum()) * shuffled_bytes(features)
         count = max(slots * TASKS_PER_SLOT, math.ceil(size / BUCKET_BYTES))
         found: Array = self.trained[[first for first, _ in even_spans(rows + group_cost_rows, count)]]
         return found
@@ -92,6 +92,11 @@ def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
     after = np.searchsorted(ends, wanted)
     nearer = after - (wanted - ends[after - 1] < ends[after] - wanted)
     return list(pairwise(np.unique([0, *nearer.tolist(), len(costs)]).tolist()))
+
+
+def shuffled_bytes(features: int) -> int:
+    """Of one row while it is brought to its group: its features as float32, and what is beside them."""
+    return 4 * (features + 2 * OTHER_VALUES)
 
 
 def row_bytes(features: int) -> int:

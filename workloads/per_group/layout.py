@@ -1,12 +1,11 @@
 """Rows laid out by group on storage: a shuffle through Parquet files, in Spark's tasks but not through its JVM.
 
-A task sorts its share of the files by group and writes one file, with a row group for each bucket of groups, as one
+A task sorts its share of the rows by group and writes one file, with a row group for each bucket of groups, as one
 of Spark's sort shuffle writes a file with a segment for each partition; whoever trains a bucket reads its row group
 of every file. So each task holds its share of the input, or one bucket, and neither grows with the groups' number.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,13 +13,12 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME
 from sparkscale.contract.location import join
-from workloads.filesystem import files_below, resolve
-from workloads.per_group.groups import Groups
+from workloads.filesystem import RowGroup, resolve, row_groups
+from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.reading import (
     FEATURES,
     HELD_OUT,
@@ -33,8 +31,11 @@ from workloads.per_group.reading import (
 )
 from workloads.per_group.training import Array, Job
 
-SHARE_BYTES = 64 * 2**20
-"""Of the data set's files: what one task sorts."""
+SHARE_BYTES = 128 * 2**20
+"""Of rows as float32 and their ids: what one task sorts, at most but for one row group."""
+
+Part = tuple[RowGroup, bool]
+"""Rows of the data set, and whether they are of the hold-out."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,23 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one task lays out: files of the data set, and whether each is of the hold-out."""
-
-    files: tuple[tuple[str, bool], ...]
-    number: int
-
-
-@dataclass(frozen=True)
 class Plan:
     """Picklable. `wanted` and `buckets` are those of `Groups`."""
 
     job: Job
-    root: str
     folder: str
     wanted: Array | None
     buckets: Array
-    shares: tuple[Share, ...]
+    shares: tuple[tuple[Part, ...], ...]
+    """What each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
         """A task: sorts its share by group and writes it; its pieces and the bucket of each."""
         system, path = resolve(join(self.folder, f"part-{number:05d}.parquet"))
-        table = pa.concat_tables([self._read(*file) for file in self.shares[number].files]).combine_chunks()
+        columns = columns_of(self.job)
+        table = pa.concat_tables(
+            marked(self.job, rows.read(columns), self.wanted, held_out) for rows, held_out in self.shares[number]
+        ).combine_chunks()
         code = table.column(self.job.group).to_numpy()
         order = group_order(code, table.column(ROW).to_numpy())
         packed = pack(self.job, table, order)
@@ -83,36 +79,25 @@ class Plan:
                     writer.write_table(packed.slice(first, last - first), row_group_size=last - first)
         return pieces
 
-    def _read(self, path: str, held_out: bool) -> pa.Table:
-        system, _ = resolve(self.root)
-        with pq.ParquetFile(path, filesystem=system) as file:
-            return marked(self.job, file.read(columns_of(self.job), use_threads=False), self.wanted, held_out)
-
 
 def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
-    """How the groups fall into buckets, and the data set's files into tasks. Reads no row."""
-    data, slots = run.data, run.slots
-    files = [(info, False) for path in train_paths(run) for info in files_below(path, ".parquet")]
-    files += [(info, True) for info in files_below(data.holdout_path, ".parquet")]
+    """How the groups fall into buckets, and the data set's row groups into tasks. Reads no row."""
+    parts = [(found, False) for found in row_groups(train_paths(run))]
+    parts += [(found, True) for found in row_groups([run.data.holdout_path])]
     return Plan(
         job,
-        data.root,
         folder,
         groups.wanted,
-        groups.buckets(slots, job.trainer.group_cost_rows, len(job.features)),
-        dealt(files, max(slots, math.ceil(data.bytes / SHARE_BYTES))),
+        groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)),
+        shares(parts, run.slots, shuffled_bytes(len(job.features))),
     )
 
 
-def dealt(files: Sequence[tuple[fs.FileInfo, bool]], count: int) -> tuple[Share, ...]:
-    """The files in so many shares, fewer when there are fewer files: each, the largest first, to the least share."""
-    shares: dict[int, list[tuple[str, bool]]] = defaultdict(list)
-    sizes = np.zeros(min(count, len(files)), dtype=np.int64)
-    for info, held_out in sorted(files, key=lambda file: -(file[0].size or 0)):
-        least = int(sizes.argmin())
-        sizes[least] += info.size or 0
-        shares[least].append((info.path, held_out))
-    return tuple(Share(tuple(shares[number]), number) for number in sorted(shares))
+def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Part, ...], ...]:
+    """Runs of about as many rows each: as many for every slot as SHARE_BYTES asks for."""
+    rows = np.array([found.rows for found, _ in parts])
+    rounds = math.ceil(int(rows.sum()) * row_bytes / (SHARE_BYTES * slots))
+    return tuple(tuple(parts[first:last]) for first, last in even_spans(rows, rounds * slots))
 
 
 def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:

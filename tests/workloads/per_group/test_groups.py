@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from sparkscale.contract.dataset import PreparedDataset
+from workloads.filesystem import RowGroup, resolve
+from workloads.per_group import layout
 from workloads.per_group.groups import even_spans, groups_of, row_bytes
-from workloads.per_group.layout import dealt
+from workloads.per_group.layout import shares
 from workloads.per_group.node import no_thread_variables
 from workloads.per_group.reading import group_order
 from workloads.per_group.training import GroupDeadline, deadline
@@ -58,18 +60,16 @@ def test_groups_above_the_limit_are_refused(data: PreparedDataset) -> None:
     assert set(found.trained) | set(found.refused) == set(found.codes)
 
 
-def test_files_are_dealt_evenly() -> None:
-    class Info:
-        def __init__(self, size: int) -> None:
-            self.size, self.path = size, f"file-{size}"
-
-    files = [(Info(size), False) for size in (90, 50, 40, 10)]
-    shares = dealt(files, 2)
-    assert sorted(sorted(path for path, _ in share.files) for share in shares) == [
-        ["file-10", "file-90"],
-        ["file-40", "file-50"],
-    ]
-    assert len(dealt(files[:1], 4)) == 1
+def test_row_groups_are_shared_out_evenly_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many for each slot that no share is larger than SHARE_BYTES, whatever files they lie in."""
+    system, _ = resolve("/")
+    parts = [(RowGroup(system, "/file", number, 100), False) for number in range(16)]
+    assert [len(share) for share in shares(parts, 3, 4)] == [5, 6, 5]
+    monkeypatch.setattr(layout, "SHARE_BYTES", 100 * 4 * 3)
+    many = shares(parts, 3, 4)
+    assert [len(share) for share in many] == [3, 2, 3, 3, 2, 3]
+    assert [part for share in many for part in share] == parts
+    assert len(shares(parts[:1], 4, 4)) == 1
 
 
 def _threads() -> str | None:
