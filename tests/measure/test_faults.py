@@ -55,6 +55,8 @@ params = { trees = 200 }
 """
 
 NO_MODELS = """
+rounds = 1
+
 [dataset.few]
 kind = "devices"
 rows = 2000
