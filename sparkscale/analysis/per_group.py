@@ -300,11 +300,11 @@ def _why(comparison: Comparison, best: Way) -> str:
     told = (
         f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
     )
-    if share >= MOSTLY:
-        return f"{told}, so the way to the groups matters little"
     others = [way for way in comparison.ways if way.engine not in (best.engine, LOOP) and way.work_share is not None]
-    least = min(others, key=lambda way: way.work_share or 0.0, default=None)
-    if least is None:
+    least = min(others, key=lambda way: way.work_share or 0.0, default=best)
+    if min(share, least.work_share or 0.0) >= MOSTLY:
+        return f"{told}, so the way to the groups matters little"
+    if least is best:
         return told
     return f"{told} and {least.work_share:.1%} of {least.engine}'s: the rest is moving rows and starting tasks"
 
