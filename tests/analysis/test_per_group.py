@@ -212,4 +212,6 @@ def test_the_way_matters_little_only_where_every_way_is_mostly_work(groups: Grou
     assert per_group.advice(groups.comparison()).endswith("so the way to the groups matters little.")
     groups("apply-in-pandas", *rounds(0.0, 39.5, 39.5), busy=2.8)
     told = per_group.advice(groups.comparison())
-    assert "work on groups is 70% of joblib's core time and 3.5% of apply-in-pandas's: the rest is moving rows" in told
+    assert (
+        "work on groups is 70% of joblib's core time and 3.5% of apply-in-pandas's: the rest is moving rows" in told
+    )
