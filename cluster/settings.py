@@ -78,6 +78,8 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(budget.cores),
         # a sample is up to 64 folders; above this number Spark lists them in a job of as many tasks
         "spark.sql.sources.parallelPartitionDiscovery.threshold": str(SLICES),
+        # by TCP a task in Python takes 40 ms longer: a delayed acknowledgement on the loopback
+        "spark.python.unix.domain.socket.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
         **{f"spark.executorEnv.{name}": value for name, value in thread_variables(threads).items()},

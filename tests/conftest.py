@@ -56,9 +56,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 @pytest.fixture(scope="session", autouse=True)
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests use nothing that the user's own runs do but the machine's lock, so that neither disturbs the
-    other. Their JVMs live briefly, so compile cheaply.
+    other. Their JVMs live briefly, so compile cheaply, and threads of OpenMP do not spin, for tests share the cores.
     """
-    kept = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS")}
+    named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")
+    kept = {name: os.environ.get(name) for name in named}
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))

@@ -48,6 +48,8 @@ class Pattern:
     """Training rows of a case, from its data, parameters, fraction and sample seed."""
     within_groups: bool = False
     """Whether a hold-out must cut through groups, for each has a model of its own."""
+    warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Parameters that a case has instead when it only warms a worker up, where less does."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Params(BaseModel):
     """A workload's algorithm-level parameters, the same for each of its engines."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,14 @@ class SparkEngine(Engine):
     """Runs on a Spark session."""
 
     placement = "spark"
+    trains_in_tasks: ClassVar[bool] = False
+    """Whether Spark's tasks train, which need their own GPUs then."""
+
+    @classmethod
+    def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
+        if cls.trains_in_tasks and kind == "local" and device == "gpu":
+            return f"{cls.name} trains in Spark's tasks, which local mode gives no GPU: use a standalone cluster"
+        return super().unsupported(kind, capabilities, device)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ WORKLOAD_MODULES = (
     "workloads.per_group.forecast",
     "workloads.per_group.gradient_boosting",
     "workloads.per_group.ridge",
+    "workloads.tuning.gradient_boosting",
+    "workloads.tuning.mlp",
+    "workloads.tuning.random_forest",
 )
 
 AnySource = Annotated[

@@ -72,6 +72,7 @@ class SparkTasks:
     def __init__(self, spark: Any, count: int | None = None) -> None:
         self.spark = spark
         self.count = count
+        self._single: Any = None
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]:
         import pyarrow as pa
@@ -98,12 +99,33 @@ class SparkTasks:
         found = dict(zip(table.column("id").to_pylist(), table.column("result").to_pylist(), strict=True))
         return [loads(found[number]) for number in range(len(items))]
 
+    def one(self, function: Callable[[Any], Any], item: Any) -> Any:
+        """What `function` returns for one item, in a job of one task, dispatched as fast as Spark can: by an RDD, for
+        planning a query takes longer than running it. Connect has no RDDs. May be called by several threads at once.
+        """
+        context = self._context()
+        if context is None:
+            (found,) = self.map(function, [item])
+            return found
+        if self._single is None:
+            self._single = context.parallelize([0], 1)
+        # its one row is read, or Spark would not use the Python worker again
+        (found,) = self._single.map(lambda _: function(item)).collect()
+        return found
+
+    def _context(self) -> Any:
+        """The SparkContext; None on Connect."""
+        try:
+            return self.spark.sparkContext
+        except Exception:  # whatever Connect's session says of what it lacks
+            return None
+
     def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
         """Asks Spark how far the running stage is; Spark Connect has nobody to ask."""
-        try:
-            tracker = self.spark.sparkContext.statusTracker()
-        except Exception:  # whatever Connect's session says of what it lacks
+        context = self._context()
+        if context is None:
             return
+        tracker = context.statusTracker()
         while not finished.wait(POLL_SECONDS):
             for stage in tracker.getActiveStageIds():
                 info = tracker.getStageInfo(stage)

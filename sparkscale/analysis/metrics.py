@@ -172,6 +172,19 @@ def metrics() -> dict[str, Metric]:
             _given("brier"),
         ),
         _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
+        Metric(
+            "trials_per_second",
+            "1/s",
+            "higher",
+            1,
+            "trials of a search over its seconds",
+            lambda records: [
+                r.figures["trials_per_second"] for r in timed(records) if "trials_per_second" in r.figures
+            ],
+        ),
+        _figure("dispatch_seconds_median", "s", "from asking for a trial to knowing its loss, without the trial"),
+        _figure("seconds_to_target", "s", "seconds of a search until the target loss; none where it was not reached"),
+        _figure("best_loss", "loss", "the least validation loss of a search"),
         _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
         _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
         _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),

@@ -14,19 +14,25 @@ Chosen = Callable[[Case], bool]
 
 @dataclass(frozen=True)
 class Ratio:
-    """`upper` over `lower`, or their difference, of a metric; `goal` is the most, or the least, that it may be."""
+    """`upper` over `lower`, or their difference, of a metric; without `lower` the metric itself. `goal` is the most,
+    or the least, that it may be; None: told beside the goals.
+    """
 
     name: str
     metric: str
     upper: Chosen
-    lower: Chosen
+    lower: Chosen | None
     kind: Literal["ratio", "difference"]
-    goal: float
+    goal: float | None
     bound: Literal["most", "least"]
 
     def of(self, records: Sequence[RunRecord]) -> list[float]:
         """One for each round that has both, on the largest fraction that both were measured on."""
-        upper, lower = self._by_fraction(records, self.upper), self._by_fraction(records, self.lower)
+        upper = self._by_fraction(records, self.upper)
+        if self.lower is None:
+            largest = max((fraction for fraction, _ in upper), default=0.0)
+            return [value for (fraction, _), value in sorted(upper.items()) if fraction == largest]
+        lower = self._by_fraction(records, self.lower)
         both = upper.keys() & lower.keys()
         largest = max((fraction for fraction, _ in both), default=0.0)
         pairs = [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
@@ -42,10 +48,12 @@ class Ratio:
 
     def verdict(self, samples: Sequence[float]) -> str:
         """ "met" or "missed", where the whole of the median's interval says so, or of few rounds their range; else
-        "not resolved".
+        "not resolved". Empty without a goal.
         """
         if not samples:
             return "not measured"
+        if self.goal is None:
+            return ""
         found = median_interval(samples)
         met = {"most": found.high <= self.goal, "least": found.low >= self.goal}[self.bound]
         missed = {"most": found.low > self.goal, "least": found.high < self.goal}[self.bound]
@@ -75,6 +83,10 @@ def _faster(workload: str, engine: str, than: str, goal: float, with_layout: boo
         "least",
     )
 
+
+TUNED = "tuning.gradient_boosting"
+SHORT_TRIALS = 100
+"""Of the block that measures how fast they are dispatched."""
 
 RATIOS: dict[str, tuple[Ratio, ...]] = {
     "data-parallel-speed": (
@@ -123,6 +135,44 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
                 "least",
             )
             for engine in ("apply-in-pandas", "parquet-groups")
+        ),
+    ),
+    "tuning-speed": (
+        Ratio(
+            f"{TUNED}: seconds in which `optuna-spark` dispatches a trial",
+            "dispatch_seconds_median",
+            _case(TUNED, "optuna-spark", trials=SHORT_TRIALS),
+            None,
+            "difference",
+            0.06,
+            "most",
+        ),
+        Ratio(
+            f"{TUNED}: trials per second of `optuna-spark` over the same trials one by one on one thread",
+            "trials_per_second",
+            _case(TUNED, "optuna-spark"),
+            _case(TUNED, "optuna-joblib", parallelism=1),
+            "ratio",
+            1.7,
+            "least",
+        ),
+        Ratio(
+            f"{TUNED}: trials per second of `optuna-spark` over `hyperopt`, one by one on all cores",
+            "trials_per_second",
+            _case(TUNED, "optuna-spark"),
+            _case(TUNED, "hyperopt"),
+            "ratio",
+            None,
+            "least",
+        ),
+        Ratio(
+            f"{TUNED}: trials per second of `optuna-spark` over `hyperopt-sparktrials`",
+            "trials_per_second",
+            _case(TUNED, "optuna-spark"),
+            _case(TUNED, "hyperopt-sparktrials"),
+            "ratio",
+            None,
+            "least",
         ),
     ),
 }

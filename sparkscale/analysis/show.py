@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import drawing, per_group, placing, ratios, show_groups, tradeoff
+from sparkscale.analysis import drawing, per_group, placing, ratios, show_groups, show_tuning, tradeoff, tuning
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
@@ -33,6 +33,8 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
         parts += [Text(), *_comparison(comparison)]
     for groups in per_group.comparisons(store, records):
         parts += [Text(), *show_groups.comparison(groups)]
+    for searches in tuning.comparisons(store, records):
+        parts += [Text(), *show_tuning.comparison(searches)]
     parts += _ratios(invocation.suite, records)
     parts += [Text(), *_problems(records), *_missing(invocation, records)]
     return Group(*parts)
@@ -273,9 +275,9 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
     table = drawing.table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
     for cluster, here in clusters.items():
         for ratio in ratios.RATIOS[suite]:
-            number = "{:.2f}".format if ratio.kind == "ratio" else "{:.2f} s".format
+            number = "{:.2f}".format if ratio.kind == "ratio" else "{:.3g} s".format
             samples = ratio.of(here)
-            goal = f"at {ratio.bound} {number(ratio.goal)}"
+            goal = drawing.NOTHING if ratio.goal is None else f"at {ratio.bound} {number(ratio.goal)}"
             table.add_row(
                 cluster, drawing.spread(Spread.of(samples), number), goal, ratio.verdict(samples), ratio.name
             )

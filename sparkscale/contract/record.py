@@ -10,8 +10,8 @@ Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
 Kind = Literal["host", "software", "session", "data"]
 
-SCORES, GROUPS = "scores", "groups"
-"""Names of tables: hold-out scores; one row per group."""
+SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
+"""Names of tables: hold-out scores; one row per group; one per trial of a search."""
 
 
 class Frozen(BaseModel):

@@ -4,3 +4,12 @@
 def count(number: int | str, noun: str) -> str:
     """'1 core', '2 cores', 'all cores'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+MOST_OF_AN_ERROR = 300
+
+
+def brief(error: BaseException) -> str:
+    """An error's type and message, without the stack trace that XGBoost puts into it, and not too long."""
+    message = str(error).split("Stack trace:", 1)[0].strip()
+    return f"{type(error).__name__}: {message}"[:MOST_OF_AN_ERROR]

@@ -139,7 +139,7 @@ def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | N
             dataset=dataset,
             fraction=parse_fraction(fraction),
             parameter_set=parameter_set,
-            params=params_of(workload, block),
+            params=params,
             capacity=capacity_of(workload, block),
             rounds=min(block.rounds or overall, overall),
             isolate=block.isolate,
@@ -152,6 +152,7 @@ def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | N
         for device in block.devices
         if engine.name in block.engines or ("*" in block.engines and device in engine.devices)
         for parameter_set in block.sets
+        for params in params_of(workload, block)
         for fraction in block.fractions
     ]
 
@@ -219,11 +220,13 @@ def executions(
 
 
 def _warmup(case: Case, others: list[Case]) -> Case:
-    """The same engine's smallest fraction, of the same parameters where there is one."""
-    return min(
+    """The same engine's smallest fraction, of the same parameters where there is one, as its pattern warms up."""
+    found = min(
         (other for other in others if other.engine_key == case.engine_key),
         key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
     )
+    changes = registry.patterns()[case.pattern].warmup
+    return found.model_copy(update={"params": {**found.params, **changes}}) if changes else found
 
 
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:

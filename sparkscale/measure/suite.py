@@ -1,5 +1,6 @@
 """A suite: a TOML file that says which cases are measured, how often and for how long at most."""
 
+import itertools
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -34,11 +35,19 @@ class Block(BaseModel):
     sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)
     devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
     params: dict[str, Any] = {}
+    sweep: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
+    """Parameters of which each combination makes cases of its own."""
     capacity: tuple[int, int] | None = None
     """The range in which the set `tuned` chooses; None: the workload's."""
     rounds: int | None = Field(default=None, ge=1)
     isolate: bool = False
     """Nothing may have run in the worker before, so that memory can be read; times are cold."""
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        """The parameters of each combination of the sweep."""
+        combinations = itertools.product(*self.sweep.values())
+        return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
 
 
 class Suite(BaseModel):
@@ -197,9 +206,13 @@ class _Reader:
         return f"The suite {self.source}"
 
 
-def params_of(workload: Workload, block: Block) -> Params:
-    """The workload's parameters with the block's own in place. Raises ValidationError."""
-    return type(workload.params).model_validate({**workload.params.model_dump(), **block.params})
+def params_of(workload: Workload, block: Block) -> list[Params]:
+    """The workload's parameters with the block's own in place, one for each combination of its sweep.
+
+    Raises ValidationError.
+    """
+    own = workload.params.model_dump()
+    return [type(workload.params).model_validate({**own, **variant}) for variant in block.variants]
 
 
 def capacity_of(workload: Workload, block: Block) -> Capacity | None:

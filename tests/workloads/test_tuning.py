@@ -10,15 +10,18 @@ import pytest
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import ROW, UNIT, PreparedDataset
+from sparkscale.contract.dataset import ROW, TIME, UNIT, PreparedDataset
 from tests.workloads.altering import changed, with_column
 from workloads.base import Capacity, Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import mlp
 from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.tuning import LEAST_GAIN, Tuned
+from workloads.datasets.devices import Devices
 from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, score_holdout
+from workloads.tasks import Here
+from workloads.validation import validation_split
 
 Runs = Callable[..., Context]
 
@@ -42,7 +45,7 @@ def test_validation_rows_are_units_of_the_training_rows(runs: Runs, tmp_path: Pa
     run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 4)
     run.storage = str(tmp_path)
     with ExitStack() as stack:
-        split = Tuned(boosting.XGBoost(), boosting.WORKLOAD)._split(run, stack)
+        split = validation_split(run, stack)
         every = read_parquet(run.train_paths, [ROW, UNIT])
         part = read_parquet(split.train_paths, [ROW, UNIT])
         rest = read_parquet([split.data.holdout_path], [ROW, UNIT])
@@ -65,7 +68,7 @@ def test_the_search_ends_where_the_validation_loss_does(runs: Runs, tmp_path: Pa
     losses = {}
     with ExitStack() as stack:
         search = Tuned(engine, boosting.WORKLOAD)
-        split = search._split(run, stack)
+        split = validation_split(run, stack)
         part = engine.load(split)
         for trees in (2**power for power in range(9)):
             at = search._with(split, Capacity(param="trees", least=1, most=256), trees)
@@ -99,11 +102,23 @@ def test_rows_are_held_out_where_there_is_one_unit_only(runs: Runs, data: Prepar
     one = changed(data, tmp_path / "one", with_column(UNIT, -1))
     run = runs(boosting.WORKLOAD, boosting.XGBoost, 1 / 64, on=one)
     with ExitStack() as stack:
-        split = Tuned(boosting.XGBoost(), boosting.WORKLOAD)._split(run, stack)
+        split = validation_split(run, stack)
         part, rest = (read_parquet(paths, [ROW]) for paths in (split.train_paths, [split.data.holdout_path]))
         assert part.num_rows + rest.num_rows == run.case.rows
         assert rest.num_rows == run.case.rows // 5
         assert not set(part.column(ROW).to_pylist()) & set(rest.column(ROW).to_pylist())
+
+
+def test_of_rows_held_out_by_time_the_latest_are_the_validation_part(runs: Runs, tmp_path: Path) -> None:
+    source = Devices(rows=2000, devices=10)
+    latest = source.prepare(str(tmp_path / "cache"), Here()).model_copy(update={"holdout": "time"})
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1, on=latest)
+    with ExitStack() as stack:
+        split = validation_split(run, stack)
+        part, rest = (read_parquet(paths, [TIME]) for paths in (split.train_paths, [split.data.holdout_path]))
+        before, after = (table.column(TIME).to_numpy() for table in (part, rest))
+    assert before.max() < after.min()
+    assert len(after) / (len(before) + len(after)) == pytest.approx(0.2, abs=0.01)
 
 
 class WorseThanNothing(boosting.XGBoost):

@@ -225,10 +225,9 @@ class MLlibGBT(MLlibTrees):
             "subsamplingRate": 1.0,
         }
 
-    def fit(self, run: Context, train: Any) -> Any:
+    def made(self, run: Context) -> Any:
         estimator = self.estimator(run, f"{run.data.task}.GBT{SUFFIXES[run.data.task]}")
-        boosting = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
-        return boosting.fit(train)
+        return estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
 
 
 WORKLOAD = Workload(

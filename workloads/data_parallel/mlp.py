@@ -7,11 +7,12 @@ counted from the beginning of `load`; the hold-out is looked at when all clocks 
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from sparkscale.contract.context import Context
@@ -44,7 +45,7 @@ from workloads.data_parallel.network import (
     train_rank,
 )
 from workloads.data_parallel.one_hot import MLlibOneHot
-from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, labels, read_holdout, read_train
+from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, InMemory, MLlibEstimator, labels, read_holdout
 from workloads.filesystem import RowGroup, read_parquet, row_groups
 from workloads.scoring import Array, Scores, check_classes, log_loss, score_holdout
 from workloads.tasks import SparkTasks
@@ -150,7 +151,7 @@ TORCH_DEFAULTS = {"hidden": HIDDEN, "lr": 1e-3, "eps": 1e-8, "batch_size": 32, "
 """Adam's own; PyTorch has none for the others, so they are Keras's, and the workload's architecture."""
 
 
-class Torch(NodeEngine):
+class Torch(InMemory):
     """PyTorch in one process, all rows in memory.
 
     Differs: steps of an epoch share the rows evenly, where Keras fills each batch and the last has the rest.
@@ -165,8 +166,11 @@ class Torch(NodeEngine):
 
     def load(self, run: Context) -> Loaded:
         began = time.time()
-        table = read_train(run)
-        return Loaded(began, (dense(run.data, table), labels(table).astype(np.float32)))
+        loaded: Loaded = super().load(run)
+        return replace(loaded, began=began)
+
+    def prepared(self, run: Context, table: pa.Table) -> Loaded:
+        return Loaded(time.time(), (dense(run.data, table), labels(table).astype(np.float32)))
 
     def fit(self, run: Context, train_rows: Loaded) -> Trained:
         features, label = train_rows.rows
@@ -174,9 +178,11 @@ class Torch(NodeEngine):
         return Trained(epochs[-1].layers, train_rows.began, epochs)
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
-        table = read_holdout(run)
-        found = predicted(model.model, dense(run.data, table), CUDA_NAMES[run.case.device])
-        return NetworkScores(table.column(ROW).to_numpy(), found, model)
+        found = super().predict(run, model)
+        return NetworkScores(found.row, found.score, model)
+
+    def scored(self, run: Context, model: Trained, table: pa.Table) -> Array:
+        return predicted(model.model, dense(run.data, table), CUDA_NAMES[run.case.device])
 
 
 def predicted(layers: Layers, rows: Array, device: str) -> Array:
@@ -332,7 +338,7 @@ def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> t
     return table.column(ROW).to_numpy(), predicted(layers, dense(data, table), "cpu")
 
 
-class MLlibPerceptron(MLlibOneHot):
+class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
     """pyspark.ml's MultilayerPerceptronClassifier.
 
     Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows,
@@ -356,16 +362,20 @@ class MLlibPerceptron(MLlibOneHot):
         began = time.time()
         return Loaded(began, super().load(run))
 
-    def fit(self, run: Context, train_rows: Loaded) -> Trained:
+    def made(self, run: Context) -> Any:
         from pyspark.ml.classification import MultilayerPerceptronClassifier
 
         words = run.arguments
         layers = [one_hot_width(run.data), *words.pop("hidden"), 2]
-        perceptron = MultilayerPerceptronClassifier(
+        return MultilayerPerceptronClassifier(
             featuresCol=FEATURES, labelCol=LABEL, layers=layers, seed=run.case.model_seed, **words
         )
-        model = perceptron.fit(train_rows.rows)
-        return Trained(model, train_rows.began, [Epoch(time.time(), None)])
+
+    def frame(self, rows: Loaded) -> Any:
+        return rows.rows
+
+    def finished(self, model: Any, rows: Loaded) -> Trained:
+        return Trained(model, rows.began, [Epoch(time.time(), None)])
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
         found = super().predict(run, model.model)

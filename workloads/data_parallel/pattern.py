@@ -1,5 +1,6 @@
 """The data-parallel pattern, and the way its engines read a data set."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.record import SCORES
-from workloads.base import Pattern, Quality
+from workloads.base import NodeEngine, Pattern, Quality, SparkEngine
 from workloads.data_parallel.tuning import Tuned
 from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, check_classes, score_holdout
@@ -49,6 +50,47 @@ def read_train(run: Context) -> pa.Table:
 def read_holdout(run: Context) -> pa.Table:
     """The hold-out's rows, read with pyarrow."""
     return read_parquet([run.data.holdout_path], [ROW, *run.data.features])
+
+
+class InMemory(NodeEngine):
+    """An engine whose `fit` takes what it makes of a table that holds all training rows."""
+
+    def load(self, run: Context) -> Any:
+        return self.prepared(run, read_train(run))
+
+    def predict(self, run: Context, model: Any) -> Scores:
+        table = read_holdout(run)
+        return Scores(row=table.column(ROW).to_numpy(), score=self.scored(run, model, table))
+
+    @abstractmethod
+    def prepared(self, run: Context, table: pa.Table) -> Any:
+        """What `fit` takes, from a table of LABEL and the features."""
+
+    @abstractmethod
+    def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
+        """Predictions from a table of features, as in `Scores`; shape (rows,)."""
+
+
+class MLlibEstimator(SparkEngine):
+    """An engine whose `fit` is that of one estimator of pyspark.ml."""
+
+    library = "pyspark.ml"
+
+    @abstractmethod
+    def made(self, run: Context) -> Any:
+        """The estimator, with the case's arguments."""
+
+    def frame(self, rows: Any) -> "DataFrame":
+        """What the estimator is fitted on, of what `load` returned."""
+        found: DataFrame = rows
+        return found
+
+    def finished(self, model: Any, rows: Any) -> Any:  # noqa: ARG002
+        """What `fit` returns of a fitted model."""
+        return model
+
+    def fit(self, run: Context, rows: Any) -> Any:
+        return self.finished(self.made(run).fit(self.frame(rows)), rows)
 
 
 def labels(table: pa.Table) -> Array:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
@@ -17,7 +18,7 @@ from workloads.data_parallel.trees import (
     XGBoostTrees,
     xgboost_words,
 )
-from workloads.scoring import Scores
+from workloads.scoring import Array
 from workloads.xgboost_common import on_its_device
 
 DISTINCT_SHARE = 1 - float(np.exp(-1))
@@ -143,11 +144,10 @@ class XGBoostForest(XGBoostTrees):
         words = {**xgboost_words(run), **run.arguments}
         return xgboost.train(words, train, num_boost_round=1, callbacks=on_its_device(run.case.device))
 
-    def predict(self, run: Context, model: Any) -> Scores:
-        found = super().predict(run, model)
-        if run.data.task == "regression":
-            return found
-        return Scores(found.row, np.clip(found.score, 0, 1))  # sums of shares pass the ends by a rounding error
+    def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
+        found = super().scored(run, model, table)
+        # sums of shares pass the ends by a rounding error
+        return found if run.data.task == "regression" else np.clip(found, 0, 1)
 
 
 class MLlibForest(MLlibTrees):
@@ -178,10 +178,9 @@ class MLlibForest(MLlibTrees):
             "subsamplingRate": 1.0,
         }
 
-    def fit(self, run: Context, train: Any) -> Any:
+    def made(self, run: Context) -> Any:
         estimator = self.estimator(run, f"{run.data.task}.RandomForest{SUFFIXES[run.data.task]}")
-        forest = estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
-        return forest.fit(train)
+        return estimator(featuresCol=FEATURES, labelCol=LABEL, seed=run.case.model_seed, **run.arguments)
 
 
 class RapidsForest(Rapids, MLlibForest):

@@ -2,75 +2,73 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import CPU_AND_GPU, CUDA_NAMES, NodeEngine, SparkEngine
+from sparkscale.contract.dataset import LABEL
+from workloads.base import CPU_AND_GPU, CUDA_NAMES
 from workloads.data_parallel.pattern import (
     FEATURES,
+    InMemory,
+    MLlibEstimator,
     labels,
     ordinal_matrix,
     ordinal_vectors,
-    read_holdout,
-    read_train,
     spark_scores,
     spark_spread,
 )
 from workloads.frames import spark_rows
-from workloads.scoring import Scores
+from workloads.scoring import Array, Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}
 """How the libraries' estimators of both tasks are named."""
 
 
-class SklearnTrees(NodeEngine):
+class SklearnTrees(InMemory):
     """scikit-learn's estimators of trees on a dense matrix."""
 
     library = "sklearn"
     tasks = BOTH
 
-    def load(self, run: Context) -> tuple[Any, Any]:
-        table = read_train(run)
+    def prepared(self, run: Context, table: pa.Table) -> tuple[Any, Any]:
         return ordinal_matrix(run.data, table), labels(table)
 
-    def predict(self, run: Context, model: Any) -> Scores:
-        table = read_holdout(run)
+    def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
         matrix = ordinal_matrix(run.data, table)
         classifying = run.data.task == "classification"
-        score = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
-        return Scores(row=table.column(ROW).to_numpy(), score=score)
+        found: Array = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
+        return found
 
 
-class XGBoostTrees(NodeEngine):
+class XGBoostTrees(InMemory):
     """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
 
     devices = CPU_AND_GPU
     tasks = BOTH
 
-    def load(self, run: Context) -> Any:
+    def prepared(self, run: Context, table: pa.Table) -> Any:
         import xgboost
 
-        table = read_train(run)
         rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.threads
         if run.case.device == "gpu":
             return xgboost.DMatrix(rows, label, nthread=threads)
         return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
 
-    def predict(self, run: Context, model: Any) -> Scores:
+    def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
         import xgboost
 
-        table = read_holdout(run)
         rows = ordinal_matrix(run.data, table)
         # in place it would predict on the device where the rows are, which is the host
-        score = model.predict(xgboost.DMatrix(rows)) if run.case.device == "gpu" else model.inplace_predict(rows)
-        return Scores(row=table.column(ROW).to_numpy(), score=score)
+        gpu = run.case.device == "gpu"
+        found: Array = model.predict(xgboost.DMatrix(rows)) if gpu else model.inplace_predict(rows)
+        return found
 
 
-class MLlibTrees(SparkEngine):
+class MLlibTrees(MLlibEstimator):
     """pyspark.ml's estimators of trees on vectors."""
 
-    library = "pyspark.ml"
     tasks = BOTH
 
     def load(self, run: Context) -> Any:

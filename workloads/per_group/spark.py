@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sparkscale.contract.case import Device
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
-from workloads.base import Capability, SparkEngine
+from workloads.base import SparkEngine
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, kept, plan, read_bucket
@@ -31,11 +30,7 @@ Loaded = tuple[Job, "DataFrame"]
 class OnSpark(GroupEngine, SparkEngine):
     """What runs on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
 
-    @classmethod
-    def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
-        if kind == "local" and device == "gpu":
-            return f"{cls.name} trains in Spark's tasks, which local mode gives no GPU: use a standalone cluster"
-        return super().unsupported(kind, capabilities, device)
+    trains_in_tasks = True
 
     def job(self, run: Context, groups: Groups) -> Job:
         """What goes to the tasks; each has one thread."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from sparkscale.contract.case import Device, Task
 from sparkscale.contract.errors import DeviceError
+from sparkscale.contract.wording import brief
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +25,6 @@ GroupOutcome = Literal["ok", "too small", "one class", "failed", "timeout", "mod
 
 RETRY_SECONDS = 1.0
 """A deadline that a trainer swallowed is raised again after so long."""
-MESSAGE_LENGTH = 300
 
 
 class GroupDeadline(BaseException):
@@ -174,7 +174,7 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     except DeviceError:  # of the whole case: its other groups would not run where they should, either
         raise
     except Exception as problem:
-        failure = "failed", f"{type(problem).__name__}: {problem}"[:MESSAGE_LENGTH]
+        failure = "failed", brief(problem)
     else:
         return Result(group, *model[:2], "ok", None, *model[2:5], time.perf_counter() - began, task, *model[5:])
     held = int(rows.held_out.sum())
@@ -215,7 +215,7 @@ def packed(job: Job, trainer: Trainer, model: Any) -> bytes:
     try:
         content = trainer.pack(model)
     except Exception as problem:
-        raise Unfit("failed", f"the model cannot be serialised: {type(problem).__name__}: {problem}") from problem
+        raise Unfit("failed", f"the model cannot be serialised: {brief(problem)}") from problem
     if len(content) > job.most_model_bytes:
         raise Unfit("model too large", f"{len(content):,} bytes, and {job.most_model_bytes:,} are the most")
     return content

@@ -1,0 +1,151 @@
+"""Draws parallel tuning: how soon each way of searching finds what, and what a trial costs."""
+
+import math
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparkscale.analysis import placing, tuning
+from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
+from sparkscale.analysis.statistics import Spread
+from sparkscale.analysis.tuning import SHARES, Comparison
+from sparkscale.contract.case import show_fraction
+from sparkscale.contract.wording import count
+from workloads import registry
+
+MIB = 2**20
+
+
+def comparison(found: Comparison) -> Iterator[RenderableType]:
+    """What is said of one workload's searches."""
+    case = found.case
+    workload = registry.workloads()[case.workload]
+    yield Text(
+        f"{case.workload} on {case.dataset}, {show_fraction(case.fraction)} of the rows, cluster {case.cluster}, "
+        f"{case.device}: {workload.summary}",
+        style="bold",
+    )
+    yield Text(_space(case.params), style="dim")
+    yield _courses(found)
+    yield _winners(found)
+    yield _trials(found)
+    if found.failures:
+        yield _failures(found)
+    yield Text(tuning.advice(found), style="bold")
+    yield from _footnotes(found)
+
+
+def _space(params: dict[str, object]) -> str:
+    space = params["space"]
+    assert isinstance(space, dict)
+    parts = []
+    for name, dimension in space.items():
+        if "choices" in dimension:
+            parts.append(f"{name} of {', '.join(map(str, dimension['choices']))}")
+            continue
+        kind = " in whole numbers" if dimension["whole"] else ""
+        step = f" in steps of {dimension['step']:g}" if dimension["step"] else ""
+        scale = ", log" if dimension["scale"] == "log" else ""
+        parts.append(f"{name} {dimension['low']:g} to {dimension['high']:g}{kind}{step}{scale}")
+    target = params["target_loss"]
+    told = "no target loss" if target is None else f"target loss {target:.4g}"
+    return f"{'; '.join(parts)}. {params['trials']} trials at most, {told}"
+
+
+def loss(found: Spread | None) -> str:
+    """Median and range; a search that knows nothing yet has none."""
+    return spread(found, lambda value: NOTHING if math.isinf(value) else f"{value:.4f}")
+
+
+def censored(found: Spread | None) -> str:
+    """Seconds, of searches that may never have come there."""
+    return spread(found, lambda value: "never" if math.isinf(value) else f"{value:.1f}")
+
+
+def _courses(found: Comparison) -> Table:
+    target = [] if found.target is None else ["seconds to\nthe target", "reached"]
+    drawn = table(
+        "Best validation loss, load included: median (range)",
+        "engine",
+        *target,
+        *(f"at {moment:.1f} s" for moment in found.moments),
+        "search, s",
+    )
+    for search in found.searches:
+        reached = []
+        if found.target is not None:
+            counts = f"{search.reached(found.target)} of {len(search.courses)}"
+            reached = [censored(search.to_target(found.target)), counts]
+        losses = [loss(search.best_at(moment)) for moment in found.moments]
+        told = [*reached, *losses] if search.is_comparable else [NOTHING] * (len(reached) + len(losses))
+        drawn.add_row(search.label, *told, seconds(search.figure("search_seconds")))
+    return drawn
+
+
+def _trials(found: Comparison) -> Table:
+    drawn = table(
+        "Trials",
+        "engine",
+        "trials",
+        "trials/s",
+        "most at once",
+        "a trial, s",
+        "dispatch, s",
+        "shipped, MiB",
+    )
+    for search in found.searches:
+        trials, shipped = search.figure("trials"), search.figure("bytes_shipped")
+        drawn.add_row(
+            search.label,
+            f"{trials.median:.0f}" if trials else NOTHING,
+            spread(search.figure("trials_per_second"), "{:.2f}".format),
+            spread(search.figure("concurrency"), "{:.0f}".format),
+            seconds(search.figure("trial_seconds_median")),
+            spread(search.figure("dispatch_seconds_median"), "{:.3f}".format),
+            f"{shipped.median / MIB:,.1f}" if shipped else NOTHING,
+        )
+    return drawn
+
+
+def _winners(found: Comparison) -> Table:
+    names = {"log_loss": "log-loss", "auc": "AUC", "rmse": "RMSE", "r2": "R²"}
+    observed = [name for name in names if any(search.quality(name) for search in found.searches)]
+    drawn = table(
+        "Best validation loss against trials, and the winner on the hold-out",
+        "engine",
+        *(f"after {share:.0%}" for share in SHARES),
+        *(f"hold-out {names[name]}" for name in observed),
+    )
+    for search in found.searches:
+        losses = (loss(search.best_after(share)) if search.is_comparable else NOTHING for share in SHARES)
+        drawn.add_row(search.label, *losses, *(_number(search.quality(name)) for name in observed))
+    return drawn
+
+
+def _number(found: Spread | None) -> str:
+    return spread(found, "{:.4f}".format)
+
+
+def _failures(found: Comparison) -> Table:
+    drawn = table("Trials without a loss", "engine", "outcome", "trials", "first of them", left=2, prose="reason")
+    for failures in found.failures:
+        drawn.add_row(failures.label, failures.outcome, f"{failures.trials}", failures.parameters, failures.error)
+    return drawn
+
+
+def _footnotes(found: Comparison) -> Iterator[Text]:
+    most = max((len(search.courses) for search in found.searches), default=0)
+    yield Text(
+        f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds. "
+        "Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, "
+        "by the winner, refitted on all training rows.",
+        style="dim",
+    )
+    records = [record for search in found.searches for record in search.records]
+    yield from (Text(note, style="dim") for note in placing.notes(found.case, records))
+    workload = registry.workloads()[found.case.workload]
+    for search in found.searches:
+        if differs := workload.engine(search.engine).differs():
+            yield Text(f"{search.engine} differs: {differs}", style="dim")

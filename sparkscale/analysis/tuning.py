@@ -1,0 +1,234 @@
+"""Parallel tuning: how good a configuration each way of searching has found, against time and against trials.
+
+Replicates are executions: rounds, and sampler seeds within a round. A search that never reached the target is
+censored: it counts as later than every search that did, and is never dropped.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import TRIALS, RunRecord
+from sparkscale.measure.store import Store
+from workloads import registry
+
+PATTERN = "tuning"
+SHARES = (0.25, 0.5, 1.0)
+"""Of the time that the first engine took for its search, and of the trials: where best losses are told."""
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Course:
+    """One search, from its table of trials. Seconds since its load began; arrays in the order in which losses were
+    told, shape (trials,).
+    """
+
+    seconds: Array
+    losses: Array
+
+    @classmethod
+    def of(cls, record: RunRecord, table: pa.Table) -> "Course":
+        told = table.sort_by("told")
+        return cls(record.seconds["load"] + told.column("told").to_numpy(), told.column("loss").to_numpy())
+
+    @property
+    def end(self) -> float:
+        return float(self.seconds[-1])
+
+    def best_at(self, seconds: float) -> float:
+        """The best loss that was known then; infinite before the first."""
+        return self.best_after(int(np.searchsorted(self.seconds, seconds, side="right")))
+
+    def best_after(self, trials: int) -> float:
+        return float(self.losses[:trials].min()) if trials else math.inf
+
+    def reached(self, target: float) -> float:
+        """When the target was reached; infinite if it never was."""
+        found = np.flatnonzero(self.losses <= target)
+        return float(self.seconds[found[0]]) if len(found) else math.inf
+
+
+@dataclass
+class Failures:
+    """Trials of one outcome without a loss, and what the first of them says."""
+
+    label: str
+    outcome: str
+    trials: int
+    parameters: str
+    error: str
+
+
+@dataclass
+class Search:
+    """All executions of one engine of a comparison, whatever their sampler's seed."""
+
+    case: Case
+    records: list[RunRecord]
+    store: Store
+
+    @property
+    def engine(self) -> str:
+        return self.case.engine
+
+    @property
+    def label(self) -> str:
+        """The engine, and how many trials it was told to run at once, if it was."""
+        told = self.case.params["parallelism"]
+        return f"{self.engine}, {told} at once" if told else self.engine
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its trials are judged on the same rows as the others'."""
+        return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "judges_on_split", True))
+
+    @cached_property
+    def timed(self) -> list[RunRecord]:
+        return metrics.timed(self.records)
+
+    @cached_property
+    def tables(self) -> list[pa.Table]:
+        return [self.store.table(record.id, TRIALS) for record in self.timed]
+
+    @cached_property
+    def courses(self) -> list[Course]:
+        return [Course.of(record, table) for record, table in zip(self.timed, self.tables, strict=True)]
+
+    def to_target(self, target: float) -> Spread | None:
+        """Seconds to the target, infinite where it was not reached."""
+        return Spread.of([course.reached(target) for course in self.courses])
+
+    def reached(self, target: float) -> int:
+        """How many searches reached the target."""
+        return sum(math.isfinite(course.reached(target)) for course in self.courses)
+
+    def best_at(self, seconds: float) -> Spread | None:
+        return Spread.of([course.best_at(seconds) for course in self.courses])
+
+    def best_after(self, share: float) -> Spread | None:
+        """After this share of the trials."""
+        return Spread.of([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
+
+    def figure(self, name: str) -> Spread | None:
+        return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
+
+    def quality(self, name: str) -> Spread | None:
+        return Spread.of([record.quality[name] for record in metrics.scored(self.records) if name in record.quality])
+
+    @property
+    def failures(self) -> list[Failures]:
+        """Of all its executions together."""
+        if not self.tables:
+            return []
+        table = pa.concat_tables(self.tables)
+        return [
+            Failures(self.label, outcome, here.num_rows, str(here.column("parameters")[0]), str(here["error"][0]))
+            for outcome in sorted(pc.unique(table.column("outcome")).to_pylist())
+            if outcome != "ok"
+            for here in [table.filter(pc.equal(table.column("outcome"), outcome))]
+        ]
+
+
+@dataclass
+class Comparison:
+    """Engines of one workload that search the same space on the same rows."""
+
+    case: Case
+    searches: list[Search] = field(default_factory=list)
+
+    @property
+    def target(self) -> float | None:
+        """The frozen validation loss."""
+        found = self.case.params["target_loss"]
+        return None if found is None else float(found)
+
+    @cached_property
+    def moments(self) -> list[float]:
+        """Seconds at which best losses are told: shares of the median time of the quickest search, and of the
+        slowest.
+        """
+        ends = [Spread.of([course.end for course in search.courses]) for search in self.searches]
+        medians = sorted(end.median for end in ends if end)
+        return [share * medians[0] for share in SHARES] + medians[-1:] if medians else []
+
+    @property
+    def first(self) -> list[Search]:
+        """Comparable engines by their median seconds to the target, those that mostly reach it."""
+        if self.target is None:
+            return []
+        found = [
+            (spread.median, s) for s in self.searches if s.is_comparable and (spread := s.to_target(self.target))
+        ]
+        return [search for median, search in sorted(found, key=lambda pair: pair[0]) if math.isfinite(median)]
+
+    @property
+    def failures(self) -> list[Failures]:
+        return [found for search in self.searches for found in search.failures]
+
+
+def advice(found: Comparison) -> str:
+    """Which engine to use on this space, in one sentence; empty where nothing says."""
+    if found.target is None:
+        return "No target loss is frozen for this data set, so nothing says which search is the quickest."
+    first = found.first
+    if not first:
+        return f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
+    best = first[0]
+    times = best.to_target(found.target)
+    assert times is not None
+    told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
+    if len(first) == 1:
+        return f"{told}, and no other engine mostly did."
+    other = first[1]
+    others = other.to_target(found.target)
+    assert others is not None
+    if times.high < others.low:
+        return f"{told}, sooner than {other.label} every time ({others.median:.1f} s)."
+    return f"{told}; whether sooner than {other.label} ({others.median:.1f} s) is not resolved."
+
+
+def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
+    """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
+    by_subject: dict[str, dict[tuple[str, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
+            way = record.case.engine, int(record.case.params["parallelism"])
+            by_subject[_subject(record.case)][way].append(record)
+    order = {engine.name: n for w in registry.workloads().values() for n, engine in enumerate(w.engines)}
+    found = []
+    for ways in by_subject.values():
+        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), way[1]))
+        searches = [Search(ways[way][0].case, ways[way], store) for way in ordered]
+        found.append(Comparison(searches[0].case, searches))
+    return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
+
+
+def _subject(case: Case) -> str:
+    """What engines are compared on. Seeds are replicates; how many trials an engine was given, and how many at once,
+    is told with it.
+    """
+    own = ("arguments", "sampler_seed", "trials", "parallelism", "random_starts")
+    kept = {name: value for name, value in case.params.items() if name not in own}
+    shared = (
+        case.workload,
+        case.version,
+        case.dataset_id,
+        case.fraction,
+        case.cluster,
+        case.device,
+        case.sample_seed,
+    )
+    return json.dumps([shared, kept], sort_keys=True)

@@ -1,0 +1,152 @@
+"""What is said of searches, from a store of records with known trials."""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from sparkscale.analysis import tuning
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import TRIALS, RunRecord
+from sparkscale.measure.store import Store
+from tests.analysis.test_tradeoff import Writer, shown
+from tests.measure.test_store import invocation, record
+from workloads.tuning.gradient_boosting import TuningBoostingParams
+from workloads.tuning.trials import Answer, Trial, table_of, trial_of
+
+LOAD = 1.0
+
+
+def case(engine: str, seed: int) -> Case:
+    params = TuningBoostingParams(target_loss=0.5, sampler_seed=seed).model_dump(mode="json")
+    return Case(
+        workload="tuning.gradient_boosting",
+        version=1,
+        pattern="tuning",
+        task="classification",
+        engine=engine,
+        placement="spark" if engine.endswith("spark") else "node",
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="flights",
+        dataset_id="d",
+        rows=8000,
+        fraction=1.0,
+        sample_seed=0,
+        model_seed=0,
+        threads=2,
+        params={"set": "aligned", **params, "arguments": {"of": engine}},
+    )
+
+
+def trials(losses: list[float], seconds: float) -> list[Trial]:
+    """One after the other, each so long; an infinite loss is a timeout."""
+    found = []
+    for number, loss in enumerate(losses):
+        failed = math.isinf(loss)
+        answer = Answer(
+            loss,
+            "timeout" if failed else "ok",
+            "no model within 9 s" if failed else None,
+            number * seconds,
+            (number + 1) * seconds,
+            "here/1",
+            "",
+            None,
+        )
+        found.append(trial_of(number, {"depth": number + 2}, answer, number * seconds, (number + 1) * seconds, 0.0))
+    return found
+
+
+class Searches:
+    """Adds records of engines on the same space."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.write = Writer(store)
+        self.records: list[RunRecord] = []
+
+    def __call__(self, engine: str, *searches: list[float], seconds: float = 2.0) -> None:
+        for seed, losses in enumerate(searches):
+            self.write.count += 1
+            found = trials(losses, seconds)
+            buffer = io.BytesIO()
+            pq.write_table(table_of(found), buffer)
+            ended = found[-1].told
+            observed = {
+                "case": case(engine, seed),
+                "host": self.write.host,
+                "seconds": {"load": LOAD, "tune": ended + 3.0, "predict": 0.1},
+                "figures": {"trials": len(losses), "search_seconds": ended, "trials_per_second": len(losses) / ended},
+                "quality": {"log_loss": 0.45, "auc": 0.8},
+            }
+            kept = record(f"t{self.write.count}").model_copy(update=observed)
+            self.store.add(kept, {TRIALS: buffer.getvalue()})
+            self.records.append(kept)
+
+    def comparison(self) -> tuning.Comparison:
+        (found,) = tuning.comparisons(self.store, self.records)
+        return found
+
+
+@pytest.fixture
+def searches(tmp_path: Path) -> Iterator[Searches]:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation(suite="tuning"))
+        yield Searches(store)
+
+
+def test_times_count_the_load_and_losses_the_best_so_far(searches: Searches) -> None:
+    searches("hyperopt", [0.9, 0.4, 0.6])
+    (search,) = searches.comparison().searches
+    (course,) = search.courses
+    assert course.seconds.tolist() == [3.0, 5.0, 7.0]
+    assert [course.best_at(moment) for moment in (2.9, 3.0, 5.0, 99.0)] == [math.inf, 0.9, 0.4, 0.4]
+    assert [course.best_after(number) for number in (0, 1, 3)] == [math.inf, 0.9, 0.4]
+    assert course.reached(0.5) == 5.0
+    assert course.reached(0.3) == math.inf
+
+
+def test_a_search_that_never_reached_the_target_is_censored_and_not_dropped(searches: Searches) -> None:
+    searches("hyperopt", [0.9, 0.4], [0.9, 0.6], [0.9, 0.45])
+    searches("optuna-joblib", [0.9, 0.6], [0.9, 0.7], [0.4, 0.4])
+    found = searches.comparison()
+    first, second = found.searches
+    times = first.to_target(0.5)
+    assert times is not None
+    assert (times.median, times.low, times.high, times.count) == (5.0, 5.0, math.inf, 3)
+    assert (first.reached(0.5), second.reached(0.5)) == (2, 1)
+    assert [search.engine for search in found.first] == ["hyperopt"]
+    text = shown(searches.store)
+    assert "5.0 (5.0–never)" in text
+    assert "never (3.0–never)" in text
+    assert "2 of 3" in text
+    assert "Use hyperopt: it reached a validation loss of 0.5 in 5.0 s, and no other engine mostly did." in text
+
+
+def test_the_advice_says_when_it_is_not_resolved(searches: Searches) -> None:
+    searches("hyperopt", [0.9, 0.4], [0.4, 0.4])
+    searches("optuna-joblib", [0.9, 0.4], [0.4, 0.9], seconds=1.9)
+    assert "is not resolved" in tuning.advice(searches.comparison())
+    searches("random-joblib", [0.4], [0.4], seconds=0.1)
+    assert "sooner than optuna-joblib every time" in tuning.advice(searches.comparison())
+
+
+def test_failed_trials_are_told_with_what_the_first_says(searches: Searches) -> None:
+    searches("hyperopt", [0.9, math.inf, 0.4, math.inf])
+    (failures,) = searches.comparison().failures
+    assert (failures.outcome, failures.trials, failures.parameters) == ("timeout", 2, '{"depth": 3}')
+    assert "no model within 9 s" in shown(searches.store)
+
+
+def test_losses_of_other_rows_are_not_compared(searches: Searches) -> None:
+    searches("hyperopt", [0.9, 0.4])
+    searches("mllib-crossvalidator", [0.1, 0.1])
+    found = searches.comparison()
+    assert [search.engine for search in found.first] == ["hyperopt"]
+    (row,) = [line for line in shown(searches.store).splitlines() if line.startswith("│ mllib-crossvalidator")][:1]
+    assert "0.1000" not in row

@@ -1,0 +1,1 @@
+"""Parallel tuning: hundreds of configurations of one model."""

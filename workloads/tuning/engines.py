@@ -1,0 +1,24 @@
+"""The engines of the tuning pattern, side by side: the same models, searched in different ways."""
+
+from workloads.base import Engine
+from workloads.tuning.node import GridSearch, Hyperopt, OptunaJoblib, RandomJoblib
+from workloads.tuning.pattern import TuningParams
+from workloads.tuning.spark import HyperoptMLlib, HyperoptSparkTrials, MLlibCrossValidator, OptunaSpark
+
+
+def engines_for(
+    kind: type[TuningParams], single_node: type[Engine], mllib: type[Engine], *imports: str
+) -> tuple[type[Engine], ...]:
+    """Every engine, with these parameters and models; `imports` is what the single-node model's library is imported
+    as.
+    """
+    return (
+        GridSearch.made_for(kind, single_node, imports),
+        RandomJoblib.made_for(kind, single_node, imports),
+        Hyperopt.made_for(kind, single_node, imports),
+        HyperoptSparkTrials.made_for(kind, single_node, imports),
+        HyperoptMLlib.made_for(kind, mllib),
+        MLlibCrossValidator.made_for(kind, mllib),
+        OptunaJoblib.made_for(kind, single_node, imports),
+        OptunaSpark.made_for(kind, single_node, imports),
+    )

@@ -1,0 +1,123 @@
+"""Engines that search on one node: one trial after the other on all cores, or several at once on one each."""
+
+import os
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+from sparkscale.contract.context import Context
+from workloads.base import CPU_AND_GPU, NodeEngine
+from workloads.tuning.pattern import Loaded, TuningEngine, TuningParams, job_of, written
+from workloads.tuning.process import TrialProcess, run_trial
+from workloads.tuning.search import Grid, Optuna, Sampler, search, search_by_hyperopt
+from workloads.tuning.space import Parameters
+from workloads.tuning.trials import Answer, Found, Job
+
+
+def devices_of(run: Context) -> list[str]:
+    """The GPUs of this process, in CUDA's words; one empty name where there are none."""
+    if not run.gpus:
+        return [""]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(number) for number in range(run.gpus)]
+
+
+class OnNode(TuningEngine, NodeEngine):
+    """What searches on one node: the data lies in files that every process maps."""
+
+    devices = CPU_AND_GPU
+    at_once: ClassVar[bool] = False
+    """Whether several trials run at once."""
+
+    def spread(self, run: Context, split: Context) -> Job:
+        threads = 1 if self.at_once else run.case.threads
+        files = written(split, run.stack.enter_context(tempfile.TemporaryDirectory(prefix="trials-")))
+        return job_of(split, self.model, self.imports, self.params(run), threads, files)  # type: ignore[arg-type]
+
+
+class Serial(OnNode):
+    """What runs one trial after the other, each on all cores."""
+
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+        process = TrialProcess(loaded.rows)
+        run.at_end(process.close)
+        gpu = devices_of(run)[0]
+        return self.one_by_one(params, lambda parameters: process.run(parameters, gpu))
+
+    @abstractmethod
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+        """Asks for every trial."""
+
+
+class GridSearch(Serial):
+    """An exhaustive grid, one trial after the other, each on all cores.
+
+    Differs: looks at the points of a grid, the last parameter changing first, so its best loss says more at its end
+    than on its way.
+    """
+
+    name = "grid"
+
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+        def submit(parameters: Parameters, place: int) -> "Future[Answer]":  # noqa: ARG001
+            future: Future[Answer] = Future()
+            future.set_result(evaluate(parameters))
+            return future
+
+        return search(Grid(params.space, params.trials), submit, 1, params.trials)
+
+
+class Hyperopt(Serial):
+    """hyperopt's TPE, one trial after the other, each on all cores."""
+
+    name = "hyperopt"
+
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+        from hyperopt import Trials
+
+        return search_by_hyperopt(evaluate, params, Trials())
+
+
+class AtOnce(OnNode):
+    """What keeps several processes of joblib (loky) busy by ask and tell, a thread each."""
+
+    at_once = True
+
+    @abstractmethod
+    def sampler(self, params: TuningParams) -> Sampler:
+        """Which configuration comes next."""
+
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        job: Job = loaded.rows
+        at_once = params.parallelism or run.slots
+        devices = devices_of(run)
+        executor: Any = ProcessPoolExecutor(min(at_once, run.slots), timeout=None)
+        run.at_end(lambda: executor.shutdown(wait=True, kill_workers=True))
+
+        def submit(parameters: Parameters, place: int) -> "Future[Answer]":
+            future: Future[Answer] = executor.submit(run_trial, job, parameters, devices[place % len(devices)])
+            return future
+
+        return search(self.sampler(params), submit, at_once, params.trials)
+
+
+class RandomJoblib(AtOnce):
+    """Random search (Optuna's sampler), several trials at once on one core each, in processes of joblib."""
+
+    name = "random-joblib"
+
+    def sampler(self, params: TuningParams) -> Sampler:
+        return Optuna(params.space, params.sampler_seed, None)
+
+
+class OptunaJoblib(AtOnce):
+    """Optuna's TPE by ask and tell, several trials at once on one core each, in processes of joblib."""
+
+    name = "optuna-joblib"
+
+    def sampler(self, params: TuningParams) -> Sampler:
+        return Optuna(params.space, params.sampler_seed, params.random_starts)

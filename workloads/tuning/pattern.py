@@ -1,0 +1,281 @@
+"""The parallel-tuning pattern: what its cases are given, how the winner is made, and what is told of the search."""
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, SerializeAsAny, model_validator
+
+from sparkscale.contract.case import ParameterSet
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL
+from sparkscale.contract.errors import DatasetError, SparkscaleError
+from sparkscale.contract.location import join
+from sparkscale.contract.record import SCORES, TRIALS
+from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.data_parallel.pattern import InMemory
+from workloads.filesystem import read_parquet
+from workloads.scoring import Scores, check_classes, score_holdout
+from workloads.tuning.space import Dimension, Range
+from workloads.tuning.trials import Found, Job, Trial, table_of, with_threads
+from workloads.validation import validation_split, with_params
+
+GIB = 2**30
+
+
+class AllTrialsFailed(SparkscaleError):
+    """There is no winner."""
+
+    exit_code = 1
+
+
+class TuningParams(Params):
+    """What every workload of the pattern has. `model` holds the parameters that are not searched.
+
+    `target_loss` is a validation loss: how soon a search reaches it is what searches are compared by.
+    """
+
+    trials: int = Field(default=24, ge=1)
+    parallelism: int = Field(default=0, ge=0)
+    """How many trials at once; 0: as many as there are slots."""
+    random_starts: int = Field(default=8, ge=1)
+    """Random configurations before TPE begins."""
+    sampler_seed: int = Field(default=0, ge=0)
+    trial_deadline_seconds: float = Field(default=60.0, gt=0)
+    trial_memory_bytes: int = Field(default=2 * GIB, ge=1)
+    """Of a trial's process, all told."""
+    target_loss: float | None = None
+    model: SerializeAsAny[Params]
+    space: dict[str, Dimension]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_model(cls, given: Any) -> Any:
+        """Parameters of the model that are not given are the workload's."""
+        if isinstance(given, dict) and isinstance(given.get("model"), dict):
+            kind = cls.model_fields["model"].default
+            if isinstance(kind, Params):
+                return {**given, "model": type(kind).model_validate({**kind.model_dump(), **given["model"]})}
+        return given
+
+    @model_validator(mode="after")
+    def _is_searchable(self) -> Self:
+        if not self.space:
+            raise ValueError("the space has no parameter")
+        known = type(self.model).model_fields
+        for name, dimension in self.space.items():
+            if name not in known:
+                raise ValueError(f"the space has an unknown parameter '{name}': choose from {', '.join(known)}")
+            for value in _ends(dimension):
+                try:
+                    type(self.model).model_validate({**self.model.model_dump(), name: value})
+                except ValueError as problem:
+                    raise ValueError(f"the space's '{name}' cannot be {value}") from problem
+        return self
+
+
+def _ends(dimension: Dimension) -> list[Any]:
+    if isinstance(dimension, Range):
+        return [dimension.value(number) for number in dimension.drawn]
+    return list(dimension.choices)
+
+
+TUNING = Pattern(
+    name="tuning",
+    phases=("load", "tune", "predict"),
+    time_to_model=("load", "tune"),
+    tables=(TRIALS, SCORES),
+    warmup={"trials": 2},
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The split, and what an engine made of it."""
+
+    split: Context
+    rows: Any
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best configuration's model, refitted on all training rows by `engine`, and the search that found it."""
+
+    model: Any
+    engine: Any
+    trials: list[Trial]
+
+
+@dataclass(frozen=True)
+class WinnerScores(Scores):
+    """With the search."""
+
+    trials: list[Trial]
+
+
+class TuningEngine(Engine):
+    """An engine of this pattern: a way to search. `made_for` binds it to a model.
+
+    A subclass says what `load` makes of the split, and finds trials and their configurations; the rest is here.
+    """
+
+    model: ClassVar[type[Engine]]
+    """The data-parallel engine that trains a trial, and the winner."""
+    kind: ClassVar[type[TuningParams]]
+    """The workload's parameters."""
+    judges_on_split: ClassVar[bool] = True
+    """Whether losses are of the validation part, as the other engines' are."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """What the model's library is imported as."""
+
+    @classmethod
+    def made_for(
+        cls, kind: type[TuningParams], model: type[Engine], imports: tuple[str, ...] = ()
+    ) -> "type[TuningEngine]":
+        """The same engine with a workload's model."""
+        own = {"kind": kind, "model": model, "imports": imports, "tasks": model.tasks, "defaults": model.defaults}
+        meant = {"devices": model.devices & cls.devices, "__doc__": cls.__doc__, "__module__": cls.__module__}
+        return type(cls.__name__, (cls,), {**own, **meant})
+
+    def params(self, run: Context) -> TuningParams:
+        """The case's."""
+        return self.kind.model_validate({name: run.case.params[name] for name in self.kind.model_fields})
+
+    def arguments(self, params: TuningParams, sample: Sample) -> dict[str, Any]:
+        return self.model().arguments(params.model, sample)
+
+    def default_arguments(self, task: Any) -> dict[str, Any]:
+        return self.model().default_arguments(task)
+
+    def case_params(
+        self,
+        parameter_set: ParameterSet,
+        params: Params,
+        sample: Sample,
+        capacity: Capacity | None = None,  # noqa: ARG002 - there is none
+    ) -> dict[str, Any]:
+        """The search is the same whatever the set: its space decides what a model is given."""
+        return super().case_params("aligned", params, sample) | {"set": parameter_set}
+
+    def load(self, run: Context) -> Loaded:
+        """Raises DatasetError for a validation part of one class."""
+        split = validation_split(run, run.stack)
+        check_validation(split)
+        return Loaded(split, self.spread(run, split))
+
+    def spread(self, run: Context, split: Context) -> Any:
+        """The split's rows where trials reach them."""
+        raise NotImplementedError
+
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+        """The whole search."""
+        raise NotImplementedError
+
+    def tune(self, run: Context, loaded: Loaded) -> Winner:
+        """Raises AllTrialsFailed."""
+        params = self.params(run)
+        trials, asked = self.searched(run, params, loaded)
+        run.table(TRIALS, table_of(trials))
+        best = min(trials, key=lambda trial: trial.loss)
+        if math.isinf(best.loss):
+            raise AllTrialsFailed(f"All {len(trials)} trials failed; the first says: {trials[0].error}.")
+        values = {**params.model.model_dump(), **asked[best.number]}
+        engine = self.model()
+        refitted = with_params(self.for_winner(run), engine, type(params.model).model_validate(values))
+        model: Any = engine.fit(refitted, engine.load(refitted))  # type: ignore[attr-defined]
+        return Winner(model, engine, trials)
+
+    def for_winner(self, run: Context) -> Context:
+        """How the winner is trained."""
+        return run
+
+    def predict(self, run: Context, winner: Winner) -> WinnerScores:
+        found = winner.engine.predict(self.for_winner(run), winner.model)
+        return WinnerScores(found.row, found.score, winner.trials)
+
+
+def check_validation(split: Context) -> None:
+    """Raises DatasetError when the part that judges trials has one class only."""
+    if split.data.task != "classification":
+        return
+    found = np.unique(read_parquet([split.data.holdout_path], [LABEL]).column(LABEL).to_numpy())
+    if len(found) < 2:
+        raise DatasetError(
+            f"The validation part is all of class {found[0]}, so no trial could be judged: measure a larger fraction."
+        )
+
+
+def job_of(
+    split: Context,
+    engine: type[InMemory],
+    imports: tuple[str, ...],
+    params: TuningParams,
+    threads: int,
+    data: tuple[str, str],
+) -> Job:
+    """What every process that trains trials is given."""
+    bare = replace(split, spark=None, stack=ExitStack(), figures={}, tables={})
+    job = Job(
+        id=uuid4().hex,
+        engine=engine,
+        params=params.model,
+        run=bare,
+        data=data,
+        imports=imports,
+        deadline_seconds=params.trial_deadline_seconds,
+        most_bytes=params.trial_memory_bytes,
+    )
+    return with_threads(job, threads)
+
+
+def written(split: Context, folder: str) -> tuple[str, str]:
+    """Arrow files of the training and the validation part."""
+    paths = []
+    for name, sources in (("train", split.train_paths), ("validation", [join(split.data.root, HOLDOUT_FOLDER)])):
+        table = read_parquet(sources, [LABEL, *split.data.features]).combine_chunks()
+        path = f"{folder}/{name}-{uuid4().hex}.arrow"
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        paths.append(path)
+    return paths[0], paths[1]
+
+
+def score(run: Context, scores: WinnerScores) -> dict[str, float]:
+    """The winner's quality on the hold-out; adds the search's figures."""
+    trials = scores.trials
+    good = [trial for trial in trials if trial.outcome == "ok"]
+    ended = max(trial.told for trial in trials)
+    run.figure("trials", len(trials))
+    run.figure("trials_failed", len(trials) - len(good))
+    run.figure("trials_per_second", len(trials) / ended)
+    run.figure("search_seconds", ended)
+    run.figure("best_loss", min(trial.loss for trial in good))
+    run.figure("concurrency", concurrency(trials))
+    run.figure("trial_seconds_median", float(np.median([trial.end - trial.start for trial in good])))
+    dispatches = [trial.dispatch_seconds for trial in trials if trial.dispatch_seconds is not None]
+    if dispatches:
+        run.figure("dispatch_seconds_median", float(np.median(dispatches)))
+    target = run.case.params["target_loss"]
+    if target is not None:
+        reached = [trial.told for trial in good if trial.loss <= target]
+        if reached:
+            run.figure("seconds_to_target", min(reached))
+    return score_holdout(run, scores)
+
+
+def concurrency(trials: list[Trial]) -> int:
+    """The most trials that ran at one moment."""
+    events = sorted([(trial.start, 1) for trial in trials] + [(trial.end, -1) for trial in trials])
+    return int(np.cumsum([change for _, change in events]).max())
+
+
+JUDGED = Quality(
+    score,
+    {"classification": "log_loss", "regression": "rmse"},
+    {"auc": "AUC", "r2": "R²"},
+    check_classes,
+)

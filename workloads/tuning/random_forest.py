@@ -1,0 +1,28 @@
+"""Random forests, many configurations: scikit-learn's in single-node trials, MLlib's over the cluster."""
+
+from workloads.base import Workload
+from workloads.data_parallel.random_forest import ForestParams, MLlibForest, SklearnForest
+from workloads.tuning.engines import engines_for
+from workloads.tuning.pattern import JUDGED, TUNING, TuningParams
+from workloads.tuning.space import Dimension, Range
+
+
+class TuningForestParams(TuningParams):
+    """As many trees for each configuration."""
+
+    model: ForestParams = ForestParams(trees=20)
+    space: dict[str, Dimension] = {
+        "depth": Range(low=3, high=12, whole=True),
+        "features_share": Range(low=0.1, high=1.0, step=0.1),
+        "min_leaf_rows": Range(low=1, high=200, scale="log", whole=True),
+    }
+
+
+WORKLOAD = Workload(
+    name="tuning.random_forest",
+    summary="Random forests, many configurations",
+    pattern=TUNING,
+    quality=JUDGED,
+    params=TuningForestParams(),
+    engines=engines_for(TuningForestParams, SklearnForest, MLlibForest, "sklearn.ensemble"),
+)

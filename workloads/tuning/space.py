@@ -1,0 +1,177 @@
+"""Search spaces as data: one definition per workload, translated for each library to the same distributions.
+
+Whole numbers and steps are drawn with equal weight, the ends included, on a log scale with the weight of the numbers
+that round to them (Optuna's reading). hyperopt's own `uniformint` and `quniform` give both ends half the weight, so
+ranges are widened there by half a step.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Value = int | float | str | bool
+Parameters = dict[str, Any]
+
+
+class Range(BaseModel):
+    """Numbers from `low` to `high`, both included: real ones, whole ones, or those in steps from `low` on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    whole: bool = False
+    step: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"the range from {self.low:g} to {self.high:g} is empty: `low` must be below `high`")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"a log scale does not reach {self.low:g}: `low` must be above 0")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"whole numbers from {self.low:g} to {self.high:g}: both ends must be whole")
+        if self.step is not None and (self.scale == "log" or self.whole):
+            raise ValueError("`step` is for real numbers on a linear scale")
+        if self.step is not None and self.step > self.high - self.low:
+            raise ValueError(f"a step of {self.step:g} is longer than the range")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """The number of the last step."""
+        return math.floor((self.high - self.low) / (self.step or 1.0) + 1e-9)
+
+    @property
+    def drawn(self) -> tuple[float, float]:
+        """Between which a uniform number is drawn, of which `value` makes a parameter: logarithms on a log scale,
+        numbers of steps where there are steps, wider by a half where it is rounded.
+        """
+        if self.step is not None:
+            return -0.5, self.steps + 0.5
+        wider = 0.5 if self.whole else 0.0
+        ends = self.low - wider, self.high + wider
+        return (math.log(ends[0]), math.log(ends[1])) if self.scale == "log" else ends
+
+    def value(self, number: float) -> Value:
+        """The parameter for a number that was drawn."""
+        if self.step is not None:
+            return self.low + self.step * min(max(round(number), 0), self.steps)
+        found = math.exp(number) if self.scale == "log" else number
+        found = min(max(round(found) if self.whole else found, self.low), self.high)
+        return int(found) if self.whole else found
+
+    def points(self, count: int) -> list[Value]:
+        """The middles of so many parts of equal weight; fewer where several are the same number."""
+        low, high = self.drawn
+        return list(dict.fromkeys(self.value(low + (high - low) * (n + 0.5) / count) for n in range(count)))
+
+    def for_hyperopt(self, name: str) -> Any:
+        """An expression of hyperopt; `Range.value` is not needed on what it yields, but for steps."""
+        from hyperopt import hp
+        from hyperopt.pyll import scope
+
+        low, high = self.drawn
+        if self.step is not None:
+            return self.low + self.step * hp.quniform(name, low, high, 1)
+        if self.whole:
+            kind = hp.qloguniform if self.scale == "log" else hp.quniform
+            return scope.int(kind(name, low, high, 1))
+        return (hp.loguniform if self.scale == "log" else hp.uniform)(name, low, high)
+
+    def for_optuna(self) -> "BaseDistribution":
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        if self.whole:
+            return IntDistribution(int(self.low), int(self.high), log=self.scale == "log")
+        high = self.high if self.step is None else self.low + self.step * self.steps
+        return FloatDistribution(self.low, high, log=self.scale == "log", step=self.step)
+
+
+class Choice(BaseModel):
+    """One of several, without order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choices: Annotated[tuple[Value, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("the choices are not distinct")
+        return self
+
+    def points(self, count: int) -> list[Value]:
+        return list(self.choices[:count])
+
+    def for_hyperopt(self, name: str) -> Any:
+        from hyperopt import hp
+
+        return hp.choice(name, list(self.choices))
+
+    def for_optuna(self) -> "BaseDistribution":
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.choices)
+
+
+def _kind(given: Any) -> str:
+    return "choice" if isinstance(given, Choice) or (isinstance(given, dict) and "choices" in given) else "range"
+
+
+Dimension = Annotated[Annotated[Range, Tag("range")] | Annotated[Choice, Tag("choice")], Discriminator(_kind)]
+Space = Mapping[str, Dimension]
+
+
+def for_hyperopt(space: Space) -> dict[str, Any]:
+    return {name: dimension.for_hyperopt(name) for name, dimension in space.items()}
+
+
+def for_optuna(space: Space) -> "dict[str, BaseDistribution]":
+    return {name: dimension.for_optuna() for name, dimension in space.items()}
+
+
+def grid(space: Space, most: int) -> dict[str, list[Value]]:
+    """The points of each dimension: a grid of at most so many configurations, each dimension in turn getting one
+    more as long as they fit.
+    """
+    counts = dict.fromkeys(space, 1)
+    growing = list(space)
+    while growing:
+        name = min(growing, key=lambda found: counts[found])
+        wider = {**counts, name: counts[name] + 1}
+        if (
+            len(space[name].points(wider[name])) > len(space[name].points(counts[name]))
+            and size(space, wider) <= most
+        ):
+            counts = wider
+        else:
+            growing.remove(name)
+    return {name: dimension.points(counts[name]) for name, dimension in space.items()}
+
+
+def size(space: Space, counts: Mapping[str, int]) -> int:
+    """Of the grid with so many points."""
+    return math.prod(len(dimension.points(counts[name])) for name, dimension in space.items())
+
+
+def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
+    """Every combination, the last dimension changing first."""
+    for values in itertools.product(*points.values()):
+        yield dict(zip(points, values, strict=True))
+
+
+def drawn_by_hyperopt(space: Space, count: int, seed: int) -> list[Parameters]:
+    """Samples of the translation, as hyperopt's random search draws them."""
+    from hyperopt.pyll.stochastic import sample
+
+    random, expression = np.random.default_rng(seed), for_hyperopt(space)
+    return [sample(expression, random) for _ in range(count)]

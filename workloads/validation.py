@@ -1,0 +1,105 @@
+"""A validation part, cut from a case's training rows by the rule that its data set's hold-out has.
+
+A fifth of the training rows' units is held out at random, of rows held out by time the latest fifth, and single rows
+where there is but one unit. The hold-out itself is not touched.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkscale.contract.case import SLICES, Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL, ROW, TIME, UNIT, HoldoutRule, slice_folder
+from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.location import join
+from workloads.base import Params, Sample
+from workloads.filesystem import RowGroup, read_parquet, resolve, row_groups
+from workloads.scoring import Array, in_order, log_loss, rmse
+
+VALIDATION_EVERY = 5
+"""One unit in so many is held out."""
+LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_loss, "regression": rmse}
+
+
+def validation_split(run: Context, stack: ExitStack) -> Context:
+    """A context whose training rows are part of the case's, and whose hold-out is the validation part; both lie in
+    Parquet files of their own, which every executor can read and which go with `stack`.
+
+    Raises DatasetError for fewer than two rows.
+    """
+    data = run.data.model_copy(update={"root": _folder(run), "merged": {}})
+    system, path = resolve(data.root)
+    system.create_dir(path, recursive=True)
+    stack.callback(system.delete_dir, path)
+    (number,) = data.slices(1 / SLICES, run.case.sample_seed)
+    rows = dict.fromkeys((slice_folder(number), HOLDOUT_FOLDER), 0)
+    groups = row_groups(run.train_paths)
+    is_held_out = validation_rule(data.holdout, groups)
+    with ExitStack() as files:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for group in groups:
+            table = group.read(None)
+            held_out = is_held_out(table)
+            for folder, chosen in zip(rows, (~held_out, held_out), strict=True):
+                if folder not in writers:
+                    system.create_dir(f"{path}/{folder}", recursive=True)
+                    file = f"{path}/{folder}/part.parquet"
+                    writers[folder] = files.enter_context(pq.ParquetWriter(file, table.schema, filesystem=system))
+                writers[folder].write_table(table.filter(pa.array(chosen)))
+                rows[folder] += int(chosen.sum())
+    case = run.case.model_copy(update={"fraction": 1 / SLICES, "rows": rows[slice_folder(number)]})
+    return replace(run, case=case, data=data, figures={}, tables={}, stack=stack)
+
+
+def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[pa.Table], Array]:
+    """Which rows of a table are held out, shape (rows,), by what the training rows hold.
+
+    Raises DatasetError for fewer than two rows.
+    """
+    if holdout == "time":
+        times = np.concatenate([group.read([TIME]).column(TIME).to_numpy() for group in groups])
+        first = np.quantile(times, 1 - 1 / VALIDATION_EVERY, method="higher")
+        if first > times.min():
+            return lambda table: np.asarray(table.column(TIME).to_numpy() >= first)
+    for by in (UNIT, ROW):
+        keys = np.unique(np.concatenate([np.unique(group.read([by]).column(by).to_numpy()) for group in groups]))
+        if len(keys) > 1:
+            order = np.argsort(mixed(keys), kind="stable")
+            chosen = keys[order[: max(1, len(keys) // VALIDATION_EVERY)]]
+            return lambda table, by=by, chosen=chosen: np.isin(table.column(by).to_numpy(), chosen)  # type: ignore[misc]
+    raise DatasetError("A sample of one row has none to hold out for tuning: measure a larger fraction.")
+
+
+def validation_loss(split: Context, engine: Any, part: Any) -> float:
+    """Of a model that the engine trains on its training rows. A small model may be no better than a constant."""
+    found = engine.predict(split, engine.fit(split, part))
+    table = read_parquet([split.data.holdout_path], [ROW, LABEL]).sort_by(ROW)
+    order = in_order(found.row, table.column(ROW).to_numpy())
+    return LOSSES[split.data.task](table.column(LABEL).to_numpy(), found.score[order])
+
+
+def with_params(run: Context, engine: Any, params: Params) -> Context:
+    """The same execution with these parameters, in the engine's words."""
+    sample = Sample(run.data.task, run.case.rows, len(run.data.columns))
+    words = {**run.case.params, "arguments": engine.arguments(params, sample)}
+    return replace(run, case=run.case.model_copy(update={"params": words}))
+
+
+def mixed(keys: Array) -> Array:
+    """A multiplicative hash (Knuth, TAOCP 3, 6.4), of 16 bits."""
+    found: Array = keys.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32) // np.uint64(2**16)
+    return found
+
+
+def _folder(run: Context) -> str:
+    """Where the parts go: on this host into the worker's own scratch, which goes with it however it ends."""
+    near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone")
+    return join(tempfile.gettempdir() if near else run.storage, f"tuning-{uuid4().hex}")
