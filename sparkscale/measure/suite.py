@@ -178,10 +178,13 @@ class _Reader:
             params_of(workload, block)
         except ValidationError as error:
             first = error.errors()[0]
-            key = str(first["loc"][0])
             valid = ", ".join(type(workload.params).model_fields)
+            if not first["loc"]:  # of several parameters together
+                raise ConfigError(f"{self._at('params')}: {workload.name}: {plain(first['msg'])}.") from error
+            key = ".".join(str(part) for part in first["loc"] if part not in ("range", "choice"))
             raise ConfigError(
-                f"{self._at(key)}: parameter '{key}' of {workload.name}: {plain(first['msg'])}; it has {valid}."
+                f"{self._at(str(first['loc'][0]))}: parameter '{key}' of {workload.name}: {plain(first['msg'])}; "
+                f"it has {valid}."
             ) from error
 
     def _check_capacity(self, workload: Workload, block: Block) -> None:

@@ -9,6 +9,7 @@ from sparkscale.measure import plan, suite
 from workloads.data_parallel import gradient_boosting
 
 BLOCK = '[[measure]]\nworkload = "data_parallel.gradient_boosting"\n'
+TUNING = '[[measure]]\nworkload = "tuning.gradient_boosting"\n'
 
 
 def written(folder: Path, text: str) -> str:
@@ -70,6 +71,25 @@ def test_a_file_names_its_suite(tmp_path: Path) -> None:
         (f'{BLOCK}sets = ["best"]\n', r"line 3: .*'aligned', 'defaults' or 'tuned'"),
         (f"{BLOCK}params = {{ tress = 5 }}\n", r"line 3: parameter 'tress' .*it has trees, depth"),
         (f'{BLOCK}params = {{ trees = "many" }}\n', r"line 3: parameter 'trees' .*valid integer"),
+        (f'{BLOCK}sweep = {{ trees = [5, "many"] }}\n', r"line 3: parameter 'trees' .*valid integer"),
+        (f"{BLOCK}sweep = {{ trees = [] }}\n", r"line 3: 'measure.0.sweep.trees': .* at least 1 item"),
+        (f"{TUNING}params = {{ trials = 0 }}\n", r"line 3: parameter 'trials' .*greater than or equal to 1"),
+        (
+            f"{TUNING}params.space.depth = {{ low = 3, high = 3 }}\n",
+            r"line 3: parameter 'space.depth' .* is empty: `low`",
+        ),
+        (
+            f'{TUNING}params.space.l2 = {{ low = 0, high = 1, scale = "log" }}\n',
+            r"line 3: parameter 'space.l2' .*: a log scale does not reach 0: `low` must be above 0;",
+        ),
+        (
+            f"{TUNING}params.space.colour = {{ low = 1, high = 2 }}\n",
+            r"line 3: .* unknown parameter 'colour': choose",
+        ),
+        (
+            f"{TUNING}params.space.bins = {{ choices = [32] }}\n",
+            r"line 3: parameter 'space.bins.choices' .*at least 2",
+        ),
     ],
 )
 def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text: str, message: str) -> None:
@@ -82,3 +102,11 @@ def test_an_unknown_suite_names_the_choices() -> None:
         ConfigError, match=r"Unknown suite 'quik': choose from asv, capacity, ceiling, data-parallel, "
     ):
         suite.load("quik")
+
+
+def test_a_sweep_makes_a_case_of_each_combination(tmp_path: Path) -> None:
+    text = BLOCK + 'engines = ["xgboost"]\nparams = { bins = 32 }\nsweep = { trees = [5, 9], depth = [3, 4] }\n'
+    found = plan.cases(suite.load(written(tmp_path, text)))
+    params = [case.params.model_dump() for case in found]
+    assert [(one["trees"], one["depth"]) for one in params] == [(5, 3), (5, 4), (9, 3), (9, 4)]
+    assert {one["bins"] for one in params} == {32}

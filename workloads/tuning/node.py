@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from sparkscale.contract.context import Context
 from workloads.base import CPU_AND_GPU, NodeEngine
-from workloads.tuning.pattern import Loaded, TuningEngine, TuningParams, job_of, written
+from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningParams, written
 from workloads.tuning.process import TrialProcess, run_trial
 from workloads.tuning.search import Grid, Optuna, Sampler, search, search_by_hyperopt
 from workloads.tuning.space import Parameters
@@ -24,7 +24,7 @@ def devices_of(run: Context) -> list[str]:
     return visible.split(",") if visible else [str(number) for number in range(run.gpus)]
 
 
-class OnNode(TuningEngine, NodeEngine):
+class OnNode(SingleNodeModels, NodeEngine):
     """What searches on one node: the data lies in files that every process maps."""
 
     devices = CPU_AND_GPU
@@ -34,7 +34,7 @@ class OnNode(TuningEngine, NodeEngine):
     def spread(self, run: Context, split: Context) -> Job:
         threads = 1 if self.at_once else run.case.threads
         files = written(split, run.stack.enter_context(tempfile.TemporaryDirectory(prefix="trials-")))
-        return job_of(split, self.model, self.imports, self.params(run), threads, files)  # type: ignore[arg-type]
+        return self.job(split, threads, files)
 
 
 class Serial(OnNode):

@@ -184,10 +184,9 @@ class TuningEngine(Engine):
         if math.isinf(best.loss):
             raise AllTrialsFailed(f"All {len(trials)} trials failed; the first says: {trials[0].error}.")
         values = {**params.model.model_dump(), **asked[best.number]}
-        engine = self.model()
+        engine: Any = self.model()
         refitted = with_params(self.for_winner(run), engine, type(params.model).model_validate(values))
-        model: Any = engine.fit(refitted, engine.load(refitted))  # type: ignore[attr-defined]
-        return Winner(model, engine, trials)
+        return Winner(engine.fit(refitted, engine.load(refitted)), engine, trials)
 
     def for_winner(self, run: Context) -> Context:
         """How the winner is trained."""
@@ -196,6 +195,28 @@ class TuningEngine(Engine):
     def predict(self, run: Context, winner: Winner) -> WinnerScores:
         found = winner.engine.predict(self.for_winner(run), winner.model)
         return WinnerScores(found.row, found.score, winner.trials)
+
+
+class SingleNodeModels(TuningEngine):
+    """What trains single-node models in processes of their own, wherever those are."""
+
+    model: ClassVar[type[InMemory]]
+
+    def job(self, split: Context, threads: int, data: tuple[str, str]) -> Job:
+        """What every process that trains trials is given."""
+        params = self.params(split)
+        bare = replace(split, spark=None, stack=ExitStack(), figures={}, tables={})
+        job = Job(
+            id=uuid4().hex,
+            engine=self.model,
+            params=params.model,
+            run=bare,
+            data=data,
+            imports=self.imports,
+            deadline_seconds=params.trial_deadline_seconds,
+            most_bytes=params.trial_memory_bytes,
+        )
+        return with_threads(job, threads)
 
 
 def check_validation(split: Context) -> None:
@@ -207,29 +228,6 @@ def check_validation(split: Context) -> None:
         raise DatasetError(
             f"The validation part is all of class {found[0]}, so no trial could be judged: measure a larger fraction."
         )
-
-
-def job_of(
-    split: Context,
-    engine: type[InMemory],
-    imports: tuple[str, ...],
-    params: TuningParams,
-    threads: int,
-    data: tuple[str, str],
-) -> Job:
-    """What every process that trains trials is given."""
-    bare = replace(split, spark=None, stack=ExitStack(), figures={}, tables={})
-    job = Job(
-        id=uuid4().hex,
-        engine=engine,
-        params=params.model,
-        run=bare,
-        data=data,
-        imports=imports,
-        deadline_seconds=params.trial_deadline_seconds,
-        most_bytes=params.trial_memory_bytes,
-    )
-    return with_threads(job, threads)
 
 
 def written(split: Context, folder: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ thread of a library is lost in a fork. (Pools such as loky's or pebble's reuse a
 each one that was killed.)
 """
 
+import math
 import os
 import pickle
 import resource
@@ -20,7 +21,7 @@ import traceback
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -109,17 +110,17 @@ def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> Answer:
     return _kept.run(job, values, gpu)
 
 
-def _pipe(found: Any) -> BinaryIO:
+def _pipe(found: IO[bytes] | None) -> IO[bytes]:
     assert found is not None
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-def _write(pipe: BinaryIO, value: Any) -> None:
+def _write(pipe: IO[bytes], value: Any) -> None:
     pickle.dump(value, pipe)
     pipe.flush()
 
 
-def _read(pipe: BinaryIO) -> Any:
+def _read(pipe: IO[bytes]) -> Any:
     return pickle.load(pipe)
 
 
@@ -202,7 +203,7 @@ def _train_and_exit(job: Job, values: dict[str, Any], train: pa.Table, validatio
         text = brief(problem)
         traceback.print_exc()
         is_memory = isinstance(problem, MemoryError) or any(said in text.lower() for said in OUT_OF_MEMORY)
-        found = (float("inf"), "oom", _too_much(job)) if is_memory else (float("inf"), "failed", text)
+        found = (math.inf, "oom", _too_much(job)) if is_memory else (math.inf, "failed", text)
     try:
         with os.fdopen(answering, "wb") as pipe:
             pickle.dump(found, pipe)

@@ -17,7 +17,7 @@ from sparkscale.contract.record import TRIALS
 from sparkscale.contract.wording import brief
 from workloads.base import CPU_AND_GPU, SPARK_CONTEXT, SparkEngine
 from workloads.tasks import SparkTasks
-from workloads.tuning.pattern import Loaded, TuningEngine, TuningParams, Winner, job_of, written
+from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningEngine, TuningParams, Winner, written
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
@@ -37,7 +37,7 @@ class Shipped:
     bytes: int
 
 
-class TrialsInTasks(TuningEngine, SparkEngine):
+class TrialsInTasks(SingleNodeModels, SparkEngine):
     """What trains single-node models in Spark's tasks, a thread each."""
 
     devices = CPU_AND_GPU
@@ -47,11 +47,11 @@ class TrialsInTasks(TuningEngine, SparkEngine):
         # Spark wants to find them there as long as the session lives; they go with the worker's scratch
         paths = written(split, tempfile.mkdtemp(prefix="trials-"))
         run.spark.addArtifacts(*paths, file=True)
-        job = job_of(split, self.model, self.imports, self.params(run), run.case.threads, ("", ""))  # type: ignore[arg-type]
+        job = self.job(split, run.case.threads, ("", ""))
         if run.case.device == "gpu":
             job = replace(job, bind_gpu=run.bind_gpu)
-        names = tuple(Path(path).name for path in paths)
-        return Shipped(job, names, sum(Path(path).stat().st_size for path in paths))  # type: ignore[arg-type]
+        first, second = (Path(path) for path in paths)
+        return Shipped(job, (first.name, second.name), first.stat().st_size + second.stat().st_size)
 
     def for_winner(self, run: Context) -> Context:
         """On the driver, with as many cores as it may use of those that the cluster grants."""
@@ -194,26 +194,17 @@ class Watched:
     def __init__(self, estimator: Any, configurations: int) -> None:
         self.times: list[list[float]] = [[] for _ in range(configurations)]
         self._here = threading.local()
-        inner = estimator.fitMultiple
-
-        def fit_multiple(dataset: Any, maps: Any) -> Iterator[tuple[int, Any]]:
-            found = inner(dataset, maps)
-
-            class Noting:
-                def __iter__(noting) -> Any:  # noqa: N805
-                    return noting
-
-                def __next__(noting) -> tuple[int, Any]:  # noqa: N805
-                    began = time.time()
-                    index, model = next(found)
-                    self.times[index].append(began)
-                    self._here.index = index
-                    return index, model
-
-            return Noting()
-
-        estimator.fitMultiple = fit_multiple
+        self._inner = estimator.fitMultiple
+        estimator.fitMultiple = lambda dataset, maps: Noting(self, self._inner(dataset, maps))
         self.estimator = estimator
+
+    def trained(self, models: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
+        """The next model, by several threads at once; each judges what it has trained."""
+        began = time.time()
+        index, model = next(models)
+        self.times[index].append(began)
+        self._here.index = index
+        return index, model
 
     def evaluator(self, run: Context) -> Any:
         """Log-loss or RMSE, in MLlib's words."""
@@ -247,6 +238,20 @@ class Watched:
             )
             for number, (point, loss, times) in enumerate(zip(points, losses, self.times, strict=True))
         ]
+
+
+class Noting:
+    """Iterates over fitted models; no generator, for several threads ask it at once."""
+
+    def __init__(self, watched: Watched, models: Iterator[tuple[int, Any]]) -> None:
+        self.watched = watched
+        self.models = models
+
+    def __iter__(self) -> "Noting":
+        return self
+
+    def __next__(self) -> tuple[int, Any]:
+        return self.watched.trained(self.models)
 
 
 def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> float:

@@ -1,6 +1,7 @@
 """A trial: one configuration trained on the training part and judged on the validation part."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -132,10 +133,11 @@ def with_values(job: Job, values: dict[str, Any]) -> Context:
 
 def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table) -> float:
     """The loss on the validation part. Raises whatever the library does; ValueError for a loss that is no number."""
-    run, engine = with_values(job, values), job.engine()
-    model: Any = engine.fit(run, engine.prepared(run, train))  # type: ignore[attr-defined]
+    engine: Any = job.engine()
+    run = with_values(job, values)
+    model = engine.fit(run, engine.prepared(run, train))
     loss = LOSSES[run.data.task](validation.column(LABEL).to_numpy(), engine.scored(run, model, validation))
-    if loss != loss or loss == float("inf"):  # noqa: PLR0124 - NaN
+    if not math.isfinite(loss):
         raise ValueError(f"the validation loss is {loss}")
     return loss
 
@@ -146,4 +148,4 @@ def with_threads(job: Job, threads: int) -> Job:
 
 
 def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> Answer:
-    return Answer(float("inf"), outcome, error, began, time.time(), where, copy, None)
+    return Answer(math.inf, outcome, error, began, time.time(), where, copy, None)
