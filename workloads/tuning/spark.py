@@ -1,5 +1,6 @@
 """Engines that search on Spark: a trial a task, or a trial over the whole cluster."""
 
+import logging
 import os
 import tempfile
 import threading
@@ -23,6 +24,8 @@ from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
 from workloads.tuning.trials import Answer, Found, Job, Trial, failed, table_of, trial_of
 from workloads.validation import validation_loss, with_params
+
+log = logging.getLogger(__name__)
 
 EVERYWHERE = "cluster"
 """Where a trial ran that had all of it."""
@@ -139,6 +142,7 @@ class HyperoptMLlib(OnCluster):
             except TimeoutError:
                 return failed("timeout", f"no model within {params.trial_deadline_seconds:g} s", began, EVERYWHERE)
             except Exception as problem:
+                log.exception("a trial failed")
                 return failed("failed", brief(problem), began, EVERYWHERE)
             return Answer(loss, "ok", None, began, time.time(), EVERYWHERE, "", None)
 
@@ -259,6 +263,8 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
 
     Raises TimeoutError then, and what `work` raises.
     """
+    from pyspark import inheritable_thread_target
+
     tag = f"trial-{uuid4().hex}"
 
     def tagged() -> float:
@@ -266,9 +272,11 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
         return work()
 
     with ThreadPoolExecutor(1) as threads:
-        future = threads.submit(tagged)
+        # on Connect a thread has no session but what it inherits
+        future = threads.submit(inheritable_thread_target(spark)(tagged))
         try:
-            return future.result(timeout=seconds)
+            loss: float = future.result(timeout=seconds)
+            return loss
         except TimeoutError:
             while not future.done():
                 spark.interruptTag(tag)
