@@ -276,9 +276,9 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
         future = threads.submit(inheritable_thread_target(spark)(tagged))
         try:
             loss: float = future.result(timeout=seconds)
-            return loss
         except TimeoutError:
             while not future.done():
                 spark.interruptTag(tag)
                 time.sleep(0.2)
             raise
+        return loss
