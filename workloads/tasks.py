@@ -103,7 +103,7 @@ class SparkTasks:
         """What `function` returns for one item, in a job of one task, dispatched as fast as Spark can: by an RDD, for
         planning a query takes longer than running it. Connect has no RDDs. May be called by several threads at once.
         """
-        context = self._context()
+        context = context_of(self.spark)
         if context is None:
             (found,) = self.map(function, [item])
             return found
@@ -113,16 +113,9 @@ class SparkTasks:
         (found,) = self._single.map(lambda _: function(item)).collect()
         return found
 
-    def _context(self) -> Any:
-        """The SparkContext; None on Connect."""
-        try:
-            return self.spark.sparkContext
-        except Exception:  # whatever Connect's session says of what it lacks
-            return None
-
     def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
         """Asks Spark how far the running stage is; Spark Connect has nobody to ask."""
-        context = self._context()
+        context = context_of(self.spark)
         if context is None:
             return
         tracker = context.statusTracker()
@@ -131,6 +124,14 @@ class SparkTasks:
                 info = tracker.getStageInfo(stage)
                 if info:
                     progress(info.numCompletedTasks * items // tasks, items)
+
+
+def context_of(spark: Any) -> Any:
+    """A session's SparkContext; None on Connect."""
+    try:
+        return spark.sparkContext
+    except Exception:  # whatever Connect's session says of what it lacks
+        return None
 
 
 @contextmanager

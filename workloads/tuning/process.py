@@ -28,8 +28,6 @@ import pyarrow as pa
 from sparkscale.contract.wording import brief
 from workloads.tuning.trials import Answer, Job, failed, train_and_judge
 
-NICE = 10
-"""A trial yields its core to who hands out the next one, on whichever engine."""
 IDLE_SECONDS = 60.0
 """A template that nobody asks for so long ends."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -193,7 +191,6 @@ def _train_and_exit(job: Job, values: dict[str, Any], train: pa.Table, validatio
     """The child: writes (loss, outcome, error), and never returns."""
     usual = resource.getrlimit(resource.RLIMIT_DATA)
     try:
-        os.nice(NICE)
         # the first that the system kills when memory ends, and the only one
         Path("/proc/self/oom_score_adj").write_text("1000")
         resource.setrlimit(resource.RLIMIT_DATA, (job.most_bytes, usual[1]))

@@ -17,7 +17,7 @@ from sparkscale.contract.dataset import LABEL
 from sparkscale.contract.record import TRIALS
 from sparkscale.contract.wording import brief
 from workloads.base import CPU_AND_GPU, SPARK_CONTEXT, SparkEngine
-from workloads.tasks import SparkTasks
+from workloads.tasks import SparkTasks, context_of
 from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningEngine, TuningParams, Winner, written
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
@@ -265,20 +265,23 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
     """
     from pyspark import inheritable_thread_target
 
-    tag = f"trial-{uuid4().hex}"
+    tag, context = f"trial-{uuid4().hex}", context_of(spark)
 
     def tagged() -> float:
-        spark.addTag(tag)
+        if context is None:
+            spark.addTag(tag)
+        else:  # a session with tags of its own cannot be serialised, and closures of MLlib hold it (Spark 4.3)
+            context.addJobTag(tag)
         return work()
 
     with ThreadPoolExecutor(1) as threads:
         # on Connect a thread has no session but what it inherits
-        future = threads.submit(inheritable_thread_target(spark)(tagged))
+        future = threads.submit(tagged if context else inheritable_thread_target(spark)(tagged))
         try:
             loss: float = future.result(timeout=seconds)
         except TimeoutError:
             while not future.done():
-                spark.interruptTag(tag)
+                (context.cancelJobsWithTag if context else spark.interruptTag)(tag)
                 time.sleep(0.2)
             raise
         return loss

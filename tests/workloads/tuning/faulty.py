@@ -28,7 +28,7 @@ class Faulty(XGBoost):
             time.sleep(1000)
         held = []
         while depth == GREEDY:
-            held.append(np.ones(2**23))
+            held.append(np.empty(2**23))  # the limit counts what is asked for
         if depth == DYING:
             os._exit(3)
         return super().fit(run, train)

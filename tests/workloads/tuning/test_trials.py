@@ -22,6 +22,7 @@ from tests.workloads.altering import changed
 from tests.workloads.tuning import faulty
 from workloads import registry
 from workloads.base import Params, Workload
+from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel.gradient_boosting import BoostingParams
 from workloads.filesystem import read_parquet
 from workloads.tuning import gradient_boosting as boosting
@@ -181,3 +182,25 @@ def test_every_workload_is_registered() -> None:
         "tuning.mlp",
         "tuning.random_forest",
     }
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("engine", ["hyperopt-mllib", "mllib-crossvalidator"])
+def test_a_search_leaves_a_session_in_which_mllib_still_trains(
+    runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str
+) -> None:
+    """Tags of a session made closures of MLlib that hold it unserialisable, for good."""
+    params = boosting.WORKLOAD.params.model_copy(update={**FEW, "trials": 2, "model": BoostingParams(trees=2)})
+    ran(runs, boosting.WORKLOAD, engine, tmp_path, spark, params)
+    run = runs(logistic.WORKLOAD, logistic.MLlibLogistic, 1 / 64, spark=spark)
+    mllib = logistic.MLlibLogistic()
+    assert mllib.fit(run, mllib.load(run)).coefficients.size
+
+
+@pytest.mark.spark
+def test_a_model_of_mllib_beyond_its_deadline_is_cancelled(runs: Runs, spark: SparkRuntime, tmp_path: Path) -> None:
+    params = boosting.WORKLOAD.params.model_copy(
+        update={"trials": 1, "model": BoostingParams(trees=3000), "trial_deadline_seconds": 5.0}
+    )
+    with pytest.raises(AllTrialsFailed, match="All 1 trials failed; the first says: no model within 5 s"):
+        ran(runs, boosting.WORKLOAD, "hyperopt-mllib", tmp_path, spark, params, fraction=1 / 64)
