@@ -123,7 +123,9 @@ def test_all_trials_failing_fail_the_case(runs: Runs, tmp_path: Path) -> None:
 def test_more_at_once_than_slots_runs_and_says_what_was_reached(
     runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str
 ) -> None:
-    params = boosting.WORKLOAD.params.model_copy(update={**FEW, "parallelism": 5})
+    # long enough for processes that start one after the other to meet
+    long = BoostingParams(trees=400)
+    params = boosting.WORKLOAD.params.model_copy(update={"trials": 8, "parallelism": 5, "model": long})
     run, _, _ = ran(runs, boosting.WORKLOAD, engine, tmp_path, spark, params)
     assert run.figures["concurrency"] == 2
     if engine == "optuna-spark":
