@@ -19,24 +19,11 @@ from pathlib import Path
 
 import psutil
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CGROUP_PREFIX = "sparkscale-"
 ACCOUNTING = "cpuacct"
 EMPTY_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
-
-
-def thread_variables(threads: int) -> dict[str, str]:
-    """Environment variables that make numeric libraries use this many threads."""
-    return dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 def die_with_parent() -> None:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from cluster import gpu
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
-from cluster.processes import thread_variables
 from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
 from sparkscale.contract.case import SLICES, Device
+from sparkscale.contract.threads import thread_variables
 
 LOOPBACK = ("127.0.0.1", "localhost")
 

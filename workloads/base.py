@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,6 +75,10 @@ class Params(BaseModel):
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """The same but for these. Raises ValidationError."""
+        return type(self).model_validate({**self.model_dump(), **values})
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,12 @@ class Engine(ABC):
         """A class of `library`, by its path below it, such as "cluster.KMeans"."""
         module, _, found = name.rpartition(".")
         return getattr(importlib.import_module(f"{self.library}.{module}"), found)
+
+    @classmethod
+    def specialised(cls, to: Any, **fields: Any) -> type[Self]:
+        """The same engine for what has `tasks`, `devices` and `defaults` of its own: another engine, or a trainer."""
+        own = {"tasks": to.tasks, "devices": to.devices & cls.devices, "defaults": to.defaults}
+        return type(cls.__name__, (cls,), {**own, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod
     def summary(cls) -> str:

@@ -55,6 +55,11 @@ def workloads() -> dict[str, Workload]:
     return {workload.name: workload for workload in found}
 
 
+def engine_order() -> dict[str, int]:
+    """Where each engine stands among those of its workload, by which tables are sorted."""
+    return {engine.name: n for workload in workloads().values() for n, engine in enumerate(workload.engines)}
+
+
 def patterns() -> dict[str, Pattern]:
     """Every pattern by name."""
     return {workload.pattern.name: workload.pattern for workload in workloads().values()}

@@ -93,13 +93,20 @@ def check_classes(run: Context) -> None:
     """
     if run.data.task != "classification":
         return
+    seen = classes(run.train_paths)
+    if len(seen) < 2:
+        only = ", ".join(map(str, seen))
+        raise DatasetError(f"The sample's {run.case.rows:,} rows are all of class {only}: measure a larger fraction.")
+
+
+def classes(paths: list[str]) -> set[int]:
+    """Of the labels in these folders; reading ends with the row group that shows a second one."""
     seen: set[int] = set()
-    for group in row_groups(run.train_paths):
+    for group in row_groups(paths):
         seen.update(pa.compute.unique(group.read([LABEL]).column(LABEL)).to_pylist())
         if len(seen) > 1:
-            return
-    only = ", ".join(map(str, seen))
-    raise DatasetError(f"The sample's {run.case.rows:,} rows are all of class {only}: measure a larger fraction.")
+            break
+    return seen
 
 
 def in_order(row: Array, rows: Array) -> Array:

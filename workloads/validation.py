@@ -55,8 +55,8 @@ def validation_split(run: Context, stack: ExitStack) -> Context:
                     writers[folder] = files.enter_context(pq.ParquetWriter(file, table.schema, filesystem=system))
                 writers[folder].write_table(table.filter(pa.array(chosen)))
                 rows[folder] += int(chosen.sum())
-    case = run.case.model_copy(update={"fraction": 1 / SLICES, "rows": rows[slice_folder(number)]})
-    return replace(run, case=case, data=data, figures={}, tables={}, stack=stack)
+    part = run.with_case(fraction=1 / SLICES, rows=rows[slice_folder(number)])
+    return replace(part, data=data, figures={}, tables={}, stack=stack)
 
 
 def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[pa.Table], Array]:
@@ -90,7 +90,7 @@ def with_params(run: Context, engine: Any, params: Params) -> Context:
     """The same execution with these parameters, in the engine's words."""
     sample = Sample(run.data.task, run.case.rows, len(run.data.columns))
     words = {**run.case.params, "arguments": engine.arguments(params, sample)}
-    return replace(run, case=run.case.model_copy(update={"params": words}))
+    return run.with_case(params=words)
 
 
 def mixed(keys: Array) -> Array:

@@ -8,6 +8,7 @@ from sparkscale.contract.record import RunRecord
 from workloads import registry
 
 Samples = Callable[[Sequence[RunRecord]], list[float]]
+Direction = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Metric:
 
     name: str
     unit: str
-    direction: Literal["lower", "higher"]
+    direction: Direction
     version: int
     summary: str
     samples: Samples
@@ -66,11 +67,11 @@ def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, floa
     return Metric(name, unit, "lower", 1, summary, samples)
 
 
-def _figure(name: str, unit: str, summary: str) -> Metric:
+def _figure(name: str, unit: str, summary: str, direction: Direction = "lower") -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.figures[name] for record in timed(records) if name in record.figures]
 
-    return Metric(name, unit, "lower", 1, summary, samples)
+    return Metric(name, unit, direction, 1, summary, samples)
 
 
 def _given(name: str) -> Callable[[dict[str, float]], float | None]:
@@ -172,16 +173,7 @@ def metrics() -> dict[str, Metric]:
             _given("brier"),
         ),
         _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
-        Metric(
-            "trials_per_second",
-            "1/s",
-            "higher",
-            1,
-            "trials of a search over its seconds",
-            lambda records: [
-                r.figures["trials_per_second"] for r in timed(records) if "trials_per_second" in r.figures
-            ],
-        ),
+        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "higher"),
         _figure("dispatch_seconds_median", "s", "from asking for a trial to knowing its loss, without the trial"),
         _figure("seconds_to_target", "s", "seconds of a search until the target loss; none where it was not reached"),
         _figure("best_loss", "loss", "the least validation loss of a search"),

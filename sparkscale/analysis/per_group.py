@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import pyarrow.compute as pc
-
 from sparkscale.analysis import metrics
+from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
@@ -179,9 +178,7 @@ class Comparison:
                 continue
             return [
                 Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]), way.engine)
-                for outcome in sorted(pc.unique(table.column("outcome")).to_pylist())
-                if outcome != "ok"
-                for here in [table.filter(pc.equal(table.column("outcome"), outcome))]
+                for outcome, here in unsuccessful(table)
             ]
         return []
 
@@ -226,7 +223,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
         subject = _subject(way.case)
         found[f"{subject} {way.case.fraction}"].append(way)
         largest[subject] = max(largest[subject], way.case.fraction)
-    order = {engine.name: n for w in registry.workloads().values() for n, engine in enumerate(w.engines)}
+    order = registry.engine_order()
     made = [
         Comparison(
             group[0].case,

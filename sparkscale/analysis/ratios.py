@@ -29,14 +29,16 @@ class Ratio:
     def of(self, records: Sequence[RunRecord]) -> list[float]:
         """One for each round that has both, on the largest fraction that both were measured on."""
         upper = self._by_fraction(records, self.upper)
-        if self.lower is None:
-            largest = max((fraction for fraction, _ in upper), default=0.0)
-            return [value for (fraction, _), value in sorted(upper.items()) if fraction == largest]
-        lower = self._by_fraction(records, self.lower)
+        lower = self._by_fraction(records, self.lower) if self.lower else upper
         both = upper.keys() & lower.keys()
         largest = max((fraction for fraction, _ in both), default=0.0)
         pairs = [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
-        return [a / b if self.kind == "ratio" else a - b for a, b in pairs]
+        return [self._value(a, b) for a, b in pairs]
+
+    def _value(self, upper: float, lower: float) -> float:
+        if self.lower is None:
+            return upper
+        return upper / lower if self.kind == "ratio" else upper - lower
 
     def _by_fraction(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[tuple[float, int], float]:
         """By fraction and round."""

@@ -8,15 +8,15 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
@@ -136,9 +136,7 @@ class Search:
         table = pa.concat_tables(self.tables)
         return [
             Failures(self.label, outcome, here.num_rows, str(here.column("parameters")[0]), str(here["error"][0]))
-            for outcome in sorted(pc.unique(table.column("outcome")).to_pylist())
-            if outcome != "ok"
-            for here in [table.filter(pc.equal(table.column("outcome"), outcome))]
+            for outcome, here in unsuccessful(table)
         ]
 
 
@@ -147,7 +145,7 @@ class Comparison:
     """Engines of one workload that search the same space on the same rows."""
 
     case: Case
-    searches: list[Search] = field(default_factory=list)
+    searches: list[Search]
 
     @property
     def target(self) -> float | None:
@@ -207,7 +205,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
         if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
             way = record.case.engine, int(record.case.params["parallelism"])
             by_subject[_subject(record.case)][way].append(record)
-    order = {engine.name: n for w in registry.workloads().values() for n, engine in enumerate(w.engines)}
+    order = registry.engine_order()
     found = []
     for ways in by_subject.values():
         ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), way[1]))

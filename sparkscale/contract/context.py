@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparkscale.contract.case import Case
@@ -55,6 +55,10 @@ class Context:
     def table(self, name: str, arrow: Any) -> None:
         """Adds a pyarrow.Table to the record."""
         self.tables[name] = arrow
+
+    def with_case(self, **changes: Any) -> "Context":
+        """The same execution, with fields of its case changed."""
+        return replace(self, case=self.case.model_copy(update=changes))
 
     def enter(self, resource: AbstractContextManager[Any]) -> Any:
         """Opens what must be closed when the case ends, however it ends."""

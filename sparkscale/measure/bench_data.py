@@ -17,6 +17,7 @@ from cluster import java, processes, profile
 from cluster.budget import budget
 from cluster.profile import cache_folder
 from sparkscale.contract.errors import ClusterError, ConfigError
+from sparkscale.contract.threads import thread_variables
 from sparkscale.measure.generation import Contender, Job, Took
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.progress import Observer
@@ -85,7 +86,7 @@ def _run(job: Job) -> Took:
     cpus = budget(profile.load("local")).node.cpus
     environment = {
         **java.own_environment(),
-        **processes.thread_variables(len(cpus)),
+        **thread_variables(len(cpus)),
         **java.find(cache_folder()).environment(),
     }
     with subprocess.Popen(

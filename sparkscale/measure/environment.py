@@ -11,8 +11,9 @@ from typing import Any
 
 import psutil
 
-from cluster import gpu, processes
+from cluster import gpu
 from sparkscale.contract.record import CodeState
+from sparkscale.contract.threads import THREAD_VARIABLES
 
 PACKAGES = (
     "sparkscale",
@@ -76,7 +77,7 @@ def session(
         "profile": cluster,
         "budget": budget,
         "threads": threads,
-        "thread_variables": {name: os.environ.get(name) for name in processes.THREAD_VARIABLES},
+        "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
         "java_variables": {name: os.environ[name] for name in JAVA_VARIABLES if name in os.environ},
         "cpus": list(cpus),
         "memory_bytes": memory_bytes,

@@ -10,6 +10,7 @@ from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile, External
 from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
+from sparkscale.contract.threads import thread_variables
 from sparkscale.measure.protocol import Open, Ready
 from sparkscale.measure.worker_process import DeadlineExceeded, WorkerProcess
 
@@ -46,7 +47,7 @@ def open_worker(
     temporary = scratch / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     threads = len(grant.cpus) if session.placement == "spark" else session.threads
-    variables = {**processes.thread_variables(threads), "TMPDIR": str(temporary)}
+    variables = {**thread_variables(threads), "TMPDIR": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
     worker = WorkerProcess.spawn(log, limit, variables)

@@ -214,8 +214,7 @@ def params_of(workload: Workload, block: Block) -> list[Params]:
 
     Raises ValidationError.
     """
-    own = workload.params.model_dump()
-    return [type(workload.params).model_validate({**own, **variant}) for variant in block.variants]
+    return [workload.params.changed(variant) for variant in block.variants]
 
 
 def capacity_of(workload: Workload, block: Block) -> Capacity | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster import processes
+from sparkscale.contract.threads import thread_variables
 
 MIB = 2**20
 
@@ -163,7 +164,7 @@ def _alive(pid: int) -> bool:
 
 def test_thread_variables_reach_numeric_libraries() -> None:
     code = "import numpy, threadpoolctl; print({p['num_threads'] for p in threadpoolctl.threadpool_info()})"
-    environment = {**os.environ, **processes.thread_variables(1)}
+    environment = {**os.environ, **thread_variables(1)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{1}"
 

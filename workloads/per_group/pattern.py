@@ -69,9 +69,7 @@ class GroupEngine(Engine):
     @classmethod
     def made_for(cls, trainer: type[Trainer]) -> "type[GroupEngine]":
         """The same engine with a trainer."""
-        fields = {"trainer": trainer, "tasks": trainer.tasks, "defaults": trainer.defaults, "__doc__": cls.__doc__}
-        devices = cls.devices & trainer.devices
-        return type(cls.__name__, (cls,), {**fields, "devices": devices, "__module__": cls.__module__})
+        return cls.specialised(trainer, trainer=trainer)
 
     def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return self.trainer().arguments(params)

@@ -13,7 +13,7 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningParams, wri
 from workloads.tuning.process import TrialProcess, run_trial
 from workloads.tuning.search import Grid, Optuna, Sampler, search, search_by_hyperopt
 from workloads.tuning.space import Parameters
-from workloads.tuning.trials import Answer, Found, Job
+from workloads.tuning.trials import Answer, Job, Trial
 
 
 def devices_of(run: Context) -> list[str]:
@@ -40,14 +40,14 @@ class OnNode(SingleNodeModels, NodeEngine):
 class Serial(OnNode):
     """What runs one trial after the other, each on all cores."""
 
-    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         process = TrialProcess(loaded.rows)
         run.at_end(process.close)
         gpu = devices_of(run)[0]
         return self.one_by_one(params, lambda parameters: process.run(parameters, gpu))
 
     @abstractmethod
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
         """Asks for every trial."""
 
 
@@ -60,7 +60,7 @@ class GridSearch(Serial):
 
     name = "grid"
 
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
         def submit(parameters: Parameters, place: int) -> "Future[Answer]":  # noqa: ARG001
             future: Future[Answer] = Future()
             future.set_result(evaluate(parameters))
@@ -74,7 +74,7 @@ class Hyperopt(Serial):
 
     name = "hyperopt"
 
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> Found:
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
         from hyperopt import Trials
 
         return search_by_hyperopt(evaluate, params, Trials())
@@ -89,7 +89,7 @@ class AtOnce(OnNode):
     def sampler(self, params: TuningParams) -> Sampler:
         """Which configuration comes next."""
 
-    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         from joblib.externals.loky import ProcessPoolExecutor
 
         job: Job = loaded.rows

@@ -12,16 +12,15 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from sparkscale.contract.case import ParameterSet
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL
+from sparkscale.contract.dataset import LABEL
 from sparkscale.contract.errors import DatasetError, SparkscaleError
-from sparkscale.contract.location import join
 from sparkscale.contract.record import SCORES, TRIALS
 from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
 from workloads.data_parallel.pattern import InMemory
 from workloads.filesystem import read_parquet
-from workloads.scoring import Scores, check_classes, score_holdout
+from workloads.scoring import Scores, check_classes, classes, score_holdout
 from workloads.tuning.space import Dimension, Range
-from workloads.tuning.trials import Found, Job, Trial, table_of, with_threads
+from workloads.tuning.trials import Job, Trial, table_of
 from workloads.validation import validation_split, with_params
 
 GIB = 2**30
@@ -59,7 +58,7 @@ class TuningParams(Params):
         if isinstance(given, dict) and isinstance(given.get("model"), dict):
             kind = cls.model_fields["model"].default
             if isinstance(kind, Params):
-                return {**given, "model": type(kind).model_validate({**kind.model_dump(), **given["model"]})}
+                return {**given, "model": kind.changed(given["model"])}
         return given
 
     @model_validator(mode="after")
@@ -72,7 +71,7 @@ class TuningParams(Params):
                 raise ValueError(f"the space has an unknown parameter '{name}': choose from {', '.join(known)}")
             for value in _ends(dimension):
                 try:
-                    type(self.model).model_validate({**self.model.model_dump(), name: value})
+                    self.model.changed({name: value})
                 except ValueError as problem:
                     raise ValueError(f"the space's '{name}' cannot be {value}") from problem
         return self
@@ -120,7 +119,7 @@ class WinnerScores(Scores):
 class TuningEngine(Engine):
     """An engine of this pattern: a way to search. `made_for` binds it to a model.
 
-    A subclass says what `load` makes of the split, and finds trials and their configurations; the rest is here.
+    A subclass says what `load` makes of the split, and makes the trials; the rest is here.
     """
 
     model: ClassVar[type[Engine]]
@@ -137,9 +136,7 @@ class TuningEngine(Engine):
         cls, kind: type[TuningParams], model: type[Engine], imports: tuple[str, ...] = ()
     ) -> "type[TuningEngine]":
         """The same engine with a workload's model."""
-        own = {"kind": kind, "model": model, "imports": imports, "tasks": model.tasks, "defaults": model.defaults}
-        meant = {"devices": model.devices & cls.devices, "__doc__": cls.__doc__, "__module__": cls.__module__}
-        return type(cls.__name__, (cls,), {**own, **meant})
+        return cls.specialised(model, model=model, kind=kind, imports=imports)
 
     def params(self, run: Context) -> TuningParams:
         """The case's."""
@@ -171,21 +168,20 @@ class TuningEngine(Engine):
         """The split's rows where trials reach them."""
         raise NotImplementedError
 
-    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         """The whole search."""
         raise NotImplementedError
 
     def tune(self, run: Context, loaded: Loaded) -> Winner:
         """Raises AllTrialsFailed."""
         params = self.params(run)
-        trials, asked = self.searched(run, params, loaded)
+        trials = self.searched(run, params, loaded)
         run.table(TRIALS, table_of(trials))
         best = min(trials, key=lambda trial: trial.loss)
         if math.isinf(best.loss):
             raise AllTrialsFailed(f"All {len(trials)} trials failed; the first says: {trials[0].error}.")
-        values = {**params.model.model_dump(), **asked[best.number]}
         engine: Any = self.model()
-        refitted = with_params(self.for_winner(run), engine, type(params.model).model_validate(values))
+        refitted = with_params(self.for_winner(run), engine, params.model.changed(best.configuration))
         return Winner(engine.fit(refitted, engine.load(refitted)), engine, trials)
 
     def for_winner(self, run: Context) -> Context:
@@ -205,8 +201,8 @@ class SingleNodeModels(TuningEngine):
     def job(self, split: Context, threads: int, data: tuple[str, str]) -> Job:
         """What every process that trains trials is given."""
         params = self.params(split)
-        bare = replace(split, spark=None, stack=ExitStack(), figures={}, tables={})
-        job = Job(
+        bare = replace(split.with_case(threads=threads), spark=None, stack=ExitStack(), figures={}, tables={})
+        return Job(
             id=uuid4().hex,
             engine=self.model,
             params=params.model,
@@ -216,24 +212,24 @@ class SingleNodeModels(TuningEngine):
             deadline_seconds=params.trial_deadline_seconds,
             most_bytes=params.trial_memory_bytes,
         )
-        return with_threads(job, threads)
 
 
 def check_validation(split: Context) -> None:
     """Raises DatasetError when the part that judges trials has one class only."""
     if split.data.task != "classification":
         return
-    found = np.unique(read_parquet([split.data.holdout_path], [LABEL]).column(LABEL).to_numpy())
+    found = classes([split.data.holdout_path])
     if len(found) < 2:
+        (only,) = found
         raise DatasetError(
-            f"The validation part is all of class {found[0]}, so no trial could be judged: measure a larger fraction."
+            f"The validation part is all of class {only}, so no trial could be judged: measure a larger fraction."
         )
 
 
 def written(split: Context, folder: str) -> tuple[str, str]:
     """Arrow files of the training and the validation part."""
     paths = []
-    for name, sources in (("train", split.train_paths), ("validation", [join(split.data.root, HOLDOUT_FOLDER)])):
+    for name, sources in (("train", split.train_paths), ("validation", [split.data.holdout_path])):
         table = read_parquet(sources, [LABEL, *split.data.features]).combine_chunks()
         path = f"{folder}/{name}-{uuid4().hex}.arrow"
         with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -254,9 +250,7 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
     run.figure("best_loss", min(trial.loss for trial in good))
     run.figure("concurrency", concurrency(trials))
     run.figure("trial_seconds_median", float(np.median([trial.end - trial.start for trial in good])))
-    dispatches = [trial.dispatch_seconds for trial in trials if trial.dispatch_seconds is not None]
-    if dispatches:
-        run.figure("dispatch_seconds_median", float(np.median(dispatches)))
+    run.figure("dispatch_seconds_median", float(np.median([trial.dispatch_seconds for trial in trials])))
     target = run.case.params["target_loss"]
     if target is not None:
         reached = [trial.told for trial in good if trial.loss <= target]

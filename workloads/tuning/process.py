@@ -25,12 +25,12 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from sparkscale.contract.threads import thread_variables
 from sparkscale.contract.wording import brief
 from workloads.tuning.trials import Answer, Job, failed, train_and_judge
 
 IDLE_SECONDS = 60.0
 """A template that nobody asks for so long ends."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "cannot allocate memory", "can't allocate memory", "out of memory")
 
 
@@ -67,12 +67,15 @@ class TrialProcess:
             process.wait()
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        variables = dict.fromkeys(THREAD_VARIABLES, str(self.job.run.case.threads))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workloads.tuning.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                **os.environ,
+                **thread_variables(self.job.run.case.threads),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )
         _write(_pipe(self._process.stdin), self.job)
         _read(_pipe(self._process.stdout))  # it has read the job, and nothing beyond

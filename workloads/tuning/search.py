@@ -18,7 +18,7 @@ import numpy as np
 from sparkscale.contract.wording import MOST_OF_AN_ERROR
 from workloads.tuning.pattern import TuningParams
 from workloads.tuning.space import Parameters, Space, configurations, for_hyperopt, for_optuna, grid
-from workloads.tuning.trials import Answer, Found, Trial, trial_of
+from workloads.tuning.trials import Answer, Trial, trial_of
 
 GAMMA = 0.25
 MOST_GOOD = 25
@@ -81,8 +81,8 @@ class Optuna:
 
 def search(
     sampler: Sampler, submit: Callable[[Parameters, int], "Future[Answer]"], at_once: int, count: int
-) -> Found:
-    """Keeps so many trials running until there were `count`; their rows, and the configurations by number.
+) -> list[Trial]:
+    """Keeps so many trials running until there were `count`.
 
     `submit` is told a place, from 0 on, that no other running trial has.
     """
@@ -108,7 +108,7 @@ def search(
             answer = done.result()
             sampler.tell(asked[number], answer)
             trials.append(trial_of(number, asked[number], answer, when, told, began))
-    return trials, asked
+    return trials
 
 
 def tpe_of_hyperopt(random_starts: int) -> Any:
@@ -120,7 +120,7 @@ def tpe_of_hyperopt(random_starts: int) -> Any:
     return partial(tpe.suggest, n_startup_jobs=random_starts, gamma=GAMMA, n_EI_candidates=CANDIDATES)
 
 
-def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningParams, trials: Any) -> Found:
+def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningParams, trials: Any) -> list[Trial]:
     """`fmin` with these trials (hyperopt.Trials or SparkTrials): as `search`.
 
     The times of asking and telling are hyperopt's own: when it booked a trial, and refreshed it with a result.
@@ -144,14 +144,13 @@ def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningP
         show_progressbar=False,
         return_argmin=False,
     )
-    found, asked = [], []
+    found = []
     for number, trial in enumerate(trials.trials):
         result = trial["result"]
         booked, refreshed = (trial[name].replace(tzinfo=UTC).timestamp() for name in ("book_time", "refresh_time"))
-        asked.append(result.get("values", {}))
         answer = Answer(*result["answer"]) if "answer" in result else lost(trial, booked, refreshed)
-        found.append(trial_of(number, asked[-1], answer, booked, refreshed, began))
-    return found, asked
+        found.append(trial_of(number, result.get("values", {}), answer, booked, refreshed, began))
+    return found
 
 
 def lost(trial: Any, booked: float, refreshed: float) -> Answer:

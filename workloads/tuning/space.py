@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 if TYPE_CHECKING:
@@ -167,11 +166,3 @@ def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
     """Every combination, the last dimension changing first."""
     for values in itertools.product(*points.values()):
         yield dict(zip(points, values, strict=True))
-
-
-def drawn_by_hyperopt(space: Space, count: int, seed: int) -> list[Parameters]:
-    """Samples of the translation, as hyperopt's random search draws them."""
-    from hyperopt.pyll.stochastic import sample
-
-    random, expression = np.random.default_rng(seed), for_hyperopt(space)
-    return [sample(expression, random) for _ in range(count)]

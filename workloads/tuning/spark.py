@@ -5,6 +5,7 @@ import os
 import tempfile
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningEngine, Tun
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
-from workloads.tuning.trials import Answer, Found, Job, Trial, failed, table_of, trial_of
+from workloads.tuning.trials import Answer, Job, Trial, failed, table_of, trial_of
 from workloads.validation import validation_loss, with_params
 
 log = logging.getLogger(__name__)
@@ -59,17 +60,18 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
     def for_winner(self, run: Context) -> Context:
         """On the driver, with as many cores as it may use of those that the cluster grants."""
         threads = min(run.cores, len(os.sched_getaffinity(0)))
-        return replace(run, case=run.case.model_copy(update={"threads": threads}))
+        return run.with_case(threads=threads)
 
-    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         shipped: Shipped = loaded.rows
-        found, asked = self.in_tasks(run, params, shipped)
+        found = self.in_tasks(run, params, shipped)
         copies = {trial.copy for trial in found if trial.copy}
         run.figure("bytes_shipped", shipped.bytes * len(copies))
-        return found, asked
+        return found
 
-    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> Found:
-        raise NotImplementedError
+    @abstractmethod
+    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> list[Trial]:
+        """The whole search."""
 
 
 class HyperoptSparkTrials(TrialsInTasks):
@@ -78,7 +80,7 @@ class HyperoptSparkTrials(TrialsInTasks):
     name = "hyperopt-sparktrials"
     needs = frozenset({SPARK_CONTEXT})
 
-    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> Found:
+    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> list[Trial]:
         from hyperopt import SparkTrials
 
         trials = SparkTrials(parallelism=params.parallelism or run.slots, spark_session=run.spark)
@@ -92,7 +94,7 @@ class OptunaSpark(TrialsInTasks):
 
     name = "optuna-spark"
 
-    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> Found:
+    def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> list[Trial]:
         at_once = params.parallelism or run.slots
         tasks = SparkTasks(run.spark)
 
@@ -126,7 +128,7 @@ class HyperoptMLlib(OnCluster):
 
     name = "hyperopt-mllib"
 
-    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> Found:
+    def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         from hyperopt import Trials
 
         engine = self.model()
@@ -134,8 +136,7 @@ class HyperoptMLlib(OnCluster):
         def evaluate(parameters: Parameters) -> Answer:
             began = time.time()
             try:
-                values = type(params.model).model_validate({**params.model.model_dump(), **parameters})
-                one = with_params(loaded.split, engine, values)
+                one = with_params(loaded.split, engine, params.model.changed(parameters))
                 loss = cancelled_after(
                     run.spark, params.trial_deadline_seconds, lambda: validation_loss(one, engine, loaded.rows)
                 )
@@ -167,14 +168,13 @@ class MLlibCrossValidator(OnCluster):
     def tune(self, run: Context, loaded: Loaded) -> Winner:
         from pyspark.ml.tuning import CrossValidator
 
-        params, engine = self.params(run), self.model()
+        params = self.params(run)
+        engine: Any = self.model()
         points = list(configurations(grid(params.space, params.trials)))
-        made: Any = engine
-        estimator = made.made(run)
+        estimator = engine.made(run)
         maps = []
         for point in points:
-            values = type(params.model).model_validate({**params.model.model_dump(), **point})
-            other = made.made(with_params(run, engine, values))
+            other = engine.made(with_params(run, engine, params.model.changed(point)))
             maps.append({estimator.getParam(p.name): v for p, v in other.extractParamMap().items() if other.isSet(p)})
         watched = Watched(estimator, len(points))
         validator = CrossValidator(
@@ -186,10 +186,10 @@ class MLlibCrossValidator(OnCluster):
             seed=run.case.model_seed,
         )
         began = time.time()
-        found = validator.fit(made.frame(loaded.rows))
+        found = validator.fit(engine.frame(loaded.rows))
         trials = watched.trials(points, found.avgMetrics, began)
         run.table(TRIALS, table_of(trials))
-        return Winner(made.finished(found.bestModel, loaded.rows), engine, trials)
+        return Winner(engine.finished(found.bestModel, loaded.rows), engine, trials)
 
 
 class Watched:

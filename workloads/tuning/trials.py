@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -65,7 +65,7 @@ class Trial(NamedTuple):
     start: float
     end: float
     told: float
-    dispatch_seconds: float | None
+    dispatch_seconds: float
     where: str
     copy: str
     loss: float
@@ -73,9 +73,12 @@ class Trial(NamedTuple):
     error: str | None
     peak_bytes: int | None
 
+    @property
+    def configuration(self) -> Parameters:
+        """Its parameters, which it holds as JSON."""
+        found: Parameters = json.loads(self.parameters)
+        return found
 
-Found = tuple[list[Trial], list[Parameters]]
-"""What a search returns: trials, and their configurations by number."""
 
 TRIAL = pa.schema(
     [
@@ -125,26 +128,15 @@ def table_of(trials: list[Trial]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TRIAL)
 
 
-def with_values(job: Job, values: dict[str, Any]) -> Context:
-    """The execution with a configuration's parameters. Raises pydantic's ValidationError for impossible ones."""
-    params = type(job.params).model_validate({**job.params.model_dump(), **values})
-    return with_params(job.run, job.engine(), params)
-
-
 def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table) -> float:
     """The loss on the validation part. Raises whatever the library does; ValueError for a loss that is no number."""
     engine: Any = job.engine()
-    run = with_values(job, values)
+    run = with_params(job.run, engine, job.params.changed(values))
     model = engine.fit(run, engine.prepared(run, train))
     loss = LOSSES[run.data.task](validation.column(LABEL).to_numpy(), engine.scored(run, model, validation))
     if not math.isfinite(loss):
         raise ValueError(f"the validation loss is {loss}")
     return loss
-
-
-def with_threads(job: Job, threads: int) -> Job:
-    case = job.run.case.model_copy(update={"threads": threads})
-    return replace(job, run=replace(job.run, case=case))
 
 
 def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> Answer:

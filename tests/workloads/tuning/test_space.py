@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hyperopt import hp
+from hyperopt.pyll.stochastic import sample
 from pydantic import ValidationError
 from scipy import stats
 
 from workloads.tuning.search import Grid, Optuna
-from workloads.tuning.space import Choice, Dimension, Range, drawn_by_hyperopt, grid
+from workloads.tuning.space import Choice, Dimension, Parameters, Range, Space, for_hyperopt, grid
 
 DRAWS = 4000
 LEAST_P = 1e-4
@@ -34,6 +36,12 @@ def weights(dimension: Dimension) -> dict[Any, float]:
     numbers = np.arange(dimension.low, dimension.high + 1)
     share = np.log((numbers + 0.5) / (numbers - 0.5)) if dimension.scale == "log" else np.ones(len(numbers))
     return dict(zip(numbers.tolist(), (share / share.sum()).tolist(), strict=True))
+
+
+def drawn_by_hyperopt(space: Space, count: int, seed: int) -> list[Parameters]:
+    """As its random search draws them."""
+    random, expression = np.random.default_rng(seed), for_hyperopt(space)
+    return [sample(expression, random) for _ in range(count)]
 
 
 def check_drawn(dimension: Dimension, values: list[Any]) -> None:
@@ -66,9 +74,6 @@ def test_optuna_draws_what_the_space_says(name: str) -> None:
 
 def test_the_check_sees_what_hyperopt_does_to_ends() -> None:
     """Its own quniform gives both ends half the weight."""
-    from hyperopt import hp
-    from hyperopt.pyll.stochastic import sample
-
     random, expression = np.random.default_rng(1), hp.uniformint("whole", 2, 6)
     with pytest.raises(AssertionError):
         check_drawn(DIMENSIONS["whole"], [sample(expression, random) for _ in range(DRAWS)])
