@@ -2,6 +2,8 @@
 
 import os
 import re
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -26,6 +28,7 @@ URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 REDACTED = "*** redacted ***"
 
 ANSWER_SECONDS = 60.0
+END_SECONDS = 1.0
 
 
 @dataclass
@@ -72,14 +75,30 @@ class SparkRuntime:
         return None if found is None else str(found)
 
     def alive(self) -> bool:
-        """Whether the driver's JVM still answers."""
+        """Whether the driver's JVM still listens. A killed one closes its sockets before it is gone: it is given
+        a moment to end, and has ended too when it takes no connection.
+        """
         if self.is_connect:
             return True
-        process = self.spark.sparkContext._gateway.proc
-        return process is None or process.poll() is None
+        gateway = self.spark.sparkContext._gateway
+        if gateway.proc is None:
+            return True
+        try:
+            gateway.proc.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return _listens(gateway.gateway_parameters.address, gateway.gateway_parameters.port)
+        return False
 
     def stop(self) -> None:
         self.spark.stop()
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), END_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def start(
