@@ -111,9 +111,10 @@ class Winner:
 
 @dataclass(frozen=True)
 class WinnerScores(Scores):
-    """With the search."""
+    """With the search, and whether its losses are of the validation part."""
 
     trials: list[Trial]
+    judged_on_split: bool
 
 
 class TuningEngine(Engine):
@@ -190,7 +191,7 @@ class TuningEngine(Engine):
 
     def predict(self, run: Context, winner: Winner) -> WinnerScores:
         found = winner.engine.predict(self.for_winner(run), winner.model)
-        return WinnerScores(found.row, found.score, winner.trials)
+        return WinnerScores(found.row, found.score, winner.trials, self.judges_on_split)
 
 
 class SingleNodeModels(TuningEngine):
@@ -252,7 +253,7 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
     run.figure("trial_seconds_median", float(np.median([trial.end - trial.start for trial in good])))
     run.figure("dispatch_seconds_median", float(np.median([trial.dispatch_seconds for trial in trials])))
     target = run.case.params["target_loss"]
-    if target is not None:
+    if target is not None and scores.judged_on_split:
         reached = [trial.told for trial in good if trial.loss <= target]
         if reached:
             run.figure("seconds_to_target", min(reached))
