@@ -62,7 +62,7 @@ class Ratio:
         return "met" if met else "missed" if missed else "not resolved"
 
 
-def _case(name: str, engine: str, **params: object) -> Chosen:
+def _case(name: str, engine: str, **params: int) -> Chosen:
     return lambda case: (
         (case.workload, case.engine) == (name, engine)
         and all(case.params.get(key) == value for key, value in params.items())
@@ -87,8 +87,22 @@ def _faster(workload: str, engine: str, than: str, goal: float, with_layout: boo
 
 
 TUNED = "tuning.gradient_boosting"
-SHORT_TRIALS = 100
-"""Of the block that measures how fast they are dispatched."""
+LONG, FEW, MANY = {"trials": 24}, {"trials": 12}, {"trials": 400}
+"""The suite's blocks: trials of two seconds; a dozen small ones; as many small ones as a JVM needs to be warm."""
+
+
+def _more_trials(engine: str, block: dict[str, int], than: str, other: str, goal: float | None = None) -> Ratio:
+    """How many times the trials per second of another engine one makes, in this block of the suite."""
+    return Ratio(
+        f"{TUNED}: trials per second of `{engine}` over {than}",
+        "trials_per_second",
+        _case(TUNED, engine, **block),
+        _case(TUNED, other, **block),
+        "ratio",
+        goal,
+        "least",
+    )
+
 
 RATIOS: dict[str, tuple[Ratio, ...]] = {
     "data-parallel-speed": (
@@ -143,39 +157,16 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
         Ratio(
             f"{TUNED}: seconds in which `optuna-spark` dispatches a trial",
             "dispatch_seconds_median",
-            _case(TUNED, "optuna-spark", trials=SHORT_TRIALS),
+            _case(TUNED, "optuna-spark", **MANY),
             None,
             "difference",
             0.06,
             "most",
         ),
-        Ratio(
-            f"{TUNED}: trials per second of `optuna-spark` over the same trials one by one on one thread",
-            "trials_per_second",
-            _case(TUNED, "optuna-spark"),
-            _case(TUNED, "optuna-joblib", parallelism=1),
-            "ratio",
-            1.7,
-            "least",
-        ),
-        Ratio(
-            f"{TUNED}: trials per second of `optuna-spark` over `hyperopt`, one by one on all cores",
-            "trials_per_second",
-            _case(TUNED, "optuna-spark"),
-            _case(TUNED, "hyperopt"),
-            "ratio",
-            None,
-            "least",
-        ),
-        Ratio(
-            f"{TUNED}: trials per second of `optuna-spark` over `hyperopt-sparktrials`",
-            "trials_per_second",
-            _case(TUNED, "optuna-spark"),
-            _case(TUNED, "hyperopt-sparktrials"),
-            "ratio",
-            None,
-            "least",
-        ),
+        _more_trials("optuna-spark", LONG, "the same trials one by one on one thread", "optuna-joblib", 1.7),
+        _more_trials("optuna-spark", LONG, "`hyperopt`, one by one on all cores", "hyperopt"),
+        _more_trials("hyperopt-sparktrials", FEW, "`hyperopt`, a dozen small trials", "hyperopt"),
+        _more_trials("optuna-spark", FEW, "`hyperopt-sparktrials`, a dozen small trials", "hyperopt-sparktrials"),
     ),
 }
 """By the suites that measure them."""

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sparkscale.analysis import ratios
+from sparkscale.analysis import metrics, ratios
 from sparkscale.analysis.ratios import Ratio
 from sparkscale.contract.record import RunRecord, Temperature
+from sparkscale.measure import plan, suite
 from tests.analysis.test_tradeoff import case
 from tests.measure.test_store import record
 
@@ -74,3 +75,23 @@ def test_only_the_largest_fraction_counts() -> None:
     whole = [executed("mllib", 1, 3.0), executed("xgboost", 1, 6.0)]
     assert HALF.of([*small, *whole]) == [0.5]
     assert HALF.of([*whole, *small]) == [0.5]
+
+
+@pytest.mark.parametrize("name", ratios.RATIOS)
+def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
+    """On the largest fraction that both are measured on; or the goal would be "not measured", or of any."""
+    planned = [
+        (found, case("any", found.fraction).model_copy(update=named(found)))
+        for found in plan.cases(suite.load(name), clusters=("local",))
+        if not found.isolate
+    ]
+    for ratio in ratios.RATIOS[name]:
+        assert ratio.metric in metrics.metrics()
+        sides = [[found for found, made in planned if side(made)] for side in (ratio.upper, ratio.lower) if side]
+        both = set.intersection(*({found.fraction for found in side} for side in sides))
+        for side in sides:
+            assert sum(found.fraction == max(both) for found in side) == 1, ratio.name
+
+
+def named(found: plan.PlannedCase) -> dict[str, object]:
+    return {"workload": found.workload.name, "engine": found.engine.name, "params": found.params.model_dump()}
