@@ -1,7 +1,7 @@
 """Draws parallel tuning: how soon each way of searching finds what, and what a trial costs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -28,6 +28,7 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
         style="bold",
     )
     yield Text(_space(case.params), style="dim")
+    yield _searches(found)
     yield _courses(found)
     yield _winners(found)
     yield _trials(found)
@@ -54,33 +55,46 @@ def _space(params: dict[str, object]) -> str:
     return f"{'; '.join(parts)}. {params['trials']} trials at most, {told}"
 
 
+def ranged(found: Spread | None, number: Callable[[float], str]) -> str:
+    """Median and range, or the one figure that all searches share."""
+    if found and number(found.low) == number(found.high):
+        return number(found.median)
+    return spread(found, number)
+
+
 def loss(found: Spread | None) -> str:
-    """Median and range; a search that knows nothing yet has none."""
-    return spread(found, lambda value: NOTHING if math.isinf(value) else f"{value:.4f}")
+    """A search that knows nothing yet has none."""
+    return ranged(found, lambda value: "none" if math.isinf(value) else f"{value:.4f}")
 
 
 def censored(found: Spread | None) -> str:
     """Seconds, of searches that may never have come there."""
-    return spread(found, lambda value: "never" if math.isinf(value) else f"{value:.1f}")
+    return ranged(found, lambda value: "never" if math.isinf(value) else f"{value:.1f}")
+
+
+def _searches(found: Comparison) -> Table:
+    target = found.target
+    columns = [] if target is None else [f"seconds to {target:.4g}", "reached by"]
+    drawn = table("The searches: median (range)", "engine", "trials", "search, s", *columns)
+    for search in found.searches:
+        trials = search.figure("trials")
+        told = [f"{trials.median:.0f}" if trials else NOTHING, seconds(search.figure("search_seconds"))]
+        if target is not None:
+            reached = [censored(search.to_target(target)), f"{search.reached(target)} of {len(search.courses)}"]
+            told += reached if search.is_comparable else [NOTHING, NOTHING]
+        drawn.add_row(search.label, *told)
+    return drawn
 
 
 def _courses(found: Comparison) -> Table:
-    target = [] if found.target is None else ["seconds to\nthe target", "reached"]
     drawn = table(
         "Best validation loss, load included: median (range)",
         "engine",
-        *target,
         *(f"at {moment:.1f} s" for moment in found.moments),
-        "search, s",
     )
     for search in found.searches:
-        reached = []
-        if found.target is not None:
-            counts = f"{search.reached(found.target)} of {len(search.courses)}"
-            reached = [censored(search.to_target(found.target)), counts]
-        losses = [loss(search.best_at(moment)) for moment in found.moments]
-        told = [*reached, *losses] if search.is_comparable else [NOTHING] * (len(reached) + len(losses))
-        drawn.add_row(search.label, *told, seconds(search.figure("search_seconds")))
+        if search.is_comparable:
+            drawn.add_row(search.label, *(loss(search.best_at(moment)) for moment in found.moments))
     return drawn
 
 
@@ -88,7 +102,6 @@ def _trials(found: Comparison) -> Table:
     drawn = table(
         "Trials",
         "engine",
-        "trials",
         "trials/s",
         "most at once",
         "a trial, s",
@@ -96,14 +109,13 @@ def _trials(found: Comparison) -> Table:
         "shipped, MiB",
     )
     for search in found.searches:
-        trials, shipped = search.figure("trials"), search.figure("bytes_shipped")
+        shipped = search.figure("bytes_shipped")
         drawn.add_row(
             search.label,
-            f"{trials.median:.0f}" if trials else NOTHING,
             spread(search.figure("trials_per_second"), "{:.2f}".format),
-            spread(search.figure("concurrency"), "{:.0f}".format),
+            ranged(search.figure("concurrency"), "{:.0f}".format),
             seconds(search.figure("trial_seconds_median")),
-            spread(search.figure("dispatch_seconds_median"), "{:.3f}".format),
+            ranged(search.figure("dispatch_seconds_median"), "{:.3f}".format),
             f"{shipped.median / MIB:,.1f}" if shipped else NOTHING,
         )
     return drawn
@@ -120,12 +132,8 @@ def _winners(found: Comparison) -> Table:
     )
     for search in found.searches:
         losses = (loss(search.best_after(share)) if search.is_comparable else NOTHING for share in SHARES)
-        drawn.add_row(search.label, *losses, *(_number(search.quality(name)) for name in observed))
+        drawn.add_row(search.label, *losses, *(loss(search.quality(name)) for name in observed))
     return drawn
-
-
-def _number(found: Spread | None) -> str:
-    return spread(found, "{:.4f}".format)
 
 
 def _failures(found: Comparison) -> Table:

@@ -162,15 +162,13 @@ class Comparison:
         medians = sorted(end.median for end in ends if end)
         return [share * medians[0] for share in SHARES] + medians[-1:] if medians else []
 
-    @property
-    def first(self) -> list[Search]:
-        """Comparable engines by their median seconds to the target, those that mostly reach it."""
+    @cached_property
+    def to_target(self) -> list[tuple[Search, Spread]]:
+        """Comparable engines and their seconds to the target, infinite where it was not reached; by their medians."""
         if self.target is None:
             return []
-        found = [
-            (spread.median, s) for s in self.searches if s.is_comparable and (spread := s.to_target(self.target))
-        ]
-        return [search for median, search in sorted(found, key=lambda pair: pair[0]) if math.isfinite(median)]
+        found = [(s, spread) for s in self.searches if s.is_comparable and (spread := s.to_target(self.target))]
+        return sorted(found, key=lambda pair: pair[1].median)
 
     @property
     def failures(self) -> list[Failures]:
@@ -181,21 +179,26 @@ def advice(found: Comparison) -> str:
     """Which engine to use on this space, in one sentence; empty where nothing says."""
     if found.target is None:
         return "No target loss is frozen for this data set, so nothing says which search is the quickest."
-    first = found.first
-    if not first:
+    reached = [pair for pair in found.to_target if math.isfinite(pair[1].median)]
+    if not reached:
         return f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
-    best = first[0]
-    times = best.to_target(found.target)
-    assert times is not None
+    best, times = reached[0]
     told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
-    if len(first) == 1:
+    rivals = [pair for pair in found.to_target[1:] if pair[1].low <= times.high]
+    if rivals:
+        return f"{told}; whether sooner than {_named(rivals)} is not resolved."
+    if len(reached) == 1:
         return f"{told}, and no other engine mostly did."
-    other = first[1]
-    others = other.to_target(found.target)
-    assert others is not None
-    if times.high < others.low:
-        return f"{told}, sooner than {other.label} every time ({others.median:.1f} s)."
-    return f"{told}; whether sooner than {other.label} ({others.median:.1f} s) is not resolved."
+    return f"{told}, sooner than every other engine every time; the next is {_named(reached[1:2])}."
+
+
+def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
+    return ", ".join(
+        f"{search.label} ({spread.median:.1f} s)"
+        if math.isfinite(spread.median)
+        else f"{search.label} (mostly never)"
+        for search, spread in searches
+    )
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:

@@ -1,6 +1,7 @@
 """The parallel-tuning pattern: what its cases are given, how the winner is made, and what is told of the search."""
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -24,6 +25,8 @@ from workloads.tuning.trials import Job, Trial, table_of
 from workloads.validation import validation_split, with_params
 
 GIB = 2**30
+Spell = tuple[float, float]
+"""Seconds from when to when something was worked on."""
 
 
 class AllTrialsFailed(SparkscaleError):
@@ -107,6 +110,8 @@ class Winner:
     model: Any
     engine: Any
     trials: list[Trial]
+    spells: Sequence[Sequence[Spell]] | None = None
+    """When each trial was worked on; None: from its start to its end."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class WinnerScores(Scores):
     """With the search, and whether its losses are of the validation part."""
 
     trials: list[Trial]
+    spells: Sequence[Sequence[Spell]]
     judged_on_split: bool
 
 
@@ -191,7 +197,8 @@ class TuningEngine(Engine):
 
     def predict(self, run: Context, winner: Winner) -> WinnerScores:
         found = winner.engine.predict(self.for_winner(run), winner.model)
-        return WinnerScores(found.row, found.score, winner.trials, self.judges_on_split)
+        spells = winner.spells or [[(trial.start, trial.end)] for trial in winner.trials]
+        return WinnerScores(found.row, found.score, winner.trials, spells, self.judges_on_split)
 
 
 class SingleNodeModels(TuningEngine):
@@ -249,9 +256,16 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
     run.figure("trials_per_second", len(trials) / ended)
     run.figure("search_seconds", ended)
     run.figure("best_loss", min(trial.loss for trial in good))
-    run.figure("concurrency", concurrency(trials))
-    run.figure("trial_seconds_median", float(np.median([trial.end - trial.start for trial in good])))
-    run.figure("dispatch_seconds_median", float(np.median([trial.dispatch_seconds for trial in trials])))
+    run.figure("concurrency", concurrency(scores.spells))
+    lengths = [
+        sum(end - start for start, end in spells)
+        for trial, spells in zip(trials, scores.spells, strict=True)
+        if trial.outcome == "ok"
+    ]
+    run.figure("trial_seconds_median", float(np.median(lengths)))
+    dispatches = [trial.dispatch_seconds for trial in trials if trial.dispatch_seconds is not None]
+    if dispatches:
+        run.figure("dispatch_seconds_median", float(np.median(dispatches)))
     target = run.case.params["target_loss"]
     if target is not None and scores.judged_on_split:
         reached = [trial.told for trial in good if trial.loss <= target]
@@ -260,9 +274,10 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
     return score_holdout(run, scores)
 
 
-def concurrency(trials: list[Trial]) -> int:
-    """The most trials that ran at one moment."""
-    events = sorted([(trial.start, 1) for trial in trials] + [(trial.end, -1) for trial in trials])
+def concurrency(spells: Sequence[Sequence[Spell]]) -> int:
+    """The most that were worked on at one moment."""
+    flat = [spell for found in spells for spell in found]
+    events = sorted([(start, 1) for start, _ in flat] + [(end, -1) for _, end in flat])
     return int(np.cumsum([change for _, change in events]).max())
 
 

@@ -19,7 +19,7 @@ from sparkscale.contract.record import TRIALS
 from sparkscale.contract.wording import brief
 from workloads.base import CPU_AND_GPU, SPARK_CONTEXT, SparkEngine
 from workloads.tasks import SparkTasks, context_of
-from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningEngine, TuningParams, Winner, written
+from workloads.tuning.pattern import Loaded, SingleNodeModels, Spell, TuningEngine, TuningParams, Winner, written
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
@@ -189,14 +189,14 @@ class MLlibCrossValidator(OnCluster):
         found = validator.fit(engine.frame(loaded.rows))
         trials = watched.trials(points, found.avgMetrics, began)
         run.table(TRIALS, table_of(trials))
-        return Winner(engine.finished(found.bestModel, loaded.rows), engine, trials)
+        return Winner(engine.finished(found.bestModel, loaded.rows), engine, trials, watched.spells)
 
 
 class Watched:
     """Notes when CrossValidator trains and judges each configuration, which it does not tell itself."""
 
     def __init__(self, estimator: Any, configurations: int) -> None:
-        self.times: list[list[float]] = [[] for _ in range(configurations)]
+        self.spells: list[list[Spell]] = [[] for _ in range(configurations)]
         self._here = threading.local()
         self._inner = estimator.fitMultiple
         estimator.fitMultiple = lambda dataset, maps: Noting(self, self._inner(dataset, maps))
@@ -206,8 +206,7 @@ class Watched:
         """The next model, by several threads at once; each judges what it has trained."""
         began = time.time()
         index, model = next(models)
-        self.times[index].append(began)
-        self._here.index = index
+        self._here.index, self._here.began = index, began
         return index, model
 
     def evaluator(self, run: Context) -> Any:
@@ -223,7 +222,7 @@ class Watched:
 
         def evaluate(dataset: Any, params: Any = None) -> Any:
             loss = inner(dataset, params)
-            self.times[self._here.index].append(time.time())
+            self.spells[self._here.index].append((self._here.began, time.time()))
             return loss
 
         found.evaluate = evaluate
@@ -231,17 +230,12 @@ class Watched:
 
     def trials(self, points: list[Parameters], losses: list[float], began: float) -> list[Trial]:
         """A row for each configuration, from the first fold's training to the last one's judgement."""
-        return [
-            trial_of(
-                number,
-                point,
-                Answer(float(loss), "ok", None, min(times), max(times), EVERYWHERE, "", None),
-                min(times),
-                max(times),
-                began,
-            )
-            for number, (point, loss, times) in enumerate(zip(points, losses, self.times, strict=True))
-        ]
+        found = []
+        for number, (point, loss, spells) in enumerate(zip(points, losses, self.spells, strict=True)):
+            start, end = spells[0][0], spells[-1][1]
+            answer = Answer(float(loss), "ok", None, start, end, EVERYWHERE, "", None)
+            found.append(trial_of(number, point, answer, start, end, began)._replace(dispatch_seconds=None))
+        return found
 
 
 class Noting:

@@ -57,7 +57,8 @@ class Answer(NamedTuple):
 
 class Trial(NamedTuple):
     """A row of the table of trials. `start` and `end` are seconds since the search began, by the clock of the host
-    where the trial ran; `told` is when the driver knew its loss, by its own. One that failed has an infinite loss.
+    where the trial ran; `told` is when the driver knew its loss, by its own. `dispatch_seconds` is None where nobody
+    says when it was asked for. One that failed has an infinite loss.
     """
 
     number: int
@@ -65,7 +66,7 @@ class Trial(NamedTuple):
     start: float
     end: float
     told: float
-    dispatch_seconds: float
+    dispatch_seconds: float | None
     where: str
     copy: str
     loss: float

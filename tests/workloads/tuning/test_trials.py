@@ -70,6 +70,7 @@ def test_every_engine_searches(runs: Runs, spark: SparkRuntime, tmp_path: Path, 
     assert quality["auc"] > 0.6
     assert len(rows) == 4 == run.figures["trials"]
     assert {row["outcome"] for row in rows} == {"ok"}
+    assert 1 <= run.figures["concurrency"] <= run.slots
     assert run.figures["best_loss"] == min(row["loss"] for row in rows)
     of_folds = engine == "mllib-crossvalidator"
     assert run.figures.get("seconds_to_target") == (None if of_folds else min(row["told"] for row in rows))
