@@ -52,7 +52,7 @@ def _space(params: dict[str, object]) -> str:
         parts.append(f"{name} {dimension['low']:g} to {dimension['high']:g}{kind}{step}{scale}")
     target = params["target_loss"]
     told = "no target loss" if target is None else f"target loss {target:.4g}"
-    return f"{'; '.join(parts)}. {params['trials']} trials at most, {told}"
+    return f"{'; '.join(parts)}; {told}"
 
 
 def ranged(found: Spread | None, number: Callable[[float], str]) -> str:

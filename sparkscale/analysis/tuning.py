@@ -6,7 +6,7 @@ censored: it counts as later than every search that did, and is never dropped.
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,11 +74,13 @@ class Failures:
 
 @dataclass
 class Search:
-    """All executions of one engine of a comparison, whatever their sampler's seed."""
+    """All executions of one engine of a comparison with as many trials, whatever their sampler's seed."""
 
     case: Case
     records: list[RunRecord]
     store: Store
+    tells_trials: bool = False
+    """Whether another of the engine has another number of trials."""
 
     @property
     def engine(self) -> str:
@@ -86,9 +88,15 @@ class Search:
 
     @property
     def label(self) -> str:
-        """The engine, and how many trials it was told to run at once, if it was."""
-        told = self.case.params["parallelism"]
-        return f"{self.engine}, {told} at once" if told else self.engine
+        """The engine, how many trials it was told to run at once, if it was, and of how many, if that tells it from
+        another.
+        """
+        told = [self.engine]
+        if at_once := self.case.params["parallelism"]:
+            told.append(f"{at_once} at once")
+        if self.tells_trials:
+            told.append(f"{self.case.params['trials']} trials")
+        return ", ".join(told)
 
     @property
     def is_comparable(self) -> bool:
@@ -203,16 +211,18 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
-    by_subject: dict[str, dict[tuple[str, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            way = record.case.engine, int(record.case.params["parallelism"])
+            params = record.case.params
+            way = record.case.engine, int(params["parallelism"]), int(params["trials"])
             by_subject[_subject(record.case)][way].append(record)
     order = registry.engine_order()
     found = []
     for ways in by_subject.values():
-        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), way[1]))
-        searches = [Search(ways[way][0].case, ways[way], store) for way in ordered]
+        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), *way[1:]))
+        alike = Counter(way[:2] for way in ways)
+        searches = [Search(ways[way][0].case, ways[way], store, alike[way[:2]] > 1) for way in ordered]
         found.append(Comparison(searches[0].case, searches))
     return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
 

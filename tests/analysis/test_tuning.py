@@ -20,8 +20,8 @@ from workloads.tuning.trials import Answer, Trial, table_of, trial_of
 LOAD = 1.0
 
 
-def case(engine: str, seed: int) -> Case:
-    params = TuningBoostingParams(target_loss=0.5, sampler_seed=seed).model_dump(mode="json")
+def case(engine: str, seed: int, count: int = 24) -> Case:
+    params = TuningBoostingParams(target_loss=0.5, sampler_seed=seed, trials=count).model_dump(mode="json")
     return Case(
         workload="tuning.gradient_boosting",
         version=1,
@@ -70,7 +70,7 @@ class Searches:
         self.write = Writer(store)
         self.records: list[RunRecord] = []
 
-    def __call__(self, engine: str, *searches: list[float], seconds: float = 2.0) -> None:
+    def __call__(self, engine: str, *searches: list[float], seconds: float = 2.0, count: int = 24) -> None:
         for seed, losses in enumerate(searches):
             self.write.count += 1
             found = trials(losses, seconds)
@@ -78,7 +78,7 @@ class Searches:
             pq.write_table(table_of(found), buffer)
             ended = found[-1].told
             observed = {
-                "case": case(engine, seed),
+                "case": case(engine, seed, count),
                 "host": self.write.host,
                 "seconds": {"load": LOAD, "tune": ended + 3.0, "predict": 0.1},
                 "figures": {"trials": len(losses), "search_seconds": ended, "trials_per_second": len(losses) / ended},
@@ -159,3 +159,11 @@ def test_losses_of_other_rows_are_not_compared(searches: Searches) -> None:
     assert [search.engine for search, _ in found.to_target] == ["hyperopt"]
     (row,) = [line for line in shown(searches.store).splitlines() if line.startswith("│ mllib-crossvalidator")][:1]
     assert "0.1000" not in row
+
+
+def test_searches_of_different_lengths_are_told_apart(searches: Searches) -> None:
+    searches("optuna-spark", [0.9, 0.4], count=2)
+    searches("optuna-spark", [0.9, 0.9, 0.4], count=3)
+    searches("hyperopt", [0.9, 0.4])
+    labels = {search.label for search in searches.comparison().searches}
+    assert labels == {"hyperopt", "optuna-spark, 2 trials", "optuna-spark, 3 trials"}
