@@ -154,6 +154,6 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
     records = [record for search in found.searches for record in search.records]
     yield from (Text(note, style="dim") for note in placing.notes(found.case, records))
     workload = registry.workloads()[found.case.workload]
-    for search in found.searches:
-        if differs := workload.engine(search.engine).differs():
-            yield Text(f"{search.engine} differs: {differs}", style="dim")
+    for engine in dict.fromkeys(search.engine for search in found.searches):
+        if differs := workload.engine(engine).differs():
+            yield Text(f"{engine} differs: {differs}", style="dim")

@@ -171,7 +171,7 @@ class Comparison:
         return [share * medians[0] for share in SHARES] + medians[-1:] if medians else []
 
     @cached_property
-    def to_target(self) -> list[tuple[Search, Spread]]:
+    def ranking(self) -> list[tuple[Search, Spread]]:
         """Comparable engines and their seconds to the target, infinite where it was not reached; by their medians."""
         if self.target is None:
             return []
@@ -187,12 +187,12 @@ def advice(found: Comparison) -> str:
     """Which engine to use on this space, in one sentence; empty where nothing says."""
     if found.target is None:
         return "No target loss is frozen for this data set, so nothing says which search is the quickest."
-    reached = [pair for pair in found.to_target if math.isfinite(pair[1].median)]
+    reached = [pair for pair in found.ranking if math.isfinite(pair[1].median)]
     if not reached:
         return f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
     best, times = reached[0]
     told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
-    rivals = [pair for pair in found.to_target[1:] if pair[1].low <= times.high]
+    rivals = [pair for pair in found.ranking[1:] if pair[1].low <= times.high]
     if rivals:
         return f"{told}; whether sooner than {_named(rivals)} is not resolved."
     if len(reached) == 1:

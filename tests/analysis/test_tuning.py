@@ -120,7 +120,8 @@ def test_a_search_that_never_reached_the_target_is_censored_and_not_dropped(sear
     assert times is not None
     assert (times.median, times.low, times.high, times.count) == (5.0, 5.0, math.inf, 3)
     assert (first.reached(0.5), second.reached(0.5)) == (2, 1)
-    assert next((search.engine, times.median) for search, times in found.to_target) == ("hyperopt", 5.0)
+    ranked = [(search.engine, times.median) for search, times in found.ranking]
+    assert ranked == [("hyperopt", 5.0), ("optuna-joblib", math.inf)]
     text = shown(searches.store)
     assert "5.0 (5.0–never)" in text
     assert "never (3.0–never)" in text
@@ -156,7 +157,7 @@ def test_losses_of_other_rows_are_not_compared(searches: Searches) -> None:
     searches("hyperopt", [0.9, 0.4])
     searches("mllib-crossvalidator", [0.1, 0.1])
     found = searches.comparison()
-    assert [search.engine for search, _ in found.to_target] == ["hyperopt"]
+    assert [search.engine for search, _ in found.ranking] == ["hyperopt"]
     (row,) = [line for line in shown(searches.store).splitlines() if line.startswith("│ mllib-crossvalidator")][:1]
     assert "0.1000" not in row
 

@@ -234,7 +234,7 @@ class Watched:
         for number, (point, loss, spells) in enumerate(zip(points, losses, self.spells, strict=True)):
             start, end = spells[0][0], spells[-1][1]
             answer = Answer(float(loss), "ok", None, start, end, EVERYWHERE, "", None)
-            found.append(trial_of(number, point, answer, start, end, began)._replace(dispatch_seconds=None))
+            found.append(trial_of(number, point, answer, None, end, began))
         return found
 
 

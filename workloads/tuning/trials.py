@@ -101,9 +101,10 @@ TRIAL = pa.schema(
 
 
 def trial_of(
-    number: int, parameters: dict[str, Any], answer: Answer, asked: float, told: float, began: float
+    number: int, parameters: dict[str, Any], answer: Answer, asked: float | None, told: float, began: float
 ) -> Trial:
-    """The row, from when the driver asked for the trial and was told, and the search began: all of time.time().
+    """The row, from when the driver asked for the trial (None: nobody says) and was told, and the search began: all
+    of time.time().
 
     What lies between asking and being told, and is not the trial itself, is its dispatch.
     """
@@ -113,7 +114,7 @@ def trial_of(
         answer.began - began,
         answer.ended - began,
         told - began,
-        max(0.0, (told - asked) - (answer.ended - answer.began)),
+        None if asked is None else max(0.0, (told - asked) - (answer.ended - answer.began)),
         answer.where,
         answer.copy,
         answer.loss,
