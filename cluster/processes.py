@@ -81,6 +81,11 @@ def cpu_seconds(session: int) -> float:
     return _total(session, spent)
 
 
+def counts_unreaped(session: int) -> bool:
+    """Whether `cpu_seconds` counts children that nobody reaped too: a control group of the leader's does."""
+    return _accounted(session) is not None
+
+
 def _accounted(leader: int) -> float | None:
     """What the control group of this process, if we made it one, has counted so far."""
     try:

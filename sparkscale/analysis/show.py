@@ -1,5 +1,6 @@
 """Draws what a run measured as tables for a terminal; here the trade-off between sample and full data."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console, Group, RenderableType
@@ -61,6 +62,8 @@ def _heading(store: Store, invocation: Invocation, records: list[RunRecord]) -> 
         text.append(
             f"\non {host['cpu']}, {host['usable_cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB, {host['os']}"
         )
+        for name, number in Counter(device["name"] for device in host.get("gpus", [])).items():
+            text.append(f", {number} × {name}")
     return text
 
 

@@ -168,7 +168,7 @@ class Comparison:
         """
         ends = [Spread.of([course.end for course in search.courses]) for search in self.searches]
         medians = sorted(end.median for end in ends if end)
-        return [share * medians[0] for share in SHARES] + medians[-1:] if medians else []
+        return [share * medians[0] for share in SHARES] + medians[1:][-1:] if medians else []
 
     @cached_property
     def ranking(self) -> list[tuple[Search, Spread]]:

@@ -25,6 +25,8 @@ HOLD_SECONDS = 1.0
 ANSWER_SECONDS = 180.0
 CORES = 4
 MATRIX = 256
+MEASURED = "workload=data_parallel.gradient_boosting,device=gpu,fraction=1/16"
+"""Of the suite `gpu`: what needs no library beyond sparkscale's own."""
 
 
 def examine_gpus(observer: Callable[[], Observer]) -> list[Check]:
@@ -107,7 +109,7 @@ def _scheduling(found: gpu.Gpus) -> Check:
 def _measured(observer: Callable[[], Observer]) -> Check:
     """A case of each engine that can: XGBoost's own configuration must say that it ran on the GPU."""
     with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as out:
-        request = Request(suite="gpu", out=Path(out), filter="device=gpu,fraction=1/16", rounds=1)
+        request = Request(suite="gpu", out=Path(out), filter=MEASURED, rounds=1)
         records = measure(request, observer).records
     bad = [record for record in records if record.outcome != "ok"]
     if bad:

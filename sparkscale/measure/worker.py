@@ -173,11 +173,18 @@ class Worker:
                 seconds=clock.seconds,
                 quality=quality,
                 figures=run.figures,
-                cpu_seconds=clock.cpu_seconds if self._observable else None,
+                cpu_seconds=clock.cpu_seconds if self._counts_cpu else None,
                 spark=spark,
             ),
             tables=tables,
         )
+
+    @property
+    def _counts_cpu(self) -> bool:
+        """Whether all that a case uses is counted: on this host, and Spark's Python workers, which nobody reaps, by a
+        control group; the daemons' trees are counted as this worker's own is.
+        """
+        return self._observable and (self.runtime is None or processes.counts_unreaped(os.getsid(0)))
 
     @property
     def _observable(self) -> bool:

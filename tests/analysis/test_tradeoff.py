@@ -106,7 +106,14 @@ class Writer:
     @property
     def host(self) -> str:
         return self.store.describe(
-            "host", {"cpu": "Test CPU", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}
+            "host",
+            {
+                "cpu": "Test CPU",
+                "usable_cores": 2,
+                "memory_bytes": 2**34,
+                "os": "Linux",
+                "gpus": [{"name": "Test GPU", "memory_bytes": 2**36}] * 2,
+            },
         )
 
 
@@ -203,7 +210,7 @@ def test_unsupported_is_shown_but_is_no_failure(store: Store) -> None:
 def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
     text = shown(filled)
     for expected in (
-        "Test CPU, 2 cores, 16 GiB",
+        "Test CPU, 2 cores, 16 GiB, Linux, 2 × Test GPU",
         "9.60 (8.80–10.40)",
         "1,024 MiB",
         "25% (25%–25%)",

@@ -111,6 +111,13 @@ def test_times_count_the_load_and_losses_the_best_so_far(searches: Searches) -> 
     assert course.reached(0.3) == math.inf
 
 
+def test_the_slowest_end_is_told_once_where_it_is_the_quickest_too(searches: Searches) -> None:
+    searches("hyperopt", [0.9, 0.4, 0.6])
+    assert searches.comparison().moments == [1.75, 3.5, 7.0]
+    searches("optuna-joblib", [0.9, 0.4, 0.6], seconds=4.0)
+    assert searches.comparison().moments == [1.75, 3.5, 7.0, 13.0]
+
+
 def test_a_search_that_never_reached_the_target_is_censored_and_not_dropped(searches: Searches) -> None:
     searches("hyperopt", [0.9, 0.4], [0.9, 0.6], [0.9, 0.45])
     searches("optuna-joblib", [0.9, 0.6], [0.9, 0.7], [0.4, 0.4])

@@ -104,6 +104,7 @@ def test_a_session_counts_what_its_children_use_and_ends_whole(tree: "subprocess
     assert 80 * MIB < processes.pss_bytes(tree.pid) < 200 * MIB
     assert processes.peak_pss_bytes(tree.pid) is None
     assert 0.5 <= processes.cpu_seconds(tree.pid) < 5
+    assert not processes.counts_unreaped(tree.pid)
     processes.end_session(tree.pid)
     tree.wait()
     assert processes.processes_of(tree.pid) == []
@@ -213,6 +214,7 @@ def test_cpu_time_is_counted_though_nobody_reaped_its_process() -> None:
         deadline = time.monotonic() + 60
         while processes.cpu_seconds(process.pid) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert processes.counts_unreaped(process.pid)
         assert 2 <= processes.cpu_seconds(process.pid) < 10
         process.kill()  # its children are nobody's now
     finally:

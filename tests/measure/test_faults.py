@@ -267,6 +267,19 @@ def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(start
 
 
 @pytest.mark.spark
+def test_cpu_time_that_nothing_counts_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without control groups what PySpark's daemon did not reap is missing, and nobody could tell how much."""
+    monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
+    suite = tmp_path / "uncounted.toml"
+    suite.write_text(f"rounds = 1\n{ON_SPARK.replace('5000', '2')}{FAST}")
+    finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
+    found = [record for record in finished.records if not record.is_warmup]
+    assert outcomes(found) == {("mllib", 1 / 64): "ok", **REST_OK}
+    told = {record.case.engine: record.resources.cpu_seconds is not None for record in found}
+    assert told == {"mllib": False, "xgboost": True}
+
+
+@pytest.mark.spark
 def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
     process = start(f"rounds = 1\n{ON_SPARK}")
     worker = busy_jvm_of(process)
