@@ -12,7 +12,7 @@ from pydantic import Field
 from workloads.base import Workload
 from workloads.per_group.engines import engines_for
 from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
-from workloads.per_group.training import Array, Job, Trainer
+from workloads.per_group.training import Array, Job, Trainer, deadline_deferred
 from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 
 
@@ -41,7 +41,8 @@ class XGBoost(Trainer):
 
         words = dict(job.arguments)
         rounds = words.pop("n_estimators")
-        train = xgboost.QuantileDMatrix(x, y, max_bin=words["max_bin"], nthread=job.threads)
+        with deadline_deferred():
+            train = xgboost.QuantileDMatrix(x, y, max_bin=words["max_bin"], nthread=job.threads)
         device = f"cuda:{job.gpu}" if job.device == "gpu" else "cpu"
         fixed = {"tree_method": "hist", "device": device, "nthread": job.threads, "seed": job.seed}
         return xgboost.train(

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 GroupOutcome = Literal["ok", "too small", "one class", "failed", "timeout", "model too large", "refused"]
 
 RETRY_SECONDS = 1.0
-"""A deadline that a trainer swallowed is raised again after so long."""
+"""A deadline that a trainer swallowed or deferred is raised again after so long."""
 
 
 class GroupDeadline(BaseException):
@@ -237,8 +237,25 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+_calls_back = False
+
+
+@contextmanager
+def deadline_deferred() -> Iterator[None]:
+    """A deadline that passes in the block is raised within a second after it: around C code that calls Python back,
+    for the alarm would be seen there, and an exception from there leaves such code in pieces.
+    """
+    global _calls_back  # noqa: PLW0603 - of the process, as the alarm is
+    _calls_back = True
+    try:
+        yield
+    finally:
+        _calls_back = False
+
+
 def _expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise GroupDeadline
+    if not _calls_back:
+        raise GroupDeadline
 
 
 _bound = ExitStack()

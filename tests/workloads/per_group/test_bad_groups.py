@@ -3,6 +3,7 @@
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
 from workloads.per_group.results import make
 from workloads.per_group.spark import ParquetGroups
-from workloads.per_group.training import Job, train_group
+from workloads.per_group.training import Job, Rows, Scale, train_group
 from workloads.tasks import Here, peak_bytes
+from workloads.xgboost_common import boosting_arguments
 
 GROUPS = 12
 
@@ -77,6 +79,40 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     assert Counter(row["outcome"] for row in rows.values())["ok"] == GROUPS - 4 == run.figures["models"]
     assert (run.figures["groups_failed"], run.figures["groups_timeout"]) == (2, 1)
     assert all((row["model"] is None) == (row["outcome"] != "ok") for row in rows.values())
+
+
+def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole() -> None:
+    """XGBoost asks for its rows through a callback, in which the alarm is seen: raised there, the group failed
+    or the process died.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        outcomes = process.submit(_train_a_large_group_late).result(timeout=120)
+    assert outcomes == ["timeout"] * 6 + ["ok"]
+
+
+def _train_a_large_group_late() -> list[str]:
+    generator = np.random.default_rng(0)
+
+    def trained(rows: int, seconds: float) -> str:
+        x = generator.normal(size=(rows, 6)).astype(np.float32)
+        job = Job(
+            trainer=gradient_boosting.XGBoost,
+            task="regression",
+            device="cpu",
+            arguments=boosting_arguments(gradient_boosting.GroupBoostingParams()),
+            features=tuple(f"x{number}" for number in range(6)),
+            group="group",
+            has_time=False,
+            scale=Scale(np.zeros(6), np.ones(6)),
+            seed=0,
+            threads=1,
+            min_rows=100,
+            deadline_seconds=seconds,
+            most_model_bytes=2**24,
+        )
+        return train_group(job, 0, Rows(x, x[:, 0], np.arange(rows) % 5 == 0, None), 0).outcome
+
+    return [*(trained(1_000_000, 0.1 * part) for part in range(1, 7)), trained(1_000, 60.0)]
 
 
 def test_one_class_a_constant_column_and_a_constant_label(
