@@ -27,6 +27,10 @@ RETRY_SECONDS = 1.0
 """A deadline that a trainer swallowed or deferred is raised again after so long."""
 
 
+IMPORTING = "<frozen importlib"
+"""How the code of Python's own import system calls its file."""
+
+
 class GroupDeadline(BaseException):
     """A group took too long. No Exception, for a trainer that catches all of those must not catch this one."""
 
@@ -254,8 +258,15 @@ def deadline_deferred() -> Iterator[None]:
 
 
 def _expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    if not _calls_back:
+    if not _calls_back and not _imports(frame):
         raise GroupDeadline
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is under way: an exception would leave half a module, which all later groups would find."""
+    while frame and not frame.f_code.co_filename.startswith(IMPORTING):
+        frame = frame.f_back
+    return frame is not None
 
 
 _bound = ExitStack()

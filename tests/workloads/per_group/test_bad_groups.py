@@ -83,7 +83,7 @@ def test_groups_that_raise_hang_or_cannot_be_written(
 
 def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole() -> None:
     """XGBoost asks for its rows through a callback, in which the alarm is seen: raised there, the group failed
-    or the process died.
+    or the process died. The first deadline passes while the library is imported: half of it was left to the others.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         outcomes = process.submit(_train_a_large_group_late).result(timeout=120)
