@@ -91,13 +91,15 @@ LONG, FEW, MANY = {"trials": 24}, {"trials": 12}, {"trials": 400}
 """The suite's blocks: trials of two seconds; a dozen small ones; as many small ones as a JVM needs to be warm."""
 
 
-def _more_trials(engine: str, block: dict[str, int], than: str, other: Chosen, goal: float | None = None) -> Ratio:
-    """How many times the trials per second of another case one makes, in this block of the suite."""
+def _more_trials(
+    engine: str, block: dict[str, int], than: str, other: str, goal: float | None = None, **told: int
+) -> Ratio:
+    """How many times the trials per second of another engine, told so, one makes, in this block of the suite."""
     return Ratio(
         f"{TUNED}: trials per second of `{engine}` over {than}",
         "trials_per_second",
         _case(TUNED, engine, **block),
-        other,
+        _case(TUNED, other, **block, **told),
         "ratio",
         goal,
         "least",
@@ -164,22 +166,11 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
             "most",
         ),
         _more_trials(
-            "optuna-spark",
-            LONG,
-            "the same trials one by one on one thread",
-            _case(TUNED, "optuna-joblib", parallelism=1, **LONG),
-            1.7,
+            "optuna-spark", LONG, "the same trials one by one on one thread", "optuna-joblib", 1.7, parallelism=1
         ),
-        _more_trials("optuna-spark", LONG, "`hyperopt`, one by one on all cores", _case(TUNED, "hyperopt", **LONG)),
-        _more_trials(
-            "hyperopt-sparktrials", FEW, "`hyperopt`, a dozen small trials", _case(TUNED, "hyperopt", **FEW)
-        ),
-        _more_trials(
-            "optuna-spark",
-            FEW,
-            "`hyperopt-sparktrials`, a dozen small trials",
-            _case(TUNED, "hyperopt-sparktrials", **FEW),
-        ),
+        _more_trials("optuna-spark", LONG, "`hyperopt`, one by one on all cores", "hyperopt"),
+        _more_trials("hyperopt-sparktrials", FEW, "`hyperopt`, a dozen small trials", "hyperopt"),
+        _more_trials("optuna-spark", FEW, "`hyperopt-sparktrials`, a dozen small trials", "hyperopt-sparktrials"),
     ),
 }
 """By the suites that measure them."""

@@ -26,7 +26,6 @@ GroupOutcome = Literal["ok", "too small", "one class", "failed", "timeout", "mod
 RETRY_SECONDS = 1.0
 """A deadline that a trainer swallowed or deferred is raised again after so long."""
 
-
 IMPORTING = "<frozen importlib"
 """How the code of Python's own import system calls its file."""
 

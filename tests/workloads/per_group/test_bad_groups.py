@@ -1,9 +1,12 @@
 """Groups that go wrong, each caused for real: counted and visible, and never at the cost of another group."""
 
+import importlib
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +32,8 @@ from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
 from workloads.per_group.results import make
 from workloads.per_group.spark import ParquetGroups
-from workloads.per_group.training import Job, Rows, Scale, train_group
+from workloads.per_group.training import GroupDeadline, Job, Rows, deadline, train_group
 from workloads.tasks import Here, peak_bytes
-from workloads.xgboost_common import boosting_arguments
 
 GROUPS = 12
 
@@ -81,38 +83,40 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     assert all((row["model"] is None) == (row["outcome"] != "ok") for row in rows.values())
 
 
-def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole() -> None:
+def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole(runs: Runs, devices: PreparedDataset) -> None:
     """XGBoost asks for its rows through a callback, in which the alarm is seen: raised there, the group failed
-    or the process died. The first deadline passes while the library is imported: half of it was left to the others.
+    or the process died.
     """
+    run = runs(gradient_boosting.WORKLOAD, ParquetGroups.made_for(gradient_boosting.XGBoost), 1, on=devices)
+    job = job_of(run, gradient_boosting.XGBoost, case_groups(run).grouping, 1, in_task=False)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        outcomes = process.submit(_train_a_large_group_late).result(timeout=120)
+        outcomes = process.submit(_train_large_groups_late, job).result(timeout=120)
     assert outcomes == ["timeout"] * 6 + ["ok"]
 
 
-def _train_a_large_group_late() -> list[str]:
+def _train_large_groups_late(job: Job) -> list[str]:
     generator = np.random.default_rng(0)
 
-    def trained(rows: int, seconds: float) -> str:
-        x = generator.normal(size=(rows, 6)).astype(np.float32)
-        job = Job(
-            trainer=gradient_boosting.XGBoost,
-            task="regression",
-            device="cpu",
-            arguments=boosting_arguments(gradient_boosting.GroupBoostingParams()),
-            features=tuple(f"x{number}" for number in range(6)),
-            group="group",
-            has_time=False,
-            scale=Scale(np.zeros(6), np.ones(6)),
-            seed=0,
-            threads=1,
-            min_rows=100,
-            deadline_seconds=seconds,
-            most_model_bytes=2**24,
-        )
-        return train_group(job, 0, Rows(x, x[:, 0], np.arange(rows) % 5 == 0, None), 0).outcome
+    def trained(count: int, seconds: float) -> str:
+        x = generator.normal(size=(count, 6)).astype(np.float32)
+        rows = Rows(x, x[:, 0], np.arange(count) % 5 == 0, None)
+        return train_group(replace(job, deadline_seconds=seconds), 0, rows, 0).outcome
 
     return [*(trained(1_000_000, 0.1 * part) for part in range(1, 7)), trained(1_000, 60.0)]
+
+
+def test_a_deadline_that_passes_in_an_import_leaves_the_module_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would be left to all later groups: the deadline is raised after it."""
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.3)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = time.monotonic() + 60
+    with pytest.raises(GroupDeadline), deadline(0.1):
+        module = importlib.import_module("slow_to_import")
+        while time.monotonic() < ended:
+            time.sleep(0.01)
+    assert module.whole
 
 
 def test_one_class_a_constant_column_and_a_constant_label(
