@@ -72,7 +72,9 @@ def run(
         typer.Option("--filter", help="Only the cases that match, such as 'engine=xgboost*,fraction=1/4'."),
     ] = None,
     out: Out = OUT,
-    resume: Annotated[bool, typer.Option(help="Go on with the suite's last run: measure what is missing.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Go on with the suite's last run as it was begun: measure what is missing.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample and of the models (0).")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,

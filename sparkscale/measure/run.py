@@ -83,6 +83,7 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
             planned = _planned(request, invocation)
             _check_clusters(planned)
             with closing(observer()) as watching:
+                watching.note(_going_on(invocation, store))
                 data = _prepare(planned, invocation.seed, watching, ledger)
                 return _measure(request, invocation, planned, data, store, watching, ledger)
     invocation = Invocation(
@@ -145,6 +146,21 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
     return invocation
+
+
+def _going_on(invocation: Invocation, store: Store) -> str:
+    """Says of what a run that is resumed was begun with, for that holds still."""
+    done = sum(not record.is_warmup for record in store.records(invocation.id))
+    data = invocation.data or {}
+    begun = {
+        "filter": invocation.filter,
+        "cluster": ",".join(invocation.clusters or ()),
+        "data": data.get("path", data.get("kind")),
+    }
+    options = " ".join(f"--{name} {value}" for name, value in begun.items() if value)
+    return (
+        f"going on with run {invocation.id}{options and f', begun with {options}'}: {done} executions have a record"
+    )
 
 
 def _planned(request: Request, invocation: Invocation) -> _Plan:

@@ -125,8 +125,8 @@ class _Group:
             self._execute(execution, execution.case, warming=False)
         elif failed := self._warm_up(execution):
             self._skip(execution, failed)
-        else:
-            self._execute(execution, execution.case, warming=False)
+        elif not self._execute(execution, execution.case, warming=False):
+            self._measure(execution)
 
     def _restore(self, execution: Execution) -> None:
         """What has ended of the cluster since the last case is started again, and its sessions with it."""
@@ -151,7 +151,10 @@ class _Group:
                 return None
             if engine in self.cold:
                 return self.cold[engine]
-            record = self._execute(execution, execution.warmup, warming=True)
+            executed = self._execute(execution, execution.warmup, warming=True)
+            if executed is None:
+                return self._warm_up(execution)
+            record = executed
             if self.disturbed:
                 error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
                 record = record.model_copy(update={"outcome": "failed", "error": error})
@@ -173,8 +176,12 @@ class _Group:
         )
         self.runner.observer.finished(record, 0.0)
 
-    def _execute(self, execution: Execution, case: Case, warming: bool) -> RunRecord:
-        """Sends one case to the worker and stores what becomes of it."""
+    def _execute(self, execution: Execution, case: Case, warming: bool) -> RunRecord | None:
+        """Sends one case to the worker and stores what becomes of it.
+
+        None, and nothing is stored, when memory ran out in a worker where other cases had left some of theirs: the
+        case is to have another turn, in the new one that the next call starts.
+        """
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
         kind = " isolated" if execution.isolated else " warm-up" if warming else ""
@@ -194,6 +201,14 @@ class _Group:
                 observation = self._memory_ran_out(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
+        own = 1 if warming or execution.isolated else 2  # a case's warm-up is its own, too
+        if observation.outcome == "oom" and worker and worker.executions > own:
+            self._drop()
+            runner.observer.note(
+                f"{label}: out of memory, but its worker had executed others before ({worker.executions - own}): "
+                "tried in a new one"
+            )
+            return None
         temperature: Temperature = "warm"
         if warming or execution.isolated:
             temperature = "warmup" if worker and worker.executions > 1 else "cold"

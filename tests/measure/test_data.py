@@ -69,8 +69,10 @@ def test_a_table_is_measured_by_every_way_of_reading_it(sparkscale: Call, table:
         assert profile["label"]["positive"] == "yes"
         assert store.invocation().data is not None
     assert "table" in done.stdout
+    measured = [record for record in records if not record.is_warmup]
     again = sparkscale("run", "--suite", str(tmp_path / "s.toml"), "--out", str(tmp_path), "--resume")
     assert again.returncode == 0, again.stderr
+    assert f"begun with --data {table}: {len(measured)} executions have a record" in again.stderr
     with Store.existing(tmp_path) as store:
         assert len(store.records()) == len(records)
 

@@ -183,6 +183,35 @@ def test_a_node_engine_beyond_its_memory_is_oom(
         assert store.description(found[0].session).content["memory_limit"] == mechanism
 
 
+class Noting(Silent):
+    """Keeps notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(("leaked_mib", "outcome", "warmups"), [(600, "ok", 2), (1300, "oom", 2)])
+def test_memory_that_other_cases_left_is_not_a_case_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaked_mib: int, outcome: str, warmups: int
+) -> None:
+    """Each execution leaks: the memory is enough for a warm-up and a case, or else for a warm-up only."""
+    leak = f"collect, held = gc.collect, []\ngc.collect = lambda: (held.append(b'x' * {leaked_mib << 20}), collect())"
+    (tmp_path / "sitecustomize.py").write_text(f"import gc\n{leak}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "small.toml").write_text('kind = "local"\nmemory = "1850m"\n')
+    suite = tmp_path / "leaking.toml"
+    suite.write_text(f'rounds = 1\nclusters = ["{tmp_path / "small.toml"}"]\n{FAST}')
+    observer = Noting()
+    finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), lambda: observer)
+    found = [record for record in finished.records if not record.is_warmup]
+    assert outcomes(found) == dict.fromkeys(REST_OK, outcome)
+    assert len(finished.records) - len(found) == warmups
+    assert len([note for note in observer.notes if "had executed others before (1)" in note]) == (outcome == "ok")
+
+
 @pytest.mark.parametrize(
     "said",
     [
