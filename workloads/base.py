@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from sparkscale.contract.case import Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.model import PreparedModel
 
 Capability = str
 """What a session can do, such as "spark_context". Engines state their needs, profiles what they offer."""
@@ -50,6 +51,8 @@ class Pattern:
     """Whether a hold-out must cut through groups, for each has a model of its own."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Parameters that a case has instead when it only warms a worker up, where less does."""
+    warmup_fraction: float = 1.0
+    """The largest fraction that a case has then."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,22 @@ class Params(BaseModel):
     def changed(self, values: Mapping[str, Any]) -> Self:
         """The same but for these. Raises ValidationError."""
         return type(self).model_validate({**self.model_dump(), **values})
+
+
+class ModelParams(Params):
+    """Parameters of what works with a model that has parameters of its own."""
+
+    model: SerializeAsAny[Params]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_model(cls, given: Any) -> Any:
+        """Parameters of the model that are not given are the workload's."""
+        if isinstance(given, dict) and isinstance(given.get("model"), dict):
+            kind = cls.model_fields["model"].default
+            if isinstance(kind, Params):
+                return {**given, "model": kind.changed(given["model"])}
+        return given
 
 
 @dataclass(frozen=True)
@@ -121,6 +140,8 @@ class Engine(ABC):
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
     needs: ClassVar[frozenset[Capability]] = frozenset()
+    model_placement: ClassVar[Placement | None] = None
+    """Where the model is made that its cases are given (`prepared_model`); None: they train one, or many."""
     library: ClassVar[str] = ""
     """The package whose estimators it calls, where other packages have the same interface."""
     packages: ClassVar[tuple[str, ...]] = ()
@@ -173,6 +194,10 @@ class Engine(ABC):
             if importlib.util.find_spec(package) is None:
                 return f"{cls.name} needs the package {package}: pip install 'sparkscale[{cls.extra}]'"
         return None
+
+    def prepared_model(self, run: Context) -> PreparedModel:
+        """The model that this case is given, made if it is not there: before any case, and outside every clock."""
+        raise NotImplementedError
 
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
         """A class of `library`, by its path below it, such as "cluster.KMeans"."""

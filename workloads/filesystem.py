@@ -147,6 +147,19 @@ def _parts(folder: str) -> list[tuple[fs.FileSystem, str]]:
     return [(system, info.path) for info in files_below(folder, ".parquet")]
 
 
+def remove_folder(location: str) -> None:
+    """A folder and all that is in it, if it is there."""
+    system, path = resolve(location)
+    if system.get_file_info(path).type != fs.FileType.NotFound:
+        system.delete_dir(path)
+
+
+def make_folder(location: str) -> None:
+    """A folder, with those that it lies in."""
+    system, path = resolve(location)
+    system.create_dir(path, recursive=True)
+
+
 def sha256_of(system: fs.FileSystem, path: str) -> str:
     """Of a file's bytes as they lie there."""
     found = hashlib.sha256()

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 FOLDER = "datasets"
-"""Where artefacts lie below a storage location."""
+"""Where data sets lie below a storage location."""
 
 
 class FileEntry(BaseModel):
@@ -60,17 +60,19 @@ Build = Callable[[str], tuple[dict[str, Any], dict[str, str]]]
 and the SHA-256 of those files whose writer knows it."""
 
 
-def folder_of(storage: str, name: str, definition: dict[str, Any]) -> str:
+def folder_of(storage: str, name: str, definition: dict[str, Any], below: str = FOLDER) -> str:
     """Where the artefact of a definition lies."""
-    return join(storage, f"{FOLDER}/{name}-{digest(definition)}")
+    return join(storage, f"{below}/{name}-{digest(definition)}")
 
 
-def prepare(storage: str, name: str, definition: dict[str, Any], build: Build) -> tuple[str, Manifest]:
+def prepare(
+    storage: str, name: str, definition: dict[str, Any], build: Build, below: str = FOLDER
+) -> tuple[str, Manifest]:
     """The artefact's folder and manifest; built first when it is absent, half-written or damaged.
 
     Raises DatasetError when the folder cannot be written.
     """
-    folder = folder_of(storage, name, definition)
+    folder = folder_of(storage, name, definition, below)
     try:
         with _locked(folder):
             manifest = read(folder)

@@ -2,12 +2,15 @@
 
 import importlib
 import multiprocessing
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+
+from sparkscale.contract import errors
 
 Progress = Callable[[int, int], None]
 """Told how many of how many items are done."""
@@ -126,6 +129,22 @@ class SparkTasks:
                     progress(info.numCompletedTasks * items // tasks, items)
 
 
+OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
+
+
+@contextmanager
+def raised_in_task() -> Iterator[None]:
+    """An error of ours that Spark brings back from a task, within a long text of its own, is raised as itself."""
+    try:
+        yield
+    except Exception as error:
+        found = OWN_ERROR.findall(str(error))
+        if not found:
+            raise
+        kind, message = found[-1]
+        raise getattr(errors, kind)(message) from error
+
+
 def context_of(spark: Any) -> Any:
     """A session's SparkContext; None on Connect."""
     try:
@@ -147,6 +166,28 @@ def pickled_by_value() -> Iterator[None]:
     finally:
         for package in ours:
             unregister_pickle_by_value(package)  # type: ignore[no-untyped-call]
+
+
+Bind = Callable[[], AbstractContextManager[tuple[str, ...]]]
+"""As `Context.bind_gpu`."""
+
+_bound = ExitStack()
+_is_bound = False
+
+
+def bound_to_gpu(bind: Bind | None) -> None:
+    """Binds this process to the GPU of its task, for good, the first time: CUDA cannot be bound twice.
+
+    Raises DeviceError where the task has none.
+    """
+    global _is_bound  # noqa: PLW0603 - of the process, as the device is
+    if bind is None or _is_bound:
+        return
+    try:
+        _bound.enter_context(bind())
+    except RuntimeError as error:
+        raise errors.DeviceError(f"A task has no GPU: {error}") from error
+    _is_bound = True
 
 
 def peak_bytes() -> int:

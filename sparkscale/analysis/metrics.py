@@ -47,6 +47,11 @@ def time_to_model(record: RunRecord) -> float:
     return sum(record.seconds[phase] for phase in pattern.time_to_model)
 
 
+def rows_per_second(record: RunRecord) -> float:
+    """Rows of the case over its time to model: in inference, of those that a model was applied to."""
+    return record.case.rows / time_to_model(record)
+
+
 def time_with_layout(record: RunRecord) -> float:
     """Seconds of layout + load + fit, of a pattern that has a layout: what it costs to use one once."""
     return time_to_model(record) + record.seconds["layout"]
@@ -114,6 +119,14 @@ def metrics() -> dict[str, Metric]:
                 for record in timed(records)
                 if "models" in record.figures
             ],
+        ),
+        Metric(
+            "rows_per_second",
+            "1/s",
+            "higher",
+            1,
+            "rows of the case over the seconds of load + fit, or load + predict",
+            lambda records: [rows_per_second(record) for record in timed(records)],
         ),
         *(_phase(name) for name in phases),
         Metric(

@@ -106,6 +106,22 @@ def _more_trials(
     )
 
 
+BOOSTED, FOREST = "inference.boosting", "inference.forest"
+
+
+def _more_rows(workload: str, engine: str, than: str, other: str, goal: float, threads: int = 0) -> Ratio:
+    """How many times the rows per second of another engine, told so, one makes, at least `goal`."""
+    return Ratio(
+        f"{workload}: rows per second of `{engine}` over {than}",
+        "rows_per_second",
+        _case(workload, engine, threads=0),
+        _case(workload, other, threads=threads),
+        "ratio",
+        goal,
+        "least",
+    )
+
+
 RATIOS: dict[str, tuple[Ratio, ...]] = {
     "data-parallel-speed": (
         Ratio(
@@ -154,6 +170,12 @@ RATIOS: dict[str, tuple[Ratio, ...]] = {
             )
             for engine in ("apply-in-pandas", "parquet-groups")
         ),
+    ),
+    "inference-speed": (
+        _more_rows(BOOSTED, "parquet-map", "`single-process` on all cores", "single-process", 0.9),
+        _more_rows(BOOSTED, "parquet-map", "`single-process` on one thread", "single-process", 1.6, threads=1),
+        _more_rows(BOOSTED, "parquet-map", "`map-in-arrow`", "map-in-arrow", 1.8),
+        _more_rows(FOREST, "pandas-udf-iterator", "`pandas-udf`", "pandas-udf", 3),
     ),
     "tuning-speed": (
         Ratio(

@@ -7,7 +7,18 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import drawing, per_group, placing, ratios, show_groups, show_tuning, tradeoff, tuning
+from sparkscale.analysis import (
+    drawing,
+    inference,
+    per_group,
+    placing,
+    ratios,
+    show_groups,
+    show_inference,
+    show_tuning,
+    tradeoff,
+    tuning,
+)
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
@@ -36,6 +47,8 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
         parts += [Text(), *show_groups.comparison(groups)]
     for searches in tuning.comparisons(store, records):
         parts += [Text(), *show_tuning.comparison(searches)]
+    for ways in inference.comparisons(records):
+        parts += [Text(), *show_inference.comparison(ways)]
     parts += _ratios(invocation.suite, records)
     parts += [Text(), *_problems(records), *_missing(invocation, records)]
     return Group(*parts)

@@ -10,6 +10,7 @@ from typing import Any
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import EngineUnsupported
+from sparkscale.contract.model import PreparedModel
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Context:
     have a share of one."""
     storage: str
     spark: Any = None
+    model: PreparedModel | None = None
+    """What the case is to apply, where its pattern applies one."""
     gpus: int = 0
     """How many GPUs this process may use, outside Spark's tasks."""
     executor_memory_bytes: int | None = None

@@ -4,6 +4,8 @@ SparkscaleError
 ├── ConfigError          the user's mistake: a suite, a filter, an option, a profile
 ├── BusyError            another run is measuring on this machine
 ├── DatasetError         a data set that cannot be read or made
+├── ModelError           a prepared model that cannot be read, or does not fit the rows
+├── OutputError          what a case is to write cannot be written: a full disk, a folder that is there already
 ├── ClusterError         Java or Spark does not start, a worker that cannot be reached
 ├── StoreError           the record store cannot be read or written
 ├── DeviceError          a library computed elsewhere than on the device it was asked to
@@ -30,6 +32,16 @@ class BusyError(SparkscaleError):
 
 class DatasetError(SparkscaleError):
     """A data set that cannot be read or made."""
+
+
+class ModelError(SparkscaleError):
+    """A prepared model that cannot be read, or does not fit the rows it is applied to."""
+
+
+class OutputError(SparkscaleError):
+    """What a case is to write cannot be written."""
+
+    exit_code = 1
 
 
 class ClusterError(SparkscaleError):

@@ -8,7 +8,7 @@ from sparkscale.contract.case import Case
 
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
-Kind = Literal["host", "software", "session", "data"]
+Kind = Literal["host", "software", "session", "data", "model"]
 
 SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
 """Names of tables: hold-out scores; one row per group; one per trial of a search."""
@@ -97,6 +97,7 @@ class RunRecord(Frozen):
     software: str
     session: str | None
     data: str | None = None
+    model: str | None = None
 
     @property
     def is_warmup(self) -> bool:
@@ -105,7 +106,7 @@ class RunRecord(Frozen):
 
 
 class Description(Frozen):
-    """A host, a software set, a session or a data set, described once and referenced by records."""
+    """A host, a software set, a session, a data set or a model, described once and referenced by records."""
 
     kind: Kind
     id: str

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from cluster import state
 from cluster.budget import Budget
@@ -209,7 +210,7 @@ def executions(
     bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
-        warmup = _warmup(case, [other for _, other in bound])
+        warmup = _warmup(case, [other for _, other in bound], planned_case, data[planned_case.dataset])
         reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget, seed)
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
@@ -219,14 +220,18 @@ def executions(
     return list(found.values())
 
 
-def _warmup(case: Case, others: list[Case]) -> Case:
+def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: PreparedDataset) -> Case:
     """The same engine's smallest fraction, of the same parameters where there is one, as its pattern warms up."""
+    pattern = planned.workload.pattern
     found = min(
         (other for other in others if other.engine_key == case.engine_key),
         key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
     )
-    changes = registry.patterns()[case.pattern].warmup
-    return found.model_copy(update={"params": {**found.params, **changes}}) if changes else found
+    changes: dict[str, Any] = {"params": {**found.params, **pattern.warmup}}
+    if found.fraction > pattern.warmup_fraction:
+        rows = pattern.rows(data, planned.params, pattern.warmup_fraction, case.sample_seed)
+        changes |= {"fraction": pattern.warmup_fraction, "rows": rows}
+    return found.model_copy(update=changes)
 
 
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:

@@ -1,19 +1,28 @@
-"""Makes data sets ready, in a worker: for a run, or for `sparkscale data prepare`."""
+"""Makes data sets and models ready, in a worker: for a run, or for `sparkscale data prepare`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.budget import Budget
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
+from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError
+from sparkscale.contract.model import PreparedModel
 from sparkscale.measure.opening import Session, open_worker
+from sparkscale.measure.plan import Execution
 from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Prepare, Prepared
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied
+from sparkscale.measure.protocol import ModelPrepared, Prepare, Prepared, PrepareModel
+from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied, WorkerProcess
+from workloads import registry
 from workloads.registry import AnySource
 
 PREPARE_SECONDS = 24 * 3600.0
+
+Models = dict[str, PreparedModel]
+"""By the ids of the cases that are given them."""
 
 
 def prepare_all(
@@ -33,36 +42,88 @@ def prepare_all(
     """
     scratch.mkdir()
     observer.doing("starting a worker that prepares data")
+    with _worker("data", profile, budget, scratch / "worker", cluster) as worker:
+        prepared = {}
+        for name, source in sources.items():
+
+            def progress(text: str, title: str = source.title) -> None:
+                observer.doing(f"preparing data: {title}, {text}")
+
+            observer.doing(f"preparing data: {source.title}")
+            request = Prepare(source=source, storage=profile.storage_location, sample_seed=sample_seed, tasks=tasks)
+            reply = worker.request(request, PREPARE_SECONDS, on_phase=progress)
+            assert isinstance(reply, Prepared)
+            for note in reply.notes:
+                observer.note(f"{source.title}: {note}")
+            prepared[name] = reply.data
+        return prepared
+
+
+def prepare_models(
+    executions: list[Execution],
+    data: dict[str, PreparedDataset],
+    profile: ClusterProfile,
+    budget: Budget,
+    observer: Observer,
+    scratch: Path,
+    cluster: Cluster | None,
+) -> Models:
+    """The models that these executions and their warm-ups are given, made on the profile's storage if they are not
+    there: in workers that measure nothing, those of Spark's libraries by a session on `cluster`.
+
+    Raises ClusterError, and what the preparation itself raises: DatasetError, ModelError.
+    """
+    found: Models = {}
+    for placement in ("node", "spark"):
+        cases = _given_models(executions, placement)
+        if not cases:
+            continue
+        observer.doing("starting a worker that prepares models")
+        with _worker(
+            "models", profile, budget, scratch / f"models-{placement}", cluster if placement == "spark" else None
+        ) as worker:
+            for case in cases:
+                observer.doing(f"preparing the model of {case.label}")
+                reply = worker.request(PrepareModel(case=case, data=data[case.dataset]), PREPARE_SECONDS)
+                assert isinstance(reply, ModelPrepared)
+                found[case.id] = reply.model
+    return found
+
+
+def _given_models(executions: list[Execution], placement: Placement) -> list[Case]:
+    """Cases that are given a model which is made there, each once."""
+    cases = {
+        case.id: case
+        for execution in executions
+        if execution.unsupported is None
+        for case in (execution.warmup, execution.case)
+    }
+    workloads = registry.workloads()
+    return [
+        case for case in cases.values() if workloads[case.workload].engine(case.engine).model_placement == placement
+    ]
+
+
+@contextmanager
+def _worker(
+    what: str, profile: ClusterProfile, budget: Budget, scratch: Path, cluster: Cluster | None
+) -> Iterator[WorkerProcess]:
+    """One that measures nothing, and ends with the block. Raises ClusterError when it does not last as long."""
     try:
         worker, _ = open_worker(
             profile,
             budget,
             Session("spark", 1) if cluster else Session("node", len(budget.node.cpus)),
-            log=scratch / "preparing.log",
-            scratch=scratch / "worker",
+            log=scratch.with_suffix(".log"),
+            scratch=scratch,
             cluster=cluster,
             limited=False,
         )
         try:
-            prepared = {}
-            for name, source in sources.items():
-
-                def progress(text: str, title: str = source.title) -> None:
-                    observer.doing(f"preparing data: {title}, {text}")
-
-                observer.doing(f"preparing data: {source.title}")
-                request = Prepare(
-                    source=source, storage=profile.storage_location, sample_seed=sample_seed, tasks=tasks
-                )
-                reply = worker.request(request, PREPARE_SECONDS, on_phase=progress)
-                assert isinstance(reply, Prepared)
-                for note in reply.notes:
-                    observer.note(f"{source.title}: {note}")
-                prepared[name] = reply.data
-            return prepared
+            yield worker
         finally:
             worker.kill()
     except WorkerDied as death:
-        raise ClusterError(f"Preparing data failed. {death}") from death
+        raise ClusterError(f"Preparing {what} failed. {death}") from death
     except DeadlineExceeded:
-        raise ClusterError(f"Preparing data took longer than {PREPARE_SECONDS / 3600:.0f} h.") from None
+        raise ClusterError(f"Preparing {what} took longer than {PREPARE_SECONDS / 3600:.0f} h.") from None

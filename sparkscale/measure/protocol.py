@@ -10,6 +10,7 @@ from cluster.endpoint import Endpoint
 from cluster.profile import ClusterProfile
 from sparkscale.contract.case import Case, Device, Placement
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import Observation
 from sparkscale.measure.executors import Executor
 from sparkscale.measure.holding import Holding
@@ -45,13 +46,22 @@ class Prepare(Message):
     tasks: int | None = None
 
 
+class PrepareModel(Message):
+    """Makes the model that a case is given, and its reference predictions, if they are not there."""
+
+    kind: Literal["prepare_model"] = "prepare_model"
+    case: Case
+    data: PreparedDataset
+
+
 class Measure(Message):
-    """Executes one case."""
+    """Executes one case. `model` is what it is given, in a pattern that applies one."""
 
     kind: Literal["measure"] = "measure"
     case: Case
     data: PreparedDataset
     tables: Path
+    model: PreparedModel | None = None
 
 
 class Examine(Message):
@@ -98,6 +108,13 @@ class Prepared(Message):
     notes: list[str]
 
 
+class ModelPrepared(Message):
+    """Answers PrepareModel."""
+
+    kind: Literal["model_prepared"] = "model_prepared"
+    model: PreparedModel
+
+
 class Measured(Message):
     """Answers Measure. `tables` are Parquet files that the runner takes into the store."""
 
@@ -134,9 +151,10 @@ class Refused(Message):
     message: str
 
 
-Request = Annotated[Open | Prepare | Measure | Examine | HoldGpus | Close, Field(discriminator="kind")]
+Request = Annotated[Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Close, Field(discriminator="kind")]
 Reply = Annotated[
-    Ready | PhaseStarted | Prepared | Measured | Examined | Held | Closed | Refused, Field(discriminator="kind")
+    Ready | PhaseStarted | Prepared | ModelPrepared | Measured | Examined | Held | Closed | Refused,
+    Field(discriminator="kind"),
 ]
 
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)

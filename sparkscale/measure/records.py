@@ -10,6 +10,7 @@ from pathlib import Path
 from cluster.budget import Budget
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
 from sparkscale.measure import environment
 from sparkscale.measure.plan import Execution
@@ -35,6 +36,8 @@ class Recorder:
     suite_name: str
     budget: Budget
     data: list[PreparedDataset]
+    models: dict[str, PreparedModel]
+    """By the ids of the cases that are given them."""
 
     def keep(
         self,
@@ -76,9 +79,15 @@ class Recorder:
             software=(worker and worker.software) or self._software,
             session=worker.session if worker else None,
             data=self._data[case.dataset_id],
+            model=self._model(case),
         )
         self.store.add(record, {name: path.read_bytes() for name, path in (tables or {}).items()})
         return record
+
+    def _model(self, case: Case) -> str | None:
+        """The id of the stored description of what the case was given."""
+        found = self.models.get(case.id)
+        return self.store.describe("model", found.description()) if found else None
 
     @cached_property
     def _data(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.preparing import prepare_all
+from sparkscale.measure.preparing import prepare_all, prepare_models
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.records import Recorder
 from sparkscale.measure.runner import Runner
@@ -196,8 +196,12 @@ def _measure(
             if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
                 with ledger.time("starting"):
                     running = stack.enter_context(ready_cluster(cluster, granted, scratch, logs, observer))
+            with ledger.time("preparing"):
+                models = prepare_models(executions, data[cluster], cluster, granted, observer, scratch, running)
             runner = Runner(
-                recorder=Recorder(store, invocation, planned.suite.name, granted, list(data[cluster].values())),
+                recorder=Recorder(
+                    store, invocation, planned.suite.name, granted, list(data[cluster].values()), models
+                ),
                 observer=observer,
                 ledger=ledger,
                 profile=cluster,
@@ -207,6 +211,7 @@ def _measure(
                 logs=logs,
                 scratch=scratch,
                 data=data[cluster],
+                models=models,
             )
             runner.run(executions)
     records = store.records(invocation.id)

@@ -21,6 +21,7 @@ from sparkscale.measure import plan
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.plan import Execution
+from sparkscale.measure.preparing import Models
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.protocol import Measure, Measured
 from sparkscale.measure.records import Recorder, Used
@@ -54,6 +55,7 @@ class Runner:
     logs: Path
     scratch: Path
     data: dict[str, PreparedDataset]
+    models: Models
 
     def run(self, executions: list[Execution]) -> None:
         """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it."""
@@ -273,7 +275,8 @@ class _Group:
         runner = self.runner
         folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
         folder.mkdir()
-        request = Measure(case=case, data=runner.data[case.dataset], tables=folder)
+        data, model = runner.data[case.dataset], runner.models.get(case.id)
+        request = Measure(case=case, data=data, tables=folder, model=model)
         begun = time.monotonic()
         try:
             watch = self._watch if case.placement == "spark" else lambda: None

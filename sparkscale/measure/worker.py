@@ -23,7 +23,10 @@ from cluster.gpu import Binding
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
+from sparkscale.contract.case import Case
 from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
 from sparkscale.measure import environment
 from sparkscale.measure.executors import examine
@@ -39,10 +42,12 @@ from sparkscale.measure.protocol import (
     Measure,
     Measured,
     Message,
+    ModelPrepared,
     Open,
     PhaseStarted,
     Prepare,
     Prepared,
+    PrepareModel,
     Ready,
     Refused,
 )
@@ -100,9 +105,11 @@ class Worker:
             ),
         )
 
-    def serve(self, request: Prepare | Measure | Examine | HoldGpus) -> Message:
+    def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus) -> Message:
         if isinstance(request, Prepare):
             return self.prepare(request)
+        if isinstance(request, PrepareModel):
+            return self.prepare_model(request)
         if isinstance(request, Examine):
             return self.examine()
         if isinstance(request, HoldGpus):
@@ -141,22 +148,34 @@ class Worker:
             data = request.source.prepare(request.storage, tasks, request.sample_seed, progress)
         return Prepared(data=data, notes=[*notes.texts, *data.profile.get("warnings", [])])
 
+    def prepare_model(self, request: PrepareModel) -> ModelPrepared:
+        """With all this process's cores, for the case may have one thread."""
+        run = self._context(request.case.model_copy(update={"threads": len(self.grant.cpus)}), request.data)
+        engine = registry.workloads()[run.case.workload].engine(run.case.engine)()
+        with run.stack:
+            return ModelPrepared(model=engine.prepared_model(run))
+
+    def _context(self, case: Case, data: PreparedDataset, model: PreparedModel | None = None) -> Context:
+        """What a case may touch in this worker."""
+        return Context(
+            case=case,
+            data=data,
+            cores=self.budget.cores_of(self.opening.placement),
+            slots=self._slots(),
+            storage=self.opening.profile.storage_location,
+            spark=self.runtime.spark if self.runtime else None,
+            model=model,
+            gpus=len(self.grant.gpus) if self.opening.device == "gpu" else 0,
+            executor_memory_bytes=self.budget.executor_memory_bytes,
+            bind_gpu=self.bind_gpu,
+        )
+
     def measure(self, request: Measure) -> Measured:
         """Executes one case; whatever the engine raises becomes the record's outcome."""
         if self.runtime:
             self.runtime.tidy()
         gc.collect()
-        run = Context(
-            case=request.case,
-            data=request.data,
-            cores=self.budget.cores_of(self.opening.placement),
-            slots=self._slots(),
-            storage=self.opening.profile.storage_location,
-            spark=self.runtime.spark if self.runtime else None,
-            gpus=len(self.grant.gpus) if self.opening.device == "gpu" else 0,
-            executor_memory_bytes=self.budget.executor_memory_bytes,
-            bind_gpu=self.bind_gpu,
-        )
+        run = self._context(request.case, request.data, request.model)
         endpoint = self.opening.endpoint
         clock = PhaseClock(self.say, (os.getsid(0), *(endpoint.daemons if endpoint else ())))
         outcome, error, quality = self._execute(run, clock)

@@ -167,24 +167,27 @@ class XGBoostSpark(SparkEngine):
         return spark_spread(run, spark_rows(run, run.train_paths).select(LABEL, *run.data.features))
 
     def fit(self, run: Context, train: Any) -> Any:
+        began = time.time()
+        model = self.made(run, timeline(), *on_its_device(run.case.device)).fit(train)
+        tell(run, model.get_booster(), began)
+        return model
+
+    def made(self, run: Context, *callbacks: Any) -> Any:
+        """The estimator, with the case's arguments."""
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
-        began = time.time()
-        estimator = (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
+        return (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
             features_col=run.data.features,
             label_col=LABEL,
             tree_method="hist",
             num_workers=run.slots,
             device=CUDA_NAMES[run.case.device],
-            callbacks=[timeline(), *on_its_device(run.case.device)],
+            callbacks=list(callbacks),
             random_state=run.case.model_seed,
             # xgboost.spark evaluates every round on the training rows; the single-node engines do not
             disable_default_eval_metric=True,
             **run.arguments,
         )
-        model = estimator.fit(train)
-        tell(run, model.get_booster(), began)
-        return model
 
     def predict(self, run: Context, model: Any) -> Scores:
         return spark_scores(run, model.transform(spark_rows(run, [run.data.holdout_path])))

@@ -189,7 +189,7 @@ def write_table(root: str, path: str, table: pa.Table, shape: Shape) -> str:
     return write_file(root, path, sink.getvalue())
 
 
-def write_file(root: str, path: str, content: pa.Buffer) -> str:
+def write_file(root: str, path: str, content: pa.Buffer | bytes) -> str:
     """Writes one file below the root and returns its SHA-256."""
     system, base = resolve(root)
     target = f"{base}/{path}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
+from workloads.filesystem import make_folder
 from workloads.per_group import results
 from workloads.per_group.groups import even_spans
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
@@ -40,7 +41,7 @@ class PandasLoop(OnNode):
     def fit(self, run: Context, loaded: tuple[Job, "pd.DataFrame"]) -> str:
         job, frame = loaded
         folder = results.models_folder(run)
-        results.make(folder)
+        make_folder(folder)
         found = (
             train_group(job, cast(int, code), rows_of_frame(job, group), 0)
             for code, group in frame.groupby(job.group, sort=False)
@@ -67,7 +68,7 @@ class Joblib(OnNode):
 
         job, block = loaded
         folder = results.models_folder(run)
-        results.make(folder)
+        make_folder(folder)
         spans = even_spans(np.diff(block.starts) + self.trainer.group_cost_rows, run.slots * CHUNKS_PER_PROCESS)
         workers = Parallel(n_jobs=run.slots, backend="loky", batch_size=1, mmap_mode="r", inner_max_num_threads=1)
         with no_thread_variables():

@@ -9,7 +9,6 @@ from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import join
@@ -47,19 +46,6 @@ def models_folder(run: Context) -> str:
 def layout_folder(run: Context) -> str:
     """Where a case lays out its rows; removed when it ends."""
     return join(run.storage, f"layouts/{run.case.id}")
-
-
-def remove(location: str) -> None:
-    """A folder and all that is in it, if it is there."""
-    system, path = resolve(location)
-    if system.get_file_info(path).type != fs.FileType.NotFound:
-        system.delete_dir(path)
-
-
-def make(location: str) -> None:
-    """A folder, with those that it lies in."""
-    system, path = resolve(location)
-    system.create_dir(path, recursive=True)
 
 
 def as_table(results: list[Result]) -> pa.Table:

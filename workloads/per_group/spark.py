@@ -10,6 +10,7 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
+from workloads.filesystem import make_folder, remove_folder
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, kept, plan, read_bucket
@@ -92,7 +93,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
         table, location = f"groups_{run.case.id}", results.layout_folder(run)
         count = len(groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)))
         run.spark.sql(f"DROP TABLE IF EXISTS {table}")
-        run.at_end(lambda: results.remove(location))
+        run.at_end(lambda: remove_folder(location))
         run.at_end(lambda: run.spark.sql(f"DROP TABLE IF EXISTS {table}"))
         (
             # a file for each bucket: without this each task would write one for every bucket
@@ -149,8 +150,8 @@ class ParquetGroups(OnSpark):
         folder = results.layout_folder(run)
         job = self.job(run, groups)
         planned = plan(run, job, groups, folder)
-        run.at_end(lambda: results.remove(folder))
-        results.make(folder)
+        run.at_end(lambda: remove_folder(folder))
+        make_folder(folder)
         buckets: dict[int, list[Piece]] = defaultdict(list)
         for pieces in SparkTasks(run.spark).map(planned.lay_out, range(len(planned.shares))):
             for bucket, piece in pieces:
@@ -169,7 +170,7 @@ class ParquetGroups(OnSpark):
             found = (train_group(job, code, rows, number) for code, rows in block.groups())
             results.write(models, number, found)
 
-        results.make(models)
+        make_folder(models)
         SparkTasks(run.spark).map(train, range(len(buckets)))
         return models
 

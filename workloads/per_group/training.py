@@ -7,8 +7,8 @@ import math
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 from sparkscale.contract.case import Device, Task
 from sparkscale.contract.errors import DeviceError
 from sparkscale.contract.wording import brief
+from workloads.tasks import Bind, bound_to_gpu
 
 Array = np.ndarray[Any, Any]
 
@@ -137,7 +138,7 @@ class Job:
     most_model_bytes: int
     gpu: int = 0
     """Which of the GPUs that this process sees."""
-    bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] | None = None
+    bind_gpu: Bind | None = None
     """In a process that is not bound to a GPU yet."""
 
 
@@ -167,7 +168,8 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     """The model of one group, and how good it is on the group's hold-out."""
     began = time.perf_counter()
     try:
-        with device_of(job), deadline(job.deadline_seconds):
+        bound_to_gpu(job.bind_gpu)
+        with deadline(job.deadline_seconds):
             model = _fitted(job, rows)
     except Unfit as problem:
         failure: tuple[GroupOutcome, str] = problem.outcome, str(problem)
@@ -266,20 +268,3 @@ def _imports(frame: FrameType | None) -> bool:
     while frame and not frame.f_code.co_filename.startswith(IMPORTING):
         frame = frame.f_back
     return frame is not None
-
-
-_bound = ExitStack()
-_is_bound = False
-
-
-@contextmanager
-def device_of(job: Job) -> Iterator[None]:
-    """Binds this process to its GPU, for good, when it trains its first group: CUDA cannot be bound twice."""
-    global _is_bound  # noqa: PLW0603 - of the process, as the device is
-    if job.bind_gpu is not None and not _is_bound:
-        try:
-            _bound.enter_context(job.bind_gpu())
-        except RuntimeError as error:
-            raise DeviceError(f"A task that trains groups has no GPU: {error}") from error
-        _is_bound = True
-    yield

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import Field, model_validator
 
 from sparkscale.contract.case import ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
 from sparkscale.contract.errors import DatasetError, SparkscaleError
 from sparkscale.contract.record import SCORES, TRIALS
-from workloads.base import Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.base import Capacity, Engine, ModelParams, Params, Pattern, Quality, Sample
 from workloads.data_parallel.pattern import InMemory
 from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, check_classes, classes, score_holdout
@@ -35,7 +35,7 @@ class AllTrialsFailed(SparkscaleError):
     exit_code = 1
 
 
-class TuningParams(Params):
+class TuningParams(ModelParams):
     """What every workload of the pattern has. `model` holds the parameters that are not searched.
 
     `target_loss` is a validation loss: how soon a search reaches it is what searches are compared by.
@@ -51,18 +51,7 @@ class TuningParams(Params):
     trial_memory_bytes: int = Field(default=2 * GIB, ge=1)
     """Of a trial's process, all told."""
     target_loss: float | None = None
-    model: SerializeAsAny[Params]
     space: dict[str, Dimension]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_model(cls, given: Any) -> Any:
-        """Parameters of the model that are not given are the workload's."""
-        if isinstance(given, dict) and isinstance(given.get("model"), dict):
-            kind = cls.model_fields["model"].default
-            if isinstance(kind, Params):
-                return {**given, "model": kind.changed(given["model"])}
-        return given
 
     @model_validator(mode="after")
     def _is_searchable(self) -> Self:

@@ -26,11 +26,11 @@ from tests.workloads.per_group import trainers
 from tests.workloads.per_group.running import Runs, ran
 from workloads.datasets.devices import Devices
 from workloads.datasets.table import Table
+from workloads.filesystem import make_folder
 from workloads.per_group import forecast, gradient_boosting, ridge
 from workloads.per_group.engines import WAYS
 from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
-from workloads.per_group.results import make
 from workloads.per_group.spark import ParquetGroups
 from workloads.per_group.training import GroupDeadline, Job, Rows, deadline, train_group
 from workloads.tasks import Here, peak_bytes
@@ -267,7 +267,7 @@ def test_one_group_of_the_users_own_is_enough_when_rows_are_held_out(tmp_path: P
 
 def _peak(job: Job, planned: Plan, folder: str, answers: "multiprocessing.Queue[int]") -> None:
     """In a process of its own: lays out, then trains every bucket, as tasks would one after the other."""
-    make(folder)
+    make_folder(folder)
     pieces: dict[int, list[object]] = {}
     for number in range(len(planned.shares)):
         for bucket, piece in planned.lay_out(number):

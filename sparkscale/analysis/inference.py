@@ -1,0 +1,198 @@
+"""Batch inference: how many rows a second each way of reaching the model makes, and what Spark takes of them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+from workloads import registry
+
+PATTERN = "inference"
+NATIVE = "single-process"
+RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
+"""Of the Spark tax, after the native ones: inside Spark's tasks, Arrow in, a DataFrame in and out."""
+
+
+@dataclass
+class Way:
+    """All executions of one engine on the same rows, in batches of one size, with as many threads."""
+
+    case: Case
+    records: list[RunRecord]
+    tells_batch: bool = False
+    """Whether another of the engine has batches of another size."""
+
+    @property
+    def engine(self) -> str:
+        return self.case.engine
+
+    @property
+    def threads(self) -> int:
+        """That it was told to use; 0: all."""
+        return int(self.case.params["threads"])
+
+    @property
+    def batch_rows(self) -> int:
+        return int(self.case.params["batch_rows"])
+
+    @property
+    def label(self) -> str:
+        told = [self.engine]
+        if self.threads:
+            told.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        if self.tells_batch:
+            told.append(f"batches of {self.batch_rows:,}")
+        return ", ".join(told)
+
+    @cached_property
+    def timed(self) -> dict[int, RunRecord]:
+        """By round, the executions whose seconds count."""
+        return {record.round: record for record in metrics.timed(self.records)}
+
+    @cached_property
+    def rates(self) -> dict[int, float]:
+        """By round, rows per second of load + predict."""
+        return {number: metrics.rows_per_second(record) for number, record in self.timed.items()}
+
+    @property
+    def rate(self) -> Spread | None:
+        return Spread.of(list(self.rates.values()))
+
+    @property
+    def seconds(self) -> Spread | None:
+        return Spread.of([metrics.time_to_model(record) for record in self.timed.values()])
+
+    def figure(self, name: str) -> Spread | None:
+        return Spread.of([r.figures[name] for r in self.timed.values() if name in r.figures])
+
+    def over(self, other: "Way | None") -> list[float]:
+        """How many times as many rows a second as another, round by round."""
+        if other is None:
+            return []
+        return [self.rates[number] / other.rates[number] for number in sorted(self.rates.keys() & other.rates.keys())]
+
+    def efficiency(self, one_thread: "Way | None") -> Spread | None:
+        """Rows per second over those of one thread of a single process, times the cores that it was granted."""
+        cores = self.timed[min(self.timed)].resources.cores if self.timed else 1
+        return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
+
+
+@dataclass
+class Comparison:
+    """Ways of applying one model to the same rows."""
+
+    case: Case
+    ways: list[Way]
+
+    @property
+    def records(self) -> list[RunRecord]:
+        return [record for way in self.ways for record in way.records]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the model."""
+        return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
+
+    def way(self, engine: str, threads: int = 0) -> Way | None:
+        """The engine's fastest, where several sizes of batches were measured; None where none has a time."""
+        found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.rate]
+        return max(found, key=_rate, default=None)
+
+    @property
+    def one_thread(self) -> Way | None:
+        return self.way(NATIVE, threads=1)
+
+    @property
+    def native(self) -> Way | None:
+        return self.way(NATIVE)
+
+    @property
+    def rungs(self) -> list[Way]:
+        """Of the Spark tax, from native on one thread on; empty where the ends were not measured."""
+        found = [way for way in (self.one_thread, self.native, *map(self.way, RUNGS)) if way]
+        return found if len(found) > 2 and self.one_thread and self.way(RUNGS[-1]) else []
+
+    @property
+    def fastest(self) -> list[Way]:
+        """Those that used all cores in as many rounds as any, the fastest first."""
+        rounds = max((len(way.timed) for way in self.ways), default=0)
+        found = [way for way in self.ways if not way.threads and way.timed and len(way.timed) == rounds]
+        return sorted(found, key=_rate, reverse=True)
+
+
+def _rate(way: Way) -> float:
+    return way.rate.median if way.rate else 0.0
+
+
+def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
+    """One per workload, data set, sample, cluster, device, seeds and model, in the records' order."""
+    by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
+            params = record.case.params
+            way = record.case.engine, int(params["threads"]), int(params["batch_rows"])
+            by_subject[_subject(record.case)][way].append(record)
+    order = registry.engine_order()
+    found = []
+    for ways in by_subject.values():
+        sizes = defaultdict(set)
+        for engine, _, size in ways:
+            sizes[engine].add(size)
+        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), *way[1:]))
+        made = [Way(ways[way][0].case, ways[way], len(sizes[way[0]]) > 1) for way in ordered]
+        found.append(Comparison(made[0].case, made))
+    return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))
+
+
+def _subject(case: Case) -> str:
+    """What engines are compared on. How many threads one was told to use, and its batches, are told with it."""
+    kept = {name: value for name, value in case.params.items() if name not in ("arguments", "threads", "batch_rows")}
+    shared = [
+        case.workload,
+        case.version,
+        case.dataset_id,
+        case.fraction,
+        case.cluster,
+        case.device,
+        case.sample_seed,
+        case.model_seed,
+    ]
+    return json.dumps([shared, kept], sort_keys=True)
+
+
+def advice(comparison: Comparison) -> str:
+    """Which engine to use for these rows, and why, in one sentence; empty where fewer than two have a time."""
+    ways = comparison.fastest
+    if len(ways) < 2:
+        return ""
+    best, other = ways[:2]
+    text = f"Use {best.label}: {_margin(best, other)}"
+    if best.case.placement == "node":
+        inside = next((way for way in ways if way.case.placement == "spark"), None)
+        if inside and inside is not other:
+            text += f", {_margin(best, inside)}"
+        text += ", as long as one node is fast enough"
+    loads, seconds = other.figure("model_loads"), other.figure("model_load_seconds")
+    spent = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed.values()])
+    if loads and seconds and spent and seconds.median > 0.2 * spent.median:
+        text += (
+            f"; {other.label} loads the model {loads.median:,.0f} times, {seconds.median / spent.median:.0%} of its "
+            "core time"
+        )
+    return f"{text}."
+
+
+def _margin(best: Way, other: Way) -> str:
+    ratios = best.over(other)
+    spread = Spread.of(ratios)
+    if spread is None:
+        return f"no round has both it and {other.label}"
+    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
+    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
+    return f"{text} times the rows per second of {other.label}" + ("" if resolved else ", which is not resolved")

@@ -1,0 +1,119 @@
+"""Draws batch inference: rows per second of each engine, where Spark's time goes, which engine to use."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparkscale.analysis import inference, placing
+from sparkscale.analysis.drawing import NOTHING, seconds, share, spread, table
+from sparkscale.analysis.inference import NATIVE, Comparison, Way
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.case import show_fraction
+from sparkscale.contract.wording import count
+from workloads import registry
+
+MIB = 2**20
+
+
+def comparison(found: Comparison) -> Iterator[RenderableType]:
+    """What is said of one model on the same rows."""
+    case = found.case
+    workload = registry.workloads()[case.workload]
+    which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
+    yield Text(
+        f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}: {workload.summary}",
+        style="bold",
+    )
+    yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), style="dim")
+    yield from _sizes(found)
+    yield _rates(found)
+    if rungs := found.rungs:
+        yield _tax(found, rungs)
+    if said := inference.advice(found):
+        yield Text(said, style="bold")
+    yield from _footnotes(found)
+
+
+def _sizes(found: Comparison) -> Iterator[Text]:
+    model = next((size for way in found.ways if (size := way.figure("model_bytes"))), None)
+    if model:
+        yield Text(f"{found.case.rows:,} rows; the model has {model.median / MIB:,.1f} MiB", style="dim")
+
+
+def _rates(found: Comparison) -> Table:
+    drawn = table(
+        "Parquet in, Parquet out: median (range)",
+        "engine",
+        "load +\npredict, s",
+        "rows/s",
+        f"over\n{NATIVE}",
+        "efficiency",
+        "model\nloads",
+        "s of\nloading",
+        "MiB read,\nwritten",
+    )
+    for way in found.ways:
+        drawn.add_row(
+            way.label,
+            seconds(way.seconds),
+            spread(way.rate, "{:,.0f}".format),
+            spread(Spread.of(way.over(found.native)), "{:.2f}".format),
+            share(way.efficiency(found.one_thread)),
+            spread(way.figure("model_loads"), "{:,.0f}".format),
+            seconds(way.figure("model_load_seconds")),
+            _moved(way),
+        )
+    return drawn
+
+
+def _moved(way: Way) -> str:
+    read, written = way.figure("bytes_read"), way.figure("bytes_written")
+    if read is None or written is None:
+        return NOTHING
+    return f"{read.median / MIB:,.1f}, {written.median / MIB:,.1f}"
+
+
+TOLD = {
+    "parquet-map": "inside Spark's tasks, on Parquet references",
+    "arrow-in": "rows read by Spark, Arrow in",
+    "map-in-arrow": "a DataFrame in and out",
+}
+
+
+def _tax(found: Comparison, rungs: list[Way]) -> Table:
+    drawn = table(
+        "The Spark tax: the same prediction, rung by rung",
+        "rung",
+        "rows/s",
+        "of the rung\nbefore",
+        "of native on\nall cores",
+        "efficiency",
+    )
+    for number, way in enumerate(rungs):
+        native = "native, one thread" if way.threads else f"native, all cores ({way.label})"
+        before = rungs[number - 1] if number else None
+        drawn.add_row(
+            TOLD.get(way.engine, native),
+            spread(way.rate, "{:,.0f}".format),
+            share(Spread.of(way.over(before))),
+            share(Spread.of(way.over(found.native))),
+            share(way.efficiency(found.one_thread)),
+        )
+    return drawn
+
+
+def _footnotes(found: Comparison) -> Iterator[Text]:
+    rounds = max((len(way.timed) for way in found.ways), default=0)
+    yield Text(
+        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after a first execution of the engine in it. "
+        "Every row was compared with the reference. Efficiency is rows per second over those of one thread of one "
+        "process, times the cores.",
+        style="dim",
+    )
+    yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
+    workload = registry.workloads()[found.case.workload]
+    for engine in dict.fromkeys(way.engine for way in found.ways):
+        if differs := workload.engine(engine).differs():
+            yield Text(f"{engine} differs: {differs}", style="dim")

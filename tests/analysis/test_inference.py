@@ -1,0 +1,172 @@
+"""What is said of batch inference, from a store of records with known times."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparkscale.analysis import inference, tradeoff
+from sparkscale.analysis.metrics import metrics
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure.store import Store
+from tests.analysis.test_tradeoff import Writer, shown
+from tests.measure.test_store import invocation
+
+ROWS = 1000
+
+
+def case(engine: str, threads: int = 0, batch_rows: int = 10_000) -> Case:
+    return Case(
+        workload="inference.boosting",
+        version=1,
+        pattern="inference",
+        task="classification",
+        engine=engine,
+        placement="node" if engine == "single-process" else "spark",
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="flights",
+        dataset_id="d",
+        rows=ROWS,
+        fraction=1.0,
+        sample_seed=0,
+        model_seed=0,
+        threads=2,
+        params={
+            "set": "aligned",
+            "model": {"trees": 100},
+            "train_fraction": 0.25,
+            "threads": threads,
+            "batch_rows": batch_rows,
+            "arguments": {},
+        },
+    )
+
+
+class Predictions:
+    """Adds records of engines on the same rows."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.write = Writer(store)
+        self.records: list[RunRecord] = []
+
+    def __call__(self, measured: Case, *rounds: float, loads: float = 2, load_seconds: float = 0.1) -> None:
+        for number, seconds in enumerate(rounds, start=1):
+            self.write.count += 1
+            made = self.write(measured, number)
+            figures = {
+                "model_bytes": 2.0**20,
+                "model_loads": loads,
+                "model_load_seconds": load_seconds,
+                "bytes_read": 2.0**22,
+                "bytes_written": 2.0**21,
+            }
+            changed = {
+                "id": f"p{self.write.count}",
+                "seconds": {"load": seconds / 10, "predict": seconds * 9 / 10},
+                "figures": figures,
+                "quality": {"difference": 0.0},
+            }
+            kept = made.model_copy(update=changed)
+            self.store.add(kept, {})
+            self.records.append(kept)
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Iterator[Predictions]:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation())
+        yield Predictions(store)
+
+
+def everything(add: Predictions) -> None:
+    add(case("single-process", threads=1), 4.0, 4.0, 4.0, loads=1)
+    add(case("single-process"), 2.0, 2.5, 2.0, loads=1)
+    add(case("parquet-map"), 2.2, 2.5, 2.4)
+    add(case("arrow-in"), 3.0, 3.0, 3.0)
+    add(case("map-in-arrow"), 4.0, 5.0, 4.0)
+    add(case("pandas-udf"), 10.0, 10.0, 10.0, loads=40, load_seconds=12.0)
+
+
+def test_engines_are_compared_by_rows_per_second_round_by_round(predictions: Predictions) -> None:
+    everything(predictions)
+    (found,) = inference.comparisons(predictions.records)
+    native, alone = found.native, found.one_thread
+    assert native and alone and alone.label == "single-process, 1 thread"
+    ways = {way.label: way for way in found.ways}
+    assert ways["parquet-map"].over(native) == pytest.approx([2.0 / 2.2, 1.0, 2.0 / 2.4])
+    assert list(ways["parquet-map"].rates.values()) == pytest.approx([ROWS / 2.2, ROWS / 2.5, ROWS / 2.4])
+    efficiency = native.efficiency(alone)
+    assert efficiency
+    assert (efficiency.low, efficiency.median) == (0.8, 1.0)
+    assert metrics()["rows_per_second"].samples(predictions.records)[0] == ROWS / 4.0
+
+
+def test_the_spark_tax_is_told_rung_by_rung(predictions: Predictions) -> None:
+    everything(predictions)
+    (found,) = inference.comparisons(predictions.records)
+    assert [way.label for way in found.rungs] == [
+        "single-process, 1 thread",
+        "single-process",
+        "parquet-map",
+        "arrow-in",
+        "map-in-arrow",
+    ]
+    text = shown(predictions.store)
+    assert "The Spark tax" in text
+    for said in ("native, one thread", "native, all cores", "inside Spark's tasks", "a DataFrame in and out"):
+        assert said in text
+
+
+def test_without_its_ends_there_is_no_tax(predictions: Predictions) -> None:
+    predictions(case("single-process"), 2.0)
+    predictions(case("parquet-map"), 2.2)
+    predictions(case("map-in-arrow"), 4.0)
+    (found,) = inference.comparisons(predictions.records)
+    assert found.rungs == []
+    assert "The Spark tax" not in shown(predictions.store)
+
+
+def test_one_sentence_names_the_engine_and_why(predictions: Predictions) -> None:
+    everything(predictions)
+    (found,) = inference.comparisons(predictions.records)
+    said = inference.advice(found)
+    assert said.startswith("Use single-process: 1.10 (1.00–1.20) times the rows per second of parquet-map, which is ")
+    assert "as long as one node is fast enough" in said
+    assert said in " ".join(shown(predictions.store).split())
+
+
+def test_a_model_that_is_loaded_too_often_is_named(predictions: Predictions) -> None:
+    predictions(case("pandas-udf"), 10.0, loads=40, load_seconds=12.0)
+    predictions(case("pandas-udf-iterator"), 3.0, loads=2, load_seconds=0.6)
+    (found,) = inference.comparisons(predictions.records)
+    assert inference.advice(found) == (
+        "Use pandas-udf-iterator: 3.33 times the rows per second of pandas-udf, which is not resolved; pandas-udf "
+        "loads the model 40 times, 60% of its core time."
+    )
+
+
+def test_sizes_of_batches_are_told_apart(predictions: Predictions) -> None:
+    predictions(case("map-in-arrow", batch_rows=500), 5.0)
+    predictions(case("map-in-arrow", batch_rows=50_000), 2.0)
+    predictions(case("parquet-map"), 1.0)
+    (found,) = inference.comparisons(predictions.records)
+    assert [way.label for way in found.ways] == [
+        "map-in-arrow, batches of 500",
+        "map-in-arrow, batches of 50,000",
+        "parquet-map",
+    ]
+    fastest = found.way("map-in-arrow")
+    assert fastest and fastest.batch_rows == 50_000
+
+
+def test_a_failed_case_has_no_rate_and_is_named(predictions: Predictions) -> None:
+    predictions(case("parquet-map"), 1.0)
+    predictions.write(case("map-in-arrow"), 1, outcome="invalid")
+    text = shown(predictions.store)
+    assert "because invalid" in text
+    assert inference.advice(inference.comparisons(predictions.store.records())[0]) == ""
+    assert not tradeoff.comparisons(predictions.store, predictions.records)

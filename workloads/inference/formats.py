@@ -1,0 +1,156 @@
+"""How a model of each library is stored, loaded and asked, in one process without Spark."""
+
+import io
+import pickle
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from sparkscale.contract.case import Device
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import DeviceError
+from workloads.base import CUDA_NAMES
+from workloads.data_parallel.gradient_boosting import XGBoost
+from workloads.data_parallel.mlp import Torch
+from workloads.data_parallel.network import dense, network
+from workloads.data_parallel.pattern import InMemory, ordinal_matrix
+from workloads.data_parallel.random_forest import SklearnForest
+from workloads.scoring import Array
+from workloads.xgboost_common import check_ran_on_gpu
+
+
+class Predictor(ABC):
+    """A model that is loaded. `threads` are those that it may use, `device` is where it computes."""
+
+    def __init__(self, model: Any, data: PreparedDataset, threads: int, device: Device) -> None:
+        self.model = model
+        self.data = data
+        self.threads = threads
+        self.device = device
+
+    @abstractmethod
+    def scores(self, table: pa.Table) -> Array:
+        """P(label = 1), or the label's expected value, of a table that has the features; shape (rows,), float64."""
+
+
+class Format(ABC):
+    """One library's models. `trainer` makes them, as `data_parallel` measures it."""
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+    package: ClassVar[str]
+    """Whose release decides what a file holds."""
+    trainer: ClassVar[type[InMemory]]
+    takes_nulls: ClassVar[bool] = False
+    """Whether a feature without a value has a meaning to its models."""
+    tolerance: ClassVar[float]
+    """By how much two ways to the same prediction may differ: of a probability, or in the label's deviations."""
+
+    @abstractmethod
+    def dumped(self, model: Any) -> bytes:
+        """What the file holds."""
+
+    @abstractmethod
+    def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
+        """Raises what the library does for content that is none of its models."""
+
+
+class PickledForest(Format):
+    """A random forest of scikit-learn's, pickled."""
+
+    name = "pickle"
+    file = "forest.pickle"
+    package = "scikit-learn"
+    trainer = SklearnForest
+    tolerance = 1e-9  # several threads add up the trees in any order
+
+    def dumped(self, model: Any) -> bytes:
+        return pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
+        model = pickle.loads(content)
+        model.n_jobs = threads
+        return ForestPredictor(model, data, threads, device)
+
+
+class ForestPredictor(Predictor):
+    def scores(self, table: pa.Table) -> Array:
+        matrix = ordinal_matrix(self.data, table)
+        classifying = self.data.task == "classification"
+        found: Array = self.model.predict_proba(matrix)[:, 1] if classifying else self.model.predict(matrix)
+        return found
+
+
+class Ubjson(Format):
+    """Trees of XGBoost's, in its own binary JSON."""
+
+    name = "ubjson"
+    file = "model.ubj"
+    package = "xgboost"
+    trainer = XGBoost
+    takes_nulls = True
+    tolerance = 1e-6  # single precision
+
+    def dumped(self, model: Any) -> bytes:
+        return bytes(model.save_raw("ubj"))
+
+    def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
+        import xgboost
+
+        model = xgboost.Booster(model_file=bytearray(content))
+        model.set_param({"nthread": threads, "device": CUDA_NAMES[device]})
+        return BoosterPredictor(model, data, threads, device)
+
+
+class BoosterPredictor(Predictor):
+    def scores(self, table: pa.Table) -> Array:
+        import xgboost
+
+        matrix = ordinal_matrix(self.data, table)
+        if self.device == "cpu":
+            found: Array = self.model.inplace_predict(matrix)
+        else:  # in place it would predict where the rows are, which is the host
+            found = self.model.predict(xgboost.DMatrix(matrix, nthread=self.threads))
+            check_ran_on_gpu(self.model)
+        return found.astype(np.float64)
+
+
+class StateDict(Format):
+    """A network of PyTorch's: its weights by their names, which load without running code of theirs."""
+
+    name = "state_dict"
+    file = "network.pt"
+    package = "torch"
+    trainer = Torch
+    tolerance = 1e-5  # single precision, and sums whose order depends on the batch
+
+    def dumped(self, model: Any) -> bytes:
+        import torch
+
+        content = io.BytesIO()
+        torch.save(network(model.model).state_dict(), content)
+        return content.getvalue()
+
+    def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
+        import torch
+
+        if device == "gpu" and not torch.cuda.is_available():
+            raise DeviceError("PyTorch was to predict on a GPU and finds none that it can use.")
+        torch.set_num_threads(threads)
+        state = torch.load(io.BytesIO(content), weights_only=True)
+        names = sorted({name.rpartition(".")[0] for name in state}, key=int)
+        layers = [(state[f"{name}.weight"].numpy().T, state[f"{name}.bias"].numpy()) for name in names]
+        return NetworkPredictor(network(layers).to(CUDA_NAMES[device]), data, threads, device)
+
+
+class NetworkPredictor(Predictor):
+    def scores(self, table: pa.Table) -> Array:
+        import torch
+
+        rows = torch.from_numpy(dense(self.data, table))
+        with torch.inference_mode():
+            logit = self.model(rows.to(CUDA_NAMES[self.device]))[:, 0]
+            found: Array = torch.sigmoid(logit).cpu().numpy().astype(np.float64)
+        return found

@@ -1,0 +1,188 @@
+"""MLlib's models without Spark: read from what it saves, and applied with NumPy, so that they have a reference.
+
+Sources: NodeData and EnsembleNodeData of org.apache.spark.ml.tree.treeModels, AffineLayer of
+org.apache.spark.ml.ann.Layer (Spark 4.3).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.location import join
+from sparkscale.contract.model import PreparedModel
+from workloads.data_parallel.pattern import one_hot_matrix, ordinal_matrix
+from workloads.filesystem import files_below, resolve
+from workloads.inference.models import Scored
+from workloads.scoring import Array
+
+Values = Callable[[Any], Array]
+"""From nodes, as an array of structs, what each would predict; shape (nodes, k)."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Nodes in the order of their ids, the root first; a leaf is its own child. Shapes (nodes,), and (nodes, k) of
+    `value`.
+    """
+
+    feature: Array
+    threshold: Array
+    left: Array
+    right: Array
+    value: Array
+
+    def closed(self) -> "Tree":
+        """With leaves, which MLlib gives no children, as their own."""
+        own = np.arange(len(self.feature))
+        left, right = (np.where(child >= 0, child, own) for child in (self.left, self.right))
+        return replace(self, left=left, right=right)
+
+    def leaves(self, matrix: Array) -> Array:
+        """The values of the leaves that rows fall into; shape (rows, k)."""
+        row, node = np.arange(len(matrix)), np.zeros(len(matrix), np.int64)
+        while True:
+            goes_left = matrix[row, self.feature[node]] <= self.threshold[node]
+            following = np.where(goes_left, self.left[node], self.right[node])
+            if np.array_equal(following, node):
+                found: Array = self.value[node]
+                return found
+            node = following
+
+
+def scores(model: PreparedModel, pipeline: str, data: PreparedDataset) -> Scored:
+    """The predictions of the last stage of a saved pipeline. Raises KeyError for one that is not known here."""
+    stage = sorted(_folders(join(model.root, f"{pipeline}/stages")))[-1]
+    metadata = json.loads(_text(f"{stage}/metadata"))
+    kind = metadata["class"].rpartition(".")[-1]
+    return {
+        "GBTClassificationModel": _boosted_probability,
+        "GBTRegressionModel": _boosted_value,
+        "RandomForestClassificationModel": _forest_probability,
+        "RandomForestRegressionModel": _forest_value,
+        "MultilayerPerceptronClassificationModel": _perceptron,
+    }[kind](stage, metadata, data)
+
+
+def _boosted_value(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:  # noqa: ARG001
+    trees = _trees(stage, _prediction)
+
+    def predict(table: pa.Table) -> Array:
+        matrix = ordinal_matrix(data, table)
+        total: Array = np.sum([weight * tree.leaves(matrix)[:, 0] for weight, tree in trees], axis=0)
+        return total
+
+    return predict
+
+
+def _boosted_probability(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:
+    margin = _boosted_value(stage, metadata, data)
+    return lambda table: 1 / (1 + np.exp(-2 * margin(table)))
+
+
+def _forest_probability(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:  # noqa: ARG001
+    trees = _trees(stage, _counts)
+
+    def predict(table: pa.Table) -> Array:
+        matrix = ordinal_matrix(data, table)
+        votes = np.zeros((len(matrix), 2))
+        for _, tree in trees:
+            counts = tree.leaves(matrix)
+            votes += counts / counts.sum(axis=1, keepdims=True)
+        found: Array = votes[:, 1] / votes.sum(axis=1)
+        return found
+
+    return predict
+
+
+def _forest_value(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:  # noqa: ARG001
+    trees = _trees(stage, _prediction)
+
+    def predict(table: pa.Table) -> Array:
+        matrix = ordinal_matrix(data, table)
+        mean: Array = np.mean([tree.leaves(matrix)[:, 0] for _, tree in trees], axis=0)
+        return mean
+
+    return predict
+
+
+def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:
+    """Sigmoid units, and a softmax over two outputs."""
+    (row,) = _table(f"{stage}/data").to_pylist()
+    flat, widths = np.array(row["weights"]["values"]), metadata["paramMap"]["layers"]
+    layers, begin = [], 0
+    for inputs, outputs in pairwise(widths):
+        end = begin + inputs * outputs
+        layers.append((flat[begin:end].reshape(inputs, outputs), flat[end : end + outputs]))
+        begin = end + outputs
+
+    def predict(table: pa.Table) -> Array:
+        values = one_hot_matrix(data, table).toarray()
+        for kernel, bias in layers[:-1]:
+            values = 1 / (1 + np.exp(-(values @ kernel + bias)))
+        kernel, bias = layers[-1]
+        outputs = values @ kernel + bias
+        found: Array = 1 / (1 + np.exp(outputs[:, 0] - outputs[:, 1]))
+        return found
+
+    return predict
+
+
+def _trees(stage: str, value: Values) -> list[tuple[float, Tree]]:
+    """Of an ensemble, with their weights."""
+    table = _table(f"{stage}/data")
+    nodes = table.column("nodeData").combine_chunks()
+    number, place = table.column("treeID").to_numpy(), nodes.field("id").to_numpy()
+    order = np.lexsort((place, number))
+    nodes, number = nodes.take(pa.array(order)), number[order]
+    split, left = nodes.field("split"), nodes.field("leftChild").to_numpy()
+    thresholds = split.field("leftCategoriesOrThreshold")
+    inner = left >= 0
+    threshold = np.zeros(len(nodes))
+    threshold[inner] = thresholds.values.to_numpy()[thresholds.offsets.to_numpy()[:-1][inner]]
+    arrays = (
+        np.maximum(split.field("featureIndex").to_numpy(), 0),
+        threshold,
+        left,
+        nodes.field("rightChild").to_numpy(),
+        value(nodes),
+    )
+    ends = np.flatnonzero(np.diff(number, append=-1)) + 1
+    trees = [Tree(*part) for part in zip(*(np.split(array, ends[:-1]) for array in arrays), strict=True)]
+    metadata = _table(f"{stage}/treesMetadata")  # of a tree's number, its metadata, its weight
+    weights = dict(zip(metadata.column(0).to_pylist(), metadata.column(2).to_pylist(), strict=True))
+    return [(weights[tree], found.closed()) for tree, found in zip(np.unique(number).tolist(), trees, strict=True)]
+
+
+def _prediction(nodes: Any) -> Array:
+    """Shape (nodes, 1)."""
+    found: Array = nodes.field("prediction").to_numpy()[:, np.newaxis]
+    return found
+
+
+def _counts(nodes: Any) -> Array:
+    """Weighted rows of each class; shape (nodes, classes)."""
+    found: Array = nodes.field("impurityStats").flatten().to_numpy().reshape(len(nodes), -1)
+    return found
+
+
+def _table(folder: str) -> pa.Table:
+    system, _ = resolve(folder)
+    return pa.concat_tables(pq.read_table(info.path, filesystem=system) for info in files_below(folder, ".parquet"))
+
+
+def _text(folder: str) -> str:
+    system, _ = resolve(folder)
+    (info, *_) = [info for info in files_below(folder) if info.size]
+    with system.open_input_stream(info.path) as stream:
+        return str(stream.read().decode())
+
+
+def _folders(location: str) -> list[str]:
+    return sorted({join(location, info.path.split("/stages/")[1].split("/")[0]) for info in files_below(location)})

@@ -1,0 +1,142 @@
+"""Models as prepared artefacts: trained once from a definition, then only read, if the manifest vouches for them."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import ROW
+from sparkscale.contract.errors import ModelError
+from sparkscale.contract.location import join
+from sparkscale.contract.model import ModelFile, PreparedModel
+from workloads import prepared
+from workloads.base import Engine, Params
+from workloads.datasets.slicing import write_file
+from workloads.filesystem import first_line, resolve, row_groups
+from workloads.scoring import Array, check_classes
+from workloads.validation import with_params
+
+FOLDER = "prepared-models"
+"""Where models and their references lie below a storage location."""
+FORMAT = 1
+SCORE = "score"
+PREDICTION = pa.schema([(ROW, pa.int64()), (SCORE, pa.float64())])
+"""Of a reference, and of what every engine writes."""
+
+Scored = Callable[[pa.Table], Array]
+
+
+def training_of(run: Context, trainer: type[Engine], model: Params, fraction: float) -> Context:
+    """The context in which `trainer` makes the case's model: on a sample of its own, on CPUs."""
+    rows = run.data.rows(fraction, run.case.sample_seed)
+    part = run.with_case(fraction=fraction, rows=rows, device="cpu")
+    return with_params(part, trainer(), model)
+
+
+def prepare_model(
+    training: Context,
+    trainer: type[Engine],
+    package: str,
+    build: prepared.Build,
+) -> tuple[str, prepared.Manifest]:
+    """The artefact of a model, trained if it is not there. Raises DatasetError for a sample of one class."""
+    case = training.case
+    definition = {
+        "format": FORMAT,
+        "trainer": f"{case.workload}/{trainer.__name__}",
+        "arguments": training.arguments,
+        "data": training.data.content_hash,
+        "fraction": case.fraction,
+        "sample_seed": case.sample_seed,
+        "model_seed": case.model_seed,
+        "package": {package: importlib.metadata.version(package)},
+    }
+
+    def checked(root: str) -> tuple[dict[str, Any], dict[str, str]]:
+        check_classes(training)
+        return build(root)
+
+    return prepared.prepare(training.storage, case.workload.replace(".", "-"), definition, checked, FOLDER)
+
+
+def trained_file(
+    training: Context, trainer: type[Engine], path: str, dumped: Callable[[Any], bytes]
+) -> prepared.Build:
+    """Trains, and writes what `dumped` makes of the model to this one file."""
+
+    def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
+        engine: Any = trainer()
+        content = dumped(engine.fit(training, engine.load(training)))
+        return {}, {path: write_file(root, path, content)}
+
+    return build
+
+
+def prepare_reference(run: Context, model: prepared.Manifest, scored: Callable[[], Scored]) -> tuple[str, str]:
+    """The folder of the reference predictions of the case's rows, and their hash; made if they are not there, row
+    group by row group, by what `scored` returns.
+    """
+    case = run.case
+    definition = {
+        "format": FORMAT,
+        "model": model.content_hash,
+        "data": run.data.content_hash,
+        "fraction": case.fraction,
+        "sample_seed": case.sample_seed,
+    }
+
+    def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
+        predict = scored()
+        system, path = resolve(root)
+        with pq.ParquetWriter(f"{path}/reference.parquet", PREDICTION, filesystem=system) as writer:
+            for group in row_groups(run.train_paths):
+                table = group.read([ROW, *run.data.features])
+                writer.write_table(predictions(table.column(ROW), predict(table)))
+        return {}, {}
+
+    root, manifest = prepared.prepare(run.storage, "reference", definition, build, FOLDER)
+    return root, manifest.content_hash
+
+
+def predictions(row: Any, score: Array) -> pa.Table:
+    """Rows of PREDICTION."""
+    return pa.table([row, pa.array(score)], schema=PREDICTION)
+
+
+def as_prepared(root: str, manifest: prepared.Manifest, reference: tuple[str, str]) -> PreparedModel:
+    files = tuple(
+        ModelFile(path=path, sha256=entry.sha256, bytes=entry.bytes) for path, entry in manifest.files.items()
+    )
+    return PreparedModel(
+        name=manifest.name,
+        model_id=manifest.id,
+        content_hash=manifest.content_hash,
+        root=root,
+        files=files,
+        definition=manifest.definition,
+        reference=reference[0],
+        reference_hash=reference[1],
+    )
+
+
+def content_of(model: PreparedModel, path: str) -> bytes:
+    """A file of the model, when it is what the manifest vouches for: nothing else is ever unpickled.
+
+    Raises ModelError when it is missing, shorter, or has another hash.
+    """
+    vouched, location = model.file(path), join(model.root, path)
+    system, place = resolve(location)
+    try:
+        with system.open_input_stream(place, compression=None) as stream:
+            content: bytes = stream.read()
+    except OSError as error:
+        raise ModelError(f"The model {location} cannot be read: {first_line(error)}.") from error
+    if len(content) != vouched.bytes:
+        raise ModelError(f"The model {location} has {len(content):,} bytes, not {vouched.bytes:,}: it is truncated.")
+    if hashlib.sha256(content).hexdigest() != vouched.sha256:
+        raise ModelError(f"The model {location} has another hash than the store's manifest says: it is not loaded.")
+    return content

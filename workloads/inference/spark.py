@@ -1,0 +1,278 @@
+"""Engines on Spark: the same model, reached in every way that PySpark has for functions of Python."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import ROW
+from workloads.base import SparkEngine
+from workloads.filesystem import RowGroup, row_groups
+from workloads.frames import spark_rows
+from workloads.inference.formats import Predictor
+from workloads.inference.job import Job
+from workloads.inference.models import SCORE
+from workloads.inference.output import Output
+from workloads.inference.pattern import InferenceEngine
+from workloads.scoring import Array
+from workloads.tasks import SparkTasks, raised_in_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.columnarReaderBatchSize")
+"""Functions of columns are given what Parquet's reader makes, 4,096 rows by default, and the first setting has no say
+in it (tried on Spark 4.3); functions of whole batches are given what the first one says.
+"""
+
+Loaded = tuple[Job, "DataFrame"]
+
+
+class OnSpark(InferenceEngine, SparkEngine):
+    """What Spark reads and writes, batch by batch through a function of Python. Nothing is read before `predict`."""
+
+    trains_in_tasks = True
+    in_tasks = True
+
+    def load(self, run: Context) -> Loaded:
+        job = self.job(run)
+        for name in BATCH_ROWS:
+            before = run.spark.conf.get(name)
+            run.spark.conf.set(name, job.batch_rows)
+            run.at_end(partial(run.spark.conf.set, name, before))
+        return job, self.scored(job, spark_rows(run, run.train_paths).select(ROW, *run.data.features))
+
+    @abstractmethod
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
+        """Adds the column SCORE, or has no other beside it and ROW."""
+
+    def written(self, run: Context, loaded: Loaded, output: Output) -> Job:  # noqa: ARG002
+        job, frame = loaded
+        with raised_in_task():
+            output.write_frame(frame.select(ROW, SCORE))
+        return job
+
+
+class ByColumn(OnSpark):
+    """What is a function of columns: the features, as one struct."""
+
+    udf: ClassVar[str] = "pandas_udf"
+    """What makes it one, by its name in pyspark.sql.functions."""
+
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
+        from pyspark.sql import functions
+
+        made = getattr(functions, self.udf)(self.function(job), "double")
+        return rows.withColumn(SCORE, made(functions.struct(*job.data.features)))
+
+    @abstractmethod
+    def function(self, job: Job) -> Callable[[Any], Any]:
+        """Of batches, or of an iterator of them, as its annotations say to Spark."""
+
+
+class PandasUdf(ByColumn):
+    """A scalar pandas UDF that loads the model for each batch: what not to do, and often seen."""
+
+    name = "pandas-udf"
+
+    def function(self, job: Job) -> Callable[[Any], Any]:
+        import pandas as pd
+
+        def score(frame: pd.DataFrame) -> pd.Series:
+            return pd.Series(scores_of_frame(job, job.predictor(), frame))
+
+        return score
+
+
+class PandasUdfCached(ByColumn):
+    """A scalar pandas UDF whose model stays in the Python worker, for all tasks of the query that it runs."""
+
+    name = "pandas-udf-cached"
+
+    def function(self, job: Job) -> Callable[[Any], Any]:
+        import pandas as pd
+
+        def score(frame: pd.DataFrame) -> pd.Series:
+            return pd.Series(scores_of_frame(job, cached(job), frame))
+
+        return score
+
+
+class PandasUdfIterator(ByColumn):
+    """An iterator pandas UDF: the model is loaded once for each task."""
+
+    name = "pandas-udf-iterator"
+
+    def function(self, job: Job) -> Callable[[Any], Any]:
+        import pandas as pd
+
+        def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+            predictor = job.predictor()
+            for frame in frames:
+                yield pd.Series(scores_of_frame(job, predictor, frame))
+
+        return score
+
+
+class ArrowUdf(ByColumn):
+    """An iterator UDF on arrays of Arrow, with no pandas (Spark 4.1): the model is loaded once for each task."""
+
+    name = "arrow-udf"
+    udf = "arrow_udf"
+
+    def function(self, job: Job) -> Callable[[Any], Any]:
+        def score(arrays: Iterator[pa.Array]) -> Iterator[pa.Array]:
+            predictor = job.predictor()
+            for array in arrays:
+                batch = pa.RecordBatch.from_struct_array(array)
+                yield pa.array(job.scores(predictor, pa.Table.from_batches([batch])))
+
+        return score
+
+
+class PredictBatchUdf(OnSpark):
+    """pyspark.ml's predict_batch_udf: features arrive as a matrix, the model stays in the Python worker.
+
+    Differs: features travel as an array of single precision, which is what the models compute with.
+    """
+
+    name = "predict-batch-udf"
+
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
+        from pyspark.ml.functions import predict_batch_udf
+        from pyspark.sql.functions import array, col
+        from pyspark.sql.types import DoubleType
+
+        names = job.data.features
+
+        def make() -> Callable[[Any], Any]:
+            predictor = job.predictor()
+
+            def predict(matrix: Any) -> Any:
+                table = pa.table({name: pa.array(matrix[:, place]) for place, name in enumerate(names)})
+                return job.scores(predictor, table)
+
+            return predict
+
+        score = predict_batch_udf(
+            make, return_type=DoubleType(), batch_size=job.batch_rows, input_tensor_shapes=[[len(names)]]
+        )
+        return rows.withColumn(SCORE, score(array(*(col(name).cast("float") for name in names))))
+
+
+class MapInPandas(OnSpark):
+    """mapInPandas: whole batches as pandas DataFrames, row ids included; the model is loaded once for each task."""
+
+    name = "map-in-pandas"
+
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
+        def score(frames: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
+            import pandas as pd
+
+            predictor = job.predictor()
+            for frame in frames:
+                yield pd.DataFrame({ROW: frame[ROW], SCORE: scores_of_frame(job, predictor, frame)})
+
+        return rows.mapInPandas(score, SCHEMA)
+
+
+class MapInArrow(OnSpark):
+    """mapInArrow: whole batches of Arrow, row ids included; the model is loaded once for each task."""
+
+    name = "map-in-arrow"
+
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
+        def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            predictor = job.predictor()
+            for batch in batches:
+                yield from job.predicted(predictor, pa.Table.from_batches([batch])).to_batches()
+
+        return rows.mapInArrow(score, SCHEMA)
+
+
+class ArrowIn(MapInArrow):
+    """mapInArrow whose tasks write the predictions themselves, with PyArrow: rows pass through the JVM on their way
+    in only. The rung of the Spark tax between `parquet-map` and `map-in-arrow`.
+    """
+
+    name = "arrow-in"
+
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002 - by the tasks that write
+        return rows
+
+    def written(self, run: Context, loaded: Loaded, output: Output) -> Job:  # noqa: ARG002
+        job, frame = loaded
+
+        def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            predictor = job.predictor()
+            tables = (job.predicted(predictor, pa.Table.from_batches([batch])) for batch in batches)
+            yield pa.RecordBatch.from_pydict({"part": [output.write(tables)]})
+
+        output.begin()
+        with raised_in_task():
+            parts = frame.mapInArrow(write, "part string").toArrow()
+        output.commit(parts.column("part").to_pylist())
+        return job
+
+
+class ParquetMap(InferenceEngine, SparkEngine):
+    """Tasks are given row groups of the Parquet files, read them with PyArrow, predict, and write Parquet: no row
+    passes through the JVM. The model is loaded once for each task, of which there are as many as can run at once.
+    """
+
+    name = "parquet-map"
+    trains_in_tasks = True
+    in_tasks = True
+
+    def load(self, run: Context) -> Job:
+        return self.job(run)
+
+    def written(self, run: Context, loaded: Job, output: Output) -> Job:
+        shares = dealt(row_groups(run.train_paths), run.slots)
+
+        def work(number: int) -> str:
+            predictor = loaded.predictor()
+            columns = [ROW, *loaded.data.features]
+            return output.write(loaded.predicted(predictor, group.read(columns)) for group in shares[number])
+
+        output.begin()
+        with raised_in_task():
+            names = SparkTasks(run.spark).map(work, range(len(shares)))
+        output.commit(names)
+        return loaded
+
+
+def dealt(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
+    """Row groups in at most so many shares of about as many rows; those of a share in their order."""
+    found: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
+    rows = [0] * len(found)
+    for number in sorted(range(len(groups)), key=lambda number: -groups[number].rows):
+        least = rows.index(min(rows))
+        found[least].append(number)
+        rows[least] += groups[number].rows
+    return [[groups[number] for number in sorted(share)] for share in found]
+
+
+SCHEMA = f"{ROW} long, {SCORE} double"
+"""PREDICTION in Spark's words."""
+
+
+def scores_of_frame(job: Job, predictor: Predictor, frame: "pd.DataFrame") -> Array:
+    """Shape (rows,); the columns' arrays are not copied."""
+    table = pa.table({name: pa.array(frame[name].to_numpy()) for name in job.data.features})
+    return job.scores(predictor, table)
+
+
+_cached: dict[str, Predictor] = {}
+
+
+def cached(job: Job) -> Predictor:
+    """The model of this execution in this process, loaded when it is first asked for; another's is dropped."""
+    if job.id not in _cached:
+        _cached.clear()
+        _cached[job.id] = job.predictor()
+    return _cached[job.id]
