@@ -1,6 +1,5 @@
 """Runs on real clusters: what their records say, and what happens when a part of the cluster is killed."""
 
-import contextlib
 import json
 import os
 import re
@@ -395,52 +394,3 @@ def test_a_profile_that_asks_for_too_much_stops_the_run_before_it_begins(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: Cluster 'greedy' asks for 500 cores, of which ")
     assert not (tmp_path / "out").exists()
-
-
-WRITING_SECONDS = 4.0
-PREDICTING = """
-[[measure]]
-workload = "inference.boosting"
-engines = ["map-in-arrow", "parquet-map"]
-fractions = ["1/2"]
-params = { model = { trees = 2500, depth = 6 }, train_fraction = 0.015625, batch_rows = 2000 }
-isolate = true
-"""
-
-
-def busy_executor(name: str, process: "subprocess.Popen[str]", but: str) -> tuple[psutil.Process, str]:
-    """An executor of a run's cluster whose Python worker is in the middle of a case, and its application, another
-    than `but`.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        found = state.find(name)
-        for daemon in found.daemons[1:] if found is not None and found.ready else ():
-            for executor in processes.processes_of(daemon.pid):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    application = re.search(r"--app-id (\S+)", " ".join(executor.cmdline()))
-                    workers = [
-                        one for one in executor.children(recursive=True) if one.cpu_times().user > BUSY_SECONDS
-                    ]
-                    if application and application[1] != but and workers:
-                        return executor, application[1]
-        time.sleep(0.1)
-    raise AssertionError(f"no executor was busy: {process.communicate()[1][-2000:]}")
-
-
-def test_an_executor_killed_while_it_writes_predictions_loses_and_doubles_no_row(
-    start: Start, tmp_path: Path
-) -> None:
-    """Every row of the output is compared with the reference, once each."""
-    (tmp_path / "writing.toml").write_text(SMALL)
-    process = start(f"rounds = 1\ndeadline_seconds = 240\n{PREDICTING}", "--cluster", str(tmp_path / "writing.toml"))
-    application = ""
-    for _ in range(2):
-        executor, application = busy_executor("writing", process, application)
-        executor.kill()
-    _, stderr = process.communicate(timeout=2 * PATIENCE)
-    assert process.returncode == 0, stderr
-    found = records(tmp_path / "out")
-    assert [record.outcome for record in found] == ["ok"] * 2
-    assert [record.spark.executors_lost for record in found if record.spark] == [1, 1]
-    assert all(record.quality["difference"] <= 1e-6 for record in found)
