@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
+from sparkscale.analysis.executions import Executions, margin
+from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
@@ -20,17 +21,11 @@ RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 
 
 @dataclass
-class Way:
+class Way(Executions):
     """All executions of one engine on the same rows, in batches of one size, with as many threads."""
 
-    case: Case
-    records: list[RunRecord]
     tells_batch: bool = False
     """Whether another of the engine has batches of another size."""
-
-    @property
-    def engine(self) -> str:
-        return self.case.engine
 
     @property
     def threads(self) -> int:
@@ -51,14 +46,9 @@ class Way:
         return ", ".join(told)
 
     @cached_property
-    def timed(self) -> dict[int, RunRecord]:
-        """By round, the executions whose seconds count."""
-        return {record.round: record for record in metrics.timed(self.records)}
-
-    @cached_property
     def rates(self) -> dict[int, float]:
         """By round, rows per second of load + predict."""
-        return {number: metrics.rows_per_second(record) for number, record in self.timed.items()}
+        return {number: metrics.rows_per_second(record) for number, record in self.by_round.items()}
 
     @property
     def rate(self) -> Spread | None:
@@ -66,10 +56,7 @@ class Way:
 
     @property
     def seconds(self) -> Spread | None:
-        return Spread.of([metrics.time_to_model(record) for record in self.timed.values()])
-
-    def figure(self, name: str) -> Spread | None:
-        return Spread.of([r.figures[name] for r in self.timed.values() if name in r.figures])
+        return Spread.of([metrics.time_to_model(record) for record in self.timed])
 
     def over(self, other: "Way | None") -> list[float]:
         """How many times as many rows a second as another, round by round."""
@@ -79,7 +66,7 @@ class Way:
 
     def efficiency(self, one_thread: "Way | None") -> Spread | None:
         """Rows per second over those of one thread of a single process, times the cores that it was granted."""
-        cores = self.timed[min(self.timed)].resources.cores if self.timed else 1
+        cores = self.timed[0].resources.cores if self.timed else 1
         return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
 
 
@@ -179,7 +166,7 @@ def advice(comparison: Comparison) -> str:
             text += f", {_margin(best, inside)}"
         text += ", as long as one node is fast enough"
     loads, seconds = other.figure("model_loads"), other.figure("model_load_seconds")
-    spent = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed.values()])
+    spent = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed])
     if loads and seconds and spent and seconds.median > 0.2 * spent.median:
         text += (
             f"; {other.label} loads the model {loads.median:,.0f} times, {seconds.median / spent.median:.0%} of its "
@@ -189,10 +176,4 @@ def advice(comparison: Comparison) -> str:
 
 
 def _margin(best: Way, other: Way) -> str:
-    ratios = best.over(other)
-    spread = Spread.of(ratios)
-    if spread is None:
-        return f"no round has both it and {other.label}"
-    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
-    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
-    return f"{text} times the rows per second of {other.label}" + ("" if resolved else ", which is not resolved")
+    return margin(best.over(other), "times the rows per second of", other.label)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.executions import Executions, margin
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
 from sparkscale.contract.case import Case
@@ -28,31 +29,19 @@ MOSTLY = 0.5
 
 
 @dataclass
-class Way:
+class Way(Executions):
     """All executions of one engine on the groups of one sample."""
-
-    case: Case
-    records: list[RunRecord]
-
-    @property
-    def engine(self) -> str:
-        return self.case.engine
 
     @property
     def lays_out(self) -> bool:
         """Whether it has a layout, which can be used again."""
         return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "lays_out", False))
 
-    @cached_property
-    def timed(self) -> dict[int, RunRecord]:
-        """By round, the executions whose seconds count."""
-        return {record.round: record for record in metrics.timed(self.records)}
-
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
         """By round, seconds of load + fit and the layout's share when it serves so many trainings."""
         return {
             number: metrics.time_to_model(record) + record.seconds["layout"] / uses
-            for number, record in self.timed.items()
+            for number, record in self.by_round.items()
         }
 
     def spread(self, uses: float = math.inf) -> Spread | None:
@@ -61,7 +50,7 @@ class Way:
     @property
     def layout(self) -> Spread | None:
         """Seconds; None for an engine that has none."""
-        return Spread.of([r.seconds["layout"] for r in self.timed.values()]) if self.lays_out else None
+        return Spread.of([r.seconds["layout"] for r in self.timed]) if self.lays_out else None
 
     @property
     def models_per_second(self) -> Spread | None:
@@ -73,17 +62,13 @@ class Way:
     @property
     def models(self) -> float:
         """The fewest that an execution whose seconds count has made."""
-        return min((record.figures.get("models", 0.0) for record in self.timed.values()), default=0.0)
+        return min((record.figures.get("models", 0.0) for record in self.timed), default=0.0)
 
     @property
     def moved_bytes(self) -> Spread | None:
         """Written by shuffles and layouts; None where Spark's metrics were not to be had."""
         return Spread.of(
-            [
-                float(r.spark.shuffle_write_bytes) + r.figures.get("layout_bytes", 0.0)
-                for r in self.timed.values()
-                if r.spark
-            ]
+            [float(r.spark.shuffle_write_bytes) + r.figures.get("layout_bytes", 0.0) for r in self.timed if r.spark]
         )
 
     @property
@@ -93,7 +78,7 @@ class Way:
         """
         shares = [
             record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
-            for record in self.timed.values()
+            for record in self.timed
             if "busy_seconds" in record.figures
         ]
         found = Spread.of(shares)
@@ -271,13 +256,7 @@ def advice(comparison: Comparison) -> str:
 
 
 def _margin(best: Way, other: Way, uses: int) -> str:
-    ratios = best.speed_up(other, uses)
-    spread = Spread.of(ratios)
-    if spread is None:
-        return f"no round has both it and {other.engine}"
-    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
-    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
-    return f"{text} times as fast as {other.engine}" + ("" if resolved else ", which is not resolved")
+    return margin(best.speed_up(other, uses), "times as fast as", other.engine)
 
 
 def _break_even(laid_out: Way, other: Way) -> int:

@@ -1,11 +1,12 @@
 """What a reader must know of where the cases of one table ran."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sparkscale.analysis import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
+from workloads import registry
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
@@ -32,6 +33,14 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
             f"In {count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
             "and no time of it is counted."
         )
+
+
+def differences(case: Case, engines: Iterable[str]) -> Iterator[str]:
+    """What engines of the case's workload cannot do like the others, each told once."""
+    workload = registry.workloads()[case.workload]
+    for engine in dict.fromkeys(engines):
+        if differs := workload.engine(engine).differs():
+            yield f"{engine} differs: {differs}"
 
 
 def _executors(ran: list[RunRecord]) -> Iterator[str]:

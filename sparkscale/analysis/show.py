@@ -277,10 +277,8 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
         "is of isolated executions.",
         style="dim",
     )
-    for curve in comparison.curves:
-        differs = workload.engine(curve.engine).differs()
-        if differs:
-            yield Text(f"{curve.engine} differs: {differs}", style="dim")
+    engines = [curve.engine for curve in comparison.curves]
+    yield from (Text(note, style="dim") for note in placing.differences(case, engines))
 
 
 def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:

@@ -152,7 +152,5 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         share = spread(Spread.of(ratios), "{:.2f}".format)
         yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
     yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
-    workload = registry.workloads()[found.case.workload]
-    for way in found.ways:
-        if differs := workload.engine(way.engine).differs():
-            yield Text(f"{way.engine} differs: {differs}", style="dim")
+    engines = [way.engine for way in found.ways]
+    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))

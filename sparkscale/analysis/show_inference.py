@@ -113,7 +113,5 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         style="dim",
     )
     yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
-    workload = registry.workloads()[found.case.workload]
-    for engine in dict.fromkeys(way.engine for way in found.ways):
-        if differs := workload.engine(engine).differs():
-            yield Text(f"{engine} differs: {differs}", style="dim")
+    engines = [way.engine for way in found.ways]
+    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))

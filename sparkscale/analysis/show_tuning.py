@@ -153,7 +153,5 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
     )
     records = [record for search in found.searches for record in search.records]
     yield from (Text(note, style="dim") for note in placing.notes(found.case, records))
-    workload = registry.workloads()[found.case.workload]
-    for engine in dict.fromkeys(search.engine for search in found.searches):
-        if differs := workload.engine(engine).differs():
-            yield Text(f"{engine} differs: {differs}", style="dim")
+    engines = [search.engine for search in found.searches]
+    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.executions import Executions
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
@@ -73,18 +74,12 @@ class Failures:
 
 
 @dataclass
-class Search:
+class Search(Executions):
     """All executions of one engine of a comparison with as many trials, whatever their sampler's seed."""
 
-    case: Case
-    records: list[RunRecord]
     store: Store
     tells_trials: bool = False
     """Whether another of the engine has another number of trials."""
-
-    @property
-    def engine(self) -> str:
-        return self.case.engine
 
     @property
     def label(self) -> str:
@@ -102,10 +97,6 @@ class Search:
     def is_comparable(self) -> bool:
         """Whether its trials are judged on the same rows as the others'."""
         return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "judges_on_split", True))
-
-    @cached_property
-    def timed(self) -> list[RunRecord]:
-        return metrics.timed(self.records)
 
     @cached_property
     def tables(self) -> list[pa.Table]:
@@ -129,9 +120,6 @@ class Search:
     def best_after(self, share: float) -> Spread | None:
         """After this share of the trials."""
         return Spread.of([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
-
-    def figure(self, name: str) -> Spread | None:
-        return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
 
     def quality(self, name: str) -> Spread | None:
         return Spread.of([record.quality[name] for record in metrics.scored(self.records) if name in record.quality])

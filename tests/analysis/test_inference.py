@@ -11,7 +11,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
-from tests.measure.test_store import invocation
+from tests.measure.test_store import invocation, record
 
 ROWS = 1000
 
@@ -56,7 +56,7 @@ class Predictions:
     def __call__(self, measured: Case, *rounds: float, loads: float = 2, load_seconds: float = 0.1) -> None:
         for number, seconds in enumerate(rounds, start=1):
             self.write.count += 1
-            made = self.write(measured, number)
+            made = record(f"p{self.write.count}")
             figures = {
                 "model_bytes": 2.0**20,
                 "model_loads": loads,
@@ -65,7 +65,9 @@ class Predictions:
                 "bytes_written": 2.0**21,
             }
             changed = {
-                "id": f"p{self.write.count}",
+                "case": measured,
+                "round": number,
+                "host": self.write.host,
                 "seconds": {"load": seconds / 10, "predict": seconds * 9 / 10},
                 "figures": figures,
                 "quality": {"difference": 0.0},

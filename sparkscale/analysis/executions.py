@@ -1,0 +1,46 @@
+"""All executions of one engine in a comparison, and how much better than another it did."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+
+
+@dataclass
+class Executions:
+    """Of one case, or of those that differ in their seeds only."""
+
+    case: Case
+    records: list[RunRecord]
+
+    @property
+    def engine(self) -> str:
+        return self.case.engine
+
+    @cached_property
+    def timed(self) -> list[RunRecord]:
+        """Those whose seconds count."""
+        return metrics.timed(self.records)
+
+    @property
+    def by_round(self) -> dict[int, RunRecord]:
+        """Of one case, those whose seconds count."""
+        return {record.round: record for record in self.timed}
+
+    def figure(self, name: str) -> Spread | None:
+        return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
+
+
+def margin(ratios: list[float], times: str, other: str) -> str:
+    """How many `times` of another one did, as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib"; and
+    whether that is resolved.
+    """
+    spread = Spread.of(ratios)
+    if spread is None:
+        return f"no round has both it and {other}"
+    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
+    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
+    return f"{text} {times} {other}" + ("" if resolved else ", which is not resolved")
