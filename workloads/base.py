@@ -222,6 +222,34 @@ class Engine(ABC):
         return " ".join(text.split("\n\n", 1)[0].split()) if found else ""
 
 
+class ModelEngine(Engine):
+    """An engine whose parameters (ModelParams) hold those of a model, which are the same whatever the set."""
+
+    model: ClassVar[type[Engine]]
+    """The data-parallel engine that makes the model."""
+    kind: ClassVar[type[ModelParams]]
+    """The workload's parameters."""
+
+    def params(self, run: Context) -> Any:
+        """The case's, of this kind."""
+        return self.kind.model_validate({name: run.case.params[name] for name in self.kind.model_fields})
+
+    def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:
+        return self.model().arguments(params.model, sample)
+
+    def default_arguments(self, task: Task) -> dict[str, Any]:
+        return self.model().default_arguments(task)
+
+    def case_params(
+        self,
+        parameter_set: ParameterSet,
+        params: Params,
+        sample: Sample,
+        capacity: Capacity | None = None,  # noqa: ARG002 - there is none
+    ) -> dict[str, Any]:
+        return super().case_params("aligned", params, sample) | {"set": parameter_set}
+
+
 class NodeEngine(Engine):
     """Runs in one process on one node, with no JVM in its process tree."""
 

@@ -22,9 +22,9 @@ class PreparedModel(Frozen):
     root: str
     files: tuple[ModelFile, ...]
     definition: dict[str, Any]
-    reference: str
-    """A folder of Parquet files: row ids and scores."""
-    reference_hash: str
+    reference: str = ""
+    """A folder of Parquet files: row ids and scores; empty before they are made."""
+    reference_hash: str = ""
 
     def file(self, path: str) -> ModelFile:
         """Raises KeyError for one that the manifest does not name."""

@@ -187,10 +187,15 @@ class Torch(InMemory):
 
 def predicted(layers: Layers, rows: Array, device: str) -> Array:
     """P(label = 1) by PyTorch; shape (rows,)."""
+    return probabilities(network(layers).to(device), rows, device)
+
+
+def probabilities(model: Any, rows: Array, device: str) -> Array:
+    """The same of a torch.nn.Sequential on this device."""
     import torch
 
     with torch.inference_mode():
-        logit = network(layers).to(device)(torch.from_numpy(rows).to(device))
+        logit = model(torch.from_numpy(rows).to(device))
         found: Array = torch.sigmoid(logit[:, 0]).cpu().numpy()
     return found
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import LABEL
+from sparkscale.contract.dataset import LABEL, PreparedDataset
 from workloads.base import CPU_AND_GPU, CUDA_NAMES
 from workloads.data_parallel.pattern import (
     FEATURES,
@@ -36,10 +36,7 @@ class SklearnTrees(InMemory):
         return ordinal_matrix(run.data, table), labels(table)
 
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
-        matrix = ordinal_matrix(run.data, table)
-        classifying = run.data.task == "classification"
-        found: Array = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
-        return found
+        return sklearn_scores(run.data, model, table)
 
 
 class XGBoostTrees(InMemory):
@@ -57,13 +54,7 @@ class XGBoostTrees(InMemory):
         return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
 
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
-        import xgboost
-
-        rows = ordinal_matrix(run.data, table)
-        # in place it would predict on the device where the rows are, which is the host
-        gpu = run.case.device == "gpu"
-        found: Array = model.predict(xgboost.DMatrix(rows)) if gpu else model.inplace_predict(rows)
-        return found
+        return xgboost_scores(run.data, model, table, run.case.device)
 
 
 class MLlibTrees(MLlibEstimator):
@@ -78,6 +69,23 @@ class MLlibTrees(MLlibEstimator):
     def predict(self, run: Context, model: Any) -> Scores:
         holdout = ordinal_vectors(run, spark_rows(run, [run.data.holdout_path]))
         return spark_scores(run, model.transform(holdout))
+
+
+def sklearn_scores(data: PreparedDataset, model: Any, table: pa.Table) -> Array:
+    """P(label = 1), or the label's expected value, by an estimator of scikit-learn's; shape (rows,)."""
+    matrix = ordinal_matrix(data, table)
+    found: Array = model.predict_proba(matrix)[:, 1] if data.task == "classification" else model.predict(matrix)
+    return found
+
+
+def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: Device) -> Array:
+    """The same by a booster."""
+    import xgboost
+
+    rows = ordinal_matrix(data, table)
+    # in place it would predict on the device where the rows are, which is the host
+    found: Array = model.predict(xgboost.DMatrix(rows)) if device == "gpu" else model.inplace_predict(rows)
+    return found
 
 
 def xgboost_words(run: Context) -> dict[str, Any]:

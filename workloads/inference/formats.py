@@ -13,21 +13,21 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import DeviceError
 from workloads.base import CUDA_NAMES
 from workloads.data_parallel.gradient_boosting import XGBoost
-from workloads.data_parallel.mlp import Torch
+from workloads.data_parallel.mlp import Torch, probabilities
 from workloads.data_parallel.network import dense, network
-from workloads.data_parallel.pattern import InMemory, ordinal_matrix
+from workloads.data_parallel.pattern import InMemory
 from workloads.data_parallel.random_forest import SklearnForest
+from workloads.data_parallel.trees import sklearn_scores, xgboost_scores
 from workloads.scoring import Array
 from workloads.xgboost_common import check_ran_on_gpu
 
 
 class Predictor(ABC):
-    """A model that is loaded. `threads` are those that it may use, `device` is where it computes."""
+    """A model that is loaded. `device` is where it computes."""
 
-    def __init__(self, model: Any, data: PreparedDataset, threads: int, device: Device) -> None:
+    def __init__(self, model: Any, data: PreparedDataset, device: Device) -> None:
         self.model = model
         self.data = data
-        self.threads = threads
         self.device = device
 
     @abstractmethod
@@ -72,15 +72,12 @@ class PickledForest(Format):
     def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
         model = pickle.loads(content)
         model.n_jobs = threads
-        return ForestPredictor(model, data, threads, device)
+        return ForestPredictor(model, data, device)
 
 
 class ForestPredictor(Predictor):
     def scores(self, table: pa.Table) -> Array:
-        matrix = ordinal_matrix(self.data, table)
-        classifying = self.data.task == "classification"
-        found: Array = self.model.predict_proba(matrix)[:, 1] if classifying else self.model.predict(matrix)
-        return found
+        return sklearn_scores(self.data, self.model, table)
 
 
 class Ubjson(Format):
@@ -101,18 +98,13 @@ class Ubjson(Format):
 
         model = xgboost.Booster(model_file=bytearray(content))
         model.set_param({"nthread": threads, "device": CUDA_NAMES[device]})
-        return BoosterPredictor(model, data, threads, device)
+        return BoosterPredictor(model, data, device)
 
 
 class BoosterPredictor(Predictor):
     def scores(self, table: pa.Table) -> Array:
-        import xgboost
-
-        matrix = ordinal_matrix(self.data, table)
-        if self.device == "cpu":
-            found: Array = self.model.inplace_predict(matrix)
-        else:  # in place it would predict where the rows are, which is the host
-            found = self.model.predict(xgboost.DMatrix(matrix, nthread=self.threads))
+        found = xgboost_scores(self.data, self.model, table, self.device)
+        if self.device == "gpu":
             check_ran_on_gpu(self.model)
         return found.astype(np.float64)
 
@@ -142,15 +134,9 @@ class StateDict(Format):
         state = torch.load(io.BytesIO(content), weights_only=True)
         names = sorted({name.rpartition(".")[0] for name in state}, key=int)
         layers = [(state[f"{name}.weight"].numpy().T, state[f"{name}.bias"].numpy()) for name in names]
-        return NetworkPredictor(network(layers).to(CUDA_NAMES[device]), data, threads, device)
+        return NetworkPredictor(network(layers).to(CUDA_NAMES[device]), data, device)
 
 
 class NetworkPredictor(Predictor):
     def scores(self, table: pa.Table) -> Array:
-        import torch
-
-        rows = torch.from_numpy(dense(self.data, table))
-        with torch.inference_mode():
-            logit = self.model(rows.to(CUDA_NAMES[self.device]))[:, 0]
-            found: Array = torch.sigmoid(logit).cpu().numpy().astype(np.float64)
-        return found
+        return probabilities(self.model, dense(self.data, table), CUDA_NAMES[self.device]).astype(np.float64)

@@ -24,13 +24,6 @@ from workloads.tasks import Bind, bound_to_gpu
 
 
 @dataclass(frozen=True)
-class Load:
-    """One loading of the model, verification included, in seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Job:
     """Picklable. `id` tells executions apart, `notes` is a folder on storage."""
 
@@ -83,12 +76,14 @@ def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int
         ) from error
 
 
-def loads(notes: str) -> Iterator[Load]:
-    """Every loading of an execution's model, wherever it was."""
+def seconds_of_loads(notes: str) -> list[float]:
+    """Of every loading of an execution's model, wherever it was, verification included."""
     system, _ = resolve(notes)
+    found = []
     for info in files_below(notes, ".json"):
         with system.open_input_stream(info.path) as stream:
-            yield Load(**json.loads(stream.read()))
+            found.append(float(json.loads(stream.read())["seconds"]))
+    return found
 
 
 def check_values(job: Job, table: pa.Table) -> None:

@@ -15,7 +15,6 @@ from sparkscale.contract.location import join
 from sparkscale.contract.model import ModelFile, PreparedModel
 from workloads import prepared
 from workloads.base import Engine, Params
-from workloads.datasets.slicing import write_file
 from workloads.filesystem import first_line, resolve, row_groups
 from workloads.scoring import Array, check_classes
 from workloads.validation import with_params
@@ -38,12 +37,11 @@ def training_of(run: Context, trainer: type[Engine], model: Params, fraction: fl
 
 
 def prepare_model(
-    training: Context,
-    trainer: type[Engine],
-    package: str,
-    build: prepared.Build,
-) -> tuple[str, prepared.Manifest]:
-    """The artefact of a model, trained if it is not there. Raises DatasetError for a sample of one class."""
+    training: Context, trainer: type[Engine], package: str, build: Callable[[str], dict[str, str]]
+) -> PreparedModel:
+    """The artefact of a model, without a reference yet; `build` makes it in a folder if it is not there, and returns
+    the SHA-256 of those files that it knows. Raises DatasetError for a sample of one class.
+    """
     case = training.case
     definition = {
         "format": FORMAT,
@@ -58,25 +56,22 @@ def prepare_model(
 
     def checked(root: str) -> tuple[dict[str, Any], dict[str, str]]:
         check_classes(training)
-        return build(root)
+        return {}, build(root)
 
-    return prepared.prepare(training.storage, case.workload.replace(".", "-"), definition, checked, FOLDER)
-
-
-def trained_file(
-    training: Context, trainer: type[Engine], path: str, dumped: Callable[[Any], bytes]
-) -> prepared.Build:
-    """Trains, and writes what `dumped` makes of the model to this one file."""
-
-    def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
-        engine: Any = trainer()
-        content = dumped(engine.fit(training, engine.load(training)))
-        return {}, {path: write_file(root, path, content)}
-
-    return build
+    root, manifest = prepared.prepare(training.storage, case.workload.replace(".", "-"), definition, checked, FOLDER)
+    return PreparedModel(
+        name=manifest.name,
+        model_id=manifest.id,
+        content_hash=manifest.content_hash,
+        root=root,
+        files=tuple(
+            ModelFile(path=path, sha256=entry.sha256, bytes=entry.bytes) for path, entry in manifest.files.items()
+        ),
+        definition=manifest.definition,
+    )
 
 
-def prepare_reference(run: Context, model: prepared.Manifest, scored: Callable[[], Scored]) -> tuple[str, str]:
+def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], Scored]) -> tuple[str, str]:
     """The folder of the reference predictions of the case's rows, and their hash; made if they are not there, row
     group by row group, by what `scored` returns.
     """
@@ -105,22 +100,6 @@ def prepare_reference(run: Context, model: prepared.Manifest, scored: Callable[[
 def predictions(row: Any, score: Array) -> pa.Table:
     """Rows of PREDICTION."""
     return pa.table([row, pa.array(score)], schema=PREDICTION)
-
-
-def as_prepared(root: str, manifest: prepared.Manifest, reference: tuple[str, str]) -> PreparedModel:
-    files = tuple(
-        ModelFile(path=path, sha256=entry.sha256, bytes=entry.bytes) for path, entry in manifest.files.items()
-    )
-    return PreparedModel(
-        name=manifest.name,
-        model_id=manifest.id,
-        content_hash=manifest.content_hash,
-        root=root,
-        files=files,
-        definition=manifest.definition,
-        reference=reference[0],
-        reference_hash=reference[1],
-    )
 
 
 def content_of(model: PreparedModel, path: str) -> bytes:

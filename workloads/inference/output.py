@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from sparkscale.contract.errors import OutputError, SparkscaleError
-from sparkscale.contract.location import for_spark
-from workloads.filesystem import resolve
+from sparkscale.contract.location import for_spark, join
+from workloads.filesystem import make_folder, remove_folder, resolve
 from workloads.inference.models import PREDICTION
+from workloads.prepared import exists
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -37,14 +38,7 @@ class Output:
 
     def begin(self) -> None:
         """Makes it, for parts."""
-        system, path = resolve(self.location)
-        system.create_dir(f"{path}/{ATTEMPTS}", recursive=True)
-
-    def check_absent(self) -> None:
-        """Raises OutputError when it is there already."""
-        system, path = resolve(self.location)
-        if system.get_file_info(path).type != fs.FileType.NotFound:
-            raise OutputError(f"The output {self.location} exists: nothing was written over it.")
+        make_folder(join(self.location, ATTEMPTS))
 
     def write(self, tables: Iterable[pa.Table]) -> str:
         """Writes a part, as it comes, out of sight; returns its name."""
@@ -74,7 +68,8 @@ class Output:
 
         Raises OutputError when it is there already, and for a disk that is full, wherever that was noticed.
         """
-        self.check_absent()
+        if exists(self.location):
+            raise OutputError(f"The output {self.location} exists: nothing was written over it.")
         try:
             yield
         except Exception as error:
@@ -91,8 +86,7 @@ class Output:
 
     def remove(self) -> None:
         """With all that is in it, if it is there; the marker first."""
-        system, path = resolve(self.location)
-        if system.get_file_info(f"{path}/{MARKER}").type == fs.FileType.File:
+        if self.is_complete:
+            system, path = resolve(self.location)
             system.delete_file(f"{path}/{MARKER}")
-        if system.get_file_info(path).type != fs.FileType.NotFound:
-            system.delete_dir(path)
+        remove_folder(self.location)

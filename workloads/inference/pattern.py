@@ -10,22 +10,22 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
-from sparkscale.contract.case import ParameterSet, Placement, Task, fraction_slices
+from sparkscale.contract.case import Placement, Task, fraction_slices
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.location import join
 from sparkscale.contract.model import PreparedModel
-from workloads.base import CPU_AND_GPU, Capacity, Engine, ModelParams, Params, Pattern, Quality, Sample
-from workloads.filesystem import files_below, remove_folder, resolve, schema_of
+from workloads.base import CPU_AND_GPU, Engine, ModelEngine, ModelParams, Pattern, Quality
+from workloads.datasets.slicing import write_file
+from workloads.filesystem import files_below, make_folder, remove_folder, resolve, schema_of
 from workloads.inference.formats import Format
-from workloads.inference.job import Job, check_columns, load, loads
+from workloads.inference.job import Job, check_columns, load, seconds_of_loads
 from workloads.inference.models import (
     SCORE,
-    as_prepared,
+    Scored,
     prepare_model,
     prepare_reference,
-    trained_file,
     training_of,
 )
 from workloads.inference.output import Output
@@ -71,73 +71,64 @@ class Written:
     job: Job
 
 
-class InferenceEngine(Engine):
+class InferenceEngine(ModelEngine):
     """An engine of this pattern: a way in which rows reach a model. `made_for` binds it to one.
 
     `load` is the model's and the session's side, `predict` reads Parquet and writes Parquet.
     """
 
     format: ClassVar[type[Format]]
-    kind: ClassVar[type[InferenceParams]]
-    """The workload's parameters."""
+    package: ClassVar[str]
+    """Whose release decides what the model's files hold."""
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
-    in_tasks: ClassVar[bool] = False
-    """Whether Spark's tasks ask the model, which have a thread each."""
 
     @classmethod
     def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":
         """The same engine with a workload's models."""
-        return cls.specialised(form.trainer, format=form, kind=kind)
+        model, package = cls.maker(form)
+        return cls.specialised(model, format=form, kind=kind, model=model, package=package)
 
-    def params(self, run: Context) -> InferenceParams:
-        """The case's."""
-        return self.kind.model_validate({name: run.case.params[name] for name in self.kind.model_fields})
-
-    def arguments(self, params: InferenceParams, sample: Sample) -> dict[str, Any]:
-        return self.format.trainer().arguments(params.model, sample)
-
-    def case_params(
-        self,
-        parameter_set: ParameterSet,
-        params: Params,
-        sample: Sample,
-        capacity: Capacity | None = None,  # noqa: ARG002 - there is none
-    ) -> dict[str, Any]:
-        """The model is the same whatever the set."""
-        return super().case_params("aligned", params, sample) | {"set": parameter_set}
+    @classmethod
+    def maker(cls, form: type[Format]) -> tuple[type[Engine], str]:
+        """What makes its models where others have them in this format, and the package of that."""
+        return form.trainer, form.package
 
     def prepared_model(self, run: Context) -> PreparedModel:
-        params, form = self.params(run), self.format()
-        training = training_of(run, form.trainer, params.model, params.train_fraction)
-        build = trained_file(training, form.trainer, form.file, form.dumped)
-        root, manifest = prepare_model(training, form.trainer, form.package, build)
-        model = as_prepared(root, manifest, ("", ""))
+        params = self.params(run)
+        training = training_of(run, self.model, params.model, params.train_fraction)
+        model = prepare_model(training, self.model, self.package, lambda root: self.build(training, root))
+        reference, content_hash = prepare_reference(run, model, lambda: self.reference(run, model))
+        return model.model_copy(update={"reference": reference, "reference_hash": content_hash})
 
-        def scored() -> Any:
-            return load(form, model, run.data, run.case.threads, "cpu").scores
+    def build(self, training: Context, root: str) -> dict[str, str]:
+        """Trains, and writes the model's files below `root`; returns the SHA-256 of those that it knows."""
+        trainer: Any = self.model()
+        content = self.format().dumped(trainer.fit(training, trainer.load(training)))
+        return {self.format.file: write_file(root, self.format.file, content)}
 
-        return as_prepared(root, manifest, prepare_reference(run, manifest, scored))
+    def reference(self, run: Context, model: PreparedModel) -> Scored:
+        """The model's predictions by one process, without Spark."""
+        return load(self.format(), model, run.data, run.case.threads, "cpu").scores
 
     def job(self, run: Context) -> Job:
         """Raises ModelError for rows that the model was not trained for."""
         model = run.model
         assert model is not None
-        params = self.params(run)
+        params, in_task = self.params(run), self.placement == "spark"
         found = Job(
             id=uuid4().hex,
             format=self.format,
             model=model,
             data=run.data,
-            threads=1 if self.in_tasks else params.threads or run.case.threads,
+            threads=1 if in_task else params.threads or run.case.threads,
             device=run.case.device,
             batch_rows=params.batch_rows,
             notes=notes_folder(run),
-            bind_gpu=run.bind_gpu if self.in_tasks and run.case.device == "gpu" else None,
+            bind_gpu=run.bind_gpu if in_task and run.case.device == "gpu" else None,
         )
         check_columns(found, schema_of(run.train_paths[0]))
-        system, path = resolve(found.notes)
-        system.create_dir(path, recursive=True)
+        make_folder(found.notes)
         run.at_end(lambda: remove_folder(found.notes))
         return found
 
@@ -185,13 +176,14 @@ def score(run: Context, written: Written) -> dict[str, float]:
         raise InvalidResult(
             f"A prediction differs by {worst:.3g} from the reference, and {tolerance:.3g} is allowed."
         )
-    every = list(loads(job.notes))
+    loads = seconds_of_loads(job.notes)
+    sizes = [info.size or 0 for info in files_below(output.location, ".parquet")]
     run.figure("model_bytes", job.model.bytes)
-    run.figure("model_loads", len(every))
-    run.figure("model_load_seconds", sum(found.seconds for found in every))
+    run.figure("model_loads", len(loads))
+    run.figure("model_load_seconds", sum(loads))
     run.figure("bytes_read", bytes_of(run.train_paths, {ROW, *run.data.features}))
-    run.figure("bytes_written", sum(info.size or 0 for info in files_below(output.location, ".parquet")))
-    run.figure("files_written", len(files_below(output.location, ".parquet")))
+    run.figure("bytes_written", sum(sizes))
+    run.figure("files_written", len(sizes))
     return {"difference": worst}
 
 

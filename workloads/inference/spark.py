@@ -36,7 +36,6 @@ class OnSpark(InferenceEngine, SparkEngine):
     """What Spark reads and writes, batch by batch through a function of Python. Nothing is read before `predict`."""
 
     trains_in_tasks = True
-    in_tasks = True
 
     def load(self, run: Context) -> Loaded:
         job = self.job(run)
@@ -226,7 +225,6 @@ class ParquetMap(InferenceEngine, SparkEngine):
 
     name = "parquet-map"
     trains_in_tasks = True
-    in_tasks = True
 
     def load(self, run: Context) -> Job:
         return self.job(run)

@@ -1,13 +1,13 @@
 """Engines that let a library of Spark's apply its own models: `transform` of a fitted pipeline."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from sparkscale.contract.location import for_spark, join
 from sparkscale.contract.model import PreparedModel
-from workloads.base import SPARK_CONTEXT, Sample, SparkEngine
+from workloads.base import SPARK_CONTEXT, Engine, SparkEngine
 from workloads.data_parallel.gradient_boosting import MLlibGBT, XGBoostSpark
 from workloads.data_parallel.mlp import MLlibPerceptron
 from workloads.data_parallel.one_hot import MLlibOneHot
@@ -18,18 +18,10 @@ from workloads.datasets.slicing import write_file
 from workloads.frames import spark_rows
 from workloads.inference import mllib
 from workloads.inference.formats import Format, Ubjson
-from workloads.inference.job import Job, load
-from workloads.inference.models import (
-    SCORE,
-    Scored,
-    as_prepared,
-    content_of,
-    prepare_model,
-    prepare_reference,
-    training_of,
-)
+from workloads.inference.job import Job
+from workloads.inference.models import SCORE, Scored, content_of
 from workloads.inference.output import Output
-from workloads.inference.pattern import InferenceEngine, InferenceParams
+from workloads.inference.pattern import InferenceEngine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,26 +37,12 @@ class Transform(InferenceEngine, SparkEngine):
 
     devices = frozenset({"cpu"})
     model_placement = "spark"
-    trainer: ClassVar[type[SparkEngine]]
-    package: ClassVar[str]
 
-    def arguments(self, params: InferenceParams, sample: Sample) -> dict[str, Any]:
-        return self.trainer().arguments(params.model, sample)
+    def build(self, training: Context, root: str) -> dict[str, str]:
+        from pyspark.ml import PipelineModel
 
-    def prepared_model(self, run: Context) -> PreparedModel:
-        params = self.params(run)
-        training = training_of(run, self.trainer, params.model, params.train_fraction)
-
-        def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
-            from pyspark.ml import PipelineModel
-
-            stages = self.stages(training, root)
-            PipelineModel(stages).write().save(for_spark(join(root, PIPELINE)))
-            return {}, {}
-
-        root, manifest = prepare_model(training, self.trainer, self.package, build)
-        model = as_prepared(root, manifest, ("", ""))
-        return as_prepared(root, manifest, prepare_reference(run, manifest, lambda: self.reference(run, model)))
+        PipelineModel(self.stages(training, root)).write().save(for_spark(join(root, PIPELINE)))
+        return {}
 
     def load(self, run: Context) -> tuple[Job, "DataFrame"]:
         from pyspark.ml import PipelineModel
@@ -94,27 +72,22 @@ class Transform(InferenceEngine, SparkEngine):
     def stages(self, training: Context, root: str) -> list[Any]:
         """Of the fitted pipeline; what else the reference needs is written below `root`."""
 
-    @abstractmethod
-    def reference(self, run: Context, model: PreparedModel) -> Scored:
-        """The same predictions, without Spark."""
-
 
 class XGBoostSparkTransform(Transform):
     """xgboost.spark's model, transformed: a pandas UDF of its own that loads the booster once for each task."""
 
     name = "xgboost-spark-transform"
     needs = frozenset({SPARK_CONTEXT})
-    trainer = XGBoostSpark
-    package = "xgboost"
+
+    @classmethod
+    def maker(cls, form: type[Format]) -> tuple[type[Engine], str]:
+        return XGBoostSpark, form.package
 
     def stages(self, training: Context, root: str) -> list[Any]:
         engine = XGBoostSpark()
         model = engine.made(training).fit(engine.load(training))
-        write_file(root, Ubjson.file, bytes(model.get_booster().save_raw("ubj")))
+        write_file(root, Ubjson.file, Ubjson().dumped(model.get_booster()))
         return [model]
-
-    def reference(self, run: Context, model: PreparedModel) -> Scored:
-        return load(Ubjson(), model, run.data, run.cores, "cpu").scores
 
 
 class MLlibTransform(Transform):
@@ -124,22 +97,20 @@ class MLlibTransform(Transform):
     """
 
     name = "mllib-transform"
-    package = "pyspark"
 
     @classmethod
-    def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":
-        trainer = TRAINERS[form.name]
-        return cls.specialised(trainer, format=form, kind=kind, trainer=trainer)
+    def maker(cls, form: type[Format]) -> tuple[type[Engine], str]:
+        return TRAINERS[form.name], "pyspark"
 
     def encoded(self, run: Context, rows: "DataFrame") -> "DataFrame":
-        return one_hot_vectors(run, rows) if issubclass(self.trainer, MLlibOneHot) else rows
+        return one_hot_vectors(run, rows) if issubclass(self.model, MLlibOneHot) else rows
 
     def stages(self, training: Context, root: str) -> list[Any]:  # noqa: ARG002
         from pyspark.ml.feature import VectorAssembler
 
-        engine: Any = self.trainer()
+        engine: Any = self.model()
         model = engine.fit(training, engine.load(training))
-        if issubclass(self.trainer, MLlibTrees):
+        if issubclass(self.model, MLlibTrees):
             return [VectorAssembler(inputCols=training.data.features, outputCol=FEATURES), model]
         return [model.model]
 

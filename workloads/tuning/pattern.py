@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from sparkscale.contract.case import ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
 from sparkscale.contract.errors import DatasetError, SparkscaleError
 from sparkscale.contract.record import SCORES, TRIALS
-from workloads.base import Capacity, Engine, ModelParams, Params, Pattern, Quality, Sample
+from workloads.base import Engine, ModelEngine, ModelParams, Pattern, Quality
 from workloads.data_parallel.pattern import InMemory
 from workloads.filesystem import read_parquet
 from workloads.scoring import Scores, check_classes, classes, score_holdout
@@ -112,16 +111,13 @@ class WinnerScores(Scores):
     judged_on_split: bool
 
 
-class TuningEngine(Engine):
+class TuningEngine(ModelEngine):
     """An engine of this pattern: a way to search. `made_for` binds it to a model.
 
-    A subclass says what `load` makes of the split, and makes the trials; the rest is here.
+    Its model is that of a trial, and of the winner. A subclass says what `load` makes of the split, and makes the
+    trials; the rest is here.
     """
 
-    model: ClassVar[type[Engine]]
-    """The data-parallel engine that trains a trial, and the winner."""
-    kind: ClassVar[type[TuningParams]]
-    """The workload's parameters."""
     judges_on_split: ClassVar[bool] = True
     """Whether losses are of the validation part, as the other engines' are."""
     imports: ClassVar[tuple[str, ...]] = ()
@@ -133,26 +129,6 @@ class TuningEngine(Engine):
     ) -> "type[TuningEngine]":
         """The same engine with a workload's model."""
         return cls.specialised(model, model=model, kind=kind, imports=imports)
-
-    def params(self, run: Context) -> TuningParams:
-        """The case's."""
-        return self.kind.model_validate({name: run.case.params[name] for name in self.kind.model_fields})
-
-    def arguments(self, params: TuningParams, sample: Sample) -> dict[str, Any]:
-        return self.model().arguments(params.model, sample)
-
-    def default_arguments(self, task: Any) -> dict[str, Any]:
-        return self.model().default_arguments(task)
-
-    def case_params(
-        self,
-        parameter_set: ParameterSet,
-        params: Params,
-        sample: Sample,
-        capacity: Capacity | None = None,  # noqa: ARG002 - there is none
-    ) -> dict[str, Any]:
-        """The search is the same whatever the set: its space decides what a model is given."""
-        return super().case_params("aligned", params, sample) | {"set": parameter_set}
 
     def load(self, run: Context) -> Loaded:
         """Raises DatasetError for a validation part of one class."""
