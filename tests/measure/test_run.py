@@ -51,6 +51,7 @@ FIELDS = {
     "software",
     "session",
     "data",
+    "model",
 }
 CASE_FIELDS = {
     "workload",
