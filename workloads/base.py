@@ -51,8 +51,9 @@ class Pattern:
     """Whether a hold-out must cut through groups, for each has a model of its own."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Parameters that a case has instead when it only warms a worker up, where less does."""
-    warmup_fraction: float = 1.0
-    """The largest fraction that a case has then."""
+    warms_each_slot: bool = False
+    """Whether it has then a slice of the rows, and so a file, for each of Spark's slots, whatever its own fraction:
+    a slot's process of Python starts and imports its libraries with its first task."""
 
 
 @dataclass(frozen=True)

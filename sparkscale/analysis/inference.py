@@ -165,9 +165,10 @@ def advice(comparison: Comparison) -> str:
         if inside and inside is not other:
             text += f", {_margin(best, inside)}"
         text += ", as long as one node is fast enough"
-    loads, seconds = other.figure("model_loads"), other.figure("model_load_seconds")
+    loads, fewer = other.figure("model_loads"), best.figure("model_loads")
+    seconds = other.figure("model_load_seconds")
     spent = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed])
-    if loads and seconds and spent and seconds.median > 0.2 * spent.median:
+    if loads and fewer and loads.median > fewer.median and seconds and spent and seconds.median > 0.2 * spent.median:
         text += (
             f"; {other.label} loads the model {loads.median:,.0f} times, {seconds.median / spent.median:.0%} of its "
             "core time"

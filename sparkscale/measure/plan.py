@@ -10,7 +10,7 @@ from typing import Any
 from cluster import state
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile
-from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.case import SLICES, Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.opening import Session
@@ -210,7 +210,7 @@ def executions(
     bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
-        warmup = _warmup(case, [other for _, other in bound], planned_case, data[planned_case.dataset])
+        warmup = _warmup(case, [other for _, other in bound], planned_case, data[planned_case.dataset], budget)
         reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget, seed)
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
@@ -220,7 +220,7 @@ def executions(
     return list(found.values())
 
 
-def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: PreparedDataset) -> Case:
+def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: PreparedDataset, budget: Budget) -> Case:
     """The same engine's smallest fraction, of the same parameters where there is one, as its pattern warms up."""
     pattern = planned.workload.pattern
     found = min(
@@ -228,9 +228,9 @@ def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: Prepared
         key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
     )
     changes: dict[str, Any] = {"params": {**found.params, **pattern.warmup}}
-    if found.fraction > pattern.warmup_fraction:
-        rows = pattern.rows(data, planned.params, pattern.warmup_fraction, case.sample_seed)
-        changes |= {"fraction": pattern.warmup_fraction, "rows": rows}
+    if pattern.warms_each_slot:
+        fraction = min(1.0, 2 ** (budget.cores - 1).bit_length() / SLICES)
+        changes |= {"fraction": fraction, "rows": pattern.rows(data, planned.params, fraction, case.sample_seed)}
     return found.model_copy(update=changes)
 
 

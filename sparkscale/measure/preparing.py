@@ -82,8 +82,13 @@ def prepare_models(
         with _worker(
             "models", profile, budget, scratch / f"models-{placement}", cluster if placement == "spark" else None
         ) as worker:
+            told = ""
             for case in cases:
-                observer.doing(f"preparing the model of {case.label}")
+                maker = f" by {case.engine}" if placement == "spark" else ""
+                text = f"preparing the model of {case.workload}{maker} and its predictions of {case.dataset}"
+                if text != told:
+                    observer.doing(text)
+                    told = text
                 reply = worker.request(PrepareModel(case=case, data=data[case.dataset]), PREPARE_SECONDS)
                 assert isinstance(reply, ModelPrepared)
                 found[case.id] = reply.model

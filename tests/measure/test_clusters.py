@@ -22,7 +22,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure import plan, suite
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.store import FILE, Store
 from tests.cluster.using import examined, written
 from tests.measure.observing import Silent
 from tests.measure.test_faults import Start, busy_jvm_of, outcomes, records, start
@@ -171,6 +171,12 @@ engines = ["mllib", "xgboost-spark", "xgboost"]
 fractions = ["1/64"]
 params = { trees = 2 }
 isolate = true
+
+[[measure]]
+workload = "inference.boosting"
+engines = ["pandas-udf-iterator", "map-in-arrow", "parquet-map"]
+fractions = ["1/64"]
+rounds = 1
 """
 
 
@@ -187,6 +193,11 @@ def test_a_run_starts_a_fresh_connect_server_for_each_worker(tmp_path: Path) -> 
     reason = "xgboost-spark needs a SparkContext, which a session of kind 'connect' does not have"
     assert {record.error.message for record in by_engine["xgboost-spark"] if record.error} == {reason}
     assert len({record.jvm for record in by_engine["mllib"]}) == 2
+    predicted = [record for record in found if record.case.pattern == "inference"]
+    slots = budget(profile.load("connect")).cores
+    loads = [record.figures.get("model_loads") for record in predicted if record.is_warmup]
+    assert loads == [slots] * 3, "a warm-up left a slot cold"
+    assert [record.outcome for record in predicted if not record.is_warmup] == ["ok"] * 3
     for record in by_engine["mllib"]:
         assert record.case.cluster_kind == "connect"
         assert (record.resources.peak_pss_bytes or 0) > 500 * 2**20
@@ -394,3 +405,58 @@ def test_a_profile_that_asks_for_too_much_stops_the_run_before_it_begins(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: Cluster 'greedy' asks for 500 cores, of which ")
     assert not (tmp_path / "out").exists()
+
+
+PREDICTING = """
+rounds = 1
+deadline_seconds = 240
+[[measure]]
+workload = "inference.mlp"
+engines = ["map-in-arrow", "parquet-map"]
+fractions = ["1/2"]
+params = { model = { hidden = [1024, 1024], epochs = 1 }, train_fraction = 0.015625, batch_rows = 2000 }
+"""
+
+
+def written_case(process: "subprocess.Popen[str]", out: Path, storage: Path, killed: set[str]) -> str:
+    """The id of the next case, no warm-up, of which attempts at parts are being written."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        warmups = set()
+        if (out / FILE).exists():
+            with Store.existing(out) as store:
+                warmups = {record.case.id for record in store.records() if record.is_warmup}
+        if len(warmups) > len(killed):
+            for part in storage.glob("predictions/*/_*/**/*.parquet"):
+                case = part.relative_to(storage).parts[1]
+                if case not in warmups | killed:
+                    return case
+        time.sleep(0.1)
+    raise AssertionError(f"no case was writing: {process.communicate()[1][-2000:]}")
+
+
+def executors_of(name: str) -> list[psutil.Process]:
+    """Of a run's cluster."""
+    found = state.find(name)
+    assert found is not None
+    below = [one for daemon in found.daemons[1:] for one in processes.processes_of(daemon.pid)]
+    return [one for one in below if any("CoarseGrainedExecutorBackend" in word for word in one.cmdline())]
+
+
+def test_an_executor_killed_while_it_writes_predictions_loses_and_doubles_no_row(
+    start: Start, tmp_path: Path
+) -> None:
+    """Every row of the output is compared with the reference, once each, before a case is ok."""
+    out, storage = tmp_path / "out", tmp_path / "storage"
+    (tmp_path / "writing.toml").write_text(f'{SMALL}storage = "{storage}"\n')
+    process = start(PREDICTING, "--cluster", str(tmp_path / "writing.toml"))
+    killed: set[str] = set()
+    for _ in range(2):
+        killed.add(written_case(process, out, storage, killed))
+        executors_of("writing")[0].kill()
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, stderr
+    found = records(out)
+    assert {record.case.id for record in found} == killed
+    assert [record.outcome for record in found] == ["ok"] * 2
+    assert [record.spark.executors_lost for record in found if record.spark] == [1, 1]

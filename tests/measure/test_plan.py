@@ -90,3 +90,12 @@ def test_a_warm_up_is_the_engines_smallest_fraction(executions: list[Execution])
     for execution in executions:
         assert execution.warmup.engine == execution.case.engine
         assert execution.warmup.fraction == 1 / 64
+
+
+@pytest.mark.parametrize(("cores", "slices"), [(1, 1), (2, 2), (5, 8), (100, 64)])
+def test_a_warm_up_of_inference_has_a_file_for_each_slot(data: PreparedDataset, cores: int, slices: int) -> None:
+    planned = plan.select(plan.cases(suite.load("inference")), "workload=inference.boosting")
+    granted = budget(profile.load("local")).model_copy(update={"cores": cores})
+    for execution in plan.executions(planned, {"flights": data}, granted, seed=0, rounds=1):
+        assert execution.warmup.fraction == slices / 64
+        assert execution.warmup.rows == data.rows(slices / 64, execution.case.sample_seed)

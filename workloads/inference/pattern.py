@@ -59,7 +59,7 @@ INFERENCE = Pattern(
     phases=("load", "predict"),
     time_to_model=("load", "predict"),
     tables=(),
-    warmup_fraction=1 / 64,
+    warms_each_slot=True,
 )
 
 
