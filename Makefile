@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test check clean
+.PHONY: setup run test test-all check clean
 
 setup: $(READY)
 
@@ -22,8 +22,15 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	@$(BIN)/sparkscale run $(ARGS)
 
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+
+# Less the tests marked `slow`, of a minute and more each.
 test: $(READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+# What CI runs.
+test-all: $(READY)
+	@$(PYTEST) $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

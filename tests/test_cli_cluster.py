@@ -22,6 +22,7 @@ def test_a_file_of_another_release_is_named_and_stops_everything(
     assert sparkscale("run", env={"XDG_CACHE_HOME": tmp_path}).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_up_status_and_down(tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
     path = tmp_path / "kept.toml"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparkscale.contract import errors
+from sparkscale.contract.context import Context
+from sparkscale.contract.errors import EngineUnsupported
 
 Progress = Callable[[int, int], None]
 """Told how many of how many items are done."""
@@ -130,6 +132,16 @@ class SparkTasks:
 
 
 OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
+
+
+def ranks_of(run: Context) -> int:
+    """How many of Spark's tasks can train one model together: all that run at once.
+
+    Raises EngineUnsupported where they were to share a GPU, which NCCL refuses and xgboost.spark waits for in vain.
+    """
+    if run.case.device == "gpu" and float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1:
+        raise EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
+    return run.slots
 
 
 @contextmanager

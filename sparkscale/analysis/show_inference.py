@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import inference, placing
-from sparkscale.analysis.drawing import NOTHING, seconds, share, spread, table
+from sparkscale.analysis.drawing import NOTHING, share, spread, table
 from sparkscale.analysis.inference import NATIVE, Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -37,9 +37,24 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
 
 
 def _sizes(found: Comparison) -> Iterator[Text]:
-    model = next((size for way in found.ways if (size := way.figure("model_bytes"))), None)
-    if model:
-        yield Text(f"{found.case.rows:,} rows; the model has {model.median / MIB:,.1f} MiB", style="dim")
+    """Of what every engine reads, and of what they write."""
+    ways = [way for way in found.ways if way.figure("bytes_written")]
+    if not ways:
+        return
+    model, read, *written = (
+        size.median / MIB
+        for size in (
+            ways[0].figure("model_bytes"),
+            ways[0].figure("bytes_read"),
+            *(way.figure("bytes_written") for way in ways),
+        )
+        if size
+    )
+    yield Text(
+        f"{found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
+        f"{min(written):,.1f} to {max(written):,.1f} written",
+        style="dim",
+    )
 
 
 def _rates(found: Comparison) -> Table:
@@ -47,32 +62,31 @@ def _rates(found: Comparison) -> Table:
         "Parquet in, Parquet out: median (range)",
         "engine",
         "load +\npredict, s",
-        "rows/s",
+        "1,000 rows/s",
         f"over\n{NATIVE}",
         "efficiency",
-        "model\nloads",
+        "loads",
         "s of\nloading",
-        "MiB read,\nwritten",
     )
     for way in found.ways:
         drawn.add_row(
             way.label,
-            seconds(way.seconds),
-            spread(way.rate, "{:,.0f}".format),
+            _median(way.seconds, "{:.2f}"),
+            spread(way.rate, thousands),
             spread(Spread.of(way.over(found.native)), "{:.2f}".format),
             share(way.efficiency(found.one_thread)),
-            spread(way.figure("model_loads"), "{:,.0f}".format),
-            seconds(way.figure("model_load_seconds")),
-            _moved(way),
+            _median(way.figure("model_loads"), "{:,.0f}"),
+            _median(way.figure("model_load_seconds"), "{:.2f}"),
         )
     return drawn
 
 
-def _moved(way: Way) -> str:
-    read, written = way.figure("bytes_read"), way.figure("bytes_written")
-    if read is None or written is None:
-        return NOTHING
-    return f"{read.median / MIB:,.1f}, {written.median / MIB:,.1f}"
+def _median(found: Spread | None, form: str) -> str:
+    return form.format(found.median) if found else NOTHING
+
+
+def thousands(value: float) -> str:
+    return f"{value / 1e3:,.0f}" if value >= 1e5 else f"{value / 1e3:,.1f}"
 
 
 TOLD = {
@@ -86,7 +100,7 @@ def _tax(found: Comparison, rungs: list[Way]) -> Table:
     drawn = table(
         "The Spark tax: the same prediction, rung by rung",
         "rung",
-        "rows/s",
+        "1,000 rows/s",
         "of the rung\nbefore",
         "of native on\nall cores",
         "efficiency",
@@ -96,7 +110,7 @@ def _tax(found: Comparison, rungs: list[Way]) -> Table:
         before = rungs[number - 1] if number else None
         drawn.add_row(
             TOLD.get(way.engine, native),
-            spread(way.rate, "{:,.0f}".format),
+            spread(way.rate, thousands),
             share(Spread.of(way.over(before))),
             share(Spread.of(way.over(found.native))),
             share(way.efficiency(found.one_thread)),
@@ -109,7 +123,7 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
     yield Text(
         f"{count(rounds, 'round')}, each in a fresh worker and JVM, after a first execution of the engine in it. "
         "Every row was compared with the reference. Efficiency is rows per second over those of one thread of one "
-        "process, times the cores.",
+        "process, times the cores. Loads, and seconds of loading, are those of all processes together.",
         style="dim",
     )
     yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))

@@ -199,6 +199,7 @@ print(json.dumps([found.model_dump() for found in held]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_no_gpu_is_ever_held_by_two_tasks_at_once(ask: Ask, tmp_path: Path) -> None:
     """A real Master and two Workers, each with four cores and two made-up GPUs: eight tasks, of which by cores all
@@ -259,6 +260,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.parametrize("kind", ["local", "standalone"])
 def test_each_rank_of_a_training_has_a_device_of_its_own(ask: Ask, tmp_path: Path, kind: str) -> None:

@@ -78,6 +78,7 @@ def measures(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_worker_daemon_costs_no_more_than_a_time(start: Start, tmp_path: Path) -> None:
     """Spark does its work again on a worker that takes its place; the next cases run on a whole cluster."""
     (tmp_path / "pair.toml").write_text(SMALL)
@@ -119,6 +120,7 @@ isolate = true
 """
 
 
+@pytest.mark.slow
 def test_a_case_beyond_the_memory_of_an_executor_is_oom_and_costs_no_other(start: Start, tmp_path: Path) -> None:
     """The kernel ends a Python worker, of which Spark knows only that it crashed."""
     limit = processes.MemoryLimit.create(2**30)
@@ -180,6 +182,7 @@ rounds = 1
 """
 
 
+@pytest.mark.slow
 def test_a_run_starts_a_fresh_connect_server_for_each_worker(tmp_path: Path) -> None:
     (tmp_path / "served.toml").write_text('kind = "connect"\nmemory = "3g"\ndriver_memory = "1g"\n')
     path = tmp_path / "on-connect.toml"
@@ -360,6 +363,7 @@ isolate = true
 """
 
 
+@pytest.mark.slow
 def test_an_external_cluster_is_measured_on_and_left_alone(
     cluster: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
@@ -443,6 +447,7 @@ def executors_of(name: str) -> list[psutil.Process]:
     return [one for one in below if any("CoarseGrainedExecutorBackend" in word for word in one.cmdline())]
 
 
+@pytest.mark.slow
 def test_an_executor_killed_while_it_writes_predictions_loses_and_doubles_no_row(
     start: Start, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_a_table_is_measured_by_every_way_of_reading_it(sparkscale: Call, table: Path, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(SUITE.format(more=""))
@@ -77,6 +78,7 @@ def test_a_table_is_measured_by_every_way_of_reading_it(sparkscale: Call, table:
         assert len(store.records()) == len(records)
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_a_regression_is_measured_by_the_engines_that_do_it(sparkscale: Call, table: Path, tmp_path: Path) -> None:
     """Also as a table of a suite, its path relative to the suite's file, with a group."""

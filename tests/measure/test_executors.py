@@ -90,6 +90,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_executors_that_have_never_seen_the_checkout_run_our_functions(
     cluster: Cluster, bare: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,44 @@ def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
     assert {record.case.engine for record in found if record.error} == {"xgboost", "xgboost-spark"}
 
 
+SHARED = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost-spark"]
+fractions = ["1/64"]
+params = { trees = 2 }
+devices = ["gpu"]
+
+[[measure]]
+workload = "inference.boosting"
+engines = ["parquet-map"]
+fractions = ["1/64"]
+devices = ["gpu"]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_tasks_that_share_a_gpu_predict_and_do_not_train_one_model(ask: Ask, tmp_path: Path) -> None:
+    if gpu.discover().devices:
+        pytest.skip("this host has a GPU")
+    suite, profile = tmp_path / "sharing.toml", tmp_path / "shared.toml"
+    suite.write_text(SHARED)
+    profile.write_text('kind = "standalone"\nmemory = "2g"\ndriver_memory = "2g"\ngpus = 1\ntasks_per_gpu = 2\n')
+    command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
+    assert ask(*command, "--cluster", str(profile), timeout=200).returncode == 1
+    with Store.existing(tmp_path / "out") as store:
+        found = {record.case.engine: record for record in store.records() if not record.is_warmup}
+    assert {engine: record.outcome for engine, record in found.items()} == {
+        "xgboost-spark": "unsupported",
+        "parquet-map": "failed",
+    }
+    messages = {engine: record.error.message for engine, record in found.items() if record.error}
+    assert "needs a GPU of its own: set tasks_per_gpu = 1" in messages["xgboost-spark"]
+    assert "not on a GPU" in messages["parquet-map"]
+
+
 @pytest.mark.gpu
 @pytest.mark.spark
 def test_the_doctor_finds_gpus_that_work() -> None:

@@ -91,6 +91,7 @@ def test_parity_of_steps_of_keras_and_torch(runs: Runs) -> None:
     assert np.abs(found[0][0].layers[0][0] - found[0][2].layers[0][0]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_parity_of_distributed_training(runs: Runs, spark: SparkRuntime) -> None:
     """One rank is the single process to float tolerance; two reach the same log-loss within noise."""
@@ -106,6 +107,7 @@ def test_parity_of_distributed_training(runs: Runs, spark: SparkRuntime) -> None
     assert not np.array_equal(two.model[0][0], single.model[0][0])
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_parity_of_two_ranks_with_one_batch_of_all_rows(runs: Runs, spark: SparkRuntime) -> None:
     """Averaged over ranks, gradients are those of the global batch, though their shares differ by a row."""

@@ -107,6 +107,7 @@ def test_parity_logistic_regression_as_it_is_measured(runs: Callable[..., Contex
     assert 0 < mllib_run.figures["iterations"] <= logistic.LogisticParams().max_iterations
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.parametrize("c", [1.0, 0.001])
 def test_parity_logistic_regression_converged(runs: Callable[..., Context], spark: SparkRuntime, c: float) -> None:

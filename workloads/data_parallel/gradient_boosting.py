@@ -35,6 +35,7 @@ from workloads.data_parallel.xgboost_timeline import tell, timeline
 from workloads.filesystem import RowGroup, row_groups
 from workloads.frames import spark_rows
 from workloads.scoring import Scores
+from workloads.tasks import ranks_of
 from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 
 
@@ -180,7 +181,7 @@ class XGBoostSpark(SparkEngine):
             features_col=run.data.features,
             label_col=LABEL,
             tree_method="hist",
-            num_workers=run.slots,
+            num_workers=ranks_of(run),
             device=CUDA_NAMES[run.case.device],
             callbacks=list(callbacks),
             random_state=run.case.model_seed,

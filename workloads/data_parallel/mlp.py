@@ -48,7 +48,7 @@ from workloads.data_parallel.one_hot import MLlibOneHot
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, InMemory, MLlibEstimator, labels, read_holdout
 from workloads.filesystem import RowGroup, read_parquet, row_groups
 from workloads.scoring import Array, Scores, check_classes, log_loss, score_holdout
-from workloads.tasks import SparkTasks
+from workloads.tasks import SparkTasks, ranks_of
 from workloads.torch_processes import run_distributed
 
 
@@ -317,14 +317,11 @@ class DistributedTorch(SparkEngine):
         return Trained(epochs[-1].layers, train_rows.began, epochs)
 
     def _ranks(self, run: Context) -> int:
-        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever. Likewise
-        for ranks that were to share a GPU, which NCCL refuses.
-        """
-        if run.case.device == "gpu" and float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1:
-            raise EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
-        wanted = int(run.case.params.get("ranks", 0) or run.slots)
-        if wanted > run.slots:
-            raise EngineUnsupported(f"{wanted} ranks, and Spark has {count(run.slots, 'slot')}.")
+        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever."""
+        slots = ranks_of(run)
+        wanted = int(run.case.params.get("ranks", 0) or slots)
+        if wanted > slots:
+            raise EngineUnsupported(f"{wanted} ranks, and Spark has {count(slots, 'slot')}.")
         if wanted > run.arguments["batch_size"]:
             raise EngineUnsupported(f"{wanted} ranks, and a global batch of {run.arguments['batch_size']} rows.")
         return wanted

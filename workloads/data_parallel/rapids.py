@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from sparkscale.contract.case import Device
 from sparkscale.contract.context import Context
 from workloads.base import SPARK_CONTEXT, Capability, Engine
+from workloads.tasks import ranks_of
 
 GPU: frozenset[Device] = frozenset({"gpu"})
 FALL_BACK = "spark.rapids.ml.cpu.fallback.enabled"
@@ -47,4 +48,4 @@ class Rapids(Engine):
         honour on a GPU, and does not train on CPUs instead.
         """
         run.spark.conf.set(FALL_BACK, "false")
-        return partial(super().estimator(run, name), num_workers=run.slots, float32_inputs=False)
+        return partial(super().estimator(run, name), num_workers=ranks_of(run), float32_inputs=False)

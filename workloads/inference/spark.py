@@ -28,6 +28,10 @@ BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet
 """Functions of columns are given what Parquet's reader makes, 4,096 rows by default, and the first setting has no say
 in it (tried on Spark 4.3); functions of whole batches are given what the first one says.
 """
+PARTITIONS = "spark.sql.files.minPartitionNum"
+"""Spark reads into as many parts as it has cores. Where fewer tasks run at once, for they need a GPU, each part more
+is a task that starts CUDA and loads the model anew.
+"""
 
 Loaded = tuple[Job, "DataFrame"]
 
@@ -39,10 +43,11 @@ class OnSpark(InferenceEngine, SparkEngine):
 
     def load(self, run: Context) -> Loaded:
         job = self.job(run)
-        for name in BATCH_ROWS:
-            before = run.spark.conf.get(name)
-            run.spark.conf.set(name, job.batch_rows)
-            run.at_end(partial(run.spark.conf.set, name, before))
+        for name, value in {**dict.fromkeys(BATCH_ROWS, job.batch_rows), PARTITIONS: run.slots}.items():
+            before = run.spark.conf.get(name, None)
+            run.spark.conf.set(name, value)
+            undo = run.spark.conf.unset if before is None else partial(run.spark.conf.set, value=before)
+            run.at_end(partial(undo, name))
         return job, self.scored(job, spark_rows(run, run.train_paths).select(ROW, *run.data.features))
 
     @abstractmethod
