@@ -139,7 +139,8 @@ def ranks_of(run: Context) -> int:
 
     Raises EngineUnsupported where they were to share a GPU, which NCCL refuses and xgboost.spark waits for in vain.
     """
-    if run.case.device == "gpu" and float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1:
+    shares = float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1 or 0 < run.gpus < run.slots
+    if run.case.device == "gpu" and shares:
         raise EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
     return run.slots
 

@@ -29,8 +29,13 @@ class Way(Executions):
 
     @property
     def threads(self) -> int:
-        """That it was told to use; 0: all."""
-        return int(self.case.params["threads"])
+        """That it was told to use; 0: all, as every engine on Spark does."""
+        return int(self.case.params["threads"]) if self.case.placement == "node" else 0
+
+    @property
+    def applies_the_same_model(self) -> bool:
+        """And not a library's own of the same parameters."""
+        return registry.workloads()[self.case.workload].engine(self.engine).model_placement == "node"
 
     @property
     def batch_rows(self) -> int:
@@ -107,9 +112,13 @@ class Comparison:
 
     @property
     def fastest(self) -> list[Way]:
-        """Those that used all cores in as many rounds as any, the fastest first."""
+        """Those that applied the same model, on all cores and in as many rounds as any, the fastest first."""
         rounds = max((len(way.timed) for way in self.ways), default=0)
-        found = [way for way in self.ways if not way.threads and way.timed and len(way.timed) == rounds]
+        found = [
+            way
+            for way in self.ways
+            if way.applies_the_same_model and not way.threads and way.timed and len(way.timed) == rounds
+        ]
         return sorted(found, key=_rate, reverse=True)
 
 

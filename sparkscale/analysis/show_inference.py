@@ -50,9 +50,10 @@ def _sizes(found: Comparison) -> Iterator[Text]:
         )
         if size
     )
+    least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
     yield Text(
         f"{found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
-        f"{min(written):,.1f} to {max(written):,.1f} written",
+        f"{least if least == most else f'{least} to {most}'} written",
         style="dim",
     )
 

@@ -105,6 +105,11 @@ class PreparedDataset(Frozen):
             return [join(self.merged[sample_seed], merged_folder(j)) for j in range(len(slices).bit_length())]
         return [join(self.root, slice_folder(s)) for s in sorted(slices)]
 
+    def fraction_of_files(self, files: int, sample_seed: int) -> float:
+        """The smallest whose sample lies in so many folders, or all of it."""
+        fractions = (2.0**-j for j in range(SLICES.bit_length() - 1, -1, -1))
+        return next((one for one in fractions if len(self.train_paths(one, sample_seed)) >= files), 1.0)
+
     def rows(self, fraction: float, sample_seed: int) -> int:
         """Training rows in the sample."""
         return sum(self.slice_rows[s] for s in self.slices(fraction, sample_seed))

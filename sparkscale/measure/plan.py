@@ -10,7 +10,7 @@ from typing import Any
 from cluster import state
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile
-from sparkscale.contract.case import SLICES, Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.opening import Session
@@ -229,7 +229,7 @@ def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: Prepared
     )
     changes: dict[str, Any] = {"params": {**found.params, **pattern.warmup}}
     if pattern.warms_each_slot:
-        fraction = min(1.0, 2 ** (budget.cores - 1).bit_length() / SLICES)
+        fraction = data.fraction_of_files(budget.cores, case.sample_seed)
         changes |= {"fraction": fraction, "rows": pattern.rows(data, planned.params, fraction, case.sample_seed)}
     return found.model_copy(update=changes)
 

@@ -1,7 +1,7 @@
 """Makes data sets and models ready, in a worker: for a run, or for `sparkscale data prepare`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cluster.budget import Budget
@@ -9,7 +9,7 @@ from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import ClusterError
+from sparkscale.contract.errors import ClusterError, ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.plan import Execution
@@ -20,9 +20,10 @@ from workloads import registry
 from workloads.registry import AnySource
 
 PREPARE_SECONDS = 24 * 3600.0
+MODEL_SECONDS = 3600.0
 
-Models = dict[str, PreparedModel]
-"""By the ids of the cases that are given them."""
+Models = dict[str, PreparedModel | ModelError]
+"""By the ids of the cases that are given them; of one that could not be made, why."""
 
 
 def prepare_all(
@@ -69,29 +70,39 @@ def prepare_models(
     cluster: Cluster | None,
 ) -> Models:
     """The models that these executions and their warm-ups are given, made on the profile's storage if they are not
-    there: in workers that measure nothing, those of Spark's libraries by a session on `cluster`.
-
-    Raises ClusterError, and what the preparation itself raises: DatasetError, ModelError.
+    there: in workers that measure nothing, those of Spark's libraries by a session on `cluster`. What cannot be made
+    costs its own cases only. Raises ClusterError when no worker starts.
     """
     found: Models = {}
+    unmade: dict[str, ModelError] = {}
     for placement in ("node", "spark"):
-        cases = _given_models(executions, placement)
-        if not cases:
-            continue
-        observer.doing("starting a worker that prepares models")
-        with _worker(
-            "models", profile, budget, scratch / f"models-{placement}", cluster if placement == "spark" else None
-        ) as worker:
-            told = ""
-            for case in cases:
+        with ExitStack() as stack:
+            worker, told = None, ""
+            for case in _given_models(executions, placement):
                 maker = f" by {case.engine}" if placement == "spark" else ""
-                text = f"preparing the model of {case.workload}{maker} and its predictions of {case.dataset}"
+                text = f"the model of {case.workload}{maker} and its predictions of {case.dataset}"
+                subject = f"{text} {case.params['model']} {case.params.get('train_fraction')}"
+                if subject in unmade:
+                    found[case.id] = unmade[subject]
+                    continue
+                if worker is None:
+                    observer.doing("starting a worker that prepares models")
+                    folder = scratch / f"models-{placement}-{len(unmade)}"
+                    where = cluster if placement == "spark" else None
+                    worker = stack.enter_context(_worker("models", profile, budget, folder, where))
                 if text != told:
-                    observer.doing(text)
-                    told = text
-                reply = worker.request(PrepareModel(case=case, data=data[case.dataset]), PREPARE_SECONDS)
-                assert isinstance(reply, ModelPrepared)
-                found[case.id] = reply.model
+                    observer.doing(f"preparing {text}")
+                told = text
+                try:
+                    reply = worker.request(PrepareModel(case=case, data=data[case.dataset]), MODEL_SECONDS)
+                    assert isinstance(reply, ModelPrepared)
+                    found[case.id] = reply.model
+                except (SparkscaleError, WorkerDied, DeadlineExceeded) as error:
+                    why = str(error) or f"it took longer than {MODEL_SECONDS / 3600:.0f} h."
+                    found[case.id] = unmade[subject] = ModelError(f"The model could not be made: {why}")
+                    observer.note(f"{case.label}: {found[case.id]}")
+                    stack.close()
+                    worker = None
     return found
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from cluster.budget import Budget
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
 from sparkscale.measure import environment
@@ -36,8 +38,8 @@ class Recorder:
     suite_name: str
     budget: Budget
     data: list[PreparedDataset]
-    models: dict[str, PreparedModel]
-    """By the ids of the cases that are given them."""
+    models: Mapping[str, PreparedModel | ModelError]
+    """By the ids of the cases that are given them; of one that could not be made, why."""
 
     def keep(
         self,
@@ -87,7 +89,7 @@ class Recorder:
     def _model(self, case: Case) -> str | None:
         """The id of the stored description of what the case was given."""
         found = self.models.get(case.id)
-        return self.store.describe("model", found.description()) if found else None
+        return self.store.describe("model", found.description()) if isinstance(found, PreparedModel) else None
 
     @cached_property
     def _data(self) -> dict[str, str]:

@@ -15,7 +15,8 @@ from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import SparkscaleError
+from sparkscale.contract.errors import ModelError, SparkscaleError
+from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
 from sparkscale.measure.ledger import Ledger
@@ -195,9 +196,12 @@ class _Group:
         kills = self._daemon_kills(case)
         self.disturbed = False
         try:
+            model = runner.models.get(case.id)
+            if isinstance(model, ModelError):
+                raise model
             worker = self._opened(case)
             sampler = self._sampler(worker, case) if execution.isolated else None
-            measured = self._ask(worker, case, [found for found in (sampler, gpus) if found])
+            measured = self._ask(worker, case, model, [found for found in (sampler, gpus) if found])
             observation, tables = measured.observation, measured.tables
             if observation.outcome != "ok":
                 observation = self._memory_ran_out(worker, case, kills, observation)
@@ -271,11 +275,13 @@ class _Group:
         if self.runner.cluster is not None:
             self._say_restored(self.runner.cluster.watch())
 
-    def _ask(self, worker: WorkerProcess, case: Case, samplers: list[Sampler]) -> Measured:
+    def _ask(
+        self, worker: WorkerProcess, case: Case, model: PreparedModel | None, samplers: list[Sampler]
+    ) -> Measured:
         runner = self.runner
         folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
         folder.mkdir()
-        data, model = runner.data[case.dataset], runner.models.get(case.id)
+        data = runner.data[case.dataset]
         request = Measure(case=case, data=data, tables=folder, model=model)
         begun = time.monotonic()
         try:

@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -313,3 +314,41 @@ def test_a_wrong_data_set_in_a_suite_is_named(sparkscale: Call, tmp_path: Path, 
     assert done.returncode == 2
     assert re.search(message, done.stderr), done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+RARE = """
+rounds = 1
+[[measure]]
+workload = "inference.boosting"
+engines = ["single-process"]
+fractions = ["1/64"]
+params = { train_fraction = 0.015625 }
+
+[[measure]]
+workload = "inference.mlp"
+engines = ["single-process"]
+fractions = ["1/64"]
+params = { train_fraction = 1.0, model = { hidden = [8], epochs = 1 } }
+"""
+
+
+def test_a_model_that_cannot_be_made_costs_its_own_cases_only(sparkscale: Call, tmp_path: Path) -> None:
+    """Of eight rows of the rarer class none is in a sample of 250, on which a model is to be trained."""
+    rows = np.arange(20_000)
+    values = np.random.default_rng(0).normal(size=(len(rows), 2))
+    table = pd.DataFrame({"x": values[:, 0], "y": values[:, 1], "clicked": (rows < 8).astype(int)})
+    table.to_parquet(tmp_path / "rare.parquet")
+    (tmp_path / "s.toml").write_text(RARE)
+    arguments = ["--data", str(tmp_path / "rare.parquet"), "--label", "clicked", "--out", str(tmp_path / "out")]
+    done = sparkscale("run", "--suite", str(tmp_path / "s.toml"), *arguments)
+    assert done.returncode == 1, done.stderr
+    with Store.existing(tmp_path / "out") as store:
+        found = {record.case.workload: record for record in store.records() if not record.is_warmup}
+    assert {name: record.outcome for name, record in found.items()} == {
+        "inference.boosting": "failed",
+        "inference.mlp": "ok",
+    }
+    error = found["inference.boosting"].error
+    assert error is not None
+    assert "The model could not be made: The sample's " in error.message
+    assert " rows are all of class 0: measure a larger fraction." in error.message

@@ -8,6 +8,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure import plan, suite
 from sparkscale.measure.plan import Execution
+from workloads.filesystem import files_below
 
 QUICK = plan.cases(suite.load("quick"))
 
@@ -92,10 +93,19 @@ def test_a_warm_up_is_the_engines_smallest_fraction(executions: list[Execution])
         assert execution.warmup.fraction == 1 / 64
 
 
-@pytest.mark.parametrize(("cores", "slices"), [(1, 1), (2, 2), (5, 8), (100, 64)])
-def test_a_warm_up_of_inference_has_a_file_for_each_slot(data: PreparedDataset, cores: int, slices: int) -> None:
+@pytest.mark.parametrize(
+    ("merged", "cores", "slices"),
+    [(False, 1, 1), (False, 2, 2), (False, 5, 8), (False, 100, 64), (True, 1, 1), (True, 2, 2), (True, 5, 16)],
+)
+def test_a_warm_up_of_inference_has_a_file_for_each_slot(
+    data: PreparedDataset, merged: bool, cores: int, slices: int
+) -> None:
+    assert data.merged
+    data = data if merged else data.model_copy(update={"merged": {}})
     planned = plan.select(plan.cases(suite.load("inference")), "workload=inference.boosting")
     granted = budget(profile.load("local")).model_copy(update={"cores": cores})
     for execution in plan.executions(planned, {"flights": data}, granted, seed=0, rounds=1):
         assert execution.warmup.fraction == slices / 64
         assert execution.warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
+        paths = data.train_paths(execution.warmup.fraction, execution.case.sample_seed)
+        assert min(cores, 64) <= sum(len(files_below(path, ".parquet")) for path in paths)

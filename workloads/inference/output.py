@@ -5,6 +5,7 @@ attempts that succeeded are moved into sight when all are there, and the marker 
 was run twice, adds and takes away nothing. Spark's own writers keep the same rules.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from workloads.prepared import exists
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = "_attempts"
 MARKER = "_SUCCESS"
@@ -73,7 +76,10 @@ class Output:
         try:
             yield
         except Exception as error:
-            self.remove()
+            try:
+                self.remove()
+            except OSError as left:  # a task of the same job may still write
+                log.warning("Of the output %s something is left: %s", self.location, left)
             if isinstance(error, SparkscaleError) or FULL not in str(error):
                 raise
             raise OutputError(f"No room is left where the output {self.location} is written.") from error

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
@@ -11,27 +10,18 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from workloads.base import SparkEngine
 from workloads.filesystem import RowGroup, row_groups
-from workloads.frames import spark_rows
 from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.models import SCORE
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
+from workloads.inference.reading import rows_to_predict
 from workloads.scoring import Array
 from workloads.tasks import SparkTasks, raised_in_task
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
-
-BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.columnarReaderBatchSize")
-"""Functions of columns are given what Parquet's reader makes, 4,096 rows by default, and the first setting has no say
-in it (tried on Spark 4.3); functions of whole batches are given what the first one says.
-"""
-PARTITIONS = "spark.sql.files.minPartitionNum"
-"""Spark reads into as many parts as it has cores. Where fewer tasks run at once, for they need a GPU, each part more
-is a task that starts CUDA and loads the model anew.
-"""
 
 Loaded = tuple[Job, "DataFrame"]
 
@@ -43,12 +33,7 @@ class OnSpark(InferenceEngine, SparkEngine):
 
     def load(self, run: Context) -> Loaded:
         job = self.job(run)
-        for name, value in {**dict.fromkeys(BATCH_ROWS, job.batch_rows), PARTITIONS: run.slots}.items():
-            before = run.spark.conf.get(name, None)
-            run.spark.conf.set(name, value)
-            undo = run.spark.conf.unset if before is None else partial(run.spark.conf.set, value=before)
-            run.at_end(partial(undo, name))
-        return job, self.scored(job, spark_rows(run, run.train_paths).select(ROW, *run.data.features))
+        return job, self.scored(job, rows_to_predict(run, job.batch_rows))
 
     @abstractmethod
     def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":

@@ -15,13 +15,13 @@ from workloads.data_parallel.pattern import FEATURES, one_hot_vectors
 from workloads.data_parallel.random_forest import MLlibForest
 from workloads.data_parallel.trees import MLlibTrees
 from workloads.datasets.slicing import write_file
-from workloads.frames import spark_rows
 from workloads.inference import mllib
 from workloads.inference.formats import Format, Ubjson
 from workloads.inference.job import Job
 from workloads.inference.models import SCORE, Scored, content_of
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
+from workloads.inference.reading import rows_to_predict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +54,7 @@ class Transform(InferenceEngine, SparkEngine):
             for file in job.model.files:  # what is saved of a stage may hold a pickle, too
                 content_of(job.model, file.path)
             model = PipelineModel.load(for_spark(join(job.model.root, PIPELINE)))
-        rows = spark_rows(run, run.train_paths).select(ROW, *run.data.features)
+        rows = rows_to_predict(run, job.batch_rows)
         classifying = run.data.task == "classification"
         score = vector_to_array(col("probability"))[1] if classifying else col("prediction")
         return job, model.transform(self.encoded(run, rows)).select(ROW, score.cast("double").alias(SCORE))
@@ -74,7 +74,10 @@ class Transform(InferenceEngine, SparkEngine):
 
 
 class XGBoostSparkTransform(Transform):
-    """xgboost.spark's model, transformed: a pandas UDF of its own that loads the booster once for each task."""
+    """xgboost.spark's model, transformed: a pandas UDF of its own that loads the booster once for each task.
+
+    Differs: its model is xgboost.spark's own, of the same parameters.
+    """
 
     name = "xgboost-spark-transform"
     needs = frozenset({SPARK_CONTEXT})

@@ -94,7 +94,7 @@ def test_parity_of_every_engine_with_the_reference(
     if engine == "pandas-udf":
         assert loads >= batches
     elif engine in LOADED_BY_TASK:
-        assert 1 <= loads < batches
+        assert loads == run.slots
     elif engine == "pandas-udf-cached":
         assert 1 <= loads <= run.slots + 1
     else:
