@@ -60,11 +60,12 @@ devices = ["gpu"]
 def test_tasks_that_share_a_gpu_predict_and_do_not_train_one_model(ask: Ask, tmp_path: Path) -> None:
     if gpu.discover().devices:
         pytest.skip("this host has a GPU")
-    suite, profile = tmp_path / "sharing.toml", tmp_path / "shared.toml"
+    suite, profile = tmp_path / "sharing.toml", tmp_path / "two-on-one.toml"
     suite.write_text(SHARED)
     profile.write_text('kind = "standalone"\nmemory = "2g"\ndriver_memory = "2g"\ngpus = 1\ntasks_per_gpu = 2\n')
     command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
-    assert ask(*command, "--cluster", str(profile), timeout=200).returncode == 1
+    done = ask(*command, "--cluster", str(profile), timeout=200)
+    assert done.returncode == 1, done.stderr
     with Store.existing(tmp_path / "out") as store:
         found = {record.case.engine: record for record in store.records() if not record.is_warmup}
     assert {engine: record.outcome for engine, record in found.items()} == {
