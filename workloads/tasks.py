@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from sparkscale.contract import errors
 from sparkscale.contract.context import Context
-from sparkscale.contract.errors import EngineUnsupported
 
 Progress = Callable[[int, int], None]
 """Told how many of how many items are done."""
@@ -131,9 +130,6 @@ class SparkTasks:
                     progress(info.numCompletedTasks * items // tasks, items)
 
 
-OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
-
-
 def ranks_of(run: Context) -> int:
     """How many of Spark's tasks can train one model together: all that run at once.
 
@@ -141,8 +137,11 @@ def ranks_of(run: Context) -> int:
     """
     shares = float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1 or 0 < run.gpus < run.slots
     if run.case.device == "gpu" and shares:
-        raise EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
+        raise errors.EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
     return run.slots
+
+
+OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 
 @contextmanager

@@ -41,21 +41,18 @@ def _sizes(found: Comparison) -> Iterator[Text]:
     ways = [way for way in found.ways if way.figure("bytes_written")]
     if not ways:
         return
-    model, read, *written = (
-        size.median / MIB
-        for size in (
-            ways[0].figure("model_bytes"),
-            ways[0].figure("bytes_read"),
-            *(way.figure("bytes_written") for way in ways),
-        )
-        if size
-    )
+    model, read = (_mib(ways[0].figure(name)) for name in ("model_bytes", "bytes_read"))
+    written = [_mib(way.figure("bytes_written")) for way in ways]
     least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
     yield Text(
         f"{found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
         f"{least if least == most else f'{least} to {most}'} written",
         style="dim",
     )
+
+
+def _mib(found: Spread | None) -> float:
+    return found.median / MIB if found else 0.0
 
 
 def _rates(found: Comparison) -> Table:

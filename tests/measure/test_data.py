@@ -19,6 +19,7 @@ import pytest
 
 from cluster.profile import cache_folder
 from sparkscale.measure.store import Store
+from tests.measure.test_faults import records
 from tests.workloads.test_table import frame
 
 Call = Callable[..., "CompletedProcess[str]"]
@@ -342,8 +343,7 @@ def test_a_model_that_cannot_be_made_costs_its_own_cases_only(sparkscale: Call, 
     arguments = ["--data", str(tmp_path / "rare.parquet"), "--label", "clicked", "--out", str(tmp_path / "out")]
     done = sparkscale("run", "--suite", str(tmp_path / "s.toml"), *arguments)
     assert done.returncode == 1, done.stderr
-    with Store.existing(tmp_path / "out") as store:
-        found = {record.case.workload: record for record in store.records() if not record.is_warmup}
+    found = {record.case.workload: record for record in records(tmp_path / "out")}
     assert {name: record.outcome for name, record in found.items()} == {
         "inference.boosting": "failed",
         "inference.mlp": "ok",

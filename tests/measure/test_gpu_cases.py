@@ -9,6 +9,7 @@ from sparkscale.measure.doctor_gpu import examine_gpus
 from sparkscale.measure.store import Store
 from tests.conftest import Ask
 from tests.measure.observing import Silent
+from tests.measure.test_faults import records
 
 FALL_BACK = """
 rounds = 1
@@ -66,8 +67,7 @@ def test_tasks_that_share_a_gpu_predict_and_do_not_train_one_model(ask: Ask, tmp
     command = ["-m", "sparkscale", "run", "--suite", str(suite), "--out", str(tmp_path / "out")]
     done = ask(*command, "--cluster", str(profile), timeout=200)
     assert done.returncode == 1, done.stderr
-    with Store.existing(tmp_path / "out") as store:
-        found = {record.case.engine: record for record in store.records() if not record.is_warmup}
+    found = {record.case.engine: record for record in records(tmp_path / "out")}
     assert {engine: record.outcome for engine, record in found.items()} == {
         "xgboost-spark": "unsupported",
         "parquet-map": "failed",
