@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from sparkscale.contract.record import RunRecord
@@ -15,7 +16,8 @@ Direction = Literal["lower", "higher"]
 class Metric:
     """`samples` maps the records of one case to one number per execution that counts for it.
 
-    `version` rises when the numbers stop being comparable with earlier ones.
+    `version` rises when the numbers stop being comparable with earlier ones. `patterns` are those whose records can
+    carry it; empty: all.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Metric:
     version: int
     summary: str
     samples: Samples
+    patterns: tuple[str, ...] = ()
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -61,22 +64,25 @@ def _phase(name: str) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.seconds[name] for record in timed(records) if name in record.seconds]
 
-    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples)
+    patterns = tuple(pattern.name for pattern in registry.patterns().values() if name in pattern.phases)
+    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, patterns)
 
 
-def _quality(name: str, unit: str, summary: str, value: Callable[[dict[str, float]], float | None]) -> Metric:
+def _quality(
+    name: str, unit: str, summary: str, value: Callable[[dict[str, float]], float | None], patterns: tuple[str, ...]
+) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         values = [value(record.quality) for record in scored(records)]
         return [number for number in values if number is not None]
 
-    return Metric(name, unit, "lower", 1, summary, samples)
+    return Metric(name, unit, "lower", 1, summary, samples, patterns)
 
 
-def _figure(name: str, unit: str, summary: str, direction: Direction = "lower") -> Metric:
+def _figure(name: str, unit: str, summary: str, pattern: str, direction: Direction = "lower") -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.figures[name] for record in timed(records) if name in record.figures]
 
-    return Metric(name, unit, direction, 1, summary, samples)
+    return Metric(name, unit, direction, 1, summary, samples, (pattern,))
 
 
 def _given(name: str) -> Callable[[dict[str, float]], float | None]:
@@ -88,6 +94,11 @@ def _loss_of(name: str) -> Callable[[dict[str, float]], float | None]:
     return lambda quality: 1 - quality[name] if name in quality else None
 
 
+LEARNT = ("data_parallel", "tuning")
+"""Patterns in which one model is scored on the hold-out."""
+
+
+@cache
 def metrics() -> dict[str, Metric]:
     """Every metric by name."""
     phases = dict.fromkeys(phase for pattern in registry.patterns().values() for phase in pattern.phases)
@@ -107,6 +118,7 @@ def metrics() -> dict[str, Metric]:
             1,
             "seconds until all groups have models, rows laid out by group included: layout + load + fit",
             lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
+            ("per_group",),
         ),
         Metric(
             "models_per_second",
@@ -119,6 +131,7 @@ def metrics() -> dict[str, Metric]:
                 for record in timed(records)
                 if "models" in record.figures
             ],
+            ("per_group",),
         ),
         Metric(
             "rows_per_second",
@@ -149,49 +162,91 @@ def metrics() -> dict[str, Metric]:
                 if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
             ],
         ),
-        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _loss_of("auc")),
-        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", _given("log_loss")),
+        _quality(
+            "auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _loss_of("auc"), LEARNT
+        ),
+        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", _given("log_loss"), LEARNT),
         _quality(
             "objective",
             "nats",
             "what a logistic regression minimises, per training row: how far its optimiser came",
             _given("objective"),
+            ("data_parallel",),
         ),
-        _quality("rmse", "label units", "root of the mean squared error on the hold-out", _given("rmse")),
+        _quality("rmse", "label units", "root of the mean squared error on the hold-out", _given("rmse"), LEARNT),
+        _quality(
+            "r2_loss",
+            "1 - R²",
+            "mean squared error on the hold-out over the label's variance",
+            _loss_of("r2"),
+            LEARNT,
+        ),
         _quality(
             "inertia",
             "squared deviations",
             "mean squared distance of a hold-out row to its centre",
             _given("inertia"),
+            ("data_parallel",),
         ),
         _quality(
             "variance_lost",
             "share",
             "one minus the share of the hold-out's variance that components or clusters explain",
             _loss_of("variance_explained"),
+            ("data_parallel",),
         ),
-        _quality("error_rate", "share", "one minus the accuracy of the neighbours' vote", _loss_of("accuracy")),
-        _quality("recall_loss", "1 - recall", "true neighbours that were not found", _loss_of("recall")),
-        _quality("unequal_cells", "share", "cells that are not what they should be", _loss_of("equal_cells")),
+        _quality(
+            "unequal_cells",
+            "share",
+            "cells that are not what they should be",
+            _loss_of("equal_cells"),
+            ("data_parallel",),
+        ),
+        _quality(
+            "error_rate",
+            "share",
+            "one minus the accuracy of the neighbours' vote",
+            _loss_of("accuracy"),
+            ("data_parallel_lazy",),
+        ),
+        _quality(
+            "recall_loss",
+            "1 - recall",
+            "true neighbours that were not found",
+            _loss_of("recall"),
+            ("data_parallel_lazy",),
+        ),
         _quality(
             "group_rmse",
             "label units",
             "root of the mean squared error, each group by its model",
             _given("group_rmse"),
+            ("per_group",),
         ),
         _quality(
             "brier",
             "squared probability",
             "mean squared error of a probability, each group by its model",
             _given("brier"),
+            ("per_group",),
         ),
-        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
-        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "higher"),
-        _figure("dispatch_seconds_median", "s", "from asking for a trial to knowing its loss, without the trial"),
-        _figure("seconds_to_target", "s", "seconds of a search until the target loss; none where it was not reached"),
-        _figure("best_loss", "loss", "the least validation loss of a search"),
-        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
-        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
-        _quality("r2_loss", "1 - R²", "mean squared error on the hold-out over the label's variance", _loss_of("r2")),
+        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's", "per_group"),
+        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "tuning", "higher"),
+        _figure(
+            "dispatch_seconds_median",
+            "s",
+            "from asking for a trial to knowing its loss, without the trial",
+            "tuning",
+        ),
+        _figure(
+            "seconds_to_target",
+            "s",
+            "seconds of a search until the target loss; none where it was not reached",
+            "tuning",
+        ),
+        _figure("best_loss", "loss", "the least validation loss of a search", "tuning"),
+        _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together", "inference"),
+        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss", "data_parallel"),
+        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted", "data_parallel"),
     ]
     return {metric.name: metric for metric in found}

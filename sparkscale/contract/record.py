@@ -96,6 +96,8 @@ class RunRecord(Frozen):
     host: str
     software: str
     session: str | None
+    session_seconds: float | None = None
+    """What starting the session of its worker took; null where it has none."""
     data: str | None = None
     model: str | None = None
 

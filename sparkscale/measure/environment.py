@@ -111,12 +111,12 @@ VOLATILE = {
 
 
 def code_state() -> CodeState:
-    """Commit of the checkout that this code runs from, and whether it has changes."""
-    folder = Path(__file__).parent
+    """Commit of the checkout that this code runs from, and whether it has changes, those of results aside."""
+    folder = Path(__file__).parents[2]
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return CodeState(commit=None, dirty=None)
-    status = _git(folder, "status", "--porcelain")
+    status = _git(folder, "status", "--porcelain", "--", ".", ":(exclude)results")
     return CodeState(commit=commit, dirty=None if status is None else bool(status))
 
 

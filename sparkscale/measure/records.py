@@ -80,6 +80,7 @@ class Recorder:
             host=self._host,
             software=(worker and worker.software) or self._software,
             session=worker.session if worker else None,
+            session_seconds=worker.session_seconds if worker else None,
             data=self._data[case.dataset_id],
             model=self._model(case),
         )

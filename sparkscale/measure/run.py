@@ -49,6 +49,14 @@ class Request:
     retry_failed: bool = False
     data: AnySource | None = None
     """Measured instead of the suite's own data sets."""
+    environment: tuple[str, ...] = ()
+    """Releases of packages that this process runs on instead of the installed ones, such as "xgboost==3.1.1"."""
+    invocation: str | None = None
+    """The run to go on with, with `resume`; None: the suite's last."""
+    only: Callable[[PlannedCase], bool] = lambda _: True
+    """Which of the run's cases to measure for now."""
+    last_round: int | None = None
+    """The round after which to stop for now."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,31 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
     ledger = ledger or Ledger()
     if request.resume or request.retry_failed:
         with machine_lock(), Store.existing(request.out) as store:
-            invocation = _continued(request, store.invocation(request.suite))
+            invocation = _continued(request, _to_resume(request, store))
             planned = _planned(request, invocation)
             _check_clusters(planned)
             with closing(observer()) as watching:
                 watching.note(_going_on(invocation, store))
                 data = _prepare(planned, invocation.seed, watching, ledger)
                 return _measure(request, invocation, planned, data, store, watching, ledger)
+    invocation, planned = _new(request)
+    with machine_lock(), closing(observer()) as watching:
+        data = _prepare(planned, invocation.seed, watching, ledger)
+        with Store.open(request.out) as store:
+            store.begin(invocation)
+            return _measure(request, invocation, planned, data, store, watching, ledger)
+
+
+def begin(request: Request) -> Invocation:
+    """A new run in the store, of which nothing is measured yet: to be resumed by its id. Raises as `measure` does."""
+    invocation, _ = _new(request)
+    with Store.open(request.out) as store:
+        store.begin(invocation)
+    return invocation
+
+
+def _new(request: Request) -> tuple[Invocation, _Plan]:
+    """A run that the request begins, checked against what there is."""
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
         suite=request.suite,
@@ -95,17 +121,21 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         filter=request.filter,
         clusters=request.clusters,
         data=request.data.model_dump(mode="json") if request.data else None,
+        environment=request.environment,
         executions=0,
     )
     planned = _planned(request, invocation)
     invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
     Store.check_writable(request.out)
     _check_clusters(planned)
-    with machine_lock(), closing(observer()) as watching:
-        data = _prepare(planned, invocation.seed, watching, ledger)
-        with Store.open(request.out) as store:
-            store.begin(invocation)
-            return _measure(request, invocation, planned, data, store, watching, ledger)
+    return invocation, planned
+
+
+def _to_resume(request: Request, store: Store) -> Invocation:
+    """The run that the request names, else the suite's last on the same releases."""
+    if request.invocation is not None:
+        return store.invocation(identity=request.invocation)
+    return store.invocation(request.suite, environment=request.environment)
 
 
 def _check_clusters(planned: _Plan) -> None:
@@ -170,6 +200,7 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     cases = plan.cases(loaded, invocation.rounds, invocation.clusters)
     if invocation.filter is not None:
         cases = plan.select(cases, invocation.filter)
+    cases = [case for case in cases if request.only(case)]
     return _Plan(loaded, cases, {case.cluster: budget(case.cluster) for case in cases})
 
 
@@ -183,7 +214,7 @@ def _measure(
     ledger: Ledger,
 ) -> Finished:
     before = store.records(invocation.id)
-    _check_same_origin(before, store)
+    check_same_origin(before, store)
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
@@ -191,6 +222,8 @@ def _measure(
         cases = [case for case in planned.cases if case.cluster == cluster]
         executions = plan.executions(cases, data[cluster], granted, invocation.seed, invocation.rounds)
         executions = [execution for execution in executions if execution.key not in done]
+        if request.last_round is not None:
+            executions = [execution for execution in executions if execution.round <= request.last_round]
         with scratch_folder() as scratch, ExitStack() as stack:
             running = None
             if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
@@ -218,7 +251,7 @@ def _measure(
     return Finished(invocation.id, records, len(records) - len(before), logs)
 
 
-def _check_same_origin(before: list[RunRecord], store: Store) -> None:
+def check_same_origin(before: list[RunRecord], store: Store) -> None:
     """A run is of one host and one commit. Raises ConfigError when it was begun by another."""
     host = store.describe("host", environment.host())
     commit = environment.code_state().commit

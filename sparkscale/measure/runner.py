@@ -89,6 +89,7 @@ class Runner:
             cluster=self.cluster if session.placement == "spark" else None,
         )
         worker.jvm = ready.jvm
+        worker.session_seconds = ready.session_seconds
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker

@@ -81,6 +81,8 @@ class Invocation(BaseModel):
     """Profiles that were visited instead of the suite's own."""
     data: dict[str, Any] | None = None
     """The data set that was measured instead of the suite's own."""
+    environment: tuple[str, ...] = ()
+    """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted."""
 
@@ -153,19 +155,26 @@ class Store:
         with self._engine.begin() as connection:
             connection.execute(invocations.insert(), row)
 
-    def invocation(self, suite: str | None = None, identity: str | None = None) -> Invocation:
-        """The latest, of one suite or of all, or the one of this id. Raises ConfigError when there is none."""
-        query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc()).limit(1)
+    def invocation(
+        self, suite: str | None = None, identity: str | None = None, environment: tuple[str, ...] | None = None
+    ) -> Invocation:
+        """The latest, of one suite or of all, in one environment or any, or the one of this id.
+
+        Raises ConfigError when there is none.
+        """
+        query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
             query = query.where(invocations.c.suite == suite)
         if identity is not None:
             query = query.where(invocations.c.id == identity)
         with self._engine.connect() as connection:
-            content = connection.execute(query).scalar_one_or_none()
-        if content is None:
-            which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
-            raise ConfigError(f"There is no run{which} in {self.path}: measure one with `sparkscale run`.")
-        return Invocation.model_validate(content)
+            for content in connection.execute(query).scalars():
+                found = Invocation.model_validate(content)
+                if environment is None or found.environment == environment:
+                    return found
+        which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
+        which += f" with {', '.join(environment)}" if environment else ""
+        raise ConfigError(f"There is no run{which} in {self.path}: measure one with `sparkscale run`.")
 
     def describe(self, kind: Kind, content: dict[str, Any]) -> str:
         """Stores a description once; returns its id."""

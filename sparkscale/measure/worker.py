@@ -85,14 +85,18 @@ class Worker:
         limit = processes.MemoryLimit(self.grant.memory_bytes, opening.cgroup)
         if opening.limited:
             limit.apply()
+        session_seconds = None
         if opening.endpoint:
+            started = time.perf_counter()
             self.runtime = start_session(
                 opening.profile, self.budget, opening.endpoint, opening.threads, opening.device, opening.scratch
             )
+            session_seconds = time.perf_counter() - started
             if self.runtime.events:
                 self.runtime.events.take()
         return Ready(
             jvm=self.runtime.jvm if self.runtime else None,
+            session_seconds=session_seconds,
             software=environment.software(self.runtime.java() if self.runtime else None),
             session=environment.session(
                 cluster=describe(opening.profile),

@@ -149,6 +149,7 @@ class WorkerProcess:
     jvm: str | None = None
     software: str = ""
     session: str | None = None
+    session_seconds: float | None = None
     phase: str | None = None
     executions: int = 0
     warmed: set[tuple[str, ...]] = field(default_factory=set)

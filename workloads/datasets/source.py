@@ -89,6 +89,11 @@ class Source(BaseModel, ABC):
         """What tables and the folder call it."""
         return self.name or self.default_name
 
+    @property
+    def stated_rows(self) -> int | None:
+        """How many rows it has, hold-out included, where that is known before it is made."""
+        return None
+
     def definition(self, storage: str) -> dict[str, Any]:  # noqa: ARG002 - a table keeps hashes there
         """What the folder's name is made from; everything that the files depend on."""
         return {"format": FORMAT, **self.model_dump(mode="json", exclude={"name"})}

@@ -58,6 +58,10 @@ class Synthetic(Source):
         return f"{self.kind_name}-{show_rows(self.rows)}"
 
     @property
+    def stated_rows(self) -> int:
+        return self.rows
+
+    @property
     @abstractmethod
     def task(self) -> Task: ...
 

@@ -51,6 +51,12 @@ class Table(Source):
         stem = PurePosixPath(self.path.partition("?")[0].rstrip("/")).name.split(".")[0]
         return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "table"
 
+    @property
+    def stated_rows(self) -> int | None:
+        """As the footers of Parquet files say; nothing counts the lines of a CSV."""
+        files, kind = list_files(self.path)
+        return open_parquet(self.path, files).rows if kind == "parquet" else None
+
     def within_groups(self) -> "Table":
         """Rows of each group are held out, unless another rule was asked for or there is a time."""
         settled = self.group is None or self.time is not None or self.holdout is not None
