@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test test-all check clean
+.PHONY: setup run test test-all check pages clean
 
 setup: $(READY)
 
@@ -37,6 +37,11 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# What asv's pages load from elsewhere, for `asv publish` to put beside them. Needs npm.
+pages:
+	@npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix .asv/pages jquery@3.3.1 flot@0.8.3 \
+		flot-orderbars@1.0.0 stupid-table-plugin@1.1.3 blueimp-md5@2.19.0 bootstrap@3.1.1
 
 # Records in results/ stay.
 clean:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sparkscale import __version__
+from sparkscale.cli_bench import app as bench_app
 from sparkscale.cli_cluster import app as cluster_app
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.cli_data import app as data_app
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(bench_app)
 app.add_typer(data_app, name="data")
 app.add_typer(cluster_app, name="cluster")
 

@@ -1,26 +1,93 @@
-"""The asv class: its parameters come from the registry, its traps are closed."""
+"""asv's classes: made from the registry, with every trap of asv's closed."""
 
-from benchmarks.data_parallel import CASES, METRICS, DataParallel
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from sparkscale.analysis.metrics import metrics
+from sparkscale.history import grid
+from sparkscale.history.grid import Point
+from sparkscale.history.recorded import benchmark_class, tracked_metrics
 from sparkscale.measure import plan, suite
+from workloads import registry
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+EXPLICIT = ("timeout", "number", "repeat", "rounds", "warmup_time", "version", "param_names")
+"""What asv would else take from a base class, its configuration, or the source of the benchmark."""
 
 
-def test_every_engine_and_fraction_of_quick_is_a_parameter() -> None:
-    engines, fractions = DataParallel.params
-    quick = {(case.workload.name, case.engine.name) for case in plan.cases(suite.load("quick"))}
-    assert set(engines) == {f"{workload.removeprefix('data_parallel.')}/{engine}" for workload, engine in quick}
-    assert fractions == ["1/64", "1/16", "1/4", "1"]
-    assert len(CASES) == len(engines) * len(fractions)
+def classes() -> Iterator[type[Any]]:
+    """Every class that a module of `benchmarks/` defines."""
+    for path in sorted(FOLDER.glob("[!_]*.py")):
+        module = importlib.import_module(f"benchmarks.{path.stem}")
+        for _, found in inspect.getmembers(module, inspect.isclass):
+            if found.__module__ == module.__name__:
+                yield found
 
 
-def test_only_what_is_better_when_smaller_is_published() -> None:
-    assert {metrics()[name].direction for name in METRICS} == {"lower"}
-    for name in METRICS:
-        method = getattr(DataParallel, f"track_{name}")
-        assert method.unit
-        assert method.pretty_name
+@pytest.fixture(params=[pytest.param(found, id=found.__name__) for found in classes()])
+def found(request: pytest.FixtureRequest) -> type[Any]:
+    return request.param  # type: ignore[no-any-return]
 
 
-def test_what_was_not_measured_is_not_a_number() -> None:
-    found = DataParallel().track_auc_loss({("auc_loss", "gradient_boosting/xgboost", "1"): 0.3}, "other", "1")
-    assert found != found  # noqa: PLR0124
+def test_each_class_states_what_asv_would_assume(found: type[Any]) -> None:
+    for name in EXPLICIT:
+        assert name in vars(found), f"{found.__name__}.{name}"
+
+
+def test_no_class_inherits_a_setup_cache(found: type[Any]) -> None:
+    assert hasattr(found, "setup_cache") == ("setup_cache" in vars(found))
+
+
+def test_each_pattern_has_a_class_in_a_module_of_its_name() -> None:
+    by_name = {found.__name__: found for found in classes()}
+    for pattern in registry.patterns():
+        found = by_name[benchmark_class(pattern)]
+        assert found.__module__ == f"benchmarks.{pattern}"
+        assert found.pattern == pattern
+        assert found.param_names == ("engine", "data", "fraction", "device", "cluster")
+
+
+def test_each_lower_is_better_metric_is_tracked_with_a_unit_and_a_name() -> None:
+    asv = suite.load("asv")
+    there = {case.workload.pattern.name for case in plan.cases(asv)}
+    assert there == {"data_parallel", "inference"}
+    names = set()
+    for found in classes():
+        if getattr(found, "pattern", None) not in there:
+            continue
+        for metric in tracked_metrics(found.pattern):
+            method = getattr(found, f"track_{metric.name}")
+            assert method.unit == {"s": "seconds"}.get(metric.unit, metric.unit)
+            assert len(method.version) == 16
+            assert method.pretty_name not in names
+            names.add(method.pretty_name)
+    lower = {metric.name for metric in metrics().values() if metric.direction == "lower"}
+    assert {metric.name for pattern in registry.patterns() for metric in tracked_metrics(pattern)} == lower
+    assert not hasattr(importlib.import_module("benchmarks.data_parallel").DataParallel, "track_rows_per_second")
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_no_two_cases_of_a_suite_are_one_to_asv(name: str) -> None:
+    found = suite.load(name)
+    cases: dict[tuple[str, Point], set[Any]] = {}
+    for case in plan.cases(found):
+        same = (case.engine, case.params, case.dataset, case.fraction, case.parameter_set, case.capacity)
+        cases.setdefault((case.workload.pattern.name, grid.of_planned(case, found)), set()).add(same)
+    assert {key: same for key, same in cases.items() if len(same) > 1} == {}
+
+
+def test_axes_keep_what_was_recorded_before() -> None:
+    known = (["old/engine"], ["flights (327,346 rows)"], ["1/64"], ["gpu"], ["standalone-2x1"])
+    new = Point("pca/mllib", "flights (327,346 rows)", "1", "cpu", "local")
+    assert grid.axes([new], known) == (
+        ["old/engine", "pca/mllib"],
+        ["flights (327,346 rows)"],
+        ["1/64", "1"],
+        ["cpu", "gpu"],
+        ["local", "standalone-2x1"],
+    )

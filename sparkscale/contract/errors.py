@@ -8,6 +8,7 @@ SparkscaleError
 ├── OutputError          what a case is to write cannot be written: a full disk, a folder that is there already
 ├── ClusterError         Java or Spark does not start, a worker that cannot be reached
 ├── StoreError           the record store cannot be read or written
+├── RecordingError       asv did not take what was measured, or a process that measures ended
 ├── DeviceError          a library computed elsewhere than on the device it was asked to
 ├── EngineUnsupported    this engine cannot run this case; its message is the reason
 └── InvalidResult        the case ran, but what came out has no valid time
@@ -50,6 +51,12 @@ class ClusterError(SparkscaleError):
 
 class StoreError(SparkscaleError):
     """The record store cannot be read or written."""
+
+
+class RecordingError(SparkscaleError):
+    """asv did not take what was measured, or a process that measures for it ended."""
+
+    exit_code = 1
 
 
 class DeviceError(SparkscaleError):

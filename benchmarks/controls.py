@@ -1,0 +1,43 @@
+"""Controls: two figures that asv times itself, to be held against what the workers' clocks say of the same."""
+
+from sparkscale.history.controls import SessionStart, SmallFit
+from sparkscale.history.recorded import TIMEOUT
+
+
+class Fit:
+    """XGBoost, ten trees on a quarter of the flights."""
+
+    timeout = TIMEOUT
+    number = 1
+    repeat = 8
+    rounds = 1
+    warmup_time = 2.0
+    version = "1"
+    param_names: tuple[str, ...] = ()
+
+    def setup(self) -> None:
+        """Loads the rows, before each fit: asv calls it so with `number` 1."""
+        self.prepared = SmallFit()
+
+    def time_fit(self) -> None:
+        self.prepared.fit()
+
+    time_fit.pretty_name = "control: a small fit, timed by asv"  # type: ignore[attr-defined]
+
+
+class Session:
+    """A Spark session in local mode."""
+
+    timeout = TIMEOUT
+    number = 1
+    repeat = 3
+    rounds = 1
+    warmup_time = 0.0
+    version = "1"
+    param_names: tuple[str, ...] = ()
+
+    def timeraw_session_start(self) -> tuple[str, str]:
+        """Statement and set-up, for a Python of its own each time."""
+        return "prepared.start()", f"from {SessionStart.__module__} import SessionStart\nprepared = SessionStart()"
+
+    timeraw_session_start.pretty_name = "control: the start of a Spark session, timed by asv"  # type: ignore[attr-defined]

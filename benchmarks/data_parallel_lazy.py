@@ -1,0 +1,23 @@
+"""Data-parallel engines that work when they are asked (nearest neighbours), for asv."""
+
+from typing import ClassVar
+
+from sparkscale.history.grid import Axes, Point
+from sparkscale.history.recorded import TIMEOUT, Recorded, begun, span, tracked, version
+
+
+@tracked
+class DataParallelLazy(Recorded):
+    pattern = "data_parallel_lazy"
+    params: ClassVar[Axes] = span("data_parallel_lazy")
+    param_names = Point._fields
+    timeout = TIMEOUT
+    number = 1
+    repeat = 1
+    rounds = 1
+    warmup_time = 0.0
+    version = version("data_parallel_lazy")
+
+    def setup_cache(self) -> str:
+        """The run that holds the records: this class's own, for asv shares one that is inherited."""
+        return begun()

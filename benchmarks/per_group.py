@@ -1,0 +1,23 @@
+"""One model per group, for asv."""
+
+from typing import ClassVar
+
+from sparkscale.history.grid import Axes, Point
+from sparkscale.history.recorded import TIMEOUT, Recorded, begun, span, tracked, version
+
+
+@tracked
+class PerGroup(Recorded):
+    pattern = "per_group"
+    params: ClassVar[Axes] = span("per_group")
+    param_names = Point._fields
+    timeout = TIMEOUT
+    number = 1
+    repeat = 1
+    rounds = 1
+    warmup_time = 0.0
+    version = version("per_group")
+
+    def setup_cache(self) -> str:
+        """The run that holds the records: this class's own, for asv shares one that is inherited."""
+        return begun()

@@ -1,0 +1,1 @@
+"""The history of figures: what asv is given, records, compares and publishes."""

@@ -1,0 +1,206 @@
+"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then has asv record it."""
+
+import contextlib
+import io
+import logging
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import state
+from cluster.budget import budget
+from sparkscale.contract.errors import ConfigError, RecordingError
+from sparkscale.contract.record import RunRecord
+from sparkscale.history import environments
+from sparkscale.history.asv_plugin import environment_name
+from sparkscale.history.checkout import Checkout, check_same_machine, damaged, machine
+from sparkscale.history.controls import CLUSTER
+from sparkscale.history.environments import Environment
+from sparkscale.history.part import Part
+from sparkscale.history.recorded import Settings
+from sparkscale.history.recording import record, requirements, selections
+from sparkscale.measure import suite
+from sparkscale.measure.lock import machine_lock
+from sparkscale.measure.run import Request, begin
+from sparkscale.measure.store import Invocation, Store
+
+log = logging.getLogger(__name__)
+
+CONTROLS = {
+    "controls.Fit.time_fit": "a small fit",
+    "controls.Session.timeraw_session_start": "a session's start",
+}
+OURS = ("range", "set_commit_hash", "env_spec", "machine", "config", "profile", "quick")
+"""What `sparkscale bench` says to asv itself, or what would not record."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the user asked for."""
+
+    suite: str
+    out: Path
+    rounds: int | None = None
+    clusters: tuple[str, ...] | None = None
+    releases: tuple[str, ...] = ()
+    """NAME==VERSION, as `environments.combinations` takes them."""
+    machine: str | None = None
+    dirty: bool = False
+    resume: bool = False
+    retry_failed: bool = False
+    bench: tuple[str, ...] = ()
+    """Regular expressions, as asv's `--bench` takes them."""
+    options: tuple[str, ...] = ()
+    """More of `asv run`."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One environment's run, and where asv has it."""
+
+    environment: Environment
+    invocation: Invocation
+    records: list[RunRecord]
+    files: list[Path]
+
+
+def bench(asked: Bench, say: Callable[[str], None]) -> list[Recorded]:
+    """Measures, then records; `say` is told what goes on between.
+
+    Raises ConfigError for what is wrong with the request, the checkout or asv's files, before anything is measured.
+    """
+    checkout = Checkout.here(asked.dirty)
+    _check_options(asked)
+    found = suite.load(asked.suite)
+    profiles = state.profiles(asked.clusters or found.clusters)
+    machines = [machine(asked.machine, profile, budget(profile)) for profile in profiles]
+    for told in machines:
+        check_same_machine(checkout.results, told)
+    combined = environments.combinations(asked.releases)
+    _check_files(checkout, [told["machine"] for told in machines], combined)
+    runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined])
+    recorded = []
+    for environment, invocation in runs:
+        with Store.existing(asked.out) as store:
+            records = store.records(invocation.id)
+        files = []
+        for profile, told in zip(profiles, machines, strict=True):
+            chosen = selections([one for one in records if one.case.cluster == profile.name], found)
+            if profile.name == CLUSTER:
+                chosen += [f"^{re.escape(name)}$" for name in CONTROLS if _wanted(name, asked.bench)]
+            if chosen:
+                say(f"asv records {environment.title} on {profile.name}")
+                settings = Settings(out=asked.out.absolute(), rounds=asked.rounds)
+                with machine_lock():
+                    record(checkout, told, environment, settings, invocation, chosen, asked.options)
+                files.append(_file(checkout, told["machine"], environment))
+        recorded.append(Recorded(environment, invocation, records, files))
+    return recorded
+
+
+def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[str], None]) -> Environment:
+    if not releases:
+        return environments.installed()
+    say(f"making ready {', '.join(releases)}")
+    return environments.thin(releases, checkout.root / ".asv" / "with")
+
+
+def _wanted(name: str, expressions: tuple[str, ...]) -> bool:
+    return not expressions or any(re.search(expression, name) for expression in expressions)
+
+
+def _file(checkout: Checkout, name: str, environment: Environment) -> Path:
+    """asv's file of one commit, machine and environment."""
+    title = environment_name(requirements(environment, checkout))
+    return checkout.results / name / f"{checkout.commit[:8]}-{title}.json"
+
+
+def _check_options(asked: Bench) -> None:
+    """Raises ConfigError for options that `asv run` does not take, or that would contradict ours."""
+    from asv.commands import make_argparser
+
+    for expression in asked.bench:
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise ConfigError(f"--bench {expression} is no regular expression: {error}.") from error
+    parser, _ = make_argparser()
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed = parser.parse_args(["run", *asked.options])
+    except SystemExit:
+        reason = (said.getvalue().strip().splitlines() or ["see `asv run --help`"])[-1].partition("error: ")[2]
+        raise ConfigError(f"asv run does not take {' '.join(asked.options)}: {reason}.") from None
+    plain = parser.parse_args(["run"])
+    for name in OURS:
+        if getattr(parsed, name, None) != getattr(plain, name, None):
+            raise ConfigError(
+                f"`sparkscale bench` does not hand on asv's {name.replace('_', '-')}: it records the present commit, "
+                "in an environment and under a machine's name of its own (--with, --machine)."
+            )
+
+
+def _check_files(checkout: Checkout, machines: list[str], combined: list[tuple[str, ...]]) -> None:
+    """Names asv's damaged files. Raises ConfigError when one stands where this run would be recorded."""
+    placed = {_file(checkout, name, Environment(releases, Path())) for name in machines for releases in combined} | {
+        checkout.results / "benchmarks.json"
+    }
+    for path in damaged(checkout.results):
+        if path in placed:
+            raise ConfigError(f"{path} is damaged, and this run would be recorded there: move it away.")
+        log.warning("%s is damaged: asv leaves it out, and it is left alone", path)
+
+
+def _measured(asked: Bench, made: list[Environment]) -> list[tuple[Environment, Invocation]]:
+    """All environments' runs, measured: in this order in odd rounds and the other way round in even ones, so that
+    what changes on the machine meanwhile meets all of them.
+    """
+    runs = [(environment, _begun(asked, environment)) for environment in made]
+    rounds = range(1, runs[0][1].rounds + 1) if len(runs) > 1 else [None]
+    for number in rounds:
+        for environment, invocation in runs if (number or 1) % 2 else reversed(runs):
+            part = Part(
+                suite=asked.suite,
+                out=asked.out.absolute(),
+                invocation=invocation.id,
+                rounds=asked.rounds,
+                clusters=asked.clusters,
+                retry_failed=asked.retry_failed,
+                bench=asked.bench,
+                last_round=number,
+            )
+            if environment.releases:
+                _measure_elsewhere(environment, part)
+            else:
+                part.measure()
+    return runs
+
+
+def _begun(asked: Bench, environment: Environment) -> Invocation:
+    """A run of this environment: the last one where it is to be resumed and there is one, else a new one."""
+    if asked.resume or asked.retry_failed:
+        with contextlib.suppress(ConfigError), Store.existing(asked.out) as store:
+            return store.invocation(asked.suite, environment=environment.releases)
+    return begin(
+        Request(
+            asked.suite, asked.out, rounds=asked.rounds, clusters=asked.clusters, environment=environment.releases
+        )
+    )
+
+
+def _measure_elsewhere(environment: Environment, part: Part) -> None:
+    """By the environment's own Python, in a session of its own: an interruption is handed on, and waited for."""
+    command = [str(environment.python), "-m", "sparkscale.history.part", part.model_dump_json()]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise
+    if status:
+        raise RecordingError(f"Measuring {environment.title} ended with exit status {status}: see above.")

@@ -1,0 +1,81 @@
+"""What asv times itself, beside the figures that it is handed: a small fit, and the start of a Spark session.
+
+Each is the very call that a worker brackets with its clock, so that the two clocks can be compared.
+"""
+
+import os
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cluster import processes, profile
+from cluster import session as spark_session
+from cluster.budget import budget
+from sparkscale.contract.context import Context
+from sparkscale.contract.threads import thread_variables
+from sparkscale.measure import plan
+from sparkscale.measure.clusters import ready_cluster
+from sparkscale.measure.plan import PlannedCase
+from sparkscale.measure.progress import observer
+from sparkscale.measure.suite import Block, Suite
+from workloads.tasks import Processes
+
+FIT = Suite(
+    name="control",
+    measure=(
+        Block(
+            workload="data_parallel.gradient_boosting",
+            engines=("xgboost",),
+            fractions=("1/4",),
+            params={"trees": 10, "learning_rate": 0.3},
+        ),
+    ),
+)
+"""The case whose fit is timed; the suites `asv` and `quick` have it, too."""
+
+CLUSTER = "local"
+"""The profile whose session is started."""
+
+
+def fit_case() -> PlannedCase:
+    (case,) = plan.cases(FIT)
+    return case
+
+
+class SmallFit:
+    """A fit on rows that are loaded already."""
+
+    def __init__(self) -> None:
+        planned = fit_case()
+        granted = budget(planned.cluster)
+        tasks = Processes(len(granted.node.cpus), processes.die_with_parent)
+        data = FIT.source(planned.dataset).prepare(planned.cluster.storage_location, tasks)
+        case = planned.bind(data, granted, seed=0)
+        self.run = Context(
+            case=case,
+            data=data,
+            cores=granted.cores_of("node"),
+            slots=granted.cores_of("node"),
+            storage=planned.cluster.storage_location,
+        )
+        self.engine: Any = planned.workload.made(case.engine, case.parameter_set)
+        self.train = self.engine.load(self.run)
+
+    def fit(self) -> None:
+        self.engine.fit(self.run, self.train)
+
+
+class SessionStart:
+    """All that a worker has before it starts its session; what it leaves ends with the process."""
+
+    def __init__(self) -> None:
+        stack = ExitStack()
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparkscale-control-")))
+        on = profile.load(CLUSTER)
+        granted = budget(on)
+        cluster = stack.enter_context(ready_cluster(on, granted, scratch, scratch, observer()))
+        os.environ.update({**thread_variables(len(granted.node.cpus)), **cluster.jdk.environment()})
+        self.start = partial(spark_session.start, on, granted, cluster.endpoint, 1, "cpu", scratch / "session")
+        self._stack = stack

@@ -1,0 +1,142 @@
+"""Where a figure stands in asv: the parameters of a case, and the axes that the cases of suites span."""
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sparkscale.contract.case import parse_fraction, show_fraction
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import plan
+from sparkscale.measure.plan import PlannedCase
+from sparkscale.measure.suite import Suite
+from workloads import registry
+from workloads.base import Workload
+from workloads.datasets.source import Source
+
+Axes = tuple[list[str], list[str], list[str], list[str], list[str]]
+
+
+class Point(NamedTuple):
+    """One combination of asv's parameters: what figures of different commits must share to be comparable."""
+
+    engine: str
+    """Workload and engine, and the parameters that are not the workload's defaults."""
+    data: str
+    """The data set and its rows, hold-out included."""
+    fraction: str
+    device: str
+    cluster: str
+
+
+def of_planned(case: PlannedCase, suite: Suite) -> Point:
+    return Point(
+        _engine(
+            case.workload,
+            case.engine.name,
+            case.parameter_set,
+            case.params.model_dump(mode="json"),
+            case.capacity.param if case.capacity else None,
+        ),
+        _data(suite.source(case.dataset)),
+        show_fraction(case.fraction),
+        case.device,
+        case.cluster.name,
+    )
+
+
+def of_record(record: RunRecord, suite: Suite) -> Point:
+    """Of a record of this suite. Raises KeyError when the suite has no such data set."""
+    case = record.case
+    sources = {source.title: source for source in map(suite.source, _datasets(suite))}
+    capacity = case.params.get("capacity")
+    params = {name: value for name, value in case.params.items() if name not in ("set", "arguments", "capacity")}
+    return Point(
+        _engine(
+            registry.workloads()[case.workload],
+            case.engine,
+            case.parameter_set,
+            params,
+            capacity["param"] if capacity else None,
+        ),
+        _data(sources[case.dataset]),
+        show_fraction(case.fraction),
+        case.device,
+        case.cluster,
+    )
+
+
+def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list[Point]:
+    """Of the suite's cases of one pattern, each once."""
+    cases = plan.cases(suite, clusters=clusters)
+    return list(dict.fromkeys(of_planned(case, suite) for case in cases if case.workload.pattern.name == pattern))
+
+
+def axes(found: Iterable[Point], known: Axes) -> Axes:
+    """What the points span, united with what is known already: asv shows no figure outside of its axes."""
+    united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(found), strict=True)]
+    engines, data, fractions, devices, clusters = united
+    return (
+        sorted(engines),
+        sorted(data),
+        sorted(fractions, key=parse_fraction),
+        sorted(devices),
+        sorted(clusters),
+    )
+
+
+def known_axes(benchmarks: Path, prefix: str) -> Axes:
+    """The axes that asv's `benchmarks.json` has for benchmarks whose names begin so; empty where it has none.
+
+    Raises ValueError when the file is damaged.
+    """
+    empty: Axes = ([], [], [], [], [])
+    if not benchmarks.is_file():
+        return empty
+    for name, content in json.loads(benchmarks.read_text()).items():
+        if name.startswith(prefix) and len(content["params"]) == len(empty):
+            engines, data, fractions, devices, clusters = (
+                [str(ast.literal_eval(value)) for value in axis] for axis in content["params"]
+            )
+            return engines, data, fractions, devices, clusters
+    return empty
+
+
+def _columns(found: Iterable[Point]) -> list[list[str]]:
+    listed = list(found)
+    return [[point[axis] for point in listed] for axis in range(len(Point._fields))]
+
+
+def _datasets(suite: Suite) -> list[str]:
+    return list(dict.fromkeys(name for block in suite.measure for name in block.datasets))
+
+
+def _engine(
+    workload: Workload, engine: str, parameter_set: str, params: Mapping[str, Any], capacity: str | None
+) -> str:
+    label = f"{workload.name.split('.', 1)[1]}/{engine}"
+    if parameter_set == "defaults":
+        return f"{label} (defaults)"
+    chosen = capacity if parameter_set == "tuned" else None
+    usual = _flat(workload.params.model_dump(mode="json"))
+    other = {name: value for name, value in _flat(params).items() if name != chosen and usual.get(name) != value}
+    words = " ".join(f"{name}={_written(value)}" for name, value in sorted(other.items()))
+    return label + (f" ({parameter_set})" if parameter_set != "aligned" else "") + (f" {words}" if words else "")
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Parameters of a model within parameters, by their paths."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _data(source: Source) -> str:
+    rows = source.stated_rows
+    return source.title if rows is None else f"{source.title} ({rows:,} rows)"

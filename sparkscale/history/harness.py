@@ -1,0 +1,102 @@
+"""What the harness costs: the same grid by `sparkscale bench`, and by `asv run`, which starts a JVM for each case."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cluster import state
+from cluster.budget import budget
+from sparkscale.contract.errors import RecordingError
+from sparkscale.history.checkout import Checkout, machine
+from sparkscale.history.recorded import Settings
+from sparkscale.history.recording import describe_machine
+from sparkscale.measure import suite
+from sparkscale.measure.store import Store
+
+SUITE = "harness"
+ALL_BUT_CONTROLS = "^(?!controls)"
+GOAL = 4.0
+"""`asv run` should take as many times the wall time."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way through the grid, from the command to its end."""
+
+    name: str
+    wall_seconds: float
+    jvms: int
+    executions: int
+    warmups: int
+    not_ok: int
+
+
+def harness(rounds: int, say: Callable[[str], None]) -> list[Way]:
+    """Runs the committed code twice over the suite `harness`, in a clone, so that the history here stays as it is.
+
+    Raises RecordingError when one of the two fails.
+    """
+    checkout = Checkout.here(allow_dirty=True)
+    with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as made:
+        clone = Path(made) / "checkout"
+        subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
+        variables = {"PYTHONPATH": str(clone)}
+        (profile,) = state.profiles(suite.load(SUITE).clusters)
+        told = machine(None, profile, budget(profile))
+        describe_machine(told)
+        asv = ["asv", "run", "--machine", told["machine"], "--set-commit-hash", checkout.commit, "--record-samples"]
+        settings = Settings(suite=SUITE, rounds=rounds, out=clone / "results" / "plain")
+        bench = ["sparkscale", "bench", "--suite", SUITE, "--rounds", str(rounds), "--out", "results/bench"]
+        ways = []
+        for name, command, told_more, out in (
+            ("sparkscale bench", bench, {}, "bench"),
+            ("asv run", asv, settings.variables(), "plain"),
+        ):
+            say(f"{name}, {rounds} rounds of the suite {SUITE}")
+            whole = [sys.executable, "-m", *command, "--bench", ALL_BUT_CONTROLS]
+            started = time.monotonic()
+            done = subprocess.run(whole, cwd=clone, env={**os.environ, **variables, **told_more}, check=False)
+            wall = time.monotonic() - started
+            if done.returncode not in (0, 2):
+                raise RecordingError(f"{name} ended with exit status {done.returncode}: see above.")
+            ways.append(_way(name, wall, clone / "results" / out))
+        return ways
+
+
+def _way(name: str, wall: float, out: Path) -> Way:
+    with Store.existing(out) as store:
+        records = store.records()
+    return Way(
+        name,
+        wall,
+        jvms=len({record.jvm for record in records if record.jvm}),
+        executions=sum(not record.is_warmup for record in records),
+        warmups=sum(record.is_warmup for record in records),
+        not_ok=sum(record.outcome != "ok" for record in records),
+    )
+
+
+def report(ways: list[Way]) -> RenderableType:
+    table = Table(header_style="bold")
+    table.add_column("")
+    for name in ("wall, s", "JVM starts", "executions", "warm-ups", "not ok"):
+        table.add_column(name, justify="right")
+    for way in ways:
+        numbers = (way.jvms, way.executions, way.warmups, way.not_ok)
+        table.add_row(way.name, f"{way.wall_seconds:.0f}", *map(str, numbers))
+    bench, plain = ways
+    ratio = plain.wall_seconds / bench.wall_seconds
+    met = "met" if ratio >= GOAL else "missed"
+    verdict = (
+        f"asv run took {ratio:.1f} times the wall time of sparkscale bench (goal {GOAL:g}: {met}), one run of each."
+    )
+    return Group(table, Text(verdict))

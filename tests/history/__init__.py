@@ -1,0 +1,1 @@
+"""The history that asv keeps, in clones of this checkout."""

@@ -1,0 +1,95 @@
+"""A clone of this checkout, as it stands, in which commands record a history of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+TINY = """
+rounds = 2
+deadline_seconds = 120
+
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "sklearn"]
+fractions = ["1/64", "1/4"]
+params = { trees = 10, learning_rate = 0.3 }
+
+[[measure]]
+workload = "data_parallel.logistic_regression"
+engines = ["cuml"]
+fractions = ["1/64"]
+devices = ["gpu"]
+"""
+"""No JVM, and an engine that no machine without a GPU has."""
+
+MACHINE = "here"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """`home` is the home directory of its user, where asv keeps its machines; `suite` is the path of TINY."""
+
+    root: Path
+    home: Path
+    suite: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Clone":
+        """Of the files that git knows or would take, committed on a branch `main`."""
+        root = folder / "checkout"
+        listed = _git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines()
+        for name in listed:
+            if (ROOT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, root / name)
+        (folder / "home").mkdir()
+        (folder / "tiny.toml").write_text(TINY)
+        made = cls(root, folder / "home", folder / "tiny.toml")
+        _git(root, "init", "--quiet", "--initial-branch", "main")
+        made.commit("as it stands")
+        return made
+
+    def commit(self, message: str) -> str:
+        """Commits everything; returns the commit's hash."""
+        _git(self.root, "add", "--all")
+        who = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+        _git(self.root, *who, "commit", "--quiet", "--allow-empty", "--message", message)
+        return _git(self.root, "rev-parse", "HEAD").strip()
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Of a process that runs this clone's code."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARKSCALE_")}
+        return {**kept, "PYTHONPATH": str(self.root), "HOME": str(self.home), **more}
+
+    def run(self, *command: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """`sparkscale …` or `asv …`."""
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.root,
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+
+    def bench(self, *options: str) -> "subprocess.CompletedProcess[str]":
+        return self.run("sparkscale", "bench", "--suite", str(self.suite), "--machine", MACHINE, *options)
+
+    @property
+    def asv(self) -> Path:
+        return self.root / "results" / "asv"
+
+    @property
+    def recorded(self) -> Path:
+        """asv's folder of this machine and the profile `local`."""
+        return self.asv / f"{MACHINE}-local"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,260 @@
+"""`sparkscale bench`: what asv has afterwards is what the store has, and no fault costs either."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparkscale.analysis.metrics import metrics
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure.store import Store
+from tests.history.cloning import Clone
+
+pytestmark = pytest.mark.spark
+
+TIME_TO_MODEL = "data_parallel.DataParallel.track_time_to_model"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone.make(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(scope="module")
+def benched(clone: Clone) -> "subprocess.CompletedProcess[str]":
+    """The suite, recorded with its controls: asv knows no machine before."""
+    assert not (clone.home / ".asv-machine.json").exists()
+    return clone.bench()
+
+
+@pytest.fixture
+def unharmed(clone: Clone, benched: object) -> Iterator[dict[Path, bytes]]:
+    """asv's files, which must be the same after the test."""
+    assert benched
+    before = {path: path.read_bytes() for path in clone.asv.glob("**/*.json")}
+    yield before
+    assert {path: path.read_bytes() for path in clone.asv.glob("**/*.json")} == before
+
+
+def results(clone: Clone, name: str = "*") -> dict[str, Any]:
+    """asv's file of the last commit, by benchmark: a dictionary of its columns."""
+    (path,) = clone.recorded.glob(f"*-sparkscale-{name}.json")
+    content = json.loads(path.read_text())
+    columns = content["result_columns"]
+    return {key: dict(zip(columns, row, strict=False)) for key, row in content["results"].items()}
+
+
+def records(clone: Clone) -> list[RunRecord]:
+    with Store.existing(clone.root / "results") as store:
+        return store.records(store.invocation(str(clone.suite)).id)
+
+
+def test_asv_has_the_samples_of_the_store(clone: Clone, benched: "subprocess.CompletedProcess[str]") -> None:
+    assert benched.returncode == 0, benched.stdout + benched.stderr
+    found = results(clone)
+    column = found[TIME_TO_MODEL]
+    engines, data, fractions, devices, clusters = column["params"]
+    assert data == ["'flights (327,346 rows)'"]
+    assert (fractions, devices, clusters) == (["'1/64'", "'1/4'"], ["'cpu'", "'gpu'"], ["'local'"])
+    measured = records(clone)
+    for engine in ("xgboost", "sklearn"):
+        label = f"'gradient_boosting/{engine} learning_rate=0.3 trees=10'"
+        for position, fraction in enumerate((1 / 64, 1 / 4)):
+            same = [r for r in measured if r.case.engine == engine and r.case.fraction == fraction]
+            index = engines.index(label) * 4 + position * 2
+            for name, metric in metrics().items():
+                samples = metric.samples(same)
+                key = TIME_TO_MODEL.replace("time_to_model", name)
+                if key in found:
+                    assert (found[key].get("samples") or [None] * 100)[index] == (samples or None), name
+            assert len(column["samples"][index]) == 2
+            assert sum(column["samples"][index]) / 2 == pytest.approx(column["result"][index])
+
+
+def test_what_has_no_figure_is_not_available_and_says_why(
+    clone: Clone, benched: "subprocess.CompletedProcess[str]"
+) -> None:
+    engines = results(clone)[TIME_TO_MODEL]["params"][0]
+    index = engines.index("'logistic_regression/cuml'") * 4 + 1
+    found = results(clone)[TIME_TO_MODEL]["result"][index]
+    assert found != found  # noqa: PLR0124 - asv's n/a
+    assert "unsupported: no GPU" in benched.stdout
+    assert "n/a" in benched.stdout
+
+
+@pytest.mark.usefixtures("benched")
+def test_controls_are_timed_by_asv_and_held_against_the_workers(clone: Clone) -> None:
+    found = results(clone)
+    assert len(found["controls.Fit.time_fit"]["samples"][0]) == 8
+    assert len(found["controls.Session.timeraw_session_start"]["samples"][0]) == 3
+    said = clone.run("sparkscale", "bench-controls", "--machine", "here")
+    assert said.returncode == 0, said.stderr
+    (fit,) = [line for line in said.stdout.splitlines() if "a small fit" in line]
+    ratio = re.search(r"(\d+\.\d+) │ (?:ranges|differ)", fit)
+    assert ratio
+    assert 0.2 < float(ratio[1]) < 5  # the same call by two clocks, on a shared machine
+    assert "the run measured" in said.stdout  # no engine of the suite has a session
+
+
+@pytest.mark.usefixtures("benched")
+def test_asv_shows_and_compares_what_was_recorded(clone: Clone) -> None:
+    shown = clone.run("asv", "show", "HEAD", "--machine", "here-local")
+    assert shown.returncode == 0
+    assert "gradient_boosting/xgboost learning_rate=0.3 trees=10" in shown.stdout
+    compared = clone.run("asv", "compare", "HEAD", "HEAD", "--machine", "here-local")
+    assert compared.returncode == 0
+    assert re.search(r"1\.00 +\| data_parallel\.DataParallel\.track_auc_loss", compared.stdout)
+
+
+@pytest.mark.usefixtures("benched")
+def test_a_dirty_tree_is_refused_or_recorded_apart(clone: Clone) -> None:
+    before = {path: path.read_bytes() for path in clone.recorded.glob("*-sparkscale-*.json")}
+    (clone.root / "README.md").write_text("changed")
+    try:
+        refused = clone.bench()
+        assert refused.returncode == 2
+        assert "changes that are not committed" in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+        assert {path: path.read_bytes() for path in before} == before
+        apart = clone.bench("--dirty", "--rounds", "1", "--bench", r"time_to_model\('gradient_boosting/xgboost")
+        assert apart.returncode == 0, apart.stderr
+    finally:
+        subprocess.run(["git", "checkout", "--quiet", "README.md"], cwd=clone.root, check=True)
+    (dirty,) = clone.recorded.glob("*-treedirty.json")
+    kept = results(clone, "*-treedirty")
+    dirty.unlink()
+    assert {path: path.read_bytes() for path in before} == before
+    assert set(kept) >= {TIME_TO_MODEL}
+    assert "controls.Fit.time_fit" not in kept
+
+
+@pytest.mark.usefixtures("unharmed")
+def test_results_are_no_change_of_the_tree(clone: Clone) -> None:
+    subprocess.run(["git", "add", "--force", "results/asv"], cwd=clone.root, check=True)
+    try:
+        done = clone.bench("--bench", "no such figure")
+        assert "not committed" not in done.stderr
+    finally:
+        subprocess.run(["git", "reset", "--quiet"], cwd=clone.root, check=True)
+
+
+@pytest.mark.usefixtures("unharmed")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--with", "xgboost"], "--with xgboost names no release: write NAME==VERSION"),
+        (["--with", "xgboost==99.9"], "xgboost==99.9 cannot be installed: No matching distribution found"),
+        (["--bench", "("], "--bench ( is no regular expression"),
+        (["--colour"], "asv run does not take --colour"),
+        (["main"], "does not hand on asv's range"),
+        (["--set-commit-hash", "HEAD"], "does not hand on asv's set-commit-hash"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(clone: Clone, options: list[str], expected: str) -> None:
+    done = clone.bench(*options)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert expected in last
+    assert not list((clone.root / ".asv").glob("with/*"))
+
+
+def test_without_git_nothing_is_measured(tmp_path: Path) -> None:
+    plain = Clone.make(tmp_path)
+    shutil.rmtree(plain.root / ".git")
+    done = plain.bench()
+    assert done.returncode == 2
+    assert "is no git repository" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (plain.root / "results" / "records.sqlite").exists()
+
+
+@pytest.mark.usefixtures("benched")
+def test_a_damaged_file_is_named_and_left_alone(clone: Clone) -> None:
+    (mine,) = clone.recorded.glob("*-sparkscale-*.json")
+    other = clone.recorded / "0123abcd-sparkscale-py3.11.json"
+    other.write_text('{"half')
+    whole = mine.read_bytes()
+    try:
+        warned = clone.bench("--rounds", "1", "--bench", r"auc_loss\('gradient_boosting/xgboost.*1/64")
+        assert warned.returncode == 0, warned.stderr
+        assert f"{other} is damaged: asv leaves it out, and it is left alone" in warned.stderr
+        assert other.read_text() == '{"half'
+        mine.write_text("[")
+        refused = clone.bench()
+        assert refused.returncode == 2
+        assert f"{mine} is damaged, and this run would be recorded there: move it away." in refused.stderr
+        assert mine.read_text() == "["
+    finally:
+        mine.write_bytes(whole)
+        other.unlink()
+
+
+@pytest.mark.usefixtures("unharmed")
+def test_results_of_another_host_are_not_added_to(clone: Clone) -> None:
+    path = clone.recorded / "machine.json"
+    before = path.read_text()
+    path.write_text(json.dumps({**json.loads(before), "cpu": "another"}))
+    done = clone.bench()
+    path.write_text(before)
+    assert done.returncode == 2
+    assert "holds results of another host, whose CPU is another, not" in done.stderr
+
+
+@pytest.mark.usefixtures("benched")
+def test_ctrl_c_keeps_what_was_measured_and_asvs_files_and_it_goes_on(clone: Clone) -> None:
+    files = {path: path.read_bytes() for path in clone.asv.glob("**/*.json")}
+    only = ("--bench", r"time_to_model\('gradient_boosting/xgboost.*1/64")
+    command = ("sparkscale", "bench", "--suite", str(clone.suite), "--machine", "here", "--rounds", "5", *only)
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=clone.root,
+        env=clone.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("[2/5]"):
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 130, said
+    assert "Interrupted. What was measured is kept" in said
+    assert {path: path.read_bytes() for path in clone.asv.glob("**/*.json")} == files
+    before = [record.id for record in records(clone)]
+    other = clone.bench("--resume", "--rounds", "3", *only)
+    assert "The run to resume has rounds 5, not 3" in other.stderr
+    done = clone.run(*command, "--resume")
+    assert done.returncode == 0, done.stderr
+    after = records(clone)
+    assert [record.id for record in after][: len(before)] == before
+    assert sorted(record.round for record in after if not record.is_warmup) == [1, 2, 3, 4, 5]
+    column = results(clone)[TIME_TO_MODEL]
+    index = column["params"][0].index("'gradient_boosting/xgboost learning_rate=0.3 trees=10'") * 4
+    assert len(column["samples"][index]) == 5
+
+
+@pytest.mark.usefixtures("benched")
+def test_plain_asv_measures_one_case_that_has_no_record(clone: Clone) -> None:
+    where = {"SPARKSCALE_SUITE": str(clone.suite), "SPARKSCALE_OUT": "results/plain", "SPARKSCALE_ROUNDS": "2"}
+    done = clone.run(
+        "asv", "run", "--machine", "here-local", "--show-stderr",
+        "--bench", r"(auc_loss|time_to_model)\('gradient_boosting/xgboost.*'1/64'.*'cpu'", **where,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "gradient_boosting/xgboost learning_rate=0.3 trees=10" in done.stdout
+    with Store.existing(clone.root / "results" / "plain") as store:
+        measured = [record for record in store.records() if not record.is_warmup]
+    assert [(r.case.engine, r.case.fraction, r.outcome, r.round) for r in measured] == [
+        ("xgboost", 1 / 64, "ok", 1),
+        ("xgboost", 1 / 64, "ok", 2),
+    ]  # once for both figures

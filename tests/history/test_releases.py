@@ -1,0 +1,99 @@
+"""Other releases of a dependency, in thin environments."""
+
+import importlib.metadata
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sparkscale.contract.errors import ConfigError
+from sparkscale.history import environments
+from sparkscale.measure.store import Store
+from tests.history.cloning import Clone
+
+OLD, NEW = "1.8.0", "1.9.1"
+
+
+def test_releases_of_one_package_are_measured_in_turn_and_of_several_in_every_combination() -> None:
+    assert environments.combinations([]) == [()]
+    assert environments.combinations(["xgboost==3.1.1", "xgboost==3.2.0", "xgboost==3.1.1"]) == [
+        ("xgboost==3.1.1",),
+        ("xgboost==3.2.0",),
+    ]
+    assert environments.combinations(["xgboost==3.1.1", "Scikit_Learn==1.8", "xgboost==3.2.0"]) == [
+        ("xgboost==3.1.1", "scikit-learn==1.8"),
+        ("xgboost==3.2.0", "scikit-learn==1.8"),
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["xgboost", "xgboost>=3", "xgboost==", "../x==1", "-r==1", "xgboost==3;os"])
+def test_what_names_no_release_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="names no release"):
+        environments.combinations([wrong])
+
+
+def test_what_cannot_be_installed_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"scikit-learn==0\.0\.99 cannot be installed: No matching distribution"):
+        environments.thin(("scikit-learn==0.0.99",), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone.make(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> None:
+    only = r"time_to_model\('gradient_boosting/sklearn.*'1/64'"
+    releases = [f"--with=scikit-learn=={one}" for one in (OLD, NEW)]
+    done = clone.bench(*releases, "--bench", only)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list(clone.recorded.glob("*-sparkscale-py3*-scikit-learn1.[89].*.json"))) == 2
+
+    with Store.existing(clone.root / "results") as store:
+        records = [record for record in store.records() if not record.is_warmup]
+        ran = [
+            (store.description(r.software).content["packages"]["scikit-learn"], r.round, r.outcome) for r in records
+        ]
+        environments_of = {store.invocation(identity=record.invocation).environment for record in records}
+    assert ran == [(OLD, 1, "ok"), (NEW, 1, "ok"), (NEW, 2, "ok"), (OLD, 2, "ok")]
+    assert environments_of == {(f"scikit-learn=={OLD}",), (f"scikit-learn=={NEW}",)}
+
+    installed = importlib.metadata.version("scikit-learn")
+    for release in (OLD, NEW):
+        root = clone.root / ".asv" / "with" / f"scikit-learn-{release}"
+        (site,) = (root / "lib").glob("python3*/site-packages")
+        added = [path.name for path in site.glob("*.dist-info")]
+        assert added == ([] if release == installed else [f"scikit_learn-{release}.dist-info"])  # only what differs
+    (path,) = clone.recorded.glob(f"*-scikit-learn{OLD}.json")
+    assert json.loads(path.read_text())["params"]["scikit-learn"] == OLD
+
+    machine = ("--machine", "here-local")
+    compared = clone.run("asv", "compare", f"HEAD@scikit-learn=={OLD}", f"HEAD@scikit-learn=={NEW}", *machine)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    (row,) = [line for line in compared.stdout.splitlines() if "track_time_to_model" in line and "n/a" not in line]
+    assert "gradient_boosting/sklearn" in row
+    assert f"scikit-learn{OLD}" in compared.stdout
+    missing = clone.run("asv", "compare", "HEAD@locked", f"HEAD@scikit-learn=={NEW}", *machine)
+    assert missing.returncode == 1
+    assert "No results of HEAD@locked on here-local: there are HEAD@sparkscale-py3" in missing.stdout + missing.stderr
+
+
+@pytest.mark.slow
+def test_an_environment_that_was_not_finished_is_made_again(tmp_path: Path) -> None:
+    made = environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    root = made.python.parents[1]
+    (root / environments.READY).unlink()
+    (root / "lib").rename(root / "half")
+    again = environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    said = subprocess.run(
+        [again.python, "-c", "import sklearn, xgboost, sparkscale; print(sklearn.__version__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == OLD
+    assert not (root / "half").exists()
