@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 
+from cluster.budget import budget
 from sparkscale.analysis.metrics import metrics
+from sparkscale.contract.case import Case
+from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.history import grid
 from sparkscale.history.grid import Point
 from sparkscale.history.recorded import benchmark_class, tracked_metrics
 from sparkscale.measure import plan, suite
+from tests.measure.test_store import record
 from workloads import registry
+from workloads.datasets.flights import Flights
+from workloads.datasets.tabular import Classification
 
+RECORD = record("a")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 EXPLICIT = ("timeout", "number", "repeat", "rounds", "warmup_time", "version", "param_names")
 """What asv would else take from a base class, its configuration, or the source of the benchmark."""
@@ -91,3 +98,25 @@ def test_axes_keep_what_was_recorded_before() -> None:
         ["cpu", "gpu"],
         ["local", "standalone-2x1"],
     )
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDataset) -> None:
+    """Also where the suite leaves a parameter to the data, as the grouping of per-group cases."""
+    found = suite.load(name)
+    kinds = (found, found.on(Flights())) if name.startswith("per-group") else (found,)
+    for one in kinds:
+        for planned in plan.cases(one):
+            if planned.dataset == "flights":
+                case = planned.bind(data, budget(planned.cluster), seed=0)
+                stored = Case.model_validate_json(case.model_dump_json())
+                assert grid.of_record(RECORD.model_copy(update={"case": stored}), one) == grid.of_planned(
+                    planned, one
+                )
+
+
+def test_data_that_differs_has_another_name() -> None:
+    usual = grid._data(Classification(rows=1_000_000))
+    assert usual == "classification-1M (1,000,000 rows)"
+    other = grid._data(Classification(rows=1_000_000, features=200))
+    assert other == "classification-1M (1,000,000 rows, features=200)"

@@ -62,6 +62,9 @@ class CodeState(Frozen):
     commit: str | None
     dirty: bool | None
 
+    def __str__(self) -> str:
+        return f"commit {self.commit}" + (" with changes" if self.dirty else "")
+
 
 class Observation(Frozen):
     """What a worker reports of one execution: the part of a record that only it can know."""

@@ -11,11 +11,11 @@ from sparkscale.analysis.metrics import metrics
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
+from sparkscale.history.asv_plugin import DIRTY
 from sparkscale.history.bench import CONTROLS
 from sparkscale.history.checkout import Checkout
 from sparkscale.history.controls import CLUSTER, FIT, fit_case
 from sparkscale.history.grid import of_planned, of_record
-from sparkscale.history.recording import DIRTY
 from sparkscale.measure import suite
 from sparkscale.measure.store import Store
 
@@ -73,7 +73,8 @@ def _last_run(store: Store, commit: str, releases: tuple[str, ...]) -> list[RunR
         if record.code.commit == commit:
             by_run.setdefault(record.invocation, []).append(record)
     for run in reversed(by_run):
-        if sorted(store.invocation(identity=run).environment) == sorted(releases):
+        found = store.invocation(identity=run)
+        if found.command == "bench" and found.environment == releases:
             return by_run[run]
     return []
 

@@ -23,6 +23,9 @@ from sparkscale.history.offline import make_offline
 BASE = "sparkscale"
 """How the names of our environments begin."""
 
+DIRTY = {"tree": "dirty"}
+"""Stands among the requirements of what was recorded from a tree with changes, and so in its name."""
+
 
 class NamedEnvironment(ExistingEnvironment):  # type: ignore[misc]
     """A Python that is there already, known by what differs in it (the configuration's `matrix`) and not by its path:
@@ -65,42 +68,43 @@ def _results(conf: Any, machine: str, commit: str, environment: str, shown: str)
             yield key, params, *values, result.benchmark_version.get(key), machine, shown
 
 
-def _environments(conf: Any, machine: str, commit: str) -> list[str]:
-    return sorted(
-        {result.env_name for result in iter_results_for_machine_and_hash(conf.results_dir, machine, commit)}
-    )
-
-
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
-    """Commit and environment of REVISION@ENVIRONMENT; the environment by its end, `locked` for what is installed.
+    """Commit and environment of REVISION@NAME==VERSION,…: the releases that differ, `dirty` for a tree with changes,
+    `locked` or nothing for what is installed.
 
     Raises asv's UserError, which names what there is.
     """
     name, _, wanted = revision.partition("@")
     commit = get_repo(conf).get_hash_from_name(name)
-    ending = wanted.replace("==", "")
-    there = _environments(conf, machine, commit)
-    found = [one for one in there if one == environment_name({}) or not ending] if ending in ("", "locked") else []
-    found = found or [one for one in there if one.endswith(f"-{ending}")]
-    if len(found) != 1:
-        known = ", ".join(f"{name}@{one}" for one in there) or "none"
-        raise util.UserError(f"No results of {revision} on {machine}: there are {known}")
-    return commit, found[0]
+    parts = [part for part in wanted.split(",") if part not in ("", "locked")]
+    asked = {k: v for part in parts for k, v in _requirement(part)}
+    environment = environment_name(asked)
+    there = sorted({one.env_name for one in iter_results_for_machine_and_hash(conf.results_dir, machine, commit)})
+    if environment not in there or len(asked) < len(parts):
+        raise util.UserError(
+            f"No results of {revision} on {machine}: of {name} there are {', '.join(there) or 'none'}"
+        )
+    return commit, environment
 
 
-def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) -> Any:
+def _requirement(part: str) -> list[tuple[str, str]]:
+    name, equals, version = part.partition("==")
+    return list(DIRTY.items()) if part == "dirty" else [(name, version)] if equals else []
+
+
+def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) -> None:
     """`asv compare` that takes REVISION@ENVIRONMENT, too: its own compares revisions within one environment only."""
-    machine = options.get("machine")
     if "@" not in hash_1 + hash_2:
-        return plain(conf=conf, hash_1=hash_1, hash_2=hash_2, **options)
+        plain(conf=conf, hash_1=hash_1, hash_2=hash_2, **options)
+        return
+    machine = options.pop("machine", None)
+    options.pop("env_spec", None)
     if machine is None:
         raise util.UserError("Name the machine with --machine: `ls results/asv` lists them")
-    for name in ("machine", "env_spec"):
-        options.pop(name, None)
     sides = [_side(conf, machine, revision) for revision in (hash_1, hash_2)]
     shown = " against ".join(environment for _, environment in sides)
     names = [f"{commit[:8]}@{environment}" for commit, environment in sides]
-    return Compare.print_table(
+    Compare.print_table(
         conf,
         *names,
         resultset_1=_results(conf, machine, *sides[0], shown),

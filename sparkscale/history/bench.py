@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster import state
@@ -19,13 +19,18 @@ from sparkscale.history.asv_plugin import environment_name
 from sparkscale.history.checkout import Checkout, check_same_machine, damaged, machine
 from sparkscale.history.controls import CLUSTER
 from sparkscale.history.environments import Environment
+from sparkscale.history.grid import Point, of_planned
 from sparkscale.history.part import Part
-from sparkscale.history.recorded import Settings
-from sparkscale.history.recording import record, requirements, selections
-from sparkscale.measure import suite
+from sparkscale.history.recorded import Settings, placed
+from sparkscale.history.recorded import chosen as chosen_by
+from sparkscale.history.recording import describe_machine, record, requirements, selections
+from sparkscale.measure import plan, suite
+from sparkscale.measure.environment import code_state
 from sparkscale.measure.lock import machine_lock
+from sparkscale.measure.plan import PlannedCase
 from sparkscale.measure.run import Request, begin
 from sparkscale.measure.store import Invocation, Store
+from sparkscale.measure.suite import Suite
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +38,24 @@ CONTROLS = {
     "controls.Fit.time_fit": "a small fit",
     "controls.Session.timeraw_session_start": "a session's start",
 }
-OURS = ("range", "set_commit_hash", "env_spec", "machine", "config", "profile", "quick")
+OURS = (
+    "range",
+    "set_commit_hash",
+    "env_spec",
+    "machine",
+    "config",
+    "launch_method",
+    "record_samples",
+    "append_samples",
+    "interleave_rounds",
+    "skip_existing",
+    "skip_existing_successful",
+    "skip_existing_failed",
+    "skip_existing_commits",
+    "dry_run",
+    "profile",
+    "quick",
+)
 """What `sparkscale bench` says to asv itself, or what would not record."""
 
 
@@ -67,38 +89,77 @@ class Recorded:
     files: list[Path]
 
 
-def bench(asked: Bench, say: Callable[[str], None]) -> list[Recorded]:
+def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
     """Measures, then records; `say` is told what goes on between.
 
     Raises ConfigError for what is wrong with the request, the checkout or asv's files, before anything is measured.
     """
-    checkout = Checkout.here(asked.dirty)
+    checkout = Checkout.here(given.dirty)
+    asked = _placed(given)
     _check_options(asked)
     found = suite.load(asked.suite)
+    controls = [name for name in CONTROLS if _wanted(name, asked.bench)]
+    _check_cases(asked, found, controls)
     profiles = state.profiles(asked.clusters or found.clusters)
     machines = [machine(asked.machine, profile, budget(profile)) for profile in profiles]
+    combined = environments.combinations(asked.releases)
     for told in machines:
         check_same_machine(checkout.results, told)
-    combined = environments.combinations(asked.releases)
+        describe_machine(told)
     _check_files(checkout, [told["machine"] for told in machines], combined)
-    runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined])
-    recorded = []
-    for environment, invocation in runs:
-        with Store.existing(asked.out) as store:
-            records = store.records(invocation.id)
-        files = []
-        for profile, told in zip(profiles, machines, strict=True):
-            chosen = selections([one for one in records if one.case.cluster == profile.name], found)
-            if profile.name == CLUSTER:
-                chosen += [f"^{re.escape(name)}$" for name in CONTROLS if _wanted(name, asked.bench)]
-            if chosen:
-                say(f"asv records {environment.title} on {profile.name}")
-                settings = Settings(out=asked.out.absolute(), rounds=asked.rounds)
-                with machine_lock():
-                    record(checkout, told, environment, settings, invocation, chosen, asked.options)
-                files.append(_file(checkout, told["machine"], environment))
-        recorded.append(Recorded(environment, invocation, records, files))
+    with machine_lock():
+        runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined])
+        recorded = []
+        for environment, invocation in runs:
+            with Store.existing(asked.out) as store:
+                records = store.records(invocation.id)
+            _check_code(checkout, records)
+            files = []
+            for profile, told in zip(profiles, machines, strict=True):
+                chosen = selections([one for one in records if one.case.cluster == profile.name], found)
+                timed = controls if profile.name == CLUSTER else []
+                if chosen or timed:
+                    say(f"asv records {environment.title} on {profile.name}")
+                    settings = Settings(out=asked.out, rounds=asked.rounds)
+                    record(checkout, told, environment, settings, invocation, chosen, timed, asked.options)
+                    files.append(_file(checkout, told["machine"], environment))
+            recorded.append(Recorded(environment, invocation, records, files))
     return recorded
+
+
+def _placed(asked: Bench) -> Bench:
+    """With absolute paths, for asv's processes run elsewhere."""
+    here = Path.cwd()
+    clusters = None if asked.clusters is None else tuple(placed(name, here) for name in asked.clusters)
+    return replace(asked, suite=placed(asked.suite, here), out=asked.out.absolute(), clusters=clusters)
+
+
+def _check_cases(asked: Bench, found: Suite, controls: list[str]) -> None:
+    """Raises ConfigError when `--bench` takes nothing, or when asv could not tell two cases apart."""
+    cases = [case for case in plan.cases(found, clusters=asked.clusters) if chosen_by(case, found, asked.bench)]
+    if not cases and not controls:
+        raise ConfigError(f"--bench {' '.join(asked.bench)} matches no figure of the suite {found.name}.")
+    same: dict[tuple[str, Point], PlannedCase] = {}
+    for case in cases:
+        alike = replace(case, rounds=0, isolate=False)
+        point = of_planned(case, found)
+        if same.setdefault((case.workload.pattern.name, point), alike) != alike:
+            raise ConfigError(
+                f"The suite {found.name} has two cases that asv could not tell apart: {' '.join(point)}. Record them "
+                "by suites of their own."
+            )
+
+
+def _check_code(checkout: Checkout, records: list[RunRecord]) -> None:
+    """Raises ConfigError when something else was measured than what asv would record."""
+    states = {(record.code.commit, bool(record.code.dirty)) for record in records}
+    now = code_state()
+    states.add((now.commit, bool(now.dirty)))
+    if states != {(checkout.commit, checkout.dirty)}:
+        raise ConfigError(
+            f"{checkout.root} has changed since {checkout.commit[:8]} was measured: asv records nothing of it. "
+            "`sparkscale show` has the figures."
+        )
 
 
 def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[str], None]) -> Environment:
@@ -114,8 +175,10 @@ def _wanted(name: str, expressions: tuple[str, ...]) -> bool:
 
 def _file(checkout: Checkout, name: str, environment: Environment) -> Path:
     """asv's file of one commit, machine and environment."""
+    from asv.results import get_filename
+
     title = environment_name(requirements(environment, checkout))
-    return checkout.results / name / f"{checkout.commit[:8]}-{title}.json"
+    return checkout.results / str(get_filename(name, checkout.commit, title))
 
 
 def _check_options(asked: Bench) -> None:
@@ -171,7 +234,7 @@ def _measured(asked: Bench, made: list[Environment]) -> list[tuple[Environment, 
                 clusters=asked.clusters,
                 retry_failed=asked.retry_failed,
                 bench=asked.bench,
-                last_round=number,
+                only_round=number,
             )
             if environment.releases:
                 _measure_elsewhere(environment, part)
@@ -184,12 +247,16 @@ def _begun(asked: Bench, environment: Environment) -> Invocation:
     """A run of this environment: the last one where it is to be resumed and there is one, else a new one."""
     if asked.resume or asked.retry_failed:
         with contextlib.suppress(ConfigError), Store.existing(asked.out) as store:
-            return store.invocation(asked.suite, environment=environment.releases)
-    return begin(
-        Request(
-            asked.suite, asked.out, rounds=asked.rounds, clusters=asked.clusters, environment=environment.releases
-        )
+            return store.invocation(asked.suite, command="bench", environment=environment.releases)
+    request = Request(
+        asked.suite,
+        asked.out,
+        rounds=asked.rounds,
+        clusters=asked.clusters,
+        command="bench",
+        environment=environment.releases,
     )
+    return begin(request)
 
 
 def _measure_elsewhere(environment: Environment, part: Part) -> None:

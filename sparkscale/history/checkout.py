@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,15 @@ class Checkout:
                 f"{ROOT} is no git repository, or git is not installed: asv keeps its history by commits. "
                 "Clone sparkscale with git, or measure with `sparkscale run`."
             )
-        if state.dirty and not allow_dirty:
+        if _top(ROOT) != ROOT:
+            raise ConfigError(f"{ROOT} lies within another git repository, {_top(ROOT)}: clone sparkscale with git.")
+        dirty = state.dirty is not False  # where git does not say, too
+        if dirty and not allow_dirty:
             raise ConfigError(
                 f"{ROOT} has changes that are not committed, and asv would take them for commit {state.commit[:8]}: "
                 "commit them, or record them apart with --dirty."
             )
-        return cls(ROOT, state.commit, bool(state.dirty))
+        return cls(ROOT, state.commit, dirty)
 
     @property
     def results(self) -> Path:
@@ -50,17 +54,30 @@ class Checkout:
         return found
 
 
+def _top(folder: Path) -> Path:
+    """Where the working tree of this folder begins."""
+    said = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
+    )
+    return Path(said.stdout.strip()).resolve()
+
+
 def damaged(results: Path) -> list[Path]:
-    """Files of asv's that are no JSON of asv's."""
-    found = []
-    for path in sorted(results.glob("**/*.json")):
-        try:
-            whole = isinstance(json.loads(path.read_text()), dict)
-        except (ValueError, OSError):
-            whole = False
-        if not whole:
-            found.append(path)
-    return found
+    """Files that asv cannot read."""
+    return [path for path in sorted(results.glob("**/*.json")) if not _whole(path)]
+
+
+def _whole(path: Path) -> bool:
+    from asv.results import Results
+    from asv.util import UserError
+
+    try:
+        if path.name in ("benchmarks.json", "machine.json"):
+            return isinstance(json.loads(path.read_text()), dict)
+        Results.load(str(path))
+    except (UserError, ValueError, OSError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, str]:
@@ -84,11 +101,12 @@ def check_same_machine(results: Path, told: dict[str, str]) -> None:
         return
     try:
         before = json.loads(path.read_text())
-    except ValueError as error:
+        known = {field: before[field] for field in ("cpu", "num_cpu", "arch")}
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is damaged: move it away.") from error
     for field, word in (("cpu", "CPU"), ("num_cpu", "number of cores"), ("arch", "architecture")):
-        if before.get(field) != told[field]:
+        if known[field] != told[field]:
             raise ConfigError(
-                f"{path.parent} holds results of another host, whose {word} is {before.get(field)}, not "
+                f"{path.parent} holds results of another host, whose {word} is {known[field]}, not "
                 f"{told[field]}: name this one with --machine NAME."
             )

@@ -6,7 +6,7 @@ Each is the very call that a worker brackets with its clock, so that the two clo
 import os
 import tempfile
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.threads import thread_variables
 from sparkscale.measure import plan
 from sparkscale.measure.clusters import ready_cluster
+from sparkscale.measure.lock import machine_lock
 from sparkscale.measure.plan import PlannedCase
 from sparkscale.measure.progress import observer
 from sparkscale.measure.suite import Block, Suite
@@ -39,6 +40,14 @@ CLUSTER = "local"
 """The profile whose session is started."""
 
 
+@cache
+def _alone() -> ExitStack:
+    """Takes the machine's lock for as long as this process lives. Raises BusyError."""
+    stack = ExitStack()
+    stack.enter_context(machine_lock())
+    return stack
+
+
 def fit_case() -> PlannedCase:
     (case,) = plan.cases(FIT)
     return case
@@ -48,6 +57,7 @@ class SmallFit:
     """A fit on rows that are loaded already."""
 
     def __init__(self) -> None:
+        _alone()
         planned = fit_case()
         granted = budget(planned.cluster)
         tasks = Processes(len(granted.node.cpus), processes.die_with_parent)
@@ -71,6 +81,7 @@ class SessionStart:
     """All that a worker has before it starts its session; what it leaves ends with the process."""
 
     def __init__(self) -> None:
+        _alone()
         stack = ExitStack()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparkscale-control-")))
         on = profile.load(CLUSTER)

@@ -51,10 +51,13 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
     case = record.case
     sources = {source.title: source for source in map(suite.source, _datasets(suite))}
     capacity = case.params.get("capacity")
-    params = {name: value for name, value in case.params.items() if name not in ("set", "arguments", "capacity")}
+    workload = registry.workloads()[case.workload]
+    unsaid = _unsaid(workload, suite, sources[case.dataset])
+    left_out = {"set", "arguments", "capacity", *unsaid}
+    params = {name: value for name, value in case.params.items() if name not in left_out}
     return Point(
         _engine(
-            registry.workloads()[case.workload],
+            workload,
             case.engine,
             case.parameter_set,
             params,
@@ -65,6 +68,17 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
         case.device,
         case.cluster,
     )
+
+
+def _unsaid(workload: Workload, suite: Suite, source: Source) -> set[str]:
+    """Parameters that the suite leaves to the data set, such as the grouping: only the record has them."""
+    blocks = [
+        block
+        for block in suite.measure
+        if block.workload == workload.name and source in [suite.source(name) for name in block.datasets]
+    ]
+    open_to_data = {name for name, value in workload.params.model_dump().items() if value == ""}
+    return {name for name in open_to_data if not any({*block.params, *block.sweep} & {name} for block in blocks)}
 
 
 def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list[Point]:
@@ -138,5 +152,11 @@ def _written(value: Any) -> str:
 
 
 def _data(source: Source) -> str:
+    """Its title, rows, and all else that is not as usual; not where its files lie."""
+    fields = type(source).model_fields
+    said = source.model_dump(mode="json", exclude={"name", "kind", "rows", "path"})
+    usual = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+    other = [f"{name}={_written(value)}" for name, value in said.items() if value != usual[name]]
     rows = source.stated_rows
-    return source.title if rows is None else f"{source.title} ({rows:,} rows)"
+    words = [*([] if rows is None else [f"{rows:,} rows"]), *other]
+    return f"{source.title} ({', '.join(words)})" if words else source.title

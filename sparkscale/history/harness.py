@@ -18,7 +18,7 @@ from cluster.budget import budget
 from sparkscale.contract.errors import RecordingError
 from sparkscale.history.checkout import Checkout, machine
 from sparkscale.history.recorded import Settings
-from sparkscale.history.recording import describe_machine
+from sparkscale.history.recording import describe_machine, selections
 from sparkscale.measure import suite
 from sparkscale.measure.store import Store
 
@@ -49,31 +49,30 @@ def harness(rounds: int, say: Callable[[str], None]) -> list[Way]:
     with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as made:
         clone = Path(made) / "checkout"
         subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
-        variables = {"PYTHONPATH": str(clone)}
         (profile,) = state.profiles(suite.load(SUITE).clusters)
         told = machine(None, profile, budget(profile))
         describe_machine(told)
-        asv = ["asv", "run", "--machine", told["machine"], "--set-commit-hash", checkout.commit, "--record-samples"]
-        settings = Settings(suite=SUITE, rounds=rounds, out=clone / "results" / "plain")
         bench = ["sparkscale", "bench", "--suite", SUITE, "--rounds", str(rounds), "--out", "results/bench"]
-        ways = []
-        for name, command, told_more, out in (
-            ("sparkscale bench", bench, {}, "bench"),
-            ("asv run", asv, settings.variables(), "plain"),
-        ):
-            say(f"{name}, {rounds} rounds of the suite {SUITE}")
-            whole = [sys.executable, "-m", *command, "--bench", ALL_BUT_CONTROLS]
-            started = time.monotonic()
-            done = subprocess.run(whole, cwd=clone, env={**os.environ, **variables, **told_more}, check=False)
-            wall = time.monotonic() - started
-            if done.returncode not in (0, 2):
-                raise RecordingError(f"{name} ended with exit status {done.returncode}: see above.")
-            ways.append(_way(name, wall, clone / "results" / out))
+        say(f"sparkscale bench, {rounds} rounds of the suite {SUITE}")
+        ways = [_way("sparkscale bench", [*bench, "--bench", ALL_BUT_CONTROLS], clone, {}, "bench")]
+        with Store.existing(clone / "results" / "bench") as store:
+            selected = selections(store.records(), suite.load(SUITE))
+        asv = ["asv", "run", "--machine", told["machine"], "--set-commit-hash", checkout.commit, "--record-samples"]
+        asv += [f"--bench={selection.expression}" for selection in selected]
+        settings = Settings(suite=SUITE, rounds=rounds, out=clone / "results" / "plain")
+        say(f"asv run, {rounds} rounds of the same cases and figures")
+        ways.append(_way("asv run", asv, clone, settings.variables(), "plain"))
         return ways
 
 
-def _way(name: str, wall: float, out: Path) -> Way:
-    with Store.existing(out) as store:
+def _way(name: str, command: list[str], clone: Path, variables: dict[str, str], out: str) -> Way:
+    environment = {**os.environ, "PYTHONPATH": str(clone), **variables}
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", *command], cwd=clone, env=environment, check=False)
+    wall = time.monotonic() - started
+    if done.returncode not in (0, 2):
+        raise RecordingError(f"{name} ended with exit status {done.returncode}: see above.")
+    with Store.existing(clone / "results" / out) as store:
         records = store.records()
     return Way(
         name,

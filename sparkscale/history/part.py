@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 class Part(BaseModel):
-    """Which part: of a run that has begun, the cases that asv's `--bench` would take, up to a round."""
+    """Which part: of a run that has begun, the cases that asv's `--bench` would take, in one round or in all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class Part(BaseModel):
     clusters: tuple[str, ...] | None
     retry_failed: bool
     bench: tuple[str, ...]
-    last_round: int | None
+    only_round: int | None
 
     def measure(self) -> None:
         """Raises what `measure` of a run raises."""
@@ -41,7 +41,7 @@ class Part(BaseModel):
             retry_failed=self.retry_failed,
             invocation=self.invocation,
             only=lambda case: chosen(case, found, self.bench),
-            last_round=self.last_round,
+            only_round=self.only_round,
         )
         measure(request, observer)
 

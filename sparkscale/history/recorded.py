@@ -51,12 +51,11 @@ class Settings:
     def of_environment(cls) -> "Settings":
         """Paths are relative to the checkout: asv changes the working directory."""
         said = {name: value for name in _VARIABLES if (value := os.environ.get(f"SPARKSCALE_{name.upper()}"))}
-        path = ROOT / said.get("suite", cls.suite)
         return cls(
-            suite=str(path) if path.is_file() else said.get("suite", cls.suite),
+            suite=placed(said.get("suite", cls.suite)),
             out=ROOT / said.get("out", cls.out),
             rounds=int(said["rounds"]) if "rounds" in said else None,
-            clusters=tuple(said["cluster"].split(",")) if "cluster" in said else None,
+            clusters=tuple(map(placed, said["cluster"].split(","))) if "cluster" in said else None,
             invocation=said.get("invocation"),
         )
 
@@ -70,6 +69,12 @@ class Settings:
             "invocation": self.invocation or "",
         }
         return {f"SPARKSCALE_{name.upper()}": value for name, value in found.items()}
+
+
+def placed(name: str, folder: Path = ROOT) -> str:
+    """A name as it is, a file's path absolute."""
+    path = folder / name
+    return str(path) if path.is_file() else name
 
 
 _VARIABLES = ("suite", "out", "rounds", "cluster", "invocation")
@@ -143,7 +148,8 @@ def begun() -> str:
     settings = Settings.of_environment()
     if settings.invocation:
         return settings.invocation
-    return begin(Request(settings.suite, settings.out, rounds=settings.rounds, clusters=settings.clusters)).id
+    request = Request(settings.suite, settings.out, rounds=settings.rounds, clusters=settings.clusters, command="asv")
+    return begin(request).id
 
 
 def tracked(cls: type[Recorded]) -> type[Recorded]:

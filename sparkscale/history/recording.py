@@ -1,6 +1,8 @@
 """Hands a measured run to asv: in a folder of its own, so that asv's files are replaced whole or not at all."""
 
+import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -9,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from sparkscale.contract.errors import RecordingError
+from sparkscale.contract.errors import RecordingError, StoreError
 from sparkscale.contract.record import RunRecord
+from sparkscale.history.asv_plugin import DIRTY, environment_name
 from sparkscale.history.checkout import CONFIGURATION, Checkout
 from sparkscale.history.environments import Environment
 from sparkscale.history.grid import of_record
@@ -21,9 +25,6 @@ from sparkscale.history.recorded import Settings, benchmark, tracked_metrics
 from sparkscale.measure.store import Invocation
 from sparkscale.measure.suite import Suite
 
-PLUGIN = "sparkscale.history.asv_plugin"
-DIRTY = {"tree": "dirty"}
-"""Stands among the requirements of what was recorded from a tree with changes, and so in its name."""
 END_SECONDS = 10
 
 
@@ -32,9 +33,24 @@ def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]
     return {**environment.requirements, **(DIRTY if checkout.dirty else {})}
 
 
-def selections(records: list[RunRecord], suite: Suite) -> list[str]:
-    """A regular expression for each case, that asv's `--bench` takes: the metrics that its records carry; of a case
-    that carries none, those of the others, so that asv shows n/a there and says why.
+@dataclass(frozen=True)
+class Selection:
+    """A case that was measured: its pattern, its parameters in asv's words, and the metrics that are recorded."""
+
+    pattern: str
+    parameters: str
+    metrics: tuple[str, ...]
+
+    @property
+    def expression(self) -> str:
+        """What asv's `--bench` takes."""
+        names = "|".join(re.escape(benchmark(self.pattern, metric)) for metric in self.metrics)
+        return rf"^(?:{names})\({re.escape(self.parameters)}\)$"
+
+
+def selections(records: list[RunRecord], suite: Suite) -> list[Selection]:
+    """Each case with the metrics that its records carry; of a case that carries none, with those of the others, so
+    that asv shows n/a there and says why.
     """
     cases: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
@@ -49,8 +65,7 @@ def selections(records: list[RunRecord], suite: Suite) -> list[str]:
     for (pattern, parameters), metrics in carried.items():
         others = [name for (other, _), names in carried.items() if other == pattern for name in names]
         chosen = metrics or list(dict.fromkeys(others)) or ["time_to_model"]
-        names = "|".join(re.escape(benchmark(pattern, name)) for name in chosen)
-        found.append(rf"^(?:{names})\({re.escape(parameters)}\)$")
+        found.append(Selection(pattern, parameters, tuple(chosen)))
     return found
 
 
@@ -60,10 +75,11 @@ def record(
     environment: Environment,
     settings: Settings,
     invocation: Invocation,
-    benchmarks: Sequence[str],
+    selected: Sequence[Selection],
+    controls: Sequence[str],
     options: Sequence[str],
 ) -> None:
-    """Has asv record these benchmarks (regular expressions) of a run that has been measured.
+    """Has asv record these cases of a run that has been measured, and time these controls.
 
     Raises RecordingError when asv fails; `results/asv` is as it was then, and after an interruption.
     """
@@ -72,7 +88,9 @@ def record(
         staging = Path(made)
         results = staging / "results"
         _copy_of_commit(checkout, machine["machine"], results)
-        matrix = {"req": {name: [version] for name, version in requirements(environment, checkout).items()}}
+        differs = requirements(environment, checkout)
+        name = environment_name(differs)
+        matrix = {"req": {package: [version] for package, version in differs.items()}}
         configuration = {
             **checkout.configuration(),
             "repo": str(checkout.root),
@@ -87,22 +105,67 @@ def record(
         }
         (staging / CONFIGURATION).write_text(json.dumps(configuration))
         asv = [sys.executable, "-m", "asv", "--config", str(staging / CONFIGURATION)]
-        describe_machine(machine)
         command = [*asv, "run", "--machine", machine["machine"], "--set-commit-hash", checkout.commit]
         command += ["--record-samples", "--show-stderr", "--launch-method", "forkserver"]
-        command += [f"--bench={expression}" for expression in benchmarks]
+        command += [f"--bench={selection.expression}" for selection in selected]
+        command += [f"--bench=^{re.escape(control)}$" for control in controls]
         told = replace(settings, suite=invocation.suite, invocation=invocation.id, clusters=invocation.clusters)
         _run([*command, *options], told.variables())
+        for path in (results / machine["machine"]).glob(f"{checkout.commit[:8]}-{name}.json"):
+            _complete(path, selected)
         _publish(results, checkout.results)
 
 
 def describe_machine(told: dict[str, str]) -> None:
     """Adds the machine to those that asv knows (~/.asv-machine.json): of an unknown one it would ask, or take for it
     the only one that it knows.
+
+    Raises StoreError when the file is damaged.
     """
     from asv.machine import MachineCollection  # `asv machine` forgets what is as it would have guessed
+    from asv.util import UserError
 
-    MachineCollection.save(told["machine"], told)
+    try:
+        MachineCollection.save(told["machine"], told)
+    except (UserError, OSError) as error:
+        path = MachineCollection.get_machine_file_path()
+        raise StoreError(f"{path} cannot be used by asv: move it away ({str(error).strip().rstrip('.')}).") from error
+
+
+def _complete(path: Path, selected: Sequence[Selection]) -> None:
+    """Makes asv's file say of each combination what is so: a figure, or n/a where there is none.
+
+    asv keeps, of a case that is recorded again, figures that it no longer has; and it says "failed" of a combination
+    that the file had not before. Raises RecordingError for a figure that asv failed to read.
+    """
+    content = json.loads(path.read_text())
+    columns = content["result_columns"]
+    wanted = {(s.pattern, s.parameters): {benchmark(s.pattern, metric) for metric in s.metrics} for s in selected}
+    for name, row in content["results"].items():
+        pattern = name.partition(".")[0]
+        axes = row[columns.index("params")]
+        if not axes:
+            continue
+        for index, combination in enumerate(itertools.product(*axes)):
+            names = wanted.get((pattern, ", ".join(combination)))
+            results = row[columns.index("result")]
+            failed = results is None or results[index] is None
+            if names and name in names:
+                if failed:
+                    raise RecordingError(f"asv failed to read {name}({', '.join(combination)}): see above.")
+            elif failed or names:
+                _forget(row, columns, index, count=math.prod(map(len, axes)))
+    path.write_text(json.dumps(content))
+
+
+def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
+    """Makes one combination n/a: asv's word for what was not run is NaN, without samples and statistics."""
+    result = columns.index("result")
+    row[result] = row[result] or [None] * count
+    row[result][index] = math.nan
+    for column, name in enumerate(columns[: len(row)]):
+        if (name == "samples" or name.startswith("stats_")) and row[column]:
+            row[column][index] = None
 
 
 def _copy_of_commit(checkout: Checkout, machine: str, results: Path) -> None:

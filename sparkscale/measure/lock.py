@@ -14,21 +14,35 @@ def lock_path() -> Path:
     return Path("/tmp/sparkscale.lock")
 
 
+HOLDER = "SPARKSCALE_LOCK_HOLDER"
+"""The environment variable by which a process that holds the lock tells its children that they measure under it."""
+
+
 @contextmanager
 def machine_lock() -> Iterator[None]:
-    """Held while a run measures. Raises BusyError, naming the other run's process."""
+    """Held while a run measures; by this process or one that started it, it counts as held.
+
+    Raises BusyError, naming the other run's process.
+    """
     descriptor = _open(lock_path())
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            if os.environ.get(HOLDER) == holder:
+                yield
+                return
             raise BusyError(
                 f"Another run is measuring on this machine (process {holder}): wait for its end or stop it."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        os.environ[HOLDER] = str(os.getpid())
+        try:
+            yield
+        finally:
+            del os.environ[HOLDER]
     finally:
         os.close(descriptor)
 

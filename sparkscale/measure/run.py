@@ -23,7 +23,7 @@ from sparkscale.measure.progress import Observer
 from sparkscale.measure.records import Recorder
 from sparkscale.measure.runner import Runner
 from sparkscale.measure.scratch import scratch_folder
-from sparkscale.measure.store import Invocation, Store
+from sparkscale.measure.store import Command, Invocation, Store
 from sparkscale.measure.suite import Suite
 from workloads import registry
 from workloads.registry import AnySource
@@ -49,14 +49,15 @@ class Request:
     retry_failed: bool = False
     data: AnySource | None = None
     """Measured instead of the suite's own data sets."""
+    command: Command = "run"
     environment: tuple[str, ...] = ()
     """Releases of packages that this process runs on instead of the installed ones, such as "xgboost==3.1.1"."""
     invocation: str | None = None
     """The run to go on with, with `resume`; None: the suite's last."""
     only: Callable[[PlannedCase], bool] = lambda _: True
     """Which of the run's cases to measure for now."""
-    last_round: int | None = None
-    """The round after which to stop for now."""
+    only_round: int | None = None
+    """The round to measure for now."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
         filter=request.filter,
         clusters=request.clusters,
         data=request.data.model_dump(mode="json") if request.data else None,
+        command=request.command,
         environment=request.environment,
         executions=0,
     )
@@ -132,10 +134,10 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
 
 
 def _to_resume(request: Request, store: Store) -> Invocation:
-    """The run that the request names, else the suite's last on the same releases."""
+    """The run that the request names, else the command's last of the suite."""
     if request.invocation is not None:
         return store.invocation(identity=request.invocation)
-    return store.invocation(request.suite, environment=request.environment)
+    return store.invocation(request.suite, command=request.command)
 
 
 def _check_clusters(planned: _Plan) -> None:
@@ -222,8 +224,8 @@ def _measure(
         cases = [case for case in planned.cases if case.cluster == cluster]
         executions = plan.executions(cases, data[cluster], granted, invocation.seed, invocation.rounds)
         executions = [execution for execution in executions if execution.key not in done]
-        if request.last_round is not None:
-            executions = [execution for execution in executions if execution.round <= request.last_round]
+        if request.only_round is not None:
+            executions = [execution for execution in executions if execution.round == request.only_round]
         with scratch_folder() as scratch, ExitStack() as stack:
             running = None
             if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
@@ -252,16 +254,14 @@ def _measure(
 
 
 def check_same_origin(before: list[RunRecord], store: Store) -> None:
-    """A run is of one host and one commit. Raises ConfigError when it was begun by another."""
+    """A run is of one host and one state of the code. Raises ConfigError when it was begun by another."""
     host = store.describe("host", environment.host())
-    commit = environment.code_state().commit
+    code = environment.code_state()
     for record in before:
         if record.host != host:
             raise ConfigError("The run to resume was measured on another host: start a new run.")
-        if record.code.commit != commit:
-            raise ConfigError(
-                f"The run to resume was measured by commit {record.code.commit}, not {commit}: start a new run."
-            )
+        if record.code != code:
+            raise ConfigError(f"The run to resume was measured by {record.code}, not {code}: start a new run.")
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:

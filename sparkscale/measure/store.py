@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -65,8 +65,11 @@ descriptions = sa.Table(
 )
 
 
+Command = Literal["run", "bench", "asv"]
+
+
 class Invocation(BaseModel):
-    """One `sparkscale run`, resumed or not."""
+    """One run, resumed or not: of `sparkscale run`, of `sparkscale bench`, or begun by a class of `asv run`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,6 +84,7 @@ class Invocation(BaseModel):
     """Profiles that were visited instead of the suite's own."""
     data: dict[str, Any] | None = None
     """The data set that was measured instead of the suite's own."""
+    command: Command = "run"
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     executions: int
@@ -156,9 +160,13 @@ class Store:
             connection.execute(invocations.insert(), row)
 
     def invocation(
-        self, suite: str | None = None, identity: str | None = None, environment: tuple[str, ...] | None = None
+        self,
+        suite: str | None = None,
+        identity: str | None = None,
+        command: Command | None = None,
+        environment: tuple[str, ...] | None = None,
     ) -> Invocation:
-        """The latest, of one suite or of all, in one environment or any, or the one of this id.
+        """The latest, of one suite, command and environment, or of any, or the one of this id.
 
         Raises ConfigError when there is none.
         """
@@ -170,7 +178,7 @@ class Store:
         with self._engine.connect() as connection:
             for content in connection.execute(query).scalars():
                 found = Invocation.model_validate(content)
-                if environment is None or found.environment == environment:
+                if command in (None, found.command) and environment in (None, found.environment):
                     return found
         which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
         which += f" with {', '.join(environment)}" if environment else ""

@@ -59,6 +59,9 @@ class Clone:
         _git(self.root, "add", "--all")
         who = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
         _git(self.root, *who, "commit", "--quiet", "--allow-empty", "--message", message)
+        return self.head()
+
+    def head(self) -> str:
         return _git(self.root, "rev-parse", "HEAD").strip()
 
     def environment(self, **more: str) -> dict[str, str]:

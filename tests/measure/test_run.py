@@ -50,6 +50,7 @@ FIELDS = {
     "host",
     "software",
     "session",
+    "session_seconds",
     "data",
     "model",
 }
