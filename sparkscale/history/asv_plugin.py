@@ -4,6 +4,8 @@ pages that need no Internet.
 Written against asv 0.6.6, which `requirements.lock` pins.
 """
 
+import itertools
+import math
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -55,17 +57,21 @@ def environment_name(requirements: dict[str, str]) -> str:
 
 
 def _results(conf: Any, machine: str, commit: str, environment: str, shown: str) -> Iterator[tuple[Any, ...]]:
-    """Of one environment, under a name that both sides of a comparison share."""
+    """Of one environment, each combination that has been run, under a name that both sides of a comparison share."""
     for result in iter_results_for_machine_and_hash(conf.results_dir, machine, commit):
         if result.env_name != environment:
             continue
         for key in result.get_all_result_keys():
-            params = result.get_result_params(key)
-            values = (
-                read(key, params)
-                for read in (result.get_result_value, result.get_result_stats, result.get_result_samples)
-            )
-            yield key, params, *values, result.benchmark_version.get(key), machine, shown
+            axes = result.get_result_params(key)
+            reads = (result.get_result_value, result.get_result_stats, result.get_result_samples)
+            columns = [read(key, axes) for read in reads]
+            for combination, (value, stats, samples) in zip(
+                itertools.product(*axes), zip(*columns, strict=True), strict=True
+            ):
+                if value is None or not math.isnan(value):  # None: it failed
+                    params = [[one] for one in combination]
+                    version = result.benchmark_version.get(key)
+                    yield key, params, [value], [stats], [samples], version, machine, shown
 
 
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from cluster.budget import budget
 from sparkscale.contract.errors import ConfigError, RecordingError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history import environments
-from sparkscale.history.asv_plugin import environment_name
 from sparkscale.history.checkout import Checkout, check_same_machine, damaged, machine
 from sparkscale.history.controls import CLUSTER
 from sparkscale.history.environments import Environment
@@ -23,7 +22,7 @@ from sparkscale.history.grid import Point, of_planned
 from sparkscale.history.part import Part
 from sparkscale.history.recorded import Settings, placed
 from sparkscale.history.recorded import chosen as chosen_by
-from sparkscale.history.recording import describe_machine, record, requirements, selections
+from sparkscale.history.recording import describe_machine, file_of, record, selections
 from sparkscale.measure import plan, suite
 from sparkscale.measure.environment import code_state
 from sparkscale.measure.lock import machine_lock
@@ -122,7 +121,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
                     say(f"asv records {environment.title} on {profile.name}")
                     settings = Settings(out=asked.out, rounds=asked.rounds)
                     record(checkout, told, environment, settings, invocation, chosen, timed, asked.options)
-                    files.append(_file(checkout, told["machine"], environment))
+                    files.append(file_of(checkout.results, checkout, told["machine"], environment))
             recorded.append(Recorded(environment, invocation, records, files))
     return recorded
 
@@ -173,14 +172,6 @@ def _wanted(name: str, expressions: tuple[str, ...]) -> bool:
     return not expressions or any(re.search(expression, name) for expression in expressions)
 
 
-def _file(checkout: Checkout, name: str, environment: Environment) -> Path:
-    """asv's file of one commit, machine and environment."""
-    from asv.results import get_filename
-
-    title = environment_name(requirements(environment, checkout))
-    return checkout.results / str(get_filename(name, checkout.commit, title))
-
-
 def _check_options(asked: Bench) -> None:
     """Raises ConfigError for options that `asv run` does not take, or that would contradict ours."""
     from asv.commands import make_argparser
@@ -209,9 +200,11 @@ def _check_options(asked: Bench) -> None:
 
 def _check_files(checkout: Checkout, machines: list[str], combined: list[tuple[str, ...]]) -> None:
     """Names asv's damaged files. Raises ConfigError when one stands where this run would be recorded."""
-    placed = {_file(checkout, name, Environment(releases, Path())) for name in machines for releases in combined} | {
-        checkout.results / "benchmarks.json"
-    }
+    placed = {
+        file_of(checkout.results, checkout, name, Environment(releases, Path()))
+        for name in machines
+        for releases in combined
+    } | {checkout.results / "benchmarks.json"}
     for path in damaged(checkout.results):
         if path in placed:
             raise ConfigError(f"{path} is damaged, and this run would be recorded there: move it away.")

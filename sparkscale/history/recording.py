@@ -33,6 +33,14 @@ def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]
     return {**environment.requirements, **(DIRTY if checkout.dirty else {})}
 
 
+def file_of(results: Path, checkout: Checkout, machine: str, environment: Environment) -> Path:
+    """asv's file of one commit, machine and environment."""
+    from asv.results import get_filename
+
+    name = environment_name(requirements(environment, checkout))
+    return results / str(get_filename(machine, checkout.commit, name))
+
+
 @dataclass(frozen=True)
 class Selection:
     """A case that was measured: its pattern, its parameters in asv's words, and the metrics that are recorded."""
@@ -88,9 +96,7 @@ def record(
         staging = Path(made)
         results = staging / "results"
         _copy_of_commit(checkout, machine["machine"], results)
-        differs = requirements(environment, checkout)
-        name = environment_name(differs)
-        matrix = {"req": {package: [version] for package, version in differs.items()}}
+        matrix = {"req": {name: [version] for name, version in requirements(environment, checkout).items()}}
         configuration = {
             **checkout.configuration(),
             "repo": str(checkout.root),
@@ -111,8 +117,7 @@ def record(
         command += [f"--bench=^{re.escape(control)}$" for control in controls]
         told = replace(settings, suite=invocation.suite, invocation=invocation.id, clusters=invocation.clusters)
         _run([*command, *options], told.variables())
-        for path in (results / machine["machine"]).glob(f"{checkout.commit[:8]}-{name}.json"):
-            _complete(path, selected)
+        _complete(file_of(results, checkout, machine["machine"], environment), selected)
         _publish(results, checkout.results)
 
 
