@@ -36,7 +36,7 @@ def bench(
     ] = None,
     expressions: Annotated[
         list[str] | None,
-        typer.Option("--bench", "-b", metavar="REGEX", help="Only the figures whose names match, as asv has it."),
+        typer.Option("--bench", "-b", metavar="REGEX", help="Only the cases of which a figure's name matches."),
     ] = None,
     machine: Annotated[
         str | None,

@@ -17,7 +17,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure.store import Store
 from tests.history.cloning import Clone
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute
 
 TIME_TO_MODEL = "data_parallel.DataParallel.track_time_to_model"
 

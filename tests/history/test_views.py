@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 from sparkscale.history.offline import FETCHED
 from tests.history.cloning import ROOT, Clone
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
