@@ -13,11 +13,10 @@ from sparkscale.cli_cluster import app as cluster_app
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.cli_data import app as data_app
 from sparkscale.contract.errors import ConfigError, SparkscaleError
-from sparkscale.interrupt import interruptible
+from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="sparkscale",

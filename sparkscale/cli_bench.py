@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from sparkscale.interrupt import interruptible
+from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 
 app = typer.Typer()
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the records.")]
 OUT = Path("results")
-EXIT_INTERRUPTED = 130
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+EXIT_INTERRUPTED = 130
+"""What a command ends with then, as a shell has it of SIGINT."""
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

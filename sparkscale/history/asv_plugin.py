@@ -83,7 +83,8 @@ def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
     name, _, wanted = revision.partition("@")
     commit = get_repo(conf).get_hash_from_name(name)
     parts = [part for part in wanted.split(",") if part not in ("", "locked")]
-    asked = {k: v for part in parts for k, v in _requirement(part)}
+    (dirty,) = DIRTY.items()
+    asked = dict(dirty if part == "dirty" else part.partition("==")[::2] for part in parts)
     environment = environment_name(asked)
     there = sorted({one.env_name for one in iter_results_for_machine_and_hash(conf.results_dir, machine, commit)})
     if environment not in there or len(asked) < len(parts):
@@ -91,11 +92,6 @@ def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
             f"No results of {revision} on {machine}: of {name} there are {', '.join(there) or 'none'}"
         )
     return commit, environment
-
-
-def _requirement(part: str) -> list[tuple[str, str]]:
-    name, equals, version = part.partition("==")
-    return list(DIRTY.items()) if part == "dirty" else [(name, version)] if equals else []
 
 
 def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) -> None:

@@ -20,8 +20,8 @@ from sparkscale.history.controls import CLUSTER
 from sparkscale.history.environments import Environment
 from sparkscale.history.grid import Point, of_planned
 from sparkscale.history.part import Part
-from sparkscale.history.recorded import Settings, placed
 from sparkscale.history.recorded import chosen as chosen_by
+from sparkscale.history.recorded import placed, taken
 from sparkscale.history.recording import describe_machine, file_of, record, selections
 from sparkscale.measure import plan, suite
 from sparkscale.measure.environment import code_state
@@ -97,7 +97,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
     asked = _placed(given)
     _check_options(asked)
     found = suite.load(asked.suite)
-    controls = [name for name in CONTROLS if _wanted(name, asked.bench)]
+    controls = [name for name in CONTROLS if taken([name], asked.bench)]
     _check_cases(asked, found, controls)
     profiles = state.profiles(asked.clusters or found.clusters)
     machines = [machine(asked.machine, profile, budget(profile)) for profile in profiles]
@@ -119,8 +119,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
                 timed = controls if profile.name == CLUSTER else []
                 if chosen or timed:
                     say(f"asv records {environment.title} on {profile.name}")
-                    settings = Settings(out=asked.out, rounds=asked.rounds)
-                    record(checkout, told, environment, settings, invocation, chosen, timed, asked.options)
+                    record(checkout, told, environment, asked.out, invocation, chosen, timed, asked.options)
                     files.append(file_of(checkout.results, checkout, told["machine"], environment))
             recorded.append(Recorded(environment, invocation, records, files))
     return recorded
@@ -151,10 +150,7 @@ def _check_cases(asked: Bench, found: Suite, controls: list[str]) -> None:
 
 def _check_code(checkout: Checkout, records: list[RunRecord]) -> None:
     """Raises ConfigError when something else was measured than what asv would record."""
-    states = {(record.code.commit, bool(record.code.dirty)) for record in records}
-    now = code_state()
-    states.add((now.commit, bool(now.dirty)))
-    if states != {(checkout.commit, checkout.dirty)}:
+    if {code_state(), *(record.code for record in records)} != {checkout.code}:
         raise ConfigError(
             f"{checkout.root} has changed since {checkout.commit[:8]} was measured: asv records nothing of it. "
             "`sparkscale show` has the figures."
@@ -166,10 +162,6 @@ def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[s
         return environments.installed()
     say(f"making ready {', '.join(releases)}")
     return environments.thin(releases, checkout.root / ".asv" / "with")
-
-
-def _wanted(name: str, expressions: tuple[str, ...]) -> bool:
-    return not expressions or any(re.search(expression, name) for expression in expressions)
 
 
 def _check_options(asked: Bench) -> None:
@@ -221,7 +213,7 @@ def _measured(asked: Bench, made: list[Environment]) -> list[tuple[Environment, 
         for environment, invocation in runs if (number or 1) % 2 else reversed(runs):
             part = Part(
                 suite=asked.suite,
-                out=asked.out.absolute(),
+                out=asked.out,
                 invocation=invocation.id,
                 rounds=asked.rounds,
                 clusters=asked.clusters,

@@ -10,7 +10,8 @@ from typing import Any
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile
 from sparkscale.contract.errors import ConfigError, StoreError
-from sparkscale.history.recorded import ROOT
+from sparkscale.contract.record import CodeState
+from sparkscale.history.recorded import RESULTS, ROOT
 from sparkscale.measure import environment
 
 CONFIGURATION = "asv.conf.json"
@@ -21,8 +22,7 @@ class Checkout:
     """Where this code lies, at which commit, and whether there are changes beside it."""
 
     root: Path
-    commit: str
-    dirty: bool
+    code: CodeState
 
     @classmethod
     def here(cls, allow_dirty: bool) -> "Checkout":
@@ -37,17 +37,26 @@ class Checkout:
             )
         if _top(ROOT) != ROOT:
             raise ConfigError(f"{ROOT} lies within another git repository, {_top(ROOT)}: clone sparkscale with git.")
-        dirty = state.dirty is not False  # where git does not say, too
-        if dirty and not allow_dirty:
+        found = cls(ROOT, state)
+        if found.dirty and not allow_dirty:
             raise ConfigError(
                 f"{ROOT} has changes that are not committed, and asv would take them for commit {state.commit[:8]}: "
                 "commit them, or record them apart with --dirty."
             )
-        return cls(ROOT, state.commit, dirty)
+        return found
+
+    @property
+    def commit(self) -> str:
+        return str(self.code.commit)
+
+    @property
+    def dirty(self) -> bool:
+        """Where git does not say, too."""
+        return self.code.dirty is not False
 
     @property
     def results(self) -> Path:
-        return self.root / "results" / "asv"
+        return RESULTS
 
     def configuration(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.root / CONFIGURATION).read_text())
@@ -89,7 +98,7 @@ def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, 
         "os": host["os"],
         "arch": platform.machine(),
         "cpu": f"{host['cpu']}{gpus and f'; GPU {gpus}'}",
-        "num_cpu": str(granted.node.cpus and len(granted.node.cpus)),
+        "num_cpu": str(len(granted.node.cpus)),
         "ram": f"{host['memory_bytes'] / 2**30:.0f} GiB",
     }
 

@@ -52,7 +52,7 @@ def combinations(asked: Sequence[str]) -> list[tuple[str, ...]]:
         name = re.sub(r"[-_.]+", "-", name).lower()  # PEP 503
         by_package.setdefault(name, []).append(f"{name}=={number}")
     packages = [dict.fromkeys(by_package[name]) for name in sorted(by_package)]
-    return list(dict.fromkeys(itertools.product(*packages)))
+    return list(itertools.product(*packages))
 
 
 def installed() -> Environment:

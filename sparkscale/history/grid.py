@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,6 +152,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
+@cache  # asked of each record, and of a table read from its files
 def _data(source: Source) -> str:
     """Its title, rows, and all else that is not as usual; not where its files lie."""
     fields = type(source).model_fields

@@ -7,12 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.history.recorded import chosen
-from sparkscale.interrupt import interruptible
+from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.measure import suite
 from sparkscale.measure.progress import observer
 from sparkscale.measure.run import Request, measure
-
-INTERRUPTED = 130
 
 
 class Part(BaseModel):
@@ -51,7 +49,7 @@ def main() -> None:
         with interruptible():
             Part.model_validate_json(sys.argv[1]).measure()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
     except SparkscaleError as error:
         sys.exit(f"Error: {error}")
 

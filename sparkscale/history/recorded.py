@@ -27,6 +27,9 @@ from workloads import registry
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout that this code runs from."""
 
+RESULTS = ROOT / "results" / "asv"
+"""asv's files there."""
+
 TIMEOUT = 6 * 3600.0
 """Seconds: of silence, as asv counts them; each execution has the deadline of its suite, and a line when it ends."""
 
@@ -108,6 +111,11 @@ def chosen(case: PlannedCase, of_suite: Suite, expressions: Sequence[str]) -> bo
     pattern = case.workload.pattern.name
     parameters = ", ".join(map(repr, of_planned(case, of_suite)))
     names = [f"{benchmark(pattern, metric.name)}({parameters})" for metric in tracked_metrics(pattern)]
+    return taken(names, expressions)
+
+
+def taken(names: Sequence[str], expressions: Sequence[str]) -> bool:
+    """Whether any of these benchmarks is one that asv's `--bench` takes; without any expression it takes all."""
     return not expressions or any(re.search(expression, name) for expression in expressions for name in names)
 
 
@@ -126,7 +134,7 @@ def span(pattern: str) -> Axes:
     settings = Settings.of_environment()
     found = points(suite.load(settings.suite), settings.clusters, pattern)
     try:
-        known = known_axes(ROOT / "results" / "asv" / "benchmarks.json", f"{pattern}.{benchmark_class(pattern)}.")
+        known = known_axes(RESULTS / "benchmarks.json", f"{pattern}.{benchmark_class(pattern)}.")
     except (ValueError, KeyError, AttributeError, SyntaxError):
         log.warning("results/asv/benchmarks.json is damaged: it is left alone, and adds no parameters")
         known = ([], [], [], [], [])

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +81,13 @@ def record(
     checkout: Checkout,
     machine: dict[str, str],
     environment: Environment,
-    settings: Settings,
+    out: Path,
     invocation: Invocation,
     selected: Sequence[Selection],
     controls: Sequence[str],
     options: Sequence[str],
 ) -> None:
-    """Has asv record these cases of a run that has been measured, and time these controls.
+    """Has asv record these cases of a run whose records are in `out`, and time these controls.
 
     Raises RecordingError when asv fails; `results/asv` is as it was then, and after an interruption.
     """
@@ -115,7 +115,7 @@ def record(
         command += ["--record-samples", "--show-stderr", "--launch-method", "forkserver"]
         command += [f"--bench={selection.expression}" for selection in selected]
         command += [f"--bench=^{re.escape(control)}$" for control in controls]
-        told = replace(settings, suite=invocation.suite, invocation=invocation.id, clusters=invocation.clusters)
+        told = Settings(invocation.suite, out, clusters=invocation.clusters, invocation=invocation.id)
         _run([*command, *options], told.variables())
         _complete(file_of(results, checkout, machine["machine"], environment), selected)
         _publish(results, checkout.results)

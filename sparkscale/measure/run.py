@@ -55,9 +55,9 @@ class Request:
     invocation: str | None = None
     """The run to go on with, with `resume`; None: the suite's last."""
     only: Callable[[PlannedCase], bool] = lambda _: True
-    """Which of the run's cases to measure for now."""
+    """Which of the run's cases this call measures."""
     only_round: int | None = None
-    """The round to measure for now."""
+    """The one round that this call measures."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,6 +81,25 @@ class Clone:
             timeout=400,
             check=False,
         )
+
+    def interrupted(self, *command: str, after: str) -> str:
+        """The same, interrupted when a line of its stderr begins so; returns what stderr says from then on."""
+        with subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=self.root,
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stderr
+            for line in process.stderr:
+                if line.startswith(after):
+                    break
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(60) == 130, said
+        return said
 
     def bench(self, *options: str) -> "subprocess.CompletedProcess[str]":
         return self.run("sparkscale", "bench", "--suite", str(self.suite), "--machine", MACHINE, *options)

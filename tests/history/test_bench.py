@@ -3,9 +3,7 @@
 import json
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,21 +200,7 @@ def test_ctrl_c_keeps_what_was_measured_and_asvs_files_and_it_goes_on(clone: Clo
     files = {path: path.read_bytes() for path in clone.asv.glob("**/*.json")}
     only = ("--bench", r"time_to_model\('gradient_boosting/xgboost.*1/64")
     command = ("sparkscale", "bench", "--suite", str(clone.suite), "--machine", "here", "--rounds", "5", *only)
-    with subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=clone.root,
-        env=clone.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if line.startswith("[2/5]"):
-                break
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
-        assert process.wait(60) == 130, said
+    said = clone.interrupted(*command, after="[2/5]")
     assert "Interrupted. What was measured is kept" in said
     assert {path: path.read_bytes() for path in clone.asv.glob("**/*.json")} == files
     before = [record.id for record in records(clone)]
@@ -282,21 +266,7 @@ def test_what_was_measured_with_changes_is_not_recorded_without(clone: Clone) ->
     command = ("sparkscale", "bench", "--suite", str(clone.suite), "--machine", "here", *only, "--dirty")
     (clone.root / "README.md").write_text("changed")
     try:
-        with subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=clone.root,
-            env=clone.environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            assert process.stderr
-            for line in process.stderr:
-                if line.startswith("[1/2]"):
-                    break
-            process.send_signal(signal.SIGINT)
-            process.stderr.read()
-            assert process.wait(60) == 130
+        clone.interrupted(*command, after="[1/2]")
     finally:
         subprocess.run(["git", "checkout", "--quiet", "README.md"], cwd=clone.root, check=True)
     resumed = clone.bench("--resume", *only)
