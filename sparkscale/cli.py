@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sparkscale import __version__
+from sparkscale.cli_bench import OUT, Out
 from sparkscale.cli_bench import app as bench_app
 from sparkscale.cli_cluster import app as cluster_app
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
@@ -30,9 +31,6 @@ app = typer.Typer(
 app.add_typer(bench_app)
 app.add_typer(data_app, name="data")
 app.add_typer(cluster_app, name="cluster")
-
-Out = Annotated[Path, typer.Option("--out", help="Directory of the records.", file_okay=True)]
-OUT = Path("results")
 
 Topic = Literal["suites", "workloads", "engines", "datasets", "clusters", "metrics"]
 ExportFormat = Literal["json", "csv", "parquet"]

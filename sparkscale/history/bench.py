@@ -79,7 +79,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedRun:
     """One environment's run, and where asv has it."""
 
     environment: Environment
@@ -88,7 +88,7 @@ class Recorded:
     files: list[Path]
 
 
-def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
+def bench(given: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
     """Measures, then records; `say` is told what goes on between.
 
     Raises ConfigError for what is wrong with the request, the checkout or asv's files, before anything is measured.
@@ -121,7 +121,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[Recorded]:
                     say(f"asv records {environment.title} on {profile.name}")
                     record(checkout, told, environment, asked.out, invocation, chosen, timed, asked.options)
                     files.append(file_of(checkout.results, checkout, told["machine"], environment))
-            recorded.append(Recorded(environment, invocation, records, files))
+            recorded.append(RecordedRun(environment, invocation, records, files))
     return recorded
 
 

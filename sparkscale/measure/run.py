@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cluster.budget import Budget, budget
 from cluster.endpoint import existing
@@ -254,7 +255,9 @@ def _measure(
 
 
 def check_same_origin(before: list[RunRecord], store: Store) -> None:
-    """A run is of one host and one state of the code. Raises ConfigError when it was begun by another."""
+    """A run is of one host, one state of the code and one release of each package. Raises ConfigError when it was
+    begun by others.
+    """
     host = store.describe("host", environment.host())
     code = environment.code_state()
     for record in before:
@@ -262,6 +265,18 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
             raise ConfigError("The run to resume was measured on another host: start a new run.")
         if record.code != code:
             raise ConfigError(f"The run to resume was measured by {record.code}, not {code}: start a new run.")
+    now = _releases(environment.software(None))
+    for identity in {record.software for record in before}:
+        for name, release in _releases(store.description(identity).content).items():
+            if release != now.get(name):
+                raise ConfigError(
+                    f"The run to resume was measured with {name} {release or '(not installed)'}, not "
+                    f"{now.get(name) or '(not installed)'}: start a new run."
+                )
+
+
+def _releases(software: dict[str, Any]) -> dict[str, str | None]:
+    return {"python": software["python"], **software["packages"]}
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:

@@ -91,6 +91,12 @@ class Invocation(BaseModel):
     """How many records it has when it is complete, warm-ups not counted."""
 
 
+def _format(engine: sa.Engine) -> int:
+    """0 of a file whose tables are not all there yet."""
+    with engine.connect() as connection:
+        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
 class Store:
     """Records of one results folder. `open` makes the folder; `existing` wants one that is there."""
 
@@ -126,12 +132,13 @@ class Store:
     @classmethod
     @contextmanager
     def existing(cls, folder: Path) -> Iterator["Store"]:
-        """Raises ConfigError when there is no store."""
+        """Raises ConfigError when there is no store, or a run is just making it."""
+        none = f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
         if not (folder / FILE).is_file():
-            raise ConfigError(
-                f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
-            )
+            raise ConfigError(none)
         with cls._connect(folder / FILE) as store:
+            if not _format(store._engine):
+                raise ConfigError(none)
             yield store
 
     @classmethod
@@ -139,10 +146,9 @@ class Store:
     def _connect(cls, path: Path) -> Iterator["Store"]:
         engine = sa.create_engine(f"sqlite:///{path}")
         try:
-            with engine.connect() as connection:
-                found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if found not in (0, FORMAT):
-                    raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
+            found = _format(engine)
+            if found not in (0, FORMAT):
+                raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
             raise StoreError(f"{path} cannot be used as a record store: {error.orig}.") from error

@@ -9,6 +9,7 @@ import pytest
 
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history import environments
+from sparkscale.history.part import Part
 from sparkscale.measure.store import Store
 from tests.history.cloning import Clone
 
@@ -74,10 +75,39 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
     assert "gradient_boosting/sklearn" in row
     assert "n/a" not in compared.stdout
     assert f"scikit-learn{OLD}" in compared.stdout
+    other = run_part(clone, runs[0], NEW)
+    assert other.returncode == 1
+    assert (
+        f"Error: The run to resume was measured with scikit-learn {OLD}, not {NEW}: start a new run." in other.stderr
+    )
     missing = clone.run("asv", "compare", "HEAD@xgboost==3.0.0", f"HEAD@scikit-learn=={NEW}", *machine)
     assert missing.returncode == 1
     said = missing.stdout + missing.stderr
     assert "No results of HEAD@xgboost==3.0.0 on here-local: of HEAD there are sparkscale-py3" in said
+
+
+def run_part(clone: Clone, invocation: str, release: str) -> "subprocess.CompletedProcess[str]":
+    """Resumes a run in the environment of a release of scikit-learn."""
+    part = Part(
+        suite=str(clone.suite),
+        out=clone.root / "results",
+        invocation=invocation,
+        rounds=None,
+        clusters=None,
+        retry_failed=False,
+        bench=(),
+        only_round=None,
+    )
+    python = clone.root / ".asv" / "with" / f"scikit-learn-{release}" / "bin" / "python"
+    return subprocess.run(
+        [python, "-m", "sparkscale.history.part", part.model_dump_json()],
+        cwd=clone.root,
+        env=clone.environment(),
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure import plan, suite
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
-from sparkscale.measure.store import FILE, Store
+from sparkscale.measure.store import Store
 from tests.cluster.using import examined, written
 from tests.measure.observing import Silent
 from tests.measure.test_faults import Start, busy_jvm_of, outcomes, records, start
@@ -427,9 +428,8 @@ def written_case(process: "subprocess.Popen[str]", out: Path, storage: Path, kil
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         warmups = set()
-        if (out / FILE).exists():
-            with Store.existing(out) as store:
-                warmups = {record.case.id for record in store.records() if record.is_warmup}
+        with suppress(ConfigError), Store.existing(out) as store:
+            warmups = {record.case.id for record in store.records() if record.is_warmup}
         if len(warmups) > len(killed):
             for part in storage.glob("predictions/*/_*/**/*.parquet"):
                 case = part.relative_to(storage).parts[1]

@@ -117,3 +117,13 @@ def test_an_absent_store_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="sparkscale run"), Store.existing(tmp_path / "nowhere"):
         pass
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_store_that_a_run_is_just_making_has_no_records_yet(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        raw.execute("create table the_first_of_several (id)")
+    with pytest.raises(ConfigError, match="No records"), Store.existing(tmp_path):
+        pass
+    with Store.open(tmp_path) as store, Store.existing(tmp_path) as seen:
+        store.begin(invocation())
+        assert seen.invocation().id == "one"
