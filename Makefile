@@ -24,7 +24,7 @@ run: $(READY)
 
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
-# Less the tests marked `slow`, of a minute and more each.
+# Less the tests marked `slow`, of half a minute and more each.
 test: $(READY)
 	@$(PYTEST) -m "not slow" $(ARGS)
 

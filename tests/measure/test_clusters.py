@@ -150,6 +150,7 @@ def check_granted(found: list[RunRecord]) -> None:
     assert all(record.resources.cpu_seconds for record in found)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_jvm_is_named_and_costs_its_case_only(start: Start, tmp_path: Path) -> None:
     endless, short = LONG.replace("trees = 20", "trees = 5000"), OTHERS.replace(', "xgboost-spark"', "")
     process = start(f"rounds = 1\n{endless}{short}")
@@ -259,6 +260,7 @@ params = { trees = 2 }
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_is_up_is_measured_on_by_its_address(
     server: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
@@ -323,6 +325,7 @@ trial("SparkTrials", spark_trials)
 """
 
 
+@pytest.mark.slow
 def test_what_needs_a_spark_context_does_need_it(server: Cluster, tmp_path: Path) -> None:
     """The capabilities of a session, tried: an engine that became able to do without is to be freed of its need."""
     script = tmp_path / "needs.py"

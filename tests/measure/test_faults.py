@@ -252,6 +252,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
     assert len({record.invocation for record in after}) == 1
 
 
+@pytest.mark.slow
 def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_path: Path) -> None:
     suite = f"rounds = 1\ndeadline_seconds = %d\n{SLOW.replace('100000', '2000')}{FAST}"
     assert start(suite % 6).wait(timeout=PATIENCE) == 1
@@ -295,6 +296,7 @@ def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(start
     assert processes.processes_of(worker) == []
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_cpu_time_that_nothing_counts_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without control groups what PySpark's daemon did not reap is missing, and nobody could tell how much."""
@@ -308,6 +310,7 @@ def test_cpu_time_that_nothing_counts_is_not_told(tmp_path: Path, monkeypatch: p
     assert told == {"mllib": False, "xgboost": True}
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
     process = start(f"rounds = 1\n{ON_SPARK}")

@@ -23,6 +23,7 @@ isolate = true
 """
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
     """NVML lists devices, CUDA finds none: XGBoost warns and trains on the CPU, here and in Spark's tasks."""

@@ -91,6 +91,7 @@ def on_cpu(workload: Workload) -> list[type[Engine]]:
 CONVERGED = {"max_iterations": 3000, "gradient_tolerance": 1e-8, "loss_tolerance": 1e-12}
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_parity_logistic_regression_as_it_is_measured(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     """Same objective within 1 %, same ranking. Coefficients along flat directions need more iterations: see below."""
@@ -172,7 +173,7 @@ def test_parity_kmeans(runs: Callable[..., Context], spark: SparkRuntime, cluste
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("tolerance", [0.1, 0.003])
+@pytest.mark.parametrize("tolerance", [0.1, pytest.param(0.003, marks=pytest.mark.slow)])
 def test_parity_of_the_tolerance_of_kmeans(
     runs: Callable[..., Context], spark: SparkRuntime, tmp_path: Path, tolerance: float
 ) -> None:
@@ -228,6 +229,7 @@ def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     np.testing.assert_allclose(mllib.mean, sklearn.mean_, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_parity_feature_pipeline(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     """The same matrix, cell by cell, with missing cells and unseen categories in the hold-out."""
@@ -271,6 +273,7 @@ def test_parity_knn(runs: Callable[..., Context], spark: SparkRuntime, tmp_path:
 FOREST = forest.ForestParams(trees=40, depth=6, features_share=0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_parity_random_forest(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     reached = {

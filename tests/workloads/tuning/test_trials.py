@@ -32,7 +32,12 @@ from workloads.validation import validation_split
 
 Runs = Callable[..., Context]
 
-IN_PROCESSES = ["grid", "random-joblib", "hyperopt", "hyperopt-sparktrials", "optuna-joblib", "optuna-spark"]
+SPARK_TRIALS = pytest.param("hyperopt-sparktrials", marks=pytest.mark.slow)
+IN_PROCESSES = ["grid", "random-joblib", "hyperopt", SPARK_TRIALS, "optuna-joblib", "optuna-spark"]
+CROSS_VALIDATOR = pytest.param("mllib-crossvalidator", marks=pytest.mark.slow)
+ENGINES = [
+    CROSS_VALIDATOR if engine.name in CROSS_VALIDATOR.values else engine.name for engine in boosting.WORKLOAD.engines
+]
 FEW = {"trials": 4, "random_starts": 2}
 
 
@@ -59,7 +64,7 @@ def ran(
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("engine", [engine.name for engine in boosting.WORKLOAD.engines])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_searches(runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str) -> None:
     space = {"learning_rate": Range(low=0.1, high=0.5, scale="log"), "depth": Range(low=2, high=4, whole=True)}
     params = boosting.WORKLOAD.params.model_copy(
@@ -189,7 +194,7 @@ def test_every_workload_is_registered() -> None:
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("engine", ["hyperopt-mllib", "mllib-crossvalidator"])
+@pytest.mark.parametrize("engine", ["hyperopt-mllib", CROSS_VALIDATOR])
 def test_a_search_leaves_a_session_in_which_mllib_still_trains(
     runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str
 ) -> None:
