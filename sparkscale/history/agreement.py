@@ -111,8 +111,8 @@ def report(found: list[Agreement]) -> RenderableType:
         ratio = f"{one.asv.median / one.worker.median:.2f}" if one.asv and one.worker else "–"
         table.add_row(one.environment, one.control, _shown(one.asv), _shown(one.worker), ratio, one.verdict)
     note = (
-        "Median (range) of n. asv times the same call in processes of its own: an engine's fit after two seconds of "
-        "fits, and the start of a session in a fresh Python."
+        "Median (range) of n. asv times the same call in processes of its own, after the run and without a memory "
+        "limit: an engine's fit after two seconds of fits, and the start of a session in a fresh Python."
     )
     return Group(table, Text(note))
 

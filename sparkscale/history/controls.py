@@ -1,7 +1,7 @@
 """What asv times itself, beside the figures that it is handed: a small fit, and the start of a Spark session.
 
 Each is the very call that a worker brackets with its clock, so that the two clocks can be compared; but without a
-worker's memory limit, which costs a session's start some tenth (docs/history.md).
+worker's memory limit.
 """
 
 import os
