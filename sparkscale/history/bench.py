@@ -107,7 +107,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
         describe_machine(told)
     _check_files(checkout, [told["machine"] for told in machines], combined)
     with machine_lock():
-        runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined])
+        runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined], say)
         recorded = []
         for environment, invocation in runs:
             with Store.existing(asked.out) as store:
@@ -203,14 +203,18 @@ def _check_files(checkout: Checkout, machines: list[str], combined: list[tuple[s
         log.warning("%s is damaged: asv leaves it out, and it is left alone", path)
 
 
-def _measured(asked: Bench, made: list[Environment]) -> list[tuple[Environment, Invocation]]:
+def _measured(
+    asked: Bench, made: list[Environment], say: Callable[[str], None]
+) -> list[tuple[Environment, Invocation]]:
     """All environments' runs, measured: in this order in odd rounds and the other way round in even ones, so that
     what changes on the machine meanwhile meets all of them.
     """
     runs = [(environment, _begun(asked, environment)) for environment in made]
-    rounds = range(1, runs[0][1].rounds + 1) if len(runs) > 1 else [None]
-    for number in rounds:
+    of = runs[0][1].rounds
+    for number in range(1, of + 1) if len(runs) > 1 else [None]:
         for environment, invocation in runs if (number or 1) % 2 else reversed(runs):
+            if number:
+                say(f"round {number} of {of}, {environment.title}")
             part = Part(
                 suite=asked.suite,
                 out=asked.out,

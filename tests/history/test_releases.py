@@ -48,6 +48,10 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
     done = clone.bench(*releases, "--bench", only)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list(clone.recorded.glob("*-sparkscale-py3*-scikit-learn1.[89].*.json"))) == 2
+    order = [line for line in done.stderr.splitlines() if line.startswith("round ")]
+    assert order == [
+        f"round {number} of 2, scikit-learn=={one}" for number, one in [(1, OLD), (1, NEW), (2, NEW), (2, OLD)]
+    ]
 
     with Store.existing(clone.root / "results") as store:
         runs = [store.invocation(str(clone.suite), environment=(f"scikit-learn=={one}",)).id for one in (OLD, NEW)]
