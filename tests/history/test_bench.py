@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.measure.store import FILE, Store
 from tests.history.cloning import Clone
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute
@@ -193,6 +194,23 @@ def test_results_of_another_host_are_not_added_to(clone: Clone) -> None:
     path.write_text(before)
     assert done.returncode == 2
     assert "holds results of another host, whose CPU is another, not" in done.stderr
+
+
+@pytest.mark.usefixtures("unharmed")
+def test_a_run_of_another_host_is_not_gone_on_with(clone: Clone) -> None:
+    """Of a store that was copied from there."""
+    theirs = clone.root / "results" / "theirs"
+    theirs.mkdir()
+    shutil.copy2(clone.root / "results" / FILE, theirs / FILE)
+    with sqlite3.connect(theirs / FILE) as raw:
+        raw.execute("update records set content = json_set(content, '$.host', 'another')")
+    with Store.existing(theirs) as store:
+        before = store.records()
+    done = clone.bench("--resume", "--out", "results/theirs")
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: The run to resume was measured on another host: start a new run.\n")
+    with Store.existing(theirs) as store:
+        assert store.records() == before
 
 
 @pytest.mark.usefixtures("benched")
