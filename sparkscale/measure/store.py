@@ -91,12 +91,6 @@ class Invocation(BaseModel):
     """How many records it has when it is complete, warm-ups not counted."""
 
 
-def _format(engine: sa.Engine) -> int:
-    """0 of a file whose tables are not all there yet."""
-    with engine.connect() as connection:
-        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-
-
 class Store:
     """Records of one results folder. `open` makes the folder; `existing` wants one that is there."""
 
@@ -133,20 +127,24 @@ class Store:
     @contextmanager
     def existing(cls, folder: Path) -> Iterator["Store"]:
         """Raises ConfigError when there is no store, or a run is just making it."""
-        none = f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
+        none = ConfigError(
+            f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
+        )
         if not (folder / FILE).is_file():
-            raise ConfigError(none)
-        with cls._connect(folder / FILE) as store:
-            if not _format(store._engine):
-                raise ConfigError(none)
+            raise none
+        with cls._connect(folder / FILE, unmade=none) as store:
             yield store
 
     @classmethod
     @contextmanager
-    def _connect(cls, path: Path) -> Iterator["Store"]:
+    def _connect(cls, path: Path, unmade: ConfigError | None = None) -> Iterator["Store"]:
+        """`unmade` is raised of a file whose tables are not all there yet."""
         engine = sa.create_engine(f"sqlite:///{path}")
         try:
-            found = _format(engine)
+            with engine.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if not found and unmade:
+                raise unmade
             if found not in (0, FORMAT):
                 raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
             yield cls(path, engine)

@@ -70,10 +70,12 @@ class Clone:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARKSCALE_")}
         return {**kept, "PYTHONPATH": str(self.root), "HOME": str(self.home), **more}
 
-    def run(self, *command: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """`sparkscale …` or `asv …`."""
+    def run(
+        self, *command: str, python: str | Path = sys.executable, **more: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """`sparkscale …` or `asv …`, or another module."""
         return subprocess.run(
-            [sys.executable, "-m", *command],
+            [python, "-m", *command],
             cwd=self.root,
             env=self.environment(**more),
             capture_output=True,

@@ -79,7 +79,18 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
     assert "gradient_boosting/sklearn" in row
     assert "n/a" not in compared.stdout
     assert f"scikit-learn{OLD}" in compared.stdout
-    other = run_part(clone, runs[0], NEW)
+    part = Part(
+        suite=str(clone.suite),
+        out=clone.root / "results",
+        invocation=runs[0],
+        rounds=None,
+        clusters=None,
+        retry_failed=False,
+        bench=(),
+        only_round=None,
+    )
+    python = clone.root / ".asv" / "with" / f"scikit-learn-{NEW}" / "bin" / "python"
+    other = clone.run("sparkscale.history.part", part.model_dump_json(), python=python)
     assert other.returncode == 1
     assert (
         f"Error: The run to resume was measured with scikit-learn {OLD}, not {NEW}: start a new run." in other.stderr
@@ -88,30 +99,6 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
     assert missing.returncode == 1
     said = missing.stdout + missing.stderr
     assert "No results of HEAD@xgboost==3.0.0 on here-local: of HEAD there are sparkscale-py3" in said
-
-
-def run_part(clone: Clone, invocation: str, release: str) -> "subprocess.CompletedProcess[str]":
-    """Resumes a run in the environment of a release of scikit-learn."""
-    part = Part(
-        suite=str(clone.suite),
-        out=clone.root / "results",
-        invocation=invocation,
-        rounds=None,
-        clusters=None,
-        retry_failed=False,
-        bench=(),
-        only_round=None,
-    )
-    python = clone.root / ".asv" / "with" / f"scikit-learn-{release}" / "bin" / "python"
-    return subprocess.run(
-        [python, "-m", "sparkscale.history.part", part.model_dump_json()],
-        cwd=clone.root,
-        env=clone.environment(),
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
 
 
 @pytest.mark.slow
