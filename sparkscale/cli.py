@@ -75,7 +75,18 @@ def run(
         bool, typer.Option(help="Go on with the suite's last run as it was begun: measure what is missing.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample and of the models (0).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="First seed of samples and models, and of the order (0).")
+    ] = None,
+    sample_seed: Annotated[
+        int | None, typer.Option(min=0, help="Round r draws its sample with this seed + r (--seed).")
+    ] = None,
+    model_seed: Annotated[
+        int | None, typer.Option(min=0, help="Round r trains its models with this seed + r (--seed).")
+    ] = None,
+    fixed_seeds: Annotated[
+        bool, typer.Option("--fixed-seeds", help="All rounds have the same sample and the same model seed.")
+    ] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,
     cluster: Annotated[
         str | None,
@@ -113,6 +124,8 @@ def run(
 
       sparkscale run --cluster local,standalone-1x1,standalone-2x1
 
+      sparkscale run --rounds 8 --sample-seed 100
+
       sparkscale run --data clicks.parquet --label clicked --group user
 
       sparkscale run --data classification --rows 4e6
@@ -133,7 +146,20 @@ def run(
         raise ConfigError(f"--{next(iter(said))} says something of a data set: name it with --data.")
     source = source_of(data, said) if data is not None else None
     clusters = None if cluster is None else tuple(name.strip() for name in cluster.split(",") if name.strip())
-    request = Request(suite, out, filter_, seed, rounds, clusters, resume, retry_failed, source)
+    request = Request(
+        suite,
+        out,
+        filter_,
+        seed,
+        rounds,
+        clusters,
+        resume,
+        retry_failed,
+        source,
+        sample_seed=sample_seed,
+        model_seed=model_seed,
+        fixed_seeds=fixed_seeds,
+    )
     try:
         with interruptible():
             finished = measure(request, observer, ledger)

@@ -12,6 +12,7 @@ from cluster.budget import budget
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.seeds import Seeds
 from sparkscale.history import grid
 from sparkscale.history.grid import Point
 from sparkscale.history.recorded import benchmark_class, tracked_metrics
@@ -108,7 +109,7 @@ def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDat
     for one in kinds:
         for planned in plan.cases(one):
             if planned.dataset == "flights":
-                case = planned.bind(data, budget(planned.cluster), seed=0)
+                case = planned.bind(data, budget(planned.cluster), Seeds(fixed=True), 1)
                 stored = Case.model_validate_json(case.model_dump_json())
                 assert grid.of_record(RECORD.model_copy(update={"case": stored}), one) == grid.of_planned(
                     planned, one

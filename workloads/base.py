@@ -51,6 +51,8 @@ class Pattern:
     """Whether a hold-out must cut through groups, for each has a model of its own."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Parameters that a case has instead when it only warms a worker up, where less does."""
+    fixed_seeds: bool = False
+    """If true, every round has the run's first seeds: what its cases are given, or judged by, belongs to one draw."""
     warms_each_slot: bool = False
     """Whether it has then a slice of the rows, and so a file, for each of Spark's slots, whatever its own fraction:
     a slot's process of Python starts and imports its libraries with its first task."""

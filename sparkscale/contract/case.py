@@ -73,6 +73,20 @@ class Case(BaseModel):
         return digest(self.model_dump(mode="json"))
 
     @property
+    def experiment(self) -> str:
+        """Equal for cases that differ only in their seeds, and in what follows from a sample: its rows, and arguments
+        that depend on them.
+        """
+        params = {name: value for name, value in self.params.items() if name != "arguments"}
+        rest = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
+        return digest([rest, params])
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The seed of the sample and that of the model."""
+        return self.sample_seed, self.model_seed
+
+    @property
     def engine_key(self) -> tuple[str, ...]:
         """What a warm-up warms: this engine on this data and device."""
         return self.workload, self.engine, self.dataset_id, self.device

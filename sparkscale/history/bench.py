@@ -244,6 +244,7 @@ def _begun(asked: Bench, environment: Environment) -> Invocation:
         clusters=asked.clusters,
         command="bench",
         environment=environment.releases,
+        fixed_seeds=True,
     )
     return begin(request)
 

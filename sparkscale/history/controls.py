@@ -15,6 +15,7 @@ from cluster import processes, profile
 from cluster import session as spark_session
 from cluster.budget import budget
 from sparkscale.contract.context import Context
+from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.threads import thread_variables
 from sparkscale.measure import plan
 from sparkscale.measure.clusters import ready_cluster
@@ -63,7 +64,7 @@ class SmallFit:
         granted = budget(planned.cluster)
         tasks = Processes(len(granted.node.cpus), processes.die_with_parent)
         data = FIT.source(planned.dataset).prepare(planned.cluster.storage_location, tasks)
-        case = planned.bind(data, granted, seed=0)
+        case = planned.bind(data, granted, Seeds(fixed=True), 1)
         self.run = Context(
             case=case,
             data=data,

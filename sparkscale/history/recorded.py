@@ -156,7 +156,14 @@ def begun() -> str:
     settings = Settings.of_environment()
     if settings.invocation:
         return settings.invocation
-    request = Request(settings.suite, settings.out, rounds=settings.rounds, clusters=settings.clusters, command="asv")
+    request = Request(
+        settings.suite,
+        settings.out,
+        rounds=settings.rounds,
+        clusters=settings.clusters,
+        command="asv",
+        fixed_seeds=True,
+    )
     return begin(request).id
 
 

@@ -13,6 +13,7 @@ from cluster.profile import ClusterProfile
 from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.opening import Session
 from sparkscale.measure.suite import Suite, capacity_of, params_of
 from workloads import registry
@@ -54,9 +55,10 @@ class PlannedCase:
             "set": self.parameter_set,
         }[name]
 
-    def bind(self, data: PreparedDataset, budget: Budget, seed: int) -> Case:
-        """The case, now that the data is known."""
-        rows = self.workload.pattern.rows(data, self.params, self.fraction, seed)
+    def bind(self, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int) -> Case:
+        """The case of a round, now that the data is known."""
+        sample_seed, model_seed = (seeds.kept() if self.workload.pattern.fixed_seeds else seeds).of(number)
+        rows = self.workload.pattern.rows(data, self.params, self.fraction, sample_seed)
         groupings = tuple(grouping.name for grouping in data.groupings)
         return Case(
             workload=self.workload.name,
@@ -72,8 +74,8 @@ class PlannedCase:
             dataset_id=data.dataset_id,
             rows=rows,
             fraction=self.fraction,
-            sample_seed=seed,
-            model_seed=seed,
+            sample_seed=sample_seed,
+            model_seed=model_seed,
             threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
             params=self.engine().case_params(
                 self.parameter_set,
@@ -83,11 +85,11 @@ class PlannedCase:
             ),
         )
 
-    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, seed: int = 0) -> str | None:
+    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""
-        return next(self._obstacles(data, rows, budget, seed), None)
+        return next(self._obstacles(data, rows, budget, sample_seed), None)
 
-    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, seed: int) -> Iterator[str]:
+    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int) -> Iterator[str]:
         engine, cores = self.engine, budget.cores_of(self.engine.placement)
         if reason := engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device):
             yield reason
@@ -95,7 +97,7 @@ class PlannedCase:
             yield f"no GPU: {budget.no_gpu}"
         if missing := engine.missing():
             yield missing
-        if reason := engine.obstacle(data, self.params, self.fraction, seed):
+        if reason := engine.obstacle(data, self.params, self.fraction, sample_seed):
             yield reason
         if engine.placement == "spark" and rows < cores:
             yield f"the sample has {rows} rows for {cores} cores: some would train on none"
@@ -199,23 +201,28 @@ def executions(
     planned: list[PlannedCase],
     data: dict[str, PreparedDataset],
     budget: Budget,
-    seed: int,
+    seeds: Seeds,
     rounds: int,
 ) -> list[Execution]:
-    """All executions on one profile, each case once in each of its rounds; equal ones once.
+    """All executions on one profile, each case once in each of its rounds with that round's seeds; equal ones once.
 
     Isolated cases that have fewer rounds than the run are spread over its rounds.
     """
     isolated = 0
-    bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
+    bound = {
+        number: [case.bind(data[case.dataset], budget, seeds, number) for case in planned]
+        for number in range(1, rounds + 1)
+    }
     found: dict[tuple[str, int, bool], Execution] = {}
-    for planned_case, case in bound:
-        warmup = _warmup(case, [other for _, other in bound], planned_case, data[planned_case.dataset], budget)
-        reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget, seed)
+    for position, planned_case in enumerate(planned):
+        its_data = data[planned_case.dataset]
         isolated += planned_case.isolate
-        for number in range(1, planned_case.rounds + 1):
-            spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number
-            execution = Execution(case, spread, planned_case.isolate, warmup, reason)
+        for turn in range(1, planned_case.rounds + 1):
+            number = (turn - 1 + isolated) % rounds + 1 if planned_case.isolate else turn
+            case = bound[number][position]
+            warmup = _warmup(case, bound[number], planned_case, its_data, budget)
+            reason = planned_case.unsupported(its_data, case.rows, budget, case.sample_seed)
+            execution = Execution(case, number, planned_case.isolate, warmup, reason)
             found.setdefault(execution.key, execution)
     return list(found.values())
 

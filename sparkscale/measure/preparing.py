@@ -32,7 +32,7 @@ def prepare_all(
     budget: Budget,
     observer: Observer,
     scratch: Path,
-    sample_seed: int = 0,
+    sample_seeds: tuple[int, ...] = (0,),
     cluster: Cluster | None = None,
     tasks: int | None = None,
 ) -> dict[str, PreparedDataset]:
@@ -51,7 +51,7 @@ def prepare_all(
                 observer.doing(f"preparing data: {title}, {text}")
 
             observer.doing(f"preparing data: {source.title}")
-            request = Prepare(source=source, storage=profile.storage_location, sample_seed=sample_seed, tasks=tasks)
+            request = Prepare(source=source, storage=profile.storage_location, sample_seeds=sample_seeds, tasks=tasks)
             reply = worker.request(request, PREPARE_SECONDS, on_phase=progress)
             assert isinstance(reply, Prepared)
             for note in reply.notes:

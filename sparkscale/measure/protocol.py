@@ -42,7 +42,7 @@ class Prepare(Message):
     kind: Literal["prepare"] = "prepare"
     source: AnySource
     storage: str
-    sample_seed: int
+    sample_seeds: tuple[int, ...]
     tasks: int | None = None
 
 

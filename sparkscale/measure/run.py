@@ -14,6 +14,7 @@ from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
+from sparkscale.contract.seeds import Seeds
 from sparkscale.measure import environment, plan, suite
 from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
@@ -43,6 +44,7 @@ class Request:
     out: Path
     filter: str | None = None
     seed: int | None = None
+    """Decides the order of executions, and is the first seed of samples and models where theirs are not said."""
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
     """Profiles to visit instead of the suite's own."""
@@ -59,6 +61,10 @@ class Request:
     """Which of the run's cases this call measures."""
     only_round: int | None = None
     """The one round that this call measures."""
+    sample_seed: int | None = None
+    model_seed: int | None = None
+    fixed_seeds: bool = False
+    """If true, all rounds have the same seeds of samples and models."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +100,11 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
             _check_clusters(planned)
             with closing(observer()) as watching:
                 watching.note(_going_on(invocation, store))
-                data = _prepare(planned, invocation.seed, watching, ledger)
+                data = _prepare(planned, invocation, watching, ledger)
                 return _measure(request, invocation, planned, data, store, watching, ledger)
     invocation, planned = _new(request)
     with machine_lock(), closing(observer()) as watching:
-        data = _prepare(planned, invocation.seed, watching, ledger)
+        data = _prepare(planned, invocation, watching, ledger)
         with Store.open(request.out) as store:
             store.begin(invocation)
             return _measure(request, invocation, planned, data, store, watching, ledger)
@@ -125,6 +131,11 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
         data=request.data.model_dump(mode="json") if request.data else None,
         command=request.command,
         environment=request.environment,
+        seeds=Seeds(
+            sample=request.seed or 0 if request.sample_seed is None else request.sample_seed,
+            model=request.seed or 0 if request.model_seed is None else request.model_seed,
+            fixed=request.fixed_seeds,
+        ),
         executions=0,
     )
     planned = _planned(request, invocation)
@@ -148,7 +159,7 @@ def _check_clusters(planned: _Plan) -> None:
             existing(cluster)
 
 
-def _prepare(planned: _Plan, seed: int, observer: Observer, ledger: Ledger) -> Data:
+def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger: Ledger) -> Data:
     """Makes the data of all cases ready, on each profile's storage."""
     with ledger.time("preparing"), scratch_folder() as scratch:
         return {
@@ -162,7 +173,7 @@ def _prepare(planned: _Plan, seed: int, observer: Observer, ledger: Ledger) -> D
                 granted,
                 observer,
                 scratch / cluster.name,
-                seed,
+                invocation.drawn.samples(invocation.rounds),
             )
             for cluster, granted in planned.profiles.items()
         }
@@ -175,6 +186,16 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
         if asked is not None and asked != stored:
             raise ConfigError(
                 f"The run to resume has {name} {stored}, not {asked}: leave --{name} out, or start a new run."
+            )
+    drawn = invocation.drawn
+    for option, asked, stored in (
+        ("sample-seed", request.sample_seed, drawn.sample),
+        ("model-seed", request.model_seed, drawn.model),
+        ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),
+    ):
+        if asked is not None and asked != stored:
+            raise ConfigError(
+                f"The run to resume has {option} {stored}, not {asked}: leave --{option} out, or start a new run."
             )
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
@@ -223,7 +244,7 @@ def _measure(
     logs.mkdir(parents=True, exist_ok=True)
     for cluster, granted in planned.profiles.items():
         cases = [case for case in planned.cases if case.cluster == cluster]
-        executions = plan.executions(cases, data[cluster], granted, invocation.seed, invocation.rounds)
+        executions = plan.executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
         executions = [execution for execution in executions if execution.key not in done]
         if request.only_round is not None:
             executions = [execution for execution in executions if execution.round == request.only_round]

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_once
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import Description, Kind, RunRecord
+from sparkscale.contract.seeds import Seeds
 
 FILE = "records.sqlite"
 FORMAT = 1
@@ -87,8 +88,15 @@ class Invocation(BaseModel):
     command: Command = "run"
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
+    seeds: Seeds | None = None
+    """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted."""
+
+    @property
+    def drawn(self) -> Seeds:
+        """The seeds of samples and models."""
+        return self.seeds or Seeds(sample=self.seed, model=self.seed, fixed=True)
 
 
 class Store:

@@ -149,7 +149,7 @@ class Worker:
                 self.say(PhaseStarted(name=text))
 
         with Notes() as notes:
-            data = request.source.prepare(request.storage, tasks, request.sample_seed, progress)
+            data = request.source.prepare(request.storage, tasks, request.sample_seeds, progress)
         return Prepared(data=data, notes=[*notes.texts, *data.profile.get("warnings", [])])
 
     def prepare_model(self, request: PrepareModel) -> ModelPrepared:

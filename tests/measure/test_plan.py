@@ -6,6 +6,7 @@ from cluster import profile
 from cluster.budget import budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.seeds import Seeds
 from sparkscale.measure import plan, suite
 from sparkscale.measure.plan import Execution
 from workloads.filesystem import files_below
@@ -47,7 +48,7 @@ def test_a_filter_that_cannot_be_meant_is_refused(expression: str, message: str)
 
 @pytest.fixture
 def executions(data: PreparedDataset) -> list[Execution]:
-    return plan.executions(QUICK, {"flights": data}, budget(profile.load("local")), seed=0, rounds=3)
+    return plan.executions(QUICK, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
 
 
 def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Execution]) -> None:
@@ -104,7 +105,7 @@ def test_a_warm_up_of_inference_has_a_file_for_each_slot(
     data = data if merged else data.model_copy(update={"merged": {}})
     planned = plan.select(plan.cases(suite.load("inference")), "workload=inference.boosting")
     granted = budget(profile.load("local")).model_copy(update={"cores": cores})
-    for execution in plan.executions(planned, {"flights": data}, granted, seed=0, rounds=1):
+    for execution in plan.executions(planned, {"flights": data}, granted, Seeds(), rounds=1):
         assert execution.warmup.fraction == slices / 64
         assert execution.warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
         paths = data.train_paths(execution.warmup.fraction, execution.case.sample_seed)

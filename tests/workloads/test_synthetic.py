@@ -128,7 +128,7 @@ def test_a_sixteenth_has_the_same_rows_in_pyarrow_and_in_spark(
 ) -> None:
     from sparkscale.contract.location import for_spark
 
-    data = Regression(rows=rows, features=6).prepare(tmp_path.as_uri() if as_uri else str(tmp_path), Here(), seed)
+    data = Regression(rows=rows, features=6).prepare(tmp_path.as_uri() if as_uri else str(tmp_path), Here(), (seed,))
     for sample_seed in (seed, seed + 1):  # the one that is merged, and one that is not
         paths = data.train_paths(1 / 16, sample_seed)
         ours = read_parquet(paths).sort_by(ROW)
@@ -143,7 +143,7 @@ def test_samples_are_nested_and_disjoint_from_the_hold_out(
     rows: int, seed: int, sample_seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     data = Devices(rows=rows, devices=50, seed=seed).prepare(
-        str(tmp_path_factory.mktemp("nested")), Here(), sample_seed
+        str(tmp_path_factory.mktemp("nested")), Here(), (sample_seed,)
     )
     samples = [set(read_parquet(data.train_paths(f, sample_seed), [ROW])[ROW].to_pylist()) for f in FRACTIONS]
     plain = data.model_copy(update={"merged": {}})

@@ -111,9 +111,12 @@ class Source(BaseModel, ABC):
         """Writes the parts below `root`."""
 
     def prepare(
-        self, storage: str, tasks: Tasks, sample_seed: int = 0, progress: Progress = silent
+        self, storage: str, tasks: Tasks, sample_seeds: Sequence[int] = (0,), progress: Progress = silent
     ) -> PreparedDataset:
-        """The data set, ready to read below `storage`; made when it is not there."""
+        """The data set, ready to read below `storage`; made when it is not there.
+
+        Samples of small data lie merged for each of `sample_seeds`.
+        """
         definition = self.definition(storage)
         if not prepared.exists(prepared.folder_of(storage, self.default_name, definition)):
             self.check(storage)
@@ -132,11 +135,13 @@ class Source(BaseModel, ABC):
             definition=definition,
             **manifest.content,
         )
-        return merged(storage, data, sample_seed) if manifest.bytes <= MERGED_BYTES else data
+        if manifest.bytes > MERGED_BYTES:
+            return data
+        return data.model_copy(update={"merged": {seed: merged(storage, data, seed) for seed in sample_seeds}})
 
 
-def merged(storage: str, data: PreparedDataset, sample_seed: int) -> PreparedDataset:
-    """The data set with its slices merged for one sample seed: seven files instead of 64.
+def merged(storage: str, data: PreparedDataset, sample_seed: int) -> str:
+    """The root of a copy whose slices are merged for one sample seed: seven files instead of 64.
 
     The first is the sample of 1/64, each further one what the next larger fraction adds to it.
     """
@@ -160,7 +165,7 @@ def merged(storage: str, data: PreparedDataset, sample_seed: int) -> PreparedDat
         "sample_seed": sample_seed,
     }
     root, _ = prepared.prepare(storage, f"{MERGED_PREFIX}{data.dataset_id}", definition, build)
-    return data.model_copy(update={"merged": {sample_seed: root}})
+    return root
 
 
 MERGED_PREFIX = "merged-"

@@ -1,0 +1,28 @@
+"""Which seeds a round draws."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Seeds(BaseModel):
+    """The seeds of a run: round r, from 1, has `sample` + r and `model` + r; if `fixed`, all have `sample`, `model`.
+
+    All engines of a round share them, so that engines and fractions are paired within a round.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample: int = Field(default=0, ge=0)
+    model: int = Field(default=0, ge=0)
+    fixed: bool = False
+
+    def of(self, number: int) -> tuple[int, int]:
+        """The seed of the sample and that of the model in this round."""
+        return (self.sample, self.model) if self.fixed else (self.sample + number, self.model + number)
+
+    def samples(self, rounds: int) -> tuple[int, ...]:
+        """The seeds of samples in these rounds, and `sample` itself, which patterns with fixed seeds have."""
+        return tuple(sorted({self.sample, *(self.of(number)[0] for number in range(1, rounds + 1))}))
+
+    def kept(self) -> "Seeds":
+        """The same for every round."""
+        return self.model_copy(update={"fixed": True})
