@@ -1,5 +1,6 @@
 """What every table of a terminal is drawn with."""
 
+import math
 from collections.abc import Callable
 
 from rich.table import Table
@@ -21,7 +22,12 @@ def table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
 
 
 def seconds(found: Spread | None) -> str:
-    return spread(found, "{:.2f}".format)
+    """Median and range. A timeout is longer than its limit, and executions without a time are counted: "1 of 3"."""
+    limit = "any" if found is None or found.limit is None else f"{found.limit:g}"
+    if found and not found.known:
+        return f"> {limit} [0 of {found.executions}]"
+    text = spread(found, lambda value: f"{value:.2f}" if math.isfinite(value) else f"> {limit}")
+    return f"{text} [{found.known} of {found.executions}]" if found and found.is_censored else text
 
 
 def share(found: Spread | None) -> str:

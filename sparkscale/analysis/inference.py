@@ -57,11 +57,11 @@ class Way(Executions):
 
     @property
     def rate(self) -> Spread | None:
-        return Spread.of(list(self.rates.values()))
+        return Spread.of(list(self.rates.values()), self.seconds.executions if self.seconds else None)
 
     @property
     def seconds(self) -> Spread | None:
-        return Spread.of([metrics.time_to_model(record) for record in self.timed])
+        return metrics.spread_of_times(self.records)
 
     def over(self, other: "Way | None") -> list[float]:
         """How many times as many rows a second as another, round by round."""
@@ -156,8 +156,6 @@ def _subject(case: Case) -> str:
         case.fraction,
         case.cluster,
         case.device,
-        case.sample_seed,
-        case.model_seed,
     ]
     return json.dumps([shared, kept], sort_keys=True)
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparkscale.analysis.statistics import Array, ClusteredAuc, ClusteredQuality, ClusteredRatio
+from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
+from sparkscale.analysis.crossed import LOG, LOGIT, PLAIN, Scale
+from sparkscale.analysis.statistics import Array
 from sparkscale.contract.case import Case
 from workloads import registry
 
@@ -26,6 +28,8 @@ class Judging:
     second: str
     """Another quality that tables show, and its key in a record."""
     second_key: str
+    scale: Scale = PLAIN
+    """On which the interval of the quality itself is symmetric."""
     truth: str = ""
     """What reaches the ceiling, where data sets know it."""
 
@@ -41,6 +45,7 @@ JUDGINGS: dict[str, Judging] = {
         show_given_up=lambda value: f"{value:+.4f}",
         second="log-loss",
         second_key="log_loss",
+        scale=LOGIT,
         truth="the true probabilities",
     ),
     "rmse": Judging(
@@ -53,6 +58,7 @@ JUDGINGS: dict[str, Judging] = {
         show_given_up=lambda value: f"{value:+.2%}",
         second="R²",
         second_key="r2",
+        scale=LOG,
         truth="the true expectations",
     ),
     "inertia": Judging(
@@ -65,6 +71,7 @@ JUDGINGS: dict[str, Judging] = {
         show_given_up=lambda value: f"{value:+.2%}",
         second="variance explained",
         second_key="variance_explained",
+        scale=LOG,
     ),
     "variance_explained": Judging(
         name="variance explained",
@@ -87,6 +94,7 @@ JUDGINGS: dict[str, Judging] = {
         show_given_up=lambda value: f"{value:+.4f}",
         second="recall",
         second_key="recall",
+        scale=LOGIT,
     ),
     "equal_cells": Judging(
         name="equal cells",

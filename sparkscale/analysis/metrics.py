@@ -1,10 +1,12 @@
 """The metric registry: every figure of one case, as a function of its records."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.record import RunRecord
 from workloads import registry
 
@@ -48,6 +50,29 @@ def time_to_model(record: RunRecord) -> float:
     """Seconds of the phases by which the pattern compares its engines (data-parallel: load + fit)."""
     pattern = registry.patterns()[record.case.pattern]
     return sum(record.seconds[phase] for phase in pattern.time_to_model)
+
+
+def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The last record of each execution, warm-ups not counted."""
+    found: dict[tuple[str, int, bool], RunRecord] = {}
+    for record in records:
+        if not record.is_warmup:
+            found[record.case.id, record.round, record.isolated] = record
+    return list(found.values())
+
+
+def spread_of_times(
+    records: Iterable[RunRecord], seconds: Callable[[RunRecord], float] = time_to_model
+) -> Spread | None:
+    """Seconds of the warm executions, a timeout as longer than any. Executions that ended without a time are counted.
+
+    None where none of them has a time or a timeout.
+    """
+    tried = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
+    samples = [seconds(record) for record in timed(tried)]
+    timeouts = [record for record in tried if record.outcome == "timeout"]
+    limits = [record.deadline_seconds for record in timeouts if record.deadline_seconds is not None]
+    return Spread.of([*samples, *(math.inf for _ in timeouts)], len(tried), min(limits, default=None))
 
 
 def rows_per_second(record: RunRecord) -> float:

@@ -45,7 +45,8 @@ class Way(Executions):
         }
 
     def spread(self, uses: float = math.inf) -> Spread | None:
-        return Spread.of(list(self.seconds(uses).values()))
+        """The same over rounds, timeouts included as longer than any time."""
+        return metrics.spread_of_times(self.records, lambda r: metrics.time_to_model(r) + r.seconds["layout"] / uses)
 
     @property
     def layout(self) -> Spread | None:
@@ -200,7 +201,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            by_case[record.case.id].append(record)
+            by_case[record.case.experiment].append(record)
     ways = [Way(found[0].case, found) for found in by_case.values()]
     found: dict[str, list[Way]] = defaultdict(list)
     largest: dict[str, float] = defaultdict(float)
@@ -231,7 +232,7 @@ def _by(case: Case) -> str:
 def _subject(case: Case) -> str:
     """What cases of one table share but the sample."""
     params = {key: value for key, value in case.params.items() if key != "arguments"}
-    shared = [case.workload, case.dataset_id, case.cluster, case.device, case.sample_seed, case.model_seed]
+    shared = [case.workload, case.dataset_id, case.cluster, case.device]
     return json.dumps([*shared, params], sort_keys=True)
 
 

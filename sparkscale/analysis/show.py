@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import (
+    crossed,
     drawing,
     inference,
     per_group,
@@ -19,12 +20,14 @@ from sparkscale.analysis import (
     tradeoff,
     tuning,
 )
+from sparkscale.analysis.cell import Cell, Step
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
-from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
+from sparkscale.analysis.tradeoff import Comparison, EngineCurve
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
+from sparkscale.contract.wording import count
 from sparkscale.measure.store import Invocation, Store
 from workloads import registry
 
@@ -134,7 +137,7 @@ def _curves(comparison: Comparison) -> Table:
             table.add_row(
                 curve.engine if position == 0 else "",
                 show_fraction(cell.case.fraction),
-                f"{cell.case.rows:,}",
+                f"{cell.rows:,}",
                 *_measured(cell, comparison),
                 end_section=position == len(curve.cells) - 1,
             )
@@ -143,7 +146,7 @@ def _curves(comparison: Comparison) -> Table:
 
 def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
     yield drawing.seconds(cell.seconds)
-    yield f"{_quality(cell)} {_interval(cell.quality_interval, cell.judging.show)}" if cell.quality else NOTHING
+    yield f"{_quality(cell)} {_interval(cell.quality.interval, cell.judging.show)}" if cell.quality else NOTHING
     if comparison.tuned:
         yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
@@ -152,11 +155,11 @@ def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
 
 
 def _quality(cell: Cell) -> str:
-    return cell.judging.show(cell.quality.value()) if cell.quality else NOTHING
+    return cell.judging.show(cell.quality.value) if cell.quality else NOTHING
 
 
 def _given_up(step: Step, judging: Judging) -> str:
-    return f"{judging.show_given_up(step.given_up)} {_interval(step.interval, judging.show_given_up)}"
+    return f"{judging.show_given_up(step.estimate.value)} {_interval(step.interval, judging.show_given_up)}"
 
 
 def _ceiling(comparison: Comparison) -> Iterator[Text]:
@@ -169,7 +172,7 @@ def _ceiling(comparison: Comparison) -> Iterator[Text]:
         "A model can pass it by chance only."
     )
     for cell in comparison.cells:
-        if cell.below_ceiling and cell.below_ceiling.interval.high < 0:
+        if cell.below_ceiling and cell.below_ceiling.interval and cell.below_ceiling.interval.high < 0:
             yield Text(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.", style="bold")
 
 
@@ -194,7 +197,7 @@ def _beside(comparison: Comparison) -> Iterator[Table]:
 
 
 def _observed(spread: Spread | None) -> str:
-    """Rounds repeat seeds, so what does not depend on the clock is often the same in all."""
+    """Where rounds repeat seeds, what does not depend on the clock is the same in all."""
     number = "{:.4g}".format
     return number(spread.median) if spread and spread.low == spread.high else drawing.spread(spread, number)
 
@@ -205,29 +208,31 @@ def _answers(comparison: Comparison) -> Table:
         "engine",
         "smallest fraction",
         f"{comparison.judging.name} given up\n[{LEVEL:.0%} interval]",
+        "draws in which\nit is enough",
         "time to model\nof all data's",
         "memory of\nall data's",
         left=2,
     )
     for curve in comparison.curves:
-        step, answer = curve.smallest_enough
+        answer = curve.answer
+        step = answer.step
         if step is None:
-            last = curve.steps[-1:]
-            given_up = [f"at {show_fraction(s.fraction)}: {_given_up(s, comparison.judging)}" for s in last]
-            table.add_row(curve.engine, answer, *(given_up or [NOTHING]), NOTHING, NOTHING)
-        else:
-            table.add_row(
-                curve.engine,
-                answer,
-                _given_up(step, comparison.judging),
-                drawing.share(curve.share_of_full_seconds(step.fraction)),
-                _memory_share(curve, step.fraction),
-            )
+            table.add_row(curve.engine, answer.text, NOTHING, NOTHING, NOTHING, NOTHING)
+            continue
+        given_up = _given_up(step, comparison.judging)
+        table.add_row(
+            curve.engine,
+            answer.text,
+            given_up if answer.is_enough else f"at {show_fraction(step.fraction)}: {given_up}",
+            f"{step.share:.0%}",
+            drawing.share(curve.share_of_full_seconds(step.fraction)) if answer.is_enough else NOTHING,
+            _memory_share(curve, step.fraction) if answer.is_enough else NOTHING,
+        )
     return table
 
 
 def _memory_share(curve: EngineCurve, fraction: float) -> str:
-    part = next((cell for cell in curve.cells if cell.case.fraction == fraction), None)
+    part = curve.cell(fraction)
     if part is None or curve.full is None or not part.peak_bytes or not curve.full.peak_bytes:
         return NOTHING
     return f"{part.peak_bytes.median / curve.full.peak_bytes.median:.0%}"
@@ -271,14 +276,25 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
         kind = "there is none, for every execution was the first of its worker"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
     yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
-    yield Text(
-        f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
-        f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}). Peak memory "
-        "is of isolated executions.",
-        style="dim",
-    )
+    yield Text(f"{_interval_note(comparison)} Peak memory is of isolated executions.", style="dim")
     engines = [curve.engine for curve in comparison.curves]
     yield from (Text(note, style="dim") for note in placing.differences(case, engines))
+
+
+def _interval_note(comparison: Comparison) -> str:
+    """What an interval covers, and why there is none."""
+    estimates = [cell.quality for cell in comparison.cells if cell.quality]
+    if not estimates:
+        return ""
+    name, seeds = comparison.judging.name, max(estimate.seeds for estimate in estimates)
+    units = estimates[0]
+    held = f"{count(units.units, 'unit')} of the hold-out ({units.effective_units:.0f} effective)"
+    if units.interval is None:
+        return f"{name} has no interval: the hold-out has {held}, and {crossed.FEWEST_UNITS} are needed."
+    drawn = f"and {count(seeds, 'draw')} of sample and model"
+    if seeds < crossed.FEWEST_SEEDS:
+        return f"{name} intervals cover the {held}, and not the draw of sample and model: that needs more rounds."
+    return f"{name} intervals cover the {held} {drawn}; differences are paired on both."
 
 
 def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:

@@ -2,127 +2,22 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from sparkscale.analysis import metrics
+from sparkscale.analysis.cell import Cell, Step, parameters_of, share_of
+from sparkscale.analysis.crossed import ENOUGH_SEEDS
 from sparkscale.analysis.judging import Judging, judging_of
-from sparkscale.analysis.statistics import ClusteredQuality, Interval, Spread, interval
+from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case, show_fraction
-from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
-from sparkscale.contract.record import SCORES, Outcome, RunRecord
+from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.measure.store import Store
 from workloads.base import Capacity
 
 PATTERN = "data_parallel"
-
-
-@dataclass
-class Cell:
-    """All executions of one case."""
-
-    case: Case
-    records: list[RunRecord]
-    store: Store
-
-    @cached_property
-    def seconds(self) -> Spread | None:
-        return Spread.of([metrics.time_to_model(record) for record in metrics.timed(self.records)])
-
-    @cached_property
-    def peak_bytes(self) -> Spread | None:
-        return Spread.of(metrics.metrics()["peak_memory"].samples(self.records))
-
-    @property
-    def judging(self) -> Judging:
-        return judging_of(self.case)
-
-    @cached_property
-    def _scored(self) -> tuple[ClusteredQuality | None, ClusteredQuality | None]:
-        """The model's quality and the truth's, from the stored scores of the first execution: rounds repeat seeds."""
-        for record in metrics.scored(self.records):
-            try:
-                table = self.store.table(record.id, SCORES)
-            except KeyError:
-                continue
-            unit, label, score = (table.column(name).to_numpy() for name in (UNIT, LABEL, "score"))
-            truth = table.column(TRUTH).to_numpy() if TRUTH in table.column_names else None
-            return (
-                self.judging.of(unit, label, score),
-                None if truth is None else self.judging.of(unit, label, truth),
-            )
-        return None, None
-
-    @property
-    def quality(self) -> ClusteredQuality | None:
-        return self._scored[0]
-
-    @property
-    def ceiling(self) -> ClusteredQuality | None:
-        """What a model that knows the truth reaches on this hold-out; None where nobody knows it."""
-        return self._scored[1]
-
-    @cached_property
-    def below_ceiling(self) -> "Step | None":
-        """What the model gives up against the truth, paired on the hold-out's units."""
-        if self.quality is None or self.ceiling is None:
-            return None
-        return Step.between(self.case.fraction, self.ceiling, self.quality, self.judging)
-
-    @cached_property
-    def second(self) -> Spread | None:
-        """The task's other quality."""
-        found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
-        return Spread.of([value for value in found if value is not None])
-
-    def observed(self, name: str) -> Spread | None:
-        """A quality by its name, or a figure: figures of warm executions only, for most are seconds."""
-        qualities = [record.quality[name] for record in metrics.scored(self.records) if name in record.quality]
-        figures = [record.figures[name] for record in metrics.timed(self.records) if name in record.figures]
-        return Spread.of(qualities or figures)
-
-    @cached_property
-    def capacity(self) -> Spread | None:
-        """What the parameter set `tuned` chose: so many trees, or epochs."""
-        return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
-
-    @cached_property
-    def quality_interval(self) -> Interval | None:
-        return interval(self.quality.replicates()) if self.quality else None
-
-    def seconds_by_round(self) -> dict[int, float]:
-        return {record.round: metrics.time_to_model(record) for record in metrics.timed(self.records)}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One model against a better one, such as that of a fraction against all data's: the quality given up."""
-
-    fraction: float
-    given_up: float
-    interval: Interval
-    tolerance: float
-
-    @classmethod
-    def between(cls, fraction: float, whole: ClusteredQuality, part: ClusteredQuality, judging: Judging) -> "Step":
-        """Paired on the hold-out's units."""
-        return cls(
-            fraction,
-            float(judging.given_up(whole.value(), part.value())),
-            interval(np.asarray(judging.given_up(whole.replicates(), part.replicates()))),
-            judging.tolerance,
-        )
-
-    @property
-    def verdict(self) -> str:
-        """ "enough", "not enough", or "not resolved" when the interval holds the tolerance."""
-        if self.interval.high <= self.tolerance:
-            return "enough"
-        return "not enough" if self.interval.low > self.tolerance else "not resolved"
 
 
 @dataclass
@@ -139,38 +34,78 @@ class EngineCurve:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """Every smaller fraction against all data, paired on the hold-out's units."""
-        if self.full is None or self.full.quality is None:
-            return []
-        return [
-            Step.between(cell.case.fraction, self.full.quality, cell.quality, cell.judging)
-            for cell in self.cells
-            if cell.case.fraction < 1 and cell.quality is not None
-        ]
+        """Every smaller fraction against all data, ascending."""
+        smaller = [cell for cell in self.cells if cell.case.fraction < 1]
+        found = [Step.between(self.full, cell) for cell in smaller] if self.full else []
+        return [step for step in found if step is not None]
 
-    @property
-    def smallest_enough(self) -> tuple[Step | None, str]:
-        """The smallest fraction that is enough, if any is, and the answer in words.
+    @cached_property
+    def answer(self) -> "Answer":
+        return Answer.of(self.steps)
 
-        A fraction below it that is not resolved is named, for it may be enough too.
-        """
-        if not self.steps:
-            return None, "no smaller fraction beside all data was measured"
-        found = next((step for step in self.steps if step.verdict == "enough"), None)
-        below = [step for step in self.steps if found is None or step.fraction < found.fraction]
-        unresolved = ", ".join(show_fraction(s.fraction) for s in below if s.verdict == "not resolved")
-        if found is None:
-            return None, f"{unresolved} not resolved" if unresolved else "1: no sample is enough"
-        answer = show_fraction(found.fraction)
-        return found, f"{answer} ({unresolved} not resolved)" if unresolved else answer
+    def cell(self, fraction: float) -> Cell | None:
+        return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
 
     def share_of_full_seconds(self, fraction: float) -> Spread | None:
         """Time to model of a fraction over that of all data, round by round."""
-        cell = next((cell for cell in self.cells if cell.case.fraction == fraction), None)
-        if cell is None or self.full is None:
-            return None
-        whole, part = self.full.seconds_by_round(), cell.seconds_by_round()
-        return Spread.of([part[number] / whole[number] for number in sorted(part.keys() & whole.keys())])
+        part = self.cell(fraction)
+        return share_of(part, self.full) if part and self.full else None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The smallest fraction that is enough, in words. `step` is its step, or the one that the search ended at."""
+
+    step: Step | None
+    is_enough: bool
+    text: str
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> "Answer":
+        """From the largest fraction down, up to the first that is not enough.
+
+        Fractions are tested in a fixed order and the search ends with the first failure, so the chance of naming one
+        that is not enough is that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
+        clinical trials, 1995), and a curve that dips cannot bring a smaller one back.
+        """
+        if not steps:
+            return cls(None, False, "no smaller fraction beside all data was measured")
+        enough: Step | None = None
+        for step in sorted(steps, key=lambda step: -step.fraction):
+            if step.verdict != "enough":
+                return cls(enough or step, enough is not None, _told(enough, step))
+            enough = step
+        return cls(enough, True, _told(enough, None))
+
+
+def _told(enough: Step | None, failed: Step | None) -> str:
+    """Which fractions were looked at, those between them that nobody measured included."""
+    step = enough or failed
+    assert step is not None
+    samples = step.estimate.seeds
+    few = f", for these {samples} samples" if samples > 1 else ", for this sample"
+    few = few if samples < ENOUGH_SEEDS else ""
+    if enough is None:
+        above = _unmeasured(step.fraction, 1)
+        gap = f"; {above} {'was' if above.count('1/') == 1 else 'were'} not measured" if above else ""
+        name = show_fraction(step.fraction)
+        if step.verdict == "not enough":
+            return f"more than {name}{few}{gap}"
+        reason = f": {step.estimate.why_none}" if step.estimate.why_none else ""
+        return f"{name} not resolved{reason}{gap}"
+    text = show_fraction(enough.fraction) + few
+    if failed is None:
+        return text
+    reason = f": {failed.estimate.why_none}" if failed.verdict == "not resolved" and failed.estimate.why_none else ""
+    text += f" ({show_fraction(failed.fraction)} {failed.verdict}{reason}"
+    between = _unmeasured(failed.fraction, enough.fraction)
+    return text + (f"; {between} not measured)" if between else ")")
+
+
+def _unmeasured(low: float, high: float) -> str:
+    """The fractions between two measured ones."""
+    found = [fraction for fraction in (2.0**-power for power in range(7)) if low < fraction < high]
+    return ", ".join(map(show_fraction, found))
 
 
 @dataclass
@@ -204,11 +139,11 @@ class Comparison:
     @property
     def ceiling(self) -> float | None:
         """The truth's own quality on this hold-out."""
-        return next((cell.ceiling.value() for cell in self.cells if cell.ceiling), None)
+        return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {key: value for key, value in self.case.params.items() if key not in ("set", "capacity", "arguments")}
+        return parameters_of(self.case)
 
     @property
     def tuned(self) -> Capacity | None:
@@ -218,14 +153,14 @@ class Comparison:
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
-    """One per workload, data set, cluster, device, seed and parameters, in the order of the records.
+    """One per workload, data set, cluster, device and parameters, in the order of the records.
 
     Engines that do not support a case are in none: `problems` says why.
     """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            by_case[record.case.id].append(record)
+            by_case[record.case.experiment].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)
     with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}
@@ -253,7 +188,7 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
 
 def _key(case: Case, parameters: bool) -> str:
     """What two cases must share to stand in one table."""
-    shared = [case.workload, case.dataset_id, case.cluster, case.device, case.sample_seed, case.model_seed]
+    shared: list[Any] = [case.workload, case.dataset_id, case.cluster, case.device]
     if parameters:
         shared.append({key: value for key, value in case.params.items() if key != "arguments"})
     return json.dumps(shared, sort_keys=True)
@@ -273,7 +208,7 @@ class Problem:
 def problems(records: Iterable[RunRecord]) -> list[Problem]:
     """What did not end well and was not retried since."""
     found: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
-    for record in _latest(records):
+    for record in metrics.latest(records):
         if record.outcome != "ok":
             reason = (record.error.message if record.error else "").partition("\n")[0]
             found[record.case.subject, record.outcome, reason].append(record.case.fraction)
@@ -287,15 +222,6 @@ def failed(records: list[RunRecord], added: int) -> bool:
     """Whether a run ends as failed: an execution without a good record, or a broken one among the last `added`."""
     fine = ("ok", "unsupported")
     new = records[len(records) - added :]
-    return any(record.outcome not in fine for record in _latest(records)) or any(
+    return any(record.outcome not in fine for record in metrics.latest(records)) or any(
         record.outcome not in fine and record.is_warmup for record in new
     )
-
-
-def _latest(records: Iterable[RunRecord]) -> Iterable[RunRecord]:
-    """The last record of each execution, warm-ups not counted."""
-    latest: dict[tuple[str, int, bool], RunRecord] = {}
-    for record in records:
-        if not record.is_warmup:
-            latest[record.case.id, record.round, record.isolated] = record
-    return latest.values()

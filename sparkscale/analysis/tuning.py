@@ -228,6 +228,6 @@ def _subject(case: Case) -> str:
         case.fraction,
         case.cluster,
         case.device,
-        case.sample_seed,
+        case.sample_seed,  # the target loss is one of this sample's validation part
     )
     return json.dumps([shared, kept], sort_keys=True)

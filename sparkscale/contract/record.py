@@ -103,6 +103,8 @@ class RunRecord(Frozen):
     """What starting the session of its worker took; null where it has none."""
     data: str | None = None
     model: str | None = None
+    deadline_seconds: float | None = None
+    """The limit of its phases; null in records of earlier releases."""
 
     @property
     def is_warmup(self) -> bool:

@@ -61,7 +61,7 @@ def test_a_regression_is_judged_by_its_relative_rmse(store: Store) -> None:
     (comparison,) = tradeoff.comparisons(store, store.records())
     (curve,) = comparison.curves
     first, second = curve.steps
-    assert first.given_up == pytest.approx(np.sqrt((1 + 1) / (1 + 0.05**2)) - 1, rel=0.03)
+    assert first.estimate.value == pytest.approx(np.sqrt((1 + 1) / (1 + 0.05**2)) - 1, rel=0.03)
     assert (first.verdict, second.verdict) == ("not enough", "enough")
     text = shown(store)
     for expected in ("RMSE on the hold-out", "an RMSE within 1 %", "RMSE given up", "1/4", "+0.3", "%"):
@@ -76,7 +76,7 @@ def test_models_stay_below_the_ceiling_by_what_they_give_up(store: Store, task: 
     (comparison,) = tradeoff.comparisons(store, store.records())
     below = [cell.below_ceiling for cell in comparison.cells]
     assert all(step is not None for step in below)
-    given_up = [step.given_up for step in below if step]
+    given_up = [step.estimate.value for step in below if step]
     assert given_up == sorted(given_up, reverse=True)
     assert given_up[0] > 0.02
     if task == "regression":

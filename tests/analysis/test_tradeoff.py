@@ -11,9 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from sparkscale.analysis import metrics, tradeoff
+from sparkscale.analysis import drawing, metrics, tradeoff
+from sparkscale.analysis.cell import Step
+from sparkscale.analysis.clustered import value
+from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.show import show
 from sparkscale.analysis.statistics import Interval
+from sparkscale.analysis.tradeoff import Answer
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
 from sparkscale.measure.store import Store
@@ -24,7 +28,10 @@ FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
 """How much noise is added to the scores of a model on all data."""
 
 
-def case(engine: str, fraction: float, parameter_set: str = "aligned") -> Case:
+SEEDS = 5
+
+
+def case(engine: str, fraction: float, parameter_set: str = "aligned", seed: int = 0) -> Case:
     arguments = {"trees": 10} if parameter_set == "aligned" else {"trees": 100}
     return Case(
         workload="data_parallel.gradient_boosting",
@@ -38,10 +45,10 @@ def case(engine: str, fraction: float, parameter_set: str = "aligned") -> Case:
         device="cpu",
         dataset="flights",
         dataset_id="d",
-        rows=int(64_000 * fraction),
+        rows=int(64_000 * fraction) + seed,
         fraction=fraction,
-        sample_seed=0,
-        model_seed=0,
+        sample_seed=seed,
+        model_seed=seed,
         threads=2,
         params={"set": parameter_set, "arguments": arguments},
     )
@@ -54,12 +61,12 @@ def shown(store: Store) -> str:
     return console.export_text()
 
 
-def scores(noise: float) -> bytes:
+def scores(noise: float, seed: int = 0) -> bytes:
     generator = np.random.default_rng(0)
     unit = np.sort(generator.integers(0, DAYS, ROWS))
     label = generator.integers(0, 2, ROWS)
     signal = label + generator.normal(0, 1, ROWS)
-    noisy = signal + noise * np.random.default_rng(1).normal(0, 1, ROWS)
+    noisy = signal + noise * np.random.default_rng(1 + seed).normal(0, 1, ROWS)
     table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": noisy})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -100,7 +107,7 @@ class Writer:
                 "host": self.host,
             }
         )
-        self.store.add(made, {"scores": scores(noise)} if noise is not None else {})
+        self.store.add(made, {"scores": scores(noise, measured.sample_seed)} if noise is not None else {})
         return made
 
     @property
@@ -129,8 +136,9 @@ def filled(store: Store) -> Store:
     write = Writer(store)
     for fraction, noise in FRACTIONS.items():
         write(case("sklearn", fraction), 1, seconds=99.0, temperature="warmup", noise=noise)
-        for number in (1, 2, 3):
-            write(case("sklearn", fraction), number, seconds=fraction * 8 * (1 + number / 10), noise=noise)
+        for number in range(1, SEEDS + 1):
+            seconds = fraction * 8 * (1 + number / 10)
+            write(case("sklearn", fraction, seed=number), number, seconds=seconds, noise=noise)
         write(
             case("sklearn", fraction), 1, seconds=50.0, temperature="cold", isolated=True, peak=int(fraction * 2**30)
         )
@@ -149,16 +157,16 @@ def test_warm_times_and_isolated_memory_are_never_mixed(filled: Store) -> None:
     full = curve(filled, "sklearn").full
     assert full is not None
     assert full.seconds is not None
-    assert (full.seconds.low, full.seconds.median, full.seconds.high) == pytest.approx((8.8, 9.6, 10.4))
+    assert (full.seconds.low, full.seconds.median, full.seconds.high) == pytest.approx((8.8, 10.4, 12.0))
     assert full.peak_bytes is not None
     assert full.peak_bytes.median == 2**30
-    assert metrics.metrics()["seconds_per_million_rows"].samples(full.records)[0] == pytest.approx(8.8 / 0.064)
+    assert metrics.metrics()["seconds_per_million_rows"].samples(full.records)[0] == pytest.approx(8.8 / 0.064001)
 
 
 def test_a_failure_has_no_time(filled: Store) -> None:
     full = curve(filled, "mllib").full
     assert full is not None
-    assert full.seconds is None
+    assert drawing.seconds(full.seconds) == "> any [0 of 2]"
     assert full.quality is None
     assert all(metric.samples(full.records) == [] for metric in metrics.metrics().values())
 
@@ -166,29 +174,106 @@ def test_a_failure_has_no_time(filled: Store) -> None:
 def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -> None:
     found = curve(filled, "sklearn")
     assert [step.verdict for step in found.steps] == ["not enough", "not enough", "enough"]
-    step, answer = found.smallest_enough
-    assert step is not None
-    assert (step.fraction, answer) == (1 / 4, "1/4")
+    answer = found.answer
+    assert answer.step is not None
+    assert answer.step.fraction == 1 / 4
+    assert answer.step.share == 1.0
+    assert answer.text == "1/4 (1/16 not enough; 1/8 not measured)"
     share = found.share_of_full_seconds(1 / 4)
     assert share is not None
-    assert (share.low, share.high, share.count) == pytest.approx((0.25, 0.25, 3))
+    assert (share.low, share.high, share.count) == pytest.approx((0.25, 0.25, SEEDS))
+
+
+def test_the_quality_is_that_of_every_seed_not_of_the_first_execution(store: Store) -> None:
+    write = Writer(store)
+    noises = (0.0, 0.5, 1.0)
+    for number, noise in enumerate(noises, start=1):
+        write(case("sklearn", 1.0, seed=number), number, seconds=1.0, noise=noise)
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    (cell,) = comparison.cells
+    assert cell.quality is not None
+    each = [value(quality) for quality in cell.qualities.values()]
+    assert len(each) == len(noises)
+    assert each[0] - each[2] > 0.05
+    assert cell.quality.value == pytest.approx(np.mean(each))
+    assert cell.quality.seeds == len(noises)
+
+
+def test_differences_between_fractions_are_paired_by_seed(store: Store) -> None:
+    """Seeds change the quality of all fractions alike: the difference hardly varies."""
+    write = Writer(store)
+    for number, noise in enumerate((0.0, 0.5, 1.0, 1.5, 2.0), start=1):
+        write(case("sklearn", 1.0, seed=number), number, seconds=1.0, noise=noise)
+        write(case("sklearn", 1 / 4, seed=number), number, seconds=1.0, noise=noise)
+    (step,) = curve(store, "sklearn").steps
+    assert step.estimate.value == pytest.approx(0.0, abs=1e-12)
+    full = curve(store, "sklearn").full
+    assert full is not None
+    assert full.quality is not None
+    assert full.quality.standard_error > 0.01
+
+
+def step(fraction: float, low: float, high: float, seeds: int = SEEDS) -> Step:
+    middle = (low + high) / 2
+    return Step(fraction, Estimate(middle, Interval(low, high), 0.001, 10.0, 70, 70.0, seeds), 0.9, tolerance=0.005)
+
+
+ENOUGH, NOT_ENOUGH, OPEN = (-0.001, 0.004), (0.006, 0.02), (0.001, 0.009)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(-0.001, 0.004, "enough"), (0.006, 0.02, "not enough"), (0.001, 0.009, "not resolved"), (0.0, 0.005, "enough")],
+    [(*ENOUGH, "enough"), (*NOT_ENOUGH, "not enough"), (*OPEN, "not resolved"), (0.0, 0.005, "enough")],
 )
 def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float, verdict: str) -> None:
-    step = tradeoff.Step(0.25, (low + high) / 2, Interval(low, high), tolerance=0.005)
-    assert step.verdict == verdict
+    assert step(0.25, low, high).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        ({1 / 64: ENOUGH, 1 / 16: NOT_ENOUGH, 1 / 4: NOT_ENOUGH}, "more than 1/4; 1/2 was not measured"),
+        ({1 / 64: ENOUGH, 1 / 16: NOT_ENOUGH, 1 / 4: ENOUGH}, "1/4 (1/16 not enough; 1/8 not measured)"),
+        ({1 / 4: ENOUGH, 1 / 2: NOT_ENOUGH}, "more than 1/2"),
+        ({1 / 8: NOT_ENOUGH}, "more than 1/8; 1/2, 1/4 were not measured"),
+        ({1 / 4: OPEN, 1 / 2: ENOUGH}, "1/2 (1/4 not resolved)"),
+        ({1 / 4: OPEN}, "1/4 not resolved; 1/2 was not measured"),
+        ({1 / 4: ENOUGH, 1 / 2: ENOUGH}, "1/4"),
+        ({}, "no smaller fraction beside all data was measured"),
+    ],
+)
+def test_fractions_are_tested_from_the_largest_down(steps: dict[float, tuple[float, float]], text: str) -> None:
+    """The first lucky fraction is not the answer, and nothing is said of fractions that nobody measured."""
+    assert Answer.of([step(fraction, *interval) for fraction, interval in steps.items()]).text == text
+
+
+def test_with_fewer_than_five_seeds_a_verdict_is_for_these_samples() -> None:
+    assert Answer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for these 3 samples"
+    assert Answer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for this sample"
 
 
 def test_where_the_data_do_not_decide_the_word_is_not_resolved(store: Store) -> None:
     write = Writer(store)
     for fraction, noise in {1 / 4: 0.23, 1.0: 0.0}.items():
-        write(case("sklearn", fraction), 1, seconds=1.0, noise=noise)
-    step, answer = curve(store, "sklearn").smallest_enough
-    assert (step, answer) == (None, "1/4 not resolved")
+        for number in range(1, SEEDS + 1):
+            write(case("sklearn", fraction, seed=number), number, seconds=1.0, noise=noise)
+    answer = curve(store, "sklearn").answer
+    assert not answer.is_enough
+    assert answer.text == "1/4 not resolved; 1/2 was not measured"
+
+
+def test_a_share_of_times_needs_a_time_of_every_execution(store: Store) -> None:
+    """280 s and two timeouts were printed as 280.00, and their share as if they were all."""
+    write = Writer(store)
+    for number in (1, 2, 3):
+        write(case("sklearn", 1 / 4, seed=number), number, seconds=10.0, noise=0.0)
+    write(case("sklearn", 1.0, seed=1), 1, seconds=280.0, noise=0.0)
+    for number in (2, 3):
+        write(case("sklearn", 1.0, seed=number), number, outcome="timeout")
+    found = curve(store, "sklearn")
+    assert found.full is not None
+    assert drawing.seconds(found.full.seconds) == "> any (280.00–> any) [1 of 3]"
+    assert found.share_of_full_seconds(1 / 4) is None
 
 
 def test_a_retried_failure_is_past(store: Store) -> None:
@@ -211,14 +296,14 @@ def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
     text = shown(filled)
     for expected in (
         "Test CPU, 2 cores, 16 GiB, Linux, 2 × Test GPU",
-        "9.60 (8.80–10.40)",
+        "10.40 (8.80–12.00)",
         "1,024 MiB",
         "25% (25%–25%)",
         "trees=100",
         "timeout",
         "because timeout",
         "sklearn differs: a leaf needs",
-        "3 rounds, each in a fresh worker",
+        "5 rounds, each in a fresh worker",
     ):
         assert expected in text, text
     assert "99.0" not in text
@@ -229,7 +314,7 @@ def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:
 def test_one_round_has_no_range(store: Store) -> None:
     write = Writer(store)
     for fraction, seconds in {1 / 4: 1.0, 1.0: 2.0}.items():
-        write(case("sklearn", fraction), 1, seconds=seconds, noise=0.0)
+        write(case("sklearn", fraction), 1, seconds=seconds, noise=0.05 * (1 - fraction))
     text = shown(store)
     assert "1 round, so without a range" in text
     assert re.search(r"│ +50% │", text)

@@ -1,0 +1,167 @@
+"""All executions of one experiment: what it costs, and how good its models are over rounds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any, cast
+
+import numpy as np
+
+from sparkscale.analysis import crossed, metrics
+from sparkscale.analysis.clustered import ClusteredQuality, value
+from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.statistics import Array, Interval, Spread
+from sparkscale.contract.case import Case
+from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
+from sparkscale.contract.record import SCORES, RunRecord
+from sparkscale.measure.store import Store
+
+Seeds = tuple[int, int]
+
+
+@dataclass
+class Cell:
+    """All executions of cases that differ only in their seeds; `case` is one of them."""
+
+    case: Case
+    records: list[RunRecord]
+    store: Store
+
+    @property
+    def rows(self) -> int:
+        """Training rows: the median, for each seed draws another sample."""
+        return round(median(record.case.rows for record in self.records))
+
+    @cached_property
+    def seconds(self) -> Spread | None:
+        """Time to model, timeouts included as longer than any time."""
+        return metrics.spread_of_times(self.records)
+
+    @cached_property
+    def peak_bytes(self) -> Spread | None:
+        return Spread.of(metrics.metrics()["peak_memory"].samples(self.records))
+
+    @property
+    def judging(self) -> Judging:
+        return judging_of(self.case)
+
+    @cached_property
+    def _scored(self) -> dict[Seeds, tuple[ClusteredQuality, ClusteredQuality | None]]:
+        """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
+        found = {}
+        for record in metrics.scored(self.records):
+            if record.case.seeds in found:
+                continue  # of seeds that rounds repeat the first execution says all
+            try:
+                table = self.store.table(record.id, SCORES)
+            except KeyError:
+                continue
+            unit, label, score = (table.column(name).to_numpy() for name in (UNIT, LABEL, "score"))
+            truth = table.column(TRUTH).to_numpy() if TRUTH in table.column_names else None
+            found[record.case.seeds] = (
+                self.judging.of(unit, label, score),
+                None if truth is None else self.judging.of(unit, label, truth),
+            )
+        return found
+
+    @property
+    def qualities(self) -> dict[Seeds, ClusteredQuality]:
+        """The quality on the hold-out, by the seeds of sample and model."""
+        return {seeds: model for seeds, (model, _) in self._scored.items()}
+
+    @cached_property
+    def quality(self) -> crossed.Estimate | None:
+        """The mean over seeds. None without scores."""
+        qualities = list(self.qualities.values())
+        return crossed.estimate([[one] for one in qualities], scale=self.judging.scale) if qualities else None
+
+    @property
+    def ceiling(self) -> float | None:
+        """What a model that knows the truth reaches on this hold-out; None where nobody knows it."""
+        return next((value(truth) for _, truth in self._scored.values() if truth), None)
+
+    @cached_property
+    def below_ceiling(self) -> "Step | None":
+        """What the model gives up against the truth, paired on the hold-out's units."""
+        pairs = [(truth, model) for model, truth in self._scored.values() if truth]
+        return Step.of(self.case.fraction, pairs, self.judging) if pairs else None
+
+    @cached_property
+    def second(self) -> Spread | None:
+        """The task's other quality."""
+        found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
+        return Spread.of([one for one in found if one is not None])
+
+    def observed(self, name: str) -> Spread | None:
+        """A quality by its name, or a figure: figures of warm executions only, for most are seconds."""
+        qualities = [record.quality[name] for record in metrics.scored(self.records) if name in record.quality]
+        figures = [record.figures[name] for record in metrics.timed(self.records) if name in record.figures]
+        return Spread.of(qualities or figures)
+
+    @cached_property
+    def capacity(self) -> Spread | None:
+        """What the parameter set `tuned` chose, such as a number of trees or epochs."""
+        return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
+
+    def seconds_by_round(self) -> dict[int, float]:
+        return {record.round: metrics.time_to_model(record) for record in metrics.timed(self.records)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A model against a better one, such as that of a fraction against that of all data: the quality given up.
+
+    `estimate` is the mean over seeds, paired on the hold-out's units and on seeds. `share` is the part of the crossed
+    bootstrap's draws of units and seeds in which no more than `tolerance` is given up.
+    """
+
+    fraction: float
+    estimate: crossed.Estimate
+    share: float
+    tolerance: float
+
+    @classmethod
+    def of(cls, fraction: float, pairs: list[tuple[ClusteredQuality, ClusteredQuality]], judging: Judging) -> "Step":
+        """`pairs` holds the better and the worse quality of each pair of seeds."""
+        give_up = cast(Callable[..., Array], judging.given_up)
+        drawn = crossed.replicates(pairs, give_up)
+        known = drawn[np.isfinite(drawn)]
+        share = float((known <= judging.tolerance).mean()) if len(known) else float("nan")
+        return cls(fraction, crossed.estimate(pairs, give_up), share, judging.tolerance)
+
+    @classmethod
+    def between(cls, whole: Cell, part: Cell) -> "Step | None":
+        """What `part` gives up against `whole`. None where no pair of seeds was scored in both."""
+        both = [seeds for seeds in whole.qualities if seeds in part.qualities]
+        pairs = [(whole.qualities[seeds], part.qualities[seeds]) for seeds in both]
+        return cls.of(part.case.fraction, pairs, part.judging) if pairs else None
+
+    @property
+    def interval(self) -> Interval | None:
+        return self.estimate.interval
+
+    @property
+    def verdict(self) -> str:
+        """ "enough", "not enough", or "not resolved" where the interval holds the tolerance, or there is none."""
+        if self.interval is None:
+            return "not resolved"
+        if self.interval.high <= self.tolerance:
+            return "enough"
+        return "not enough" if self.interval.low > self.tolerance else "not resolved"
+
+
+def share_of(part: Cell, whole: Cell) -> Spread | None:
+    """Time to model of one cell over that of another, round by round. None where either has an execution without a
+    time: a share of the rounds that ended would be one of the quick ones.
+    """
+    for cell in (part, whole):
+        if cell.seconds is None or cell.seconds.is_censored:
+            return None
+    upper, lower = part.seconds_by_round(), whole.seconds_by_round()
+    return Spread.of([upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())])
+
+
+def parameters_of(case: Case) -> dict[str, Any]:
+    """The workload's own parameters, as a reader wants them told."""
+    return {key: found for key, found in case.params.items() if key not in ("set", "capacity", "arguments")}

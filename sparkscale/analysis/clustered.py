@@ -1,0 +1,147 @@
+"""Qualities as functions of the weights of the hold-out's units, from which intervals are made.
+
+Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or stretches of time), not
+rows: Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sparkscale.analysis.statistics import Array, kish
+
+MOST_CLUSTERS = 256
+"""More units than this are bundled, which keeps whole units together and the matrices small."""
+
+
+class ClusteredQuality(Protocol):
+    """A quality on a hold-out as a function of the weights of the hold-out's units."""
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+
+    @property
+    def effective_units(self) -> float:
+        """Kish's effective number of units: as few as the rarest kind of row lies in."""
+
+    def at(self, weights: Array) -> Array:
+        """The quality for each row of `weights`, of shape (replicates, units). NaN where it does not exist."""
+
+
+def value(quality: ClusteredQuality) -> float:
+    """The quality on the hold-out as it is."""
+    return float(quality.at(np.ones((1, quality.units)))[0])
+
+
+@dataclass(frozen=True)
+class ClusteredAuc:
+    """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
+
+    `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
+    rightly, ties half; `positives` and `negatives` are counts per unit. With weights w,
+    AUC(w) = wᵀ·concordant·w / ((w·positives)(w·negatives)); all ones give the AUC itself.
+    """
+
+    concordant: Array
+    positives: Array
+    negatives: Array
+
+    @classmethod
+    def of(cls, unit: Array, label: Array, score: Array) -> "ClusteredAuc":
+        """`unit`, `label` (0 or 1) and `score` are of shape (rows,)."""
+        cluster = clusters(unit)
+        count = int(cluster.max()) + 1
+        values, rank = np.unique(score, return_inverse=True)
+        positive, owner = rank[label == 1], cluster[label == 1]
+        negative, other = rank[label == 0], cluster[label == 0]
+        concordant = np.empty((count, count))
+        for j in range(count):
+            here = np.bincount(negative[other == j], minlength=len(values))
+            below = np.cumsum(here) - here / 2
+            concordant[:, j] = np.bincount(owner, weights=below[positive], minlength=count)
+        return cls(
+            concordant,
+            np.bincount(owner, minlength=count).astype(float),
+            np.bincount(other, minlength=count).astype(float),
+        )
+
+    @property
+    def units(self) -> int:
+        return len(self.positives)
+
+    @property
+    def effective_units(self) -> float:
+        """The least of that for rows, positives and negatives: six positives are six units at most."""
+        return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
+
+    def at(self, weights: Array) -> Array:
+        pairs = ((weights @ self.concordant) * weights).sum(axis=1)
+        both = (weights @ self.positives) * (weights @ self.negatives)
+        result: Array = np.divide(pairs, both, out=np.full(len(both), np.nan), where=both > 0)
+        return result
+
+
+@dataclass(frozen=True)
+class ClusteredRatio:
+    """A ratio of two sums over rows, such as a mean: with weights w, transform(w·above / w·below).
+
+    `above` and `below` hold each unit's sums, `rows` its rows.
+    """
+
+    above: Array
+    below: Array
+    rows: Array
+    transform: Callable[[Array], Array] = np.asarray
+
+    @classmethod
+    def rmse(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """Root of the mean squared error; `unit`, `label` and `score` are of shape (rows,)."""
+        return cls.mean(unit, (label - score) ** 2, np.sqrt)
+
+    @classmethod
+    def mean_score(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":  # noqa: ARG003
+        """The mean of a score that needs no label, such as a squared distance."""
+        return cls.mean(unit, score)
+
+    @classmethod
+    def explained(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """One minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
+        cluster = clusters(unit)
+        errors, deviations = (np.bincount(cluster, weights=squares) for squares in (score, label))
+        return cls(errors, deviations, _rows(cluster), lambda unexplained: 1 - unexplained)
+
+    @classmethod
+    def accuracy(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+        """The share of rows whose probability of class 1 lies on the label's side of one half."""
+        return cls.mean(unit, ((score > 0.5) == (label == 1)).astype(float))
+
+    @classmethod
+    def mean(cls, unit: Array, value: Array, transform: Callable[[Array], Array] = np.asarray) -> "ClusteredRatio":
+        cluster = clusters(unit)
+        rows = _rows(cluster)
+        return cls(np.bincount(cluster, weights=value), rows, rows, transform)
+
+    @property
+    def units(self) -> int:
+        return len(self.rows)
+
+    @property
+    def effective_units(self) -> float:
+        return kish(self.rows)
+
+    def at(self, weights: Array) -> Array:
+        return self.transform((weights @ self.above) / (weights @ self.below))
+
+
+def clusters(unit: Array) -> Array:
+    """Units numbered from 0, bundled when there are more than MOST_CLUSTERS."""
+    _, number = np.unique(unit, return_inverse=True)
+    result: Array = number % MOST_CLUSTERS
+    return result
+
+
+def _rows(cluster: Array) -> Array:
+    return np.bincount(cluster).astype(float)

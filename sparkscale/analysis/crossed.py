@@ -1,0 +1,140 @@
+"""The estimate of a quality, or of a difference, over two crossed samples: hold-out units and seeds.
+
+Seed s (a draw of the training sample and of the model) gives a quality θ_s on U hold-out units. The estimate is the
+mean of θ_s over S seeds. With d_su the jackknife deviation of θ_s from leaving out unit u, its variance is
+
+    V = V_seeds + V_units − V_cells
+    V_seeds = Σ_s (θ_s − θ̄)² / (S(S − 1))
+    V_units = (U − 1)/U · Σ_u (d̄_u − d̄)²
+    V_cells = (U − 1)/U · Σ_su (d_su − d̄_s − d̄_u + d̄)² / (S(S − 1))
+
+and never less than V_seeds or V_units. For a mean these are the mean squares of a two-way layout (Searle, Casella
+and McCulloch: Variance Components, 1992, ch. 4); the sum is two-way clustering (Cameron, Gelbach and Miller, J. Bus.
+Econ. Stat. 29, 2011) and, but for its bias, the variance of the crossed bootstrap (Owen: The pigeonhole bootstrap,
+Ann. Appl. Stat. 1, 2007). The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2,
+1946): V_seeds has S − 1, V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish:
+Survey Sampling, 1965); of a classification the least of that for rows, positives and negatives.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from sparkscale.analysis.clustered import ClusteredQuality
+from sparkscale.analysis.statistics import LEVEL, REPLICATES, SEED, Array, Interval
+
+FEWEST_UNITS = 5
+"""With fewer effective units no interval is given: see `sparkscale evidence coverage`."""
+FEWEST_SEEDS = 3
+"""With fewer the spread over seeds is not estimated: the interval is for these samples."""
+ENOUGH_SEEDS = 5
+"""With fewer a verdict about samples says "for these samples"."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale on which an interval is symmetric: `to` maps to it and `back` from it; `slope` is the slope of `to`."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+    slope: Callable[[float], float]
+
+
+PLAIN = Scale(lambda x: x, lambda x: x, lambda _: 1.0)
+LOGIT = Scale(
+    lambda p: float(np.log(p / (1 - p))), lambda z: float(1 / (1 + np.exp(-z))), lambda p: 1 / (p * (1 - p))
+)
+"""For shares such as an AUC (Pepe: The Statistical Evaluation of Medical Tests, 2003, section 5.2)."""
+LOG = Scale(lambda x: float(np.log(x)), lambda z: float(np.exp(z)), lambda x: 1 / x)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`value` is the mean over seeds. `interval` is None where there are too few units, or no spread to judge by."""
+
+    value: float
+    interval: Interval | None
+    standard_error: float
+    degrees: float
+    units: int
+    effective_units: float
+    seeds: int
+
+    @property
+    def why_none(self) -> str:
+        """The reason why there is no interval; empty if there is one."""
+        if self.interval is not None:
+            return ""
+        if self.effective_units < FEWEST_UNITS:
+            count = f"{self.effective_units:.1f}".removesuffix(".0")
+            return f"{count} {'unit' if count == '1' else 'units'}"
+        return "no spread over units"
+
+
+def estimate(
+    qualities: Sequence[Sequence[ClusteredQuality]],
+    combine: Callable[..., Array] = lambda one: one,
+    scale: Scale = PLAIN,
+) -> Estimate:
+    """The mean over seeds of a quality, or of a combination of several such as what a sample gives up.
+
+    `qualities` holds one sequence per seed; `combine` takes the qualities of one seed as arrays of equal shape.
+    All are of the same hold-out, so that units are paired between them.
+    """
+    units = qualities[0][0].units
+    ones, left_out = np.ones((1, units)), 1 - np.eye(units)
+    values = np.array([combine(*(quality.at(ones) for quality in seed))[0] for seed in qualities])
+    parts = np.array([combine(*(quality.at(left_out) for quality in seed)) for seed in qualities])
+    effective = min(quality.effective_units for seed in qualities for quality in seed)
+    return _estimate(values, values[:, None] - parts, effective, scale)
+
+
+def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) -> Estimate:
+    """From θ_s, shape (seeds,), and d_su, shape (seeds, units)."""
+    seeds, units = deviations.shape
+    value = float(values.mean())
+    by_unit = deviations.mean(axis=0)
+    of_units = (units - 1) / units * float(((by_unit - by_unit.mean()) ** 2).sum())
+    of_seeds = of_cells = 0.0
+    if seeds >= FEWEST_SEEDS:
+        of_seeds = float(values.var(ddof=1)) / seeds
+        rest = deviations - by_unit - deviations.mean(axis=1, keepdims=True) + by_unit.mean()
+        of_cells = (units - 1) / units * float((rest**2).sum()) / (seeds * (seeds - 1))
+    variance = max(of_seeds + of_units - of_cells, of_seeds, of_units)
+    error = float(np.sqrt(variance))
+    if effective < FEWEST_UNITS or not np.isfinite(variance) or variance <= 0:
+        return Estimate(value, None, error, 0.0, units, effective, seeds)
+    spent = of_units**2 / (effective - 1)
+    if of_seeds:
+        spent += of_seeds**2 / (seeds - 1) + of_cells**2 / ((seeds - 1) * (effective - 1))
+    degrees = variance**2 / spent
+    half = float(student.ppf((1 + LEVEL) / 2, degrees)) * error
+    return Estimate(value, _interval(value, half, scale), error, degrees, units, effective, seeds)
+
+
+def _interval(value: float, half: float, scale: Scale) -> Interval | None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, width = scale.to(value), half * scale.slope(value)
+    if not np.isfinite(middle) or not np.isfinite(width):
+        return None
+    return Interval(scale.back(middle - width), scale.back(middle + width))
+
+
+def replicates(
+    qualities: Sequence[Sequence[ClusteredQuality]], combine: Callable[..., Array] = lambda one: one
+) -> Array:
+    """The crossed bootstrap: units and seeds are drawn anew, each with replacement; shape (REPLICATES,).
+
+    Source: Owen, 2007, as above. Draws are the same for equal numbers of units and seeds, so that engines and
+    fractions are paired. NaN where a draw has no value, such as one without a positive.
+    """
+    generator = np.random.default_rng(SEED)
+    units, seeds = qualities[0][0].units, len(qualities)
+    of_units = generator.multinomial(units, np.full(units, 1 / units), size=REPLICATES).astype(float)
+    of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=REPLICATES) / seeds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.array([combine(*(quality.at(of_units) for quality in seed)) for seed in qualities])
+    found: Array = np.einsum("rs,sr->r", of_seeds, values)
+    return found
