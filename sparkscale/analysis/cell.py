@@ -1,17 +1,16 @@
 """All executions of one experiment: what it costs, and how good its models are over rounds."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
-from sparkscale.analysis.statistics import Array, Interval, Spread
+from sparkscale.analysis.statistics import Interval, Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, RunRecord
@@ -124,11 +123,10 @@ class Step:
     @classmethod
     def of(cls, fraction: float, pairs: list[tuple[ClusteredQuality, ClusteredQuality]], judging: Judging) -> "Step":
         """`pairs` holds the better and the worse quality of each pair of seeds."""
-        give_up = cast(Callable[..., Array], judging.given_up)
-        drawn = crossed.replicates(pairs, give_up)
+        drawn = crossed.replicates(pairs, judging.given_up)
         known = drawn[np.isfinite(drawn)]
         share = float((known <= judging.tolerance).mean()) if len(known) else float("nan")
-        return cls(fraction, crossed.estimate(pairs, give_up), share, judging.tolerance)
+        return cls(fraction, crossed.estimate(pairs, judging.given_up), share, judging.tolerance)
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":

@@ -27,6 +27,10 @@ class ClusteredQuality(Protocol):
     def effective_units(self) -> float:
         """Kish's effective number of units: as few as the rarest kind of row lies in."""
 
+    @property
+    def rare_rows(self) -> int | None:
+        """Rows of the rarer class. None where rows have no class."""
+
     def at(self, weights: Array) -> Array:
         """The quality for each row of `weights`, of shape (replicates, units). NaN where it does not exist."""
 
@@ -76,6 +80,10 @@ class ClusteredAuc:
     def effective_units(self) -> float:
         """The least of that for rows, positives and negatives: six positives are six units at most."""
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
+
+    @property
+    def rare_rows(self) -> int:
+        return int(min(self.positives.sum(), self.negatives.sum()))
 
     def at(self, weights: Array) -> Array:
         pairs = ((weights @ self.concordant) * weights).sum(axis=1)
@@ -131,6 +139,10 @@ class ClusteredRatio:
     @property
     def effective_units(self) -> float:
         return kish(self.rows)
+
+    @property
+    def rare_rows(self) -> None:
+        return None
 
     def at(self, weights: Array) -> Array:
         return self.transform((weights @ self.above) / (weights @ self.below))

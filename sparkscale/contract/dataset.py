@@ -79,7 +79,7 @@ class PreparedDataset(Frozen):
     holdout_rows: int
     holdout: HoldoutRule
     unit_name: str
-    """What the hold-out's units are called: "day"."""
+    """What the hold-out's units are called: "week"."""
     bytes: int
     groupings: tuple[Grouping, ...] = ()
     ceiling: dict[str, float] = {}

@@ -19,6 +19,9 @@ from workloads.registry import AnySource
 
 FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
 
+OF_ITS_DATA = ("by", "target_loss", "target_log_loss")
+"""Parameters that mean something on the data set that they were written for, and nothing on another."""
+
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -81,8 +84,8 @@ class Suite(BaseModel):
             block.model_copy(
                 update={
                     "datasets": (source.title,),
-                    # the groupings of the suite's own data are not this one's
-                    "params": {name: value for name, value in block.params.items() if name != "by"},
+                    # the groupings of the suite's own data are not this one's, nor is what a good loss is
+                    "params": {name: value for name, value in block.params.items() if name not in OF_ITS_DATA},
                 }
             )
             for block in self.measure

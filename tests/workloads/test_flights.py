@@ -37,10 +37,15 @@ def test_every_flight_that_arrived_is_there_once(train: pd.DataFrame, holdout: p
     assert rows[LABEL].mean() == pytest.approx(0.237, abs=0.0005)
 
 
-def test_hold_out_is_a_fifth_of_the_days_whole(train: pd.DataFrame, holdout: pd.DataFrame) -> None:
-    assert holdout[UNIT].nunique() == 73
-    assert train[UNIT].nunique() == 365 - 73
+def test_hold_out_is_a_fifth_of_the_weeks_whole(train: pd.DataFrame, holdout: pd.DataFrame) -> None:
+    """A day alone is given away by the days beside it, which share its weather and season."""
+    assert holdout[UNIT].nunique() == 11
+    assert train[UNIT].nunique() == 53 - 11
     assert not set(train[UNIT]) & set(holdout[UNIT])
+    week = pd.to_datetime(
+        "2013-" + holdout["month"].add(1).astype(str) + "-" + holdout["day"].astype(int).astype(str)
+    )
+    assert (((week.dt.dayofyear - 1) // 7) == holdout[UNIT]).all()
 
 
 def test_slices_are_independent_of_the_hold_out_and_even(data: PreparedDataset) -> None:

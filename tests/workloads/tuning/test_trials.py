@@ -140,7 +140,7 @@ def test_more_at_once_than_slots_runs_and_says_what_was_reached(
 
 
 def test_a_validation_part_of_one_class_is_refused(runs: Runs, data: PreparedDataset, tmp_path: Path) -> None:
-    """No flight of the days that are held out for validation is late."""
+    """No flight of the weeks that are held out for validation is late."""
     engine = boosting.WORKLOAD.engine("grid")
     with ExitStack() as stack:
         split = validation_split(runs(boosting.WORKLOAD, engine, 1 / 64), stack)

@@ -1,0 +1,205 @@
+"""How often printed intervals hold the truth: simulated hold-outs, models and seeds of known populations.
+
+A row of the hold-out belongs to a unit. The score of a positive lies higher than that of a negative by a distance
+that differs from unit to unit, from seed to seed and from cell to cell. Units also shift all their scores. The models
+of all data and of a sample share most of the noise of a row. An expected AUC is then a normal probability,
+an expected error an integral over a normal distribution: known, not estimated.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from scipy.stats import norm
+
+from sparkscale.analysis import crossed
+from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
+from sparkscale.analysis.judging import JUDGINGS
+from sparkscale.analysis.statistics import Array, Interval, median_interval
+from sparkscale.contract.case import digest
+
+Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "median"]
+
+UNITS = (5, 10, 20, 50, 100)
+SEEDS = (3, 5, 8)
+CLASSES = ((6, 994), (30, 970), (100, 900), (1000, 1000))
+"""Positives and negatives of a hold-out."""
+ROUNDS = (5, 8, 12, 20)
+
+DISTANCE, GAP = 1.0, 0.03
+"""Between the scores of the classes, in deviations of a row's noise; and what the sample's model lacks of it."""
+OF_UNITS, OF_SEEDS, OF_CELLS, SHIFT = 0.10, 0.02, 0.02, 0.3
+"""Standard deviations of the distance over units, seeds and cells, and of the shift of a unit's scores."""
+OWN_NOISE = 0.15
+"""The share of a row's noise, as a deviation, that each model and seed has for itself."""
+UNEVEN = 0.5
+"""Deviation of the logarithm of the rows of a unit."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A hold-out of so many units, judged with so many seeds. `positives` and `negatives` are rows of a class; where
+    there are none, all are `negatives`.
+    """
+
+    kind: Kind
+    units: int
+    seeds: int
+    positives: int
+    negatives: int
+    even: bool = True
+
+    @property
+    def seed(self) -> int:
+        return int(digest(repr(self)), 16)
+
+
+@dataclass(frozen=True)
+class Covered:
+    """The shares of intervals that held the truth, where there were some: for a model's quality, for a difference,
+    and for the difference by percentiles of the crossed bootstrap. `not_given` is the share of differences without one.
+    """
+
+    scenario: Scenario
+    level: float
+    difference: float
+    percentile: float
+    not_given: float
+
+
+def scenarios() -> list[Scenario]:
+    """Every kind of interval, by units, seeds and rows of each class."""
+    return [
+        *(
+            Scenario("auc", units, seeds, *classes, even=even)
+            for units in UNITS
+            for seeds in SEEDS
+            for classes in CLASSES
+            for even in (True, False)
+        ),
+        *(Scenario("rmse", units, seeds, 0, 1000) for units in UNITS for seeds in SEEDS),
+        *(
+            Scenario(kind, units, 5, 500 if kind == "accuracy" else 0, 500)
+            for kind in ("accuracy", "variance_explained", "inertia")
+            for units in UNITS
+        ),
+        *(Scenario("median", 1, rounds, 0, 0) for rounds in ROUNDS),
+    ]
+
+
+def coverage(
+    chosen: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
+) -> Iterator[Covered]:
+    """Simulates each scenario `repeats` times, in as many processes at once."""
+    with ProcessPoolExecutor(processes) as pool:
+        for number, found in enumerate(pool.map(partial(simulated, repeats=repeats), chosen), start=1):
+            progress(f"{number} of {len(chosen)} scenarios")
+            yield found
+
+
+def simulated(scenario: Scenario, repeats: int) -> Covered:
+    generator = np.random.default_rng(scenario.seed)
+    if scenario.kind == "median":
+        return _medians(scenario, repeats, generator)
+    judging = JUDGINGS[scenario.kind]
+    held: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
+    whole_truth, part_truth = _truths(scenario.kind)
+    given_up = float(judging.given_up(whole_truth, part_truth))
+    for _ in range(repeats):
+        pairs = _pairs(scenario, generator)
+        level = crossed.estimate([[whole] for whole, _ in pairs], scale=judging.scale).interval
+        if level:
+            held["level"].append(_holds(level, whole_truth))
+        difference = crossed.estimate(pairs, judging.given_up).interval
+        if difference:
+            low, high = np.nanpercentile(crossed.replicates(pairs, judging.given_up), [2.5, 97.5])
+            held["difference"].append(_holds(difference, given_up))
+            held["percentile"].append(_holds(Interval(float(low), float(high)), given_up))
+    shares = {name: float(np.mean(found)) if found else float("nan") for name, found in held.items()}
+    return Covered(scenario, **shares, not_given=1 - len(held["difference"]) / repeats)
+
+
+def _holds(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high
+
+
+def _pairs(scenario: Scenario, generator: np.random.Generator) -> list[tuple[ClusteredQuality, ClusteredQuality]]:
+    """The qualities of both models on one hold-out, seed by seed."""
+    units, rows = scenario.units, scenario.positives + scenario.negatives
+    share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
+    unit = generator.choice(units, rows, p=share / share.sum())
+    label = np.repeat([1.0, 0.0], [scenario.positives, scenario.negatives])
+    shift, of_units = SHIFT * generator.normal(size=units), OF_UNITS * generator.normal(size=units)
+    noise = generator.normal(size=rows)
+    draw = _DRAWS[scenario.kind]
+    pairs = []
+    for _ in range(scenario.seeds):
+        made = []
+        for gap in (0.0, GAP):
+            cells = OF_SEEDS * generator.normal() + OF_CELLS * generator.normal(size=units)
+            distance = DISTANCE - gap + (of_units + cells)[unit]
+            own = np.sqrt(1 - OWN_NOISE**2) * noise + OWN_NOISE * generator.normal(size=rows)
+            made.append(draw(unit, label, distance, shift[unit], own))
+        pairs.append((made[0], made[1]))
+    return pairs
+
+
+def _auc(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:
+    return ClusteredAuc.of(unit, label, distance * label + shift + noise)
+
+
+def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:
+    """The threshold lies midway between the classes, in both directions alike."""
+    margin = (label - 0.5) * distance + shift * 0 + noise
+    return ClusteredRatio.accuracy(unit, label, norm.cdf(margin))
+
+
+def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
+    """The error of a row has the deviation 1/distance."""
+    return ClusteredRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
+
+
+def _inertia(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
+    return ClusteredRatio.mean_score(unit, np.zeros(len(unit)), (noise / distance) ** 2)
+
+
+def _explained(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
+    """The error is a quarter of the deviation at the usual distance; both vary with the unit."""
+    total = (1 + shift) ** 2 + 1
+    return ClusteredRatio.explained(unit, total, (noise / distance) ** 2 * total / 8)
+
+
+_DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], ClusteredQuality]] = {
+    "auc": _auc,
+    "accuracy": _accuracy,
+    "rmse": _rmse,
+    "inertia": _inertia,
+    "variance_explained": _explained,
+}
+
+
+def _truths(kind: str) -> tuple[float, float]:
+    """The expected quality of both models, on rows of units that were not drawn."""
+    whole, part = (_truth(kind, DISTANCE - gap) for gap in (0.0, GAP))
+    return whole, part
+
+
+def _truth(kind: str, distance: float) -> float:
+    varied = OF_UNITS**2 + OF_SEEDS**2 + OF_CELLS**2
+    if kind == "auc":  # a positive and a negative of two units
+        return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))
+    if kind == "accuracy":
+        return float(norm.cdf(distance / 2 / np.sqrt(varied / 4 + 1)))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    inverse = float((weights / (distance + np.sqrt(varied) * nodes) ** 2).sum() / weights.sum())
+    return {"rmse": float(np.sqrt(inverse)), "inertia": inverse, "variance_explained": 1 - inverse / 8}[kind]
+
+
+def _medians(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
+    """The interval of a median over rounds, of ratios that vary as those of seconds on a shared machine do."""
+    drawn = np.exp(0.2 * generator.standard_t(4, size=(repeats, scenario.seeds)))
+    held = [_holds(median_interval(list(map(float, samples))), 1.0) for samples in drawn]
+    return Covered(scenario, float(np.mean(held)), float("nan"), float("nan"), 0.0)

@@ -1,0 +1,150 @@
+"""Is the hold-out of `flights` honest? Printed intervals against fresh draws of hold-out, sample and model.
+
+For each length of a block of days, each draw holds out a fifth of the year's blocks anew, trains XGBoost on all other
+rows and on a sample of them with several seeds, and estimates what the sample gives up in AUC, as a report would. The
+spread of these estimates over draws is what the printed standard error must match.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from sparkscale.analysis import crossed
+from sparkscale.analysis.clustered import ClusteredAuc
+from sparkscale.analysis.statistics import LEVEL, Array, Interval
+from sparkscale.contract.case import SLICES
+from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset, slice_folder
+from sparkscale.contract.location import join
+from workloads.data_parallel.pattern import labels, ordinal_matrix
+from workloads.datasets.slicing import mix, slices_of
+from workloads.filesystem import read_parquet
+from workloads.xgboost_common import OBJECTIVES, BoostedTrees, boosting_arguments
+
+DAYS = 365
+HELD_OUT = 0.2
+DAY_COLUMNS = "month", "day"
+FIRST_DAYS = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
+"""Days of 2013 before the first of each month."""
+DRAW_KEY = 0x64_72_61_77
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of the year, hold-out included. Shapes (rows,), and (rows, features)."""
+
+    row: Array
+    day: Array
+    label: Array
+    features: Array
+
+    @classmethod
+    def of(cls, data: PreparedDataset) -> "Rows":
+        """From a prepared `flights`, all its rows."""
+        folders = [data.holdout_path, *(join(data.root, slice_folder(number)) for number in range(SLICES))]
+        table = read_parquet(folders, [ROW, LABEL, *data.features])
+        return cls(table.column(ROW).to_numpy(), _day(data, table), labels(table), ordinal_matrix(data, table))
+
+
+def _day(data: PreparedDataset, table: pa.Table) -> Array:
+    """The day of the year of each row, from 0."""
+    (month,) = (column for column in data.columns if column.name == "month")
+    months = np.array([int(name) for name in month.vocabulary])[table.column("month").to_numpy()]
+    found: Array = FIRST_DAYS[months - 1] + table.column("day").to_numpy().astype(np.int64) - 1
+    return found
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one hold-out says of a sample: `printed` by blocks and all seeds, `naive` by days and the first seed."""
+
+    printed: crossed.Estimate
+    naive: crossed.Estimate
+
+
+@dataclass(frozen=True)
+class Study:
+    """All draws with blocks of `length` days."""
+
+    length: int
+    draws: tuple[Draw, ...]
+
+    @property
+    def given_up(self) -> Array:
+        """The estimate of each draw, shape (draws,)."""
+        return np.array([draw.printed.value for draw in self.draws])
+
+    def spread(self, kind: str) -> float:
+        """The standard deviation of the estimates over draws: what a fresh hold-out really changes."""
+        return float(np.std([getattr(draw, kind).value for draw in self.draws], ddof=1))
+
+    def claimed(self, kind: str) -> float:
+        """The root mean square of the standard errors that were printed."""
+        return float(np.sqrt(np.mean([getattr(draw, kind).standard_error ** 2 for draw in self.draws])))
+
+    def covered(self, kind: str) -> float:
+        """The share of printed intervals that hold the mean of all draws."""
+        truth = float(np.mean([getattr(draw, kind).value for draw in self.draws]))
+        return float(np.mean([_holds(getattr(draw, kind).interval, truth) for draw in self.draws]))
+
+
+def _holds(interval: Interval | None, truth: float) -> bool:
+    """An interval that is not given makes no false claim."""
+    return interval is None or interval.low <= truth <= interval.high
+
+
+def studies(
+    data: PreparedDataset,
+    lengths: Sequence[int],
+    draws: int,
+    seeds: int,
+    params: BoostedTrees,
+    fraction: float,
+    threads: int,
+    progress: Callable[[str], None],
+) -> Iterator[Study]:
+    """One for each length of a block, in days. `fraction` is the sample's share of the training rows."""
+    rows = Rows.of(data)
+    for length in lengths:
+        found = []
+        for draw in range(draws):
+            progress(f"blocks of {length} days, draw {draw + 1} of {draws}")
+            found.append(_draw(rows, length, draw, seeds, params, fraction, threads))
+        yield Study(length, tuple(found))
+
+
+def _draw(
+    rows: Rows, length: int, draw: int, seeds: int, params: BoostedTrees, fraction: float, threads: int
+) -> Draw:
+    """Fresh seeds and a fresh hold-out: a fifth of the blocks, where the first block begins included."""
+    block = (rows.day + draw % length) // length
+    distinct = np.unique(block)
+    order = np.argsort(mix(distinct + draw * DAYS, DRAW_KEY), kind="stable")
+    held = np.isin(block, distinct[order[: round(HELD_OUT * len(distinct))]])
+    by_block: list[list[ClusteredAuc]] = []
+    by_day: list[list[ClusteredAuc]] = []
+    for seed in range(draw * seeds, (draw + 1) * seeds):
+        slices = np.argsort(mix(np.arange(SLICES) + seed * SLICES, DRAW_KEY), kind="stable")[: int(fraction * SLICES)]
+        part = ~held & np.isin(slices_of(rows.row), slices)
+        scores = [_scores(rows, chosen, held, seed, params, threads) for chosen in (~held, part)]
+        by_block.append([ClusteredAuc.of(block[held], rows.label[held], score) for score in scores])
+        if not by_day:
+            by_day.append([ClusteredAuc.of(rows.day[held], rows.label[held], score) for score in scores])
+    return Draw(crossed.estimate(by_block, np.subtract), crossed.estimate(by_day, np.subtract))
+
+
+def _scores(rows: Rows, chosen: Array, held: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
+    """Scores of the held-out rows by a model of the chosen rows."""
+    import xgboost
+
+    words = boosting_arguments(params)
+    trees = words.pop("n_estimators")
+    words |= {"objective": OBJECTIVES["classification"], "tree_method": "hist", "nthread": threads, "seed": seed}
+    bins = xgboost.QuantileDMatrix(rows.features[chosen], rows.label[chosen], max_bin=params.bins, nthread=threads)
+    model = xgboost.train(words, bins, num_boost_round=trees)
+    found: Array = model.inplace_predict(rows.features[held])
+    return found
+
+
+LEVEL_SHOWN = f"{LEVEL:.0%}"
