@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.executions import of_view
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.statistics import ClusteredQuality, Interval, Spread, interval
 from sparkscale.contract.case import Case, show_fraction
@@ -17,8 +18,6 @@ from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, Outcome, RunRecord
 from sparkscale.measure.store import Store
 from workloads.base import Capacity
-
-PATTERN = "data_parallel"
 
 
 @dataclass
@@ -223,9 +222,8 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     Engines that do not support a case are in none: `problems` says why.
     """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            by_case[record.case.id].append(record)
+    for record in of_view("tradeoff", records):
+        by_case[record.case.id].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)
     with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}

@@ -29,6 +29,7 @@ LAZY = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit", "predict"),
     tables=(SCORES,),
+    view="tradeoff",
 )
 NOBODY = -1
 QUERY, DISTANCE = "query", "distance"

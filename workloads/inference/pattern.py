@@ -59,6 +59,8 @@ INFERENCE = Pattern(
     phases=("load", "predict"),
     time_to_model=("load", "predict"),
     tables=(),
+    view="inference",
+    figures=("model_load_seconds",),
     warms_each_slot=True,
 )
 

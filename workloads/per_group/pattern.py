@@ -49,6 +49,8 @@ PER_GROUP = Pattern(
     phases=("layout", "load", "fit"),
     time_to_model=("load", "fit"),
     tables=(GROUPS,),
+    view="groups",
+    figures=("models", "task_skew"),
     rows=rows_of_groups,
     within_groups=True,
 )

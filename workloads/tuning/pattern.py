@@ -79,6 +79,8 @@ TUNING = Pattern(
     phases=("load", "tune", "predict"),
     time_to_model=("load", "tune"),
     tables=(TRIALS, SCORES),
+    view="searches",
+    figures=("trials_per_second", "dispatch_seconds_median", "seconds_to_target", "best_loss"),
     warmup={"trials": 2},
 )
 
