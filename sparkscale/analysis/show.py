@@ -21,6 +21,7 @@ from sparkscale.analysis import (
 )
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
+from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Cell, Comparison, EngineCurve, Step
 from sparkscale.contract.case import show_fraction
@@ -97,6 +98,7 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
         )
     yield from _data(comparison)
     yield _curves(comparison)
+    yield from (Text(warning, style="bold") for warning in quality_warnings(comparison.records))
     yield from _ceiling(comparison)
     yield from _beside(comparison)
     yield _answers(comparison)
