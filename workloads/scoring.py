@@ -59,10 +59,10 @@ def r2(label: Array, score: Array) -> float:
 
 
 def skill(loss: float, constant: float) -> dict[str, float]:
-    """The skill score 1 - loss / constant: 0 or less is no better than the constant prediction that has the loss
-    `constant` (Murphy, Skill scores based on the mean square error, Monthly Weather Review 116, 1988).
+    """The skill score 1 - loss / constant, where `constant` is the loss of a constant prediction: a model with 0 or
+    less is no better (Murphy, Skill scores based on the mean square error, Monthly Weather Review 116, 1988).
 
-    Empty where the constant is perfect, for then there is no such score.
+    Empty if the constant is perfect, for then the score is not defined.
     """
     return {"skill": 1 - loss / constant} if constant else {}
 
@@ -126,7 +126,9 @@ def classes(paths: list[str]) -> set[int]:
 
 
 def mean_label(paths: list[str]) -> float:
-    """Of the rows in these folders, read one row group after the other; of a classification the share of class 1."""
+    """The mean label of the rows in these folders, in a classification the share of class 1. Reads the row groups one
+    after the other.
+    """
     total, rows = 0.0, 0
     for group in row_groups(paths):
         label = group.read([LABEL]).column(LABEL)
@@ -144,9 +146,9 @@ def in_order(row: Array, rows: Array) -> Array:
 
 
 def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
-    """AUC and log-loss, or RMSE and R², over the hold-out, and the skill against the constant prediction that a model
-    must beat, which is the mean label of the training rows. Stores a table {row, unit, label, score} and, where the
-    data set knows it, truth: what a model that knows the truth would predict.
+    """AUC and log-loss, or RMSE and R², over the hold-out, and the skill against a constant prediction, which is the
+    mean label of the training rows. Stores a table {row, unit, label, score} and, where the data set knows it, truth:
+    what a model that knows the truth would predict.
 
     A model that is no better than the constant keeps its qualities: the skill says it. Raises InvalidResult when a
     hold-out row is missing or scored twice, or when a prediction is no probability or no number. Raises

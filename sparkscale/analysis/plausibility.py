@@ -1,4 +1,4 @@
-"""Whether a quality can be believed: a model may be no better than a constant, or too good to be true."""
+"""Doubts about a quality: the model is no better than a constant, or too good to be true."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ CONSTANTS = {
     "group_rmse": ("RMSE", "group_r2", "each group's own mean"),
     "brier": ("Brier score", "brier_skill", "each group's own mean"),
 }
-"""For each stored quality: its name, the score that is above 0 for a model better than a constant, the constant."""
+"""By stored quality: its name, the skill that is above 0 only for a model better than a constant, that constant."""
 
 
 def quality_warning(record: RunRecord) -> str | None:

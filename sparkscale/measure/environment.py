@@ -45,7 +45,7 @@ def packages() -> dict[str, str | None]:
 
 
 def _imported() -> list[str]:
-    """What the registered engines say that they import: their library, and optional packages."""
+    """Import names of the registered engines' libraries and optional packages."""
     engines = (engine for workload in registry.workloads().values() for engine in workload.engines)
     named = (name for engine in engines for name in (engine.library.partition(".")[0], *engine.packages))
     return sorted({name for name in named if name})

@@ -1,4 +1,4 @@
-"""Which qualities get a warning, and which do not."""
+"""Qualities with a warning, and without."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Which packages a record names."""
+"""The packages that a record names."""
 
 import importlib.metadata
 from pathlib import Path

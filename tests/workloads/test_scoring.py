@@ -14,7 +14,7 @@ from sparkscale.contract.dataset import LABEL, ROW
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads import scoring
-from workloads.data_parallel import kmeans
+from workloads.data_parallel import kmeans, knn
 from workloads.data_parallel.gradient_boosting import WORKLOAD, XGBoost
 from workloads.datasets.table import Table
 from workloads.scoring import Array, Scores, score_holdout
@@ -138,3 +138,13 @@ def test_clusters_that_are_no_better_than_the_mean_keep_their_score(runs: Callab
     assert quality["variance_explained"] < 0
     assert quality["inertia"] > 81 * width
     assert run.tables[SCORES].num_rows == len(row)
+
+
+def test_the_vote_of_neighbours_is_held_against_the_most_frequent_class(runs: Callable[..., Context]) -> None:
+    """Three flights of four are in time: an accuracy of 0.75 says nothing yet."""
+    run = runs(knn.WORKLOAD, knn.SklearnNeighbours, 1 / 64)
+    engine = knn.SklearnNeighbours()
+    quality = knn.score(run, engine.predict(run, engine.fit(run, engine.load(run))))
+    late = run.tables[SCORES].column(LABEL).to_numpy().mean()
+    assert scoring.mean_label(run.train_paths) < 0.5
+    assert quality["skill"] == pytest.approx(1 - (1 - quality["accuracy"]) / late)
