@@ -203,7 +203,8 @@ def _observed(spread: Spread | None) -> str:
 
 def _answers(comparison: Comparison) -> Table:
     table = drawing.table(
-        f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data",
+        f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data"
+        + (f"\nfor models with {comparison.size}" if comparison.size else ""),
         "engine",
         "smallest fraction",
         f"{comparison.judging.name} given up\n[{LEVEL:.0%} interval]",

@@ -17,6 +17,7 @@ from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, Outcome, RunRecord
 from sparkscale.measure.store import Store
+from workloads import registry
 from workloads.base import Capacity
 
 
@@ -214,6 +215,23 @@ class Comparison:
         """The range in which the engines chose their capacity; None where it was given."""
         found = self.case.params.get("capacity")
         return Capacity.model_validate(found) if found else None
+
+    @property
+    def size(self) -> str:
+        """The capacity of the models on all data, in words: of each engine where it chose its own. Empty where a
+        workload has no such parameter, or the libraries' defaults decide.
+        """
+        if self.tuned:
+            chosen = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
+            return f"{self.tuned.param} chosen on all data: {', '.join(chosen)}" if chosen else ""
+        capacity = registry.workloads()[self.case.workload].capacity
+        value = self.case.params.get(capacity.param) if capacity else None
+        return f"{value} {capacity.param}" if capacity and value is not None else ""
+
+
+def _whole(found: Spread) -> str:
+    """A whole number, or its range where executions differ."""
+    return f"{found.low:.0f}" if found.low == found.high else f"{found.low:.0f}–{found.high:.0f}"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
