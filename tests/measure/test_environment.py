@@ -2,10 +2,15 @@
 
 import importlib.metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
 from sparkscale.measure import environment
+from sparkscale.measure.run import check_same_origin
+from sparkscale.measure.store import Store
 
 
 def test_every_requirement_has_its_release_and_what_is_absent_is_null() -> None:
@@ -31,3 +36,25 @@ def test_an_engine_is_known_by_its_import_whichever_package_brings_it(
     packages = environment.packages()
     assert packages["cuml"] == "26.6.0"
     assert packages["cuml-cu12"] is None
+
+
+def test_a_resumed_run_notices_another_release_of_any_requirement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras was in no record, so a run went on with whatever release there was."""
+    installed = importlib.metadata.version("keras")
+    with Store.open(tmp_path / "out") as store:
+        observed: dict[str, Any] = {
+            "host": store.describe("host", environment.host()),
+            "software": store.describe("software", environment.software(None)),
+            "code": environment.code_state(),
+        }
+        origin = RunRecord.model_construct(**observed)
+        before = [origin]
+        check_same_origin(before, store)
+        info = tmp_path / "keras-0.0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: keras\nVersion: 0.0.1\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        with pytest.raises(ConfigError, match=rf"measured with keras {installed}, not 0\.0\.1: start a new run"):
+            check_same_origin(before, store)

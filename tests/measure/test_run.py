@@ -1,6 +1,5 @@
 """A whole run, on node and on Spark, and what its records say."""
 
-import importlib.metadata
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
-from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import SCORES, RunRecord
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
@@ -215,20 +213,3 @@ def test_running_again_starts_a_new_run_and_resume_of_a_full_one_adds_nothing(
     finished = running.measure(Request(suite=str(suite), out=out, resume=True), Silent)
     assert finished.added == 0
     assert finished.records == found
-
-
-def test_a_resumed_run_notices_another_release_of_any_requirement(
-    out: Path, found: list[RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Keras and Optuna were in no record, so a run went on with whatever release there was."""
-    with Store.existing(out) as store:
-        (identity, *_) = {record.software for record in found}
-        packages = store.description(identity).content["packages"]
-    assert {"keras", "optuna", "joblib", "cuml", "cuml-cu12", "spark-rapids-ml", "scikit-learn"} <= packages.keys()
-    assert packages["keras"] == importlib.metadata.version("keras")
-    other = tmp_path / "keras-0.0.1.dist-info"
-    other.mkdir()
-    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: keras\nVersion: 0.0.1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigError, match=rf"measured with keras {packages['keras']}, not 0\.0\.1: start a new run"):
-        running.measure(Request(suite=str(out.parent / "both.toml"), out=out, resume=True), Silent)
