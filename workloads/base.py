@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -20,6 +20,9 @@ Capability = str
 
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
+
+View = Literal["tradeoff", "groups", "searches", "inference"]
+"""The tables that show a pattern's cases: sample or all data, models of groups, searches, rows of inference."""
 
 CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
 CUDA_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
@@ -36,13 +39,16 @@ class Pattern:
     """A way to scale: its phases in order, and what its records carry.
 
     `time_to_model` names the phases by whose sum engines are compared: libraries put binning and transfer on
-    different sides of the line between two phases, so no phase alone is comparable.
+    different sides of the line between two phases, so no phase alone is comparable. `tables` are the Arrow tables of
+    a record, `view` the tables that `show` draws of all records, and `figures` the metrics among a record's figures.
     """
 
     name: str
     phases: tuple[str, ...]
     time_to_model: tuple[str, ...]
     tables: tuple[str, ...]
+    view: View
+    figures: tuple[str, ...] = ()
     tuned: Callable[[Any, Any], Any] | None = None
     """From an engine and its workload, the engine that chooses its own capacity; None in a pattern without such."""
     rows: Callable[[PreparedDataset, Any, float, int], int] = rows_of_slices

@@ -58,9 +58,13 @@ def workloads() -> dict[str, Workload]:
     return {workload.name: workload for workload in found}
 
 
-def engine_order() -> dict[str, int]:
-    """Where each engine stands among those of its workload, by which tables are sorted."""
-    return {engine.name: n for workload in workloads().values() for n, engine in enumerate(workload.engines)}
+def engine_order() -> dict[tuple[str, str], int]:
+    """The position of each engine among those of its workload, by (workload, engine); tables are sorted by it."""
+    return {
+        (workload.name, engine.name): position
+        for workload in workloads().values()
+        for position, engine in enumerate(workload.engines)
+    }
 
 
 def patterns() -> dict[str, Pattern]:

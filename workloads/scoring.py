@@ -51,34 +51,50 @@ def rmse(label: Array, score: Array) -> float:
 
 
 def r2(label: Array, score: Array) -> float:
-    """One minus the mean squared error over the label's variance: 0 is what the best constant reaches."""
+    """One minus the mean squared error over the label's variance: 0 is what the hold-out's own mean reaches.
+
+    A model cannot know that mean: where the label has a trend, a good model of later rows may have R² below 0.
+    """
     return float(1 - np.mean((label - score) ** 2) / np.var(label))
 
 
-def _classification(label: Array, score: Array) -> dict[str, float]:
+def skill(loss: float, constant: float) -> dict[str, float]:
+    """The skill score 1 - loss / constant, where `constant` is the loss of a constant prediction: a model with 0 or
+    less is no better (Murphy, Skill scores based on the mean square error, Monthly Weather Review 116, 1988).
+
+    Empty if the constant is perfect, for then the score is not defined.
+    """
+    return {"skill": 1 - loss / constant} if constant else {}
+
+
+def _classification(label: Array, score: Array, base_rate: float) -> dict[str, float]:
+    """Without AUC where the hold-out has one class only. The skill is that of the log-loss."""
     if not np.all((score >= 0) & (score <= 1)):
         raise InvalidResult("A prediction is no probability between 0 and 1.")
-    quality = {"auc": auc(label, score), "log_loss": log_loss(label, score)}
-    if quality["auc"] <= 0.5:
-        raise InvalidResult(f"AUC {quality['auc']:.3f} is no better than a constant prediction.")
-    return quality
+    quality = {"log_loss": log_loss(label, score)}
+    if label.min() < label.max():
+        quality = {"auc": auc(label, score), **quality}
+    return quality | skill(quality["log_loss"], log_loss(label, np.full(len(label), base_rate)))
 
 
-def _regression(label: Array, score: Array) -> dict[str, float]:
+def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
+    """Without R² where all labels of the hold-out are the same. The skill is that of the squared error."""
     if not np.all(np.isfinite(score)):
         raise InvalidResult("A prediction is no finite number.")
-    quality = {"rmse": rmse(label, score), "r2": r2(label, score)}
-    if quality["r2"] <= 0:
-        raise InvalidResult(f"R² {quality['r2']:.3f} is no better than a constant prediction.")
-    return quality
+    quality = {"rmse": rmse(label, score)}
+    if label.min() < label.max():
+        quality["r2"] = r2(label, score)
+    return quality | skill(quality["rmse"] ** 2, float(np.mean((label - mean) ** 2)))
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a task's predictions are stored, and judged."""
+    """How a task's predictions are stored, and judged: `quality` takes labels, predictions and the mean label of the
+    training rows, which is the constant that a model must beat.
+    """
 
     stored_as: type[np.floating[Any]]
-    quality: Callable[[Array, Array], dict[str, float]]
+    quality: Callable[[Array, Array, float], dict[str, float]]
 
 
 SCORINGS: dict[Task, Scoring] = {
@@ -109,6 +125,18 @@ def classes(paths: list[str]) -> set[int]:
     return seen
 
 
+def mean_label(paths: list[str]) -> float:
+    """The mean label of the rows in these folders, in a classification the share of class 1. Reads the row groups one
+    after the other.
+    """
+    total, rows = 0.0, 0
+    for group in row_groups(paths):
+        label = group.read([LABEL]).column(LABEL)
+        total += float(pa.compute.sum(label).as_py() or 0)
+        rows += len(label)
+    return total / rows
+
+
 def in_order(row: Array, rows: Array) -> Array:
     """The positions of `rows`, which ascend, in `row`. Raises InvalidResult when one is missing or there twice."""
     order: Array = np.argsort(row, kind="stable")
@@ -118,12 +146,13 @@ def in_order(row: Array, rows: Array) -> Array:
 
 
 def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
-    """AUC and log-loss, or RMSE and R², over the hold-out; stores a table {row, unit, label, score} and, where the
-    data set knows it, truth: what a model that knows the truth would predict.
+    """AUC and log-loss, or RMSE and R², over the hold-out, and the skill against a constant prediction, which is the
+    mean label of the training rows. Stores a table {row, unit, label, score} and, where the data set knows it, truth:
+    what a model that knows the truth would predict.
 
-    Raises InvalidResult when a hold-out row is missing or scored twice, when a prediction is no probability or no
-    number, or when the quality is no better than a constant prediction's. Raises EngineUnsupported for a task that
-    has no scoring.
+    A model that is no better than the constant keeps its qualities: the skill says it. Raises InvalidResult when a
+    hold-out row is missing or scored twice, or when a prediction is no probability or no number. Raises
+    EngineUnsupported for a task that has no scoring.
     """
     if run.data.task not in SCORINGS:
         raise EngineUnsupported(f"No scoring for the task {run.data.task} yet.")
@@ -132,7 +161,7 @@ def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, LABEL, *truth]).sort_by(ROW)
     order = in_order(scores.row, holdout.column(ROW).to_numpy())
     score = scores.score[order].astype(scoring.stored_as)
-    quality = scoring.quality(holdout.column(LABEL).to_numpy(), score)
+    quality = scoring.quality(holdout.column(LABEL).to_numpy(), score, mean_label(run.train_paths))
     table = holdout.select([ROW, UNIT, LABEL]).append_column("score", pa.array(score))
     for name in truth:
         table = table.append_column(name, pa.array(holdout.column(name).to_numpy().astype(scoring.stored_as)))

@@ -42,8 +42,8 @@ class Projections:
 def score_clusters(run: Context, found: Clusters) -> dict[str, float]:
     """Inertia: the mean squared distance of a hold-out row to its centre, in units of standardised columns.
 
-    Raises InvalidResult as `score_holdout` does, for a row that is in no cluster, and when one cluster of all
-    rows would do as well.
+    Variance explained is 0 or less where one cluster of all rows would do as well. Raises InvalidResult as
+    `score_holdout` does, and for a row that is in no cluster.
     """
 
     def error(matrix: Array, order: Array) -> Array:
@@ -61,7 +61,8 @@ def score_projections(run: Context, found: Projections) -> dict[str, float]:
     """The share of the hold-out's squared deviations that the components keep.
 
     Taken from the rows as rebuilt from their projections, so that wrong centring or axes that are not orthogonal cost
-    what they should. Raises InvalidResult as `score_holdout` does.
+    what they should: it is 0 or less where the mean of all rows would do as well. Raises InvalidResult as
+    `score_holdout` does.
     """
 
     def error(matrix: Array, order: Array) -> Array:
@@ -86,8 +87,6 @@ def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> 
     squared = error(matrix, order)
     if not np.all(np.isfinite(squared)):
         raise InvalidResult("A hold-out row's error is no finite number.")
-    if squared.sum() >= total.sum():
-        raise InvalidResult("The model is no better than the mean of all rows.")
     table = holdout.select([ROW, UNIT])
     table = table.append_column(LABEL, pa.array(total)).append_column("score", pa.array(squared))
     run.table(SCORES, table)

@@ -1,5 +1,6 @@
 """All executions of one engine in a comparison, and how much better than another it did."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,8 @@ from sparkscale.analysis import metrics
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from workloads import registry
+from workloads.base import View
 
 
 @dataclass
@@ -32,6 +35,18 @@ class Executions:
 
     def figure(self, name: str) -> Spread | None:
         return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
+
+
+def of_view(view: View, records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The records that the tables of a view compare: of each pattern that declares it, without warm-ups and without
+    what an engine does not support.
+    """
+    patterns = {pattern.name for pattern in registry.patterns().values() if pattern.view == view}
+    return [
+        record
+        for record in records
+        if record.case.pattern in patterns and not record.is_warmup and record.outcome != "unsupported"
+    ]
 
 
 def margin(ratios: list[float], times: str, other: str) -> str:

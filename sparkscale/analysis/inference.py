@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin
+from sparkscale.analysis.executions import Executions, margin, of_view
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
 
-PATTERN = "inference"
 NATIVE = "single-process"
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """Of the Spark tax, after the native ones: inside Spark's tasks, Arrow in, a DataFrame in and out."""
@@ -129,18 +128,18 @@ def _rate(way: Way) -> float:
 def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, seeds and model, in the records' order."""
     by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            params = record.case.params
-            way = record.case.engine, int(params["threads"]), int(params["batch_rows"])
-            by_subject[_subject(record.case)][way].append(record)
+    for record in of_view("inference", records):
+        params = record.case.params
+        way = record.case.engine, int(params["threads"]), int(params["batch_rows"])
+        by_subject[_subject(record.case)][way].append(record)
     order = registry.engine_order()
     found = []
     for ways in by_subject.values():
         sizes = defaultdict(set)
         for engine, _, size in ways:
             sizes[engine].add(size)
-        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), *way[1:]))
+        workload = next(iter(ways.values()))[0].case.workload
+        ordered = sorted(ways, key=lambda way: (order.get((workload, way[0]), 0), *way[1:]))
         made = [Way(ways[way][0].case, ways[way], len(sizes[way[0]]) > 1) for way in ordered]
         found.append(Comparison(made[0].case, made))
     return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))

@@ -89,38 +89,43 @@ def _phase(name: str) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.seconds[name] for record in timed(records) if name in record.seconds]
 
-    patterns = tuple(pattern.name for pattern in registry.patterns().values() if name in pattern.phases)
-    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, patterns)
+    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, carrying(name))
 
 
-def _quality(
-    name: str, unit: str, summary: str, value: Callable[[dict[str, float]], float | None], patterns: tuple[str, ...]
-) -> Metric:
+def _quality(name: str, unit: str, summary: str, stored: str, value: Callable[[float], float] = float) -> Metric:
+    """From the stored quality `stored`, of the patterns whose workloads declare it."""
+
     def samples(records: Sequence[RunRecord]) -> list[float]:
-        values = [value(record.quality) for record in scored(records)]
-        return [number for number in values if number is not None]
+        return [value(record.quality[stored]) for record in scored(records) if stored in record.quality]
 
-    return Metric(name, unit, "lower", 1, summary, samples, patterns)
+    return Metric(name, unit, "lower", 1, summary, samples, carrying(stored))
 
 
-def _figure(name: str, unit: str, summary: str, pattern: str, direction: Direction = "lower") -> Metric:
+def _figure(name: str, unit: str, summary: str, direction: Direction = "lower") -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.figures[name] for record in timed(records) if name in record.figures]
 
-    return Metric(name, unit, direction, 1, summary, samples, (pattern,))
+    return Metric(name, unit, direction, 1, summary, samples, carrying(name))
 
 
-def _given(name: str) -> Callable[[dict[str, float]], float | None]:
-    return lambda quality: quality.get(name)
+def _lost(quality: float) -> float:
+    """The loss of a quality whose best value is 1."""
+    return 1 - quality
 
 
-def _loss_of(name: str) -> Callable[[dict[str, float]], float | None]:
-    """One minus a quality of which more is better."""
-    return lambda quality: 1 - quality[name] if name in quality else None
-
-
-LEARNT = ("data_parallel", "tuning")
-"""Patterns in which one model is scored on the hold-out."""
+def carrying(name: str) -> tuple[str, ...]:
+    """Names of the patterns whose records can carry a phase, a quality or a figure: they, or their workloads, declare
+    it. Raises LookupError if none does.
+    """
+    declaring = dict.fromkeys(
+        workload.pattern.name
+        for workload in registry.workloads().values()
+        if name in (*workload.pattern.phases, *workload.pattern.figures)
+        or name in (*workload.quality.judged_by.values(), *workload.quality.beside)
+    )
+    if not declaring:
+        raise LookupError(f"No pattern and no workload declares '{name}'.")
+    return tuple(declaring)
 
 
 @cache
@@ -143,7 +148,7 @@ def metrics() -> dict[str, Metric]:
             1,
             "seconds until all groups have models, rows laid out by group included: layout + load + fit",
             lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
-            ("per_group",),
+            carrying("layout"),
         ),
         Metric(
             "models_per_second",
@@ -156,7 +161,7 @@ def metrics() -> dict[str, Metric]:
                 for record in timed(records)
                 if "models" in record.figures
             ],
-            ("per_group",),
+            carrying("models"),
         ),
         Metric(
             "rows_per_second",
@@ -187,91 +192,83 @@ def metrics() -> dict[str, Metric]:
                 if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
             ],
         ),
-        _quality(
-            "auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", _loss_of("auc"), LEARNT
-        ),
-        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", _given("log_loss"), LEARNT),
+        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", "auc", _lost),
+        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", "log_loss"),
         _quality(
             "objective",
             "nats",
             "what a logistic regression minimises, per training row: how far its optimiser came",
-            _given("objective"),
-            ("data_parallel",),
+            "objective",
         ),
-        _quality("rmse", "label units", "root of the mean squared error on the hold-out", _given("rmse"), LEARNT),
+        _quality("rmse", "label units", "root of the mean squared error on the hold-out", "rmse"),
         _quality(
             "r2_loss",
             "1 - R²",
             "mean squared error on the hold-out over the label's variance",
-            _loss_of("r2"),
-            LEARNT,
+            "r2",
+            _lost,
         ),
         _quality(
             "inertia",
             "squared deviations",
             "mean squared distance of a hold-out row to its centre",
-            _given("inertia"),
-            ("data_parallel",),
+            "inertia",
         ),
         _quality(
             "variance_lost",
             "share",
             "one minus the share of the hold-out's variance that components or clusters explain",
-            _loss_of("variance_explained"),
-            ("data_parallel",),
+            "variance_explained",
+            _lost,
         ),
         _quality(
             "unequal_cells",
             "share",
             "cells that are not what they should be",
-            _loss_of("equal_cells"),
-            ("data_parallel",),
+            "equal_cells",
+            _lost,
         ),
         _quality(
             "error_rate",
             "share",
             "one minus the accuracy of the neighbours' vote",
-            _loss_of("accuracy"),
-            ("data_parallel_lazy",),
+            "accuracy",
+            _lost,
         ),
         _quality(
             "recall_loss",
             "1 - recall",
             "true neighbours that were not found",
-            _loss_of("recall"),
-            ("data_parallel_lazy",),
+            "recall",
+            _lost,
         ),
         _quality(
             "group_rmse",
             "label units",
             "root of the mean squared error, each group by its model",
-            _given("group_rmse"),
-            ("per_group",),
+            "group_rmse",
         ),
         _quality(
             "brier",
             "squared probability",
             "mean squared error of a probability, each group by its model",
-            _given("brier"),
-            ("per_group",),
+            "brier",
         ),
-        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's", "per_group"),
-        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "tuning", "higher"),
+        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
+        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "higher"),
         _figure(
             "dispatch_seconds_median",
             "s",
             "from asking for a trial to knowing its loss, without the trial",
-            "tuning",
         ),
         _figure(
             "seconds_to_target",
             "s",
             "seconds of a search until the target loss; none where it was not reached",
-            "tuning",
         ),
-        _figure("best_loss", "loss", "the least validation loss of a search", "tuning"),
-        _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together", "inference"),
-        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss", "data_parallel"),
-        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted", "data_parallel"),
+        _figure("best_loss", "loss", "the least validation loss of a search"),
+        _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together"),
+        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
+        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
     ]
     return {metric.name: metric for metric in found}

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin
+from sparkscale.analysis.executions import Executions, margin, of_view
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
 from sparkscale.contract.case import Case
@@ -17,7 +17,6 @@ from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.measure.store import Store
 from workloads import registry
 
-PATTERN = "per_group"
 LOOP, JOBLIB = "pandas-loop", "joblib"
 CONTROL = ("grouped-map", "apply-in-pandas")
 """Two names of the same code: a difference between them would be a fault of the measurement."""
@@ -199,9 +198,8 @@ def same(ratios: Sequence[float]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, grouping, sample, cluster, device, seeds and parameters, in the records' order."""
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            by_case[record.case.experiment].append(record)
+    for record in of_view("groups", records):
+        by_case[record.case.experiment].append(record)
     ways = [Way(found[0].case, found) for found in by_case.values()]
     found: dict[str, list[Way]] = defaultdict(list)
     largest: dict[str, float] = defaultdict(float)
@@ -213,7 +211,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     made = [
         Comparison(
             group[0].case,
-            sorted(group, key=lambda way: order.get(way.engine, 0)),
+            sorted(group, key=lambda way: order.get((way.case.workload, way.engine), 0)),
             store,
             group[0].case.fraction == largest[_subject(group[0].case)],
         )

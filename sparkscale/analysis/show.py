@@ -23,6 +23,7 @@ from sparkscale.analysis import (
 from sparkscale.analysis.cell import Cell, Step
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
+from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Comparison, EngineCurve
 from sparkscale.contract.case import show_fraction
@@ -100,6 +101,7 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
         )
     yield from _data(comparison)
     yield _curves(comparison)
+    yield from (Text(warning, style="bold") for warning in quality_warnings(comparison.records))
     yield from _ceiling(comparison)
     yield from _beside(comparison)
     yield _answers(comparison)
@@ -204,7 +206,8 @@ def _observed(spread: Spread | None) -> str:
 
 def _answers(comparison: Comparison) -> Table:
     table = drawing.table(
-        f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data",
+        f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data"
+        + (f"\nfor models with {comparison.size}" if comparison.size else ""),
         "engine",
         "smallest fraction",
         f"{comparison.judging.name} given up\n[{LEVEL:.0%} interval]",

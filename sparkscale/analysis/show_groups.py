@@ -9,6 +9,7 @@ from rich.text import Text
 from sparkscale.analysis import per_group, placing
 from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
 from sparkscale.analysis.per_group import JOBLIB, LOOP, USES, Comparison, Way
+from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.wording import count
@@ -31,6 +32,7 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
     yield Text(parameters or "the library's own defaults", style="dim")
     yield from _groups(found)
     yield _costs(found)
+    yield from (Text(warning, style="bold") for warning in quality_warnings(found.records))
     if not found.is_largest:
         return
     yield _uses(found)

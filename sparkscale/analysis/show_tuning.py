@@ -9,6 +9,7 @@ from rich.text import Text
 
 from sparkscale.analysis import placing, tuning
 from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
+from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.analysis.tuning import SHARES, Comparison
 from sparkscale.contract.case import show_fraction
@@ -31,6 +32,8 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
     yield _searches(found)
     yield _courses(found)
     yield _winners(found)
+    records = [record for search in found.searches for record in search.records]
+    yield from (Text(warning, style="bold") for warning in quality_warnings(records))
     yield _trials(found)
     if found.failures:
         yield _failures(found)

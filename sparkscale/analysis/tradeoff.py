@@ -10,14 +10,14 @@ from typing import Any
 from sparkscale.analysis import metrics
 from sparkscale.analysis.cell import Cell, Step, parameters_of, share_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
+from sparkscale.analysis.executions import of_view
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.measure.store import Store
+from workloads import registry
 from workloads.base import Capacity
-
-PATTERN = "data_parallel"
 
 
 @dataclass
@@ -151,6 +151,23 @@ class Comparison:
         found = self.case.params.get("capacity")
         return Capacity.model_validate(found) if found else None
 
+    @property
+    def size(self) -> str:
+        """The capacity of the models on all data, in words: of each engine where it chose its own. Empty where a
+        workload has no such parameter, or the libraries' defaults decide.
+        """
+        if self.tuned:
+            chosen = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
+            return f"{self.tuned.param} chosen on all data: {', '.join(chosen)}" if chosen else ""
+        capacity = registry.workloads()[self.case.workload].capacity
+        value = self.case.params.get(capacity.param) if capacity else None
+        return f"{value} {capacity.param}" if capacity and value is not None else ""
+
+
+def _whole(found: Spread) -> str:
+    """A whole number, or its range where executions differ."""
+    return f"{found.low:.0f}" if found.low == found.high else f"{found.low:.0f}–{found.high:.0f}"
+
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, cluster, device and parameters, in the order of the records.
@@ -158,9 +175,8 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     Engines that do not support a case are in none: `problems` says why.
     """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            by_case[record.case.experiment].append(record)
+    for record in of_view("tradeoff", records):
+        by_case[record.case.experiment].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)
     with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions
+from sparkscale.analysis.executions import Executions, of_view
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
@@ -24,7 +24,6 @@ from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.measure.store import Store
 from workloads import registry
 
-PATTERN = "tuning"
 SHARES = (0.25, 0.5, 1.0)
 """Of the time that the first engine took for its search, and of the trials: where best losses are told."""
 
@@ -200,15 +199,15 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
     by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        if record.case.pattern == PATTERN and not record.is_warmup and record.outcome != "unsupported":
-            params = record.case.params
-            way = record.case.engine, int(params["parallelism"]), int(params["trials"])
-            by_subject[_subject(record.case)][way].append(record)
+    for record in of_view("searches", records):
+        params = record.case.params
+        way = record.case.engine, int(params["parallelism"]), int(params["trials"])
+        by_subject[_subject(record.case)][way].append(record)
     order = registry.engine_order()
     found = []
     for ways in by_subject.values():
-        ordered = sorted(ways, key=lambda way: (order.get(way[0], 0), *way[1:]))
+        workload = next(iter(ways.values()))[0].case.workload
+        ordered = sorted(ways, key=lambda way: (order.get((workload, way[0]), 0), *way[1:]))
         alike = Counter(way[:2] for way in ways)
         searches = [Search(ways[way][0].case, ways[way], store, alike[way[:2]] > 1) for way in ordered]
         found.append(Comparison(searches[0].case, searches))

@@ -11,7 +11,7 @@ SparkscaleError
 ├── RecordingError       asv did not take what was measured, or a process that measures ended
 ├── DeviceError          a library computed elsewhere than on the device it was asked to
 ├── EngineUnsupported    this engine cannot run this case; its message is the reason
-└── InvalidResult        the case ran, but what came out has no valid time
+└── InvalidResult        the case ran, but its result is wrong
 
 Each message says what was wrong, where, and what to do.
 """
@@ -72,7 +72,7 @@ class EngineUnsupported(SparkscaleError):
 
 
 class InvalidResult(SparkscaleError):
-    """Raised by scoring: the case ran, but its result is worth no time."""
+    """Raised by scoring: the case ran, but its result is wrong, so its time means nothing."""
 
     exit_code = 1
 

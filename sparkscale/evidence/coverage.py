@@ -59,8 +59,9 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Covered:
-    """The shares of intervals that held the truth, where there were some: for a model's quality, for a difference,
-    and for the difference by percentiles of the crossed bootstrap. `not_given` is the share of differences without one.
+    """The shares of intervals that held the truth: for the quality of a model, for a difference,
+    and for the difference by percentiles of the crossed bootstrap. `not_given` is the share of differences
+    without an interval.
     """
 
     scenario: Scenario

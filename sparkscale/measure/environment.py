@@ -14,19 +14,46 @@ import psutil
 from cluster import gpu
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.threads import THREAD_VARIABLES
+from workloads import registry
 
-PACKAGES = (
-    "sparkscale",
-    "pyspark",
-    "pandas",
-    "pyarrow",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "xgboost",
-    "torch",
-    "hyperopt",
-)
+PROJECT = "sparkscale"
+REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+"""The name at the beginning of a requirement, such as "pyspark[connect]>=4.3,<4.4"."""
+
+
+def packages() -> dict[str, str | None]:
+    """The release of each package that can change a figure, by its name; None for one that is not installed.
+
+    They are sparkscale itself, its requirements, those of its extras included, and what the engines import beyond
+    them. An engine's import name stands for its package where no requirement installs it: cuML comes as cuml-cu12, or
+    cuml-cu13.
+    """
+    try:
+        requirements = importlib.metadata.requires(PROJECT) or []
+    except importlib.metadata.PackageNotFoundError:  # run from a folder where nothing was installed
+        requirements = []
+    required = dict.fromkeys(
+        _normal(found.group()) for text in (PROJECT, *requirements) if (found := REQUIREMENT.match(text))
+    )
+    releases = {name: _release(name) for name in required}
+    distributions = importlib.metadata.packages_distributions()
+    for name in _imported():
+        installed = distributions.get(name, [])
+        if required.keys().isdisjoint(map(_normal, installed)):
+            releases[_normal(name)] = next((_release(found) for found in installed), None)
+    return dict(sorted(releases.items()))
+
+
+def _imported() -> list[str]:
+    """Import names of the registered engines' libraries and optional packages."""
+    engines = (engine for workload in registry.workloads().values() for engine in workload.engines)
+    named = (name for engine in engines for name in (engine.library.partition(".")[0], *engine.packages))
+    return sorted({name for name in named if name})
+
+
+def _normal(name: str) -> str:
+    """A package's name as the index spells it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def host() -> dict[str, Any]:
@@ -51,7 +78,7 @@ def software(java: dict[str, str | None] | None) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": packages(),
         "java_version": None,
         "java_vendor": None,
         "jvm_blas": None,
@@ -130,7 +157,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def _release(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

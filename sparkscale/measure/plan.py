@@ -149,6 +149,7 @@ def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | N
         )
         for cluster in state.profiles(clusters or suite.clusters)
         for block in suite.measure
+        if not block.only_tables
         for workload in [registry.workloads()[block.workload]]
         for engine in workload.engines
         for dataset in block.datasets

@@ -45,6 +45,8 @@ class Block(BaseModel):
     rounds: int | None = Field(default=None, ge=1)
     isolate: bool = False
     """Nothing may have run in the worker before, so that memory can be read; times are cold."""
+    only_tables: bool = False
+    """Measured only where the suite runs on a user's table (`Suite.on`), and not on the suite's own data sets."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
@@ -77,7 +79,10 @@ class Suite(BaseModel):
         return registry.source({"kind": name})
 
     def on(self, source: AnySource) -> "Suite":
-        """The same suite on one other data set; where each group has its own model, with a hold-out within groups."""
+        """The same suite on one other data set; where each group has its own model, with a hold-out within groups.
+
+        Blocks for tables only are kept if it is a table.
+        """
         if all(registry.workloads()[block.workload].pattern.within_groups for block in self.measure):
             source = registry.SOURCE.validate_python(source.within_groups().model_dump())
         blocks = tuple(
@@ -86,9 +91,11 @@ class Suite(BaseModel):
                     "datasets": (source.title,),
                     # the groupings of the suite's own data are not this one's, nor is what a good loss is
                     "params": {name: value for name, value in block.params.items() if name not in OF_ITS_DATA},
+                    "only_tables": False,
                 }
             )
             for block in self.measure
+            if not block.only_tables or isinstance(source, Table)
         )
         return self.model_copy(update={"dataset": {source.title: source}, "measure": blocks})
 

@@ -319,3 +319,25 @@ def test_one_round_has_no_range(store: Store) -> None:
     assert "1 round, so without a range" in text
     assert re.search(r"│ +50% │", text)
     assert "Spark ran" not in text
+
+
+def test_the_answer_says_how_large_the_models_are(store: Store) -> None:
+    """A sample that is enough for ten trees may not be for a hundred."""
+    write = Writer(store)
+    for fraction, noise in {1 / 4: 0.2, 1.0: 0.0}.items():
+        measured = case("sklearn", fraction)
+        write(measured.model_copy(update={"params": {**measured.params, "trees": 10}}), 1, seconds=1.0, noise=noise)
+    assert "for models with 10 trees" in " ".join(shown(store).split())
+
+
+def test_the_answer_names_the_capacity_that_each_engine_chose(store: Store) -> None:
+    write = Writer(store)
+    chosen = {("sklearn", 1): 40, ("sklearn", 2): 80, ("xgboost", 1): 160, ("xgboost", 2): 160}
+    for (engine, number), trees in chosen.items():
+        measured = case(engine, 1.0, "tuned")
+        params = {**measured.params, "capacity": {"param": "trees", "least": 10, "most": 640}}
+        made = write(measured.model_copy(update={"params": params}), number, seconds=1.0, noise=0.0)
+        kept = made.model_copy(update={"id": f"tuned {made.id}", "figures": {"capacity": float(trees)}})
+        store.add(kept, {"scores": scores(0.0)})
+    told = "for models with trees chosen on all data: sklearn 40–80, xgboost 160"
+    assert told in " ".join(shown(store).split())

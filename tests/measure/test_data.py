@@ -124,7 +124,43 @@ def test_a_sample_of_one_class_fails_with_that_reason_and_the_others_go_on(spark
     assert all(
         record.error and "rows are all of class 0: measure a larger" in record.error.message for record in small
     )
-    assert {record.outcome for record in records if record.case.fraction == 1} <= {"ok", "invalid"}
+    assert {record.outcome for record in records if record.case.fraction == 1} == {"ok"}
+
+
+def test_a_poor_model_is_measured_and_has_a_warning_and_a_good_one_of_a_trend_has_none(
+    sparkscale: Call, tmp_path: Path
+) -> None:
+    """Both were `invalid`, without time and score: the one for its AUC, the other for its R²."""
+    generator = np.random.default_rng(0)
+    day = np.arange(3000) // 10
+    table = pd.DataFrame(
+        {
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D"),
+            "age": day + generator.random(len(day)),
+            "size": generator.normal(size=len(day)),
+            "sales": 0.5 * day + generator.normal(size=len(day)),
+        }
+    )
+    # The last fifth of the days turns round what the others teach.
+    table["sold"] = (table["size"] > 0) == (day < 240)
+    table.to_parquet(tmp_path / "sales.parquet")
+    (tmp_path / "s.toml").write_text(
+        'rounds = 1\n[[measure]]\nworkload = "data_parallel.gradient_boosting"\nengines = ["xgboost"]\n'
+        "params = { trees = 20, learning_rate = 0.3 }\n"
+    )
+    data = ["--suite", str(tmp_path / "s.toml"), "--data", str(tmp_path / "sales.parquet"), "--time", "when"]
+    trend = sparkscale("run", *data, "--label", "sales", "--features", "age,size", "--out", str(tmp_path / "trend"))
+    assert trend.returncode == 0, trend.stdout + trend.stderr
+    (good,) = [record for record in records(tmp_path / "trend") if not record.is_warmup]
+    assert good.outcome == "ok"
+    assert good.quality["r2"] < 0 < good.quality["skill"]
+    assert "no better than" not in trend.stdout
+    turned = sparkscale("run", *data, "--label", "sold", "--features", "size", "--out", str(tmp_path / "turned"))
+    assert turned.returncode == 0, turned.stdout + turned.stderr
+    (poor,) = [record for record in records(tmp_path / "turned") if not record.is_warmup]
+    assert poor.outcome == "ok"
+    assert poor.seconds["fit"] > 0
+    assert f"xgboost, 1: AUC {poor.quality['auc']:.3f} is no better than a constant prediction." in turned.stdout
 
 
 BAD = [

@@ -6,6 +6,7 @@ import pytest
 
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure import plan, suite
+from workloads import registry
 from workloads.data_parallel import gradient_boosting
 
 BLOCK = '[[measure]]\nworkload = "data_parallel.gradient_boosting"\n'
@@ -47,6 +48,23 @@ def test_tuned_is_for_workloads_that_grow(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=complaint):
             suite.load(written(tmp_path, text))
+
+
+def test_boosting_chooses_its_trees_on_a_users_table_only(tmp_path: Path) -> None:
+    """The suite's own ten trees would be the whole answer for it."""
+    quick = suite.load("quick")
+
+    def tuned(found: suite.Suite) -> set[tuple[str, str, str]]:
+        cases = [case for case in plan.cases(found) if case.parameter_set == "tuned"]
+        return {(case.workload.name, case.engine.name, case.dataset) for case in cases}
+
+    table = registry.source({"path": str(tmp_path / "clicks.parquet"), "label": "clicked"})
+    name = "data_parallel.gradient_boosting"
+    assert tuned(quick.on(table)) == {(name, "sklearn", table.title), (name, "xgboost", table.title)}
+    assert tuned(quick) == set()
+    assert tuned(quick.on(registry.source({"kind": "flights"}))) == set()
+    placements = {case.engine.placement for case in plan.cases(quick.on(table)) if case.parameter_set == "tuned"}
+    assert placements == {"node"}
 
 
 def test_a_file_names_its_suite(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ DATA_PARALLEL = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit"),
     tables=(SCORES,),
+    view="tradeoff",
     tuned=Tuned,
 )
 

@@ -60,6 +60,8 @@ INFERENCE = Pattern(
     time_to_model=("load", "predict"),
     tables=(),
     fixed_seeds=True,  # the model and its reference predictions are made once, and no case is judged by its model
+    view="inference",
+    figures=("model_load_seconds",),
     warms_each_slot=True,
 )
 

@@ -80,6 +80,8 @@ TUNING = Pattern(
     time_to_model=("load", "tune"),
     tables=(TRIALS, SCORES),
     fixed_seeds=True,  # a target loss is one of a validation part; the seed that searches draw is the sampler's
+    view="searches",
+    figures=("trials_per_second", "dispatch_seconds_median", "seconds_to_target", "best_loss"),
     warmup={"trials": 2},
 )
 

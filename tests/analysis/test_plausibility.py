@@ -1,0 +1,100 @@
+"""Qualities with a warning, and without."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sparkscale.analysis.plausibility import quality_warning, quality_warnings
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import CodeState, Outcome, Resources, RunRecord
+
+CASE = Case(
+    workload="data_parallel.gradient_boosting",
+    version=1,
+    pattern="data_parallel",
+    task="classification",
+    engine="xgboost",
+    placement="node",
+    cluster="local",
+    cluster_kind="local",
+    device="cpu",
+    dataset="flights",
+    dataset_id="d",
+    rows=1000,
+    fraction=0.25,
+    sample_seed=0,
+    model_seed=0,
+    threads=2,
+    params={"set": "aligned", "arguments": {}},
+)
+
+
+def record(quality: dict[str, float], outcome: Outcome = "ok", number: int = 1) -> RunRecord:
+    return RunRecord(
+        id=f"r{number}",
+        suite="quick",
+        invocation="one",
+        started_at=datetime(2026, 11, 27, tzinfo=UTC),
+        round=number,
+        jvm=None,
+        temperature="warm",
+        isolated=False,
+        case=CASE,
+        outcome=outcome,
+        error=None,
+        seconds={"load": 0.1, "fit": 1.25},
+        quality=quality,
+        figures={},
+        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
+        spark=None,
+        code=CodeState(commit="c", dirty=False),
+        host="h",
+        software="s",
+        session=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("quality", "warning"),
+    [
+        ({"auc": 0.7, "log_loss": 0.5, "skill": 0.1}, None),
+        ({"auc": 0.5, "log_loss": 0.7, "skill": 0.0}, "AUC 0.500 is no better than a constant prediction"),
+        (
+            {"auc": 0.7, "log_loss": 0.912, "skill": -0.3},
+            "log-loss 0.912 is no better than predicting the training rows' share of class 1",
+        ),
+        ({"auc": 0.9995, "log_loss": 0.01, "skill": 0.9}, "AUC 0.999500 is suspiciously good: look for a leak"),
+        ({"rmse": 3.0, "r2": -0.6, "skill": 0.9}, None),
+        (
+            {"rmse": 3.0, "r2": -0.6, "skill": -0.1},
+            "RMSE 3 is no better than predicting the training rows' mean",
+        ),
+        ({"rmse": 3.0, "r2": 0.99995, "skill": 0.99}, "R² 0.999950 is suspiciously good: look for a leak"),
+        (
+            {"accuracy": 0.75, "recall": 1.0, "skill": -0.01},
+            "accuracy 0.75 is no better than predicting the training rows' most frequent class",
+        ),
+        ({"inertia": 9.0, "variance_explained": 0.0}, "inertia 9 is no better than the mean of all rows"),
+        ({"variance_explained": -0.1}, "variance explained -0.1 is no better than the mean of all rows"),
+        ({"group_rmse": 2.0, "group_r2": 0.0}, "RMSE 2 is no better than each group's own mean"),
+        (
+            {"brier": 0.25, "brier_skill": -1.0},
+            "Brier score 0.25 is no better than each group's own mean",
+        ),
+        ({"rmse": 3.0}, None),
+        ({"equal_cells": 1.0, "equal_rows": 1.0}, None),
+    ],
+)
+def test_a_quality_gets_a_warning_if_it_is_poor_or_too_good(quality: dict[str, float], warning: str | None) -> None:
+    assert quality_warning(record(quality)) == warning
+
+
+def test_a_case_without_a_result_has_no_quality_to_warn_of() -> None:
+    assert quality_warning(record({"auc": 0.4}, outcome="invalid")) is None
+
+
+def test_a_table_says_how_many_executions_have_the_warning() -> None:
+    good, poor = {"auc": 0.6, "skill": 0.1}, {"auc": 0.49, "skill": -0.1}
+    told = list(quality_warnings([record(good, number=1), record(poor, number=2), record(good, number=3)]))
+    assert told == ["xgboost, 1/4: AUC 0.490 is no better than a constant prediction (in 1 of 3 executions)."]
+    assert list(quality_warnings([record(good)])) == []

@@ -1,0 +1,169 @@
+"""Every workload's cases stand in a table, sorted by the order of its own engines."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from sparkscale.analysis import inference, metrics, per_group, tuning
+from sparkscale.analysis.show import show
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord
+from sparkscale.measure.store import Invocation, Store
+from workloads import registry
+from workloads.base import Engine, Sample, View, Workload
+from workloads.tuning.trials import Answer, table_of, trial_of
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+ROWS, UNITS = 400, 40
+SECONDS = 7.25
+
+Tables = dict[str, pa.Table]
+
+
+def scores() -> Tables:
+    unit = np.arange(ROWS) % UNITS
+    label = np.arange(ROWS) % 3 % 2
+    score = 0.6 * label + 0.2
+    return {SCORES: pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": score})}
+
+
+def groups() -> Tables:
+    return {GROUPS: pa.table({"key": ["a"], "outcome": ["ok"], "error": pa.array([None], pa.string())})}
+
+
+def trials() -> Tables:
+    answer = Answer(0.4, "ok", None, 0.0, 2.0, "here/1", "", None)
+    return {TRIALS: table_of([trial_of(0, {"depth": 2}, answer, 0.0, 2.0, 0.0)]), **scores()}
+
+
+TABLES: dict[View, Callable[[], Tables]] = {
+    "tradeoff": scores,
+    "groups": groups,
+    "searches": trials,
+    "inference": dict,
+}
+
+
+def stored(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def case(workload: Workload, engine: type[Engine]) -> Case:
+    task = next(iter(workload.quality.judged_by))
+    return Case(
+        workload=workload.name,
+        version=workload.version,
+        pattern=workload.pattern.name,
+        task=task,
+        engine=engine.name,
+        placement=engine.placement,
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="made-up",
+        dataset_id="d",
+        rows=ROWS,
+        fraction=1.0,
+        sample_seed=0,
+        model_seed=0,
+        threads=2,
+        params=engine().case_params("aligned", workload.params, Sample(task, ROWS, 3, ("device",)))
+        | ({"by": "device"} if workload.pattern.view == "groups" else {}),
+    )
+
+
+def record(store: Store, workload: Workload, engine: type[Engine]) -> RunRecord:
+    """An ok record of this engine, with every phase, quality and figure that its workload declares."""
+    phases = workload.pattern.phases
+    kept = RunRecord(
+        id=f"{workload.name} {engine.name}",
+        suite="quick",
+        invocation="one",
+        started_at=NOW,
+        round=1,
+        jvm=None,
+        temperature="warm",
+        isolated=False,
+        case=case(workload, engine),
+        outcome="ok",
+        error=None,
+        seconds={phase: SECONDS if phase in workload.pattern.time_to_model[-1:] else 0.0 for phase in phases},
+        quality=dict.fromkeys((*workload.quality.judged_by.values(), *workload.quality.beside), 0.5),
+        figures=dict.fromkeys(workload.pattern.figures, 1.0),
+        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
+        spark=None,
+        code=CodeState(commit="c", dirty=False),
+        host=store.describe("host", {"cpu": "Test", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}),
+        software="s",
+        session=None,
+    )
+    tables = TABLES[workload.pattern.view]()
+    store.add(kept, {name: stored(table) for name, table in tables.items()})
+    return kept
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as opened:
+        opened.begin(Invocation(id="one", suite="quick", started_at=NOW, seed=0, rounds=1, filter=None, executions=0))
+        yield opened
+
+
+@pytest.mark.parametrize("name", registry.workloads())
+def test_every_workload_yields_a_table(store: Store, name: str) -> None:
+    """Nearest neighbours had none: their pattern has a name of its own, and tables were chosen by names."""
+    workload = registry.workloads()[name]
+    for engine in workload.engines:
+        record(store, workload, engine)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(show(store, store.invocation()))
+    text = console.export_text()
+    assert f"{name} on made-up" in text
+    for engine in workload.engines:
+        rows = [line for line in text.splitlines() if line.startswith(("│", "┃")) and f"│ {engine.name} " in line]
+        assert any(re.search(r"\d\.\d", row) for row in rows), f"{engine.name} has no figure in:\n{text}"
+
+
+def test_every_metric_names_patterns_that_declare_it() -> None:
+    found = metrics.metrics()
+    assert found["error_rate"].patterns == ("data_parallel_lazy",)
+    assert set(found["auc_loss"].patterns) == {"data_parallel", "tuning"}
+    assert found["task_skew"].patterns == ("per_group",)
+    assert {name for name, metric in found.items() if not metric.patterns} == {
+        "time_to_model",
+        "rows_per_second",
+        "seconds_per_million_rows",
+        "peak_memory",
+    }
+    with pytest.raises(LookupError, match="No pattern and no workload declares 'nobody'"):
+        metrics.carrying("nobody")
+
+
+@pytest.mark.parametrize("view", ["groups", "searches", "inference"])
+def test_engines_are_sorted_by_the_order_of_their_own_workload(
+    store: Store, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workloads have the same engines in opposite orders: neither may be sorted by the other's."""
+    every = registry.workloads()
+    first, second = [workload for workload in every.values() if workload.pattern.view == view][:2]
+    common = [engine.name for engine in first.engines if engine.name in {other.name for other in second.engines}]
+    turned = replace(second, engines=tuple(second.engine(name) for name in reversed(common)))
+    monkeypatch.setattr(registry, "workloads", lambda: {**every, second.name: turned})
+    records = [record(store, workload, workload.engine(name)) for workload in (first, turned) for name in common]
+    orders = {
+        "groups": lambda: [[way.engine for way in one.ways] for one in per_group.comparisons(store, records)],
+        "searches": lambda: [[way.engine for way in one.searches] for one in tuning.comparisons(store, records)],
+        "inference": lambda: [[way.engine for way in one.ways] for one in inference.comparisons(records)],
+    }[view]()
+    assert orders == [common, common[::-1]]
