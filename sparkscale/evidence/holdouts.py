@@ -7,12 +7,13 @@ spread of these estimates over draws is what the printed standard error must mat
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.clustered import ClusteredAuc
+from sparkscale.analysis.clustered import ClusteredAuc, value
 from sparkscale.analysis.statistics import LEVEL, Array, Interval
 from sparkscale.contract.case import SLICES
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset, slice_folder
@@ -24,7 +25,6 @@ from workloads.xgboost_common import OBJECTIVES, BoostedTrees, boosting_argument
 
 DAYS = 365
 HELD_OUT = 0.2
-DAY_COLUMNS = "month", "day"
 FIRST_DAYS = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
 """Days of 2013 before the first of each month."""
 DRAW_KEY = 0x64_72_61_77
@@ -55,43 +55,56 @@ def _day(data: PreparedDataset, table: pa.Table) -> Array:
     return found
 
 
+Kind = Literal["before", "after"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An estimate with what a report prints beside it."""
+
+    value: float
+    standard_error: float
+    interval: Interval | None
+
+
 @dataclass(frozen=True)
 class Draw:
-    """What one hold-out says of a sample: `printed` by blocks and all seeds, `naive` by days and the first seed."""
+    """What one hold-out says of a sample.
 
-    printed: crossed.Estimate
-    naive: crossed.Estimate
+    `before` is how reports judged it once: one seed, and percentiles of a bootstrap over days. `after` is how they
+    judge it now: all seeds and whole blocks, by `crossed.estimate`.
+    """
+
+    before: Claim
+    after: Claim
 
 
 @dataclass(frozen=True)
 class Study:
-    """All draws with blocks of `length` days."""
+    """All draws with blocks of `length` days, of which each holds out `blocks`."""
 
     length: int
+    blocks: int
     draws: tuple[Draw, ...]
 
-    @property
-    def given_up(self) -> Array:
-        """The estimate of each draw, shape (draws,)."""
-        return np.array([draw.printed.value for draw in self.draws])
+    def claims(self, kind: Kind) -> list[Claim]:
+        return [getattr(draw, kind) for draw in self.draws]
 
-    def spread(self, kind: str) -> float:
-        """The standard deviation of the estimates over draws: what a fresh hold-out really changes."""
-        return float(np.std([getattr(draw, kind).value for draw in self.draws], ddof=1))
+    def mean(self, kind: Kind) -> float:
+        return float(np.mean([claim.value for claim in self.claims(kind)]))
 
-    def claimed(self, kind: str) -> float:
+    def spread(self, kind: Kind) -> float:
+        """The standard deviation over draws: what a fresh hold-out, sample and model really change."""
+        return float(np.std([claim.value for claim in self.claims(kind)], ddof=1))
+
+    def claimed(self, kind: Kind) -> float:
         """The root mean square of the standard errors that were printed."""
-        return float(np.sqrt(np.mean([getattr(draw, kind).standard_error ** 2 for draw in self.draws])))
+        return float(np.sqrt(np.mean([claim.standard_error**2 for claim in self.claims(kind)])))
 
-    def covered(self, kind: str) -> float:
-        """The share of printed intervals that hold the mean of all draws."""
-        truth = float(np.mean([getattr(draw, kind).value for draw in self.draws]))
-        return float(np.mean([_holds(getattr(draw, kind).interval, truth) for draw in self.draws]))
-
-
-def _holds(interval: Interval | None, truth: float) -> bool:
-    """An interval that is not given makes no false claim."""
-    return interval is None or interval.low <= truth <= interval.high
+    def covered(self, kind: Kind, truth: float) -> float:
+        """The share of printed intervals that hold `truth`. NaN where none is printed."""
+        given = [claim.interval for claim in self.claims(kind) if claim.interval]
+        return float(np.mean([one.low <= truth <= one.high for one in given])) if given else float("nan")
 
 
 def studies(
@@ -111,7 +124,7 @@ def studies(
         for draw in range(draws):
             progress(f"blocks of {length} days, draw {draw + 1} of {draws}")
             found.append(_draw(rows, length, draw, seeds, params, fraction, threads))
-        yield Study(length, tuple(found))
+        yield Study(length, round(HELD_OUT * (DAYS // length)), tuple(found))
 
 
 def _draw(
@@ -131,7 +144,14 @@ def _draw(
         by_block.append([ClusteredAuc.of(block[held], rows.label[held], score) for score in scores])
         if not by_day:
             by_day.append([ClusteredAuc.of(rows.day[held], rows.label[held], score) for score in scores])
-    return Draw(crossed.estimate(by_block, np.subtract), crossed.estimate(by_day, np.subtract))
+    after, drawn = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
+    first = value(by_day[0][0]) - value(by_day[0][1])
+    tail = (1 - LEVEL) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Draw(
+        before=Claim(first, float(np.nanstd(drawn)), Interval(float(low), float(high))),
+        after=Claim(after.value, after.standard_error, after.interval),
+    )
 
 
 def _scores(rows: Rows, chosen: Array, held: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
@@ -145,6 +165,3 @@ def _scores(rows: Rows, chosen: Array, held: Array, seed: int, params: BoostedTr
     model = xgboost.train(words, bins, num_boost_round=trees)
     found: Array = model.inplace_predict(rows.features[held])
     return found
-
-
-LEVEL_SHOWN = f"{LEVEL:.0%}"

@@ -1,0 +1,104 @@
+"""Draws the evidence as tables for a terminal."""
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sparkscale.analysis import drawing
+from sparkscale.analysis.drawing import NOTHING
+from sparkscale.analysis.statistics import LEVEL
+from sparkscale.evidence.coverage import Covered
+from sparkscale.evidence.holdouts import Kind, Study
+
+LEAST, MOST = 0.90, 0.97
+"""Where the coverage of an interval that says 95 % is to lie."""
+
+
+def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
+    """A row for each scenario, and how many shares lie outside the limits."""
+    table = drawing.table(
+        f"How often a {LEVEL:.0%} interval holds the truth, {repeats} simulations each",
+        "of",
+        "units",
+        "rounds",
+        "posi-\ntives",
+        "nega-\ntives",
+        "rows\na unit",
+        "quality",
+        "difference",
+        "crossed boot-\nstrap (diff.)",
+        "no interval\n(diff.)",
+        left=1,
+    )
+    for one in found:
+        scenario = one.scenario
+        classes = [f"{scenario.positives:,}", f"{scenario.negatives:,}"] if scenario.positives else [NOTHING] * 2
+        median = scenario.kind == "median"
+        table.add_row(
+            scenario.kind.replace("_", " "),
+            NOTHING if median else str(scenario.units),
+            str(scenario.seeds),
+            *classes,
+            NOTHING if median else "even" if scenario.even else "uneven",
+            *(_share(share) for share in (one.level, one.difference)),
+            NOTHING if math.isnan(one.percentile) else f"{one.percentile:.1%}",
+            NOTHING if median else f"{one.not_given:.0%}",
+        )
+    shares = [share for one in found for share in (one.level, one.difference) if not math.isnan(share)]
+    outside = [share for share in shares if not LEAST <= share <= MOST]
+    worst = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
+    return Group(
+        table,
+        Text(
+            f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
+            f"{len(outside)} do not (marked *){worst}. A share itself has a standard error of "
+            f"{100 * (LEVEL * (1 - LEVEL) / repeats) ** 0.5:.1f} points."
+        ),
+    )
+
+
+def _share(share: float) -> str:
+    if math.isnan(share):
+        return NOTHING
+    return f"{share:.1%}" + ("" if LEAST <= share <= MOST else " *")
+
+
+def holdouts(found: Sequence[Study]) -> RenderableType:
+    """A row for each length of a block, once judged as reports did before and once as they do now."""
+    table: Table = drawing.table(
+        "AUC given up by the sample: printed standard errors against fresh hold-outs, samples and seeds",
+        "days a block",
+        "blocks\nheld out",
+        "judged",
+        "mean",
+        "spread\nof draws",
+        "printed\nst. error",
+        "intervals hold\nown mean",
+        "… mean of\nlongest blocks",
+        left=0,
+    )
+    if not found:
+        return table
+    honest = max(found, key=lambda study: study.length).mean("after")
+    kinds: tuple[Kind, ...] = ("before", "after")
+    for study in found:
+        for kind in kinds:
+            table.add_row(
+                str(study.length) if kind == "before" else "",
+                str(study.blocks) if kind == "before" else "",
+                {"before": "one seed,\nby days", "after": "all seeds,\nby blocks"}[kind],
+                f"{study.mean(kind):.4f}",
+                f"{study.spread(kind):.4f}",
+                f"{study.claimed(kind):.4f}",
+                _covered(study.covered(kind, study.mean(kind))),
+                _covered(study.covered(kind, honest)),
+                end_section=kind == "after",
+            )
+    return table
+
+
+def _covered(share: float) -> str:
+    return NOTHING if math.isnan(share) else f"{share:.0%}"
