@@ -410,7 +410,7 @@ FAULTS = [
         "t.parquet",
         one_column(y=TWO, g=(np.arange(300) > 5).astype(int)),
         {"label": "y", "group": "g"},
-        "too few or too uneven to hold out a fifth",
+        "too few or too uneven to hold out whole ones with 5% to 40% of the rows: the largest has 98.0%",
     ),
     (
         "t.parquet",
@@ -442,7 +442,7 @@ FAULTS = [
         "t.parquet",
         one_column(y=TWO, t=dt.date(2024, 1, 1)),
         {"label": "y", "time": "t"},
-        "has too few different times to hold out the latest",
+        "every row has the same time 't', 2024-01-01, so no latest part can be held out",
     ),
     ("t.parquet", text("PAR1 and then nonsense"), {"label": "y"}, "cannot be read as Parquet"),
     ("t.txt", text("hello"), {"label": "y"}, "which is no Parquet: give files of one format"),
