@@ -12,9 +12,11 @@ from workloads.datasets.table_holdout import Holdout
 from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features
 from workloads.datasets.table_target import Target, TargetCounts
 from workloads.datasets.table_time import jump, spoken
-from workloads.datasets.table_values import MISSING, TextCounts, expand, use_of
+from workloads.datasets.table_values import FEW_LEVELS, MISSING, TextCounts, expand, use_of
 
 SUGGESTIVE = ("date", "timestamp")
+NAMED = 10
+"""Columns that a warning names at most."""
 
 
 def profile(
@@ -38,10 +40,11 @@ def profile(
         "group": _groups(target, totals),
         "columns": [_column(field, target, features.columns, chosen) for field in table.schema],
         "warnings": [
-            *_of_a_random_holdout(table, target),
+            *_of_a_random_holdout(table, target, features, chosen),
             *_of_times(target, totals),
             *holdout.warnings(),
             *_of_rows(target, totals),
+            *_of_identifiers(chosen),
         ],
     }
 
@@ -88,7 +91,9 @@ def _why_not(field: pa.Field, chosen: Features) -> str:
     return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
 
 
-def _of_a_random_holdout(table: TableFiles, target: Target) -> Iterator[str]:
+def _of_a_random_holdout(
+    table: TableFiles, target: Target, features: FeatureCounts, chosen: Features
+) -> Iterator[str]:
     """Sentences about times, groups and orders that may give a held-out row away."""
     if target.rule != "random":
         return
@@ -103,6 +108,13 @@ def _of_a_random_holdout(table: TableFiles, target: Target) -> Iterator[str]:
             f"The hold-out is random, but rows come in groups of '{target.group}': a model can recognise a group "
             "it was trained on, and then quality looks better than it is. Consider --holdout group."
         )
+    used = {feature.column.source for feature in chosen.used}
+    for name, order in features.orders.items():
+        if name in used and order.is_sorted and order.rises + order.falls > max(FEW_LEVELS, order.known // 10):
+            yield (
+                f"The hold-out is random, but the rows are in the order of the feature '{name}'. If it stands for "
+                "time or for the order of arrival, quality looks better than it is: leave it out of --features."
+            )
 
 
 def _of_times(target: Target, totals: TargetCounts) -> Iterator[str]:
@@ -123,3 +135,13 @@ def _of_rows(target: Target, totals: TargetCounts) -> Iterator[str]:
         )
     if dropped := totals.unlabelled + totals.timeless:
         yield f"{dropped:,} of {totals.rows:,} rows have no label or no time and are left out."
+
+
+def _of_identifiers(chosen: Features) -> Iterator[str]:
+    found = [f"{name} ({reason})" for name, reason in chosen.identifiers.items()]
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        yield (
+            f"Columns left out as identifiers: {', '.join(found[:NAMED])}{more}. To use one, list it with the other "
+            "features in --features."
+        )

@@ -11,6 +11,7 @@ from sparkscale.contract.dataset import Column
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
+from workloads.datasets.table_order import OrderCounts, orders
 from workloads.datasets.table_target import Target, TargetCounts, count, kept
 from workloads.datasets.table_time import Moments
 from workloads.datasets.table_values import (
@@ -62,9 +63,10 @@ def columns_read(target: Target, sources: tuple[str, ...]) -> list[str]:
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """Counts of one span, or of all spans: `columns` per primitive column."""
+    """Counts of one span, or of all spans: `columns` per primitive column, `orders` per column of numbers."""
 
     columns: Counts
+    orders: dict[str, OrderCounts]
     held_out: int
     held_out_positive: int
     held_out_times: Moments
@@ -72,6 +74,7 @@ class FeatureCounts:
     def add(self, other: "FeatureCounts") -> "FeatureCounts":
         return FeatureCounts(
             {name: found.add(other.columns[name]) for name, found in self.columns.items()},  # type: ignore[arg-type]
+            {name: found.add(other.orders[name]) for name, found in self.orders.items()},
             self.held_out + other.held_out,
             self.held_out_positive + other.held_out_positive,
             self.held_out_times.add(other.held_out_times),
@@ -83,6 +86,7 @@ def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
     span, target, sources = job
     parts: dict[Primitive, list[Any]] = {}
     training: list[Array] = []
+    found: list[dict[str, OrderCounts]] = []
     times = [np.empty(0, dtype=np.int64)]
     positive = 0
     for first, whole in span.files.batches(span.start, span.stop, columns_read(target, sources)):
@@ -92,12 +96,14 @@ def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
         positive += int((target.of(batch)[held] == 1).sum())
         if target.rule == "time":
             times.append(target.times(batch)[held])
+        found.append(orders(batch, sources))
         for source in sources:
             for primitive, values in expand(source, batch.column(source)).items():
                 parts.setdefault(primitive, []).append(values)
     mask = np.concatenate(training)
     return FeatureCounts(
         {name: _counts(values, mask) for name, values in parts.items()},
+        {name: reduce(OrderCounts.add, [one[name] for one in found]) for name in found[0]},
         int((~mask).sum()),
         positive,
         Moments.of(np.concatenate(times)),
@@ -173,8 +179,10 @@ def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, s
     """The columns that tell rows apart, and how they do."""
     found = {}
     for source in sources:
-        values = counts.columns.get((source, ""))
-        if isinstance(values, TextCounts) and values.is_identifier:
+        order, values = counts.orders.get(source), counts.columns.get((source, ""))
+        if order is not None and (reason := order.identifies):
+            found[source] = reason
+        elif isinstance(values, TextCounts) and values.is_identifier:
             found[source] = "nearly every value is another"
     return found
 
