@@ -59,7 +59,7 @@ class OrderCounts:
         values = exact_numbers(column)
         if not len(values):
             return NOTHING
-        filled = values[~np.isin(values, BLANKS)]
+        filled = values[(values != BLANKS[0]) & (values != BLANKS[1])]
         whole = values.dtype == np.int64 or bool((values == np.floor(values)).all())
         in_epochs = tuple(
             int(((filled >= FIRST_EPOCH * unit) & (filled <= LAST_EPOCH * unit)).sum()) for unit in EPOCHS.values()
@@ -176,7 +176,15 @@ NOTHING = OrderCounts(
 
 
 def smallest(hashes: Array) -> Array:
-    """The SMALLEST_HASHES smallest different ones, in order."""
+    """The SMALLEST_HASHES smallest different ones, in order.
+
+    They are sought first among the few hashes below a bound, which is several times as fast where most values differ.
+    """
+    if len(hashes) > 4 * SMALLEST_HASHES:
+        bound = np.uint64(2**64 // len(hashes) * 2 * SMALLEST_HASHES)
+        found = np.unique(hashes[hashes < bound])
+        if len(found) >= SMALLEST_HASHES:
+            return found[:SMALLEST_HASHES]
     return np.unique(hashes)[:SMALLEST_HASHES]
 
 
