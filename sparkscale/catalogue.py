@@ -184,6 +184,10 @@ def _facts(data: PreparedDataset) -> Iterator[tuple[str, str]]:
         f"{sum(data.slice_rows):,} in 64 slices of {min(data.slice_rows):,} to {max(data.slice_rows):,}",
     )
     yield "hold-out rows", f"{data.holdout_rows:,}, {data.holdout}, in units of a {data.unit_name}"
+    if holdout := data.profile.get("holdout"):
+        yield "hold-out units", f"{holdout['units']:,}, worth {holdout['effective_units']:,.1f} of equal size"
+        if holdout["class_rows"]:
+            yield "hold-out classes", ", ".join(f"{rows:,} of {name}" for name, rows in holdout["class_rows"].items())
     kinds = Counter(column.kind for column in data.columns)
     yield "features", ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     for group in data.groupings:

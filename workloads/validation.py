@@ -1,7 +1,8 @@
 """A validation part, cut from a case's training rows by the rule that its data set's hold-out has.
 
-A fifth of the training rows' units is held out at random, of rows held out by time the latest fifth, and single rows
-where there is but one unit. The hold-out itself is not touched.
+A fifth of the training rows' units is held out at random. If the hold-out is by time, the latest rows are held out,
+as near to a fifth as whole times allow. Where there is one unit only, and no such cut, single rows are held out. The
+hold-out itself is not touched.
 """
 
 import tempfile
@@ -21,6 +22,7 @@ from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL, ROW, TIME, UNIT, 
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
 from workloads.base import Params, Sample
+from workloads.datasets.table_time import Moments, nearest_cut
 from workloads.filesystem import RowGroup, read_parquet, resolve, row_groups
 from workloads.scoring import Array, in_order, log_loss, rmse
 
@@ -66,8 +68,8 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
     """
     if holdout == "time":
         times = np.concatenate([group.read([TIME]).column(TIME).to_numpy() for group in groups])
-        first = np.quantile(times, 1 - 1 / VALIDATION_EVERY, method="higher")
-        if first > times.min():
+        first = nearest_cut(Moments.of(times))
+        if first is not None:
             return lambda table: np.asarray(table.column(TIME).to_numpy() >= first)
     for by in (UNIT, ROW):
         keys = np.unique(np.concatenate([np.unique(group.read([by]).column(by).to_numpy()) for group in groups]))

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from cluster.session import SparkRuntime
@@ -119,6 +121,23 @@ def test_of_rows_held_out_by_time_the_latest_are_the_validation_part(runs: Runs,
         before, after = (table.column(TIME).to_numpy() for table in (part, rest))
     assert before.max() < after.min()
     assert len(after) / (len(before) + len(after)) == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_validation_part_by_time_is_no_larger_than_two_fifths(runs: Runs, tmp_path: Path) -> None:
+    """Two times, the later with three quarters of the rows: no cut between them is near a fifth."""
+    whole = Devices(rows=2000, devices=10).prepare(str(tmp_path / "cache"), Here())
+
+    def two_times(table: pa.Table) -> pa.Table:
+        if TIME not in table.column_names:
+            return table
+        late = pc.greater_equal(table.column(TIME), pc.quantile(table.column(TIME), 0.25)[0]).cast(pa.int64())
+        return table.set_column(table.column_names.index(TIME), table.schema.field(TIME), late)
+
+    coarse = changed(whole, tmp_path / "coarse", two_times).model_copy(update={"holdout": "time"})
+    with ExitStack() as stack:
+        split = validation_split(runs(boosting.WORKLOAD, boosting.XGBoost, 1, on=coarse), stack)
+        part, rest = (read_parquet(paths, [ROW]).num_rows for paths in (split.train_paths, [split.data.holdout_path]))
+    assert 0.05 <= rest / (part + rest) <= 0.4
 
 
 class WorseThanNothing(boosting.XGBoost):

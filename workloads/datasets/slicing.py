@@ -27,6 +27,8 @@ ROW_GROUP_ROWS = 65_536
 """What a streaming reader holds at once."""
 
 HOLDOUT_SHARE = 0.2
+HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE = 0.05, 0.4
+"""Whole groups or times may not add up to a fifth; within these bounds the nearest is taken."""
 HOLDOUT_MOST = 1_000_000
 """Random hold-outs end here: at this size an AUC is known within 0.001, and every case stores its scores."""
 HOLDOUT = SLICES

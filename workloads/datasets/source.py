@@ -26,7 +26,7 @@ from workloads.datasets.slicing import Array, PartReport, Shape, part_file, writ
 from workloads.filesystem import read_parquet, schema_of
 from workloads.tasks import Progress, Tasks, silent
 
-FORMAT = 3
+FORMAT = 4
 """Of prepared data: rises when the same definition would give other files."""
 
 MERGED_FORMAT = 2

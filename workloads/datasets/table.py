@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal
@@ -18,8 +19,11 @@ from workloads.datasets import table_target as targets
 from workloads.datasets.slicing import Array, PartReport, Shape, part_starts, placed, write_part
 from workloads.datasets.source import Layout, Source, count_groups, group_column, write_keys
 from workloads.datasets.table_files import TableFiles, fingerprint, list_files, open_parquet, stage_csv
+from workloads.datasets.table_holdout import Holdout
+from workloads.datasets.table_profile import profile
 from workloads.datasets.table_survey import NAMELESS, Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
+from workloads.datasets.table_time import first_held_time, stretches
 from workloads.datasets.table_values import Primitive, expand, use_of
 from workloads.filesystem import check_space, resolve
 from workloads.tasks import Progress, Tasks, peak_bytes
@@ -140,7 +144,9 @@ class Table(Source):
         counted = tasks.map(survey.count_features, [(span, target, sources) for span in spans])
         counts = reduce(survey.FeatureCounts.add, counted)
         self._check_holdout(target, totals, counts)
-        chosen = survey.choose(table, sources, counts.columns, self.features is not None, self.label, self.path)
+        if target.rule == "time":
+            target = replace(target, stretches=stretches(counts.held_out_times))
+        chosen = survey.choose(table, sources, counts, self.features is not None, self.label, self.path)
         groups = (group_column(GROUP),) if self.group else ()
         shape = Shape(
             target.task,
@@ -149,16 +155,20 @@ class Table(Source):
             has_time=self.time is not None,
         )
         jobs = [(span, target, shape, chosen.used, root, number) for number, span in enumerate(spans)]
-        done: list[tuple[PartReport, Array, int]] = tasks.map(_write, jobs, progress)
+        done: list[Written] = tasks.map(_write, jobs, progress)
         _unstage(root)
+        unit_rows = np.sum([part.unit_rows for part in done], axis=0)
+        holdout = Holdout(
+            target, counts.held_out, counts.held_out_positive, unit_rows[unit_rows > 0], counts.held_out_times
+        )
         return Layout(
             shape=shape,
-            parts=[report for report, _, _ in done],
+            parts=[part.report for part in done],
             holdout=target.rule,
             unit_name=target.unit_name,
-            groupings=self._groupings(root, target, [sizes for _, sizes, _ in done]),
-            profile=survey.profile(table, target, totals, counts, chosen),
-            peak_bytes=max(peak for _, _, peak in done),
+            groupings=self._groupings(root, target, [part.group_rows for part in done]),
+            profile=profile(table, target, totals, counts, chosen, holdout),
+            peak_bytes=max(part.peak_bytes for part in done),
         )
 
     def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
@@ -194,8 +204,7 @@ class Table(Source):
                 targets.held_groups(totals, keys, str(self.group), self.path) if self.rule == "group" else frozenset()
             ),
             time=self.time,
-            first_held=targets.first_held_time(totals, str(self.time), self.path) if self.rule == "time" else 0,
-            last_time=totals.last_time,
+            first_held=first_held_time(totals.times, str(self.time), self.path) if self.rule == "time" else 0,
         )
 
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
@@ -242,19 +251,33 @@ def _unstage(root: str) -> None:
         system.delete_dir(path)
 
 
-def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> tuple[PartReport, Array, int]:
-    """A task: encodes one span and writes it as a part; returns also the groups' training and held-out rows."""
+@dataclass(frozen=True)
+class Written:
+    """A part that a task wrote: the groups' training and held-out rows, shape (2, groups), and the held-out rows of
+    each unit, shape (units,)."""
+
+    report: PartReport
+    group_rows: Array
+    unit_rows: Array
+    peak_bytes: int
+
+
+def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> Written:
+    """A task: encodes one span and writes it as a part."""
     span, target, shape, features, root, part = job
     sources = tuple(dict.fromkeys(feature.column.source for feature in features))
     columns = survey.columns_read(target, sources)
     blocks: list[dict[str, Array]] = []
     starts: list[Array] = []
     sizes = np.zeros((2, len(target.keys)), dtype=np.int64)
+    unit_rows = np.zeros(target.unit_count, dtype=np.int64)
     for first, whole in span.files.batches(span.start, span.stop, columns):
         row, batch = survey.usable(first, whole, target)
         held = target.held_out(row, batch)
         order, start = placed(row, held)
-        arrays = {ROW: row, UNIT: target.units(row, batch), LABEL: target.of(batch)}
+        units = target.units(row, batch)
+        unit_rows += np.bincount(units[held], minlength=target.unit_count)
+        arrays = {ROW: row, UNIT: units, LABEL: target.of(batch)}
         if target.time is not None:
             arrays[TIME] = target.times(batch)
         if target.group is not None:
@@ -267,4 +290,4 @@ def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> tu
             arrays[feature.column.name] = feature.encode(primitives[feature.primitive])
         blocks.append({name: values[order] for name, values in arrays.items()})
         starts.append(start)
-    return write_part(root, part, shape, blocks, starts), sizes, peak_bytes()
+    return Written(write_part(root, part, shape, blocks, starts), sizes, unit_rows, peak_bytes())

@@ -1,6 +1,5 @@
-"""The first look at a table: what its columns hold, which become features, what deserves a warning."""
+"""The first look at a table: what its columns hold, and which become features."""
 
-import shlex
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -12,20 +11,19 @@ from sparkscale.contract.dataset import Column
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
-from workloads.datasets.table_target import FEWEST_UNITS, Target, TargetCounts, count, kept
+from workloads.datasets.table_order import OrderCounts, orders
+from workloads.datasets.table_target import Target, TargetCounts, count, kept
+from workloads.datasets.table_time import Moments
 from workloads.datasets.table_values import (
-    MISSING,
     NumberCounts,
     Primitive,
     TextCounts,
     codes,
     expand,
     name_of,
-    use_of,
 )
 
 INDICATED_SHARE = 0.01
-SUGGESTIVE = ("date", "timestamp")
 
 NAMELESS = ""
 """A column of a CSV that was written with its index, often; Arrow cannot select it."""
@@ -65,17 +63,21 @@ def columns_read(target: Target, sources: tuple[str, ...]) -> list[str]:
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """Of one span or of all: per primitive column, and how many of the held-out labels are positive."""
+    """Counts of one span, or of all spans: `columns` per primitive column, `orders` per column of numbers."""
 
     columns: Counts
+    orders: dict[str, OrderCounts]
     held_out: int
     held_out_positive: int
+    held_out_times: Moments
 
     def add(self, other: "FeatureCounts") -> "FeatureCounts":
         return FeatureCounts(
             {name: found.add(other.columns[name]) for name, found in self.columns.items()},  # type: ignore[arg-type]
+            {name: found.add(other.orders[name]) for name, found in self.orders.items()},
             self.held_out + other.held_out,
             self.held_out_positive + other.held_out_positive,
+            self.held_out_times.add(other.held_out_times),
         )
 
 
@@ -84,18 +86,27 @@ def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
     span, target, sources = job
     parts: dict[Primitive, list[Any]] = {}
     training: list[Array] = []
+    found: list[dict[str, OrderCounts]] = []
+    times = [np.empty(0, dtype=np.int64)]
     positive = 0
     for first, whole in span.files.batches(span.start, span.stop, columns_read(target, sources)):
         row, batch = usable(first, whole, target)
         held = target.held_out(row, batch)
         training.append(~held)
         positive += int((target.of(batch)[held] == 1).sum())
+        if target.rule == "time":
+            times.append(target.times(batch)[held])
+        found.append(orders(batch, sources))
         for source in sources:
             for primitive, values in expand(source, batch.column(source)).items():
                 parts.setdefault(primitive, []).append(values)
     mask = np.concatenate(training)
     return FeatureCounts(
-        {name: _counts(values, mask) for name, values in parts.items()}, int((~mask).sum()), positive
+        {name: _counts(values, mask) for name, values in parts.items()},
+        {name: reduce(OrderCounts.add, [one[name] for one in found]) for name in found[0]},
+        int((~mask).sum()),
+        positive,
+        Moments.of(np.concatenate(times)),
     )
 
 
@@ -125,14 +136,18 @@ class Feature:
 
 @dataclass(frozen=True)
 class Features:
-    """What becomes of the columns: the encoded ones, and why the others are not used."""
+    """What becomes of the columns: the encoded ones, and why the others are not used.
+
+    `identifiers` names the columns that tell rows apart, and how they do. They are among `left_out`.
+    """
 
     used: tuple[Feature, ...]
     left_out: dict[str, str]
+    identifiers: dict[str, str]
 
 
 def choose(
-    table: TableFiles, sources: tuple[str, ...], counts: Counts, listed: bool, label: str, where: str
+    table: TableFiles, sources: tuple[str, ...], counts: FeatureCounts, listed: bool, label: str, where: str
 ) -> Features:
     """Encoded columns for every column with something to learn from. Raises DatasetError when there is none.
 
@@ -140,24 +155,42 @@ def choose(
     """
     used: list[Feature] = []
     left_out: dict[str, str] = {}
+    identifiers = {} if listed else _identifiers(sources, counts)
     for source in sources:
+        if source in identifiers:
+            left_out[source] = f"{identifiers[source]}: an identifier"
+            continue
         made: list[Feature] = []
         for primitive in expand(source, pa.nulls(0, table.schema.field(source).type)):
-            made += _features(primitive, counts[primitive], len(used) + len(made), listed, left_out)
+            made += _features(primitive, counts.columns[primitive], len(used) + len(made), left_out)
         if not made:
             left_out.setdefault(source, "constant")
         used += made
     if not used:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-        raise DatasetError(f"{where} has no usable feature beside '{label}'{f' ({reasons})' if reasons else ''}.")
-    return Features(tuple(used), left_out)
+        advice = " To use an identifier all the same, name it with --features." if identifiers else ""
+        raise DatasetError(
+            f"{where} has no usable feature beside '{label}'{f' ({reasons})' if reasons else ''}.{advice}"
+        )
+    return Features(tuple(used), left_out, identifiers)
+
+
+def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, str]:
+    """The columns that tell rows apart, and how they do."""
+    found = {}
+    for source in sources:
+        order, values = counts.orders.get(source), counts.columns.get((source, ""))
+        if order is not None and (reason := order.identifies):
+            found[source] = reason
+        elif isinstance(values, TextCounts) and values.is_identifier:
+            found[source] = "nearly every value is another"
+    return found
 
 
 def _features(
     primitive: Primitive,
     found: NumberCounts | TextCounts,
     number: int,
-    listed: bool,
     left_out: dict[str, str],
 ) -> list[Feature]:
     """The encoded columns of one primitive; their names are safe for Spark whatever the user's are."""
@@ -165,9 +198,6 @@ def _features(
     slug = _slug(name_of(primitive))
     encoded = f"x{number:03d}_{slug}"
     if isinstance(found, TextCounts):
-        if found.is_identifier and not listed:
-            left_out[source] = "nearly every value is another: an identifier"
-            return []
         if len(found.counts) <= 1 and not (found.counts and found.missing):
             if not part:
                 left_out[source] = "constant" if found.counts else "null in every training row"
@@ -200,91 +230,3 @@ def _features(
 def _slug(name: str) -> str:
     """Lower-case letters, digits and underscores."""
     return "".join(char if char.isascii() and char.isalnum() else "_" for char in name.lower())[:40]
-
-
-def profile(
-    table: TableFiles, target: Target, totals: TargetCounts, features: FeatureCounts, chosen: Features
-) -> dict[str, Any]:
-    """What is told of the table, and stored with the records."""
-    return {
-        "rows": totals.rows,
-        "rows_used": totals.rows - totals.unlabelled - totals.timeless,
-        "rows_without_label": totals.unlabelled,
-        "rows_without_time": totals.timeless,
-        "files": len(table.files),
-        "bytes": table.bytes,
-        "label": _label(target, totals),
-        "holdout": {"rule": target.rule, "rows": features.held_out},
-        "group": _groups(target, totals),
-        "columns": [_column(field, target, features.columns, chosen) for field in table.schema],
-        "warnings": _warnings(table, target, totals),
-    }
-
-
-def _label(target: Target, totals: TargetCounts) -> dict[str, Any]:
-    if target.task == "classification":
-        negative, positive = (totals.classes[value] for value in target.classes)
-        share = positive / (negative + positive)
-        return {"name": target.label, "positive": str(target.classes[1]), "positive_share": share}
-    return {"name": target.label}
-
-
-def _groups(target: Target, totals: TargetCounts) -> dict[str, Any] | None:
-    if target.group is None:
-        return None
-    sizes = np.array(list(totals.groups.values()))
-    smallest, median, largest = int(sizes.min()), int(np.median(sizes)), int(sizes.max())
-    return {"name": target.group, "groups": len(sizes), "rows": [smallest, median, largest]}
-
-
-def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -> dict[str, Any]:
-    roles = {target.label: "label", target.group: "group", target.time: "time"}
-    names = [feature.column.name for feature in chosen.used if feature.column.source == field.name]
-    primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
-    found = [counts[name] for name in primitives if name in counts]
-    role = "feature" if names else roles.get(field.name) or "not used"
-    values = found[0] if found else None
-    return {
-        "name": field.name,
-        "type": str(field.type),
-        "role": role,
-        "missing_share": values.missing / max(1, values.rows) if values else None,
-        "levels": len(values.counts) if isinstance(values, TextCounts) else None,
-        "encoded": names,
-        "note": _why_not(field, chosen) if role == "not used" else "",
-    }
-
-
-def _why_not(field: pa.Field, chosen: Features) -> str:
-    if field.name == NAMELESS:
-        return "has no name"
-    if field.name in chosen.left_out:
-        return chosen.left_out[field.name]
-    return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
-
-
-def _warnings(table: TableFiles, target: Target, totals: TargetCounts) -> list[str]:
-    found = []
-    if target.rule == "random":
-        timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]
-        if timed:
-            found.append(
-                f"The hold-out is random, but '{timed[0]}' is a time: rows near in time are often alike, and then "
-                f"quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
-            )
-        if target.group:
-            found.append(
-                f"The hold-out is random, but rows come in groups of '{target.group}': a model can recognise a group "
-                "it was trained on, and then quality looks better than it is. Consider --holdout group."
-            )
-    if target.rule == "group" and len(target.held_groups) < FEWEST_UNITS:
-        found.append(f"Only {len(target.held_groups)} groups are held out: intervals of the quality will be wide.")
-    if nameless := totals.groups.get(MISSING, 0):
-        found.append(
-            f"{nameless:,} rows have no value of the group column '{target.group}': they are a group of their own, "
-            f"{MISSING}."
-        )
-    dropped = totals.unlabelled + totals.timeless
-    if dropped:
-        found.append(f"{dropped:,} of {totals.rows:,} rows have no label or no time and are left out.")
-    return found

@@ -12,19 +12,22 @@ from sparkscale.contract.dataset import HoldoutRule
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import (
     HOLDOUT_KEY,
+    HOLDOUT_LEAST_SHARE,
+    HOLDOUT_MOST_SHARE,
     HOLDOUT_SHARE,
+    RANDOM_UNITS,
     Array,
     held_out_at_random,
     mix,
     random_units,
 )
-from workloads.datasets.table_values import MISSING, moments, plain, quantile, quantiles, texts, use_of
+from workloads.datasets.table_time import Moments
+from workloads.datasets.table_values import MISSING, moments, plain, texts, use_of
 
 CLASSES_COUNTED = 1000
-TIME_UNITS = 64
-"""The hold-out's time is cut into as many equal stretches; rows of one stretch are alike."""
 GROUP_SLACK = 0.02
-FEWEST_UNITS = 5
+ENOUGH_GROUPS = 10
+"""More than a fifth of the rows is held out where the fifth holds fewer groups than these."""
 
 TableTask = Literal["classification", "regression"]
 
@@ -41,8 +44,7 @@ class TargetCounts:
     many_classes: bool
     infinite: int
     groups: Counter[str]
-    times: Array
-    last_time: int
+    times: Moments
 
     def add(self, other: "TargetCounts") -> "TargetCounts":
         classes = self.classes + other.classes
@@ -55,8 +57,7 @@ class TargetCounts:
             many,
             self.infinite + other.infinite,
             self.groups + other.groups,
-            np.concatenate([self.times, other.times]),
-            max(self.last_time, other.last_time),
+            self.times.add(other.times),
         )
 
 
@@ -106,8 +107,7 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
         many_classes=many,
         infinite=pc.sum(pc.is_inf(used)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
         groups=groups,
-        times=quantiles(times),
-        last_time=int(times.max()) if len(times) else -(2**63),
+        times=Moments.of(times),
     )
 
 
@@ -128,7 +128,8 @@ class Target:
     time: str | None
     first_held: int
     """The hold-out begins at this time, in microseconds since 1970."""
-    last_time: int
+    stretches: tuple[int, ...] = ()
+    """The first time of each of the hold-out's stretches, once they are known."""
 
     def of(self, batch: pa.RecordBatch) -> Array:
         """Labels of rows that have one: int8 or float64."""
@@ -158,10 +159,16 @@ class Target:
     def units(self, row: Array, batch: pa.RecordBatch) -> Array:
         """Rows of one unit are alike: a group, a stretch of time, or at random where there is neither."""
         if self.rule == "time":
-            span = max(1, self.last_time - self.first_held + 1)
-            place = (self.times(batch) - self.first_held) // max(1, span // TIME_UNITS)
-            return np.asarray(np.clip(place, -1, TIME_UNITS - 1).astype(np.int32))
+            after = np.searchsorted(np.array(self.stretches, dtype=np.int64), self.times(batch), side="right")
+            return np.asarray((after - 1).astype(np.int32))
         return random_units(row) if self.group is None else self.group_codes(batch)
+
+    @property
+    def unit_count(self) -> int:
+        """Units that rows of the hold-out may have: 0 … unit_count - 1."""
+        if self.rule == "time":
+            return len(self.stretches)
+        return RANDOM_UNITS if self.group is None else len(self.keys)
 
     @property
     def unit_name(self) -> str:
@@ -194,36 +201,33 @@ def task_of(label: str, kind: pa.DataType, counts: TargetCounts, asked: TableTas
     return task
 
 
-def first_held_time(counts: TargetCounts, time: str, where: str) -> int:
-    """The time from which on rows are held out: about the latest fifth."""
-    found = quantile(counts.times, 1 - HOLDOUT_SHARE)
-    first = int(counts.times[:, 0].min())
-    if not first < found <= counts.last_time:
-        raise DatasetError(
-            f"{where}: the time column '{time}' has too few different times to hold out the latest: use --holdout "
-            "random or group."
-        )
-    return int(found)
-
-
 def held_groups(counts: TargetCounts, keys: tuple[str, ...], group: str, where: str) -> frozenset[int]:
-    """Whole groups, in an order that their hashes decide, until they hold about a fifth of the rows."""
-    order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable")
-    total = sum(counts.groups.values())
-    held, rows = set(), 0
-    for code in order.tolist():
-        size = counts.groups[keys[code]]
-        if rows + size <= (HOLDOUT_SHARE + GROUP_SLACK) * total:
+    """Whole groups, in an order that their hashes decide, until they hold about a fifth of the rows.
+
+    If those are fewer than ENOUGH_GROUPS, further ones follow, as far as HOLDOUT_MOST_SHARE of the rows allows: an
+    interval needs groups more than rows. Raises DatasetError if no groups hold a share within the bounds.
+    """
+    order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable").tolist()
+    sizes = [counts.groups[key] for key in keys]
+    total = sum(sizes)
+    held: set[int] = set()
+    rows = 0
+    for code in order:
+        if rows + sizes[code] <= (HOLDOUT_SHARE + GROUP_SLACK) * total:
             held.add(code)
-            rows += size
+            rows += sizes[code]
         if rows >= (HOLDOUT_SHARE - GROUP_SLACK) * total:
             break
-    if not held:  # groups of more than a fifth: the smallest is as near as one can come
-        held.add(min(order.tolist(), key=lambda code: counts.groups[keys[code]]))
-        rows = counts.groups[keys[next(iter(held))]]
-    if not HOLDOUT_SHARE / 4 * total <= rows <= 2 * HOLDOUT_SHARE * total:
+    for code in order:
+        if len(held) >= ENOUGH_GROUPS:
+            break
+        if code not in held and rows + sizes[code] <= HOLDOUT_MOST_SHARE * total:
+            held.add(code)
+            rows += sizes[code]
+    if rows < HOLDOUT_LEAST_SHARE * total:
         raise DatasetError(
-            f"{where}: the groups of '{group}' are too few or too uneven to hold out a fifth of the rows in whole "
-            "groups: use --holdout random or time."
+            f"{where}: the groups of '{group}' are too few or too uneven to hold out whole ones with "
+            f"{HOLDOUT_LEAST_SHARE:.0%} to {HOLDOUT_MOST_SHARE:.0%} of the rows: the largest has "
+            f"{max(sizes) / total:.1%}. Use --holdout random or time."
         )
     return frozenset(held)

@@ -74,6 +74,17 @@ def numbers(values: pa.Array) -> Array:
     return np.asarray(np.where(np.isfinite(found), found, np.float32(np.nan)))
 
 
+def exact_numbers(values: pa.Array) -> Array:
+    """The known values as they stand, in their order: int64, or float64 where they are not integers of 64 bits."""
+    values = plain(values).drop_null()
+    if pa.types.is_time(values.type) or pa.types.is_duration(values.type):
+        values = values.view(pa.int64() if values.type.bit_width == 64 else pa.int32())
+    if pa.types.is_integer(values.type) and not pa.types.is_uint64(values.type):
+        return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    found = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.asarray(found[np.isfinite(found)])
+
+
 Primitive = tuple[str, str]
 """What is encoded on its own: a column of the user's and a part of it, such as ("when", "month"); "" is all of it."""
 

@@ -1,0 +1,81 @@
+"""How much a hold-out can say: its rows, its units, and both classes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workloads.datasets.slicing import Array
+from workloads.datasets.table_target import Target
+from workloads.datasets.table_time import Moments, heaviest, spoken
+
+FEWEST_UNITS, FEW_UNITS = 4, 20
+"""Fewer units than the first allow no interval. Fewer than the second widen it, by a correction."""
+FEW_OF_A_CLASS = 30
+PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of rows": "bundles of rows"}
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A hold-out as it was written: `unit_rows` holds the rows of each unit that has any; `positive` is of `rows`."""
+
+    target: Target
+    rows: int
+    positive: int
+    unit_rows: Array
+    times: Moments
+    """The times of its rows. Empty unless the rule is `time`."""
+
+    @property
+    def effective_units(self) -> float:
+        """The number of equally large units that say as much: (sum n)^2 / sum n^2 (Kish: Survey Sampling, 1965)."""
+        rows = self.unit_rows.astype(np.float64)
+        return float(rows.sum() ** 2 / (rows**2).sum())
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The held-out rows of both classes; empty for a regression."""
+        if self.target.task != "classification":
+            return {}
+        negative, positive = (str(value) for value in self.target.classes)
+        return {negative: self.rows - self.positive, positive: self.positive}
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "rule": self.target.rule,
+            "rows": self.rows,
+            "units": len(self.unit_rows),
+            "effective_units": self.effective_units,
+            "class_rows": self.classes,
+        }
+
+    def warnings(self) -> Iterator[str]:
+        """Sentences that say if the hold-out has too few units, or too few rows of a class."""
+        effective = self.effective_units
+        if effective < FEW_UNITS:
+            result = (
+                "no interval of the quality can be given, so no difference in quality is resolved"
+                if effective < FEWEST_UNITS
+                else "intervals of the quality are corrected for this small number, and are wide"
+            )
+            yield f"{self._units()}: {result}.{self._one_time()}"
+        for name, rows in self.classes.items():
+            if rows < FEW_OF_A_CLASS:
+                yield (
+                    f"Only {rows:,} of {self.rows:,} held-out rows {'is' if rows == 1 else 'are'} of the class "
+                    f"'{name}': a quality that rests on few such rows says little."
+                )
+
+    def _units(self) -> str:
+        count, effective = len(self.unit_rows), self.effective_units
+        name = self.target.unit_name
+        said = f"The hold-out has {count} {name if count == 1 else PLURALS[name]}"
+        uneven = f", which say no more than {effective:.1f} of equal size" if effective < 0.95 * count else ""
+        return said + uneven
+
+    def _one_time(self) -> str:
+        if self.target.rule != "time":
+            return ""
+        moment, share = heaviest(self.times)
+        return f" One time, {spoken(moment)}, has {share:.0%} of its rows." if share >= 1 / FEW_UNITS else ""

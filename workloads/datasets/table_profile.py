@@ -1,0 +1,147 @@
+"""The profile of a user's own table, with warnings of everything that may make its figures wrong."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from workloads.datasets.table_files import TableFiles
+from workloads.datasets.table_holdout import Holdout
+from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features
+from workloads.datasets.table_target import Target, TargetCounts
+from workloads.datasets.table_time import jump, spoken
+from workloads.datasets.table_values import FEW_LEVELS, MISSING, TextCounts, expand, use_of
+
+SUGGESTIVE = ("date", "timestamp")
+NAMED = 10
+"""Columns that a warning names at most."""
+
+
+def profile(
+    table: TableFiles,
+    target: Target,
+    totals: TargetCounts,
+    features: FeatureCounts,
+    chosen: Features,
+    holdout: Holdout,
+) -> dict[str, Any]:
+    """The table as it was found. It is stored with the records."""
+    return {
+        "rows": totals.rows,
+        "rows_used": totals.rows - totals.unlabelled - totals.timeless,
+        "rows_without_label": totals.unlabelled,
+        "rows_without_time": totals.timeless,
+        "files": len(table.files),
+        "bytes": table.bytes,
+        "label": _label(target, totals),
+        "holdout": holdout.facts(),
+        "group": _groups(target, totals),
+        "columns": [_column(field, target, features.columns, chosen) for field in table.schema],
+        "warnings": [
+            *_of_a_random_holdout(table, target, features, chosen),
+            *_of_times(target, totals),
+            *holdout.warnings(),
+            *_of_rows(target, totals),
+            *_of_identifiers(chosen),
+        ],
+    }
+
+
+def _label(target: Target, totals: TargetCounts) -> dict[str, Any]:
+    if target.task == "classification":
+        negative, positive = (totals.classes[value] for value in target.classes)
+        share = positive / (negative + positive)
+        return {"name": target.label, "positive": str(target.classes[1]), "positive_share": share}
+    return {"name": target.label}
+
+
+def _groups(target: Target, totals: TargetCounts) -> dict[str, Any] | None:
+    if target.group is None:
+        return None
+    sizes = np.array(list(totals.groups.values()))
+    smallest, median, largest = int(sizes.min()), int(np.median(sizes)), int(sizes.max())
+    return {"name": target.group, "groups": len(sizes), "rows": [smallest, median, largest]}
+
+
+def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -> dict[str, Any]:
+    roles = {target.label: "label", target.group: "group", target.time: "time"}
+    names = [feature.column.name for feature in chosen.used if feature.column.source == field.name]
+    primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
+    found = [counts[name] for name in primitives if name in counts]
+    role = "feature" if names else roles.get(field.name) or "not used"
+    values = found[0] if found else None
+    return {
+        "name": field.name,
+        "type": str(field.type),
+        "role": role,
+        "missing_share": values.missing / max(1, values.rows) if values else None,
+        "levels": len(values.counts) if isinstance(values, TextCounts) else None,
+        "encoded": names,
+        "note": _why_not(field, chosen) if role == "not used" else "",
+    }
+
+
+def _why_not(field: pa.Field, chosen: Features) -> str:
+    if field.name == NAMELESS:
+        return "has no name"
+    if field.name in chosen.left_out:
+        return chosen.left_out[field.name]
+    return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
+
+
+def _of_a_random_holdout(
+    table: TableFiles, target: Target, features: FeatureCounts, chosen: Features
+) -> Iterator[str]:
+    """Sentences about times, groups and orders that may give a held-out row away."""
+    if target.rule != "random":
+        return
+    timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]
+    if timed:
+        yield (
+            f"The hold-out is random, but '{timed[0]}' is a time: rows near in time are often alike, and then "
+            f"quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
+        )
+    if target.group:
+        yield (
+            f"The hold-out is random, but rows come in groups of '{target.group}': a model can recognise a group "
+            "it was trained on, and then quality looks better than it is. Consider --holdout group."
+        )
+    used = {feature.column.source for feature in chosen.used}
+    for name, order in features.orders.items():
+        if name in used and order.is_sorted and order.rises + order.falls > max(FEW_LEVELS, order.known // 10):
+            yield (
+                f"The hold-out is random, but the rows are in the order of the feature '{name}'. If it stands for "
+                "time or for the order of arrival, quality looks better than it is: leave it out of --features."
+            )
+
+
+def _of_times(target: Target, totals: TargetCounts) -> Iterator[str]:
+    if target.rule == "time" and (found := jump(totals.times)):
+        before, after = (spoken(moment) for moment in found)
+        yield (
+            f"The times '{target.time}' jump from {before} to {after}, further than all times before it reach. The "
+            "rows after the jump are held out as the latest. If that time is a placeholder or a typing error, empty "
+            "or correct it: rows without a time are left out."
+        )
+
+
+def _of_rows(target: Target, totals: TargetCounts) -> Iterator[str]:
+    if nameless := totals.groups.get(MISSING, 0):
+        yield (
+            f"{nameless:,} rows have no value of the group column '{target.group}': they are a group of their own, "
+            f"{MISSING}."
+        )
+    if dropped := totals.unlabelled + totals.timeless:
+        yield f"{dropped:,} of {totals.rows:,} rows have no label or no time and are left out."
+
+
+def _of_identifiers(chosen: Features) -> Iterator[str]:
+    found = [f"{name} ({reason})" for name, reason in chosen.identifiers.items()]
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        yield (
+            f"Columns left out as identifiers: {', '.join(found[:NAMED])}{more}. To use one, list it with the other "
+            "features in --features."
+        )
