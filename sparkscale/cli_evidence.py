@@ -80,17 +80,25 @@ def holdouts(
     from workloads.tasks import Here
     from workloads.xgboost_common import BoostedTrees
 
+    days = [_days(length) for length in lengths.split(",")]
     try:
-        days, share = [int(length) for length in lengths.split(",")], parse_fraction(fraction)
-    except ValueError as error:
-        raise ConfigError(
-            f"--lengths takes whole numbers of days, --fraction a fraction such as 1/4: {error}."
-        ) from error
-    if not all(1 <= length <= study.DAYS // 10 for length in days):
-        raise ConfigError(f"--lengths: a block has 1 to {study.DAYS // 10} days, so that ten can be drawn from.")
+        share = parse_fraction(fraction)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ConfigError(f"--fraction: {error}.") from error
     with Console(stderr=True).status("preparing flights") as status:
         data = Flights().prepare(str(cache_folder().absolute()), Here())
         params = BoostedTrees(trees=trees, learning_rate=0.3)
         cores = len(os.sched_getaffinity(0))
         found = list(study.studies(data, days, draws, seeds, params, share, cores, status.update))
     console().print(show.holdouts(found))
+
+
+def _days(length: str) -> int:
+    """Raises ConfigError for a length of which ten blocks do not fit into the year."""
+    from sparkscale.evidence.holdouts import DAYS
+
+    if not length.strip().isdigit():
+        raise ConfigError(f"--lengths: '{length.strip()}' is no number of days. Write some like 1,7,14.")
+    if not 1 <= int(length) <= DAYS // 10:
+        raise ConfigError(f"--lengths: a block has 1 to {DAYS // 10} days, so that there are ten to draw from.")
+    return int(length)

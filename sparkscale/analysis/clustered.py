@@ -87,9 +87,7 @@ class ClusteredAuc:
 
     def at(self, weights: Array) -> Array:
         pairs = ((weights @ self.concordant) * weights).sum(axis=1)
-        both = (weights @ self.positives) * (weights @ self.negatives)
-        result: Array = np.divide(pairs, both, out=np.full(len(both), np.nan), where=both > 0)
-        return result
+        return _over(pairs, (weights @ self.positives) * (weights @ self.negatives))
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,19 @@ class ClusteredRatio:
         return None
 
     def at(self, weights: Array) -> Array:
-        return self.transform((weights @ self.above) / (weights @ self.below))
+        return self.transform(_over(weights @ self.above, weights @ self.below))
 
 
 def clusters(unit: Array) -> Array:
     """Units numbered from 0, bundled when there are more than MOST_CLUSTERS."""
     _, number = np.unique(unit, return_inverse=True)
     result: Array = number % MOST_CLUSTERS
+    return result
+
+
+def _over(above: Array, below: Array) -> Array:
+    """The ratio; NaN where there is nothing below."""
+    result: Array = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
     return result
 
 

@@ -107,10 +107,10 @@ def simulated(scenario: Scenario, repeats: int) -> Covered:
         return _medians(scenario, repeats, generator)
     judging = JUDGINGS[scenario.kind]
     held: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
-    whole_truth, part_truth = _truths(scenario.kind)
+    whole_truth, part_truth = truths(scenario.kind)
     given_up = float(judging.given_up(whole_truth, part_truth))
     for _ in range(repeats):
-        pairs = _pairs(scenario, generator)
+        pairs = qualities(scenario, generator)
         level = crossed.estimate([[whole] for whole, _ in pairs], scale=judging.scale).interval
         if level:
             held["level"].append(_holds(level, whole_truth))
@@ -127,7 +127,7 @@ def _holds(interval: Interval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 
-def _pairs(scenario: Scenario, generator: np.random.Generator) -> list[tuple[ClusteredQuality, ClusteredQuality]]:
+def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[ClusteredQuality, ClusteredQuality]]:
     """The qualities of both models on one hold-out, seed by seed."""
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
@@ -182,7 +182,7 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], ClusteredQuality
 }
 
 
-def _truths(kind: str) -> tuple[float, float]:
+def truths(kind: str) -> tuple[float, float]:
     """The expected quality of both models, on rows of units that were not drawn."""
     whole, part = (_truth(kind, DISTANCE - gap) for gap in (0.0, GAP))
     return whole, part

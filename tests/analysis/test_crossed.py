@@ -1,0 +1,110 @@
+"""Estimates over hold-out units and seeds: the variance, and what an interval needs."""
+
+import numpy as np
+import pytest
+
+from sparkscale.analysis import crossed
+from sparkscale.analysis.clustered import ClusteredAuc, ClusteredRatio
+from sparkscale.analysis.crossed import Estimate, estimate, replicates
+from sparkscale.analysis.statistics import Array
+
+UNITS, ROWS = 40, 4000
+
+
+def mean_of(values: Array) -> ClusteredRatio:
+    """A mean over rows of equal units: `values` is of shape (units,)."""
+    unit = np.repeat(np.arange(len(values)), 10)
+    return ClusteredRatio.mean_score(unit, np.zeros(len(unit)), np.repeat(values, 10))
+
+
+def layout(seed: int, of_seeds: float, of_units: float, of_cells: float, seeds: int = 6) -> Array:
+    """A two-way layout with these deviations, shape (seeds, units)."""
+    generator = np.random.default_rng(seed)
+    return (
+        of_seeds * generator.normal(size=(seeds, 1))
+        + of_units * generator.normal(size=(1, UNITS))
+        + of_cells * generator.normal(size=(seeds, UNITS))
+    )
+
+
+def of_layout(values: Array) -> Estimate:
+    return estimate([[mean_of(row)] for row in values])
+
+
+def test_the_variance_is_that_of_the_two_way_layout() -> None:
+    """Against the mean squares, computed the textbook way."""
+    values = layout(1, of_seeds=1.0, of_units=2.0, of_cells=0.5)
+    seeds = len(values)
+    residual = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    of_seeds = UNITS * values.mean(axis=1).var(ddof=1)
+    of_units = seeds * values.mean(axis=0).var(ddof=1)
+    of_cells = (residual**2).sum() / ((seeds - 1) * (UNITS - 1))
+    found = of_layout(values)
+    assert found.value == pytest.approx(values.mean())
+    assert found.standard_error**2 == pytest.approx((of_seeds + of_units - of_cells) / (seeds * UNITS))
+
+
+def test_an_interval_of_units_alone_is_students() -> None:
+    values = layout(2, 0.0, 1.0, 0.0, seeds=1)
+    found = of_layout(values)
+    assert found.interval is not None
+    assert found.degrees == pytest.approx(UNITS - 1)
+    half = 2.0227 * values.std(ddof=1) / UNITS**0.5
+    assert found.interval.high - found.value == pytest.approx(half, rel=1e-4)
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    """The old interval, of one seed's units, claimed .003 where seeds alone moved the result by .0035."""
+    same, different = (of_layout(layout(3, deviation, 0.1, 0.01)) for deviation in (0.0, 1.0))
+    assert different.standard_error > 5 * same.standard_error
+    assert different.degrees == pytest.approx(5, abs=1)
+
+
+def test_it_agrees_with_the_crossed_bootstrap_where_both_factors_are_many() -> None:
+    values = layout(4, of_seeds=1.0, of_units=2.0, of_cells=0.2, seeds=30)
+    drawn = replicates([[mean_of(row)] for row in values])
+    assert np.std(drawn) == pytest.approx(of_layout(values).standard_error, rel=0.06)
+
+
+def test_differences_are_paired_on_units_and_seeds() -> None:
+    values = layout(5, of_seeds=1.0, of_units=1.0, of_cells=0.01)
+    pairs = [[mean_of(row), mean_of(row + 0.1)] for row in values]
+    found = estimate(pairs, lambda whole, part: part - whole)
+    assert found.value == pytest.approx(0.1)
+    assert found.standard_error < 1e-9 < of_layout(values).standard_error
+
+
+@pytest.mark.parametrize(("units", "reason"), [(1, "1 unit"), (2, "2 units"), (3, "3 units"), (4, ""), (5, "")])
+def test_a_hold_out_of_few_units_has_no_interval(units: int, reason: str) -> None:
+    """With one store held out, every interval was [0.8251, 0.8251] and everything "resolved"."""
+    found = estimate([[mean_of(np.random.default_rng(6).normal(size=units))]])
+    assert found.why_none == reason
+    assert (found.interval is None) == bool(reason)
+
+
+def test_a_difference_needs_thirty_rows_of_the_rarer_class() -> None:
+    generator = np.random.default_rng(7)
+    for positives, reason in ((6, "6 rows of the rarer class"), (29, "29 rows of the rarer class"), (30, "")):
+        label = (np.arange(ROWS) < positives).astype(float)
+        score = label + generator.normal(size=ROWS)
+        pair = [ClusteredAuc.of(np.arange(ROWS), label, score + noise) for noise in (0, generator.normal(size=ROWS))]
+        assert estimate([pair], np.subtract).why_none == reason
+        level = estimate([pair[:1]], scale=crossed.LOGIT)
+        assert level.interval is not None
+        assert level.interval.high < 1
+
+
+def test_no_spread_means_no_interval_not_one_without_width() -> None:
+    found = estimate([[mean_of(np.ones(50))]])
+    assert (found.value, found.interval, found.why_none) == (1.0, None, "no spread over units")
+
+
+def test_draws_without_a_positive_are_no_quality() -> None:
+    """Replicates that are NaN were dropped in silence by the percentiles: there are none now."""
+    label = np.zeros(200)
+    label[0] = 1
+    score = label + np.random.default_rng(8).normal(size=200)
+    one = ClusteredAuc.of(np.arange(200), label, score)
+    drawn = replicates([[one]])
+    assert np.isnan(drawn).any()
+    assert estimate([[one]]).interval is None

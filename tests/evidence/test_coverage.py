@@ -1,0 +1,80 @@
+"""Coverage by simulation: that the truths are right, and that printed intervals hold them as often as they say."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sparkscale.analysis.clustered import value
+from sparkscale.cli import app
+from sparkscale.evidence import coverage
+from sparkscale.evidence.coverage import Kind, Scenario, simulated
+
+
+@pytest.mark.parametrize("kind", ["auc", "accuracy", "rmse", "inertia", "variance_explained"])
+def test_the_truth_of_a_scenario_is_what_very_many_units_give(kind: Kind) -> None:
+    """Rows of 3,000 units, bundled or not, and eight seeds."""
+    scenario = Scenario(kind, 3000, 8, 20_000, 20_000)
+    pairs = coverage.qualities(scenario, np.random.default_rng(1))
+    for position, truth in enumerate(coverage.truths(kind)):
+        assert np.mean([value(pair[position]) for pair in pairs]) == pytest.approx(truth, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("auc", 5, 3, 500, 500),
+        Scenario("auc", 50, 3, 30, 970, even=False),
+        Scenario("auc", 20, 8, 100, 900),
+        Scenario("rmse", 10, 5, 0, 1000),
+        Scenario("accuracy", 20, 5, 500, 500),
+        Scenario("median", 1, 5, 0, 0),
+    ],
+    ids=repr,
+)
+def test_intervals_hold_the_truth_about_as_often_as_they_say(scenario: Scenario) -> None:
+    """150 simulations: a share has a standard error of 1.8 points, and the limits are three of them away."""
+    found = simulated(scenario, 150)
+    assert 0.88 <= found.level <= 1.0
+    assert np.isnan(found.difference) or 0.88 <= found.difference <= 1.0
+
+
+def test_where_an_interval_cannot_hold_none_is_given() -> None:
+    few = simulated(Scenario("auc", 20, 3, 6, 994), 20)
+    assert few.not_given == 1.0
+    assert np.isnan(few.difference)
+
+
+def test_percentiles_of_the_crossed_bootstrap_alone_would_not_hold() -> None:
+    """The reason why intervals are Student's: of three seeds the bootstrap knows too little."""
+    found = simulated(Scenario("rmse", 50, 3, 0, 1000), 150)
+    assert found.percentile < found.difference
+
+
+def test_the_command_prints_a_table() -> None:
+    result = CliRunner().invoke(
+        app, ["evidence", "coverage", "--kind", "median", "--repeats", "20", "--processes", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "How often a 95% interval holds the truth, 20 simulations each" in result.output
+    assert "shares lie between 90% and 97%" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["coverage", "--kind", "f1"], "Unknown interval 'f1': choose from auc, rmse"),
+        (["holdouts", "--lengths", "seven"], "--lengths: 'seven' is no number of days"),
+        (["holdouts", "--lengths", "0"], "a block has 1 to 36 days"),
+        (["holdouts", "--fraction", "1/3"], "1/3 is no power of two"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sparkscale.cli import main
+
+    monkeypatch.setattr("sys.argv", ["sparkscale", "evidence", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
