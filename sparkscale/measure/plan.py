@@ -212,7 +212,7 @@ def executions(
     isolated = 0
     bound = {
         number: [case.bind(data[case.dataset], budget, seeds, number) for case in planned]
-        for number in range(1, rounds + 1)
+        for number in range(1, max([rounds, *(case.rounds for case in planned)]) + 1)
     }
     found: dict[tuple[str, int, bool], Execution] = {}
     for position, planned_case in enumerate(planned):

@@ -46,3 +46,18 @@ def test_identity_depends_on_content_only() -> None:
 def test_identity_is_stable_across_releases() -> None:
     """A history of records is lost when this changes: raise a workload's version instead."""
     assert CASE.id == "ebc253b84f438313"
+
+
+def test_cases_that_differ_in_their_seeds_are_one_experiment() -> None:
+    other = CASE.model_copy(
+        update={
+            "sample_seed": 7,
+            "model_seed": 8,
+            "rows": 77,
+            "params": {**CASE.params, "arguments": {"regParam": 1}},
+        }
+    )
+    assert other.id != CASE.id
+    assert other.experiment == CASE.experiment
+    for changed in ({"fraction": 0.5}, {"engine": "mllib"}, {"params": {**CASE.params, "trees": 9}}, {"threads": 1}):
+        assert CASE.model_copy(update=changed).experiment != CASE.experiment

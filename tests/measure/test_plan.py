@@ -58,6 +58,31 @@ def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Exec
     assert len([e for e in executions if e.case.parameter_set == "defaults"]) == 7
 
 
+def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: list[Execution]) -> None:
+    """Rounds repeated one sample and one model seed, so a verdict hung on one draw."""
+    for execution in executions:
+        assert execution.case.seeds == (execution.round, execution.round)
+        assert execution.warmup.seeds == execution.case.seeds
+    assert len({e.case.experiment for e in executions if not e.isolated}) < len({e.case.id for e in executions})
+
+
+def test_seeds_can_be_said_and_fixed(data: PreparedDataset) -> None:
+    granted = budget(profile.load("local"))
+    said, fixed = (
+        {e.round: e.case.seeds for e in plan.executions(QUICK[:1], {"flights": data}, granted, seeds, rounds=3)}
+        for seeds in (Seeds(sample=10, model=20), Seeds(sample=10, model=20, fixed=True))
+    )
+    assert said == {1: (11, 21), 2: (12, 22), 3: (13, 23)}
+    assert fixed == dict.fromkeys((1, 2, 3), (10, 20))
+
+
+@pytest.mark.parametrize("name", ["inference", "tuning"])
+def test_what_is_judged_by_one_draw_keeps_it(data: PreparedDataset, name: str) -> None:
+    planned = [case for case in plan.cases(suite.load(name), rounds=3) if case.dataset == "flights"][:4]
+    found = plan.executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(sample=5), rounds=3)
+    assert {e.case.sample_seed for e in found} == {5}
+
+
 def test_rows_and_arguments_are_those_of_the_fraction(executions: list[Execution], data: PreparedDataset) -> None:
     for execution in executions:
         case = execution.case
