@@ -10,6 +10,7 @@ from rich.text import Text
 from sparkscale.analysis import (
     drawing,
     inference,
+    memory,
     per_group,
     placing,
     ratios,
@@ -126,7 +127,7 @@ def _curves(comparison: Comparison) -> Table:
         f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
         *([comparison.tuned.param] if comparison.tuned else []),
         *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
-        "peak memory",
+        memory.HEADING,
         left=2,
     )
     for curve in comparison.curves:
@@ -148,7 +149,7 @@ def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
         yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
         yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
-    yield f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
+    yield memory.shown(cell.records)
 
 
 def _quality(cell: Cell) -> str:
@@ -228,9 +229,7 @@ def _answers(comparison: Comparison) -> Table:
 
 def _memory_share(curve: EngineCurve, fraction: float) -> str:
     part = next((cell for cell in curve.cells if cell.case.fraction == fraction), None)
-    if part is None or curve.full is None or not part.peak_bytes or not curve.full.peak_bytes:
-        return NOTHING
-    return f"{part.peak_bytes.median / curve.full.peak_bytes.median:.0%}"
+    return NOTHING if part is None or curve.full is None else memory.share(part.records, curve.full.records)
 
 
 def _defaults(comparison: Comparison) -> Table:
@@ -273,10 +272,10 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
     yield Text(
         f"{comparison.judging.name} intervals are bootstrapped over whole units of the hold-out, those of "
-        f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}). Peak memory "
-        "is of isolated executions.",
+        f"differences paired on them; they hold for this draw of the sample (seed {case.sample_seed}).",
         style="dim",
     )
+    yield Text(memory.NOTE, style="dim")
     engines = [curve.engine for curve in comparison.curves]
     yield from (Text(note, style="dim") for note in placing.differences(case, engines))
 

@@ -1,4 +1,4 @@
-"""What a worker needs before it has any data: the memory of an idle one that imports what a case imported.
+"""Measures the memory that a worker needs before it has any data: that of an idle one with the case's imports.
 
 Libraries are imported inside the phases, for a first run pays for that. So a case's own process never shows the
 memory of its imports alone, and another one is needed.
@@ -62,5 +62,5 @@ class IdleWorkers:
 
 
 def _kind(case: Case) -> Kind:
-    """What decides which modules a case imports."""
+    """Cases of one kind import the same modules."""
     return case.workload, case.engine, case.task, case.parameter_set, case.device, str(case.threads)
