@@ -60,10 +60,11 @@ class Budget(Frozen):
 
     @property
     def heap_bytes(self) -> int | None:
-        """The heap of the JVM that computes; None behind a server that does not say."""
+        """The heap of the JVM that computes, in whole MiB; None behind a server that does not say."""
         if self.executor_memory_bytes is None and not self.daemons:
             return None
-        return self.executor_heap_bytes or (self.daemons[0] if self.daemons else self.driver).heap_bytes
+        found = self.executor_heap_bytes or (self.daemons[0] if self.daemons else self.driver).heap_bytes
+        return found // UNITS["m"] * UNITS["m"]
 
     def with_heap(self, heap_bytes: int) -> "Budget":
         """The same, but for the heap of the JVM that computes: every limit on memory stays."""

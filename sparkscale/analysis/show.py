@@ -15,6 +15,7 @@ from sparkscale.analysis import (
     placing,
     ratios,
     show_groups,
+    show_heap,
     show_inference,
     show_tuning,
     tradeoff,
@@ -42,6 +43,8 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
     """Everything `sparkscale show` prints of one invocation."""
     records = store.records(invocation.id)
     parts: list[RenderableType] = [_heading(store, invocation, records)]
+    if invocation.command == "heap":
+        return Group(*parts, Text(), *show_heap.search(records))
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
     for groups in per_group.comparisons(store, records):

@@ -65,11 +65,11 @@ descriptions = sa.Table(
 )
 
 
-Command = Literal["run", "bench", "asv"]
+Command = Literal["run", "bench", "asv", "heap"]
 
 
 class Invocation(BaseModel):
-    """One run, resumed or not: of `sparkscale run`, of `sparkscale bench`, or begun by a class of `asv run`."""
+    """One run, resumed or not: of `sparkscale run`, `bench` or `heap`, or begun by a class of `asv run`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,7 +88,7 @@ class Invocation(BaseModel):
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     executions: int
-    """How many records it has when it is complete, warm-ups not counted."""
+    """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
 
 
 class Store:
@@ -172,7 +172,7 @@ class Store:
     ) -> Invocation:
         """The latest, of one suite, command and environment, or of any, or the one of this id.
 
-        Raises ConfigError when there is none.
+        A search for a heap is no run: only its id or its command selects it. Raises ConfigError when there is none.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -182,6 +182,8 @@ class Store:
         with self._engine.connect() as connection:
             for content in connection.execute(query).scalars():
                 found = Invocation.model_validate(content)
+                if command is None and identity is None and found.command == "heap":
+                    continue
                 if command in (None, found.command) and environment in (None, found.environment):
                     return found
         which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
