@@ -146,8 +146,9 @@ class Search:
         slow = next((probe for probe in self.below if probe.verdict == "too slow"), None)
         failed = next((probe for probe in self.below if probe.verdict == "too little"), None)
         less = " and ".join(probe.words for probe in (slow, failed) if probe)
+        size = f"{amount(needed.heap_bytes)}{'' if self.below else ' or less'}"
         found = [
-            f"{label} needs a heap of {amount(needed.heap_bytes)}: with it, the time to model stays within "
+            f"{label} needs a heap of {size}: with it, the time to model stays within "
             f"{WITHIN:g} × of {time.median:.2f} s ({time.low:.2f}–{time.high:.2f}) under {amount(own.heap_bytes)}."
         ]
         if less:
@@ -157,6 +158,12 @@ class Search:
             )
         elif needed is not own:
             found.append("No heap that was tried is too small: Spark starts no JVM with less than 450 MiB.")
+        lucky = next((probe for probe in self.below if probe.verdict == "enough"), None)
+        if lucky:
+            found.append(
+                f"Yet {amount(lucky.heap_bytes)} was enough: noise is larger here than the effect of the heap. "
+                "Search again."
+            )
         torn = [probe for probe in (*self.below[:1], needed) if probe.is_torn]
         if torn:
             heaps = " and ".join(amount(probe.heap_bytes) for probe in torn)

@@ -79,6 +79,7 @@ def test_a_heap_below_one_that_is_too_slow_is_not_named() -> None:
     assert found.needed is not None
     assert found.needed.heap_bytes == 900 * MIB
     assert found.sentences()[1].endswith("The smallest heap lies between 700 MiB and 900 MiB.")
+    assert found.sentences()[2].startswith("Yet 600 MiB was enough: noise is larger here")
 
 
 def test_repeats_on_both_sides_of_the_limit_are_said_to_be_noise() -> None:
@@ -90,6 +91,7 @@ def test_repeats_on_both_sides_of_the_limit_are_said_to_be_noise() -> None:
 def test_where_every_heap_is_enough_the_jvm_itself_is_the_limit() -> None:
     found = Search.of([*OWN, run(470, 8.0), run(470, 8.1, 2)])
     assert found is not None
+    assert "needs a heap of 470 MiB or less: with it" in found.sentences()[0]
     assert found.sentences()[1] == "No heap that was tried is too small: Spark starts no JVM with less than 450 MiB."
 
 
