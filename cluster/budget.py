@@ -39,6 +39,8 @@ class Budget(Frozen):
     daemons: tuple[Grant, ...] = ()
     executor_memory_bytes: int | None = None
     """What one executor may use, its JVM and Python workers together; None behind a server that does not say."""
+    executor_heap_bytes: int | None = None
+    """The heap of one executor's JVM; None where the driver, or a Connect server, computes."""
     gpus: int = 0
     tasks_per_gpu: int = 1
     no_gpu: str = ""
@@ -55,6 +57,24 @@ class Budget(Frozen):
     def cores_of(self, placement: Placement) -> int:
         """How many cores compute."""
         return len(self.node.cpus) if placement == "node" else self.cores
+
+    @property
+    def heap_bytes(self) -> int | None:
+        """The heap of the JVM that computes, in whole MiB; None behind a server that does not say."""
+        if self.executor_memory_bytes is None and not self.daemons:
+            return None
+        found = self.executor_heap_bytes or (self.daemons[0] if self.daemons else self.driver).heap_bytes
+        return found // UNITS["m"] * UNITS["m"]
+
+    def with_heap(self, heap_bytes: int) -> "Budget":
+        """The same, but for the heap of the JVM that computes: every limit on memory stays."""
+        changed = {"heap_bytes": heap_bytes}
+        if self.executor_heap_bytes is not None:
+            return self.model_copy(update={"executor_heap_bytes": heap_bytes})
+        if self.daemons:
+            daemons = tuple(daemon.model_copy(update=changed) for daemon in self.daemons)
+            return self.model_copy(update={"daemons": daemons})
+        return self.model_copy(update={"driver": self.driver.model_copy(update=changed)})
 
 
 def budget(profile: ClusterProfile) -> Budget:
@@ -119,6 +139,7 @@ def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
         driver=_grant(profile, used, driver),
         daemons=tuple(daemons),
         executor_memory_bytes=memory,
+        executor_heap_bytes=int(memory * profile.heap_share),
         gpus=len(devices),
         tasks_per_gpu=profile.tasks_per_gpu,
         oversubscribed=asked > len(available),
@@ -144,17 +165,19 @@ def _existing(profile: Connect | External, found: gpu.Gpus) -> Budget:
     _check_memory(profile, profile.driver_memory)
     node = profile.node_memory if isinstance(profile, External) else "75%"
     _check_memory(profile, node)
-    executors, gpus, tasks, executor_memory = 1, 0, 1, None
+    executors, gpus, tasks, executor_memory, executor_heap = 1, 0, 1, None, None
     if isinstance(profile, External):
         _check_heap(profile, profile.memory_bytes, _bytes(profile.driver_memory))
         executors, gpus, tasks = profile.executors, profile.gpus * profile.executors, profile.tasks_per_gpu
         executor_memory = profile.memory_bytes
+        executor_heap = int(executor_memory * profile.heap_share)
     assert profile.cores != "all"
     return Budget(
         cores=executors * profile.cores,
         node=_grant(profile, cpus, _bytes(node), tuple(device.index for device in found.devices)),
         driver=_grant(profile, cpus, _bytes(profile.driver_memory)),
         executor_memory_bytes=executor_memory,
+        executor_heap_bytes=executor_heap,
         gpus=gpus,
         tasks_per_gpu=tasks,
     )

@@ -3,6 +3,7 @@
 Nothing secret ever stands on a command line, which every user of the machine can read.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -108,8 +109,9 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
         # a barrier stage that finds too few slots, for an executor is lost, gives up after this many tries of 15 s
         "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
     }
+    assert budget.executor_heap_bytes is not None
+    heap = budget.executor_heap_bytes
     if isinstance(profile, Standalone):
-        heap = budget.daemons[0].heap_bytes
         return {
             **shared,
             **security(profile, endpoint.secret),
@@ -117,13 +119,30 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
             "spark.ui.enabled": str(profile.ui).lower(),
             "spark.ui.port": "0",
         }
-    heap = int(profile.memory_bytes * profile.heap_share)
     return {
         **shared,
         "spark.executor.instances": str(profile.executors),
         "spark.executor.memory": f"{heap // 2**20}m",
         "spark.executor.memoryOverhead": f"{(profile.memory_bytes - heap) // 2**20}m",
     }
+
+
+HEAP = re.compile(r"(\d+)\s*(?:(b)|([kmgtp])b?)?", re.IGNORECASE)
+"""An amount of memory as Spark writes it (org.apache.spark.network.util.JavaUtils.byteStringAs)."""
+
+
+def heap_setting(profile: ClusterProfile) -> str:
+    """The setting that decides how much heap the JVM that computes has."""
+    return "spark.executor.memory" if isinstance(profile, Standalone | External) else "spark.driver.memory"
+
+
+def heap_bytes(profile: ClusterProfile, conf: Mapping[str, str] | None) -> int | None:
+    """Heap of the JVM that computes, by a session's effective configuration; None where that does not say."""
+    found = HEAP.fullmatch((conf or {}).get(heap_setting(profile), "").strip())
+    if found is None:
+        return None
+    exponent = 0 if found[2] else 10 * " kmgtp".index((found[3] or "m").lower())
+    return int(found[1]) << exponent
 
 
 def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from sparkscale.cli_cluster import app as cluster_app
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.cli_data import app as data_app
 from sparkscale.cli_evidence import app as evidence_app
+from sparkscale.cli_heap import app as heap_app
 from sparkscale.contract.errors import ConfigError, SparkscaleError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench_app)
+app.add_typer(heap_app)
 app.add_typer(data_app, name="data")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(evidence_app, name="evidence")

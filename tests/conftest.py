@@ -39,6 +39,7 @@ TAKE_THE_LOCK = {
     "tests/measure/test_data.py",
     "tests/measure/test_faults.py",
     "tests/measure/test_gpu_cases.py",
+    "tests/measure/test_heap.py",
     "tests/measure/test_run.py",
 }
 """Files whose tests run commands that measure, or prepare: the machine has one lock for them."""

@@ -85,6 +85,17 @@ def time_with_layout(record: RunRecord) -> float:
     return time_to_model(record) + record.seconds["layout"]
 
 
+def memory_needed(record: RunRecord) -> int | None:
+    """Bytes that a node engine's case needs beyond an idle worker that imported the same modules.
+
+    None for a Spark engine, whose peak follows from its heap, and for a record without a peak or a baseline.
+    """
+    peak, baseline = record.resources.peak_pss_bytes, record.resources.baseline_bytes
+    if record.outcome != "ok" or record.case.placement == "spark" or peak is None or baseline is None:
+        return None
+    return max(0, peak - baseline)
+
+
 def _phase(name: str) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.seconds[name] for record in timed(records) if name in record.seconds]
@@ -191,6 +202,14 @@ def metrics() -> dict[str, Metric]:
                 for record in records
                 if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
             ],
+        ),
+        Metric(
+            "memory_needed",
+            "bytes",
+            "lower",
+            1,
+            "peak memory of a node engine beyond an idle worker with the same imports",
+            lambda records: [float(found) for record in records if (found := memory_needed(record)) is not None],
         ),
         _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", "auc", _lost),
         _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", "log_loss"),

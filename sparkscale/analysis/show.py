@@ -11,10 +11,12 @@ from sparkscale.analysis import (
     crossed,
     drawing,
     inference,
+    memory,
     per_group,
     placing,
     ratios,
     show_groups,
+    show_heap,
     show_inference,
     show_tuning,
     tradeoff,
@@ -45,6 +47,8 @@ def show(store: Store, invocation: Invocation) -> RenderableType:
     """Everything `sparkscale show` prints of one invocation."""
     records = store.records(invocation.id)
     parts: list[RenderableType] = [_heading(store, invocation, records)]
+    if invocation.command == "heap":
+        return Group(*parts, Text(), *show_heap.search(records))
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
     for groups in per_group.comparisons(store, records):
@@ -131,7 +135,7 @@ def _curves(comparison: Comparison) -> Table:
         f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
         *([comparison.tuned.param] if comparison.tuned else []),
         *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
-        "peak memory",
+        memory.HEADING,
         left=2,
     )
     for curve in comparison.curves:
@@ -153,7 +157,7 @@ def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
         yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
         yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
-    yield f"{cell.peak_bytes.median / 2**20:,.0f} MiB" if cell.peak_bytes else NOTHING
+    yield memory.shown(cell.records)
 
 
 def _quality(cell: Cell) -> str:
@@ -236,9 +240,7 @@ def _answers(comparison: Comparison) -> Table:
 
 def _memory_share(curve: EngineCurve, fraction: float) -> str:
     part = curve.cell(fraction)
-    if part is None or curve.full is None or not part.peak_bytes or not curve.full.peak_bytes:
-        return NOTHING
-    return f"{part.peak_bytes.median / curve.full.peak_bytes.median:.0%}"
+    return NOTHING if part is None or curve.full is None else memory.share(part.records, curve.full.records)
 
 
 def _defaults(comparison: Comparison) -> Table:
@@ -279,7 +281,8 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
         kind = "there is none, for every execution was the first of its worker"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
     yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
-    yield Text(f"{_interval_note(comparison)} Peak memory is of isolated executions.", style="dim")
+    yield Text(_interval_note(comparison), style="dim")
+    yield Text(memory.NOTE, style="dim")
     engines = [curve.engine for curve in comparison.curves]
     yield from (Text(note, style="dim") for note in placing.differences(case, engines))
 

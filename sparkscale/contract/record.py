@@ -32,6 +32,14 @@ class Resources(Frozen):
     """Whether its profile has more executor cores than the host."""
     cpu_seconds: float | None = None
     peak_pss_bytes: int | None = None
+    baseline_bytes: int | None = None
+    """What the process tree needs before it has any data. Node engines: the peak of a fresh worker that imports the
+    same modules and does nothing else. Spark engines: the tree's proportional set size just before the phases.
+    """
+    heap_bytes: int | None = None
+    """Heap of the JVM that computes: the driver's in local mode, one executor's on a cluster, a Connect server's.
+    Null for node engines, where the server does not say, and in records of earlier releases.
+    """
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
 

@@ -78,6 +78,13 @@ class HoldGpus(Message):
     seconds: float
 
 
+class Import(Message):
+    """Imports these modules, as far as they can be, and nothing else. Empty: only says what is imported."""
+
+    kind: Literal["import"] = "import"
+    modules: tuple[str, ...] = ()
+
+
 class Close(Message):
     """Ends the session and the worker."""
 
@@ -139,6 +146,13 @@ class Held(Message):
     holdings: list[Holding]
 
 
+class Imported(Message):
+    """Answers Import: all modules that the worker has imported so far, in the order in which that began."""
+
+    kind: Literal["imported"] = "imported"
+    modules: tuple[str, ...]
+
+
 class Closed(Message):
     """Answers Close."""
 
@@ -153,9 +167,11 @@ class Refused(Message):
     message: str
 
 
-Request = Annotated[Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Close, Field(discriminator="kind")]
+Request = Annotated[
+    Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Close, Field(discriminator="kind")
+]
 Reply = Annotated[
-    Ready | PhaseStarted | Prepared | ModelPrepared | Measured | Examined | Held | Closed | Refused,
+    Ready | PhaseStarted | Prepared | ModelPrepared | Measured | Examined | Held | Imported | Closed | Refused,
     Field(discriminator="kind"),
 ]
 

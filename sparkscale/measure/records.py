@@ -25,6 +25,7 @@ class Used:
     """What was seen of a case from outside its worker; null what was not."""
 
     peak_pss_bytes: int | None = None
+    baseline_bytes: int | None = None
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
 
@@ -73,6 +74,7 @@ class Recorder:
                 threads=case.threads,
                 oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,
+                heap_bytes=self._heap(case, worker),
                 **dataclasses.asdict(used or Used()),
             ),
             spark=observation.spark,
@@ -86,6 +88,12 @@ class Recorder:
         )
         self.store.add(record, {name: path.read_bytes() for name, path in (tables or {}).items()})
         return record
+
+    def _heap(self, case: Case, worker: WorkerProcess | None) -> int | None:
+        """The heap of the worker's session; where no worker came up, the heap that the budget gives one."""
+        if case.placement == "node":
+            return None
+        return worker.heap_bytes if worker else self.budget.heap_bytes
 
     def _model(self, case: Case) -> str | None:
         """The id of the stored description of what the case was given."""

@@ -13,12 +13,14 @@ from pathlib import Path
 from cluster.budget import Budget
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
+from cluster.settings import heap_bytes
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
 from sparkscale.measure import plan
+from sparkscale.measure.idle import IdleWorkers, imported_by
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.plan import Execution
@@ -58,6 +60,9 @@ class Runner:
     data: dict[str, PreparedDataset]
     models: Models
 
+    def __post_init__(self) -> None:
+        self.idle = IdleWorkers(self.spawn)
+
     def run(self, executions: list[Execution]) -> None:
         """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it."""
         possible = [execution for execution in executions if execution.unsupported is None]
@@ -90,6 +95,7 @@ class Runner:
         )
         worker.jvm = ready.jvm
         worker.session_seconds = ready.session_seconds
+        worker.heap_bytes = heap_bytes(self.profile, ready.session["spark_conf"])
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker
@@ -202,6 +208,8 @@ class _Group:
                 raise model
             worker = self._opened(case)
             sampler = self._sampler(worker, case) if execution.isolated else None
+            if sampler:
+                sampler.begin()
             measured = self._ask(worker, case, model, [found for found in (sampler, gpus) if found])
             observation, tables = measured.observation, measured.tables
             if observation.outcome != "ok":
@@ -262,9 +270,26 @@ class _Group:
         """Peaks are of executions that had their processes, and devices, to themselves."""
         return Used(
             peak_pss_bytes=memory.peak() if memory else None,
+            baseline_bytes=self._baseline(execution.case, memory) if memory else None,
             gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
             gpu_energy_joules=gpus.joules() if gpus else None,
         )
+
+    def _baseline(self, case: Case, memory: MemorySampler) -> int | None:
+        """What the tree needs without data. To be asked after the peak: the worker may end for it."""
+        idle = self.runner.idle
+        if case.placement == "spark":
+            return memory.baseline
+        if self.worker and idle.known(case) is None:
+            try:
+                modules = imported_by(self.worker)
+            except (WorkerDied, DeadlineExceeded):
+                return None
+            self._drop()
+            self.runner.observer.doing(f"measuring an idle worker: {case.engine}")
+            with self.runner.ledger.time("starting"):
+                return idle.measure(case, modules)
+        return idle.known(case)
 
     def _daemon_kills(self, case: Case) -> int:
         """How often memory has run out in the daemons' trees so far."""

@@ -66,11 +66,11 @@ descriptions = sa.Table(
 )
 
 
-Command = Literal["run", "bench", "asv"]
+Command = Literal["run", "bench", "asv", "heap"]
 
 
 class Invocation(BaseModel):
-    """One run, resumed or not: of `sparkscale run`, of `sparkscale bench`, or begun by a class of `asv run`."""
+    """One run, resumed or not: of `sparkscale run`, `bench` or `heap`, or begun by a class of `asv run`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,7 +91,7 @@ class Invocation(BaseModel):
     seeds: Seeds | None = None
     """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
     executions: int
-    """How many records it has when it is complete, warm-ups not counted."""
+    """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
 
     @property
     def drawn(self) -> Seeds:
@@ -180,7 +180,7 @@ class Store:
     ) -> Invocation:
         """The latest, of one suite, command and environment, or of any, or the one of this id.
 
-        Raises ConfigError when there is none.
+        A search for a heap is no run: only its id or its command selects it. Raises ConfigError when there is none.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -190,6 +190,8 @@ class Store:
         with self._engine.connect() as connection:
             for content in connection.execute(query).scalars():
                 found = Invocation.model_validate(content)
+                if command is None and identity is None and found.command == "heap":
+                    continue
                 if command in (None, found.command) and environment in (None, found.environment):
                     return found
         which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")

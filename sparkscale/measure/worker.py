@@ -31,6 +31,7 @@ from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMet
 from sparkscale.measure import environment
 from sparkscale.measure.executors import examine
 from sparkscale.measure.holding import hold_all
+from sparkscale.measure.importing import import_all
 from sparkscale.measure.protocol import (
     REQUEST,
     Close,
@@ -39,6 +40,8 @@ from sparkscale.measure.protocol import (
     Examined,
     Held,
     HoldGpus,
+    Import,
+    Imported,
     Measure,
     Measured,
     Message,
@@ -109,7 +112,7 @@ class Worker:
             ),
         )
 
-    def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus) -> Message:
+    def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus | Import) -> Message:
         if isinstance(request, Prepare):
             return self.prepare(request)
         if isinstance(request, PrepareModel):
@@ -118,6 +121,8 @@ class Worker:
             return self.examine()
         if isinstance(request, HoldGpus):
             return Held(holdings=hold_all(self._spark, request.tasks, request.seconds))
+        if isinstance(request, Import):
+            return Imported(modules=import_all(request.modules))
         return self.measure(request)
 
     def examine(self) -> Examined:

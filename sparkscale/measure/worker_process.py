@@ -75,8 +75,14 @@ class MemorySampler:
     session: int
     whole: tuple[int, ...] = ()
     executors: tuple[int, ...] = ()
+    baseline: int | None = None
+    """Bytes that the tree held when `begin` was called."""
     _peak: int = 0
     _next: float = 0.0
+
+    def begin(self) -> None:
+        """Looks at the tree before the case has begun."""
+        self.baseline = self._now()
 
     def sample(self) -> float:
         """Samples when it is time to; returns the seconds until the next sample."""
@@ -150,6 +156,7 @@ class WorkerProcess:
     software: str = ""
     session: str | None = None
     session_seconds: float | None = None
+    heap_bytes: int | None = None
     phase: str | None = None
     executions: int = 0
     warmed: set[tuple[str, ...]] = field(default_factory=set)

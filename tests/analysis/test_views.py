@@ -145,6 +145,7 @@ def test_every_metric_names_patterns_that_declare_it() -> None:
         "rows_per_second",
         "seconds_per_million_rows",
         "peak_memory",
+        "memory_needed",
     }
     with pytest.raises(LookupError, match="No pattern and no workload declares 'nobody'"):
         metrics.carrying("nobody")

@@ -138,6 +138,22 @@ def test_memory_is_read_only_where_a_tree_had_one_case(found: list[RunRecord]) -
     assert 50 * 2**20 < peaks["sklearn"] < 400 * 2**20 < peaks["mllib"]
 
 
+def test_what_a_worker_needs_without_data_is_known_beside_its_peak(found: list[RunRecord]) -> None:
+    """Imports are most of a small case's peak, a session is much of a Spark engine's."""
+    for record in found:
+        baseline, peak = record.resources.baseline_bytes, record.resources.peak_pss_bytes
+        assert (baseline is not None) == record.isolated
+        assert baseline is None or peak is None or 100 * 2**20 < baseline < peak
+    (node,) = (record.resources for record in of(found, "sklearn") if record.isolated)
+    assert (node.peak_pss_bytes or 0) - (node.baseline_bytes or 0) < 0.5 * (node.peak_pss_bytes or 0)
+
+
+def test_a_spark_case_knows_its_heap(found: list[RunRecord]) -> None:
+    heap = budget(profile.load("local")).heap_bytes
+    assert {record.resources.heap_bytes for record in of(found, "mllib")} == {heap}
+    assert {record.resources.heap_bytes for record in of(found, "sklearn")} == {None}
+
+
 def test_cpu_seconds_fit_the_budget(found: list[RunRecord]) -> None:
     for record in found:
         assert record.resources.cpu_seconds is not None

@@ -1,0 +1,171 @@
+"""The smallest heap that is enough, from the records of one `sparkscale heap`."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from sparkscale.analysis import metrics
+from sparkscale.analysis.memory import amount
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.record import RunRecord
+
+WITHIN = 1.2
+"""A heap is enough if the case's median time with it is at most this times the one under the profile's own heap."""
+AGREEING = 2
+"""This many repeats on one side of the limit decide: they are the majority of three."""
+
+Verdict = Literal["enough", "too slow", "too little"]
+
+
+def seconds(records: Sequence[RunRecord]) -> Spread | None:
+    """Warm times to model; None without any."""
+    return Spread.of([metrics.time_to_model(record) for record in metrics.timed(records)])
+
+
+def failure(record: RunRecord) -> str | None:
+    """Says how a case failed, as part of a sentence; None if it ended well.
+
+    An executor that ran out of heap is lost, and Spark does its work again: the case may then end ok.
+    """
+    if record.outcome != "ok":
+        return f"ends as {record.outcome}"
+    return "loses an executor" if metrics.lost_executors(record) else None
+
+
+def is_enough(own: Sequence[RunRecord], probe: Sequence[RunRecord]) -> bool | None:
+    """Says if the heap of a probe is enough: no repeat fails, and the median time is within the limit.
+
+    None while the repeats do not decide yet. Raises ValueError if there is no time under the own heap.
+    """
+    if any(map(failure, probe)):
+        return False
+    reference = seconds(own)
+    if reference is None:
+        raise ValueError("no time under the profile's own heap")
+    within = [metrics.time_to_model(record) <= WITHIN * reference.median for record in metrics.timed(probe)]
+    if max(within.count(True), within.count(False)) >= AGREEING:
+        return within.count(True) >= AGREEING
+    return None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The case under one heap. `own_seconds` is the median time under the profile's own heap."""
+
+    heap_bytes: int
+    records: tuple[RunRecord, ...]
+    own_seconds: float | None
+
+    @cached_property
+    def seconds(self) -> Spread | None:
+        return seconds(self.records)
+
+    @property
+    def slowdown(self) -> float | None:
+        """Its median time over the one under the own heap."""
+        return self.seconds.median / self.own_seconds if self.seconds and self.own_seconds else None
+
+    @property
+    def failure(self) -> RunRecord | None:
+        """The first repeat that failed."""
+        return next((record for record in self.records if failure(record)), None)
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.failure or self.slowdown is None:
+            return "too little"
+        return "enough" if self.slowdown <= WITHIN else "too slow"
+
+    @property
+    def is_torn(self) -> bool:
+        """True if its repeats lie on both sides of the limit, so that noise has decided."""
+        if self.failure or self.seconds is None or self.own_seconds is None:
+            return False
+        return self.seconds.low <= WITHIN * self.own_seconds < self.seconds.high
+
+    @property
+    def words(self) -> str:
+        """Says how the case fares with a heap that is not enough, as part of a sentence."""
+        if self.failure:
+            return f"{failure(self.failure)} at {amount(self.heap_bytes)}"
+        return f"takes {self.slowdown:.2f} × as long at {amount(self.heap_bytes)}"
+
+
+@dataclass(frozen=True)
+class Search:
+    """All probes of one case, by descending heap. The first is the profile's own heap."""
+
+    probes: tuple[Probe, ...]
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord]) -> "Search | None":
+        """None without a record of the case itself."""
+        by_heap: dict[int, list[RunRecord]] = defaultdict(list)
+        for record in records:
+            if not record.is_warmup and record.resources.heap_bytes is not None:
+                by_heap[record.resources.heap_bytes].append(record)
+        if not by_heap:
+            return None
+        own = seconds(by_heap[max(by_heap)])
+        return cls(
+            tuple(
+                Probe(heap, tuple(by_heap[heap]), own.median if own else None)
+                for heap in sorted(by_heap, reverse=True)
+            )
+        )
+
+    @property
+    def own(self) -> Probe:
+        return self.probes[0]
+
+    @cached_property
+    def needed(self) -> Probe | None:
+        """The smallest heap that is enough, as are all larger ones; None if the own heap is not."""
+        found = None
+        for probe in self.probes:
+            if probe.verdict != "enough":
+                break
+            found = probe
+        return found
+
+    @property
+    def below(self) -> list[Probe]:
+        """The probes with less than what is needed, from the largest down."""
+        return [probe for probe in self.probes if self.needed is None or probe.heap_bytes < self.needed.heap_bytes]
+
+    def sentences(self) -> list[str]:
+        """Says which heap is needed, how sure that is, and how the case fares with less."""
+        label, own = self.own.records[0].case.label, self.own
+        if self.needed is None or own.seconds is None:
+            error = own.failure.error if own.failure else None
+            reason = f" ({error.message.splitlines()[0]})" if error and error.message else ""
+            return [f"{label} {own.words}{reason}, the cluster's own heap. So there is no time to compare with."]
+        needed, time = self.needed, own.seconds
+        slow = next((probe for probe in self.below if probe.verdict == "too slow"), None)
+        failed = next((probe for probe in self.below if probe.verdict == "too little"), None)
+        less = " and ".join(probe.words for probe in (slow, failed) if probe)
+        size = f"{amount(needed.heap_bytes)}{'' if self.below else ' or less'}"
+        found = [
+            f"{label} needs a heap of {size}: with it, the time to model stays within "
+            f"{WITHIN:g} × of {time.median:.2f} s ({time.low:.2f}–{time.high:.2f}) under {amount(own.heap_bytes)}."
+        ]
+        if less:
+            largest = self.below[0].heap_bytes
+            found.append(
+                f"It {less}. The smallest heap lies between {amount(largest)} and {amount(needed.heap_bytes)}."
+            )
+        elif needed is not own:
+            found.append("No heap that was tried is too small: Spark starts no JVM with less than 450 MiB.")
+        lucky = next((probe for probe in self.below if probe.verdict == "enough"), None)
+        if lucky:
+            found.append(
+                f"Yet {amount(lucky.heap_bytes)} was enough: noise is larger here than the effect of the heap. "
+                "Search again."
+            )
+        torn = [probe for probe in (*self.below[:1], needed) if probe.is_torn]
+        if torn:
+            heaps = " and ".join(amount(probe.heap_bytes) for probe in torn)
+            found.append(f"At {heaps} the repeats lie on both sides of the limit: noise decides there.")
+        return found
