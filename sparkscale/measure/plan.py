@@ -3,9 +3,8 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from cluster import state
 from cluster.budget import Budget
@@ -20,6 +19,9 @@ from workloads.base import Capacity, Engine, Params, Sample, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
+
+FRACTIONS = tuple(2.0**-j for j in range(6, -1, -1))
+"""Every sample that a case can have, the smallest first."""
 
 LEAST_SAMPLE = 30
 """Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
@@ -110,13 +112,18 @@ class Execution:
     case: Case
     round: int
     isolated: bool
-    warmup: Case
-    """What is executed first in a worker that has not yet run this engine."""
+    warmups: tuple[Case, ...]
+    """Warm-ups to try in this order until one succeeds, the smallest sample first."""
     unsupported: str | None
 
     @property
     def key(self) -> tuple[str, int, bool]:
         return self.case.id, self.round, self.isolated
+
+    @property
+    def warmup_key(self) -> str:
+        """Executions with the same key share a warm-up: their cases differ in their sample only."""
+        return self.warmups[0].id
 
     @property
     def session(self) -> Session:
@@ -210,35 +217,39 @@ def executions(
     bound = [(case, case.bind(data[case.dataset], budget, seed)) for case in planned]
     found: dict[tuple[str, int, bool], Execution] = {}
     for planned_case, case in bound:
-        warmup = _warmup(case, [other for _, other in bound], planned_case, data[planned_case.dataset], budget)
         reason = planned_case.unsupported(data[planned_case.dataset], case.rows, budget, seed)
+        warmups = _warmups(planned_case, data[planned_case.dataset], budget, seed) if reason is None else ()
         isolated += planned_case.isolate
         for number in range(1, planned_case.rounds + 1):
             spread = (number - 1 + isolated) % rounds + 1 if planned_case.isolate else number
-            execution = Execution(case, spread, planned_case.isolate, warmup, reason)
+            execution = Execution(case, spread, planned_case.isolate, warmups, reason)
             found.setdefault(execution.key, execution)
     return list(found.values())
 
 
-def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: PreparedDataset, budget: Budget) -> Case:
-    """The same engine's smallest fraction, of the same parameters where there is one, as its pattern warms up."""
+def _warmups(planned: PlannedCase, data: PreparedDataset, budget: Budget, seed: int) -> tuple[Case, ...]:
+    """The case's engine and parameters on every sample that it can run on, the smallest first.
+
+    A filter, or a suite, changes nothing about it. The pattern's `warmup` replaces parameters. An engine that is
+    given a model has one sample only, for each further one would need reference predictions of its own.
+    """
     pattern = planned.workload.pattern
-    found = min(
-        (other for other in others if other.engine_key == case.engine_key),
-        key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
-    )
-    changes: dict[str, Any] = {"params": {**found.params, **pattern.warmup}}
-    if pattern.warms_each_slot:
-        fraction = data.fraction_of_files(budget.cores, case.sample_seed)
-        changes |= {"fraction": fraction, "rows": pattern.rows(data, planned.params, fraction, case.sample_seed)}
-    return found.model_copy(update=changes)
+    possible = []
+    for fraction in FRACTIONS:
+        sample = replace(planned, fraction=fraction)
+        case = sample.bind(data, budget, seed)
+        if sample.unsupported(data, case.rows, budget, seed) is None:
+            possible.append(case.model_copy(update={"params": {**case.params, **pattern.warmup}}))
+    least = data.fraction_of_files(budget.cores, seed) if pattern.warms_each_slot else 0.0
+    found = [case for case in possible if case.fraction >= least] or possible
+    return tuple(found[:1] if planned.engine.model_placement else found)
 
 
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
     An isolated execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so
-    first of a round goes there, where it saves a worker and its engine's warm-up; the others get their own workers.
+    first of a round goes there, where it saves a worker. The others get their own workers.
     """
     order = random.Random(seed)
     for number in sorted({execution.round for execution in planned}):

@@ -102,6 +102,12 @@ class PhaseStarted(Message):
     name: str
 
 
+class PhasesEnded(Message):
+    """Sent while Measure is served: every phase of the case has ended, and scoring begins."""
+
+    kind: Literal["phases_ended"] = "phases_ended"
+
+
 class Prepared(Message):
     """Answers Prepare. `notes` is what the user should know of it."""
 
@@ -155,7 +161,7 @@ class Refused(Message):
 
 Request = Annotated[Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Close, Field(discriminator="kind")]
 Reply = Annotated[
-    Ready | PhaseStarted | Prepared | ModelPrepared | Measured | Examined | Held | Closed | Refused,
+    Ready | PhaseStarted | PhasesEnded | Prepared | ModelPrepared | Measured | Examined | Held | Closed | Refused,
     Field(discriminator="kind"),
 ]
 

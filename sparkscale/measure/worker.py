@@ -44,6 +44,7 @@ from sparkscale.measure.protocol import (
     Message,
     ModelPrepared,
     Open,
+    PhasesEnded,
     PhaseStarted,
     Prepare,
     Prepared,
@@ -239,6 +240,7 @@ class Worker:
             with run.stack:
                 workload.quality.check(run)
                 result = clock.run(engine, workload.pattern.phases, run)
+                self.say(PhasesEnded())
                 quality = workload.quality.score(run, result)
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))
