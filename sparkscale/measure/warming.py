@@ -69,4 +69,5 @@ def step(failed: RunRecord) -> int:
 
 def sample_text(case: Case) -> str:
     """The sample of a warm-up, as part of a sentence."""
-    return f"{show_fraction(case.fraction)} of the data ({case.rows:,} rows)"
+    share = "all" if case.fraction == 1 else show_fraction(case.fraction)
+    return f"{share} of the data ({case.rows:,} rows)"
