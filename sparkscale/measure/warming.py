@@ -8,7 +8,9 @@ from sparkscale.contract.record import Outcome, RunRecord
 from workloads import registry
 
 AGREEMENT = 0.1
-"""A JVM is warm when two passes in a row differ by no more than this share of the longer one."""
+"""A JVM is warm when two passes in a row differ by no more than this share of the longer one ..."""
+AGREEMENT_SECONDS = 0.1
+"""... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
 WARMUP_SECONDS = 10.0
 """No further pass begins when a warm-up has taken this long, phases and scoring together."""
 
@@ -45,7 +47,7 @@ class Passes:
             return True
         if before is None or self._last is None:
             return False
-        return abs(self._last - before) <= AGREEMENT * max(self._last, before)
+        return abs(self._last - before) <= max(AGREEMENT * max(self._last, before), AGREEMENT_SECONDS)
 
 
 def _time_to_model(record: RunRecord) -> float | None:

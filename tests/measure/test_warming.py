@@ -45,13 +45,24 @@ def passes_until_warm(placement: Placement, seconds: list[float | None], monkeyp
         ("node", [3.0], 1),
         ("spark", [3.0, 1.5, 1.0, 0.95], 4),
         ("spark", [1.0, 1.1], 2),
+        ("spark", [0.7, 0.5, 0.42], 3),
         ("spark", [1.0, 0.85, 1.0, 0.85, 0.9], 5),
         ("spark", [11.0], 1),
         ("spark", [4.0, 3.0, 2.0, 1.5], 4),
         ("spark", [None, None, *[None] * 9], 11),
         ("spark", [None, 2.0, 2.0], 3),
     ],
-    ids=["node", "agree", "within 10 %", "apart", "long", "time is spent", "without a time", "one without a time"],
+    ids=[
+        "node",
+        "agree",
+        "within 10 %",
+        "within 0.1 s",
+        "apart",
+        "long",
+        "time is spent",
+        "without a time",
+        "one without a time",
+    ],
 )
 def test_a_jvm_is_warmed_until_two_passes_agree_or_the_time_is_spent(
     placement: Placement, seconds: list[float | None], passes: int, monkeypatch: pytest.MonkeyPatch
