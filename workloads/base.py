@@ -56,12 +56,13 @@ class Pattern:
     within_groups: bool = False
     """Whether a hold-out must cut through groups, for each has a model of its own."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Parameters that a case has instead when it only warms a worker up, where less does."""
+    """Parameters that replace a case's own in its warm-up, for a pattern that is costly even on the smallest sample.
+    Cases that differ in nothing else share a warm-up."""
     fixed_seeds: bool = False
     """If true, every round has the run's first seeds: what its cases are given, or judged by, belongs to one draw."""
     warms_each_slot: bool = False
-    """Whether it has then a slice of the rows, and so a file, for each of Spark's slots, whatever its own fraction:
-    a slot's process of Python starts and imports its libraries with its first task."""
+    """If true, a warm-up reads at least one file for each of Spark's slots: a slot's Python process starts, and
+    imports its libraries, with its first task."""
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,17 @@ def spread_of_times(
     return Spread.of([*samples, *(math.inf for _ in timeouts)], len(tried), min(limits, default=None))
 
 
+def first_run(record: RunRecord) -> float | None:
+    """Seconds that a one-off job pays: its worker's start, with Spark's session, and its time to model.
+
+    None unless the execution was ok and the first in its worker, and in records from before starts were observed.
+    """
+    first = record.isolated and record.temperature == "cold" and not lost_executors(record)
+    if record.outcome != "ok" or not first or record.start_seconds is None:
+        return None
+    return record.start_seconds + time_to_model(record)
+
+
 def rows_per_second(record: RunRecord) -> float:
     """Rows of the case over its time to model: in inference, of those that a model was applied to."""
     return record.case.rows / time_to_model(record)

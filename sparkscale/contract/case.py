@@ -87,11 +87,6 @@ class Case(BaseModel):
         return self.sample_seed, self.model_seed
 
     @property
-    def engine_key(self) -> tuple[str, ...]:
-        """What a warm-up warms: this engine on this data and device."""
-        return self.workload, self.engine, self.dataset_id, self.device
-
-    @property
     def parameter_set(self) -> str:
         return str(self.params["set"])
 

@@ -6,6 +6,7 @@ SparkscaleError
 ├── DatasetError         a data set that cannot be read or made
 ├── ModelError           a prepared model that cannot be read, or does not fit the rows
 ├── OutputError          what a case is to write cannot be written: a full disk, a folder that is there already
+├── ScratchError         the folder that a worker writes to while it measures has vanished, or cannot be made
 ├── ClusterError         Java or Spark does not start, a worker that cannot be reached
 ├── StoreError           the record store cannot be read or written
 ├── RecordingError       asv did not take what was measured, or a process that measures ended
@@ -41,6 +42,12 @@ class ModelError(SparkscaleError):
 
 class OutputError(SparkscaleError):
     """What a case is to write cannot be written."""
+
+    exit_code = 1
+
+
+class ScratchError(SparkscaleError):
+    """The folder that a worker writes to while it measures has vanished, or cannot be made."""
 
     exit_code = 1
 

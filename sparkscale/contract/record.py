@@ -109,10 +109,17 @@ class RunRecord(Frozen):
     session: str | None
     session_seconds: float | None = None
     """What starting the session of its worker took; null where it has none."""
+    start_seconds: float | None = None
+    """Seconds from starting its worker's process until that was ready: imports, and the session where there is one.
+    Null without a worker, and in records from before this was observed."""
+    position: int | None = None
+    """How many executions its worker had begun before this one; null as in `start_seconds`."""
+    warmed_by: tuple[str, ...] = ()
+    """Ids of the records of the warm-ups, oldest first, that had warmed its worker for this case before."""
+    deadline_seconds: float | None = None
+    """The most that its phases might take together: a `timeout` took longer. Null as in `start_seconds`."""
     data: str | None = None
     model: str | None = None
-    deadline_seconds: float | None = None
-    """The limit of its phases; null in records of earlier releases."""
 
     @property
     def is_warmup(self) -> bool:

@@ -19,7 +19,10 @@ Kind = tuple[str, ...]
 
 
 def imported_by(worker: WorkerProcess) -> tuple[str, ...]:
-    """The modules that a worker has imported so far. Raises WorkerDied or DeadlineExceeded."""
+    """The modules that a worker had imported when its last case's phases ended.
+
+    Raises WorkerDied or DeadlineExceeded.
+    """
     return _imported(worker, ())
 
 

@@ -1,6 +1,7 @@
 """Opens a worker: its memory limit, its process, its session, on what a profile grants."""
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.threads import thread_variables
 from sparkscale.measure.protocol import Open, Ready
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerProcess
+from sparkscale.measure.worker_process import TEMPORARY, DeadlineExceeded, WorkerProcess
 
 OPEN_SECONDS = 180.0
 REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
@@ -44,13 +45,14 @@ def open_worker(
     grant = budget.grant(session.placement)
     endpoint = cluster.endpoint if cluster else None
     limit = processes.MemoryLimit.create(grant.memory_bytes)
-    temporary = scratch / "tmp"
+    temporary = scratch / TEMPORARY
     temporary.mkdir(parents=True, exist_ok=True)
     threads = len(grant.cpus) if session.placement == "spark" else session.threads
     variables = {**thread_variables(threads), "TMPDIR": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
-    worker = WorkerProcess.spawn(log, limit, variables)
+    begun = time.monotonic()
+    worker = WorkerProcess.spawn(log, scratch, limit, variables)
     opening = Open(
         profile=profile,
         budget=budget,
@@ -72,6 +74,7 @@ def open_worker(
         worker.kill()
         raise
     assert isinstance(ready, Ready)
+    worker.start_seconds = time.monotonic() - begun
     return worker, ready
 
 

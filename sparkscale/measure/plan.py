@@ -3,9 +3,8 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from cluster import state
 from cluster.budget import Budget
@@ -21,6 +20,9 @@ from workloads.base import Capacity, Engine, Params, Sample, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
+
+FRACTIONS = tuple(2.0**-j for j in range(6, -1, -1))
+"""Every sample that a case can have, the smallest first."""
 
 LEAST_SAMPLE = 30
 """Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
@@ -112,13 +114,18 @@ class Execution:
     case: Case
     round: int
     isolated: bool
-    warmup: Case
-    """What is executed first in a worker that has not yet run this engine."""
+    warmups: tuple[Case, ...]
+    """Warm-ups to try in this order until one succeeds, the smallest sample first."""
     unsupported: str | None
 
     @property
     def key(self) -> tuple[str, int, bool]:
         return self.case.id, self.round, self.isolated
+
+    @property
+    def warmup_key(self) -> str:
+        """Executions with the same key share a warm-up: their cases differ in their sample only."""
+        return self.warmups[0].id
 
     @property
     def session(self) -> Session:
@@ -221,32 +228,39 @@ def executions(
         for turn in range(1, planned_case.rounds + 1):
             number = (turn - 1 + isolated) % rounds + 1 if planned_case.isolate else turn
             case = bound[number][position]
-            warmup = _warmup(case, bound[number], planned_case, its_data, budget)
             reason = planned_case.unsupported(its_data, case.rows, budget, case.sample_seed)
-            execution = Execution(case, number, planned_case.isolate, warmup, reason)
+            warmups = _warmups(planned_case, its_data, budget, seeds, number) if reason is None else ()
+            execution = Execution(case, number, planned_case.isolate, warmups, reason)
             found.setdefault(execution.key, execution)
     return list(found.values())
 
 
-def _warmup(case: Case, others: list[Case], planned: PlannedCase, data: PreparedDataset, budget: Budget) -> Case:
-    """The same engine's smallest fraction, of the same parameters where there is one, as its pattern warms up."""
+def _warmups(
+    planned: PlannedCase, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int
+) -> tuple[Case, ...]:
+    """The case's engine and parameters on every sample that it can run on, the smallest first.
+
+    A filter, or a suite, changes nothing about it. The pattern's `warmup` replaces parameters. An engine that is
+    given a model has one sample only, for each further one would need reference predictions of its own.
+    """
     pattern = planned.workload.pattern
-    found = min(
-        (other for other in others if other.engine_key == case.engine_key),
-        key=lambda other: (other.fraction, other.parameter_set != case.parameter_set),
-    )
-    changes: dict[str, Any] = {"params": {**found.params, **pattern.warmup}}
-    if pattern.warms_each_slot:
-        fraction = data.fraction_of_files(budget.cores, case.sample_seed)
-        changes |= {"fraction": fraction, "rows": pattern.rows(data, planned.params, fraction, case.sample_seed)}
-    return found.model_copy(update=changes)
+    possible = []
+    for fraction in FRACTIONS:
+        sample = replace(planned, fraction=fraction)
+        case = sample.bind(data, budget, seeds, number)
+        if sample.unsupported(data, case.rows, budget, case.sample_seed) is None:
+            possible.append(case.model_copy(update={"params": {**case.params, **pattern.warmup}}))
+    files = pattern.warms_each_slot and possible
+    least = data.fraction_of_files(budget.cores, possible[0].sample_seed) if files else 0.0
+    found = [case for case in possible if case.fraction >= least] or possible
+    return tuple(found[:1] if planned.engine.model_placement else found)
 
 
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
     An isolated execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so
-    first of a round goes there, where it saves a worker and its engine's warm-up; the others get their own workers.
+    first of a round goes there, where it saves a worker. The others get their own workers.
     """
     order = random.Random(seed)
     for number in sorted({execution.round for execution in planned}):

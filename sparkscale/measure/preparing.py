@@ -112,7 +112,7 @@ def _given_models(executions: list[Execution], placement: Placement) -> list[Cas
         case.id: case
         for execution in executions
         if execution.unsupported is None
-        for case in (execution.warmup, execution.case)
+        for case in (*execution.warmups, execution.case)
     }
     workloads = registry.workloads()
     return [

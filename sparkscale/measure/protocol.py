@@ -79,7 +79,9 @@ class HoldGpus(Message):
 
 
 class Import(Message):
-    """Imports these modules, as far as they can be, and nothing else. Empty: only says what is imported."""
+    """Imports these modules, as far as they can be, and nothing else. Empty: only says which modules were imported
+    when the phases of the last case ended.
+    """
 
     kind: Literal["import"] = "import"
     modules: tuple[str, ...] = ()
@@ -107,6 +109,12 @@ class PhaseStarted(Message):
 
     kind: Literal["phase"] = "phase"
     name: str
+
+
+class PhasesEnded(Message):
+    """Sent while Measure is served: every phase of the case has ended, and scoring begins."""
+
+    kind: Literal["phases_ended"] = "phases_ended"
 
 
 class Prepared(Message):
@@ -147,7 +155,7 @@ class Held(Message):
 
 
 class Imported(Message):
-    """Answers Import: all modules that the worker has imported so far, in the order in which that began."""
+    """Answers Import: the modules that the worker has imported, in the order in which that began."""
 
     kind: Literal["imported"] = "imported"
     modules: tuple[str, ...]
@@ -171,7 +179,17 @@ Request = Annotated[
     Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Close, Field(discriminator="kind")
 ]
 Reply = Annotated[
-    Ready | PhaseStarted | Prepared | ModelPrepared | Measured | Examined | Held | Imported | Closed | Refused,
+    Ready
+    | PhaseStarted
+    | PhasesEnded
+    | Prepared
+    | ModelPrepared
+    | Measured
+    | Examined
+    | Held
+    | Imported
+    | Closed
+    | Refused,
     Field(discriminator="kind"),
 ]
 

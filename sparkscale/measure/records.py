@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 
 from cluster.budget import Budget
 from sparkscale.contract.case import Case
@@ -51,7 +50,9 @@ class Recorder:
         temperature: Temperature,
         worker: WorkerProcess | None = None,
         used: Used | None = None,
-        tables: dict[str, Path] | None = None,
+        tables: dict[str, bytes] | None = None,
+        position: int | None = None,
+        deadline_seconds: float | None = None,
     ) -> RunRecord:
         """Seconds of anything but an ok execution are dropped: no failure is stored as a time."""
         record = RunRecord(
@@ -83,10 +84,14 @@ class Recorder:
             software=(worker and worker.software) or self._software,
             session=worker.session if worker else None,
             session_seconds=worker.session_seconds if worker else None,
+            start_seconds=worker.start_seconds if worker else None,
+            position=position,
+            warmed_by=tuple(worker.warmups.get(execution.warmup_key, ())) if worker else (),
+            deadline_seconds=deadline_seconds,
             data=self._data[case.dataset_id],
             model=self._model(case),
         )
-        self.store.add(record, {name: path.read_bytes() for name, path in (tables or {}).items()})
+        self.store.add(record, tables or {})
         return record
 
     def _heap(self, case: Case, worker: WorkerProcess | None) -> int | None:

@@ -3,10 +3,8 @@
 It never imports pyspark: what runs Spark or an engine is a worker process.
 """
 
-import shutil
 import time
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from cluster.profile import ClusterProfile
 from cluster.settings import heap_bytes
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.contract.errors import ModelError, SparkscaleError
+from sparkscale.contract.errors import ModelError, ScratchError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
-from sparkscale.contract.record import ErrorInfo, Observation, Outcome, RunRecord, Temperature
-from sparkscale.measure import plan
+from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
+from sparkscale.measure import outcomes, plan, warming
 from sparkscale.measure.idle import IdleWorkers, imported_by
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.opening import Session, open_worker
@@ -28,15 +26,19 @@ from sparkscale.measure.preparing import Models
 from sparkscale.measure.progress import Observer
 from sparkscale.measure.protocol import Measure, Measured
 from sparkscale.measure.records import Recorder, Used
+from sparkscale.measure.scratch import contents, tables_folder, vanished
 from sparkscale.measure.worker_process import (
+    CaseLimits,
     DeadlineExceeded,
     GpuSampler,
     MemorySampler,
-    Sampler,
     WorkerDied,
     WorkerProcess,
-    out_of_memory,
 )
+
+OUTSIDE_SECONDS = 300.0
+"""The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
+them, too."""
 
 WARMUP_ATTEMPTS = 2
 """A worker that dies in a warm-up, or whose cluster is hit, is replaced once: the case has not been tried yet."""
@@ -63,6 +65,11 @@ class Runner:
     def __post_init__(self) -> None:
         self.idle = IdleWorkers(self.spawn)
 
+    @property
+    def limits(self) -> CaseLimits:
+        """The time limits of each case."""
+        return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
+
     def run(self, executions: list[Execution]) -> None:
         """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it."""
         possible = [execution for execution in executions if execution.unsupported is None]
@@ -79,12 +86,15 @@ class Runner:
         self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "warm")
 
     def spawn(self, session: Session) -> WorkerProcess:
-        """A worker that is open: limits taken on, session started. Raises ClusterError or WorkerDied."""
+        """A worker that is open: limits taken on, session started.
+
+        Raises ClusterError, ScratchError or WorkerDied.
+        """
+        self._remake_scratch()
         if session.placement == "spark" and self.cluster is not None and self.cluster.is_renewable:
             self.cluster.renew()
         name = f"{self.profile.name}-{len(list(self.logs.iterdir())) + 1:03d}-{session.placement}"
         scratch = self.scratch / name
-        scratch.mkdir()
         worker, ready = open_worker(
             self.profile,
             self.budget,
@@ -100,6 +110,15 @@ class Runner:
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker
 
+    def _remake_scratch(self) -> None:
+        """The run's folder, and that of its cluster's daemons, if somebody has removed them. Raises ScratchError."""
+        state = self.cluster.state if self.cluster else None
+        try:
+            for folder in (self.scratch, *([state.folder] if state else [])):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ScratchError(f"The run's scratch folder cannot be made again: {error}.") from error
+
 
 @dataclass
 class _Group:
@@ -107,8 +126,8 @@ class _Group:
 
     runner: Runner
     worker: WorkerProcess | None = None
-    cold: dict[tuple[str, ...], RunRecord] = field(default_factory=dict)
-    """Warm-ups that failed: what needs them is not tried again in this group."""
+    failed: dict[str, RunRecord] = field(default_factory=dict)
+    """Warm-ups that failed, by the ids of their cases: they are not tried again in this group."""
     disturbed: bool = False
     """Whether a daemon ended during the last execution: its worker's session is not what it was."""
 
@@ -132,14 +151,17 @@ class _Group:
         self._restore(execution)
         if execution.isolated:
             self._drop()
-            self._execute(execution, execution.case, warming=False)
+            self._execute(execution, execution.case, warms=False)
         elif failed := self._warm_up(execution):
             self._skip(execution, failed)
-        elif not self._execute(execution, execution.case, warming=False):
+        elif not self._execute(execution, execution.case, warms=False):
             self._measure(execution)
 
     def _restore(self, execution: Execution) -> None:
-        """What has ended of the cluster since the last case is started again, and its sessions with it."""
+        """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
+        if self.worker and self.worker.scratch_vanished:
+            self.runner.observer.note(f"{self.worker.scratch} has vanished: its worker is replaced")
+            self._drop()
         cluster = self.runner.cluster
         if execution.case.placement == "spark" and cluster is not None and cluster.lost():
             self._drop()
@@ -154,39 +176,67 @@ class _Group:
             )
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
-        """Unless this worker has run the engine before; returns the record of a warm-up that failed."""
-        engine = execution.warmup.engine_key
-        for _ in range(WARMUP_ATTEMPTS):
-            if self.worker and engine in self.worker.warmed:
+        """Warms the worker up for this case, if it is not warm for it.
+
+        Samples are tried from the smallest on; `warming.step` says which one follows a failed one. Returns the record
+        of the last one if none succeeded.
+        """
+        if self.worker and execution.warmup_key in self.worker.warmed:
+            return None
+        number, last = 0, len(execution.warmups) - 1
+        while True:
+            case = execution.warmups[number]
+            record = self.failed.get(case.id) or self._warm_up_on(execution, case)
+            if record is None:
                 return None
-            if engine in self.cold:
-                return self.cold[engine]
-            executed = self._execute(execution, execution.warmup, warming=True)
-            if executed is None:
-                return self._warm_up(execution)
-            record = executed
+            self.failed[case.id] = record
+            step = warming.step(record)
+            if number == last or not step:
+                return record
+            number = min(number + step, last)
+
+    def _warm_up_on(self, execution: Execution, case: Case) -> RunRecord | None:
+        """Warms up on one sample; returns the record that failed. A lost worker is replaced, and tried once more."""
+        for _ in range(WARMUP_ATTEMPTS):
+            record = self._passes(execution, case)
             if self.disturbed:
                 error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
                 record = record.model_copy(update={"outcome": "failed", "error": error})
-            elif record.outcome in ("ok", "invalid"):
+            elif record.outcome in warming.RAN and self.worker:
+                self.worker.warmed.add(execution.warmup_key)
                 return None
-            elif record.error is None or record.error.type != "WorkerDied":
+            elif not record.error or record.error.type not in warming.LOST:
                 break
-        self.cold[engine] = record
         return record
+
+    def _passes(self, execution: Execution, case: Case) -> RunRecord:
+        """Executes a warm-up until its worker is warm; returns the last record, or the first that broke off."""
+        passes = warming.Passes(case)
+        while True:
+            record = self._execute(execution, case, warms=True)
+            if record is None:
+                passes = warming.Passes(case)  # its worker was replaced
+            elif self.disturbed or record.outcome not in warming.RAN or passes.enough(record):
+                return record
 
     def _skip(self, execution: Execution, warmup: RunRecord) -> None:
         """A case without a warm-up has no warm time: it ends as its warm-up did."""
         kind, message = (warmup.error.type, warmup.error.message) if warmup.error else ("", "")
-        error = ErrorInfo(type=kind, message=f"In its warm-up: {message}")
+        error = ErrorInfo(type=kind, message=f"In its warm-up on {warming.sample_text(warmup.case)}: {message}")
         observation = Observation(outcome=warmup.outcome, error=error)
         self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
         record = self.runner.recorder.keep(
-            execution, execution.case, datetime.now(UTC), observation, "warm", self.worker
+            execution,
+            execution.case,
+            datetime.now(UTC),
+            observation,
+            "warm",
+            self.worker,
+            deadline_seconds=self.runner.deadline_seconds,
         )
         self.runner.observer.finished(record, 0.0)
 
-    def _execute(self, execution: Execution, case: Case, warming: bool) -> RunRecord | None:
+    def _execute(self, execution: Execution, case: Case, warms: bool) -> RunRecord | None:
         """Sends one case to the worker and stores what becomes of it.
 
         None, and nothing is stored, when memory ran out in a worker where other cases had left some of theirs: the
@@ -194,12 +244,11 @@ class _Group:
         """
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
-        kind = " isolated" if execution.isolated else " warm-up" if warming else ""
+        kind = " isolated" if execution.isolated else " warm-up" if warms else ""
         label = f"round {execution.round}, {case.label}{kind}"
         runner.observer.executing(case, label)
-        tables: dict[str, Path] = {}
-        worker = self.worker
-        sampler, gpus = None, self._gpu_sampler(case)
+        tables: dict[str, bytes] = {}
+        worker, position, used = self.worker, None, Used()
         kills = self._daemon_kills(case)
         self.disturbed = False
         try:
@@ -207,26 +256,25 @@ class _Group:
             if isinstance(model, ModelError):
                 raise model
             worker = self._opened(case)
-            sampler = self._sampler(worker, case) if execution.isolated else None
-            if sampler:
-                sampler.begin()
-            measured = self._ask(worker, case, model, [found for found in (sampler, gpus) if found])
-            observation, tables = measured.observation, measured.tables
+            position = worker.executions - 1
+            observation, used, tables = self._ask(worker, execution, case, model)
             if observation.outcome != "ok":
                 observation = self._memory_ran_out(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
-        own = 1 if warming or execution.isolated else 2  # a case's warm-up is its own, too
-        if observation.outcome == "oom" and worker and worker.executions > own:
+        if worker and worker.scratch_vanished:
+            observation, tables = self._lost(vanished(worker.scratch)), {}
+        warmups = worker.warmups.setdefault(execution.warmup_key, []) if worker else []
+        others = (position or 0) - len(warmups)
+        if observation.outcome == "oom" and others > 0:
             self._drop()
             runner.observer.note(
-                f"{label}: out of memory, but its worker had executed others before ({worker.executions - own}): "
-                "tried in a new one"
+                f"{label}: out of memory, but its worker had executed others before ({others}): tried in a new one"
             )
             return None
         temperature: Temperature = "warm"
-        if warming or execution.isolated:
-            temperature = "warmup" if worker and worker.executions > 1 else "cold"
+        if warms or execution.isolated:
+            temperature = "warmup" if position else "cold"
         record = runner.recorder.keep(
             execution,
             case,
@@ -234,15 +282,15 @@ class _Group:
             observation,
             temperature,
             worker,
-            self._used(execution, sampler, gpus) if observation.outcome == "ok" else Used(),
+            used if observation.outcome == "ok" else Used(),
             tables,
+            position,
+            runner.deadline_seconds,
         )
-        for path in tables.values():
-            shutil.rmtree(path.parent, ignore_errors=True)
-        if observation.outcome in ("failed", "oom") or self.disturbed:
-            self._drop()  # what an engine leaves behind when it breaks must not touch the next case
-        elif self.worker:
-            self.worker.warmed.add(case.engine_key)
+        if warms and record.outcome in warming.RAN:
+            warmups.append(record.id)
+        if self.disturbed or outcomes.left_something(observation):
+            self._drop()
         runner.observer.finished(record, time.monotonic() - begun)
         return record
 
@@ -270,7 +318,6 @@ class _Group:
         """Peaks are of executions that had their processes, and devices, to themselves."""
         return Used(
             peak_pss_bytes=memory.peak() if memory else None,
-            baseline_bytes=self._baseline(execution.case, memory) if memory else None,
             gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
             gpu_energy_joules=gpus.joules() if gpus else None,
         )
@@ -296,29 +343,44 @@ class _Group:
         cluster = self.runner.cluster
         return cluster.out_of_memory() if cluster is not None and case.placement == "spark" else 0
 
-    def _watch(self) -> None:
-        """While a Spark case runs: a worker daemon that has ended is replaced."""
-        if self.runner.cluster is not None:
+    def _watch(self, worker: WorkerProcess, case: Case) -> None:
+        """Replaces a daemon that has ended. Raises ClusterError or ScratchError when the case cannot go on."""
+        if worker.scratch_vanished:
+            raise vanished(worker.scratch)
+        if case.placement == "spark" and self.runner.cluster is not None:
             self._say_restored(self.runner.cluster.watch())
 
     def _ask(
-        self, worker: WorkerProcess, case: Case, model: PreparedModel | None, samplers: list[Sampler]
-    ) -> Measured:
+        self, worker: WorkerProcess, execution: Execution, case: Case, model: PreparedModel | None
+    ) -> tuple[Observation, Used, dict[str, bytes]]:
+        """Returns the worker's report, the resources used until its phases ended, and the tables it made."""
         runner = self.runner
-        folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
-        folder.mkdir()
-        data = runner.data[case.dataset]
-        request = Measure(case=case, data=data, tables=folder, model=model)
+        memory = self._sampler(worker, case) if execution.isolated else None
+        if memory:
+            memory.begin()
+        gpus = self._gpu_sampler(case)
+        used = [Used()]
         begun = time.monotonic()
-        try:
-            watch = self._watch if case.placement == "spark" else lambda: None
-            reply = worker.request(request, runner.deadline_seconds, samplers, runner.observer.phase, watch)
-        except (WorkerDied, DeadlineExceeded):
-            runner.ledger.spent["phases"] += time.monotonic() - begun
-            raise
-        assert isinstance(reply, Measured)
-        runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
-        return reply
+        with tables_folder(worker.scratch) as folder:
+            request = Measure(case=case, data=runner.data[case.dataset], tables=folder, model=model)
+            try:
+                reply = worker.request(
+                    request,
+                    runner.limits,
+                    [found for found in (memory, gpus) if found],
+                    runner.observer.phase,
+                    lambda: used.append(self._used(execution, memory, gpus)),
+                    lambda: self._watch(worker, case),
+                )
+            except (WorkerDied, DeadlineExceeded):
+                runner.ledger.spent["phases"] += time.monotonic() - begun
+                raise
+            assert isinstance(reply, Measured)
+            runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
+            tables = contents(reply.tables)
+        if memory and reply.observation.outcome == "ok":
+            used.append(replace(used[-1], baseline_bytes=self._baseline(case, memory)))
+        return reply.observation, used[-1], tables
 
     def _memory_ran_out(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
         """What a library says when the kernel has ended a process of its own is seldom the reason."""
@@ -328,24 +390,11 @@ class _Group:
                 return observation
             granted = self.runner.budget.daemons[0].memory_bytes
         said = observation.error or ErrorInfo(type="MemoryError", message="")
-        error = ErrorInfo(type=said.type, message=_passed(granted, worker.limit.mechanism, said.message))
-        return observation.model_copy(update={"outcome": "oom", "error": error})
+        message = outcomes.passed_limit(granted, worker.limit.mechanism, said.message)
+        return observation.model_copy(update={"outcome": "oom", "error": ErrorInfo(type=said.type, message=message)})
 
     def _lost(self, problem: Exception) -> Observation:
-        """Ends a worker that gave no answer, and says what became of the case."""
-        worker = self.worker
-        outcome: Outcome = "failed"
-        message = str(problem)
-        if worker and (worker.limit.reached(worker.process.pid) or out_of_memory(message)):
-            outcome = "oom"
-            message = _passed(worker.limit.limit_bytes, worker.limit.mechanism, message)
-        elif isinstance(problem, DeadlineExceeded):
-            outcome = "timeout"
-            phase = f" in `{worker.phase}`" if worker and worker.phase else ""
-            message = f"No result within {self.runner.deadline_seconds:g} s{phase}."
+        """Ends a worker that gave no answer, or lost its folder, and says what became of the case."""
+        observation = outcomes.lost(problem, self.worker, self.runner.limits)
         self._drop()
-        return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message))
-
-
-def _passed(limit_bytes: int, mechanism: str, message: str) -> str:
-    return f"Passed the memory limit of {limit_bytes / 2**20:.0f} MiB ({mechanism}). {message}".strip()
+        return observation

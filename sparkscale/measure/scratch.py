@@ -1,12 +1,14 @@
-"""A folder for what only the running command needs."""
+"""Folders for what only the running command needs."""
 
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cluster import lifecycle, processes
+from sparkscale.contract.errors import ScratchError
 
 PREFIX = "sparkscale-run-"
 
@@ -23,3 +25,33 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def tables_folder(scratch: Path) -> Iterator[Path]:
+    """A folder below a worker's own, for the tables of one case. Raises ScratchError if it cannot be made."""
+    folder = scratch / f"tables-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise ScratchError(f"The case has no place for its tables: {error}.") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def contents(tables: dict[str, Path]) -> dict[str, bytes]:
+    """The bytes of each table's file. Raises ScratchError for one that cannot be read."""
+    try:
+        return {name: path.read_bytes() for name, path in tables.items()}
+    except OSError as error:
+        raise ScratchError(f"A table of the case cannot be read: {error}.") from error
+
+
+def vanished(scratch: Path) -> ScratchError:
+    """The error of a worker without its folder."""
+    return ScratchError(
+        f"The worker's scratch folder {scratch} vanished while the case ran: something else on this machine removes "
+        "files that are in use."
+    )

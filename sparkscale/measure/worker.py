@@ -47,6 +47,7 @@ from sparkscale.measure.protocol import (
     Message,
     ModelPrepared,
     Open,
+    PhasesEnded,
     PhaseStarted,
     Prepare,
     Prepared,
@@ -78,6 +79,8 @@ class Worker:
         self.runtime: SparkRuntime | None = None
         self.bind_gpu = Binding(tuple(map(str, self.grant.gpus)))
         self._bound = ExitStack()
+        self.imported: tuple[str, ...] = ()
+        """The modules that were imported when the phases of the last case ended."""
 
     def open(self) -> Ready:
         """Takes on the limits, then starts the session."""
@@ -122,7 +125,7 @@ class Worker:
         if isinstance(request, HoldGpus):
             return Held(holdings=hold_all(self._spark, request.tasks, request.seconds))
         if isinstance(request, Import):
-            return Imported(modules=import_all(request.modules))
+            return Imported(modules=import_all(request.modules) if request.modules else self.imported)
         return self.measure(request)
 
     def examine(self) -> Examined:
@@ -244,6 +247,8 @@ class Worker:
             with run.stack:
                 workload.quality.check(run)
                 result = clock.run(engine, workload.pattern.phases, run)
+                self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
+                self.say(PhasesEnded())
                 quality = workload.quality.score(run, result)
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))

@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cluster import gpu, java, processes
 from sparkscale.contract import errors
-from sparkscale.measure.protocol import REPLY, Close, Message, PhaseStarted, Refused, Reply
+from sparkscale.measure.protocol import REPLY, Close, Message, PhasesEnded, PhaseStarted, Refused, Reply
 
 POLL_SECONDS = 0.2
 CLOSE_SECONDS = 20.0
 LOG_TAIL_LINES = 12
+TEMPORARY = "tmp"
+"""Folder of a worker's scratch folder that its temporary files lie in."""
 SAMPLING_SHARE = 0.01
 """Sampling memory may take this share of the time: after a sample that took s seconds, s / share pass."""
 SAMPLING_SECONDS = 0.1
@@ -52,8 +54,54 @@ class WorkerDied(Exception):
     """The worker ended without an answer; the message holds its log's last lines."""
 
 
+Stage = Literal["checks", "phases", "scoring"]
+"""The stages of a case in its worker, in this order."""
+
+
 class DeadlineExceeded(Exception):
-    """The worker did not answer in time."""
+    """The worker did not answer in time. `stage` is the case's at that moment; None if the request was no case."""
+
+    def __init__(self, stage: Stage | None = None) -> None:
+        super().__init__()
+        self.stage = stage
+
+
+@dataclass(frozen=True)
+class CaseLimits:
+    """Seconds that a case may take: for its phases together, and for what lies outside of them.
+
+    `outside` holds for the checks and the tidying before the first phase, and once more for scoring.
+    """
+
+    phases: float
+    outside: float
+
+    def of(self, stage: Stage) -> float:
+        return self.phases if stage == "phases" else self.outside
+
+
+@dataclass
+class Deadline:
+    """When the wait for a reply ends. A case has one for each stage, which begins when the worker says so."""
+
+    limits: float | CaseLimits
+    stage: Stage | None = None
+    _ends: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.enter("checks")
+
+    def enter(self, stage: Stage) -> None:
+        """Begins a stage with its own limit, unless it has begun. Only a case has stages."""
+        if isinstance(self.limits, CaseLimits):
+            if stage != self.stage:
+                self.stage = stage
+                self._ends = time.monotonic() + self.limits.of(stage)
+        elif not self._ends:
+            self._ends = time.monotonic() + self.limits
+
+    def remaining(self) -> float:
+        return self._ends - time.monotonic()
 
 
 class Sampler(Protocol):
@@ -151,22 +199,30 @@ class WorkerProcess:
 
     process: "subprocess.Popen[bytes]"
     log_path: Path
+    scratch: Path
     limit: processes.MemoryLimit
     jvm: str | None = None
     software: str = ""
     session: str | None = None
     session_seconds: float | None = None
     heap_bytes: int | None = None
+    start_seconds: float | None = None
+    """Seconds from the start of its process until it was ready."""
     phase: str | None = None
     executions: int = 0
-    warmed: set[tuple[str, ...]] = field(default_factory=set)
+    warmups: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the records of the warm-ups that it ran, by their executions' `warmup_key`."""
+    warmed: set[str] = field(default_factory=set)
+    """Keys of the warm-ups that are done."""
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
 
     @classmethod
-    def spawn(cls, log_path: Path, limit: processes.MemoryLimit, environment: dict[str, str]) -> "WorkerProcess":
-        """Starts the process; `open` must be its first request."""
+    def spawn(
+        cls, log_path: Path, scratch: Path, limit: processes.MemoryLimit, environment: dict[str, str]
+    ) -> "WorkerProcess":
+        """Starts the process; `open` must be its first request. What it writes goes below `scratch`."""
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
         with log_path.open("wb") as log:
@@ -181,21 +237,23 @@ class WorkerProcess:
             )
         os.close(request_read)
         os.close(reply_write)
-        return cls(process, log_path, limit, _requests=request_write, _replies=reply_read)
+        return cls(process, log_path, scratch, limit, _requests=request_write, _replies=reply_read)
 
     def request(
         self,
         message: Message,
-        seconds: float,
+        limits: float | CaseLimits,
         samplers: Sequence[Sampler] = (),
         on_phase: Callable[[str], None] = lambda _: None,
+        on_phases_ended: Callable[[], None] = lambda: None,
         watch: Callable[[], None] = lambda: None,
     ) -> Reply:
         """Sends a request and returns its answer. `watch` is called every now and then; what it raises ends the wait.
 
+        `limits` are seconds: of the whole wait, or of a case's stages. Samplers look until its phases have ended.
         Raises WorkerDied, DeadlineExceeded, or the SparkscaleError that the worker refused with.
         """
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(limits)
         self.phase = None
         try:
             os.write(self._requests, message.model_dump_json().encode() + b"\n")
@@ -206,8 +264,13 @@ class WorkerProcess:
             while True:
                 reply = self._next_reply()
                 if isinstance(reply, PhaseStarted):
+                    deadline.enter("phases")
                     self.phase = reply.name
                     on_phase(reply.name)
+                elif isinstance(reply, PhasesEnded):
+                    deadline.enter("scoring")
+                    samplers = ()
+                    on_phases_ended()
                 elif isinstance(reply, Refused):
                     kind = getattr(errors, reply.error, errors.ClusterError)
                     raise kind(reply.message)
@@ -217,14 +280,15 @@ class WorkerProcess:
                     self._wait(selector, deadline, samplers)
                     watch()
 
-    def _wait(self, selector: selectors.BaseSelector, deadline: float, samplers: Sequence[Sampler]) -> None:
-        """Until the pipe holds something new, or it is time for a sample or the end."""
+    def _wait(self, selector: selectors.BaseSelector, deadline: Deadline, samplers: Sequence[Sampler]) -> None:
+        """Until the pipe holds something new, or it is time for a sample or the end.
+
+        What the worker said in time is read before it can be too late.
+        """
         pause = min((sampler.sample() for sampler in samplers), default=POLL_SECONDS)
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise DeadlineExceeded
+        remaining = deadline.remaining()
         ended = self.process.poll() is not None
-        if selector.select(0 if ended else min(pause, POLL_SECONDS, remaining)):
+        if selector.select(0 if ended else max(0.0, min(pause, POLL_SECONDS, remaining))):
             added = os.read(self._replies, 2**16)
             if added:
                 self._buffer += added
@@ -232,6 +296,8 @@ class WorkerProcess:
             ended = True
         if ended:
             raise WorkerDied(self._last_words())
+        if remaining <= 0:
+            raise DeadlineExceeded(deadline.stage)
 
     def _next_reply(self) -> Reply | None:
         line, found, rest = self._buffer.partition(b"\n")
@@ -251,6 +317,11 @@ class WorkerProcess:
         if code is None:
             return "its pipe closed"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+    @property
+    def scratch_vanished(self) -> bool:
+        """True if somebody has removed the folder that it writes to, or the one for temporary files in it."""
+        return not (self.scratch / TEMPORARY).is_dir()
 
     def close(self) -> None:
         """Asks the worker to end; ends it, and everything it started, when it does not."""

@@ -163,6 +163,48 @@ def test_a_poor_model_is_measured_and_has_a_warning_and_a_good_one_of_a_trend_ha
     assert f"xgboost, 1: AUC {poor.quality['auc']:.3f} is no better than a constant prediction." in turned.stdout
 
 
+RARE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "sklearn"]
+fractions = ["1/64", "1/4", "1"]
+params = { trees = 50, min_child_weight = 0.01 }
+"""
+
+
+def test_a_warm_up_without_both_classes_is_followed_by_the_next_sample_and_erases_nothing(
+    sparkscale: Call, tmp_path: Path
+) -> None:
+    """10,000 rows of which 30 are positive: the smallest sample has none, and every case failed for it."""
+    rare = frame(10_000)
+    rare["label"] = np.where(rare["a.b `c`"].rank(ascending=False) <= 30, "yes", "no")
+    rare.to_parquet(tmp_path / "rare.parquet")
+    (tmp_path / "s.toml").write_text(RARE)
+    arguments = ["--suite", str(tmp_path / "s.toml"), "--data", str(tmp_path / "rare.parquet"), "--label", "label"]
+    done = sparkscale("run", *arguments, "--out", str(tmp_path))
+    with Store.existing(tmp_path) as store:
+        records = store.records()
+    by_id = {record.id: record for record in records}
+    warmups = [record for record in records if record.is_warmup]
+    measured = [record for record in records if not record.is_warmup]
+    assert len(measured) == 6
+    for engine in ("xgboost", "sklearn"):
+        tried = [record for record in warmups if record.case.engine == engine]
+        assert [record.case.fraction for record in tried] == [2.0 ** (j - 6) for j in range(len(tried))]
+        assert {record.outcome for record in tried[:-1]} == {"failed"}, "the fault was not caused"
+        assert all(record.error and "rows are all of class 0" in record.error.message for record in tried[:-1])
+        assert tried[-1].outcome in ("ok", "invalid")
+        mine = {record.case.fraction: record for record in measured if record.case.engine == engine}
+        assert mine[1.0].outcome == "ok", done.stdout + done.stderr
+        assert [by_id[warmup] for warmup in mine[1.0].warmed_by] == tried[-1:]
+        small = mine[1 / 64]
+        assert small.outcome == "failed"
+        assert small.error is not None
+        assert small.error.message.startswith("The sample's 1"), "it has its own reason, and not its warm-up's"
+    assert "In its warm-up" not in done.stdout + done.stderr
+
+
 BAD = [
     (["--data", "{table}"], "Say which column of {table} is to be predicted, with --label: it has Amount"),
     (["--data", "{table}", "--label", "nope"], "has no column 'nope', which --label names"),

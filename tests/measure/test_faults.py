@@ -1,6 +1,7 @@
 """What goes wrong in a run, caused for real: killed, hanging and greedy workers, Ctrl-C, a second run."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from cluster import processes
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.measure import run as running
+from sparkscale.measure import runner
 from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
 from sparkscale.measure.worker_process import out_of_memory
@@ -35,6 +37,15 @@ workload = "data_parallel.gradient_boosting"
 engines = ["xgboost"]
 fractions = ["1/64", "1/32"]
 params = { trees = 5 }
+"""
+
+ONE = """
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+fractions = ["1/64"]
+params = { trees = 5 }
+isolate = true
 """
 
 ON_SPARK = """
@@ -159,6 +170,90 @@ def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path) -> 
     late = next(record for record in found if record.outcome == "timeout")
     assert late.error is not None
     assert late.error.message == "No result within 12 s in `fit`."
+    assert late.deadline_seconds == 12  # a table can say "> 12"
+
+
+def outside_of_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: float, scoring: float) -> RunRecord:
+    """The record of a case with a deadline of 8 s, and these seconds added before its phases and to its scoring."""
+    slow = f"""
+import gc, time
+import scipy.stats
+collect, ranks = gc.collect, scipy.stats.rankdata
+gc.collect = lambda: (time.sleep({before}), collect())[1]
+scipy.stats.rankdata = lambda scores: (time.sleep({scoring}), ranks(scores))[1]
+"""
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path = tmp_path / "mine.toml"
+    path.write_text(f"rounds = 1\ndeadline_seconds = 8\n{ONE}")
+    (record,) = running.measure(Request(suite=str(path), out=tmp_path / "out"), Silent).records
+    return record
+
+
+def test_the_deadline_is_of_the_phases_and_neither_of_checks_nor_of_scoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All told it takes twice the deadline, which was a timeout."""
+    record = outside_of_phases(tmp_path, monkeypatch, before=8.5, scoring=8.5)
+    assert (record.outcome, record.error) == ("ok", None)
+    assert sum(record.seconds.values()) < 8 == record.deadline_seconds
+    assert (record.resources.peak_pss_bytes or 0) > 50 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("before", "scoring", "reason"),
+    [
+        (60.0, 0.0, "The checks before the first phase were not done within 8 s."),
+        (0.0, 60.0, "All phases ended in time, but scoring was not done within 8 s."),
+    ],
+)
+def test_what_is_late_outside_of_phases_has_failed_and_is_no_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: float, scoring: float, reason: str
+) -> None:
+    monkeypatch.setattr(runner, "OUTSIDE_SECONDS", 1.0)
+    record = outside_of_phases(tmp_path, monkeypatch, before, scoring)
+    assert record.outcome == "failed"
+    assert record.error is not None
+    assert record.error.message == reason
+    assert record.seconds == {}
+
+
+@pytest.mark.parametrize("whole_run", [False, True], ids=["the worker's", "the run's"])
+def test_a_scratch_folder_that_vanishes_costs_its_case_only(start: Start, tmp_path: Path, whole_run: bool) -> None:
+    process = start(f"rounds = 1\n{SLOW}{FAST}")
+    worker_of(process, busy_seconds=8)
+    (folder,) = Path(tempfile.gettempdir()).glob("sparkscale-run-*/local-*-node")
+    shutil.rmtree(folder.parent if whole_run else folder)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {("sklearn", 1 / 64): "failed", **REST_OK}
+    failed = next(record for record in found if record.outcome == "failed")
+    assert failed.error is not None
+    assert failed.error.message == (
+        f"The worker's scratch folder {folder} vanished while the case ran: something else on this machine removes "
+        "files that are in use."
+    )
+    assert "Traceback" not in stderr
+    assert list(Path(tempfile.gettempdir()).glob("sparkscale-run-*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_a_spark_worker_whose_folder_vanishes_is_replaced(start: Start, tmp_path: Path) -> None:
+    process = start(f"rounds = 1\n{ON_SPARK}{FAST.replace('xgboost', 'mllib')}")
+    busy_jvm_of(process)
+    (folder,) = Path(tempfile.gettempdir()).glob("sparkscale-run-*")
+    shutil.rmtree(folder)
+    _, stderr = process.communicate(timeout=2 * PATIENCE)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert sorted(record.outcome for record in found) == ["failed", "ok", "ok"]
+    (failed,) = (record.error for record in found if record.outcome == "failed")
+    assert failed is not None
+    assert failed.message.startswith("The worker's scratch folder ")
+    assert "\n" not in failed.message
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(("mechanism", "memory"), [("cgroup", "190m"), ("RLIMIT_DATA", "500m")])

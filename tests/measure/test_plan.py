@@ -62,7 +62,7 @@ def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: 
     """Rounds repeated one sample and one model seed, so a verdict hung on one draw."""
     for execution in executions:
         assert execution.case.seeds == (execution.round, execution.round)
-        assert execution.warmup.seeds == execution.case.seeds
+        assert {case.seeds for case in execution.warmups} <= {execution.case.seeds}
     assert len({e.case.experiment for e in executions if not e.isolated}) < len({e.case.id for e in executions})
 
 
@@ -113,10 +113,49 @@ def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Exe
     assert len({tuple(order) for order in spark}) == len(spark)
 
 
-def test_a_warm_up_is_the_engines_smallest_fraction(executions: list[Execution]) -> None:
-    for execution in executions:
-        assert execution.warmup.engine == execution.case.engine
-        assert execution.warmup.fraction == 1 / 64
+def test_a_warm_up_is_the_same_small_sample_whatever_was_selected(
+    executions: list[Execution], data: PreparedDataset
+) -> None:
+    """With a filter on fraction=1 it was the whole case."""
+    everything = plan.select(QUICK, "fraction=1")
+    alone = plan.executions(everything, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
+    warmups = {execution.key: execution.warmups for execution in executions}
+    assert alone
+    for execution in alone:
+        assert execution.warmups == warmups[execution.key]
+        assert [case.fraction for case in execution.warmups] == [2.0**-j for j in range(6, -1, -1)]
+        assert execution.warmups[-1] == execution.case
+        assert execution.warmups[0].rows == data.rows(1 / 64, execution.case.sample_seed)
+    logistic = [e for e in alone if "regParam" in e.case.arguments and e.case.parameter_set == "aligned"]
+    assert logistic
+    for execution in logistic:
+        for case in execution.warmups:
+            assert case.arguments["regParam"] == pytest.approx(1 / case.rows)
+
+
+def test_a_warm_up_of_groups_is_a_sample_of_groups_whatever_was_selected(data: PreparedDataset) -> None:
+    planned = plan.select(plan.cases(suite.load("per-group")), "dataset=flights,fraction=1")
+    found = plan.executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=1)
+    supported = [execution for execution in found if execution.unsupported is None]
+    assert supported
+    assert {execution.warmups[0].fraction for execution in supported} == {1 / 64}
+
+
+def test_a_sample_that_no_engine_can_train_on_is_no_warm_up(data: PreparedDataset) -> None:
+    """The smallest has 20 rows, of which none is trained on."""
+    few = data.model_copy(update={"slice_rows": (20,) * 64, "merged": {}})
+    found = plan.executions(QUICK, {"flights": few}, budget(profile.load("local")), Seeds(), rounds=1)
+    for execution in found:
+        if execution.case.fraction == 1 / 64:
+            assert execution.unsupported == "the sample has 20 rows, too few to train on: measure a larger fraction"
+        else:
+            assert execution.warmups[0].fraction == 1 / 32
+
+
+def test_cases_share_a_warm_up_where_only_their_samples_differ(executions: list[Execution]) -> None:
+    keys = {(e.round, e.case.workload, e.case.engine, e.case.parameter_set, e.warmup_key) for e in executions}
+    assert len(keys) == len({key[:4] for key in keys}) == len({key[4] for key in keys})
+    assert len(keys) < len({execution.case.id for execution in executions})
 
 
 @pytest.mark.parametrize(
@@ -131,7 +170,8 @@ def test_a_warm_up_of_inference_has_a_file_for_each_slot(
     planned = plan.select(plan.cases(suite.load("inference")), "workload=inference.boosting")
     granted = budget(profile.load("local")).model_copy(update={"cores": cores})
     for execution in plan.executions(planned, {"flights": data}, granted, Seeds(), rounds=1):
-        assert execution.warmup.fraction == slices / 64
-        assert execution.warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
-        paths = data.train_paths(execution.warmup.fraction, execution.case.sample_seed)
+        (warmup,) = execution.warmups  # each further one would need reference predictions of its own
+        assert warmup.fraction == slices / 64
+        assert warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
+        paths = data.train_paths(warmup.fraction, execution.case.sample_seed)
         assert min(cores, 64) <= sum(len(files_below(path, ".parquet")) for path in paths)

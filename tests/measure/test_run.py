@@ -9,8 +9,10 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
+from sparkscale.analysis import metrics
 from sparkscale.contract.record import SCORES, RunRecord
 from sparkscale.measure import run as running
+from sparkscale.measure import warming
 from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
 from tests.measure.observing import Silent
@@ -51,6 +53,10 @@ FIELDS = {
     "software",
     "session",
     "session_seconds",
+    "start_seconds",
+    "position",
+    "warmed_by",
+    "deadline_seconds",
     "data",
     "model",
 }
@@ -112,7 +118,48 @@ def test_every_measured_time_is_warm_and_an_isolated_one_is_the_first_of_its_wor
     assert [r.temperature for r in mine if not r.is_warmup and not r.isolated] == ["warm"] * 4
     isolated = [mine.index(r) for r in mine if r.isolated]
     assert [mine[position].temperature for position in isolated] == ["cold"]
-    assert len([r for r in mine if r.is_warmup]) == 1  # the other worker was warmed by the isolated execution
+
+
+@pytest.mark.parametrize("engine", ["sklearn", "mllib"])
+def test_records_say_what_warmed_their_worker_and_how_much_ran_in_it_before(
+    found: list[RunRecord], engine: str
+) -> None:
+    """The same small sample in each worker, though one of them began with an isolated execution."""
+    by_id = {record.id: record for record in found}
+    for number in (1, 2):
+        mine = [record for record in of(found, engine) if record.round == number]
+        warmups = [record.id for record in mine if record.is_warmup]
+        assert {by_id[warmup].case.fraction for warmup in warmups} == {1 / 64}
+        assert len(warmups) == 1 if engine == "sklearn" else len(warmups) >= 2
+        assert [record.position for record in mine] == list(range(len(mine)))
+        for record in mine:
+            wanted = [] if record.isolated else warmups[: warmups.index(record.id)] if record.is_warmup else warmups
+            assert list(record.warmed_by) == wanted
+
+
+def test_a_spark_engine_is_warmed_until_two_passes_agree(found: list[RunRecord]) -> None:
+    by_id = {record.id: record for record in found}
+    for record in of(found, "mllib"):
+        if record.warmed_by and not record.is_warmup:
+            passes = [by_id[warmup] for warmup in record.warmed_by]
+            seconds = [warmup.seconds["load"] + warmup.seconds["fit"] for warmup in passes]
+            tolerance = max(warming.AGREEMENT * max(seconds[-2:]), warming.AGREEMENT_SECONDS)
+            agree = abs(seconds[-1] - seconds[-2]) <= tolerance
+            spent = passes[-1].started_at - passes[0].started_at
+            assert agree or spent.total_seconds() + sum(passes[-1].seconds.values()) > warming.WARMUP_SECONDS * 0.8
+
+
+def test_an_isolated_execution_is_a_first_run_with_the_start_of_its_worker(found: list[RunRecord]) -> None:
+    for record in found:
+        assert record.deadline_seconds == 300
+        assert record.start_seconds is not None
+        assert 0.1 < record.start_seconds - (record.session_seconds or 0.0) < 60
+        assert (record.session_seconds is not None) == (record.case.placement == "spark")
+        paid = metrics.first_run(record)
+        assert (paid is not None) == record.isolated
+        if paid is not None and record.start_seconds is not None:
+            assert (record.position, record.temperature, record.warmed_by) == (0, "cold", ())
+            assert paid == record.start_seconds + record.seconds["load"] + record.seconds["fit"]
 
 
 def test_each_round_has_a_fresh_jvm_and_a_node_engine_has_none(found: list[RunRecord]) -> None:

@@ -1,6 +1,7 @@
 """The record store: a real SQLite file."""
 
 import io
+import json
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_records_come_back_as_they_were_with_their_tables(tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / FILE) as raw:
         assert raw.execute("select count(*) from blobs").fetchone() == (1,)
         assert raw.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
+def test_records_from_before_starts_and_warm_ups_were_observed_are_read(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.begin(invocation())
+        store.add(record("a"), {})
+    newer = ("start_seconds", "position", "warmed_by", "deadline_seconds")
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        for name in newer:
+            raw.execute(f"update records set content = json_remove(content, '$.{name}')")
+        assert not set(newer) & set(json.loads(raw.execute("select content from records").fetchone()[0]))
+    with Store.existing(tmp_path) as store:
+        (found,) = store.records()
+    assert found == record("a")
+    assert (found.start_seconds, found.position, found.warmed_by, found.deadline_seconds) == (None, None, (), None)
 
 
 def test_a_record_and_its_tables_arrive_together_or_not_at_all(tmp_path: Path) -> None:

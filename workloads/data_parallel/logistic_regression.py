@@ -24,7 +24,7 @@ from workloads.data_parallel.pattern import (
     one_hot_vectors,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
-from workloads.filesystem import RowGroup, row_groups
+from workloads.filesystem import RowGroup, map_row_groups, row_groups
 from workloads.frames import spark_rows
 from workloads.scoring import Array, Scores, check_classes, score_holdout
 
@@ -55,12 +55,13 @@ class LinearScores(Scores):
 
 
 def objective(run: Context, weights: Array, intercept: float, C: float) -> float:
-    """Mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats; row group by row group."""
-    loss = 0.0
-    for group in row_groups(run.train_paths):
-        table = group.read([LABEL, *run.data.features])
+    """Mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats; by row groups, on every core."""
+
+    def loss_of(table: pa.Table) -> float:
         margin = one_hot_matrix(run.data, table) @ weights + intercept
-        loss += float(np.logaddexp(0, -(2.0 * labels(table) - 1) * margin).sum())
+        return float(np.logaddexp(0, -(2.0 * labels(table) - 1) * margin).sum())
+
+    loss = sum(map_row_groups(run.train_paths, [LABEL, *run.data.features], loss_of))
     return (loss + float(weights @ weights) / (2 * C)) / run.case.rows
 
 

@@ -1,0 +1,75 @@
+"""When a worker is warm for a case, and which sample a failed warm-up is followed by."""
+
+import time
+from dataclasses import dataclass
+
+from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.record import Outcome, RunRecord
+from workloads import registry
+
+AGREEMENT = 0.1
+"""A JVM is warm when two passes in a row differ by no more than this share of the longer one ..."""
+AGREEMENT_SECONDS = 0.1
+"""... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
+WARMUP_SECONDS = 10.0
+"""No further pass begins when a warm-up has taken this long, phases and scoring together."""
+
+RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
+"""Outcomes of executions that went through every phase."""
+LOST = frozenset({"WorkerDied", "ScratchError"})
+"""Errors that say nothing about the case: the worker was lost."""
+NOT_OF_THE_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"}
+"""Errors that a larger sample does not avoid."""
+
+NEXT, FOUR_TIMES = 1, 2
+"""Steps from one sample to another, which is twice as large, or four times."""
+
+
+@dataclass
+class Passes:
+    """The passes of one warm-up in one worker."""
+
+    case: Case
+    _last: float | None = None
+    _began: float | None = None
+
+    def enough(self, record: RunRecord) -> bool:
+        """True if the worker is warm after this pass, which has just ended.
+
+        A node engine is warm after its first: its libraries are loaded. A JVM compiles what runs often, so a Spark
+        engine goes on until two passes agree, or its time is spent. Passes without a valid time never agree.
+        """
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - sum(record.seconds.values())  # starting the worker is no part of it
+        before, self._last = self._last, _time_to_model(record)
+        if self.case.placement == "node" or now - self._began >= WARMUP_SECONDS:
+            return True
+        if before is None or self._last is None:
+            return False
+        return abs(self._last - before) <= max(AGREEMENT * max(self._last, before), AGREEMENT_SECONDS)
+
+
+def _time_to_model(record: RunRecord) -> float | None:
+    """None where the record has no seconds: it is not ok."""
+    phases = registry.patterns()[record.case.pattern].time_to_model
+    return sum(record.seconds[phase] for phase in phases) if record.outcome == "ok" else None
+
+
+def step(failed: RunRecord) -> int:
+    """How far the next sample to try is from one on which a warm-up failed; 0 when none is worth a try.
+
+    Data that cannot be trained on is known before a phase begins, so the next sample is cheap to try. An engine that
+    fails may do so on any sample, and its worker is replaced each time: fewer samples are tried.
+    """
+    if failed.error is None or failed.error.type in NOT_OF_THE_SAMPLE:
+        return 0
+    if failed.error.type == "DatasetError":
+        return NEXT
+    return FOUR_TIMES if failed.outcome in ("failed", "unsupported") else 0
+
+
+def sample_text(case: Case) -> str:
+    """The sample of a warm-up, as part of a sentence."""
+    share = "all" if case.fraction == 1 else show_fraction(case.fraction)
+    return f"{share} of the data ({case.rows:,} rows)"
