@@ -88,7 +88,7 @@ def validation_loss(split: Context, engine: Any, part: Any) -> float:
 
 def with_params(run: Context, engine: Any, params: Params) -> Context:
     """The same execution with these parameters, in the engine's words."""
-    sample = Sample(run.data.task, run.case.rows, len(run.data.columns))
+    sample = Sample.of(run.data, run.case.rows, run.case.fraction, run.case.sample_seed)
     words = {**run.case.params, "arguments": engine.arguments(params, sample)}
     return run.with_case(params=words)
 

@@ -57,7 +57,6 @@ class PlannedCase:
     def bind(self, data: PreparedDataset, budget: Budget, seed: int) -> Case:
         """The case, now that the data is known."""
         rows = self.workload.pattern.rows(data, self.params, self.fraction, seed)
-        groupings = tuple(grouping.name for grouping in data.groupings)
         return Case(
             workload=self.workload.name,
             version=self.workload.version,
@@ -78,7 +77,7 @@ class PlannedCase:
             params=self.engine().case_params(
                 self.parameter_set,
                 self.params,
-                Sample(data.task, rows, len(data.columns), groupings),
+                Sample.of(data, rows, self.fraction, seed),
                 self.capacity,
             ),
         )
