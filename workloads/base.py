@@ -218,6 +218,11 @@ class Engine(ABC):
         """The model that this case is given, made if it is not there: before any case, and outside every clock."""
         raise NotImplementedError
 
+    def prepare(self, run: Context) -> None:  # noqa: B027 - most engines need nothing
+        """Makes ready what each engine of the workload is given alike, such as a validation part. The worker calls it
+        once per execution, before the phases and outside every clock.
+        """
+
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
         """A class of `library`, by its path below it, such as "cluster.KMeans"."""
         module, _, found = name.rpartition(".")

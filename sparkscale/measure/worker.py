@@ -238,6 +238,7 @@ class Worker:
         try:
             with run.stack:
                 workload.quality.check(run)
+                engine.prepare(run)
                 result = clock.run(engine, workload.pattern.phases, run)
                 quality = workload.quality.score(run, result)
                 if self._observable:
