@@ -288,6 +288,11 @@ class SparkEngine(Engine):
     """Whether Spark's tasks train, which need their own GPUs then."""
 
     @classmethod
+    def task_threads(cls, params: Any, device: Device, executor_cores: int) -> int:  # noqa: ARG003
+        """How many cores each of Spark's tasks needs (`spark.task.cpus`), of those that one executor has."""
+        return 1
+
+    @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
         if cls.trains_in_tasks and kind == "local" and device == "gpu":
             return f"{cls.name} trains in Spark's tasks, which local mode gives no GPU: use a standalone cluster"

@@ -74,8 +74,10 @@ class Case(BaseModel):
 
     @property
     def engine_key(self) -> tuple[str, ...]:
-        """What a warm-up warms: this engine on this data and device."""
-        return self.workload, self.engine, self.dataset_id, self.device
+        """A warm-up is for all cases with the same key: this engine on this data, device and threads, and so in one
+        session.
+        """
+        return self.workload, self.engine, self.dataset_id, self.device, str(self.threads)
 
     @property
     def parameter_set(self) -> str:

@@ -9,14 +9,14 @@ from typing import Any
 
 from cluster import state
 from cluster.budget import Budget
-from cluster.profile import ClusterProfile
+from cluster.profile import ClusterProfile, External, Standalone
 from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.opening import Session
 from sparkscale.measure.suite import Suite, capacity_of, params_of
 from workloads import registry
-from workloads.base import Capacity, Engine, Params, Sample, Workload
+from workloads.base import Capacity, Engine, Params, Sample, SparkEngine, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
@@ -73,7 +73,7 @@ class PlannedCase:
             fraction=self.fraction,
             sample_seed=seed,
             model_seed=seed,
-            threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
+            threads=self._threads(budget),
             params=self.engine().case_params(
                 self.parameter_set,
                 self.params,
@@ -81,6 +81,13 @@ class PlannedCase:
                 self.capacity,
             ),
         )
+
+    def _threads(self, budget: Budget) -> int:
+        """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
+        if not issubclass(self.engine, SparkEngine):
+            return len(budget.node.cpus)
+        executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
+        return self.engine.task_threads(self.params, self.device, executor_cores)
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, seed: int = 0) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 from weakref import finalize
 
 import numpy as np
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import CPU_AND_GPU, CUDA_NAMES, SPARK_CONTEXT, Capacity, Sample, SparkEngine, Workload
@@ -40,7 +40,10 @@ from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boostin
 
 
 class BoostingParams(BoostedTrees):
-    """What all engines are given."""
+    """What all engines are given; `spark_workers` concerns `xgboost-spark` alone."""
+
+    spark_workers: Literal["core", "executor"] = "core"
+    """One worker of one thread for each core, or one for each executor, with a thread for each of its cores."""
 
     def min_child_rows(self, task: Task) -> int:
         """For libraries that count rows: the fewest whose Hessians can reach the weight.
@@ -150,7 +153,7 @@ class XGBoostExternalMemory(XGBoost):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, or GPU. Bins in `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, executor or GPU. Bins in `fit`.
 
     Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
     """
@@ -160,6 +163,13 @@ class XGBoostSpark(SparkEngine):
     tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})
     defaults = DEFAULTS
+
+    @classmethod
+    def task_threads(cls, params: BoostingParams, device: Device, executor_cores: int) -> int:
+        """A worker trains with as many threads as its task has cores (xgboost.spark sets `nthread` so). On GPUs it
+        has one of each, for a task with all cores would leave an executor's other GPUs idle.
+        """
+        return executor_cores if params.spark_workers == "executor" and device == "cpu" else 1
 
     def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return boosting_arguments(params)
