@@ -41,8 +41,8 @@ LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_los
 
 
 def validation_split(run: Context) -> Context:
-    """A context whose training rows are part of the case's, and whose hold-out is the validation part; both lie in
-    Parquet files of their own, which every executor can read and which go when the case ends.
+    """A context like the case's: it trains on a part of the case's training rows, and its hold-out is the validation
+    part. Both lie in new Parquet files that every executor can read. The files are removed when the case ends.
 
     Raises DatasetError for fewer than two rows.
     """

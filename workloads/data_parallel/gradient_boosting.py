@@ -40,7 +40,7 @@ from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boostin
 
 
 class BoostingParams(BoostedTrees):
-    """What all engines are given; `spark_workers` concerns `xgboost-spark` alone."""
+    """Every engine is given these; only `xgboost-spark` uses `spark_workers`."""
 
     spark_workers: Literal["core", "executor"] = "core"
     """One worker of one thread for each core, or one for each executor, with a thread for each of its cores."""
@@ -166,8 +166,9 @@ class XGBoostSpark(SparkEngine):
 
     @classmethod
     def task_threads(cls, params: BoostingParams, device: Device, executor_cores: int) -> int:
-        """A worker trains with as many threads as its task has cores (xgboost.spark sets `nthread` so). On GPUs it
-        has one of each, for a task with all cores would leave an executor's other GPUs idle.
+        """All cores of the executor, or one. A worker trains with a thread for each core of its task: xgboost.spark
+        sets `nthread`. On GPUs each task has one core and one GPU. A task with all cores would leave the executor's
+        other GPUs idle.
         """
         return executor_cores if params.spark_workers == "executor" and device == "cpu" else 1
 

@@ -2,8 +2,9 @@
 
 The same rule for every engine: a validation part is held out as `validation` does, capacity doubles from the least of
 its range on, and the search ends with the range, or at the first step that does not lower the validation loss by
-LEAST_GAIN. The best capacity is trained once more on all rows. All of it is time of `fit` but the split itself: one
-process makes it for every engine, before any clock starts, for a Spark engine would pay for the driver's work else.
+LEAST_GAIN. The best capacity is trained once more on all rows. All of it is time of `fit`, except the
+split: one process makes it for every engine before any clock starts. Made inside `fit` it would charge a Spark engine
+for the driver's reading and writing of all rows.
 """
 
 import math
