@@ -151,7 +151,7 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
             params=engine().case_params(
                 parameter_set,
                 params or workload.params,
-                Sample(on.task, rows, len(on.columns), tuple(grouping.name for grouping in on.groupings)),
+                Sample.of(on, rows, fraction, 0),
                 workload.capacity,
             ),
         )

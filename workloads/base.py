@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 
 from sparkscale.contract.case import Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.dataset import Moments, PreparedDataset
+from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.model import PreparedModel
 
 Capability = str
@@ -112,12 +113,29 @@ class ModelParams(Params):
 
 @dataclass(frozen=True)
 class Sample:
-    """What a case's parameters may depend on: the task, training rows, the data set's features and groupings."""
+    """What a case's parameters may depend on: the task, training rows, the data set's features and groupings, and
+    the labels of the training rows. Such a statistic is given to an engine that needs it, so none pays a pass for it.
+    """
 
     task: Task
     rows: int
     features: int
     groupings: tuple[str, ...] = ()
+    labels: Moments | None = None
+    """None if the data set's manifest does not say."""
+
+    @classmethod
+    def of(cls, data: PreparedDataset, rows: int, fraction: float, sample_seed: int) -> "Sample":
+        """The sample of a case that trains on this many rows."""
+        groupings = tuple(grouping.name for grouping in data.groupings)
+        return cls(data.task, rows, len(data.columns), groupings, data.label_moments(fraction, sample_seed))
+
+    @property
+    def known_labels(self) -> Moments:
+        """Raises DatasetError if the data set's manifest does not say what its labels are."""
+        if self.labels is None:
+            raise DatasetError("The data set's manifest holds no statistics of its labels: prepare the data anew.")
+        return self.labels
 
 
 class Capacity(BaseModel):
@@ -209,6 +227,11 @@ class Engine(ABC):
         """The model that this case is given, made if it is not there: before any case, and outside every clock."""
         raise NotImplementedError
 
+    def prepare(self, run: Context) -> None:  # noqa: B027 - most engines need nothing
+        """Makes ready what each engine of the workload is given alike, such as a validation part. The worker calls it
+        once per execution, before the phases and outside every clock.
+        """
+
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
         """A class of `library`, by its path below it, such as "cluster.KMeans"."""
         module, _, found = name.rpartition(".")
@@ -272,6 +295,11 @@ class SparkEngine(Engine):
     placement = "spark"
     trains_in_tasks: ClassVar[bool] = False
     """Whether Spark's tasks train, which need their own GPUs then."""
+
+    @classmethod
+    def task_threads(cls, params: Any, device: Device, executor_cores: int) -> int:  # noqa: ARG003
+        """How many cores each of Spark's tasks needs (`spark.task.cpus`), of those that one executor has."""
+        return 1
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:

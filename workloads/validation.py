@@ -2,7 +2,7 @@
 
 A fifth of the training rows' units is held out at random. If the hold-out is by time, the latest rows are held out,
 as near to a fifth as whole times allow. Where there is one unit only, and no such cut, single rows are held out. The
-hold-out itself is not touched.
+hold-out itself is not touched. One process makes the split for every engine alike, outside every clock.
 """
 
 import tempfile
@@ -18,11 +18,21 @@ import pyarrow.parquet as pq
 
 from sparkscale.contract.case import SLICES, Task
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL, ROW, TIME, UNIT, HoldoutRule, slice_folder
+from sparkscale.contract.dataset import (
+    HOLDOUT_FOLDER,
+    LABEL,
+    ROW,
+    TIME,
+    UNIT,
+    HoldoutRule,
+    Moments,
+    slice_folder,
+)
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
 from workloads.base import Params, Sample
-from workloads.datasets.table_time import Moments, nearest_cut
+from workloads.datasets.slicing import moments_of
+from workloads.datasets.table_time import Times, nearest_cut
 from workloads.filesystem import RowGroup, read_parquet, resolve, row_groups
 from workloads.scoring import Array, in_order, log_loss, rmse
 
@@ -31,34 +41,45 @@ VALIDATION_EVERY = 5
 LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_loss, "regression": rmse}
 
 
-def validation_split(run: Context, stack: ExitStack) -> Context:
-    """A context whose training rows are part of the case's, and whose hold-out is the validation part; both lie in
-    Parquet files of their own, which every executor can read and which go with `stack`.
+def validation_split(run: Context) -> Context:
+    """A context like the case's: it trains on a part of the case's training rows, and its hold-out is the validation
+    part. Both lie in new Parquet files that every executor can read. The files are removed when the case ends.
 
     Raises DatasetError for fewer than two rows.
     """
-    data = run.data.model_copy(update={"root": _folder(run), "merged": {}})
-    system, path = resolve(data.root)
+    root = _folder(run)
+    system, path = resolve(root)
     system.create_dir(path, recursive=True)
-    stack.callback(system.delete_dir, path)
-    (number,) = data.slices(1 / SLICES, run.case.sample_seed)
-    rows = dict.fromkeys((slice_folder(number), HOLDOUT_FOLDER), 0)
+    run.at_end(lambda: system.delete_dir(path))
+    (number,) = run.data.slices(1 / SLICES, run.case.sample_seed)
+    labels: dict[str, list[Moments]] = {slice_folder(number): [], HOLDOUT_FOLDER: []}
     groups = row_groups(run.train_paths)
-    is_held_out = validation_rule(data.holdout, groups)
+    is_held_out = validation_rule(run.data.holdout, groups)
     with ExitStack() as files:
         writers: dict[str, pq.ParquetWriter] = {}
         for group in groups:
             table = group.read(None)
             held_out = is_held_out(table)
-            for folder, chosen in zip(rows, (~held_out, held_out), strict=True):
+            for folder, chosen in zip(labels, (~held_out, held_out), strict=True):
                 if folder not in writers:
                     system.create_dir(f"{path}/{folder}", recursive=True)
                     file = f"{path}/{folder}/part.parquet"
                     writers[folder] = files.enter_context(pq.ParquetWriter(file, table.schema, filesystem=system))
-                writers[folder].write_table(table.filter(pa.array(chosen)))
-                rows[folder] += int(chosen.sum())
-    part = run.with_case(fraction=1 / SLICES, rows=rows[slice_folder(number)])
-    return replace(part, data=data, figures={}, tables={}, stack=stack)
+                part = table.filter(pa.array(chosen))
+                writers[folder].write_table(part)
+                labels[folder].append(moments_of(part.column(LABEL).to_numpy()))
+    train, holdout = map(Moments.total, labels.values())
+    slices = [train if s == number else Moments.total([]) for s in range(SLICES)]
+    data = run.data.model_copy(
+        update={
+            "root": root,
+            "merged": {},
+            "slice_rows": tuple(found.rows for found in slices),
+            "slice_labels": tuple(slices),
+            "holdout_rows": holdout.rows,
+        }
+    )
+    return replace(run.with_case(fraction=1 / SLICES, rows=train.rows), data=data, figures={}, tables={})
 
 
 def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[pa.Table], Array]:
@@ -68,7 +89,7 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
     """
     if holdout == "time":
         times = np.concatenate([group.read([TIME]).column(TIME).to_numpy() for group in groups])
-        first = nearest_cut(Moments.of(times))
+        first = nearest_cut(Times.of(times))
         if first is not None:
             return lambda table: np.asarray(table.column(TIME).to_numpy() >= first)
     for by in (UNIT, ROW):
@@ -90,7 +111,7 @@ def validation_loss(split: Context, engine: Any, part: Any) -> float:
 
 def with_params(run: Context, engine: Any, params: Params) -> Context:
     """The same execution with these parameters, in the engine's words."""
-    sample = Sample(run.data.task, run.case.rows, len(run.data.columns))
+    sample = Sample.of(run.data, run.case.rows, run.case.fraction, run.case.sample_seed)
     words = {**run.case.params, "arguments": engine.arguments(params, sample)}
     return run.with_case(params=words)
 

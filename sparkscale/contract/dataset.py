@@ -1,6 +1,8 @@
 """A prepared data set: where its rows lie, what its columns are, which slices or groups a sample is."""
 
 import hashlib
+import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -66,6 +68,35 @@ class Grouping(Frozen):
         return sorted(range(self.groups), key=rank)[: max(1, round(fraction * self.groups))]
 
 
+class Moments(Frozen):
+    """Moments of some rows' values: how many rows, their mean, and the sum of squared deviations from that mean."""
+
+    rows: int
+    mean: float
+    squares: float
+
+    @property
+    def std(self) -> float:
+        """The population's standard deviation, which divides by n; 0 without rows."""
+        return math.sqrt(self.squares / self.rows) if self.rows else 0.0
+
+    @classmethod
+    def total(cls, parts: Iterable["Moments"]) -> "Moments":
+        """All rows of these parts together, without a loss of digits for a mean far from 0.
+
+        Formula: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
+        (1979).
+        """
+        rows, mean, squares = 0, 0.0, 0.0
+        for part in parts:
+            if part.rows:
+                rows += part.rows
+                step = part.mean - mean
+                mean += step * part.rows / rows
+                squares += part.squares + step**2 * (rows - part.rows) * part.rows / rows
+        return cls(rows=rows, mean=mean, squares=squares)
+
+
 class PreparedDataset(Frozen):
     """What a manifest says of a data set that lies ready at `root`, a local path or a URI."""
 
@@ -89,6 +120,8 @@ class PreparedDataset(Frozen):
     """What was found in the user's table."""
     merged: dict[int, str] = {}
     """Per sample seed, the root of a copy whose slices are merged into few files; only small data has one."""
+    slice_labels: tuple[Moments, ...] = ()
+    """The labels of each slice's rows; empty in manifests that were written before format 4."""
 
     def slices(self, fraction: float, sample_seed: int) -> list[int]:
         """The slices of a sample: the first 64·fraction of an order that the seed alone decides.
@@ -113,6 +146,12 @@ class PreparedDataset(Frozen):
     def rows(self, fraction: float, sample_seed: int) -> int:
         """Training rows in the sample."""
         return sum(self.slice_rows[s] for s in self.slices(fraction, sample_seed))
+
+    def label_moments(self, fraction: float, sample_seed: int) -> Moments | None:
+        """The labels of the sample's training rows, exact for every sample. None if the manifest does not say."""
+        if not self.slice_labels:
+            return None
+        return Moments.total(self.slice_labels[s] for s in sorted(self.slices(fraction, sample_seed)))
 
     @property
     def holdout_path(self) -> str:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from cluster import state
 from cluster.budget import Budget
-from cluster.profile import ClusterProfile
+from cluster.profile import ClusterProfile, External, Standalone
 from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
@@ -16,7 +16,7 @@ from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.opening import Session
 from sparkscale.measure.suite import Suite, capacity_of, params_of
 from workloads import registry
-from workloads.base import Capacity, Engine, Params, Sample, Workload
+from workloads.base import Capacity, Engine, Params, Sample, SparkEngine, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 
@@ -61,7 +61,6 @@ class PlannedCase:
         """The case of a round, now that the data is known."""
         sample_seed, model_seed = (seeds.kept() if self.workload.pattern.fixed_seeds else seeds).of(number)
         rows = self.workload.pattern.rows(data, self.params, self.fraction, sample_seed)
-        groupings = tuple(grouping.name for grouping in data.groupings)
         return Case(
             workload=self.workload.name,
             version=self.workload.version,
@@ -78,14 +77,21 @@ class PlannedCase:
             fraction=self.fraction,
             sample_seed=sample_seed,
             model_seed=model_seed,
-            threads=len(budget.node.cpus) if self.engine.placement == "node" else 1,
+            threads=self._threads(budget),
             params=self.engine().case_params(
                 self.parameter_set,
                 self.params,
-                Sample(data.task, rows, len(data.columns), groupings),
+                Sample.of(data, rows, self.fraction, sample_seed),
                 self.capacity,
             ),
         )
+
+    def _threads(self, budget: Budget) -> int:
+        """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
+        if not issubclass(self.engine, SparkEngine):
+            return len(budget.node.cpus)
+        executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
+        return self.engine.task_threads(self.params, self.device, executor_cores)
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:
         """Why the engine cannot run here, on a sample of so many rows; None when it can."""

@@ -246,6 +246,7 @@ class Worker:
         try:
             with run.stack:
                 workload.quality.check(run)
+                engine.prepare(run)
                 result = clock.run(engine, workload.pattern.phases, run)
                 self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
                 self.say(PhasesEnded())

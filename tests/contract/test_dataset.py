@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkscale.contract.case import SLICES
-from sparkscale.contract.dataset import Grouping, PreparedDataset
+from sparkscale.contract.dataset import Grouping, Moments, PreparedDataset
 
 FRACTIONS = [2**-j for j in range(6, -1, -1)]
 
@@ -50,3 +51,27 @@ def test_a_fraction_of_groups_is_nested_and_never_empty(seed: int, groups: int) 
 def test_an_unknown_grouping_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         DATA.grouping("plane")
+
+
+@given(
+    parts=st.lists(st.lists(st.floats(-100, 100), max_size=20), min_size=1, max_size=10),
+    centre=st.sampled_from([0.0, 1e6, -1e9]),
+)
+def test_label_moments_of_parts_are_those_of_all_rows(parts: list[list[float]], centre: float) -> None:
+    """Labels far from 0, such as years or prices in cents, keep their digits."""
+    arrays = [np.array(part) + centre for part in parts]
+    every = np.concatenate(arrays)
+    total = Moments.total(
+        Moments(rows=len(a), mean=float(a.mean()), squares=float(((a - a.mean()) ** 2).sum()))
+        if len(a)
+        else Moments(rows=0, mean=0.0, squares=0.0)
+        for a in arrays
+    )
+    assert total.rows == len(every)
+    if len(every):
+        assert total.mean == pytest.approx(every.mean(), rel=1e-12, abs=1e-9)
+        assert total.std == pytest.approx(every.std(), rel=1e-6, abs=1e-12 * abs(centre) + 1e-9)
+
+
+def test_a_manifest_without_label_moments_says_so() -> None:
+    assert DATA.label_moments(1, 0) is None

@@ -1,5 +1,7 @@
 """Filters, and which executions a plan holds in which order."""
 
+from pathlib import Path
+
 import pytest
 
 from cluster import profile
@@ -175,3 +177,28 @@ def test_a_warm_up_of_inference_has_a_file_for_each_slot(
         assert warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
         paths = data.train_paths(warmup.fraction, execution.case.sample_seed)
         assert min(cores, 64) <= sum(len(files_below(path, ".parquet")) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "threads"), [("local", {"core": 1, "executor": 2}), ("standalone-2x1", {"core": 1, "executor": 1})]
+)
+def test_a_task_has_the_cores_that_its_engine_asks_for(
+    data: PreparedDataset, tmp_path: Path, cluster: str, threads: dict[str, int]
+) -> None:
+    """A worker of xgboost.spark for each core, or for each executor: other sessions, and warm-ups of their own."""
+    path = tmp_path / "workers.toml"
+    path.write_text(
+        'rounds = 1\n[[measure]]\nworkload = "data_parallel.gradient_boosting"\n'
+        'engines = ["xgboost-spark", "mllib"]\n'
+        'fractions = ["1/4", "1"]\nsweep = { spark_workers = ["core", "executor"] }\n'
+    )
+    where = profile.load(cluster)
+    granted = budget(profile.load("local")).model_copy(update={"cores": 2})
+    planned = plan.cases(suite.load(str(path)), clusters=(cluster,))
+    assert {case.cluster for case in planned} == {where}
+    found = plan.executions(planned, {"flights": data}, granted, Seeds(), rounds=1)
+    for execution in found:
+        wanted = threads[execution.case.params["spark_workers"]] if execution.case.engine == "xgboost-spark" else 1
+        assert (execution.case.threads, execution.session.threads) == (wanted, wanted)
+        assert {case.threads for case in execution.warmups} <= {execution.case.threads}
+    assert len(list(plan.groups(found, seed=0))) == len(set(threads.values()))

@@ -8,6 +8,7 @@ import pytest
 from cluster.session import SparkRuntime
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import Moments
 from workloads import registry, xgboost_common
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
@@ -34,7 +35,8 @@ def test_an_engine_has_every_phase_of_its_pattern(workload: Workload, engine: ty
     assert engine.summary()
     for task in engine.tasks:
         made = engine()
-        assert set(made.default_arguments(task)) == set(made.arguments(workload.params, Sample(task, 1000, 20)))
+        sample = Sample(task, 1000, 20, labels=Moments(rows=1000, mean=0.5, squares=250.0))
+        assert set(made.default_arguments(task)) == set(made.arguments(workload.params, sample))
 
 
 def test_sklearn_defaults_are_its_own() -> None:

@@ -12,7 +12,7 @@ from sparkscale.contract.dataset import ROW, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets import slicing
 from workloads.datasets.table import Table
-from workloads.datasets.table_time import TIME_UNITS, Moments, first_held_time, stretches
+from workloads.datasets.table_time import TIME_UNITS, Times, first_held_time, stretches
 from workloads.datasets.table_values import QUANTILES
 from workloads.filesystem import read_parquet
 from workloads.tasks import Here
@@ -93,7 +93,7 @@ def test_stretches_of_time_have_about_as_many_rows_and_are_contiguous(
 
 def test_stretches_of_many_times_are_about_equal_though_only_quantiles_are_kept() -> None:
     times = np.sort(np.random.default_rng(2).integers(0, 10**15, 50_000))
-    kept = Moments.of(times)
+    kept = Times.of(times)
     assert len(kept.values) == QUANTILES
     starts = stretches(kept)
     sizes = np.diff(np.searchsorted(times, [*starts, 10**16]))
@@ -108,8 +108,8 @@ def test_late_times_are_kept_to_the_microsecond() -> None:
     """Beyond the year 2255 float64 has no microseconds left."""
     late = int(np.datetime64("9999-12-31T23:59:59.999999", "us").astype(np.int64))
     times = np.concatenate([np.arange(80), np.full(20, late)])
-    assert first_held_time(Moments.of(times), "when", "t") == late
-    assert stretches(Moments.of(times[80:])) == (late,)
+    assert first_held_time(Times.of(times), "when", "t") == late
+    assert stretches(Times.of(times[80:])) == (late,)
 
 
 def test_a_placeholder_date_that_is_the_whole_holdout_is_named(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from scipy.linalg import subspace_angles
 
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
-from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.dataset import Moments, PreparedDataset
 from sparkscale.contract.errors import InvalidResult
+from tests.workloads.altering import changed, with_column
 from workloads.base import Engine, Params, Sample, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
@@ -23,7 +24,7 @@ from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
 from workloads.datasets.blobs import Blobs
 from workloads.datasets.tabular import Classification, Regression
-from workloads.scoring import score_holdout
+from workloads.scoring import Scores, score_holdout
 from workloads.tasks import Here
 
 COEFFICIENT_TOLERANCE = 0.001
@@ -233,14 +234,14 @@ def test_parity_pca(runs: Callable[..., Context], spark: SparkRuntime) -> None:
 @pytest.mark.spark
 def test_parity_feature_pipeline(runs: Callable[..., Context], spark: SparkRuntime) -> None:
     """The same matrix, cell by cell, with missing cells and unseen categories in the hold-out."""
-    found = {}
+    found, shares = {}, {}
     for engine in on_cpu(pipeline.WORKLOAD):
-        run, model, equal = fitted(runs, pipeline.WORKLOAD, engine, spark, fraction=1 / 64)
-        assert equal == 1, engine.name
+        run, model, shares[engine.name] = fitted(runs, pipeline.WORKLOAD, engine, spark, fraction=1 / 64)
         made: Any = engine()
         matrix = made.predict(run, model)
         found[engine.name] = matrix.cells[np.argsort(matrix.row)]
     np.testing.assert_allclose(found["mllib"], found["sklearn"], rtol=1 / run.case.rows, atol=1e-9)
+    assert shares["mllib"] == pytest.approx(shares["sklearn"], abs=1e-4)
     raw = pipeline.raw_frame(run, [run.data.holdout_path], holdout=True)
     for name in pipeline.Parts.of(run.data).one_hot:
         assert (raw[name] == pipeline.UNSEEN).mean() > 0.04
@@ -343,3 +344,71 @@ def test_parity_gradient_boosting_regression(
 
     assert mllib == pytest.approx(after(0.15), rel=0.04)
     assert abs(mllib - after(0.15)) < abs(mllib - after(0.3)) / 3
+
+
+def constant_hessian(hessian: float) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The log-loss for XGBoost, with the same Hessian for every row: its leaves are MLlib's then."""
+
+    def gradients(margin: Any, train: Any) -> tuple[Any, Any]:
+        residual = 1 / (1 + np.exp(-margin)) - train.get_label()
+        return residual, np.full(len(margin), hessian)
+
+    return gradients
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("balance", [0.5, 0.05])
+@pytest.mark.parametrize("trees", [1, 8])
+def test_parity_of_the_step_of_mllib_in_classification(
+    runs: Callable[..., Context], spark: SparkRuntime, tmp_path: Path, balance: float, trees: int
+) -> None:
+    """MLlib against XGBoost made to do the same: a first tree from P = 1/2 that is not shrunk, then steps of
+    rate/(p·(1 − p)) with p the base rate. MLlib's own step of 8·rate would go twice as far on balanced labels, and a
+    third as far at 5 % positives.
+    """
+    import xgboost
+
+    source = Classification(rows=12_000, features=9, categorical=8, levels=24, balance=balance, noise=0.0)
+    data = source.prepare(str(tmp_path / "cache"), Here())
+    # codes alone are left, which fall into the same bins everywhere
+    on = changed(data, tmp_path / "changed", with_column("informative_000", 0.0))
+    rate = 0.3
+    params = boosting.BoostingParams(trees=trees, learning_rate=rate, l2=0.0, depth=4)
+    run = runs(boosting.WORKLOAD, boosting.MLlibGBT, 1, params, spark=spark, on=on)
+    mllib = boosting.MLlibGBT()
+    reached = score_holdout(run, mllib.predict(run, mllib.fit(run, mllib.load(run))))["log_loss"]
+
+    run = runs(boosting.WORKLOAD, boosting.XGBoost, 1, params, on=on)
+    engine = boosting.XGBoost()
+    train = engine.load(run)
+    base_rate = float(train.get_label().mean())
+    assert base_rate == pytest.approx(balance, rel=0.15)
+    least_rows = params.min_child_rows("classification")
+    words = {"max_depth": 4, "max_bin": 64, "reg_lambda": 0.0, "base_score": 0.0, "objective": "reg:squarederror"}
+
+    def after(step: float) -> float:
+        """The log-loss of trees whose leaves move the log-odds by step·mean(y − P), but for the first."""
+        first = {**words, "learning_rate": 1.0, "min_child_weight": least_rows / 4}
+        model = xgboost.train(first, train, num_boost_round=1, obj=constant_hessian(1 / 4))
+        if trees > 1:
+            further = {**words, "learning_rate": step, "min_child_weight": least_rows}
+            model = xgboost.train(further, train, trees - 1, obj=constant_hessian(1.0), xgb_model=model)
+        found = engine.predict(run, model)
+        return score_holdout(run, Scores(found.row, 1 / (1 + np.exp(-found.score))))["log_loss"]
+
+    same = after(rate / (base_rate * (1 - base_rate)))
+    assert reached == pytest.approx(same, rel=1e-4)
+    if trees > 1:
+        unscaled = after(8 * rate)
+        assert unscaled != pytest.approx(same, rel=1e-2), "else a wrong step could not be told from the right one"
+
+
+@pytest.mark.parametrize(
+    ("positives", "rate", "wanted"), [(0.5, 0.1, 0.05), (0.05, 0.1, 0.2632), (0.001, 0.1, 1.0), (0.0, 0.3, 1.0)]
+)
+def test_the_step_of_mllib_is_one_at_most(positives: float, rate: float, wanted: float) -> None:
+    """MLlib refuses a larger one. A sample of one class has a step, too: it is refused later, with the reason."""
+    labels = Moments(rows=1000, mean=positives, squares=1000 * positives * (1 - positives))
+    assert boosting.mllib_step(rate, Sample("classification", 1000, 5, labels=labels)) == pytest.approx(
+        wanted, rel=1e-3
+    )

@@ -25,6 +25,7 @@ from workloads.data_parallel import kmeans, knn, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
+from workloads.data_parallel.pattern import read_train
 from workloads.data_parallel.rapids import FALL_BACK, Cuml, Rapids
 from workloads.datasets.tabular import Classification, Regression
 from workloads.tasks import Here
@@ -153,7 +154,8 @@ def test_the_penalty_that_each_library_is_given(
     data = Regression(rows=3000, features=5).prepare(str(tmp_path), Here())
     run = runs(linear.WORKLOAD, engine, 1, spark=spark, on=data)
     made = engine()
-    rows, deviation = made.load(run)
+    rows = made.load(run)
+    deviation = float(read_train(run).column("label").to_numpy().std())
     handed: dict[str, Any] = {}
 
     class Recorder:
@@ -163,10 +165,10 @@ def test_the_penalty_that_each_library_is_given(
         def fit(self, rows: Any) -> None: ...
 
     monkeypatch.setattr(engine, "estimator", lambda *_: Recorder)
-    made.fit(run, (rows, deviation))
+    made.fit(run, rows)
     scale = 1.0 if engine is linear.RapidsRidge else deviation
     assert deviation != pytest.approx(1, abs=0.1)
-    assert handed["regParam"] == pytest.approx(scale / run.case.rows)
+    assert handed["regParam"] == pytest.approx(scale / run.case.rows, rel=1e-12)
 
 
 TREES = {

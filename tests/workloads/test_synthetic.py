@@ -72,6 +72,21 @@ def test_the_truth_is_in_the_hold_out_only(made: tuple[Synthetic, PreparedDatase
     assert not {ROW, UNIT, LABEL, TRUTH, TIME} & set(data.features)
 
 
+@pytest.mark.parametrize("fraction", [1, 1 / 4, 1 / 64])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_manifest_knows_the_labels_of_every_sample(
+    made: tuple[Synthetic, PreparedDataset], fraction: float, seed: int
+) -> None:
+    """The base rate and the deviation of exactly the sample's rows, so no engine pays a job for them."""
+    _, data = made
+    moments = data.label_moments(fraction, seed)
+    labels = train(data, fraction, seed)[LABEL].to_numpy().astype(np.float64)
+    assert moments is not None
+    assert moments.rows == len(labels) == data.rows(fraction, seed)
+    assert moments.mean == pytest.approx(labels.mean(), rel=1e-10, abs=1e-12)
+    assert moments.std == pytest.approx(labels.std(), rel=1e-10)
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 @pytest.mark.parametrize("part_blocks", [1, 2])
 def test_the_order_of_the_tasks_changes_nothing(
@@ -82,6 +97,8 @@ def test_the_order_of_the_tasks_changes_nothing(
     one = source.prepare(str(tmp_path / "one"), Here())
     other = source.prepare(str(tmp_path / "other"), Backwards())
     assert one.content_hash == other.content_hash
+    assert one.slice_labels == other.slice_labels
+    assert one.rows(1, 0) == sum(labels.rows for labels in one.slice_labels)
     assert len(list(Path(one.holdout_path).iterdir())) == {1: 3, 2: 2}[part_blocks]
 
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 from weakref import finalize
 
 import numpy as np
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import CPU_AND_GPU, CUDA_NAMES, SPARK_CONTEXT, Capacity, Sample, SparkEngine, Workload
@@ -40,14 +40,17 @@ from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boostin
 
 
 class BoostingParams(BoostedTrees):
-    """What all engines are given."""
+    """Every engine is given these; only `xgboost-spark` uses `spark_workers`."""
+
+    spark_workers: Literal["core", "executor"] = "core"
+    """One worker of one thread for each core, or one for each executor, with a thread for each of its cores."""
 
     def min_child_rows(self, task: Task) -> int:
         """For libraries that count rows: the fewest whose Hessians can reach the weight.
 
         A row's Hessian is at most 1/4 in the log-loss and 1 in XGBoost's squared error, which is half the square.
         """
-        return math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight)
+        return max(1, math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight))
 
 
 MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
@@ -150,7 +153,7 @@ class XGBoostExternalMemory(XGBoost):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, or GPU. Bins in `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, executor or GPU. Bins in `fit`.
 
     Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
     """
@@ -160,6 +163,14 @@ class XGBoostSpark(SparkEngine):
     tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})
     defaults = DEFAULTS
+
+    @classmethod
+    def task_threads(cls, params: BoostingParams, device: Device, executor_cores: int) -> int:
+        """All cores of the executor, or one. A worker trains with a thread for each core of its task: xgboost.spark
+        sets `nthread`. On GPUs each task has one core and one GPU. A task with all cores would leave the executor's
+        other GPUs idle.
+        """
+        return executor_cores if params.spark_workers == "executor" and device == "cpu" else 1
 
     def arguments(self, params: BoostingParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return boosting_arguments(params)
@@ -194,16 +205,29 @@ class XGBoostSpark(SparkEngine):
         return spark_scores(run, model.transform(spark_rows(run, [run.data.holdout_path])))
 
 
-MLLIB_GRADIENT: dict[Task, float] = {"classification": 1.0, "regression": 2.0}
-"""MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual: half the step
-size gives the shrinkage of the other libraries (org.apache.spark.mllib.tree.loss.SquaredError)."""
+def mllib_step(learning_rate: float, sample: Sample) -> float:
+    """MLlib's `stepSize` that shrinks a tree as much as `learning_rate` does elsewhere. MLlib takes 1 at most.
+
+    In regression MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual
+    (org.apache.spark.mllib.tree.loss.SquaredError), so the step is half the rate.
+
+    In classification they are fitted to 4·(y − P), and P is the logistic function of twice the sum of the trees
+    (LogLoss, with labels of -1 and 1), so a leaf moves the log-odds by 8·stepSize·mean(y − P). A Newton step moves
+    them by rate·mean(y − P)/mean(P·(1 − P)). The two are equal for stepSize = rate/(8·mean(P·(1 − P))). That mean is
+    taken at the base rate p of the sample, as p·(1 − p): where boosting starts, and for every leaf alike.
+    """
+    if sample.task == "regression":
+        return min(1.0, learning_rate / 2)
+    base_rate = sample.known_labels.mean
+    return learning_rate / max(8 * base_rate * (1 - base_rate), learning_rate)
 
 
 class MLlibGBT(MLlibTrees):
     """pyspark.ml's GBTClassifier and GBTRegressor.
 
-    Differs: candidate splits from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2 and,
-    in classification, no Newton step in the leaves; the first tree is not shrunk by the learning rate; a leaf needs
+    Differs: candidate splits from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2; in
+    classification leaves take no Newton step, but one scaled by the base rate p, rate/(p·(1 − p)), and never above 8
+    (rate 0.1: reached below 1.3 % positives); the first tree is not shrunk by the learning rate; a leaf needs
     4·min_child_weight rows (regression: 1·), not a sum of Hessians.
     """
 
@@ -222,7 +246,7 @@ class MLlibGBT(MLlibTrees):
         return {
             "maxIter": params.trees,
             "maxDepth": params.depth,
-            "stepSize": params.learning_rate / MLLIB_GRADIENT[sample.task],
+            "stepSize": mllib_step(params.learning_rate, sample),
             "maxBins": params.bins,
             "minInstancesPerNode": params.min_child_rows(sample.task),
             "featureSubsetStrategy": "all",
@@ -242,4 +266,5 @@ WORKLOAD = Workload(
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostExternalMemory, XGBoostSpark, MLlibGBT),
     capacity=Capacity(param="trees", least=10, most=640),
+    version=2,  # MLlib's step in classification was another, and `fit` of `tuned` had the split in it
 )

@@ -68,8 +68,8 @@ class MLlibRidge(MLlibOneHot):
     """pyspark.ml's LinearRegression by its normal equations: one pass over the rows.
 
     MLlib minimises  1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖²  with σ the label's standard deviation
-    (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label), so alpha is regParam·n/σ: `fit`
-    multiplies `regParam` by σ, which `load` computes.
+    (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label), so alpha is regParam·n/σ. MLlib's σ
+    divides by n. The data set's manifest gives it for exactly the sample's rows, so no job computes it.
     """
 
     name = "mllib"
@@ -78,32 +78,26 @@ class MLlibRidge(MLlibOneHot):
 
     def arguments(self, params: RidgeParams, sample: Sample) -> dict[str, Any]:
         return {
-            "regParam": params.alpha / sample.rows,
+            "regParam": params.alpha / sample.rows * self.penalty_scale(sample),
             "elasticNetParam": 0.0,
             "solver": "normal",
             "standardization": False,
         }
 
-    def load(self, run: Context) -> tuple[Any, float]:
-        from pyspark.sql.functions import stddev_samp
-
+    def load(self, run: Context) -> Any:
         if one_hot_width(run.data) > MOST_COLUMNS:
             raise EngineUnsupported(
                 f"{one_hot_width(run.data):,} one-hot columns, and MLlib's normal equations take {MOST_COLUMNS:,}."
             )
-        rows = super().load(run)
-        return rows, float(rows.agg(stddev_samp(LABEL)).first()[0])
+        return super().load(run)
 
-    def fit(self, run: Context, train: tuple[Any, float]) -> Any:
-        rows, deviation = train
-        arguments = run.arguments
-        arguments["regParam"] *= self.penalty_scale(deviation)
+    def fit(self, run: Context, rows: Any) -> Any:
         estimator = self.estimator(run, "regression.LinearRegression")
-        return estimator(featuresCol=FEATURES, labelCol=LABEL, **arguments).fit(rows)
+        return estimator(featuresCol=FEATURES, labelCol=LABEL, **run.arguments).fit(rows)
 
-    def penalty_scale(self, deviation: float) -> float:
-        """By what the library divides the penalty, of a label with this standard deviation."""
-        return deviation
+    def penalty_scale(self, sample: Sample) -> float:
+        """The library divides the penalty by this number."""
+        return sample.known_labels.std
 
 
 class RapidsRidge(Rapids, MLlibRidge):
@@ -113,7 +107,7 @@ class RapidsRidge(Rapids, MLlibRidge):
     (spark_rapids_ml.regression, 26.6), so alpha is regParam·n.
     """
 
-    def penalty_scale(self, deviation: float) -> float:  # noqa: ARG002
+    def penalty_scale(self, sample: Sample) -> float:  # noqa: ARG002
         return 1.0
 
 

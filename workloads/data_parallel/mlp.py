@@ -401,4 +401,5 @@ WORKLOAD = Workload(
     params=MlpParams(),
     engines=(Torch, Keras, DistributedTorch, MLlibPerceptron),
     capacity=Capacity(param="epochs", least=1, most=64),
+    version=2,  # `fit` of `tuned` had the split in it
 )

@@ -2,11 +2,14 @@
 
 The same rule for every engine: a validation part is held out as `validation` does, capacity doubles from the least of
 its range on, and the search ends with the range, or at the first step that does not lower the validation loss by
-LEAST_GAIN. The best capacity is trained once more on all rows. All of it is time of `fit`.
+LEAST_GAIN. The best capacity is trained once more on all rows. All of it is time of `fit`, except the
+split: one process makes it for every engine before any clock starts. Made inside `fit` it would charge a Spark engine
+for the driver's reading and writing of all rows.
 """
 
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from sparkscale.contract.context import Context
@@ -23,6 +26,12 @@ class Tuned:
     def __init__(self, engine: Engine, workload: Workload) -> None:
         self.engine: Any = engine
         self.workload = workload
+        self.split: Context
+        """Has the validation part as its hold-out, from `prepare` on."""
+
+    def prepare(self, run: Context) -> None:
+        self.engine.prepare(run)
+        self.split = validation_split(run)
 
     def load(self, run: Context) -> Any:
         return self.engine.load(run)
@@ -31,7 +40,7 @@ class Tuned:
         capacity = Capacity.model_validate(run.case.params["capacity"])
         best, least = capacity.least, math.inf
         with ExitStack() as stack:
-            split = validation_split(run, stack)
+            split = replace(self.split, stack=stack)  # what its training keeps open goes before the last training
             part = self.engine.load(split)
             for value in capacity.steps():
                 loss = validation_loss(self._with(split, capacity, value), self.engine, part)

@@ -14,7 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkscale.contract.case import SLICES, Task
-from sparkscale.contract.dataset import HOLDOUT_FOLDER, LABEL, ROW, TIME, TRUTH, UNIT, Column, slice_folder
+from sparkscale.contract.dataset import (
+    HOLDOUT_FOLDER,
+    LABEL,
+    ROW,
+    TIME,
+    TRUTH,
+    UNIT,
+    Column,
+    Moments,
+    slice_folder,
+)
 from workloads.filesystem import resolve
 
 Array = np.ndarray[Any, Any]
@@ -128,6 +138,7 @@ class PartReport:
     """What a task says of the part it wrote. `sha256` is per file, by its path relative to the root."""
 
     slice_rows: tuple[int, ...]
+    slice_labels: tuple[Moments, ...]
     holdout_rows: int
     sha256: dict[str, str]
 
@@ -154,7 +165,7 @@ def write_part(
     A block's arrays, shape (rows,), are in the order of `placed`, so that each file's rows are slices of them and
     nothing is copied. `starts` are `placed`'s second result, one per block.
     """
-    counts, sha256 = [], {}
+    counts, labels, sha256 = [], [], {}
     for place in range(HOLDOUT + 1):
         folder = HOLDOUT_FOLDER if place == HOLDOUT else slice_folder(place)
         schema = shape.schema(held_out=place == HOLDOUT)
@@ -173,8 +184,17 @@ def write_part(
         )
         path = part_file(folder, part)
         counts.append(table.num_rows)
+        labels.append(moments_of(table.column(LABEL).to_numpy()))
         sha256[path] = write_table(root, path, table, shape)
-    return PartReport(tuple(counts[:HOLDOUT]), counts[HOLDOUT], sha256)
+    return PartReport(tuple(counts[:HOLDOUT]), tuple(labels[:HOLDOUT]), counts[HOLDOUT], sha256)
+
+
+def moments_of(values: Array) -> Moments:
+    """The moments of values, shape (rows,), of any numeric type."""
+    if not len(values):
+        return Moments(rows=0, mean=0.0, squares=0.0)
+    mean = float(values.mean(dtype=np.float64))
+    return Moments(rows=len(values), mean=mean, squares=float(((values - mean) ** 2).sum(dtype=np.float64)))
 
 
 def write_table(root: str, path: str, table: pa.Table, shape: Shape) -> str:

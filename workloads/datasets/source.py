@@ -16,6 +16,7 @@ from sparkscale.contract.dataset import (
     Column,
     Grouping,
     HoldoutRule,
+    Moments,
     PreparedDataset,
     merged_folder,
     slice_folder,
@@ -26,7 +27,7 @@ from workloads.datasets.slicing import Array, PartReport, Shape, part_file, writ
 from workloads.filesystem import read_parquet, schema_of
 from workloads.tasks import Progress, Tasks, silent
 
-FORMAT = 4
+FORMAT = 5
 """Of prepared data: rises when the same definition would give other files."""
 
 MERGED_FORMAT = 2
@@ -58,6 +59,10 @@ class Layout:
             "task": self.shape.task,
             "columns": [column.model_dump(mode="json") for column in self.shape.columns],
             "slice_rows": np.sum([part.slice_rows for part in self.parts], axis=0).tolist(),
+            "slice_labels": [
+                Moments.total(parts).model_dump(mode="json")
+                for parts in zip(*(part.slice_labels for part in self.parts), strict=True)
+            ],
             "holdout_rows": sum(part.holdout_rows for part in self.parts),
             "holdout": self.holdout,
             "unit_name": self.unit_name,

@@ -8,7 +8,7 @@ import numpy as np
 
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_target import Target
-from workloads.datasets.table_time import Moments, heaviest, spoken
+from workloads.datasets.table_time import Times, heaviest, spoken
 
 FEWEST_UNITS, FEW_UNITS = 4, 20
 """Fewer units than the first allow no interval. Fewer than the second widen it, by a correction."""
@@ -24,7 +24,7 @@ class Holdout:
     rows: int
     positive: int
     unit_rows: Array
-    times: Moments
+    times: Times
     """The times of its rows. Empty unless the rule is `time`."""
 
     @property

@@ -13,7 +13,7 @@ from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_order import OrderCounts, orders
 from workloads.datasets.table_target import Target, TargetCounts, count, kept
-from workloads.datasets.table_time import Moments
+from workloads.datasets.table_time import Times
 from workloads.datasets.table_values import (
     NumberCounts,
     Primitive,
@@ -69,7 +69,7 @@ class FeatureCounts:
     orders: dict[str, OrderCounts]
     held_out: int
     held_out_positive: int
-    held_out_times: Moments
+    held_out_times: Times
 
     def add(self, other: "FeatureCounts") -> "FeatureCounts":
         return FeatureCounts(
@@ -106,7 +106,7 @@ def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
         {name: reduce(OrderCounts.add, [one[name] for one in found]) for name in found[0]},
         int((~mask).sum()),
         positive,
-        Moments.of(np.concatenate(times)),
+        Times.of(np.concatenate(times)),
     )
 
 

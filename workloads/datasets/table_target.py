@@ -21,7 +21,7 @@ from workloads.datasets.slicing import (
     mix,
     random_units,
 )
-from workloads.datasets.table_time import Moments
+from workloads.datasets.table_time import Times
 from workloads.datasets.table_values import MISSING, moments, plain, texts, use_of
 
 CLASSES_COUNTED = 1000
@@ -44,7 +44,7 @@ class TargetCounts:
     many_classes: bool
     infinite: int
     groups: Counter[str]
-    times: Moments
+    times: Times
 
     def add(self, other: "TargetCounts") -> "TargetCounts":
         classes = self.classes + other.classes
@@ -107,7 +107,7 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
         many_classes=many,
         infinite=pc.sum(pc.is_inf(used)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
         groups=groups,
-        times=Moments.of(times),
+        times=Times.of(times),
     )
 
 

@@ -18,7 +18,7 @@ second number after it."""
 
 
 @dataclass(frozen=True)
-class Moments:
+class Times:
     """Times of rows, in microseconds since 1970, and how many rows each time stands for.
 
     Both arrays have the shape (times,), int64 and float64. The numbers of rows are exact where a batch has at most
@@ -30,7 +30,7 @@ class Moments:
     rows: Array
 
     @classmethod
-    def of(cls, times: Array) -> "Moments":
+    def of(cls, times: Array) -> "Times":
         """`times` are those of one batch, int64, shape (rows,)."""
         values, rows = np.unique(times, return_counts=True)
         if len(values) > QUANTILES:
@@ -38,8 +38,8 @@ class Moments:
             values, rows = np.repeat(values, rows)[ranks], np.full(QUANTILES, len(times) / QUANTILES)
         return cls(values.astype(np.int64), rows.astype(np.float64))
 
-    def add(self, other: "Moments") -> "Moments":
-        return Moments(np.concatenate([self.values, other.values]), np.concatenate([self.rows, other.rows]))
+    def add(self, other: "Times") -> "Times":
+        return Times(np.concatenate([self.values, other.values]), np.concatenate([self.rows, other.rows]))
 
     def distinct(self) -> tuple[Array, Array]:
         """The different times in order, and the rows of each."""
@@ -53,7 +53,7 @@ def spoken(moment: int) -> str:
     return text.removesuffix("T00:00:00.000000").removesuffix(".000000").replace("T", " ")
 
 
-def nearest_cut(moments: Moments) -> int | None:
+def nearest_cut(moments: Times) -> int | None:
     """The first time of the latest rows, so that they are as near to a fifth of all as whole times allow.
 
     Returns None if no cut between two times gives HOLDOUT_LEAST_SHARE to HOLDOUT_MOST_SHARE of the rows.
@@ -65,7 +65,7 @@ def nearest_cut(moments: Moments) -> int | None:
     return int(values[np.argmin(np.where(fit, np.abs(shares - HOLDOUT_SHARE), np.inf))])
 
 
-def first_held_time(moments: Moments, time: str, where: str) -> int:
+def first_held_time(moments: Times, time: str, where: str) -> int:
     """The first time of the hold-out, by `nearest_cut`. Rows of one time stay together, for they are neighbours.
 
     Raises DatasetError if there is no such cut.
@@ -89,13 +89,13 @@ def first_held_time(moments: Moments, time: str, where: str) -> int:
     )
 
 
-def _cuts(moments: Moments) -> tuple[Array, Array]:
+def _cuts(moments: Times) -> tuple[Array, Array]:
     """All times but the first, and the share of the rows from each on."""
     values, rows = moments.distinct()
     return values[1:], (np.cumsum(rows[::-1])[::-1] / rows.sum())[1:]
 
 
-def stretches(held_out: Moments) -> tuple[int, ...]:
+def stretches(held_out: Times) -> tuple[int, ...]:
     """The first times of the hold-out's stretches, rising. At most TIME_UNITS, of about equally many rows.
 
     A time belongs to the stretch in which the middle of its rows lies, so equal times are never divided. A time with
@@ -107,14 +107,14 @@ def stretches(held_out: Moments) -> tuple[int, ...]:
     return tuple(values[first].tolist())
 
 
-def heaviest(held_out: Moments) -> tuple[int, float]:
+def heaviest(held_out: Times) -> tuple[int, float]:
     """The time with the most rows of the hold-out, and its share of them."""
     values, rows = held_out.distinct()
     place = int(np.argmax(rows))
     return int(values[place]), float(rows[place] / rows.sum())
 
 
-def jump(moments: Moments) -> tuple[int, int] | None:
+def jump(moments: Times) -> tuple[int, int] | None:
     """The times before and after a jump that looks like a mistake, for example to 9999-12-31.
 
     Such a jump is longer than all time before it. At least half of the rows lie before it, and only a few different

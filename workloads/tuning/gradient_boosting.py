@@ -26,4 +26,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningBoostingParams(),
     engines=engines_for(TuningBoostingParams, XGBoost, MLlibGBT, "xgboost"),
+    version=2,  # `load` had the split in it, and MLlib's step in classification was another
 )

@@ -45,4 +45,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningMlpParams(),
     engines=engines_for(TuningMlpParams, Torch, MLlibPerceptron, "torch"),
+    version=2,  # `load` had the split in it
 )

@@ -133,11 +133,16 @@ class TuningEngine(ModelEngine):
         """The same engine with a workload's model."""
         return cls.specialised(model, model=model, kind=kind, imports=imports)
 
-    def load(self, run: Context) -> Loaded:
+    split: Context
+    """Has the validation part as its hold-out, from `prepare` on."""
+
+    def prepare(self, run: Context) -> None:
         """Raises DatasetError for a validation part of one class."""
-        split = validation_split(run, run.stack)
-        check_validation(split)
-        return Loaded(split, self.spread(run, split))
+        self.split = validation_split(run)
+        check_validation(self.split)
+
+    def load(self, run: Context) -> Loaded:
+        return Loaded(self.split, self.spread(run, self.split))
 
     def spread(self, run: Context, split: Context) -> Any:
         """The split's rows where trials reach them."""

@@ -25,4 +25,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningForestParams(),
     engines=engines_for(TuningForestParams, SklearnForest, MLlibForest, "sklearn.ensemble"),
+    version=2,  # `load` had the split in it
 )

@@ -161,6 +161,9 @@ class MLlibCrossValidator(OnCluster):
     judges_on_split = False
     FOLDS = 3
 
+    def prepare(self, run: Context) -> None:
+        """It needs no validation part."""
+
     def load(self, run: Context) -> Loaded:
         engine: Any = self.model()
         return Loaded(run, engine.load(run))

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,7 @@ def ran(
     run.storage = str(storage)
     made: Any = workload.made(engine, "aligned")
     workload.quality.check(run)
+    made.prepare(run)
     winner = made.tune(run, made.load(run))
     quality = workload.quality.score(run, made.predict(run, winner))
     return run, run.tables[TRIALS], quality
@@ -142,9 +142,8 @@ def test_more_at_once_than_slots_runs_and_says_what_was_reached(
 def test_a_validation_part_of_one_class_is_refused(runs: Runs, data: PreparedDataset, tmp_path: Path) -> None:
     """No flight of the weeks that are held out for validation is late."""
     engine = boosting.WORKLOAD.engine("grid")
-    with ExitStack() as stack:
-        split = validation_split(runs(boosting.WORKLOAD, engine, 1 / 64), stack)
-        days = pc.unique(read_parquet([split.data.holdout_path], [UNIT]).column(UNIT))
+    split = validation_split(runs(boosting.WORKLOAD, engine, 1 / 64))
+    days = pc.unique(read_parquet([split.data.holdout_path], [UNIT]).column(UNIT))
 
     def on_time(table: pa.Table) -> pa.Table:
         if LABEL not in table.column_names:
