@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 
 from cluster import gpu
+from cluster.granted import granted_cpus, limits
+from cluster.topology import physical_cores, topology
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.threads import THREAD_VARIABLES
 
@@ -30,14 +32,21 @@ PACKAGES = (
 
 
 def host() -> dict[str, Any]:
-    """CPU, cores, memory, GPUs and operating system of this machine."""
+    """CPU, cores, memory, GPUs and operating system of this machine.
+
+    Of `usable_cores`, `usable_physical_cores` says how many physical cores they are hyper-threads of; `cpu_quota` is
+    the CPU time per second that a control group grants, None without one.
+    """
     found = gpu.discover()
+    cpus = granted_cpus()
     return {
         "hostname": platform.node(),
         "cpu": _cpu_model(),
         "logical_cores": psutil.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
-        "usable_cores": len(os.sched_getaffinity(0)),
+        "usable_cores": len(cpus),
+        "usable_physical_cores": physical_cores(cpus, topology()),
+        "cpu_quota": limits().cpus,
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": [{"name": device.name, "memory_bytes": device.memory_bytes} for device in found.devices],
         "gpu_driver": found.driver,
@@ -80,6 +89,7 @@ def session(
         "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
         "java_variables": {name: os.environ[name] for name in JAVA_VARIABLES if name in os.environ},
         "cpus": list(cpus),
+        "physical_cores": physical_cores(cpus, topology()),
         "memory_bytes": memory_bytes,
         "memory_limit": memory_limit,
         "spark_conf": None if conf is None else _lasting(conf),
