@@ -85,6 +85,14 @@ def run(
             "that is up.",
         ),
     ] = None,
+    cold_cache: Annotated[
+        bool,
+        typer.Option(
+            "--cold-cache",
+            help="Empty the page cache of the data's files before each execution. Without it, phases find the data "
+            "in memory, where earlier executions left it.",
+        ),
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -133,7 +141,9 @@ def run(
         raise ConfigError(f"--{next(iter(said))} says something of a data set: name it with --data.")
     source = source_of(data, said) if data is not None else None
     clusters = None if cluster is None else tuple(name.strip() for name in cluster.split(",") if name.strip())
-    request = Request(suite, out, filter_, seed, rounds, clusters, resume, retry_failed, source)
+    request = Request(
+        suite, out, filter_, seed, rounds, clusters, resume, retry_failed, source, cold_cache=cold_cache
+    )
     try:
         with interruptible():
             finished = measure(request, observer, ledger)

@@ -16,6 +16,7 @@ KINDS = {
 
 def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
     """Sentences, each of which could change what a figure of the table means: of one of its cases and all records."""
+    yield from _page_cache(every)
     spark = [record for record in every if record.case.placement == "spark"]
     ran = [record for record in spark if record.outcome == "ok"]
     kind = case.cluster_kind
@@ -51,6 +52,17 @@ def _executors(ran: list[RunRecord]) -> Iterator[str]:
         yield f"Single-host: {count(executors, 'executor')} on one machine, with no network between them."
     elif hosts:
         yield f"Spark ran in {count(executors, 'executor')} on {hosts} hosts."
+
+
+def _page_cache(every: Sequence[RunRecord]) -> Iterator[str]:
+    states = {record.resources.page_cache for record in every}
+    if "cold" in states:
+        yield "Cold page cache: the kernel had to read the data's files from the disk in each execution."
+    if "warm" in states:
+        yield (
+            "Page cache as earlier executions left it: loads read from memory what fits there, not from the disk. "
+            "--cold-cache measures the disk, too."
+        )
 
 
 def _cores(every: Sequence[RunRecord]) -> Iterator[str]:

@@ -73,6 +73,7 @@ class Recorder:
                 threads=case.threads,
                 oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,
+                page_cache="cold" if self.invocation.cold_cache else "warm",
                 **dataclasses.asdict(used or Used()),
             ),
             spark=observation.spark,

@@ -283,7 +283,8 @@ class _Group:
         folder = runner.scratch / f"tables-{uuid.uuid4().hex}"
         folder.mkdir()
         data = runner.data[case.dataset]
-        request = Measure(case=case, data=data, tables=folder, model=model)
+        cold_cache = runner.recorder.invocation.cold_cache
+        request = Measure(case=case, data=data, tables=folder, model=model, cold_cache=cold_cache)
         begun = time.monotonic()
         try:
             watch = self._watch if case.placement == "spark" else lambda: None

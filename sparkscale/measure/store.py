@@ -87,6 +87,8 @@ class Invocation(BaseModel):
     command: Command = "run"
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
+    cold_cache: bool = False
+    """Whether the page cache of the data's files was emptied before each execution."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted."""
 

@@ -28,7 +28,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
-from sparkscale.measure import environment
+from sparkscale.measure import cold_cache, environment
 from sparkscale.measure.executors import examine
 from sparkscale.measure.holding import hold_all
 from sparkscale.measure.protocol import (
@@ -182,7 +182,7 @@ class Worker:
         run = self._context(request.case, request.data, request.model)
         endpoint = self.opening.endpoint
         clock = PhaseClock(self.say, (os.getsid(0), *(endpoint.daemons if endpoint else ())))
-        outcome, error, quality = self._execute(run, clock)
+        outcome, error, quality = self._execute(run, clock, request.cold_cache)
         if error and self.runtime and not self.runtime.alive():
             error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
         spark = self._spark_metrics(request.case.label)
@@ -231,13 +231,17 @@ class Worker:
             log.exception("no task metrics for %s", label)
             return None
 
-    def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
+    def _execute(
+        self, run: Context, clock: "PhaseClock", cold: bool
+    ) -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
         workload = registry.workloads()[case.workload]
         engine = workload.made(case.engine, case.parameter_set)
         try:
             with run.stack:
                 workload.quality.check(run)
+                if cold:  # after the check, which reads labels
+                    cold_cache.drop(run.data, run.model)
                 result = clock.run(engine, workload.pattern.phases, run)
                 quality = workload.quality.score(run, result)
                 if self._observable:
