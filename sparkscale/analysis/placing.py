@@ -1,6 +1,7 @@
 """What a reader must know of where the cases of one table ran."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.contract.case import Case
@@ -34,6 +35,14 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
             f"In {count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
             "and no time of it is counted."
         )
+
+
+def cores(host: Mapping[str, Any]) -> str:
+    """The usable cores of a host's description, in words; older ones say nothing of hyper-threads and quotas."""
+    usable, physical, quota = host["usable_cores"], host.get("usable_physical_cores"), host.get("cpu_quota")
+    notes = [f"hyper-threads of {count(physical, 'physical core')}"] if physical and physical < usable else []
+    notes += [f"a control group grants the time of {quota:g} CPUs"] if quota else []
+    return count(usable, "core") + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def differences(case: Case, engines: Iterable[str]) -> Iterator[str]:
