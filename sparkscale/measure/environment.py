@@ -13,6 +13,7 @@ import psutil
 
 from cluster import gpu
 from cluster.granted import granted_cpus, limits
+from cluster.jvm import JAVA_VARIABLES
 from cluster.topology import physical_cores, topology
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.threads import THREAD_VARIABLES
@@ -34,8 +35,8 @@ PACKAGES = (
 def host() -> dict[str, Any]:
     """CPU, cores, memory, GPUs and operating system of this machine.
 
-    Of `usable_cores`, `usable_physical_cores` says how many physical cores they are hyper-threads of; `cpu_quota` is
-    the CPU time per second that a control group grants, None without one.
+    `usable_physical_cores` is less than `usable_cores` where some are hyper-threads of one core. `cpu_quota` is the
+    CPU time per second that a control group grants, None without one.
     """
     found = gpu.discover()
     cpus = granted_cpus()
@@ -75,9 +76,11 @@ def session(
     cpus: tuple[int, ...],
     memory_bytes: int,
     memory_limit: str | None,
+    collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """What the cases of one worker were granted, on which profile; `conf` is Spark's effective one, without secrets.
+    """The grants of one worker, and its profile. `collectors` are those of the JVMs on this host, `conf` is Spark's
+    effective configuration without secrets; both None in a worker without a session.
 
     Left out is what differs each time without changing what is measured: ids, ports, scratch folders.
     """
@@ -92,12 +95,9 @@ def session(
         "physical_cores": physical_cores(cpus, topology()),
         "memory_bytes": memory_bytes,
         "memory_limit": memory_limit,
+        "collectors": collectors,
         "spark_conf": None if conf is None else _lasting(conf),
     }
-
-
-JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-"""By these a user's shell sets options of every JVM: they stay in effect, and are stored."""
 
 
 def _lasting(conf: dict[str, str]) -> dict[str, str]:

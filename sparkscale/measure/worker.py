@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from cluster import processes
 from cluster.gpu import Binding
+from cluster.jvm import collectors
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
@@ -105,6 +106,7 @@ class Worker:
                 cpus=self.grant.cpus,
                 memory_bytes=self.grant.memory_bytes,
                 memory_limit=limit.mechanism if opening.limited else None,
+                collectors=collectors(self._sessions) if self.runtime else None,
                 conf=self.runtime.conf() if self.runtime else None,
             ),
         )
@@ -180,8 +182,7 @@ class Worker:
             self.runtime.tidy()
         gc.collect()
         run = self._context(request.case, request.data, request.model)
-        endpoint = self.opening.endpoint
-        clock = PhaseClock(self.say, (os.getsid(0), *(endpoint.daemons if endpoint else ())))
+        clock = PhaseClock(self.say, self._sessions)
         outcome, error, quality = self._execute(run, clock, request.cold_cache)
         if error and self.runtime and not self.runtime.alive():
             error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
@@ -201,6 +202,12 @@ class Worker:
             ),
             tables=tables,
         )
+
+    @property
+    def _sessions(self) -> tuple[int, ...]:
+        """The process trees on this host that work for a case: this worker's, and those of the cluster's daemons."""
+        endpoint = self.opening.endpoint
+        return (os.getsid(0), *(endpoint.daemons if endpoint else ()))
 
     @property
     def _counts_cpu(self) -> bool:
