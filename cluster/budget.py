@@ -2,8 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from cluster import gpu, processes
+from cluster import gpu
+from cluster.granted import granted_cpus, granted_memory_bytes, quota_in_words
 from cluster.profile import UNITS, ClusterProfile, Connect, External, Local, Profile, Standalone
+from cluster.topology import deal, topology
 from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
 
@@ -116,22 +118,21 @@ def _local(profile: Local, found: gpu.Gpus) -> Budget:
 
 
 def _standalone(profile: Standalone, found: gpu.Gpus) -> Budget:
-    available = processes.granted_cpus()
+    available = granted_cpus()
     asked = profile.workers * profile.cores
     if asked > len(available) and not profile.oversubscribe:
         raise ConfigError(
-            f"Cluster '{profile.name}' asks for {asked} cores, of which {len(available)} are usable: lower `workers` "
-            "or `cores`, or say oversubscribe = true, which marks its records."
+            f"Cluster '{profile.name}' asks for {asked} cores, of which {len(available)} are usable"
+            f"{quota_in_words()}: lower `workers` or `cores`, or say oversubscribe = true, which marks its records."
         )
     _check_memory(profile, *[profile.memory] * profile.workers, profile.driver_memory)
     memory, driver = _bytes(profile.memory), _bytes(profile.driver_memory)
     _check_heap(profile, memory, driver)
     devices = _gpus(profile, found, profile.workers * profile.gpus)
-    daemons = []
-    for number in range(profile.workers):
-        cpus = {available[(number * profile.cores + core) % len(available)] for core in range(profile.cores)}
-        own = devices[number * profile.gpus : (number + 1) * profile.gpus]
-        daemons.append(_grant(profile, tuple(sorted(cpus)), memory, own))
+    daemons = [
+        _grant(profile, cpus, memory, devices[number * profile.gpus : (number + 1) * profile.gpus])
+        for number, cpus in enumerate(_workers_cpus(profile, available))
+    ]
     used = tuple(sorted({cpu for daemon in daemons for cpu in daemon.cpus}))
     return Budget(
         cores=asked,
@@ -161,7 +162,7 @@ def _connect(profile: Connect, found: gpu.Gpus) -> Budget:
 
 def _existing(profile: Connect | External, found: gpu.Gpus) -> Budget:
     """The executors are elsewhere; a single-node engine gets this host, a driver its share of it."""
-    cpus = processes.granted_cpus()
+    cpus = tuple(sorted(granted_cpus()))
     _check_memory(profile, profile.driver_memory)
     node = profile.node_memory if isinstance(profile, External) else "75%"
     _check_memory(profile, node)
@@ -188,22 +189,37 @@ def _grant(profile: Profile, cpus: tuple[int, ...], memory: int, gpus: tuple[int
 
 
 def _cpus(profile: Profile) -> tuple[int, ...]:
-    available = processes.granted_cpus()
+    available = granted_cpus()
     cores = len(available) if profile.cores == "all" else profile.cores
     if cores > len(available):
         raise ConfigError(
-            f"Cluster '{profile.name}' asks for {cores} cores, of which {len(available)} are usable: lower `cores`."
+            f"Cluster '{profile.name}' asks for {cores} cores, of which {len(available)} are usable"
+            f"{quota_in_words()}: lower `cores`."
         )
-    return available[:cores]
+    return tuple(sorted(available[:cores]))
+
+
+def _workers_cpus(profile: Standalone, available: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The CPUs of each worker: no two workers share a physical core where there are enough.
+
+    Where there are fewer CPUs than the workers ask for, they share them in turn.
+    """
+    asked = profile.workers * profile.cores
+    if asked <= len(available):
+        return deal(available[:asked], topology(), profile.workers, profile.cores)
+    return [
+        tuple(sorted({available[(number * profile.cores + core) % len(available)] for core in range(profile.cores)}))
+        for number in range(profile.workers)
+    ]
 
 
 def _bytes(text: str) -> int:
     amount, unit = int(text[:-1]), text[-1]
-    return processes.granted_memory_bytes() * amount // 100 if unit == "%" else amount * UNITS[unit]
+    return granted_memory_bytes() * amount // 100 if unit == "%" else amount * UNITS[unit]
 
 
 def _check_memory(profile: Profile, *asked: str) -> None:
-    total = processes.granted_memory_bytes()
+    total = granted_memory_bytes()
     if sum(map(_bytes, asked)) > total:
         raise ConfigError(
             f"Cluster '{profile.name}' asks for {' + '.join(asked)} of memory, and this process may use "

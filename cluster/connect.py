@@ -27,7 +27,11 @@ def start_server(
     }
     spark_class = str(java.spark_home() / "bin" / "spark-class")
     submit = [spark_class, "org.apache.spark.deploy.SparkSubmit", "--class", SERVER, "spark-internal"]
-    environment = {**environment_of(jdk), **write_settings(own / "conf", settings), "SPARK_CONNECT_MODE": "0"}
+    environment = {
+        **environment_of(jdk),
+        **write_settings(own / "conf", settings, threads=1),
+        "SPARK_CONNECT_MODE": "0",
+    }
     environment["PYSPARK_PYTHON"] = sys.executable
     return Daemon.start("connect-server", submit, grant, environment, logs / "connect-server.log", outlives)
 

@@ -89,7 +89,7 @@ def counts_unreaped(session: int) -> bool:
 def _accounted(leader: int) -> float | None:
     """What the control group of this process, if we made it one, has counted so far."""
     try:
-        for controllers, below in _memberships(str(leader)):
+        for controllers, below in memberships(str(leader)):
             if not below.name.startswith(CGROUP_PREFIX):
                 continue
             if ACCOUNTING in controllers:
@@ -137,26 +137,6 @@ def end_session(session: int, patience_seconds: float = 10.0) -> None:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(alive, timeout=0.5)
-
-
-def granted_memory_bytes() -> int:
-    """The host's memory, or less where this process's own control group has a lower limit, as in a container."""
-    limits = [psutil.virtual_memory().total]
-    for parent, file in _cgroup_parents(CGROUP_ROOT):
-        text = (parent / file).read_text().strip() if (parent / file).is_file() else "max"
-        limits += [int(text)] if text.isdigit() else []
-    return min(limits)
-
-
-def granted_cpus() -> tuple[int, ...]:
-    """The CPUs this process may run on; of them only as many as its control group's quota is worth, if it has one."""
-    cpus = sorted(os.sched_getaffinity(0))
-    for parent, _ in _cgroup_parents(CGROUP_ROOT):
-        if (parent / "cpu.max").is_file():
-            quota, period = (parent / "cpu.max").read_text().split()
-            if quota.isdigit():
-                return tuple(cpus[: max(1, int(quota) // int(period))])
-    return tuple(cpus)
 
 
 def sweep_limits() -> None:
@@ -257,7 +237,7 @@ def _status_bytes(pid: int, name: str) -> int:
     return int(found.group(1)) * 1024 if found else 0
 
 
-def _memberships(process: str = "self") -> list[tuple[list[str], Path]]:
+def memberships(process: str = "self") -> list[tuple[list[str], Path]]:
     """The control groups that a process is in, one in each hierarchy: its controllers, [""] in version 2, and the
     path below the hierarchy's root (proc(5), cgroups(7)). Raises OSError for a process that is gone.
     """
@@ -269,7 +249,7 @@ def _memberships(process: str = "self") -> list[tuple[list[str], Path]]:
 def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
     """Where a child group could be made, and the file that takes its limit."""
     parents = []
-    for controllers, below in _memberships():
+    for controllers, below in memberships():
         if controllers == [""]:
             parents.append((root / below, "memory.max"))
         elif "memory" in controllers:
@@ -280,7 +260,7 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
 def _accounting_parents() -> list[Path]:
     """Where a group that counts CPU time could be made: version 1 only, for in version 2 every group does."""
     found = []
-    for controllers, below in _memberships():
+    for controllers, below in memberships():
         if ACCOUNTING in controllers:
             inside = [part for part in below.parts if not part.startswith(CGROUP_PREFIX)]
             found.append(CGROUP_ROOT.joinpath(ACCOUNTING, *inside))

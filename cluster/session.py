@@ -113,9 +113,7 @@ def start(
     runtime = (
         _connect(profile, endpoint)
         if endpoint.is_connect
-        else _classic(
-            profile, budget, endpoint, session_settings(profile, budget, endpoint, threads, device, scratch), scratch
-        )
+        else _classic(profile, budget, endpoint, threads, device, scratch)
     )
     if endpoint.address != "local":
         shipping.ship(runtime.spark, scratch)
@@ -123,14 +121,15 @@ def start(
 
 
 def _classic(
-    profile: ClusterProfile, budget: Budget, endpoint: Endpoint, settings: dict[str, str], scratch: Path
+    profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> SparkRuntime:
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     events = scratch / "events"
     events.mkdir()
-    os.environ.update(write_settings(scratch / "conf", settings), PYSPARK_PYTHON=_python(profile))
+    settings = session_settings(profile, budget, endpoint, threads, device, scratch)
+    os.environ.update(write_settings(scratch / "conf", settings, threads), PYSPARK_PYTHON=_python(profile))
     if is_on_loopback(endpoint.address):
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     try:

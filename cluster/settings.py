@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster import gpu
-from cluster.budget import Budget
+from cluster import gpu, jvm
+from cluster.budget import Budget, Grant
 from cluster.endpoint import Endpoint
 from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
 from sparkscale.contract.case import SLICES, Device
@@ -44,7 +44,7 @@ def session_settings(
     `threads` is what each task may use; a session for `gpu` gives each task a share of a device. What Spark writes on
     this host goes below `scratch`.
     """
-    return {
+    found = {
         **_common(budget, threads, scratch),
         **_driver(profile, budget, endpoint),
         **_executors(profile, budget, endpoint),
@@ -52,6 +52,7 @@ def session_settings(
         **dict(profile.conf),
         **{key: value for key, value in profile.secret_values().items() if key.startswith("spark.")},
     }
+    return {**found, **_java_options(profile, budget, found)}
 
 
 def master(budget: Budget, endpoint: Endpoint) -> str:
@@ -87,10 +88,37 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
     }
 
 
-def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
+def _java_options(profile: ClusterProfile, budget: Budget, said: Mapping[str, str]) -> dict[str, str]:
+    """Options of the JVMs that compute: the same collector whatever CPUs a JVM sees, with a thread for each core.
+
+    Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may say, so those win.
+    """
+    cores = {"driver": len(_driver_grant(profile, budget).cpus)}
+    if isinstance(profile, Standalone):
+        cores["executor"] = len(budget.daemons[0].cpus)
+    if isinstance(profile, External):
+        cores["executor"] = profile.cores
+    found = {}
+    for role, threads in cores.items():
+        key = f"spark.{role}.defaultJavaOptions"
+        given = [said[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in said]
+        elsewhere = isinstance(profile, External) and role == "executor"
+        ours = jvm.options(threads, given if elsewhere else [*given, *jvm.from_shell()])
+        found[key] = f"{ours} {said.get(key, '')}".strip()
+    return found
+
+
+def _driver_grant(profile: ClusterProfile, budget: Budget) -> Grant:
     """In front of local mode a Connect server is the driver, and its executor."""
-    grant = budget.daemons[0] if isinstance(profile, Connect) else budget.driver
-    found = {"spark.driver.memory": f"{grant.heap_bytes // 2**20}m"}
+    return budget.daemons[0] if isinstance(profile, Connect) and budget.daemons else budget.driver
+
+
+def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
+    found = {
+        "spark.driver.memory": f"{_driver_grant(profile, budget).heap_bytes // 2**20}m",
+        # its memory decides how much a driver collects, not a default of 1 GiB
+        "spark.driver.maxResultSize": "0",
+    }
     if is_on_loopback(endpoint.address):
         found |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     return found
@@ -172,12 +200,19 @@ def security(profile: Standalone, secret: str) -> dict[str, str]:
     }
 
 
-def write_settings(folder: Path, conf: Mapping[str, str]) -> dict[str, str]:
-    """Makes the folder, for its owner's eyes only; returns the variable that makes Spark read it."""
+def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = None) -> dict[str, str]:
+    """Makes the folder, for its owner's eyes only; returns the variable that makes Spark read it.
+
+    `threads` is the number that native libraries use in the JVM that Spark's scripts launch. Nothing else is bound by
+    it: in local mode each task may call BLAS, but the Python process that launches the JVM trains with all cores.
+    """
     folder.mkdir(mode=0o700, parents=True)
     defaults = folder / "spark-defaults.conf"
     defaults.touch(mode=0o600)
     defaults.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in conf.items()))
+    if threads is not None:
+        variables = thread_variables(threads)
+        (folder / "spark-env.sh").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     loggers = "".join(
         f"logger.l{number}.name = {name}\nlogger.l{number}.level = info\n" for number, name in enumerate(INFORMING)
     )

@@ -100,6 +100,14 @@ def run(
             "that is up.",
         ),
     ] = None,
+    cold_cache: Annotated[
+        bool,
+        typer.Option(
+            "--cold-cache",
+            help="Empty the page cache of the data's files before each execution. Without it, phases find the data "
+            "in memory, where earlier executions left it.",
+        ),
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +171,7 @@ def run(
         sample_seed=sample_seed,
         model_seed=model_seed,
         fixed_seeds=fixed_seeds,
+        cold_cache=cold_cache,
     )
     try:
         with interruptible():

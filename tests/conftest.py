@@ -36,6 +36,7 @@ TAKE_THE_LOCK = {
     "tests/test_cli.py",
     "tests/test_cli_cluster.py",
     "tests/measure/test_clusters.py",
+    "tests/measure/test_cold_cache.py",
     "tests/measure/test_data.py",
     "tests/measure/test_faults.py",
     "tests/measure/test_gpu_cases.py",

@@ -252,10 +252,10 @@ def metrics() -> dict[str, Metric]:
             _lost,
         ),
         _quality(
-            "unequal_cells",
+            "cells_lost",
             "share",
-            "cells that are not what they should be",
-            "equal_cells",
+            "cells that a pipeline of all training rows would have made otherwise",
+            "kept_cells",
             _lost,
         ),
         _quality(

@@ -1,6 +1,7 @@
 """What a reader must know of where the cases of one table ran."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.contract.case import Case
@@ -16,6 +17,7 @@ KINDS = {
 
 def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
     """Sentences, each of which could change what a figure of the table means: of one of its cases and all records."""
+    yield from _page_cache(every)
     spark = [record for record in every if record.case.placement == "spark"]
     ran = [record for record in spark if record.outcome == "ok"]
     kind = case.cluster_kind
@@ -35,6 +37,14 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
         )
 
 
+def cores(host: Mapping[str, Any]) -> str:
+    """The usable cores of a host's description, in words; older ones say nothing of hyper-threads and quotas."""
+    usable, physical, quota = host["usable_cores"], host.get("usable_physical_cores"), host.get("cpu_quota")
+    notes = [f"hyper-threads of {count(physical, 'physical core')}"] if physical and physical < usable else []
+    notes += [f"a control group grants the time of {quota:g} CPUs"] if quota else []
+    return count(usable, "core") + (f" ({'; '.join(notes)})" if notes else "")
+
+
 def differences(case: Case, engines: Iterable[str]) -> Iterator[str]:
     """What engines of the case's workload cannot do like the others, each told once."""
     workload = registry.workloads()[case.workload]
@@ -51,6 +61,17 @@ def _executors(ran: list[RunRecord]) -> Iterator[str]:
         yield f"Single-host: {count(executors, 'executor')} on one machine, with no network between them."
     elif hosts:
         yield f"Spark ran in {count(executors, 'executor')} on {hosts} hosts."
+
+
+def _page_cache(every: Sequence[RunRecord]) -> Iterator[str]:
+    states = {record.resources.page_cache for record in every}
+    if "cold" in states:
+        yield "Cold page cache: the kernel had to read the data's files from the disk in each execution."
+    if "warm" in states:
+        yield (
+            "Page cache as earlier executions left it: loads read from memory what fits there, not from the disk. "
+            "--cold-cache measures the disk, too."
+        )
 
 
 def _cores(every: Sequence[RunRecord]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _heading(store: Store, invocation: Invocation, records: list[RunRecord]) -> 
     for identity in dict.fromkeys(record.host for record in records):
         host = store.description(identity).content
         text.append(
-            f"\non {host['cpu']}, {host['usable_cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB, {host['os']}"
+            f"\non {host['cpu']}, {placing.cores(host)}, {host['memory_bytes'] / 2**30:.0f} GiB, {host['os']}"
         )
         for name, number in Counter(device["name"] for device in host.get("gpus", [])).items():
             text.append(f", {number} × {name}")

@@ -8,6 +8,7 @@ from sparkscale.contract.case import Case
 
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
+PageCache = Literal["warm", "cold"]
 Kind = Literal["host", "software", "session", "data", "model"]
 
 SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
@@ -42,6 +43,8 @@ class Resources(Frozen):
     """
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
+    page_cache: PageCache = "warm"
+    """cold: the kernel was made to forget the data's files before the phases. warm: as earlier executions left it."""
 
 
 class SparkMetrics(Frozen):

@@ -14,10 +14,13 @@ from rich.table import Table
 from cluster import gpu, java, processes, profile
 from cluster.budget import Budget
 from cluster.budget import budget as budget_of
+from cluster.granted import quota_in_words
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile, cache_folder
+from cluster.topology import physical_cores, topology
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.contract.location import local_path
+from sparkscale.contract.wording import count
 from sparkscale.measure.opening import Session, open_worker
 from sparkscale.measure.protocol import Ready
 from sparkscale.measure.worker_process import WorkerDied
@@ -44,7 +47,7 @@ def examine() -> list[Check]:
     return [
         Check("Python", True, platform.python_version()),
         *_spark(local, budget),
-        Check("cores", True, f"{budget.cores} usable of {os.cpu_count()}"),
+        _cores(budget),
         _memory(budget),
         _memory_limit(),
         _disk(local.storage_location),
@@ -104,6 +107,14 @@ def _start(local: ClusterProfile, budget: Budget, found: java.Java, scratch: Pat
     )
     worker.close()
     return ready
+
+
+def _cores(budget: Budget) -> Check:
+    text = f"{budget.cores} usable of {os.cpu_count()}{quota_in_words()}"
+    physical = physical_cores(budget.node.cpus, topology())
+    if physical < budget.cores:
+        text += f", hyper-threads of {count(physical, 'physical core')}"
+    return Check("cores", True, text)
 
 
 def _memory(budget: Budget) -> Check:

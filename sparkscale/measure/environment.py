@@ -12,6 +12,9 @@ from typing import Any
 import psutil
 
 from cluster import gpu
+from cluster.granted import granted_cpus, limits
+from cluster.jvm import JAVA_VARIABLES
+from cluster.topology import physical_cores, topology
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.threads import THREAD_VARIABLES
 from workloads import registry
@@ -57,14 +60,21 @@ def _normal(name: str) -> str:
 
 
 def host() -> dict[str, Any]:
-    """CPU, cores, memory, GPUs and operating system of this machine."""
+    """CPU, cores, memory, GPUs and operating system of this machine.
+
+    `usable_physical_cores` is less than `usable_cores` where some are hyper-threads of one core. `cpu_quota` is the
+    CPU time per second that a control group grants, None without one.
+    """
     found = gpu.discover()
+    cpus = granted_cpus()
     return {
         "hostname": platform.node(),
         "cpu": _cpu_model(),
         "logical_cores": psutil.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
-        "usable_cores": len(os.sched_getaffinity(0)),
+        "usable_cores": len(cpus),
+        "usable_physical_cores": physical_cores(cpus, topology()),
+        "cpu_quota": limits().cpus,
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": [{"name": device.name, "memory_bytes": device.memory_bytes} for device in found.devices],
         "gpu_driver": found.driver,
@@ -93,9 +103,11 @@ def session(
     cpus: tuple[int, ...],
     memory_bytes: int,
     memory_limit: str | None,
+    collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """What the cases of one worker were granted, on which profile; `conf` is Spark's effective one, without secrets.
+    """The grants of one worker, and its profile. `collectors` are those of the JVMs on this host, `conf` is Spark's
+    effective configuration without secrets; both None in a worker without a session.
 
     Left out is what differs each time without changing what is measured: ids, ports, scratch folders.
     """
@@ -107,14 +119,12 @@ def session(
         "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
         "java_variables": {name: os.environ[name] for name in JAVA_VARIABLES if name in os.environ},
         "cpus": list(cpus),
+        "physical_cores": physical_cores(cpus, topology()),
         "memory_bytes": memory_bytes,
         "memory_limit": memory_limit,
+        "collectors": collectors,
         "spark_conf": None if conf is None else _lasting(conf),
     }
-
-
-JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-"""By these a user's shell sets options of every JVM: they stay in effect, and are stored."""
 
 
 def _lasting(conf: dict[str, str]) -> dict[str, str]:

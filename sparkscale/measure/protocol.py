@@ -55,13 +55,17 @@ class PrepareModel(Message):
 
 
 class Measure(Message):
-    """Executes one case. `model` is what it is given, in a pattern that applies one."""
+    """Executes one case. `model` is what it is given, in a pattern that applies one.
+
+    With `cold_cache` its phases find no page of the data in the page cache.
+    """
 
     kind: Literal["measure"] = "measure"
     case: Case
     data: PreparedDataset
     tables: Path
     model: PreparedModel | None = None
+    cold_cache: bool = False
 
 
 class Examine(Message):

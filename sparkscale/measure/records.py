@@ -76,6 +76,7 @@ class Recorder:
                 oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,
                 heap_bytes=self._heap(case, worker),
+                page_cache="cold" if self.invocation.cold_cache else "warm",
                 **dataclasses.asdict(used or Used()),
             ),
             spark=observation.spark,

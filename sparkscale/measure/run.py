@@ -15,7 +15,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure import environment, plan, suite
+from sparkscale.measure import cold_cache, environment, plan, suite
 from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
@@ -57,6 +57,8 @@ class Request:
     """Releases of packages that this process runs on instead of the installed ones, such as "xgboost==3.1.1"."""
     invocation: str | None = None
     """The run to go on with, with `resume`; None: the suite's last."""
+    cold_cache: bool = False
+    """Empty the page cache of the data's files before each execution."""
     only: Callable[[PlannedCase], bool] = lambda _: True
     """Which of the run's cases this call measures."""
     only_round: int | None = None
@@ -136,9 +138,13 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
             model=request.seed or 0 if request.model_seed is None else request.model_seed,
             fixed=request.fixed_seeds,
         ),
+        cold_cache=request.cold_cache,
         executions=0,
     )
     planned = _planned(request, invocation)
+    if invocation.cold_cache:
+        for cluster in planned.profiles:
+            cold_cache.check_profile(cluster)
     invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
     Store.check_writable(request.out)
     _check_clusters(planned)
@@ -160,9 +166,12 @@ def _check_clusters(planned: _Plan) -> None:
 
 
 def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger: Ledger) -> Data:
-    """Makes the data of all cases ready, on each profile's storage."""
+    """Makes the data of all cases ready, on each profile's storage.
+
+    Raises ConfigError where the run is to find a cold page cache and the kernel does not empty it.
+    """
     with ledger.time("preparing"), scratch_folder() as scratch:
-        return {
+        found = {
             cluster: prepare_all(
                 {
                     case.dataset: planned.suite.source(case.dataset)
@@ -177,6 +186,10 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
             )
             for cluster, granted in planned.profiles.items()
         }
+    if invocation.cold_cache:
+        for prepared in found.values():
+            cold_cache.check_data(prepared.values())
+    return found
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
@@ -199,6 +212,10 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
             )
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
+    if request.cold_cache and not invocation.cold_cache:
+        raise ConfigError(
+            "The run to resume was begun without --cold-cache: leave --cold-cache out, or start a new run."
+        )
     return invocation
 
 

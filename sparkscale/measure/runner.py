@@ -362,7 +362,13 @@ class _Group:
         used = [Used()]
         begun = time.monotonic()
         with tables_folder(worker.scratch) as folder:
-            request = Measure(case=case, data=runner.data[case.dataset], tables=folder, model=model)
+            request = Measure(
+                case=case,
+                data=runner.data[case.dataset],
+                tables=folder,
+                model=model,
+                cold_cache=runner.recorder.invocation.cold_cache,
+            )
             try:
                 reply = worker.request(
                     request,

@@ -90,6 +90,8 @@ class Invocation(BaseModel):
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     seeds: Seeds | None = None
     """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
+    cold_cache: bool = False
+    """Whether the page cache of the data's files was emptied before each execution."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
 

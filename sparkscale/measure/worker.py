@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from cluster import processes
 from cluster.gpu import Binding
+from cluster.jvm import collectors
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
@@ -28,7 +29,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
-from sparkscale.measure import environment
+from sparkscale.measure import cold_cache, environment
 from sparkscale.measure.executors import examine
 from sparkscale.measure.holding import hold_all
 from sparkscale.measure.importing import import_all
@@ -111,6 +112,7 @@ class Worker:
                 cpus=self.grant.cpus,
                 memory_bytes=self.grant.memory_bytes,
                 memory_limit=limit.mechanism if opening.limited else None,
+                collectors=collectors(self._sessions) if self.runtime else None,
                 conf=self.runtime.conf() if self.runtime else None,
             ),
         )
@@ -188,9 +190,8 @@ class Worker:
             self.runtime.tidy()
         gc.collect()
         run = self._context(request.case, request.data, request.model)
-        endpoint = self.opening.endpoint
-        clock = PhaseClock(self.say, (os.getsid(0), *(endpoint.daemons if endpoint else ())))
-        outcome, error, quality = self._execute(run, clock)
+        clock = PhaseClock(self.say, self._sessions)
+        outcome, error, quality = self._execute(run, clock, request.cold_cache)
         if error and self.runtime and not self.runtime.alive():
             error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
         spark = self._spark_metrics(request.case.label)
@@ -209,6 +210,12 @@ class Worker:
             ),
             tables=tables,
         )
+
+    @property
+    def _sessions(self) -> tuple[int, ...]:
+        """The process trees on this host that work for a case: this worker's, and those of the cluster's daemons."""
+        endpoint = self.opening.endpoint
+        return (os.getsid(0), *(endpoint.daemons if endpoint else ()))
 
     @property
     def _counts_cpu(self) -> bool:
@@ -239,7 +246,9 @@ class Worker:
             log.exception("no task metrics for %s", label)
             return None
 
-    def _execute(self, run: Context, clock: "PhaseClock") -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
+    def _execute(
+        self, run: Context, clock: "PhaseClock", cold: bool
+    ) -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
         case = run.case
         workload = registry.workloads()[case.workload]
         engine = workload.made(case.engine, case.parameter_set)
@@ -247,6 +256,8 @@ class Worker:
             with run.stack:
                 workload.quality.check(run)
                 engine.prepare(run)
+                if cold:  # after the check, which reads labels
+                    cold_cache.drop(run.data, run.model)
                 result = clock.run(engine, workload.pattern.phases, run)
                 self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
                 self.say(PhasesEnded())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,31 @@ def test_unequal_budgets_are_said(store: Store) -> None:
 @pytest.mark.parametrize(("kind", "word"), [("local", "no cluster"), ("connect", "the client has no JVM")])
 def test_what_is_no_cluster_is_not_called_one(store: Store, kind: str, word: str) -> None:
     assert word in said(store, ran("a", "mllib", kind, jvm="a"))
-    assert said(store, ran("b", "sklearn", kind)) == ""
+    assert word not in said(store, ran("b", "sklearn", kind))
+
+
+def test_the_state_of_the_page_cache_is_said(store: Store) -> None:
+    warm = ran("a", "sklearn", "local")
+    cold = warm.model_copy(update={"resources": warm.resources.model_copy(update={"page_cache": "cold"})})
+    assert "Page cache as earlier executions left it: loads read from memory" in said(store, warm)
+    assert said(store, cold).startswith("Cold page cache: the kernel had to read the data's files from the disk")
+    assert "earlier executions" not in said(store, cold)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({}, "4 cores"),
+        ({"usable_physical_cores": 4, "cpu_quota": None}, "4 cores"),
+        ({"usable_physical_cores": 2}, "4 cores (hyper-threads of 2 physical cores)"),
+        (
+            {"usable_physical_cores": 2, "cpu_quota": 4.5},
+            "4 cores (hyper-threads of 2 physical cores; a control group grants the time of 4.5 CPUs)",
+        ),
+    ],
+)
+def test_hyper_threads_and_quotas_are_named_beside_the_cores(more: dict[str, Any], text: str) -> None:
+    assert placing.cores({"usable_cores": 4, **more}) == text
 
 
 def test_rounds_that_share_a_jvm_are_said(store: Store) -> None:

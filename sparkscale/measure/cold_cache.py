@@ -1,0 +1,57 @@
+"""`--cold-cache`: before each execution the kernel forgets the data's files, so phases read from the disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cluster import pagecache
+from cluster.profile import ClusterProfile
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ConfigError, DatasetError
+from sparkscale.contract.location import local_path
+from sparkscale.contract.model import PreparedModel
+
+
+def check_profile(profile: ClusterProfile) -> None:
+    """Raises ConfigError for a profile that reads data on other hosts, or from an object store."""
+    if profile.kind != "local" and not profile.starts_daemons:
+        raise ConfigError(
+            f"--cold-cache empties the page cache of this host, and the executors of cluster '{profile.name}' are "
+            "elsewhere: leave it out, or choose a cluster on this machine."
+        )
+    if local_path(profile.storage_location) is None:
+        raise ConfigError(
+            f"--cold-cache empties the page cache of local files, and cluster '{profile.name}' keeps its data at "
+            f"{profile.storage_location}: leave it out, or name a local folder as its `storage`."
+        )
+
+
+def check_data(data: Iterable[PreparedDataset]) -> None:
+    """Empties the cache of these data sets' files once. Raises ConfigError where the kernel keeps them."""
+    for one in data:
+        try:
+            drop(one)
+        except DatasetError as error:
+            raise ConfigError(f"--cold-cache is not possible here. {error}") from error
+
+
+def drop(data: PreparedDataset, model: PreparedModel | None = None) -> None:
+    """Empties the page cache of all files of a data set, and of the model that a case is given.
+
+    Raises DatasetError when they stay in it.
+    """
+    roots = [data.root, *data.merged.values(), *([model.root] if model else [])]
+    folders = [path for root in roots if (path := local_path(root)) is not None]
+    files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
+    try:
+        share = pagecache.drop(files)
+    except OSError as error:
+        raise DatasetError(f"The page cache of {folders[0]} cannot be emptied: {error.strerror}.") from error
+    if share > pagecache.TOLERATED_SHARE:
+        raise DatasetError(
+            f"The page cache keeps {share:.0%} of {_shown(folders)}: run as a user who owns these files, on a file "
+            "system on a disk, or leave --cold-cache out."
+        )
+
+
+def _shown(folders: list[Path]) -> str:
+    return ", ".join(map(str, folders))
