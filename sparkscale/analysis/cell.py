@@ -10,6 +10,7 @@ import numpy as np
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.plausibility import quality_warning
 from sparkscale.analysis.statistics import Interval, Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
@@ -36,6 +37,16 @@ class Cell:
     def seconds(self) -> Spread | None:
         """Time to model, timeouts included as longer than any time."""
         return metrics.spread_of_times(self.records)
+
+    @cached_property
+    def first_run(self) -> Spread | None:
+        """Seconds that a one-off job pays: a new worker, with Spark's session, and the time to model in it, cold."""
+        return Spread.of([found for record in self.records if (found := metrics.first_run(record)) is not None])
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the quality deserves doubt: the warning of the first execution that has one."""
+        return next((found for record in metrics.scored(self.records) if (found := quality_warning(record))), None)
 
     @cached_property
     def peak_bytes(self) -> Spread | None:

@@ -35,6 +35,10 @@ from sparkscale.measure.store import Invocation, Store
 from workloads import registry
 
 PLAIN_WIDTH = 118
+FIRST_RUN = (
+    "First run is what a one-off job pays: from the start of a new worker, Spark's session included, to its model, "
+    "with nothing warmed up."
+)
 
 
 def console() -> Console:
@@ -132,6 +136,7 @@ def _curves(comparison: Comparison) -> Table:
         "fraction",
         "rows",
         "time to model, s\nmedian (range)",
+        *(["first run, s\ncold, with start"] if comparison.has_first_runs else []),
         f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
         *([comparison.tuned.param] if comparison.tuned else []),
         *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
@@ -152,7 +157,10 @@ def _curves(comparison: Comparison) -> Table:
 
 def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
     yield drawing.seconds(cell.seconds)
-    yield f"{_quality(cell)} {_interval(cell.quality.interval, cell.judging.show)}" if cell.quality else NOTHING
+    if comparison.has_first_runs:
+        yield drawing.seconds(cell.first_run)
+    mark = " !" if cell.doubt else ""
+    yield f"{_quality(cell)} {_interval(cell.quality.interval, cell.judging.show)}{mark}" if cell.quality else NOTHING
     if comparison.tuned:
         yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
@@ -282,6 +290,8 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
     yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
     yield Text(_interval_note(comparison), style="dim")
+    if comparison.has_first_runs:
+        yield Text(FIRST_RUN, style="dim")
     yield Text(memory.NOTE, style="dim")
     engines = [curve.engine for curve in comparison.curves]
     yield from (Text(note, style="dim") for note in placing.differences(case, engines))

@@ -41,6 +41,9 @@ class EngineCurve:
 
     @cached_property
     def answer(self) -> "Answer":
+        """Nothing is enough for a model of all data that deserves doubt: it could be as poor on any sample."""
+        if self.full and self.full.doubt:
+            return Answer(None, False, "not judged: see the warning on all data")
         return Answer.of(self.steps)
 
     def cell(self, fraction: float) -> Cell | None:
@@ -140,6 +143,10 @@ class Comparison:
     def ceiling(self) -> float | None:
         """The truth's own quality on this hold-out."""
         return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)
+
+    @property
+    def has_first_runs(self) -> bool:
+        return any(cell.first_run for cell in self.cells)
 
     @property
     def parameters(self) -> dict[str, Any]:

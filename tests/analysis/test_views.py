@@ -16,6 +16,7 @@ from rich.console import Console
 from sparkscale.analysis import inference, metrics, per_group, tuning
 from sparkscale.analysis.show import show
 from sparkscale.contract.case import Case
+from sparkscale.contract.dataset import Moments
 from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord
 from sparkscale.measure.store import Invocation, Store
 from workloads import registry
@@ -24,6 +25,7 @@ from workloads.tuning.trials import Answer, table_of, trial_of
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 ROWS, UNITS = 400, 40
+LABELS = Moments(rows=ROWS, mean=0.5, squares=ROWS / 4)
 SECONDS = 7.25
 
 Tables = dict[str, pa.Table]
@@ -78,7 +80,7 @@ def case(workload: Workload, engine: type[Engine]) -> Case:
         sample_seed=0,
         model_seed=0,
         threads=2,
-        params=engine().case_params("aligned", workload.params, Sample(task, ROWS, 3, ("device",)))
+        params=engine().case_params("aligned", workload.params, Sample(task, ROWS, 3, ("device",), LABELS))
         | ({"by": "device"} if workload.pattern.view == "groups" else {}),
     )
 

@@ -22,7 +22,11 @@ QUICK = plan.cases(suite.load("quick"))
         ("engine=xgboost*,fraction=1/4", {"xgboost", "xgboost-spark"}, {0.25}),
         ("workload=logistic_regression,placement=spark", {"mllib", "sklearn-driver"}, {1 / 64, 1 / 16, 0.25, 1}),
         ("workload=data_parallel.logistic_regression,engine=sklearn,fraction=1,fraction=1/4", {"sklearn"}, {0.25, 1}),
-        ("set=defaults", {"sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"}, {1}),
+        (
+            "set=aligned",
+            {"sklearn", "xgboost", "xgboost-spark", "mllib", "sklearn-driver"},
+            {1 / 64, 1 / 16, 0.25, 1},
+        ),
     ],
 )
 def test_a_filter_selects(expression: str, engines: set[str], fractions: set[float]) -> None:
@@ -57,7 +61,9 @@ def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Exec
     assert len({execution.key for execution in executions}) == len(executions)
     aligned = [e for e in executions if e.case.parameter_set == "aligned" and not e.isolated]
     assert len(aligned) == 7 * 4 * 3
-    assert len([e for e in executions if e.case.parameter_set == "defaults"]) == 7
+    isolated = [e for e in executions if e.isolated]
+    assert len(isolated) == 7
+    assert {e.round for e in isolated} == {1, 2, 3}
 
 
 def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: list[Execution]) -> None:
