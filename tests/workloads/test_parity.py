@@ -363,8 +363,8 @@ def test_parity_of_the_step_of_mllib_in_classification(
     runs: Callable[..., Context], spark: SparkRuntime, tmp_path: Path, balance: float, trees: int
 ) -> None:
     """MLlib against XGBoost made to do the same: a first tree from P = 1/2 that is not shrunk, then steps of
-    rate/(p·(1 − p)) with p the base rate. MLlib's own step of 8·rate would go twice as far on balanced labels, and a
-    third as far at 5 % positives.
+    rate/(p·(1 − p)) with p the base rate. MLlib's own step of 8·rate would go twice as far on balanced labels, and
+    two fifths as far at 5 % positives.
     """
     import xgboost
 
@@ -400,7 +400,7 @@ def test_parity_of_the_step_of_mllib_in_classification(
     assert reached == pytest.approx(same, rel=1e-4)
     if trees > 1:
         unscaled = after(8 * rate)
-        assert unscaled != pytest.approx(same, rel=1e-2), "else a wrong step could not be told from the right one"
+        assert unscaled != pytest.approx(same, rel=1e-3), "else a wrong step could not be told from the right one"
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,9 @@ from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boostin
 class BoostingParams(BoostedTrees):
     """Every engine is given these; only `xgboost-spark` uses `spark_workers`."""
 
-    spark_workers: Literal["core", "executor"] = "core"
-    """One worker of one thread for each core, or one for each executor, with a thread for each of its cores."""
+    spark_workers: Literal["core", "executor"] = "executor"
+    """One worker for each executor, with a thread for each of its cores, or one of one thread for each core. Measured
+    on executors of two cores: docs/spark-engines.md."""
 
     def min_child_rows(self, task: Task) -> int:
         """For libraries that count rows: the fewest whose Hessians can reach the weight.
