@@ -112,7 +112,8 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     yield from (Text(warning, style="bold") for warning in quality_warnings(comparison.records))
     yield from _ceiling(comparison)
     yield from _beside(comparison)
-    yield _answers(comparison)
+    if any(cell.case.fraction < 1 for cell in comparison.cells):
+        yield _answers(comparison)
     if comparison.defaults:
         yield _defaults(comparison)
     yield from _footnotes(comparison)
@@ -284,7 +285,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     workload = registry.workloads()[case.workload]
     rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
     times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
-    kind = f"{times} in a fresh worker and JVM, after a first execution of the engine in it"
+    kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
     if rounds == 0:
         kind = "there is none, for every execution was the first of its worker"
     yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
@@ -309,7 +310,9 @@ def _interval_note(comparison: Comparison) -> str:
         return f"{name} has no interval: the hold-out has {held}, and {crossed.FEWEST_UNITS} are needed."
     drawn = f"and {count(seeds, 'draw')} of sample and model"
     if seeds < crossed.FEWEST_SEEDS:
-        return f"{name} intervals cover the {held}, and not the draw of sample and model: that needs more rounds."
+        rounds = len({record.round for record in comparison.records if not record.isolated})
+        why = "all rounds repeat its seeds" if rounds > seeds else "that needs more rounds"
+        return f"{name} intervals cover the {held}, and not the draw of sample and model: {why}."
     return f"{name} intervals cover the {held} {drawn}; differences are paired on both."
 
 

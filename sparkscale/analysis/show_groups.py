@@ -143,7 +143,7 @@ def _lost(found: Comparison) -> Table:
 def _footnotes(found: Comparison) -> Iterator[Text]:
     rounds = max((len(way.timed) for way in found.ways), default=0)
     yield Text(
-        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after a first execution of the engine in it. "
+        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
         "Models are on storage when `fit` ends.",
         style="dim",
     )

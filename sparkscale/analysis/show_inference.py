@@ -119,7 +119,7 @@ def _tax(found: Comparison, rungs: list[Way]) -> Table:
 def _footnotes(found: Comparison) -> Iterator[Text]:
     rounds = max((len(way.timed) for way in found.ways), default=0)
     yield Text(
-        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after a first execution of the engine in it. "
+        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
         "Every row was compared with the reference. Efficiency is rows per second over those of one thread of one "
         "process, times the cores. Loads, and seconds of loading, are those of all processes together.",
         style="dim",

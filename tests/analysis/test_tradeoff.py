@@ -339,5 +339,6 @@ def test_the_answer_names_the_capacity_that_each_engine_chose(store: Store) -> N
         made = write(measured.model_copy(update={"params": params}), number, seconds=1.0, noise=0.0)
         kept = made.model_copy(update={"id": f"tuned {made.id}", "figures": {"capacity": float(trees)}})
         store.add(kept, {"scores": scores(0.0)})
+        write(made.case.model_copy(update={"fraction": 1 / 4}), number, seconds=1.0, noise=0.1)
     told = "for models with trees chosen on all data: sklearn 40–80, xgboost 160"
     assert told in " ".join(shown(store).split())
