@@ -79,6 +79,7 @@ def validation_split(run: Context) -> Context:
             "holdout_rows": holdout.rows,
         }
     )
+    run.made.append(data)
     return replace(run.with_case(fraction=1 / SLICES, rows=train.rows), data=data, figures={}, tables={})
 
 

@@ -5,8 +5,6 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
@@ -63,6 +61,8 @@ class Cell:
         for record in metrics.scored(self.records):
             if record.case.seeds in found:
                 continue  # of seeds that rounds repeat the first execution says all
+            if self.judging.key not in record.quality:
+                continue  # an earlier version of the workload was judged by something else
             try:
                 table = self.store.table(record.id, SCORES)
             except KeyError:
@@ -135,8 +135,7 @@ class Step:
     def of(cls, fraction: float, pairs: list[tuple[ClusteredQuality, ClusteredQuality]], judging: Judging) -> "Step":
         """`pairs` holds the better and the worse quality of each pair of seeds."""
         drawn = crossed.replicates(pairs, judging.given_up)
-        known = drawn[np.isfinite(drawn)]
-        share = float((known <= judging.tolerance).mean()) if len(known) else float("nan")
+        share = float((drawn <= judging.tolerance).mean())  # a draw without a value is not enough
         return cls(fraction, crossed.estimate(pairs, judging.given_up), share, judging.tolerance)
 
     @classmethod

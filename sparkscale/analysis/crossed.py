@@ -8,16 +8,17 @@ mean of θ_s over S seeds. With d_su the jackknife deviation of θ_s from leavin
     V_units = (U − 1)/U · Σ_u (d̄_u − d̄)²
     V_cells = (U − 1)/U · Σ_su (d_su − d̄_s − d̄_u + d̄)² / (S(S − 1))
 
-and never less than V_seeds or V_units. For a mean these are the mean squares of a two-way layout (Searle, Casella
-and McCulloch: Variance Components, 1992, ch. 4); the sum is two-way clustering (Cameron, Gelbach and Miller, J. Bus.
-Econ. Stat. 29, 2011) and, but for its bias, the variance of the crossed bootstrap (Owen: The pigeonhole bootstrap,
-Ann. Appl. Stat. 1, 2007). The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2,
-1946): V_seeds has S − 1, V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish:
-Survey Sampling, 1965); of a classification the least of that for rows, positives and negatives.
+where V_seeds, or V_units, counts only if it exceeds V_cells by more than chance would (POOLED). For a mean these are
+the mean squares of a two-way layout (Searle, Casella and McCulloch: Variance Components, 1992, ch. 4). The sum is
+two-way clustering (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011) and, but for its bias, the variance of
+the crossed bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007). The interval is Student's t with
+Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1, V_units has G − 1. G is the
+effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965). In a classification it is the
+least of that for rows, positives and negatives.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,8 @@ LOG = Scale(lambda x: float(np.log(x)), lambda z: float(np.exp(z)), lambda x: 1 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`value` is the mean over seeds. `interval` is None where there are too few units or rows of a class, or no
-    spread to judge by. `rare_rows` is how many rows the rarer class has; None if rows have no class.
+    """`value` is the mean over seeds, `standard_error` NaN where it is unknown. `interval` is None if it could not
+    hold; `why_none` is the reason then, such as "3 units", and empty otherwise.
     """
 
     value: float
@@ -71,19 +72,7 @@ class Estimate:
     units: int
     effective_units: float
     seeds: int
-    rare_rows: int | None = None
-
-    @property
-    def why_none(self) -> str:
-        """The reason why there is no interval; empty if there is one."""
-        if self.interval is not None:
-            return ""
-        if self.effective_units < FEWEST_UNITS:
-            count = f"{self.effective_units:.1f}".removesuffix(".0")
-            return f"{count} {'unit' if count == '1' else 'units'}"
-        if self.rare_rows is not None and self.rare_rows < FEWEST_OF_A_CLASS:
-            return f"{self.rare_rows} rows of the rarer class"
-        return "no spread over units"
+    why_none: str = ""
 
 
 def estimate(
@@ -101,15 +90,31 @@ def estimate(
     values = np.array([combine(*(quality.at(ones) for quality in seed))[0] for seed in qualities])
     parts = np.array([combine(*(quality.at(left_out) for quality in seed)) for seed in qualities])
     effective = min(quality.effective_units for seed in qualities for quality in seed)
-    found = _estimate(values, values[:, None] - parts, effective, scale)
+    is_difference = len(qualities[0]) > 1
     rare = min((one.rare_rows for seed in qualities for one in seed if one.rare_rows is not None), default=None)
-    few = len(qualities[0]) > 1 and rare is not None and rare < FEWEST_OF_A_CLASS
-    return replace(found, rare_rows=rare, interval=None if few else found.interval)
+    if effective < FEWEST_UNITS:
+        return _without_interval(values, units, effective, _counted(effective))
+    if is_difference and rare is not None and rare < FEWEST_OF_A_CLASS:
+        return _without_interval(values, units, effective, f"{rare} rows of the rarer class")
+    if is_difference and not values.any() and not parts.any():  # both have the same scores in every unit
+        return Estimate(0.0, Interval(0.0, 0.0), 0.0, effective - 1, units, effective, len(values))
+    return _estimate(values, values[:, None] - parts, effective, scale)
+
+
+def _counted(effective: float) -> str:
+    number = f"{effective:.1f}".removesuffix(".0")
+    return f"{number} {'unit' if number == '1' else 'units'}"
+
+
+def _without_interval(values: Array, units: int, effective: float, why: str) -> Estimate:
+    return Estimate(float(values.mean()), None, float("nan"), 0.0, units, effective, len(values), why)
 
 
 def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) -> Estimate:
     """From θ_s, shape (seeds,), and d_su, shape (seeds, units)."""
     seeds, units = deviations.shape
+    if not np.isfinite(deviations).all():
+        return _without_interval(values, units, effective, "no value without one of the units")
     value = float(values.mean())
     by_unit = deviations.mean(axis=0)
     of_units = (units - 1) / units * float(((by_unit - by_unit.mean()) ** 2).sum())
@@ -119,11 +124,12 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
         rest = deviations - by_unit - deviations.mean(axis=1, keepdims=True) + by_unit.mean()
         of_cells = (units - 1) / units * float((rest**2).sum()) / (seeds * (seeds - 1))
     variance, degrees = _total(of_seeds, of_units, of_cells, seeds, effective)
+    if variance <= 0:
+        return _without_interval(values, units, effective, "the same value in every unit")
     error = float(np.sqrt(variance))
-    if effective < FEWEST_UNITS or not np.isfinite(variance) or variance <= 0:
-        return Estimate(value, None, error, degrees, units, effective, seeds)
-    half = float(student.ppf((1 + LEVEL) / 2, degrees)) * error
-    return Estimate(value, _interval(value, half, scale), error, degrees, units, effective, seeds)
+    interval = _interval(value, float(student.ppf((1 + LEVEL) / 2, degrees)) * error, scale)
+    why = "" if interval else "a perfect value"
+    return Estimate(value, interval, error, degrees, units, effective, seeds, why)
 
 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:
@@ -131,8 +137,9 @@ def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effect
 
     A factor counts only where its mean square exceeds that of the cells by more than chance would in most cases.
     """
-    if not of_cells:
-        return of_units, effective - 1
+    if not of_cells:  # one or two seeds, or seeds that differ in nothing but their level
+        spent = of_seeds**2 / (seeds - 1) + of_units**2 / (effective - 1) if of_seeds else 0.0
+        return of_seeds + of_units, (of_seeds + of_units) ** 2 / spent if spent else effective - 1
     cells = (seeds - 1) * (effective - 1)
     variance, spent, rest = of_cells, 0.0, 1.0
     for factor, degrees in ((of_seeds, seeds - 1), (of_units, effective - 1)):

@@ -16,6 +16,8 @@ class Judging:
     worse. A sample is enough when it gives up no more than `tolerance`.
     """
 
+    key: str
+    """The quality in a record that it judges by."""
     name: str
     of: Callable[[Array, Array, Array], ClusteredQuality]
     """From unit, label and score, all of shape (rows,)."""
@@ -36,6 +38,7 @@ class Judging:
 
 JUDGINGS: dict[str, Judging] = {
     "auc": Judging(
+        key="auc",
         name="AUC",
         of=ClusteredAuc.of,
         given_up=lambda whole, part: whole - part,
@@ -49,6 +52,7 @@ JUDGINGS: dict[str, Judging] = {
         truth="the true probabilities",
     ),
     "rmse": Judging(
+        key="rmse",
         name="RMSE",
         of=ClusteredRatio.rmse,
         given_up=lambda whole, part: (part - whole) / whole,
@@ -62,6 +66,7 @@ JUDGINGS: dict[str, Judging] = {
         truth="the true expectations",
     ),
     "inertia": Judging(
+        key="inertia",
         name="inertia",
         of=ClusteredRatio.mean_score,
         given_up=lambda whole, part: (part - whole) / whole,
@@ -74,6 +79,7 @@ JUDGINGS: dict[str, Judging] = {
         scale=LOG,
     ),
     "variance_explained": Judging(
+        key="variance_explained",
         name="variance explained",
         of=ClusteredRatio.explained,
         given_up=lambda whole, part: whole - part,
@@ -85,6 +91,7 @@ JUDGINGS: dict[str, Judging] = {
         second_key="variance_explained",
     ),
     "accuracy": Judging(
+        key="accuracy",
         name="accuracy",
         of=ClusteredRatio.accuracy,
         given_up=lambda whole, part: whole - part,
@@ -97,6 +104,7 @@ JUDGINGS: dict[str, Judging] = {
         scale=LOGIT,
     ),
     "kept_cells": Judging(
+        key="kept_cells",
         name="cells kept",
         of=ClusteredRatio.mean_score,
         given_up=lambda whole, part: whole - part,

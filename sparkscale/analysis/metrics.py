@@ -64,13 +64,14 @@ def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
 def spread_of_times(
     records: Iterable[RunRecord], seconds: Callable[[RunRecord], float] = time_to_model
 ) -> Spread | None:
-    """Seconds of the warm executions, a timeout as longer than any. Executions that ended without a time are counted.
+    """Seconds of the warm executions, a timeout as longer than any. Executions that ended without a time are counted,
+    as is a timeout in a phase that is not timed, such as `predict`.
 
     None where none of them has a time or a timeout.
     """
     tried = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
     samples = [seconds(record) for record in timed(tried)]
-    timeouts = [record for record in tried if record.outcome == "timeout"]
+    timeouts = [record for record in tried if record.outcome == "timeout" and _was_timed(record)]
     limits = [record.deadline_seconds for record in timeouts if record.deadline_seconds is not None]
     return Spread.of([*samples, *(math.inf for _ in timeouts)], len(tried), min(limits, default=None))
 
@@ -84,6 +85,11 @@ def first_run(record: RunRecord) -> float | None:
     if record.outcome != "ok" or not first or record.start_seconds is None:
         return None
     return record.start_seconds + time_to_model(record)
+
+
+def _was_timed(record: RunRecord) -> bool:
+    """Whether time ran out in a phase by which engines are compared. Records of earlier releases do not say."""
+    return record.phase is None or record.phase in registry.patterns()[record.case.pattern].time_to_model
 
 
 def rows_per_second(record: RunRecord) -> float:

@@ -240,7 +240,7 @@ def _answers(comparison: Comparison) -> Table:
             curve.engine,
             answer.text,
             given_up if answer.is_enough else f"at {show_fraction(step.fraction)}: {given_up}",
-            f"{step.share:.0%}",
+            NOTHING if step.interval is None else f"{step.share:.0%}",
             drawing.share(curve.share_of_full_seconds(step.fraction)) if answer.is_enough else NOTHING,
             _memory_share(curve, step.fraction) if answer.is_enough else NOTHING,
         )
@@ -274,7 +274,7 @@ def _defaults(comparison: Comparison) -> Table:
             curve.engine,
             *(_quality(found) for found in (curve.full, cell)),
             *(f"{found.second.median:.4f}" if found.second else NOTHING for found in (curve.full, cell)),
-            *(f"{found.seconds.median:.2f}" if found.seconds else NOTHING for found in (curve.full, cell)),
+            *(drawing.seconds(found.seconds) for found in (curve.full, cell)),
             differing,
         )
     return table
@@ -304,10 +304,11 @@ def _interval_note(comparison: Comparison) -> str:
     if not estimates:
         return ""
     name, seeds = comparison.judging.name, max(estimate.seeds for estimate in estimates)
-    units = estimates[0]
-    held = f"{count(units.units, 'unit')} of the hold-out ({units.effective_units:.0f} effective)"
-    if units.interval is None:
-        return f"{name} has no interval: the hold-out has {held}, and {crossed.FEWEST_UNITS} are needed."
+    shown = next((estimate for estimate in estimates if estimate.interval), None)
+    if shown is None:
+        least = f" ({crossed.FEWEST_UNITS} effective units are the least)" if "unit" in estimates[0].why_none else ""
+        return f"{name} has no interval: {estimates[0].why_none} in the hold-out{least}."
+    held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
     drawn = f"and {count(seeds, 'draw')} of sample and model"
     if seeds < crossed.FEWEST_SEEDS:
         rounds = len({record.round for record in comparison.records if not record.isolated})

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import inference, placing
-from sparkscale.analysis.drawing import NOTHING, share, spread, table
+from sparkscale.analysis.drawing import NOTHING, seconds, share, spread, table
 from sparkscale.analysis.inference import NATIVE, Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -69,7 +69,7 @@ def _rates(found: Comparison) -> Table:
     for way in found.ways:
         drawn.add_row(
             way.label,
-            _median(way.seconds, "{:.2f}"),
+            seconds(way.seconds),
             spread(way.rate, thousands),
             spread(Spread.of(way.over(found.native)), "{:.2f}".format),
             share(way.efficiency(found.one_thread)),

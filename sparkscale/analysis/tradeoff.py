@@ -44,7 +44,13 @@ class EngineCurve:
         """Nothing is enough for a model of all data that deserves doubt: it could be as poor on any sample."""
         if self.full and self.full.doubt:
             return Answer(None, False, "not judged: see the warning on all data")
-        return Answer.of(self.steps)
+        if self.full is not None and self.full.quality is None:
+            return Answer(None, False, "not judged: all data has no result")
+        steps = {step.fraction for step in self.steps}
+        lost = [
+            cell.case.fraction for cell in self.cells if cell.case.fraction < 1 and cell.case.fraction not in steps
+        ]
+        return Answer.of(self.steps, lost if self.full else ())
 
     def cell(self, fraction: float) -> Cell | None:
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
@@ -64,25 +70,29 @@ class Answer:
     text: str
 
     @classmethod
-    def of(cls, steps: Sequence[Step]) -> "Answer":
-        """From the largest fraction down, up to the first that is not enough.
+    def of(cls, steps: Sequence[Step], lost: Sequence[float] = ()) -> "Answer":
+        """From the largest fraction down, up to the first that is not enough, or has no result (`lost`).
 
         Fractions are tested in a fixed order and the search ends with the first failure, so the chance of naming one
         that is not enough is that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
         clinical trials, 1995), and a curve that dips cannot bring a smaller one back.
         """
-        if not steps:
+        by_fraction: dict[float, Step | None] = {**dict.fromkeys(lost), **{step.fraction: step for step in steps}}
+        if not by_fraction:
             return cls(None, False, "no smaller fraction beside all data was measured")
         enough: Step | None = None
-        for step in sorted(steps, key=lambda step: -step.fraction):
+        for fraction, step in sorted(by_fraction.items(), reverse=True):
+            if step is None:
+                name = f"{show_fraction(fraction)} has no result"
+                return cls(enough, enough is not None, f"{_in_words(enough, None)} ({name})" if enough else name)
             if step.verdict != "enough":
-                return cls(enough or step, enough is not None, _told(enough, step))
+                return cls(enough or step, enough is not None, _in_words(enough, step))
             enough = step
-        return cls(enough, True, _told(enough, None))
+        return cls(enough, True, _in_words(enough, None))
 
 
-def _told(enough: Step | None, failed: Step | None) -> str:
-    """Which fractions were looked at, those between them that nobody measured included."""
+def _in_words(enough: Step | None, failed: Step | None) -> str:
+    """The smallest fraction that is enough, the one that failed, and what nobody measured between them."""
     step = enough or failed
     assert step is not None
     samples = step.estimate.seeds

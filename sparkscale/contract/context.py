@@ -45,6 +45,8 @@ class Context:
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
     """`with run.bind_gpu() as addresses`: the block sees the GPUs of its task, or of its node, and no other. It must
     begin before the process uses CUDA. Picklable."""
+    made: list[PreparedDataset] = field(default_factory=list)
+    """Data that was made for this execution alone, before its phases, such as a validation part."""
     figures: dict[str, float] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)

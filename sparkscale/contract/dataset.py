@@ -11,7 +11,7 @@ from sparkscale.contract.case import SLICES, Task, fraction_slices
 from sparkscale.contract.location import join
 
 ROW, UNIT, LABEL, TRUTH, TIME = "row", "unit", "label", "truth", "time"
-"""Columns beside the features: the row's id, the hold-out unit it belongs to (a day), the label; in the hold-out of
+"""Columns beside the features: the row's id, the hold-out unit it belongs to (a week), the label; in the hold-out of
 synthetic data what a model that knows the truth would predict; in data with a time its moment."""
 
 HoldoutRule = Literal["random", "group", "time"]

@@ -87,6 +87,8 @@ class Observation(Frozen):
     figures: dict[str, float] = {}
     cpu_seconds: float | None = None
     spark: SparkMetrics | None = None
+    phase: str | None = None
+    """The phase in which time ran out."""
 
 
 class RunRecord(Frozen):
@@ -121,6 +123,8 @@ class RunRecord(Frozen):
     """Ids of the records of the warm-ups, oldest first, that had warmed its worker for this case before."""
     deadline_seconds: float | None = None
     """The most that its phases might take together: a `timeout` took longer. Null as in `start_seconds`."""
+    phase: str | None = None
+    """The phase in which a `timeout` was cut off; null for others, and as in `start_seconds`."""
     data: str | None = None
     model: str | None = None
 

@@ -77,15 +77,21 @@ class Draw:
 
     before: Claim
     after: Claim
+    blocks: int
 
 
 @dataclass(frozen=True)
 class Study:
-    """All draws with blocks of `length` days, of which each holds out `blocks`."""
+    """All draws with blocks of `length` days."""
 
     length: int
-    blocks: int
     draws: tuple[Draw, ...]
+
+    @property
+    def blocks(self) -> str:
+        """How many blocks a draw holds out, or from how many to how many."""
+        counts = sorted({draw.blocks for draw in self.draws})
+        return "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 
     def claims(self, kind: Kind) -> list[Claim]:
         return [getattr(draw, kind) for draw in self.draws]
@@ -99,7 +105,7 @@ class Study:
 
     def claimed(self, kind: Kind) -> float:
         """The root mean square of the standard errors that were printed."""
-        return float(np.sqrt(np.mean([claim.standard_error**2 for claim in self.claims(kind)])))
+        return float(np.sqrt(np.nanmean([claim.standard_error**2 for claim in self.claims(kind)])))
 
     def covered(self, kind: Kind, truth: float) -> float:
         """The share of printed intervals that hold `truth`. NaN where none is printed."""
@@ -124,7 +130,7 @@ def studies(
         for draw in range(draws):
             progress(f"blocks of {length} days, draw {draw + 1} of {draws}")
             found.append(_draw(rows, length, draw, seeds, params, fraction, threads))
-        yield Study(length, round(HELD_OUT * (DAYS // length)), tuple(found))
+        yield Study(length, tuple(found))
 
 
 def _draw(
@@ -151,6 +157,7 @@ def _draw(
     return Draw(
         before=Claim(first, float(np.nanstd(drawn)), Interval(float(low), float(high))),
         after=Claim(after.value, after.standard_error, after.interval),
+        blocks=after.units,
     )
 
 

@@ -88,11 +88,11 @@ def holdouts(found: Sequence[Study]) -> RenderableType:
         for kind in kinds:
             table.add_row(
                 str(study.length) if kind == "before" else "",
-                str(study.blocks) if kind == "before" else "",
+                study.blocks if kind == "before" else "",
                 {"before": "one seed,\nby days", "after": "all seeds,\nby blocks"}[kind],
                 f"{study.mean(kind):.4f}",
                 f"{study.spread(kind):.4f}",
-                f"{study.claimed(kind):.4f}",
+                NOTHING if math.isnan(study.claimed(kind)) else f"{study.claimed(kind):.4f}",
                 _covered(study.covered(kind, study.mean(kind))),
                 _covered(study.covered(kind, honest)),
                 end_section=kind == "after",

@@ -108,7 +108,7 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
         data = prepare_all(
             {chosen.dataset: loaded.source(chosen.dataset)}, chosen.cluster, granted, watching, scratch / "data"
         )
-        executions = _executions(planned, chosen, data, granted)
+        executions = _executions(chosen, data, granted)
         with Store.open(request.out) as store:
             invocation = _invocation(request)
             logs = request.out / "logs" / invocation.id
@@ -177,35 +177,10 @@ def _check_heap_can_be_set(chosen: PlannedCase) -> None:
         )
 
 
-def _executions(
-    planned: list[PlannedCase], chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget
-) -> list[Execution]:
-    """The case in rounds 1 to REPEATS + 1, warmed up on the smallest sample that the suite has of its engine.
-
-    Raises ConfigError if the engine does not support the case.
-    """
-    alike = [
-        one
-        for one in planned
-        if (one.workload, one.engine, one.cluster, one.device, one.dataset, one.params, one.parameter_set)
-        == (
-            chosen.workload,
-            chosen.engine,
-            chosen.cluster,
-            chosen.device,
-            chosen.dataset,
-            chosen.params,
-            chosen.parameter_set,
-        )
-    ]
-    smallest = min(alike, key=lambda one: one.fraction)
+def _executions(chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget) -> list[Execution]:
+    """The case in rounds 1 to REPEATS + 1. Raises ConfigError if the engine does not support the case."""
     rounds = REPEATS + 1
-    pair = [replace(one, rounds=rounds, isolate=False) for one in dict.fromkeys([chosen, smallest])]
-    found = [
-        execution
-        for execution in plan.executions(pair, data, granted, SEEDS, rounds)
-        if execution.case.fraction == chosen.fraction
-    ]
+    found = plan.executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
     reason = found[0].unsupported
     if reason is not None:
         raise ConfigError(f"{found[0].case.label} cannot run: {reason}.")

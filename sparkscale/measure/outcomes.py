@@ -13,7 +13,8 @@ def lost(problem: Exception, worker: WorkerProcess | None, limits: CaseLimits) -
         message = passed_limit(worker.limit.limit_bytes, worker.limit.mechanism, message)
     elif isinstance(problem, DeadlineExceeded):
         outcome, message = _late(problem, worker, limits)
-    return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message))
+    phase = worker.phase if worker and outcome == "timeout" else None
+    return Observation(outcome=outcome, error=ErrorInfo(type=type(problem).__name__, message=message), phase=phase)
 
 
 def _late(problem: DeadlineExceeded, worker: WorkerProcess | None, limits: CaseLimits) -> tuple[Outcome, str]:

@@ -89,6 +89,7 @@ class Recorder:
             position=position,
             warmed_by=tuple(worker.warmups.get(execution.warmup_key, ())) if worker else (),
             deadline_seconds=deadline_seconds,
+            phase=observation.phase,
             data=self._data[case.dataset_id],
             model=self._model(case),
         )

@@ -223,7 +223,7 @@ class _Group:
         """A case without a warm-up has no warm time: it ends as its warm-up did."""
         kind, message = (warmup.error.type, warmup.error.message) if warmup.error else ("", "")
         error = ErrorInfo(type=kind, message=f"In its warm-up on {warming.sample_text(warmup.case)}: {message}")
-        observation = Observation(outcome=warmup.outcome, error=error)
+        observation = Observation(outcome=warmup.outcome, error=error, phase=warmup.phase)
         self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
         record = self.runner.recorder.keep(
             execution,

@@ -258,6 +258,8 @@ class Worker:
                 engine.prepare(run)
                 if cold:  # after the check, which reads labels
                     cold_cache.drop(run.data, run.model)
+                    for made in run.made:
+                        cold_cache.drop(made)
                 result = clock.run(engine, workload.pattern.phases, run)
                 self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
                 self.say(PhasesEnded())

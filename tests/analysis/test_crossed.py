@@ -6,7 +6,7 @@ import pytest
 from sparkscale.analysis import crossed
 from sparkscale.analysis.clustered import ClusteredAuc, ClusteredRatio
 from sparkscale.analysis.crossed import Estimate, estimate, replicates
-from sparkscale.analysis.statistics import Array
+from sparkscale.analysis.statistics import Array, Interval
 
 UNITS, ROWS = 40, 4000
 
@@ -77,9 +77,11 @@ def test_differences_are_paired_on_units_and_seeds() -> None:
 @pytest.mark.parametrize(("units", "reason"), [(1, "1 unit"), (2, "2 units"), (3, "3 units"), (4, ""), (5, "")])
 def test_a_hold_out_of_few_units_has_no_interval(units: int, reason: str) -> None:
     """With one store held out, every interval was [0.8251, 0.8251] and everything "resolved"."""
-    found = estimate([[mean_of(np.random.default_rng(6).normal(size=units))]])
-    assert found.why_none == reason
-    assert (found.interval is None) == bool(reason)
+    for seeds in (1, 3):
+        values = np.random.default_rng(6).normal(size=(seeds, units))
+        found = estimate([[mean_of(row)] for row in values])
+        assert found.why_none == reason
+        assert (found.interval is None) == bool(reason)
 
 
 def test_a_difference_needs_thirty_rows_of_the_rarer_class() -> None:
@@ -96,7 +98,13 @@ def test_a_difference_needs_thirty_rows_of_the_rarer_class() -> None:
 
 def test_no_spread_means_no_interval_not_one_without_width() -> None:
     found = estimate([[mean_of(np.ones(50))]])
-    assert (found.value, found.interval, found.why_none) == (1.0, None, "no spread over units")
+    assert (found.value, found.interval, found.why_none) == (1.0, None, "the same value in every unit")
+
+
+def test_equal_scores_give_nothing_up() -> None:
+    """A sample whose pipeline keeps every cell was "not resolved"."""
+    one = mean_of(np.ones(50))
+    assert estimate([[one, one]], np.subtract).interval == Interval(0.0, 0.0)
 
 
 def test_draws_without_a_positive_are_no_quality() -> None:

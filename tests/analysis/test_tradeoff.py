@@ -90,6 +90,7 @@ class Writer:
         isolated: bool = False,
         peak: int | None = None,
         noise: float | None = None,
+        phase: str | None = None,
     ) -> RunRecord:
         self.count += 1
         made = record(f"r{self.count}")
@@ -105,6 +106,8 @@ class Writer:
                 "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
                 "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
                 "host": self.host,
+                "phase": phase,
+                "deadline_seconds": 300.0 if phase else None,
             }
         )
         self.store.add(made, {"scores": scores(noise, measured.sample_seed)} if noise is not None else {})
@@ -247,6 +250,20 @@ def test_fractions_are_tested_from_the_largest_down(steps: dict[float, tuple[flo
     assert Answer.of([step(fraction, *interval) for fraction, interval in steps.items()]).text == text
 
 
+@pytest.mark.parametrize(
+    ("steps", "lost", "text"),
+    [
+        ({1 / 8: ENOUGH, 1 / 2: ENOUGH}, [1 / 4], "1/2 (1/4 has no result)"),
+        ({1 / 16: NOT_ENOUGH}, [1 / 4], "1/4 has no result"),
+        ({1 / 4: NOT_ENOUGH}, [1 / 16], "more than 1/4; 1/2 was not measured"),
+    ],
+)
+def test_the_search_ends_at_a_fraction_without_a_result(
+    steps: dict[float, tuple[float, float]], lost: list[float], text: str
+) -> None:
+    assert Answer.of([step(fraction, *interval) for fraction, interval in steps.items()], lost).text == text
+
+
 def test_with_fewer_than_five_seeds_a_verdict_is_for_these_samples() -> None:
     assert Answer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for these 3 samples"
     assert Answer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for this sample"
@@ -269,11 +286,38 @@ def test_a_share_of_times_needs_a_time_of_every_execution(store: Store) -> None:
         write(case("sklearn", 1 / 4, seed=number), number, seconds=10.0, noise=0.0)
     write(case("sklearn", 1.0, seed=1), 1, seconds=280.0, noise=0.0)
     for number in (2, 3):
-        write(case("sklearn", 1.0, seed=number), number, outcome="timeout")
+        write(case("sklearn", 1.0, seed=number), number, outcome="timeout", phase="fit")
     found = curve(store, "sklearn")
     assert found.full is not None
-    assert drawing.seconds(found.full.seconds) == "> any (280.00–> any) [1 of 3]"
+    assert drawing.seconds(found.full.seconds) == "> 300 (280.00–> 300) [1 of 3]"
     assert found.share_of_full_seconds(1 / 4) is None
+
+
+def test_a_timeout_outside_of_the_timed_phases_is_no_longer_time(store: Store) -> None:
+    write = Writer(store)
+    write(case("sklearn", 1.0, seed=1), 1, seconds=100.0, noise=0.0)
+    write(case("sklearn", 1.0, seed=2), 2, outcome="timeout", phase="predict")
+    full = curve(store, "sklearn").full
+    assert full is not None
+    assert drawing.seconds(full.seconds) == "100.00 [1 of 2]"
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_a_hold_out_of_few_units_prints_no_interval_and_resolves_nothing(store: Store, units: int) -> None:
+    """Each with three rounds: one held-out store gave [0.8251, 0.8251] everywhere, and firm verdicts from it."""
+    write = Writer(store)
+    for number in (1, 2, 3):
+        for fraction, noise in ((1 / 4, 2.0), (1.0, 0.0)):
+            made = write(case("sklearn", fraction, seed=number), number, seconds=1.0)
+            table = pq.read_table(io.BytesIO(scores(noise, number)))
+            few = pa.array(table.column("unit").to_numpy() % units)
+            buffer = io.BytesIO()
+            pq.write_table(table.set_column(table.column_names.index("unit"), "unit", few), buffer)
+            store.add(made.model_copy(update={"id": f"few {made.id}"}), {"scores": buffer.getvalue()})
+    text = shown(store)
+    assert f"1/4 not resolved: {units} unit" in " ".join(text.split())
+    assert "AUC has no interval" in text
+    assert "[0." not in text
 
 
 def test_a_retried_failure_is_past(store: Store) -> None:

@@ -34,10 +34,12 @@ THEIRS = PROFILE.validate_python(
 
 
 def test_a_case_is_chosen_whatever_else_the_suite_measures_of_it() -> None:
-    """`quick` has it isolated and with the library's defaults, too."""
-    chosen = heap.choose(QUICK, "workload=gradient_boosting,engine=mllib,fraction=1")
-    assert (chosen.engine.name, chosen.fraction, chosen.parameter_set) == ("mllib", 1.0, "aligned")
-    defaults = heap.choose(QUICK, "workload=gradient_boosting,engine=mllib,fraction=1,set=defaults")
+    """`quick` has it isolated, too, and `defaults` with the library's defaults."""
+    with_defaults = plan.cases(suite.load("defaults"))
+    for cases in (QUICK, with_defaults):
+        chosen = heap.choose(cases, "workload=gradient_boosting,engine=mllib,fraction=1")
+        assert (chosen.engine.name, chosen.fraction, chosen.parameter_set) == ("mllib", 1.0, "aligned")
+    defaults = heap.choose(with_defaults, "workload=gradient_boosting,engine=mllib,fraction=1,set=defaults")
     assert defaults.parameter_set == "defaults"
 
 

@@ -68,7 +68,7 @@ def mix(values: Array, key: int) -> Array:
 
 
 def holdout_units(units: Array, share: float) -> set[int]:
-    """The units (days, groups) that form the hold-out: those with the smallest hashes."""
+    """The units (weeks, groups) that form the hold-out: those with the smallest hashes."""
     distinct = np.unique(units)
     order = np.argsort(mix(distinct, HOLDOUT_KEY), kind="stable")
     return set(distinct[order[: round(share * len(distinct))]].tolist())
