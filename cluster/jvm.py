@@ -16,7 +16,7 @@ JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 """A user's shell sets options of every JVM by these variables. They stay in effect, and records hold them."""
 
 COLLECTOR = "Parallel"
-"""docs/spark-engines.md compares it with the others."""
+"""The reason, and what is still to be compared, stands in docs/spark-engines.md."""
 
 NAMES_COLLECTOR = re.compile(r"-XX:\+Use(?:Serial|Parallel|ParallelOld|G1|Z|Shenandoah|Epsilon|ConcMarkSweep)GC\b")
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sparkscale.analysis.statistics import Array, kish
+from sparkscale.analysis.statistics import Array
+from sparkscale.contract.units import kish
 
 MOST_CLUSTERS = 256
 """More units than this are bundled, which keeps whole units together and the matrices small."""

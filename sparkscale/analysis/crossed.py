@@ -27,17 +27,14 @@ from scipy.stats import t as student
 
 from sparkscale.analysis.clustered import ClusteredQuality
 from sparkscale.analysis.statistics import LEVEL, REPLICATES, SEED, Array, Interval
+from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 
-FEWEST_UNITS = 4
-"""With fewer effective units no interval is given: see `sparkscale evidence coverage`."""
 FEWEST_SEEDS = 3
 """With fewer the spread over seeds is not estimated: the interval is for these samples."""
 POOLED_FEW, POOLED = 0.35, 0.20
 """Levels of the test whether seeds, or units, vary at all beyond the cells, for less than three degrees of freedom
 and for more. Where they do not, their mean squares are not counted apart (Bancroft: Analysis and inference for
 incompletely specified models, Biometrics 20, 1964). With these, coverage stays above 90 %."""
-FEWEST_OF_A_CLASS = 30
-"""Rows of the rarer class without which a difference has no interval: it would cover more than it says."""
 ENOUGH_SEEDS = 5
 """With fewer a verdict about samples says "for these samples"."""
 

@@ -30,7 +30,7 @@ class Executions:
 
     @property
     def by_round(self) -> dict[int, RunRecord]:
-        """Of one case, those whose seconds count."""
+        """Those whose seconds count; each round has its own seeds."""
         return {record.round: record for record in self.timed}
 
     def figure(self, name: str) -> Spread | None:

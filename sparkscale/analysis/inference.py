@@ -126,7 +126,7 @@ def _rate(way: Way) -> float:
 
 
 def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
-    """One per workload, data set, sample, cluster, device, seeds and model, in the records' order."""
+    """One per workload, data set, sample, cluster, device and model, in the order of the records."""
     by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_view("inference", records):
         params = record.case.params

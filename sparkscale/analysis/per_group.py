@@ -196,7 +196,7 @@ def same(ratios: Sequence[float]) -> str:
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
-    """One per workload, data set, grouping, sample, cluster, device, seeds and parameters, in the records' order."""
+    """One per workload, data set, grouping, sample, cluster, device and parameters, in the order of the records."""
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
     for record in of_view("groups", records):
         by_case[record.case.experiment].append(record)

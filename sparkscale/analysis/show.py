@@ -30,6 +30,7 @@ from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Comparison, EngineCurve
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
+from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.contract.wording import count
 from sparkscale.measure.store import Invocation, Store
 from workloads import registry
@@ -306,7 +307,7 @@ def _interval_note(comparison: Comparison) -> str:
     name, seeds = comparison.judging.name, max(estimate.seeds for estimate in estimates)
     shown = next((estimate for estimate in estimates if estimate.interval), None)
     if shown is None:
-        least = f" ({crossed.FEWEST_UNITS} effective units are the least)" if "unit" in estimates[0].why_none else ""
+        least = f" ({FEWEST_UNITS} effective units are the least)" if "unit" in estimates[0].why_none else ""
         return f"{name} has no interval: {estimates[0].why_none} in the hold-out{least}."
     held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
     drawn = f"and {count(seeds, 'draw')} of sample and model"

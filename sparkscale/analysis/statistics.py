@@ -68,9 +68,3 @@ def interval(replicates: Array) -> Interval:
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high))
-
-
-def kish(sizes: Array) -> float:
-    """The effective number of units of these sizes: (Σn)²/Σn² (Kish: Survey Sampling, 1965); 0 without rows."""
-    squares = float((sizes**2).sum())
-    return float(sizes.sum()) ** 2 / squares if squares else 0.0

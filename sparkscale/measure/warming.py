@@ -12,7 +12,7 @@ AGREEMENT = 0.1
 AGREEMENT_SECONDS = 0.1
 """... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
 WARMUP_SECONDS = 10.0
-"""No further pass begins when a warm-up has taken this long, phases and scoring together."""
+"""No further pass begins when a warm-up has taken this long, scoring between its passes included."""
 
 RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""

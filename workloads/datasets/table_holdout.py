@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS, kish
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_target import Target
 from workloads.datasets.table_time import Times, heaviest, spoken
 
-FEWEST_UNITS, FEW_UNITS = 4, 20
-"""Fewer units than the first allow no interval. Fewer than the second widen it, by a correction."""
-FEW_OF_A_CLASS = 30
+FEW_UNITS = 20
+"""Fewer effective units make intervals wide, by a correction."""
 PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of rows": "bundles of rows"}
 
 
@@ -29,9 +27,8 @@ class Holdout:
 
     @property
     def effective_units(self) -> float:
-        """The number of equally large units that say as much: (sum n)^2 / sum n^2 (Kish: Survey Sampling, 1965)."""
-        rows = self.unit_rows.astype(np.float64)
-        return float(rows.sum() ** 2 / (rows**2).sum())
+        """The number of equally large units that say as much."""
+        return kish(self.unit_rows.tolist())
 
     @property
     def classes(self) -> dict[str, int]:
@@ -61,7 +58,7 @@ class Holdout:
             )
             yield f"{self._units()}: {result}.{self._one_time()}"
         for name, rows in self.classes.items():
-            if rows < FEW_OF_A_CLASS:
+            if rows < FEWEST_OF_A_CLASS:
                 yield (
                     f"Only {rows:,} of {self.rows:,} held-out rows {'is' if rows == 1 else 'are'} of the class "
                     f"'{name}': a quality that rests on few such rows says little."
