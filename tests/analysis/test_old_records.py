@@ -1,0 +1,36 @@
+"""Stores of earlier releases stay readable: `release-0.1.json` is what commit d128d01 stored of one execution."""
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from sparkscale.analysis import tradeoff
+from sparkscale.analysis.show import show
+from sparkscale.contract.record import RunRecord
+from sparkscale.contract.seeds import Seeds
+from sparkscale.measure.store import Invocation, Store
+
+STORED = json.loads((Path(__file__).parent / "release-0.1.json").read_text(encoding="utf-8"))
+
+
+def test_an_invocation_without_seeds_repeated_its_own() -> None:
+    invocation = Invocation.model_validate(STORED["invocation"])
+    assert invocation.drawn == Seeds(sample=0, model=0, fixed=True)
+    assert not invocation.cold_cache
+
+
+def test_a_record_of_before_is_shown(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.begin(Invocation.model_validate(STORED["invocation"]))
+        described = {name: store.describe(name, STORED[name]) for name in ("host", "data")}
+        record = RunRecord.model_validate(STORED["record"]).model_copy(update=described)
+        store.add(record, {})
+        assert tradeoff.problems(store.records()) == []
+        console = Console(width=150, record=True, file=io.StringIO())
+        console.print(show(store, store.invocation()))
+    text = console.export_text()
+    assert "data_parallel.gradient_boosting on flights" in text
+    assert f"{record.seconds['load'] + record.seconds['fit']:.2f}" in text
+    assert "first run" not in text
