@@ -230,13 +230,16 @@ def _answers(comparison: Comparison) -> Table:
         "memory of\nall data's",
         left=2,
     )
+    table.columns[1].no_wrap = False  # the answer is a sentence: it wraps, so that no number does
+    for column in table.columns[2:]:
+        column.no_wrap = True
     for curve in comparison.curves:
         answer = curve.answer
         step = answer.step
         if step is None:
             table.add_row(curve.engine, answer.text, NOTHING, NOTHING, NOTHING, NOTHING)
             continue
-        given_up = _given_up(step, comparison.judging)
+        given_up = _given_up(step, comparison.judging).replace(" [", "\n[")
         table.add_row(
             curve.engine,
             answer.text,
