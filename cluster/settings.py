@@ -102,8 +102,8 @@ def _java_options(profile: ClusterProfile, budget: Budget, said: Mapping[str, st
     for role, threads in cores.items():
         key = f"spark.{role}.defaultJavaOptions"
         given = [said[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in said]
-        elsewhere = isinstance(profile, External) and role == "executor"
-        ours = jvm.options(threads, given if elsewhere else [*given, *jvm.from_shell()])
+        # an existing cluster mostly has this shell's settings, and with two collectors no executor starts
+        ours = jvm.options(threads, [*given, *jvm.from_shell()])
         found[key] = f"{ours} {said.get(key, '')}".strip()
     return found
 

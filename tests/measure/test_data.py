@@ -163,7 +163,7 @@ def test_a_poor_model_is_measured_and_has_a_warning_and_a_good_one_of_a_trend_ha
     assert f"xgboost, 1: AUC {poor.quality['auc']:.3f} is no better than a constant prediction." in turned.stdout
 
 
-RARE = """
+RARE_CLASS = """
 rounds = 1
 [[measure]]
 workload = "data_parallel.gradient_boosting"
@@ -180,9 +180,9 @@ def test_a_warm_up_without_both_classes_is_followed_by_the_next_sample_and_erase
     rare = frame(10_000)
     rare["label"] = np.where(rare["a.b `c`"].rank(ascending=False) <= 30, "yes", "no")
     rare.to_parquet(tmp_path / "rare.parquet")
-    (tmp_path / "s.toml").write_text(RARE)
+    (tmp_path / "s.toml").write_text(RARE_CLASS)
     arguments = ["--suite", str(tmp_path / "s.toml"), "--data", str(tmp_path / "rare.parquet"), "--label", "label"]
-    done = sparkscale("run", *arguments, "--out", str(tmp_path))
+    done = sparkscale("run", *arguments, "--fixed-seeds", "--out", str(tmp_path))
     with Store.existing(tmp_path) as store:
         records = store.records()
     by_id = {record.id: record for record in records}
