@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any
 
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
@@ -168,8 +167,3 @@ def share_of(part: Cell, whole: Cell) -> Spread | None:
             return None
     upper, lower = part.seconds_by_round(), whole.seconds_by_round()
     return Spread.of([upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())])
-
-
-def parameters_of(case: Case) -> dict[str, Any]:
-    """The workload's own parameters, as a reader wants them told."""
-    return {key: found for key, found in case.params.items() if key not in ("set", "capacity", "arguments")}

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.cell import Cell, Step, parameters_of, share_of
+from sparkscale.analysis.cell import Cell, Step, share_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
 from sparkscale.analysis.executions import of_view
 from sparkscale.analysis.judging import Judging, judging_of
@@ -160,7 +160,7 @@ class Comparison:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return parameters_of(self.case)
+        return {key: found for key, found in self.case.params.items() if key not in ("set", "capacity", "arguments")}
 
     @property
     def tuned(self) -> Capacity | None:

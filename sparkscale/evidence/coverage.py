@@ -18,7 +18,7 @@ from scipy.stats import norm
 from sparkscale.analysis import crossed
 from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
 from sparkscale.analysis.judging import JUDGINGS
-from sparkscale.analysis.statistics import Array, Interval, median_interval
+from sparkscale.analysis.statistics import Array, Interval, interval, median_interval
 from sparkscale.contract.case import digest
 
 Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "median"]
@@ -116,15 +116,14 @@ def simulated(scenario: Scenario, repeats: int) -> Covered:
             held["level"].append(_holds(level, whole_truth))
         difference = crossed.estimate(pairs, judging.given_up).interval
         if difference:
-            low, high = np.nanpercentile(crossed.replicates(pairs, judging.given_up), [2.5, 97.5])
             held["difference"].append(_holds(difference, given_up))
-            held["percentile"].append(_holds(Interval(float(low), float(high)), given_up))
+            held["percentile"].append(_holds(interval(crossed.replicates(pairs, judging.given_up)), given_up))
     shares = {name: float(np.mean(found)) if found else float("nan") for name, found in held.items()}
     return Covered(scenario, **shares, not_given=1 - len(held["difference"]) / repeats)
 
 
-def _holds(interval: Interval, truth: float) -> bool:
-    return interval.low <= truth <= interval.high
+def _holds(given: Interval, truth: float) -> bool:
+    return given.low <= truth <= given.high
 
 
 def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[ClusteredQuality, ClusteredQuality]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sparkscale.analysis import crossed
 from sparkscale.analysis.clustered import ClusteredAuc, value
-from sparkscale.analysis.statistics import LEVEL, Array, Interval
+from sparkscale.analysis.statistics import Array, Interval, interval
 from sparkscale.contract.case import SLICES
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset, slice_folder
 from sparkscale.contract.location import join
@@ -152,10 +152,8 @@ def _draw(
             by_day.append([ClusteredAuc.of(rows.day[held], rows.label[held], score) for score in scores])
     after, drawn = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
     first = value(by_day[0][0]) - value(by_day[0][1])
-    tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Draw(
-        before=Claim(first, float(np.nanstd(drawn)), Interval(float(low), float(high))),
+        before=Claim(first, float(np.nanstd(drawn)), interval(drawn)),
         after=Claim(after.value, after.standard_error, after.interval),
         blocks=after.units,
     )
