@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class SparkRuntime:
         return {key: redact(key, str(value)) for key, value in sorted(found.items())}
 
     def java(self) -> dict[str, str | None]:
-        """Version and vendor of the JVM, and the BLAS that it loaded: asked in SQL, which every session speaks."""
+        """Version and vendor of the JVM, and the BLAS that it loaded."""
         version, vendor = (
             self._static("java.lang.System", "getProperty", f"java.{name}") for name in ("vm.version", "vendor")
         )
@@ -68,10 +69,24 @@ class SparkRuntime:
         found = found or self._static("dev.ludovic.netlib.blas.JavaBLAS", "getInstance")
         return str(found).rsplit(".", 1)[-1].partition("@")[0]
 
-    def _static(self, *call: str) -> str | None:
-        """What a static method of Java returns, as text; None where it throws."""
-        arguments = ", ".join(f"'{part}'" for part in call)
-        found = self.spark.sql(f"SELECT try_reflect({arguments})").first()[0]
+    def _static(self, name: str, method: str, *arguments: str) -> str | None:
+        """What a static method of Java's class `name` returns, as text; None where it throws.
+
+        The driver's JVM is asked by py4j, in milliseconds. Connect has no other way than SQL, which takes seconds in
+        a new JVM, and leaves it warmer than a first run should find it.
+        """
+        if self.is_connect:
+            texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))
+            found = self.spark.sql(f"SELECT try_reflect({texts})").first()[0]
+        else:
+            from py4j.java_gateway import JavaObject
+            from py4j.protocol import Py4JJavaError
+
+            try:
+                found = getattr(attrgetter(name)(self.spark.sparkContext._jvm), method)(*arguments)
+            except Py4JJavaError:
+                return None
+            found = found.toString() if isinstance(found, JavaObject) else found
         return None if found is None else str(found)
 
     def alive(self) -> bool:

@@ -1,7 +1,7 @@
 """From a suite to what will be executed: cases, filtered, then one execution per round in random order."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -85,6 +85,10 @@ class PlannedCase:
                 self.capacity,
             ),
         )
+
+    def session(self, budget: Budget) -> Session:
+        """What cases must share to share a worker."""
+        return Session(self.engine.placement, self._threads(budget), self.device)
 
     def _threads(self, budget: Budget) -> int:
         """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
@@ -220,9 +224,10 @@ def executions(
 ) -> list[Execution]:
     """All executions on one profile, each case once in each of its rounds with that round's seeds; equal ones once.
 
-    Isolated cases that have fewer rounds than the run are spread over its rounds.
+    Isolated cases that have fewer rounds than the run are spread over its rounds, those of each session apart: the
+    first of a round begins a worker that others share, any further one needs a worker of its own.
     """
-    isolated = 0
+    isolated: Counter[Session] = Counter()
     bound = {
         number: [case.bind(data[case.dataset], budget, seeds, number) for case in planned]
         for number in range(1, max([rounds, *(case.rounds for case in planned)]) + 1)
@@ -230,9 +235,10 @@ def executions(
     found: dict[tuple[str, int, bool], Execution] = {}
     for position, planned_case in enumerate(planned):
         its_data = data[planned_case.dataset]
-        isolated += planned_case.isolate
+        session = planned_case.session(budget)
+        isolated[session] += planned_case.isolate
         for turn in range(1, planned_case.rounds + 1):
-            number = (turn - 1 + isolated) % rounds + 1 if planned_case.isolate else turn
+            number = (turn - 1 + isolated[session]) % rounds + 1 if planned_case.isolate else turn
             case = bound[number][position]
             reason = planned_case.unsupported(its_data, case.rows, budget, case.sample_seed)
             warmups = _warmups(planned_case, its_data, budget, seeds, number) if reason is None else ()

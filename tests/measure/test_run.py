@@ -57,6 +57,7 @@ FIELDS = {
     "position",
     "warmed_by",
     "deadline_seconds",
+    "phase",
     "data",
     "model",
 }
@@ -132,7 +133,9 @@ def test_records_say_what_warmed_their_worker_and_how_much_ran_in_it_before(
         mine = [record for record in of(found, engine) if record.round == number]
         warmups = [record.id for record in mine if record.is_warmup]
         assert {by_id[warmup].case.fraction for warmup in warmups} == {1 / 64}
-        assert len(warmups) == 1 if engine == "sklearn" else len(warmups) >= 2
+        first = by_id[warmups[0]]
+        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warming.WARMUP_SECONDS
+        assert len(warmups) == 1 if one_is_enough else len(warmups) >= 2
         alone = 1 if engine == "sklearn" and mine[0].isolated else 0
         assert [record.position for record in mine] == [*range(alone), *range(len(mine) - alone)]
         for record in mine:
@@ -147,7 +150,7 @@ def test_a_spark_engine_is_warmed_until_two_passes_agree(found: list[RunRecord])
             passes = [by_id[warmup] for warmup in record.warmed_by]
             seconds = [warmup.seconds["load"] + warmup.seconds["fit"] for warmup in passes]
             tolerance = max(warming.AGREEMENT * max(seconds[-2:]), warming.AGREEMENT_SECONDS)
-            agree = abs(seconds[-1] - seconds[-2]) <= tolerance
+            agree = len(seconds) > 1 and abs(seconds[-1] - seconds[-2]) <= tolerance
             spent = passes[-1].started_at - passes[0].started_at
             assert agree or spent.total_seconds() + sum(passes[-1].seconds.values()) > warming.WARMUP_SECONDS * 0.8
 
