@@ -24,7 +24,8 @@ def coverage(
 ) -> None:
     """Simulate how often the printed intervals hold a known truth, by units, rounds and rows of each class.
 
-    Takes about a quarter of an hour on two cores. Every simulation has a fixed seed.
+    Scenarios outside of the limits are simulated again, five times as often. Takes about half an hour on two cores.
+    Every simulation has a fixed seed.
 
     Examples:
 
@@ -45,7 +46,7 @@ def coverage(
     chosen = [scenario for scenario in every if kind in (None, scenario.kind)]
     with Console(stderr=True).status("starting") as status:
         cores = processes or len(os.sched_getaffinity(0))
-        found = list(simulation.coverage(chosen, repeats, cores, status.update))
+        found = simulation.coverage(chosen, repeats, cores, status.update)
     console().print(show.coverage(found, repeats))
 
 

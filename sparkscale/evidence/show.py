@@ -10,23 +10,22 @@ from rich.text import Text
 from sparkscale.analysis import drawing
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.evidence.coverage import Covered
+from sparkscale.evidence.coverage import AGAIN, LEAST, MOST, Covered
 from sparkscale.evidence.holdouts import Kind, Study
-
-LEAST, MOST = 0.90, 0.97
-"""Where the coverage of an interval that says 95 % is to lie."""
 
 
 def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
     """A row for each scenario, and how many shares lie outside the limits."""
     table = drawing.table(
-        f"How often a {LEVEL:.0%} interval holds the truth, {repeats} simulations each",
+        f"How often a {LEVEL:.0%} interval holds the truth",
         "of",
         "units",
         "rounds",
         "posi-\ntives",
         "nega-\ntives",
         "rows\na unit",
+        "varies\nmost",
+        "simu-\nlations",
         "quality",
         "difference",
         "crossed boot-\nstrap (diff.)",
@@ -43,19 +42,23 @@ def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
             str(scenario.seeds),
             *classes,
             NOTHING if median else "even" if scenario.even else "uneven",
+            NOTHING if median else scenario.dominant,
+            f"{one.repeats:,}",
             *(_share(share) for share in (one.level, one.difference)),
             NOTHING if math.isnan(one.percentile) else f"{one.percentile:.1%}",
             NOTHING if median else f"{one.not_given:.0%}",
         )
-    shares = [share for one in found for share in (one.level, one.difference) if not math.isnan(share)]
+    shares = [share for one in found for share in one.shares]
     outside = [share for share in shares if not LEAST <= share <= MOST]
     worst = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
+    errors = [100 * (LEVEL * (1 - LEVEL) / times) ** 0.5 for times in (repeats, AGAIN * repeats)]
     return Group(
         table,
         Text(
             f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
-            f"{len(outside)} do not (marked *){worst}. A share itself has a standard error of "
-            f"{100 * (LEVEL * (1 - LEVEL) / repeats) ** 0.5:.1f} points."
+            f"{len(outside)} do not (marked *){worst}. A share of {repeats:,} simulations has a standard error of "
+            f"{errors[0]:.1f} points. Scenarios with one outside were simulated again, {AGAIN * repeats:,} times "
+            f"({errors[1]:.1f} points)."
         ),
     )
 

@@ -15,7 +15,7 @@ def test_the_truth_of_a_scenario_is_what_very_many_units_give(kind: Kind) -> Non
     """Rows of 3,000 units, bundled or not, and eight seeds."""
     scenario = Scenario(kind, 3000, 8, 20_000, 20_000)
     pairs = coverage.qualities(scenario, np.random.default_rng(1))
-    for position, truth in enumerate(coverage.truths(kind)):
+    for position, truth in enumerate(coverage.truths(scenario)):
         assert np.mean([value(pair[position]) for pair in pairs]) == pytest.approx(truth, abs=0.01)
 
 
@@ -25,6 +25,7 @@ def test_the_truth_of_a_scenario_is_what_very_many_units_give(kind: Kind) -> Non
         Scenario("auc", 5, 3, 500, 500),
         Scenario("auc", 50, 3, 30, 970, even=False),
         Scenario("auc", 20, 8, 100, 900),
+        Scenario("auc", 20, 3, 1000, 1000, dominant="seeds"),
         Scenario("rmse", 10, 5, 0, 1000),
         Scenario("accuracy", 20, 5, 500, 500),
         Scenario("median", 1, 5, 0, 0),
@@ -44,6 +45,16 @@ def test_where_an_interval_cannot_hold_none_is_given() -> None:
     assert np.isnan(few.difference)
 
 
+def test_a_share_outside_of_the_limits_is_judged_by_a_second_larger_simulation() -> None:
+    """Of ten simulations all hold in most scenarios, by chance: 100 % lies outside."""
+    chosen = [Scenario("auc", units, 3, 500, 500) for units in (5, 10, 20)]
+    first = [simulated(scenario, 10) for scenario in chosen]
+    found = coverage.coverage(chosen, 10, 1, lambda _: None)
+    assert [one.scenario for one in found] == chosen
+    assert [one.repeats for one in found] == [10 if one.holds else 50 for one in first]
+    assert 50 in {one.repeats for one in found}
+
+
 def test_percentiles_of_the_crossed_bootstrap_alone_would_not_hold() -> None:
     """The reason why intervals are Student's: of three seeds the bootstrap knows too little."""
     found = simulated(Scenario("rmse", 50, 3, 0, 1000), 150)
@@ -55,7 +66,7 @@ def test_the_command_prints_a_table() -> None:
         app, ["evidence", "coverage", "--kind", "median", "--repeats", "20", "--processes", "1"]
     )
     assert result.exit_code == 0, result.output
-    assert "How often a 95% interval holds the truth, 20 simulations each" in result.output
+    assert "How often a 95% interval holds the truth" in result.output
     assert "shares lie between 90% and 97%" in result.output
 
 
