@@ -23,10 +23,21 @@ def table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
 
 def seconds(found: Spread | None) -> str:
     """Median and range. A timeout is longer than its limit, and executions without a time are counted: "1 of 3"."""
-    limit = "any" if found is None or found.limit is None else f"{found.limit:g}"
+    return _censored(found, "{:.2f}".format, "> any" if found is None or found.limit is None else f"> {found.limit:g}")
+
+
+def rate(found: Spread | None, number: Callable[[float], str]) -> str:
+    """Median and range of what was done in a second, timeouts included as slower than any."""
+    return _censored(found, number, "timeout")
+
+
+def _censored(found: Spread | None, number: Callable[[float], str], beyond: str) -> str:
+    """Median and range, with `beyond` for what is infinite, and with how many executions have a number if some have
+    none.
+    """
     if found and not found.known:
-        return f"> {limit} [0 of {found.executions}]"
-    text = spread(found, lambda value: f"{value:.2f}" if math.isfinite(value) else f"> {limit}")
+        return f"{beyond} [0 of {found.executions}]"
+    text = spread(found, lambda value: number(value) if math.isfinite(value) else beyond)
     return f"{text} [{found.known} of {found.executions}]" if found and found.is_censored else text
 
 

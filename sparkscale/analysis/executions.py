@@ -1,6 +1,7 @@
 """All executions of one engine in a comparison, and how much better than another it did."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +34,20 @@ class Executions:
         """Those whose seconds count; each round has its own seeds."""
         return {record.round: record for record in self.timed}
 
+    @property
+    def has_every_time(self) -> bool:
+        """Whether no execution ended without a time. Else ratios by round would be of the quick rounds only."""
+        times = metrics.spread_of_times(self.records)
+        return times is not None and not times.is_censored
+
+    def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
+        """Of the executions with a time. A timeout is slower than any of them: minus infinity."""
+        times = metrics.spread_of_times(self.records)
+        if times is None:
+            return None
+        timeouts = [-math.inf] * (times.count - times.known)
+        return Spread.of([*map(per_second, self.timed), *timeouts], times.executions)
+
     def figure(self, name: str) -> Spread | None:
         return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
 
@@ -55,7 +70,7 @@ def margin(ratios: list[float], times: str, other: str) -> str:
     """
     spread = Spread.of(ratios)
     if spread is None:
-        return f"no round has both it and {other}"
+        return f"not every round has a time of both it and {other}"
     text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
     resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
     return f"{text} {times} {other}" + ("" if resolved else ", which is not resolved")

@@ -1,6 +1,7 @@
 """Batch inference: how many rows a second each way of reaching the model makes, and what Spark takes of them."""
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,16 +56,19 @@ class Way(Executions):
         return {number: metrics.rows_per_second(record) for number, record in self.by_round.items()}
 
     @property
-    def rate(self) -> Spread | None:
-        return Spread.of(list(self.rates.values()), self.seconds.executions if self.seconds else None)
+    def rows_per_second(self) -> Spread | None:
+        return self.rate(metrics.rows_per_second)
 
     @property
     def seconds(self) -> Spread | None:
         return metrics.spread_of_times(self.records)
 
     def over(self, other: "Way | None") -> list[float]:
-        """How many times as many rows a second as another, round by round."""
-        if other is None:
+        """How many times as many rows a second as another, round by round.
+
+        Empty where either has an execution without a time.
+        """
+        if other is None or not (self.has_every_time and other.has_every_time):
             return []
         return [self.rates[number] / other.rates[number] for number in sorted(self.rates.keys() & other.rates.keys())]
 
@@ -92,7 +96,7 @@ class Comparison:
 
     def way(self, engine: str, threads: int = 0) -> Way | None:
         """The engine's fastest, where several sizes of batches were measured; None where none has a time."""
-        found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.rate]
+        found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.timed]
         return max(found, key=_rate, default=None)
 
     @property
@@ -122,7 +126,7 @@ class Comparison:
 
 
 def _rate(way: Way) -> float:
-    return way.rate.median if way.rate else 0.0
+    return way.rows_per_second.median if way.rows_per_second else -math.inf
 
 
 def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:

@@ -54,7 +54,7 @@ class Way(Executions):
 
     @property
     def models_per_second(self) -> Spread | None:
-        return Spread.of(metrics.metrics()["models_per_second"].samples(self.records))
+        return self.rate(metrics.models_per_second)
 
     def figure(self, name: str) -> Spread | None:
         return Spread.of([r.figures[name] for r in metrics.scored(self.records) if name in r.figures])
@@ -85,7 +85,12 @@ class Way(Executions):
         return found.median if found else None
 
     def speed_up(self, other: "Way", uses: float = math.inf) -> list[float]:
-        """How many times as fast as another this one is, round by round; both with their layouts' shares."""
+        """How many times as fast as another this one is, round by round; both with their layouts' shares.
+
+        Empty where either has an execution without a time.
+        """
+        if not (self.has_every_time and other.has_every_time):
+            return []
         own, others = self.seconds(uses), other.seconds(uses)
         return [others[number] / own[number] for number in sorted(own.keys() & others.keys())]
 
@@ -173,7 +178,7 @@ class Comparison:
         if first is None or second is None:
             return None
         ratios = second.speed_up(first)
-        return ratios, same(ratios)
+        return (ratios, same(ratios)) if ratios else None
 
     def fastest(self, uses: float) -> list[Way]:
         """Comparable engines, without the control, by their median seconds when a layout serves so many trainings."""

@@ -142,7 +142,7 @@ def _curves(comparison: Comparison) -> Table:
         f"{comparison.judging.name} on the hold-out\n[{LEVEL:.0%} interval]",
         *([comparison.tuned.param] if comparison.tuned else []),
         *([] if comparison.ceiling is None else [f"below the ceiling\n[{LEVEL:.0%} interval]"]),
-        memory.HEADING,
+        *([memory.HEADING] if comparison.has_memory else []),
         left=2,
     )
     for curve in comparison.curves:
@@ -167,7 +167,8 @@ def _measured(cell: Cell, comparison: Comparison) -> Iterator[str]:
         yield drawing.spread(cell.capacity, "{:.0f}".format)
     if comparison.ceiling is not None:
         yield _given_up(cell.below_ceiling, cell.judging) if cell.below_ceiling else NOTHING
-    yield memory.shown(cell.records)
+    if comparison.has_memory:
+        yield memory.shown(cell.records)
 
 
 def _quality(cell: Cell) -> str:
@@ -219,6 +220,7 @@ def _observed(spread: Spread | None) -> str:
 
 
 def _answers(comparison: Comparison) -> Table:
+    has_memory = any(memory.needed(cell.records) for cell in comparison.cells if cell.case.fraction < 1)
     table = drawing.table(
         f"Is a sample enough? Smallest fraction with {comparison.judging.within} of the engine's own on all data"
         + (f"\nfor models with {comparison.size}" if comparison.size else ""),
@@ -227,7 +229,7 @@ def _answers(comparison: Comparison) -> Table:
         f"{comparison.judging.name} given up\n[{LEVEL:.0%} interval]",
         "draws in which\nit is enough",
         "time to model\nof all data's",
-        "memory of\nall data's",
+        *(["memory of\nall data's"] if has_memory else []),
         left=2,
     )
     table.columns[1].no_wrap = False  # the answer is a sentence: it wraps, so that no number does
@@ -237,7 +239,7 @@ def _answers(comparison: Comparison) -> Table:
         answer = curve.answer
         step = answer.step
         if step is None:
-            table.add_row(curve.engine, answer.text, NOTHING, NOTHING, NOTHING, NOTHING)
+            table.add_row(curve.engine, answer.text, *[NOTHING] * (len(table.columns) - 2))
             continue
         given_up = _given_up(step, comparison.judging).replace(" [", "\n[")
         table.add_row(
@@ -246,7 +248,7 @@ def _answers(comparison: Comparison) -> Table:
             given_up if answer.is_enough else f"at {show_fraction(step.fraction)}: {given_up}",
             NOTHING if step.interval is None else f"{step.share:.0%}",
             drawing.share(curve.share_of_full_seconds(step.fraction)) if answer.is_enough else NOTHING,
-            _memory_share(curve, step.fraction) if answer.is_enough else NOTHING,
+            *([_memory_share(curve, step.fraction) if answer.is_enough else NOTHING] if has_memory else []),
         )
     return table
 
@@ -297,7 +299,8 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     yield Text(_interval_note(comparison), style="dim")
     if comparison.has_first_runs:
         yield Text(FIRST_RUN, style="dim")
-    yield Text(memory.NOTE, style="dim")
+    if comparison.has_memory:
+        yield Text(memory.NOTE, style="dim")
     engines = [curve.engine for curve in comparison.curves]
     yield from (Text(note, style="dim") for note in placing.differences(case, engines))
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import per_group, placing
-from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
+from sparkscale.analysis.drawing import NOTHING, rate, seconds, spread, table
 from sparkscale.analysis.per_group import JOBLIB, LOOP, USES, Comparison, Way
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
@@ -82,7 +82,7 @@ def _costs(found: Comparison) -> Table:
             way.engine,
             seconds(way.spread()),
             seconds(way.spread(1)) if way.lays_out else NOTHING,
-            spread(way.models_per_second, "{:,.0f}".format),
+            rate(way.models_per_second, "{:,.0f}".format),
             *(
                 [_over(way, loop), _over(way, joblib), _over(way, joblib, 1) if way.lays_out else NOTHING]
                 if found.is_comparable(way)

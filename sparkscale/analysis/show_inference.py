@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparkscale.analysis import inference, placing
-from sparkscale.analysis.drawing import NOTHING, seconds, share, spread, table
+from sparkscale.analysis.drawing import NOTHING, rate, seconds, share, spread, table
 from sparkscale.analysis.inference import NATIVE, Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -70,7 +70,7 @@ def _rates(found: Comparison) -> Table:
         drawn.add_row(
             way.label,
             seconds(way.seconds),
-            spread(way.rate, thousands),
+            rate(way.rows_per_second, thousands),
             spread(Spread.of(way.over(found.native)), "{:.2f}".format),
             share(way.efficiency(found.one_thread)),
             _median(way.figure("model_loads"), "{:,.0f}"),
@@ -108,7 +108,7 @@ def _tax(found: Comparison, rungs: list[Way]) -> Table:
         before = rungs[number - 1] if number else None
         drawn.add_row(
             TOLD.get(way.engine, native),
-            spread(way.rate, thousands),
+            rate(way.rows_per_second, thousands),
             share(Spread.of(way.over(before))),
             share(Spread.of(way.over(found.native))),
             share(way.efficiency(found.one_thread)),

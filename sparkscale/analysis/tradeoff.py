@@ -159,6 +159,10 @@ class Comparison:
         return any(cell.first_run for cell in self.cells)
 
     @property
+    def has_memory(self) -> bool:
+        return any(record.resources.peak_pss_bytes is not None for cell in self.cells for record in cell.records)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         return {key: found for key, found in self.case.params.items() if key not in ("set", "capacity", "arguments")}
 

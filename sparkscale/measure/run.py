@@ -194,14 +194,9 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
     """The invocation to go on with. Raises ConfigError when the request contradicts it."""
-    for name in ("seed", "rounds", "filter", "clusters"):
-        asked, stored = getattr(request, name), getattr(invocation, name)
-        if asked is not None and asked != stored:
-            raise ConfigError(
-                f"The run to resume has {name} {stored}, not {asked}: leave --{name} out, or start a new run."
-            )
     drawn = invocation.drawn
     for option, asked, stored in (
+        *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter", "clusters")),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),

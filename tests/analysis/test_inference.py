@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis import inference, tradeoff
+from sparkscale.analysis import drawing, inference, tradeoff
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -130,6 +130,21 @@ def test_without_its_ends_there_is_no_tax(predictions: Predictions) -> None:
     (found,) = inference.comparisons(predictions.records)
     assert found.rungs == []
     assert "The Spark tax" not in shown(predictions.store)
+
+
+def test_a_timeout_is_slower_than_any_rate_and_leaves_no_ratio(predictions: Predictions) -> None:
+    """One rate of 1,000 rows a second and two timeouts were printed as 1.0, and as twice the native rate."""
+    predictions(case("single-process"), 2.0, 2.0, 2.0)
+    predictions(case("parquet-map"), 1.0)
+    for number in (2, 3):
+        predictions.write(case("parquet-map"), number, outcome="timeout", phase="predict")
+    (found,) = inference.comparisons(predictions.store.records())
+    way, native = found.way("parquet-map"), found.native
+    assert way and native
+    assert drawing.rate(way.rows_per_second, "{:,.0f}".format) == "timeout (timeout–1,000) [1 of 3]"
+    assert drawing.rate(native.rows_per_second, "{:,.0f}".format) == "500 (500–500)"
+    assert way.over(native) == native.over(way) == []
+    assert way.efficiency(native) is None
 
 
 def test_one_sentence_names_the_engine_and_why(predictions: Predictions) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import per_group, tradeoff
+from sparkscale.analysis import drawing, per_group, tradeoff
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
@@ -126,6 +126,19 @@ def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
     assert text.startswith("Use joblib to train once (1.50 (1.50–1.52) times as fast as parquet-groups)")
     assert "and parquet-groups where its layout serves 2 trainings or more" in text
     assert "a fit takes 0.02 ms, and work on groups is 10% of parquet-groups's core time" in text
+
+
+def test_a_timeout_is_slower_than_any_rate_and_leaves_no_speed_up(groups: Groups) -> None:
+    """90 models in 2 s and two timeouts were printed as 45 models a second, twice as fast as joblib."""
+    groups("joblib", *rounds(0, 3.5, 3.5, 3.5))
+    groups("parquet-groups", *rounds(0, 1.5))
+    for number in (2, 3):
+        groups.write(case("parquet-groups"), number, outcome="timeout", phase="fit")
+    (found,) = per_group.comparisons(groups.store, groups.store.records())
+    laid_out, joblib = found.way("parquet-groups"), found.way("joblib")
+    assert laid_out and joblib
+    assert drawing.rate(laid_out.models_per_second, "{:,.0f}".format) == "timeout (timeout–45) [1 of 3]"
+    assert laid_out.speed_up(joblib) == joblib.speed_up(laid_out) == []
 
 
 def test_one_engine_that_is_always_the_fastest(groups: Groups) -> None:
