@@ -16,7 +16,7 @@ from cluster import shipping
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
-from cluster.profile import ClusterProfile, External, Standalone
+from cluster.profile import ClusterProfile, External, Local, Standalone
 from cluster.settings import is_on_loopback, master, session_settings, write_settings
 from sparkscale.contract.case import Device
 from sparkscale.contract.errors import ClusterError
@@ -138,17 +138,22 @@ def start(
 def _classic(
     profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> SparkRuntime:
+    from pyspark import SparkContext
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     events = scratch / "events"
     events.mkdir()
     settings = session_settings(profile, budget, endpoint, threads, device, scratch)
-    os.environ.update(write_settings(scratch / "conf", settings, threads), PYSPARK_PYTHON=_python(profile))
+    in_jvm = 1 if isinstance(profile, Local) else threads  # it outlives the session, and MLlib's tasks have one each
+    os.environ.update(write_settings(scratch / "conf", settings, in_jvm), PYSPARK_PYTHON=_python(profile))
     if is_on_loopback(endpoint.address):
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    builder = SparkSession.builder.master(master(budget, endpoint)).appName("sparkscale")
+    if SparkContext._gateway is not None:  # the JVM lives, and has read the settings of its first session
+        builder = builder.config(map={**settings})
     try:
-        spark = SparkSession.builder.master(master(budget, endpoint)).appName("sparkscale").getOrCreate()
+        spark = builder.getOrCreate()
     except (PySparkException, OSError) as error:
         raise ClusterError(f"Spark does not start on cluster '{profile.name}': {error}.") from error
     except Exception as error:

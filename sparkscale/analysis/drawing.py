@@ -23,7 +23,8 @@ def table(title: str, *columns: str, left: int = 1, prose: str = "") -> Table:
 
 def seconds(found: Spread | None) -> str:
     """Median and range. A timeout is longer than its limit, and executions without a time are counted: "1 of 3"."""
-    return _censored(found, "{:.2f}".format, "> any" if found is None or found.limit is None else f"> {found.limit:g}")
+    limit = "any" if found is None or found.limit is None else f"{found.limit:g}"
+    return _censored(found, "{:.2f}".format, f"> {limit}")
 
 
 def rate(found: Spread | None, number: Callable[[float], str]) -> str:

@@ -35,8 +35,8 @@ DOMINANT: tuple[Dominant, ...] = ("units", "seeds")
 DISTANCE, GAP = 1.0, 0.03
 """Between the scores of the classes, in deviations of a row's noise; and what the sample's model lacks of it."""
 LARGE, SMALL, SHIFT = 0.10, 0.02, 0.3
-"""Standard deviations of the distance over what dominates and over the rest (units, seeds, cells), and of the shift of
-a unit's scores.
+"""Standard deviations of the distance over what dominates and over the rest (units, seeds, cells), and of the shift
+of a unit's scores.
 """
 OWN_NOISE = 0.15
 """The share of a row's noise, as a deviation, that each model and seed has for itself."""
@@ -46,8 +46,8 @@ UNEVEN = 0.5
 LEAST, MOST = 0.90, 0.97
 """Where the coverage of an interval that says 95 % is to lie."""
 AGAIN = 5
-"""A scenario with a share outside of the limits is simulated again, so many times as often: of hundreds of shares some
-lie outside by chance. What is reported is the second simulation alone, which was not chosen for its result.
+"""A scenario with a share outside of the limits is simulated again, this many times as often: of hundreds of shares
+some lie outside by chance. What is reported is the second simulation alone, which was not chosen for its result.
 """
 SELDOM = 0.1
 """Where less than this share of the simulations gives an interval, there are too few to say what they hold."""
@@ -138,7 +138,7 @@ def scenarios() -> list[Scenario]:
 def coverage(
     chosen: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Covered]:
-    """Simulates each scenario `repeats` times, in as many processes at once, and those outside of the limits again."""
+    """Simulates each scenario `repeats` times, and those outside of the limits again; `processes` at once."""
     with ProcessPoolExecutor(processes) as pool:
 
         def simulate(some: Sequence[Scenario], times: int, what: str) -> list[Covered]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cluster.profile import ClusterProfile, External
 from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.protocol import Open, Ready
+from sparkscale.measure.protocol import Open, Ready, Restart
 from sparkscale.measure.worker_process import TEMPORARY, DeadlineExceeded, WorkerProcess
 
 OPEN_SECONDS = 180.0
@@ -66,16 +67,34 @@ def open_worker(
     )
     seconds = OPEN_SECONDS + (profile.patience_seconds if isinstance(profile, External) else 0.0)
     try:
-        ready = worker.request(opening, seconds, watch=lambda: _check_not_refused(profile, log))
-    except DeadlineExceeded:
-        worker.kill()
-        raise ClusterError(f"A worker was not ready after {seconds:g} s: see {log}.") from None
+        ready = _ready(worker, opening, seconds, watch=lambda: _check_not_refused(profile, log))
     except BaseException:
         worker.kill()
         raise
-    assert isinstance(ready, Ready)
+    worker.threads = session.threads
     worker.start_seconds = time.monotonic() - begun
     return worker, ready
+
+
+def restart_session(worker: WorkerProcess, threads: int) -> Ready:
+    """Ends the worker's Spark session and starts another in its JVM, in which each task may use `threads`.
+
+    Raises ClusterError when it is not ready in time, WorkerDied when the worker ends.
+    """
+    ready = _ready(worker, Restart(threads=threads), OPEN_SECONDS)
+    worker.threads = threads
+    return ready
+
+
+def _ready(
+    worker: WorkerProcess, request: Open | Restart, seconds: float, watch: Callable[[], None] = lambda: None
+) -> Ready:
+    try:
+        ready = worker.request(request, seconds, watch=watch)
+    except DeadlineExceeded:
+        raise ClusterError(f"A worker was not ready after {seconds:g} s: see {worker.log_path}.") from None
+    assert isinstance(ready, Ready)
+    return ready
 
 
 def _check_not_refused(profile: ClusterProfile, log: Path) -> None:

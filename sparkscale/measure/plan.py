@@ -86,9 +86,9 @@ class PlannedCase:
             ),
         )
 
-    def session(self, budget: Budget) -> Session:
+    def worker(self, budget: Budget) -> Session:
         """What cases must share to share a worker."""
-        return Session(self.engine.placement, self._threads(budget), self.device)
+        return _worker(Session(self.engine.placement, self._threads(budget), self.device), self.cluster.kind)
 
     def _threads(self, budget: Budget) -> int:
         """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
@@ -139,8 +139,18 @@ class Execution:
 
     @property
     def session(self) -> Session:
-        """What executions must share to share a worker."""
         return Session(self.case.placement, self.case.threads, self.case.device)
+
+    @property
+    def worker(self) -> Session:
+        """What executions must share to share a worker."""
+        return _worker(self.session, self.case.cluster_kind)
+
+
+def _worker(session: Session, cluster_kind: str) -> Session:
+    """In local mode the JVM of one session serves the next, whose tasks may have other threads."""
+    shares = session.placement == "spark" and cluster_kind == "local"
+    return replace(session, threads=0) if shares else session
 
 
 def cases(suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None) -> list[PlannedCase]:
@@ -224,8 +234,8 @@ def executions(
 ) -> list[Execution]:
     """All executions on one profile, each case once in each of its rounds with that round's seeds; equal ones once.
 
-    Isolated cases that have fewer rounds than the run are spread over its rounds, those of each session apart: the
-    first of a round begins a worker that others share, any further one needs a worker of its own.
+    Isolated cases that have fewer rounds than the run are spread over its rounds, those of each kind of worker apart:
+    the first of a round begins a worker that others share, any further one needs a worker of its own.
     """
     isolated: Counter[Session] = Counter()
     bound = {
@@ -235,10 +245,10 @@ def executions(
     found: dict[tuple[str, int, bool], Execution] = {}
     for position, planned_case in enumerate(planned):
         its_data = data[planned_case.dataset]
-        session = planned_case.session(budget)
-        isolated[session] += planned_case.isolate
+        worker = planned_case.worker(budget)
+        isolated[worker] += planned_case.isolate
         for turn in range(1, planned_case.rounds + 1):
-            number = (turn - 1 + isolated[session]) % rounds + 1 if planned_case.isolate else turn
+            number = (turn - 1 + isolated[worker]) % rounds + 1 if planned_case.isolate else turn
             case = bound[number][position]
             reason = planned_case.unsupported(its_data, case.rows, budget, case.sample_seed)
             warmups = _warmups(planned_case, its_data, budget, seeds, number) if reason is None else ()
@@ -271,8 +281,9 @@ def _warmups(
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
-    An isolated execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so
-    first of a round goes there, where it saves a worker. The others get their own workers.
+    Those of one session follow each other. An isolated execution needs a worker in which nothing ran before. The
+    start of a shared worker is such a place, so the first of a round goes there, where it saves a worker. The others
+    get their own workers.
     """
     order = random.Random(seed)
     for number in sorted({execution.round for execution in planned}):
@@ -280,10 +291,17 @@ def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
         alone: dict[Session, list[Execution]] = defaultdict(list)
         for execution in planned:
             if execution.round == number:
-                (alone if execution.isolated else shared)[execution.session].append(execution)
+                (alone if execution.isolated else shared)[execution.worker].append(execution)
         for waiting in (*shared.values(), *alone.values()):
-            order.shuffle(waiting)
-        workers = [[*(alone[session].pop() for _ in alone[session][:1]), *group] for session, group in shared.items()]
+            _shuffle(waiting, order)
+        workers = [[*(alone[worker].pop() for _ in alone[worker][:1]), *group] for worker, group in shared.items()]
         workers += [[execution] for waiting in alone.values() for execution in waiting]
         order.shuffle(workers)
         yield from workers
+
+
+def _shuffle(waiting: list[Execution], order: random.Random) -> None:
+    """In place: sessions in random order, and the executions of each."""
+    order.shuffle(waiting)
+    turns = {session: order.random() for session in dict.fromkeys(execution.session for execution in waiting)}
+    waiting.sort(key=lambda execution: turns[execution.session])

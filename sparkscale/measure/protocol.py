@@ -91,6 +91,13 @@ class Import(Message):
     modules: tuple[str, ...] = ()
 
 
+class Restart(Message):
+    """Ends the Spark session and starts another in the same JVM, in which each task may use so many threads."""
+
+    kind: Literal["restart"] = "restart"
+    threads: int
+
+
 class Close(Message):
     """Ends the session and the worker."""
 
@@ -98,7 +105,7 @@ class Close(Message):
 
 
 class Ready(Message):
-    """Answers Open."""
+    """Answers Open and Restart."""
 
     kind: Literal["ready"] = "ready"
     jvm: str | None
@@ -180,7 +187,8 @@ class Refused(Message):
 
 
 Request = Annotated[
-    Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Close, Field(discriminator="kind")
+    Open | Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Restart | Close,
+    Field(discriminator="kind"),
 ]
 Reply = Annotated[
     Ready

@@ -195,8 +195,9 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
 def _continued(request: Request, invocation: Invocation) -> Invocation:
     """The invocation to go on with. Raises ConfigError when the request contradicts it."""
     drawn = invocation.drawn
+    kept = ("seed", "rounds", "filter", "clusters")
     for option, asked, stored in (
-        *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter", "clusters")),
+        *((name, getattr(request, name), getattr(invocation, name)) for name in kept),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),

@@ -3,6 +3,7 @@
 It never imports pyspark: what runs Spark or an engine is a worker process.
 """
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temper
 from sparkscale.measure import outcomes, plan, warming
 from sparkscale.measure.idle import IdleWorkers, imported_by
 from sparkscale.measure.ledger import Ledger
-from sparkscale.measure.opening import Session, open_worker
+from sparkscale.measure.opening import Session, open_worker, restart_session
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.preparing import Models
 from sparkscale.measure.progress import Observer
@@ -35,6 +36,8 @@ from sparkscale.measure.worker_process import (
     WorkerDied,
     WorkerProcess,
 )
+
+log = logging.getLogger(__name__)
 
 OUTSIDE_SECONDS = 300.0
 """The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
@@ -109,6 +112,11 @@ class Runner:
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker
+
+    def restart(self, worker: WorkerProcess, threads: int) -> None:
+        """Another session in the worker's JVM. Raises WorkerDied or ClusterError."""
+        ready = restart_session(worker, threads)
+        worker.session = self.recorder.store.describe("session", ready.session)
 
     def _remake_scratch(self) -> None:
         """The run's folder, and that of its cluster's daemons, if somebody has removed them. Raises ScratchError."""
@@ -295,12 +303,25 @@ class _Group:
         return record
 
     def _opened(self, case: Case) -> WorkerProcess:
+        """A worker with the session that the case asks for."""
+        if self.worker is not None and self.worker.threads != case.threads:
+            self._restart_session(self.worker, case.threads)
         if self.worker is None:
             self.runner.observer.doing(f"starting a {case.placement} worker")
             with self.runner.ledger.time("starting"):
                 self.worker = self.runner.spawn(Session(case.placement, case.threads, case.device))
         self.worker.executions += 1
         return self.worker
+
+    def _restart_session(self, worker: WorkerProcess, threads: int) -> None:
+        """Drops the worker if no other session starts in it, as after its JVM has ended."""
+        try:
+            with self.runner.ledger.time("starting"):
+                self.runner.restart(worker, threads)
+        except (WorkerDied, SparkscaleError) as problem:
+            log.warning("no other session in %s: %s", worker.log_path, problem)
+            self.runner.observer.note("no other session starts in the worker's JVM: the worker is replaced")
+            self._drop()
 
     def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
         """None where a case shares its processes with others: a Connect server's, or those of another host."""

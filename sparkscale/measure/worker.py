@@ -55,6 +55,7 @@ from sparkscale.measure.protocol import (
     PrepareModel,
     Ready,
     Refused,
+    Restart,
 )
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
@@ -80,23 +81,35 @@ class Worker:
         self.runtime: SparkRuntime | None = None
         self.bind_gpu = Binding(tuple(map(str, self.grant.gpus)))
         self._bound = ExitStack()
+        self._limit = processes.MemoryLimit(self.grant.memory_bytes, opening.cgroup)
+        self._restarts = 0
         self.imported: tuple[str, ...] = ()
         """The modules that were imported when the phases of the last case ended."""
 
     def open(self) -> Ready:
-        """Takes on the limits, then starts the session."""
+        """Takes on the limits, then starts the session. Restart starts another."""
         opening = self.opening
         os.sched_setaffinity(0, self.grant.cpus)
         if opening.device == "gpu" and opening.placement == "node":
             self._bound.enter_context(self.bind_gpu())  # for good: a process in which CUDA runs cannot be bound again
-        limit = processes.MemoryLimit(self.grant.memory_bytes, opening.cgroup)
         if opening.limited:
-            limit.apply()
-        session_seconds = None
+            self._limit.apply()
+        return self._ready(opening.scratch)
+
+    def restart(self, threads: int) -> Ready:
+        """Raises ClusterError in a worker without a session, or where the JVM starts no other."""
+        self._spark.stop()
+        self.opening = self.opening.model_copy(update={"threads": threads})
+        self._restarts += 1
+        return self._ready(self.opening.scratch / f"session-{self._restarts}")
+
+    def _ready(self, scratch: Path) -> Ready:
+        """Starts the session, if there is to be one. What Spark writes goes below `scratch`."""
+        opening, session_seconds = self.opening, None
         if opening.endpoint:
             started = time.perf_counter()
             self.runtime = start_session(
-                opening.profile, self.budget, opening.endpoint, opening.threads, opening.device, opening.scratch
+                opening.profile, self.budget, opening.endpoint, opening.threads, opening.device, scratch
             )
             session_seconds = time.perf_counter() - started
             if self.runtime.events:
@@ -111,24 +124,29 @@ class Worker:
                 budget=self.budget.model_dump(mode="json"),
                 cpus=self.grant.cpus,
                 memory_bytes=self.grant.memory_bytes,
-                memory_limit=limit.mechanism if opening.limited else None,
+                memory_limit=self._limit.mechanism if opening.limited else None,
                 collectors=collectors(self._sessions) if self.runtime else None,
                 conf=self.runtime.conf() if self.runtime else None,
             ),
         )
 
-    def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus | Import) -> Message:
-        if isinstance(request, Prepare):
-            return self.prepare(request)
-        if isinstance(request, PrepareModel):
-            return self.prepare_model(request)
-        if isinstance(request, Examine):
-            return self.examine()
-        if isinstance(request, HoldGpus):
-            return Held(holdings=hold_all(self._spark, request.tasks, request.seconds))
-        if isinstance(request, Import):
-            return Imported(modules=import_all(request.modules) if request.modules else self.imported)
-        return self.measure(request)
+    def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Restart) -> Message:
+        match request:
+            case Prepare():
+                reply: Message = self.prepare(request)
+            case PrepareModel():
+                reply = self.prepare_model(request)
+            case Examine():
+                reply = self.examine()
+            case HoldGpus():
+                reply = Held(holdings=hold_all(self._spark, request.tasks, request.seconds))
+            case Import():
+                reply = Imported(modules=import_all(request.modules) if request.modules else self.imported)
+            case Restart():
+                reply = self.restart(request.threads)
+            case Measure():
+                reply = self.measure(request)
+        return reply
 
     def examine(self) -> Examined:
         """Raises ClusterError when the executors do not fit."""

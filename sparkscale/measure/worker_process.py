@@ -201,6 +201,8 @@ class WorkerProcess:
     log_path: Path
     scratch: Path
     limit: processes.MemoryLimit
+    threads: int = 0
+    """What its session's tasks, or its own process, may use."""
     jvm: str | None = None
     software: str = ""
     session: str | None = None

@@ -12,7 +12,7 @@ from cluster.budget import budget
 from cluster.profile import PROFILE, cache_folder
 from cluster.session import SparkRuntime
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.opening import Session, open_worker
+from sparkscale.measure.opening import Session, open_worker, restart_session
 
 pytestmark = pytest.mark.spark
 
@@ -63,3 +63,25 @@ def test_a_driver_collects_more_than_spark_would_by_default(spark: SparkRuntime)
     """1,120 MiB; Spark's default of spark.driver.maxResultSize is 1 GiB. `sklearn-driver` collects all rows."""
     rows = spark.spark.range(0, 140, 1, 140).selectExpr(f"repeat('x', {8 * MIB}) AS text")
     assert rows.toArrow().nbytes > 1120 * MIB
+
+
+def test_another_session_in_the_same_jvm_differs_in_the_threads_of_its_tasks_alone(tmp_path: Path) -> None:
+    """The JVM's own libraries keep one thread: MLlib's tasks, of which each core runs one, may follow."""
+    where = PROFILE.validate_python({"name": "again", "kind": "local", "memory": "3g"})
+    granted, jdk = budget(where), java.find(cache_folder())
+    with lifecycle.cluster_for(where, granted, jdk, tmp_path / "cluster", tmp_path / "logs") as cluster:
+        worker, first = open_worker(where, granted, Session("spark", 2), tmp_path / "log", tmp_path / "work", cluster)
+        try:
+            found = [first]
+            (process,) = jvms((worker.process.pid,))
+            assert process.environ().items() >= thread_variables(1).items()
+            for threads in (1, 2):
+                found.append(restart_session(worker, threads))
+                assert jvms((worker.process.pid,)) == [process]
+        finally:
+            worker.kill()
+    confs = [ready.session["spark_conf"] for ready in found]
+    assert [conf["spark.task.cpus"] for conf in confs] == ["2", "1", "2"]
+    names = {"spark.task.cpus", *(f"spark.executorEnv.{name}" for name in thread_variables(1))}
+    assert {key for key in confs[0] if confs[0][key] != confs[1].get(key)} == names
+    assert confs[0] == confs[2]
