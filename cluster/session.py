@@ -36,7 +36,7 @@ END_SECONDS = 1.0
 class SparkRuntime:
     """A running session with its event log, if this host can read it.
 
-    `jvm` names the JVM that it lives in: the application's id.
+    `jvm` is the application's id, which names the JVM of a first session.
     """
 
     spark: Any
@@ -72,10 +72,10 @@ class SparkRuntime:
     def _static(self, name: str, method: str, *arguments: str) -> str | None:
         """What a static method of Java's class `name` returns, as text; None where it throws.
 
-        The driver's JVM is asked by py4j, in milliseconds. Connect has no other way than SQL, which takes seconds in
-        a new JVM, and leaves it warmer than a first run should find it.
+        In local mode the JVM is asked by py4j, in milliseconds. Elsewhere executors compute, and only SQL asks them;
+        it leaves a new JVM a little warmer than a first run should find it.
         """
-        if self.is_connect:
+        if self.is_connect or not self.spark.sparkContext.master.startswith("local"):
             texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))
             found = self.spark.sql(f"SELECT try_reflect({texts})").first()[0]
         else:

@@ -97,7 +97,7 @@ class Comparison:
     def way(self, engine: str, threads: int = 0) -> Way | None:
         """The engine's fastest, where several sizes of batches were measured; None where none has a time."""
         found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.timed]
-        return max(found, key=_rate, default=None)
+        return max(found, key=lambda way: (way.has_every_time, _rate(way)), default=None)
 
     @property
     def one_thread(self) -> Way | None:
@@ -120,7 +120,7 @@ class Comparison:
         found = [
             way
             for way in self.ways
-            if way.applies_the_same_model and not way.threads and way.timed and len(way.timed) == rounds
+            if way.applies_the_same_model and not way.threads and way.has_every_time and len(way.timed) == rounds
         ]
         return sorted(found, key=_rate, reverse=True)
 

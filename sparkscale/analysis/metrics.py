@@ -99,7 +99,7 @@ def rows_per_second(record: RunRecord) -> float:
 
 def models_per_second(record: RunRecord) -> float:
     """Models of groups over the time to all of them."""
-    return record.figures["models"] / time_to_model(record)
+    return record.figures.get("models", 0.0) / time_to_model(record)
 
 
 def time_with_layout(record: RunRecord) -> float:

@@ -182,7 +182,9 @@ class Comparison:
 
     def fastest(self, uses: float) -> list[Way]:
         """Comparable engines, without the control, by their median seconds when a layout serves so many trainings."""
-        ways = [way for way in self.ways if self.is_comparable(way) and way.engine != CONTROL[0]]
+        ways = [
+            way for way in self.ways if self.is_comparable(way) and way.has_every_time and way.engine != CONTROL[0]
+        ]
         found = [(spread.median, way) for way in ways if (spread := way.spread(uses))]
         return [way for _, way in sorted(found, key=lambda pair: pair[0])]
 

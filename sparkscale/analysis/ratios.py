@@ -8,6 +8,7 @@ from sparkscale.analysis import metrics
 from sparkscale.analysis.statistics import Spread, median_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from sparkscale.contract.wording import count
 
 Chosen = Callable[[Case], bool]
 
@@ -48,14 +49,26 @@ class Ratio:
         )
         return {key: found[0] for key, found in samples if found}
 
-    def verdict(self, samples: Sequence[float]) -> str:
+    def lost(self, records: Sequence[RunRecord]) -> int:
+        """How many executions of either side ended without a time: the rounds that are left may be the quick ones."""
+        return sum(
+            not record.isolated
+            and not record.is_warmup
+            and record.outcome not in ("ok", "unsupported")
+            and any(chosen(record.case) for chosen in (self.upper, self.lower) if chosen)
+            for record in metrics.latest(records)
+        )
+
+    def verdict(self, samples: Sequence[float], lost: int = 0) -> str:
         """ "met" or "missed", where the whole of the median's interval says so, or of few rounds their range; else
-        "not resolved". Empty without a goal.
+        "not resolved", as where executions were lost. Empty without a goal.
         """
         if not samples:
             return "not measured"
         if self.goal is None:
             return ""
+        if lost:
+            return f"not resolved: {count(lost, 'execution')} without a time"
         found = median_interval(samples)
         met = {"most": found.high <= self.goal, "least": found.low >= self.goal}[self.bound]
         missed = {"most": found.low > self.goal, "least": found.high < self.goal}[self.bound]

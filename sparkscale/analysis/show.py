@@ -336,7 +336,11 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
             samples = ratio.of(here)
             goal = drawing.NOTHING if ratio.goal is None else f"at {ratio.bound} {number(ratio.goal)}"
             table.add_row(
-                cluster, drawing.spread(Spread.of(samples), number), goal, ratio.verdict(samples), ratio.name
+                cluster,
+                drawing.spread(Spread.of(samples), number),
+                goal,
+                ratio.verdict(samples, ratio.lost(here)),
+                ratio.name,
             )
     yield Text()
     yield table

@@ -10,7 +10,7 @@ from rich.text import Text
 from sparkscale.analysis import drawing
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.evidence.coverage import AGAIN, LEAST, MOST, Covered
+from sparkscale.evidence.coverage import AGAIN, LEAST, MOST, SELDOM, Covered
 from sparkscale.evidence.holdouts import Kind, Study
 
 
@@ -51,14 +51,18 @@ def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
     shares = [share for one in found for share in one.shares]
     outside = [share for share in shares if not LEAST <= share <= MOST]
     worst = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
+    again = sum(one.repeats > repeats for one in found)
+    seldom = sum(math.isnan(one.difference) and one.not_given < 1 for one in found)
     errors = [100 * (LEVEL * (1 - LEVEL) / times) ** 0.5 for times in (repeats, AGAIN * repeats)]
     return Group(
         table,
         Text(
             f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
-            f"{len(outside)} do not (marked *){worst}. A share of {repeats:,} simulations has a standard error of "
-            f"{errors[0]:.1f} points. Scenarios with one outside were simulated again, {AGAIN * repeats:,} times "
-            f"({errors[1]:.1f} points)."
+            f"{len(outside)} do not (marked *){worst}. A share of {repeats:,} intervals has a standard error of "
+            f"{errors[0]:.1f} points. {again} of {len(found)} scenarios had a share outside, and were simulated "
+            f"again, {AGAIN * repeats:,} times ({errors[1]:.1f} points). Where intervals are not always given, a "
+            f"share rests on fewer; {seldom} differences are left out, for less than {SELDOM:.0%} of simulations "
+            "gave one."
         ),
     )
 

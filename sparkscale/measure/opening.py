@@ -23,7 +23,7 @@ REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
 
 @dataclass(frozen=True)
 class Session:
-    """What executions must share to share a worker."""
+    """What executions must share to share a session, or a worker without one."""
 
     placement: Placement
     threads: int
@@ -83,6 +83,7 @@ def restart_session(worker: WorkerProcess, threads: int) -> Ready:
     """
     ready = _ready(worker, Restart(threads=threads), OPEN_SECONDS)
     worker.threads = threads
+    worker.warmed.clear()  # the next session's Python workers are new
     return ready
 
 

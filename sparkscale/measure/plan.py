@@ -281,11 +281,13 @@ def _warmups(
 def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
-    Those of one session follow each other. An isolated execution needs a worker in which nothing ran before. The
-    start of a shared worker is such a place, so the first of a round goes there, where it saves a worker. The others
-    get their own workers.
+    Those of one session follow each other, and sessions take turns in being the first of a round. An isolated
+    execution needs a worker in which nothing ran before. The start of a shared worker is such a place, so the first
+    of a round goes there, where it saves a worker. The others get their own workers.
     """
     order = random.Random(seed)
+    sessions = list(dict.fromkeys(execution.session for execution in planned))
+    order.shuffle(sessions)
     for number in sorted({execution.round for execution in planned}):
         shared: dict[Session, list[Execution]] = defaultdict(list)
         alone: dict[Session, list[Execution]] = defaultdict(list)
@@ -293,15 +295,15 @@ def groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
             if execution.round == number:
                 (alone if execution.isolated else shared)[execution.worker].append(execution)
         for waiting in (*shared.values(), *alone.values()):
-            _shuffle(waiting, order)
+            order.shuffle(waiting)
+        for waiting in shared.values():
+            _in_turn(waiting, sessions if number % 2 else sessions[::-1])
         workers = [[*(alone[worker].pop() for _ in alone[worker][:1]), *group] for worker, group in shared.items()]
         workers += [[execution] for waiting in alone.values() for execution in waiting]
         order.shuffle(workers)
         yield from workers
 
 
-def _shuffle(waiting: list[Execution], order: random.Random) -> None:
-    """In place: sessions in random order, and the executions of each."""
-    order.shuffle(waiting)
-    turns = {session: order.random() for session in dict.fromkeys(execution.session for execution in waiting)}
-    waiting.sort(key=lambda execution: turns[execution.session])
+def _in_turn(waiting: list[Execution], sessions: list[Session]) -> None:
+    """In place: the executions of each session together, in the order of the sessions."""
+    waiting.sort(key=lambda execution: sessions.index(execution.session))

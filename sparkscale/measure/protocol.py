@@ -110,7 +110,7 @@ class Ready(Message):
     kind: Literal["ready"] = "ready"
     jvm: str | None
     session_seconds: float | None
-    """What starting the session took; null in a worker without one."""
+    """What starting this session took; null in a worker without one."""
     software: dict[str, Any]
     session: dict[str, Any]
 

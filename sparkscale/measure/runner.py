@@ -270,6 +270,7 @@ class _Group:
                 observation = self._memory_ran_out(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
             observation = self._lost(problem)
+            worker = worker if position is not None else None  # none that was lost before the case began
         if worker and worker.scratch_vanished:
             observation, tables = self._lost(vanished(worker.scratch)), {}
         warmups = worker.warmups.setdefault(execution.warmup_key, []) if worker else []

@@ -12,7 +12,9 @@ AGREEMENT = 0.1
 AGREEMENT_SECONDS = 0.1
 """... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
 WARMUP_SECONDS = 10.0
-"""No further pass begins when a warm-up has taken this long, scoring between its passes included."""
+"""No third or further pass begins when a warm-up has taken this long, scoring between its passes included."""
+LONG_SECONDS = 30.0
+"""No second pass follows a first one that took this long."""
 
 RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""
@@ -32,18 +34,22 @@ class Passes:
     case: Case
     _last: float | None = None
     _began: float | None = None
+    _passes: int = 0
 
     def enough(self, record: RunRecord) -> bool:
         """True if the worker is warm after this pass, which has just ended.
 
         A node engine is warm after its first: its libraries are loaded. A JVM compiles what runs often, so a Spark
-        engine goes on until two passes agree, or its time is spent. Passes without a valid time never agree.
+        engine goes on until two passes agree, or its time is spent. The first pass of a new JVM alone may take that
+        time, and what follows it is still half as slow again as later on. Passes without a valid time never agree.
         """
         now = time.monotonic()
         if self._began is None:
             self._began = now - sum(record.seconds.values())  # starting the worker is no part of it
+        self._passes += 1
         before, self._last = self._last, _time_to_model(record)
-        if self.case.placement == "node" or now - self._began >= WARMUP_SECONDS:
+        limit = LONG_SECONDS if self._passes == 1 else WARMUP_SECONDS
+        if self.case.placement == "node" or now - self._began >= limit:
             return True
         if before is None or self._last is None:
             return False

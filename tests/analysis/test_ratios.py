@@ -11,6 +11,7 @@ from sparkscale.measure import plan, suite
 from tests.analysis.test_tradeoff import case
 from tests.measure.test_store import record
 
+ENGINES = ("mllib", "xgboost")
 HALF = Ratio(
     "half",
     "time_to_model",
@@ -43,6 +44,15 @@ def test_a_ratio_is_of_one_round_and_of_warm_executions() -> None:
     ]
     assert HALF.of(records) == [0.5, 0.75]
     assert replace(HALF, kind="difference").of(records) == [-2.0, -1.0]
+
+
+def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
+    records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in (1, 2, 3)]
+    assert HALF.verdict(HALF.of(records), HALF.lost(records)) == "met"
+    late = executed("mllib", 4, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
+    lost = HALF.lost([*records, late, executed("xgboost", 4, 2.0)])
+    assert lost == 1
+    assert HALF.verdict(HALF.of(records), lost) == "not resolved: 1 execution without a time"
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_a_driver_collects_more_than_spark_would_by_default(spark: SparkRuntime)
     assert rows.toArrow().nbytes > 1120 * MIB
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a task of two threads needs two cores")
 def test_another_session_in_the_same_jvm_differs_in_the_threads_of_its_tasks_alone(tmp_path: Path) -> None:
     """The JVM's own libraries keep one thread: MLlib's tasks, of which each core runs one, may follow."""
     where = PROFILE.validate_python({"name": "again", "kind": "local", "memory": "3g"})

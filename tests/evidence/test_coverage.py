@@ -5,18 +5,26 @@ import pytest
 from typer.testing import CliRunner
 
 from sparkscale.analysis.clustered import value
+from sparkscale.analysis.judging import JUDGINGS
 from sparkscale.cli import app
 from sparkscale.evidence import coverage
-from sparkscale.evidence.coverage import Kind, Scenario, simulated
+from sparkscale.evidence.coverage import Dominant, Kind, Scenario, simulated
 
 
 @pytest.mark.parametrize("kind", ["auc", "accuracy", "rmse", "inertia", "variance_explained"])
-def test_the_truth_of_a_scenario_is_what_very_many_units_give(kind: Kind) -> None:
-    """Rows of 3,000 units, bundled or not, and eight seeds."""
-    scenario = Scenario(kind, 3000, 8, 20_000, 20_000)
-    pairs = coverage.qualities(scenario, np.random.default_rng(1))
-    for position, truth in enumerate(coverage.truths(scenario)):
-        assert np.mean([value(pair[position]) for pair in pairs]) == pytest.approx(truth, abs=0.01)
+@pytest.mark.parametrize(("dominant", "units", "seeds"), [("units", 3000, 8), ("seeds", 1500, 300)])
+def test_the_truths_of_a_scenario_are_what_very_many_units_and_seeds_give(
+    kind: Kind, dominant: Dominant, units: int, seeds: int
+) -> None:
+    """Both models judge the same rows, so a difference is known better than a level."""
+    scenario = Scenario(kind, units, seeds, 20_000, 20_000, dominant=dominant)
+    given_up = JUDGINGS[kind].given_up
+    drawn = coverage.qualities(scenario, np.random.default_rng(1))
+    pairs = np.array([[value(whole), value(part)] for whole, part in drawn])
+    level, difference = coverage.truths(scenario)
+    assert pairs[:, 0].mean() == pytest.approx(level, abs=0.015)
+    differences = given_up(pairs[:, 0], pairs[:, 1])
+    assert differences.mean() == pytest.approx(difference, abs=max(4 * differences.std() / seeds**0.5, 0.002))
 
 
 @pytest.mark.parametrize(

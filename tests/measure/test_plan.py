@@ -73,7 +73,10 @@ def test_isolated_executions_begin_workers_that_others_share(data: PreparedDatas
     shared = [case for case in QUICK if not case.isolate]
     alone = [replace(case, isolate=True, rounds=1) for case in shared if case.fraction == 1]
     found = plan.executions([*shared, *alone], {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
-    assert len([e for e in found if e.isolated]) == 7
+    isolated = [e for e in found if e.isolated]
+    assert len(isolated) == 7
+    for placement in ("node", "spark"):
+        assert {e.round for e in isolated if e.case.placement == placement} == {1, 2, 3}
     assert sum(len(group) == 1 for group in plan.groups(found, seed=0)) == 1
 
 
@@ -121,6 +124,15 @@ def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated
         assert sum(before != after for before, after in pairwise(sessions)) == len(set(sessions)) - 1
         assert not any(e.isolated for e in group[1:])
         assert len({e.round for e in group}) == 1
+
+
+def test_sessions_of_one_jvm_take_turns_in_being_the_first(executions: list[Execution]) -> None:
+    """The second finds a JVM that is warmer: with one order drawn for each round, one session may always be it."""
+    spark = [group for group in plan.groups(executions, seed=0) if group[-1].case.placement == "spark"]
+    first = [next(e for e in group if not e.isolated).session for group in sorted(spark, key=lambda g: g[0].round)]
+    assert len(spark) == 3
+    assert first[0] != first[1]
+    assert first[0] == first[2]
 
 
 def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Execution]) -> None:

@@ -134,7 +134,7 @@ def test_records_say_what_warmed_their_worker_and_how_much_ran_in_it_before(
         warmups = [record.id for record in mine if record.is_warmup]
         assert {by_id[warmup].case.fraction for warmup in warmups} == {1 / 64}
         first = by_id[warmups[0]]
-        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warming.WARMUP_SECONDS
+        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warming.LONG_SECONDS
         assert len(warmups) == 1 if one_is_enough else len(warmups) >= 2
         alone = 1 if engine == "sklearn" and mine[0].isolated else 0
         assert [record.position for record in mine] == [*range(alone), *range(len(mine) - alone)]
