@@ -23,7 +23,7 @@ def test_the_truths_of_a_scenario_are_what_very_many_units_and_seeds_give(
     pairs = np.array([[value(whole), value(part)] for whole, part in drawn])
     level, difference = coverage.truths(scenario)
     assert pairs[:, 0].mean() == pytest.approx(level, abs=0.015)
-    differences = given_up(pairs[:, 0], pairs[:, 1])
+    differences = np.asarray(given_up(pairs[:, 0], pairs[:, 1]))
     assert differences.mean() == pytest.approx(difference, abs=max(4 * differences.std() / seeds**0.5, 0.002))
 
 
