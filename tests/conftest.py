@@ -42,6 +42,7 @@ TAKE_THE_LOCK = {
     "tests/measure/test_gpu_cases.py",
     "tests/measure/test_heap.py",
     "tests/measure/test_run.py",
+    "tests/measure/test_sessions.py",
 }
 """Files whose tests run commands that measure, or prepare: the machine has one lock for them."""
 
