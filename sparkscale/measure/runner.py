@@ -3,7 +3,6 @@
 It never imports pyspark: what runs Spark or an engine is a worker process.
 """
 
-import logging
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,8 +35,6 @@ from sparkscale.measure.worker_process import (
     WorkerDied,
     WorkerProcess,
 )
-
-log = logging.getLogger(__name__)
 
 OUTSIDE_SECONDS = 300.0
 """The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
@@ -112,11 +109,6 @@ class Runner:
         worker.software = self.recorder.store.describe("software", ready.software)
         worker.session = self.recorder.store.describe("session", ready.session)
         return worker
-
-    def restart(self, worker: WorkerProcess, threads: int) -> None:
-        """Another session in the worker's JVM. Raises WorkerDied or ClusterError."""
-        ready = restart_session(worker, threads)
-        worker.session = self.recorder.store.describe("session", ready.session)
 
     def _remake_scratch(self) -> None:
         """The run's folder, and that of its cluster's daemons, if somebody has removed them. Raises ScratchError."""
@@ -318,11 +310,14 @@ class _Group:
         """Drops the worker if no other session starts in it, as after its JVM has ended."""
         try:
             with self.runner.ledger.time("starting"):
-                self.runner.restart(worker, threads)
-        except (WorkerDied, SparkscaleError) as problem:
-            log.warning("no other session in %s: %s", worker.log_path, problem)
-            self.runner.observer.note("no other session starts in the worker's JVM: the worker is replaced")
+                ready = restart_session(worker, threads)
+        except (WorkerDied, SparkscaleError):
+            self.runner.observer.note(
+                f"no other session starts in the worker's JVM (see {worker.log_path}): the worker is replaced"
+            )
             self._drop()
+        else:
+            worker.session = self.runner.recorder.store.describe("session", ready.session)
 
     def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
         """None where a case shares its processes with others: a Connect server's, or those of another host."""

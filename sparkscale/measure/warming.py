@@ -34,7 +34,6 @@ class Passes:
     case: Case
     _last: float | None = None
     _began: float | None = None
-    _passes: int = 0
 
     def enough(self, record: RunRecord) -> bool:
         """True if the worker is warm after this pass, which has just ended.
@@ -44,11 +43,11 @@ class Passes:
         time, and what follows it is still half as slow again as later on. Passes without a valid time never agree.
         """
         now = time.monotonic()
+        limit = WARMUP_SECONDS
         if self._began is None:
+            limit = LONG_SECONDS
             self._began = now - sum(record.seconds.values())  # starting the worker is no part of it
-        self._passes += 1
         before, self._last = self._last, _time_to_model(record)
-        limit = LONG_SECONDS if self._passes == 1 else WARMUP_SECONDS
         if self.case.placement == "node" or now - self._began >= limit:
             return True
         if before is None or self._last is None:
