@@ -70,10 +70,10 @@ class SparkRuntime:
         return str(found).rsplit(".", 1)[-1].partition("@")[0]
 
     def _static(self, name: str, method: str, *arguments: str) -> str | None:
-        """What a static method of Java's class `name` returns, as text; None where it throws.
+        """Calls a static method of the Java class `name`, and returns its result as text; None if it throws.
 
-        In local mode the JVM is asked by py4j, in milliseconds. Elsewhere executors compute, and only SQL asks them;
-        it leaves a new JVM a little warmer than a first run should find it.
+        In local mode py4j asks the JVM, in milliseconds. Elsewhere executors compute, and only SQL reaches them. SQL
+        leaves a new JVM a little warmer than a first run should find it.
         """
         if self.is_connect or not self.spark.sparkContext.master.startswith("local"):
             texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))

@@ -8,7 +8,7 @@ from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.plausibility import quality_warning
-from sparkscale.analysis.statistics import Interval, Spread
+from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, RunRecord
@@ -165,5 +165,4 @@ def share_of(part: Cell, whole: Cell) -> Spread | None:
     for cell in (part, whole):
         if cell.seconds is None or cell.seconds.is_censored:
             return None
-    upper, lower = part.seconds_by_round(), whole.seconds_by_round()
-    return Spread.of([upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())])
+    return Spread.of(ratios_by_round(part.seconds_by_round(), whole.seconds_by_round()))

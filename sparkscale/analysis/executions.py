@@ -1,12 +1,12 @@
 """All executions of one engine in a comparison, and how much better than another it did."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval, ratios_by_round
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
@@ -34,19 +34,29 @@ class Executions:
         """Those whose seconds count; each round has its own seeds."""
         return {record.round: record for record in self.timed}
 
+    @cached_property
+    def times(self) -> Spread | None:
+        """Seconds to the model, a timeout as longer than any."""
+        return metrics.spread_of_times(self.records)
+
     @property
     def has_every_time(self) -> bool:
-        """Whether no execution ended without a time. Else ratios by round would be of the quick rounds only."""
-        times = metrics.spread_of_times(self.records)
-        return times is not None and not times.is_censored
+        """True if each execution has a time. Otherwise the rounds that have one may be the quick ones."""
+        return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """Of the executions with a time. A timeout is slower than any of them: minus infinity."""
-        times = metrics.spread_of_times(self.records)
-        if times is None:
+        """What the executions did in a second. A timeout did less than any of them: minus infinity."""
+        if self.times is None:
             return None
-        timeouts = [-math.inf] * (times.count - times.known)
-        return Spread.of([*map(per_second, self.timed), *timeouts], times.executions)
+        timeouts = [-math.inf] * (self.times.count - self.times.known)
+        return Spread.of([*map(per_second, self.timed), *timeouts], self.times.executions)
+
+    def ratios(self, other: "Executions", upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
+        """Figures by round over others, one of which is this engine's and one the `other`'s.
+
+        Empty where either has an execution without a time.
+        """
+        return ratios_by_round(upper, lower) if self.has_every_time and other.has_every_time else []
 
     def figure(self, name: str) -> Spread | None:
         return Spread.of([record.figures[name] for record in self.timed if name in record.figures])

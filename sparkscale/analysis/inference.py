@@ -59,18 +59,12 @@ class Way(Executions):
     def rows_per_second(self) -> Spread | None:
         return self.rate(metrics.rows_per_second)
 
-    @property
-    def seconds(self) -> Spread | None:
-        return metrics.spread_of_times(self.records)
-
     def over(self, other: "Way | None") -> list[float]:
         """How many times as many rows a second as another, round by round.
 
         Empty where either has an execution without a time.
         """
-        if other is None or not (self.has_every_time and other.has_every_time):
-            return []
-        return [self.rates[number] / other.rates[number] for number in sorted(self.rates.keys() & other.rates.keys())]
+        return [] if other is None else self.ratios(other, self.rates, other.rates)
 
     def efficiency(self, one_thread: "Way | None") -> Spread | None:
         """Rows per second over those of one thread of a single process, times the cores that it was granted."""

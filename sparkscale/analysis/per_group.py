@@ -89,10 +89,7 @@ class Way(Executions):
 
         Empty where either has an execution without a time.
         """
-        if not (self.has_every_time and other.has_every_time):
-            return []
-        own, others = self.seconds(uses), other.seconds(uses)
-        return [others[number] / own[number] for number in sorted(own.keys() & others.keys())]
+        return self.ratios(other, other.seconds(uses), self.seconds(uses))
 
 
 @dataclass

@@ -69,7 +69,7 @@ def _rates(found: Comparison) -> Table:
     for way in found.ways:
         drawn.add_row(
             way.label,
-            seconds(way.seconds),
+            seconds(way.times),
             rate(way.rows_per_second, thousands),
             spread(Spread.of(way.over(found.native)), "{:.2f}".format),
             share(way.efficiency(found.one_thread)),

@@ -1,7 +1,7 @@
 """Spreads and intervals of few samples, such as the seconds of each round."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,11 @@ class Spread:
     def is_censored(self) -> bool:
         """Whether some execution has no sample of its own."""
         return self.known < self.executions
+
+
+def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
+    """`upper` over `lower` in each round that both have, the first round first."""
+    return [upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())]
 
 
 def median_interval(samples: Sequence[float]) -> Interval:

@@ -113,8 +113,8 @@ class RunRecord(Frozen):
     software: str
     session: str | None
     session_seconds: float | None = None
-    """What starting the first session of its worker took; null where it has none. In local mode `session` may be a
-    later one in the same JVM.
+    """Seconds in which the worker's first session started; null if the worker has no session. In local mode `session`
+    may describe a later one in the same JVM.
     """
     start_seconds: float | None = None
     """Seconds from starting its worker's process until that was ready: imports, and the session where there is one.

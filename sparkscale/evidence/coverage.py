@@ -44,14 +44,14 @@ UNEVEN = 0.5
 """Deviation of the logarithm of the rows of a unit."""
 
 LEAST, MOST = 0.90, 0.97
-"""Where the coverage of an interval that says 95 % is to lie."""
+"""An interval that says 95 % should hold the truth in a share of cases between these two."""
 AGAIN = 5
 """A scenario with a share outside of the limits is simulated again, this many times as often: of hundreds of shares
 some lie outside by chance. What is reported of it is the second simulation alone, which was not chosen for its
 result. A share close to a limit may still be missed: it lies inside in the first simulation by the same chance.
 """
 SELDOM = 0.1
-"""Where less than this share of the simulations gives an interval, there are too few to say what they hold."""
+"""No coverage is told if fewer of the simulations than this share give an interval: they are too few."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Covered:
 
     @property
     def shares(self) -> list[float]:
-        """Of the intervals that are printed."""
+        """The coverage of each interval that reports print."""
         return [share for share in (self.level, self.difference) if not math.isnan(share)]
 
     @property
@@ -239,9 +239,9 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], ClusteredQuality
 
 
 def truths(scenario: Scenario) -> tuple[float, float]:
-    """The expected quality of the model of all data, and the expected difference that is given up by the sample's, on
-    rows of units that were not drawn. Both are means over seeds, of which each model draws its own: a quality such as
-    an RMSE is no linear function of them.
+    """Returns two expectations on rows of new units: the quality of the model of all data, and what the model of the
+    sample gives up. Each model draws seeds of its own. Both figures are means over seeds, for a quality such as an
+    RMSE is not linear in them.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     weights = weights / weights.sum()
@@ -254,7 +254,7 @@ def truths(scenario: Scenario) -> tuple[float, float]:
 
 
 def _of_seed(scenario: Scenario, distance: float) -> float:
-    """The expected quality for one seed, over units and cells."""
+    """Returns the quality that a model of one seed is expected to have, over units and cells."""
     varied = scenario.of_units**2 + SMALL**2
     if scenario.kind == "auc":  # a positive and a negative of two units
         return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))
