@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import local_path
+from sparkscale.contract.naming import checked
 from sparkscale.contract.wording import count
 
 Pairs = tuple[tuple[str, str], ...]
@@ -212,6 +213,12 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def name_of(name_or_path: str) -> str:
+    """What a profile is called: its file's name without the ending. Raises ConfigError for what is no name."""
+    is_file = name_or_path.endswith(".toml")
+    return checked("cluster", Path(name_or_path).name.removesuffix(".toml") if is_file else name_or_path)
+
+
 def load(name_or_path: str) -> ClusterProfile:
     """A profile by name, else by path. Raises ConfigError, naming the file and the field."""
     source: Traversable = Path(name_or_path)
@@ -221,9 +228,10 @@ def load(name_or_path: str) -> ClusterProfile:
         raise ConfigError(
             f"Unknown cluster '{name_or_path}': choose from {', '.join(names())}, or give a TOML file's path."
         )
+    name = name_of(source.name)
     try:
         content: dict[str, Any] = tomllib.loads(source.read_text())
-        return PROFILE.validate_python({**content, "name": source.name.removesuffix(".toml")})
+        return PROFILE.validate_python({**content, "name": name})
     except OSError as error:
         raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cluster.daemon import Daemon
 from cluster.profile import ClusterProfile, cache_folder, load
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.naming import checked
 
 
 class ClusterState(BaseModel):
@@ -70,7 +71,8 @@ def state_folder() -> Path:
 
 
 def state_path(name: str) -> Path:
-    return state_folder() / f"{name}.json"
+    """Raises ConfigError for what cannot be a name."""
+    return state_folder() / f"{checked('cluster', name)}.json"
 
 
 def find(name: str) -> ClusterState | None:

@@ -51,3 +51,18 @@ def test_what_cannot_be_brought_up_is_said(
     assert done.returncode == 2
     assert done.stderr.startswith("Error: ")
     assert name in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../outside", "..", ".toml", "...toml"])
+def test_what_is_no_name_ends_and_removes_nothing(
+    name: str, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    outside = tmp_path / "sparkscale" / "outside.json"
+    outside.parent.mkdir(parents=True)
+    outside.write_text("{}")
+    (tmp_path / name).write_text('kind = "standalone"') if name.endswith(".toml") else None
+    for command in ("down", "status", "up"):
+        done = sparkscale("cluster", command, name, env={"XDG_CACHE_HOME": tmp_path}, cwd=tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert done.stderr.startswith("Error: ")
+    assert outside.read_text() == "{}"

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join, local_path
+from sparkscale.contract.naming import folder_name
 from workloads.filesystem import files_below, first_line, resolve, sha256_of
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ and the SHA-256 of those files whose writer knows it."""
 
 def folder_of(storage: str, name: str, definition: dict[str, Any], below: str = FOLDER) -> str:
     """Where the artefact of a definition lies."""
-    return join(storage, f"{below}/{name}-{digest(definition)}")
+    return join(storage, f"{below}/{folder_name(name)}-{digest(definition)}")
 
 
 def prepare(

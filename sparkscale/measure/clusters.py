@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster import java, lifecycle, state
 from cluster.budget import Budget, budget
 from cluster.lifecycle import Cluster
-from cluster.profile import ClusterProfile, cache_folder, load
+from cluster.profile import ClusterProfile, cache_folder, load, name_of
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.measure.executors import Executor
@@ -99,7 +99,7 @@ def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
 def down(name: str) -> ClusterState:
     """Ends a cluster that is kept. Raises ClusterError when there is none of this name."""
     with machine_lock():
-        return lifecycle.take_down(_name(name))
+        return lifecycle.take_down(name_of(name))
 
 
 def known(name: str | None) -> list[ClusterState]:
@@ -107,11 +107,7 @@ def known(name: str | None) -> list[ClusterState]:
 
     Raises ConfigError when the one is not up.
     """
-    found = [one for one in state.every() if name is None or one.profile.name == _name(name)]
+    found = [one for one in state.every() if name is None or one.profile.name == name_of(name)]
     if name is not None and not found:
-        raise ConfigError(f"Cluster '{_name(name)}' is not up: `sparkscale cluster up {name}` starts it.")
+        raise ConfigError(f"Cluster '{name_of(name)}' is not up: `sparkscale cluster up {name}` starts it.")
     return found
-
-
-def _name(name_or_path: str) -> str:
-    return Path(name_or_path).stem if name_or_path.endswith(".toml") else name_or_path

@@ -106,3 +106,11 @@ def test_every_profile_that_comes_along_is_valid_and_describes_itself() -> None:
         assert found.summary
         assert found.shape
         assert found.starts_daemons == (found.kind in ("standalone", "connect"))
+
+
+@pytest.mark.parametrize("file", [".toml", "...toml", "..toml"])
+def test_a_profile_without_a_name_is_refused(tmp_path: Path, file: str) -> None:
+    """Its state would be another file, and the folder of its daemons the cache itself."""
+    (tmp_path / file).write_text('kind = "standalone"')
+    with pytest.raises(ConfigError, match="cannot be the name of a cluster"):
+        profile.load(str(tmp_path / file))

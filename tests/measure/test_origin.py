@@ -1,0 +1,108 @@
+"""A run goes on only with what it was begun with."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cluster import profile
+from sparkscale.contract.case import Case
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import environment, origin
+from sparkscale.measure import run as running
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from tests.measure.observing import Silent
+
+SUITE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+fractions = ["1/64"]
+params = { trees = 2 }
+"""
+PROFILE = 'kind = "local"\ncores = 1\nmemory = "2g"\n'
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> dict[str, Any]:
+    """A request to go on with a run of which nothing is measured yet, by a profile and a suite of the user's own."""
+    (tmp_path / "mine.toml").write_text(PROFILE)
+    (tmp_path / "suite.toml").write_text(SUITE)
+    asked = {"suite": str(tmp_path / "suite.toml"), "out": tmp_path / "out", "clusters": (str(tmp_path / "mine.toml"),)}
+    return {**asked, "resume": True, "invocation": running.begin(Request(**asked)).id}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("mine.toml", "cores = 1", "cores = 2", r"another profile 'mine': cores was 1 and is 2\. Start a new run\."),
+        ("mine.toml", "2g", "1g", r"another profile 'mine': memory was '2g' and is '1g'"),
+        ("mine.toml", "[conf]", '[conf]\n"spark.a" = "b"', r"another profile 'mine': conf"),
+        ("suite.toml", "rounds = 1", "rounds = 1\ndeadline_seconds = 9", r"another suite: deadline_seconds was 300"),
+        ("suite.toml", "trees = 2", "trees = 3", r"another suite: measure\[0\]\.params\.trees was 2 and is 3"),
+    ],
+)
+def test_what_was_edited_meanwhile_is_refused_and_named(
+    begun: dict[str, Any], tmp_path: Path, file: str, old: str, new: str, message: str
+) -> None:
+    """A profile edited from one core to two shared one median with what was measured before."""
+    text = (tmp_path / file).read_text()
+    (tmp_path / file).write_text(text.replace(old, new) if old in text else f"{text}{new}\n")
+    with pytest.raises(ConfigError, match=message):
+        running.measure(Request(**begun), Silent)
+
+
+def test_a_budget_that_the_host_grants_no_longer_is_refused(
+    begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = running.budget(profile.load(begun["clusters"][0]))
+    less = granted.model_copy(update={"node": granted.node.model_copy(update={"memory_bytes": 2**30})})
+    monkeypatch.setattr(running, "budget", lambda _: less)
+    with pytest.raises(ConfigError, match=r"another budget on 'mine': node\.memory_bytes was 2147483648 and is"):
+        running.measure(Request(**begun), Silent)
+
+
+@pytest.mark.usefixtures("data")
+def test_with_the_same_it_goes_on(begun: dict[str, Any]) -> None:
+    finished = running.measure(Request(**begun), Silent)
+    assert [record.outcome for record in finished.records] == ["ok", "ok"]
+
+
+def test_another_java_is_refused(tmp_path: Path) -> None:
+    case = Case.model_construct(**{**dict.fromkeys(Case.model_fields, None), "cluster": "local"})  # type: ignore[arg-type]
+    with Store.open(tmp_path / "out") as store:
+        software = store.describe("software", {**environment.software(None), "java_version": "17.0.15+6"})
+        before = [RunRecord.model_construct(software=software, case=case)]
+        on: Any = SimpleNamespace(profile=profile.load("local"), jdk=SimpleNamespace(version="17.0.15"))
+        origin.check_same_java(before, store, on)
+        on.jdk.version = "21.0.2"
+        with pytest.raises(ConfigError, match=r"measured with Java 17\.0\.15\+6, not 21\.0\.2: start a new run"):
+            origin.check_same_java(before, store, on)
+
+
+def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both were `dirty`, so a run went on with other code than it had begun with."""
+    (tmp_path / "code.py").write_text("a = 1\n")
+    (tmp_path / "results").mkdir()
+    for command in (
+        ("init", "--quiet"),
+        ("add", "."),
+        ("-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "m"),
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "sparkscale" / "measure" / "environment.py"))
+    states = [environment.code_state()]
+    assert (states[0].dirty, states[0].changes) == (False, None)
+    (tmp_path / "results" / "records.sqlite").write_text("records")
+    assert environment.code_state() == states[0]
+    for path, text in (("code.py", "a = 2\n"), ("code.py", "a = 3\n"), ("new.py", "b = 1\n"), ("new.py", "b = 2\n")):
+        (tmp_path / path).write_text(text)
+        states.append(environment.code_state())
+    assert len(set(states)) == 5
+    assert str(states[1]) != str(states[2])
+    assert all(state.dirty for state in states[1:])

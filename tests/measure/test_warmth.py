@@ -1,0 +1,95 @@
+"""A worker stays warm for an engine only as long as the processes that the engine keeps do."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sparkscale.analysis.executions import of_view
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure import run as running
+from sparkscale.measure import warming
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from tests.measure.observing import Silent
+
+SUITE = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost", "xgboost-spark"]
+fractions = ["1/16", "1/4"]
+params = { trees = 2 }
+"""
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
+
+
+class EndingIdleWorkers(Silent):
+    """Ends Spark's Python workers, as Spark does when they were idle, before the first case that follows a warm-up."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.ended = 0
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def executing(self, case: Case, label: str) -> None:
+        if case.engine == "xgboost-spark" and not self.ended and not label.endswith("warm-up"):
+            children = [child for child in psutil.Process().children(recursive=True) if is_python_worker(child)]
+            for child in children:
+                child.kill()
+            self.ended = len(children)
+            time.sleep(1.0)  # until Spark's daemon has reaped them
+
+
+def is_python_worker(process: psutil.Process) -> bool:
+    """Whether it is one that PySpark's daemon forked."""
+    try:
+        parent = process.parent()
+        return parent is not None and "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in parent.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def measured(tmp_path: Path, observer: Callable[[], Silent]) -> list[RunRecord]:
+    suite = tmp_path / "both.toml"
+    suite.write_text(SUITE)
+    running.measure(Request(suite=str(suite), out=tmp_path / "out"), observer)
+    with Store.existing(tmp_path / "out") as store:
+        records = sorted(store.records(), key=lambda record: record.started_at)
+    assert {record.outcome for record in records} == {"ok"}, [record.error for record in records]
+    return records
+
+
+def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_again(tmp_path: Path) -> None:
+    observer = EndingIdleWorkers()
+    records = measured(tmp_path, lambda: observer)
+    assert observer.ended
+    spark = [record for record in records if record.case.engine == "xgboost-spark"]
+    (cold,) = [record for record in spark if record.python_started and record.case.fraction > 1 / 64]
+    again = spark[spark.index(cold) + 1]
+    assert (cold.temperature, again.temperature) == ("warmup", "warm")
+    assert (again.case, again.round, again.python_started) == (cold.case, cold.round, 0)
+    assert cold.id in again.warmed_by
+    assert sum(cold.seconds.values()) > sum(again.seconds.values())
+    assert [note for note in observer.notes if "so it was not warm: it is measured again" in note]
+    assert len(of_view("tradeoff", records)) == 4
+
+
+def test_engines_that_keep_processes_are_warmed_up_again_when_these_may_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warming, "IDLE_SECONDS", 0.0)
+    records = measured(tmp_path, Silent)
+    warmups: dict[str, list[int]] = {"xgboost": [], "xgboost-spark": []}
+    for record in records:
+        if record.temperature == "warm":
+            warmups[record.case.engine].append(len(record.warmed_by))
+    assert warmups["xgboost"] == [1, 1]
+    first, second = warmups["xgboost-spark"]
+    assert 2 <= first < second

@@ -1,0 +1,124 @@
+"""One schema for the files of a user's table, whose types may differ from file to file.
+
+What can be read in one way is: integers and floats as numbers, categories as texts, instants of different zones as
+UTC. The rest is refused in one sentence.
+"""
+
+import re
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparkscale.contract.errors import DatasetError
+from workloads.datasets.table_values import plain, use_of
+
+OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?")
+"""A time zone that is written as its distance from UTC."""
+WORDS = {"number": "a number", "text": "text", "date": "a date", "timestamp": "a timestamp"}
+
+
+def united(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """A schema that holds every column of these, in the order in which they first occur. Each is given with its
+    file's name.
+
+    Raises DatasetError for a column whose types do not fit together, and for a time zone that nobody knows.
+    """
+    found: dict[str, tuple[str, pa.DataType]] = {}
+    for file, schema in schemas:
+        for field in schema:
+            kind = _readable(file, field)
+            if field.name not in found or pa.types.is_null(found[field.name][1]):
+                found[field.name] = file, kind
+            elif not pa.types.is_null(kind):
+                first, before = found[field.name]
+                found[field.name] = first, _together(field.name, (first, before), (file, kind))
+    return pa.schema([pa.field(name, kind) for name, (_, kind) in found.items()])
+
+
+def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values of a type that `united` took for this one. Text, numbers and moments lose nothing but the digits that a
+    float has not.
+    """
+    if values.type == kind:
+        return values
+    values = plain(values)
+    if pa.types.is_boolean(values.type) and pa.types.is_floating(kind):
+        values = values.cast(pa.int8())
+    return values.cast(kind, safe=False)
+
+
+def _readable(file: str, field: pa.Field) -> pa.DataType:
+    """The type as which a column is read: half floats as floats, zones in words that Arrow knows."""
+    kind = field.type
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        return kind
+    zone = _zone(kind.tz)
+    try:
+        pc.hour(pa.array([0], pa.timestamp(kind.unit, zone)))
+    except pa.ArrowException:
+        raise DatasetError(
+            f"{file}: the column '{field.name}' has the time zone '{kind.tz}', which this machine does not know: "
+            "write it in UTC."
+        ) from None
+    return pa.timestamp(kind.unit, zone)
+
+
+def _zone(name: str) -> str:
+    offset = OFFSET.fullmatch(name)
+    if offset:
+        return f"{offset[1]}{int(offset[2]):02d}:{offset[3] or '00'}"
+    return "UTC" if name == "Z" else name
+
+
+def _together(name: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
+    """The type that holds the values of both. Raises DatasetError where there is none."""
+    (first, before), (second, after) = one, other
+    if before == after:
+        return before
+    uses = use_of(before), use_of(after)
+    if uses == ("none", "none"):
+        return before  # it is not read
+    if uses == ("number", "number"):
+        both = _numbers(before, after)
+    elif uses == ("text", "text"):
+        both = pa.string()
+    elif "timestamp" in uses and set(uses) <= {"date", "timestamp"}:
+        both = _moments(before, after)
+    else:
+        both = pa.date32() if uses == ("date", "date") else None
+    if both is None:
+        raise DatasetError(
+            f"The column '{name}' is {_words(before)} in {first}, and {_words(after)} in {second}: write both files "
+            "with one type."
+        )
+    return both
+
+
+def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
+    before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
+    spans = [pa.types.is_time(kind) or pa.types.is_duration(kind) for kind in (before, after)]
+    if any(spans):
+        if pa.types.is_time(before) and pa.types.is_time(after):
+            return pa.time64("us")
+        return pa.duration("us") if pa.types.is_duration(before) and pa.types.is_duration(after) else None
+    whole = [pa.types.is_integer(kind) and not pa.types.is_uint64(kind) for kind in (before, after)]
+    return pa.int64() if all(whole) else pa.float64()
+
+
+def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
+    """Microseconds, in the one zone or in UTC; None for local time beside instants."""
+    before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
+    zones = [getattr(kind, "tz", None) for kind in (before, after)]
+    if None in zones and zones != [None, None]:
+        return None
+    return pa.timestamp("us", zones[0] if zones[0] == zones[1] else "UTC")
+
+
+def _words(kind: pa.DataType) -> str:
+    use = use_of(kind)
+    if use == "timestamp":
+        return f"a timestamp {'of the zone ' + kind.tz if getattr(kind, 'tz', None) else 'without a zone'}"
+    return WORDS[use] if use in WORDS else f"of the type {kind}"

@@ -1,0 +1,97 @@
+"""Engines that lay rows out by group once, and then read each bucket of groups from Parquet: on Spark, and on a node."""
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from sparkscale.contract.context import Context
+from workloads.filesystem import make_folder, remove_folder
+from workloads.joblib_processes import joblib_processes
+from workloads.per_group import results
+from workloads.per_group.groups import Groups
+from workloads.per_group.layout import Piece, plan, read_bucket
+from workloads.per_group.node import OnNode
+from workloads.per_group.pattern import GroupEngine, case_groups, job_of
+from workloads.per_group.spark import OnSpark
+from workloads.per_group.training import Job, train_group
+from workloads.tasks import SparkTasks
+
+Loaded = tuple[Job, list[list[Piece]]]
+"""What tasks are given, and the pieces of each bucket."""
+
+
+class LaidOut(GroupEngine):
+    """What lays rows out by group in tasks of its own (see `layout`). Then each task reads one bucket with PyArrow,
+    trains its groups, and writes their models.
+    """
+
+    lays_out = True
+    keeps_processes = True
+
+    @abstractmethod
+    def job(self, run: Context, groups: Groups) -> Job:
+        """What goes to the tasks; each has one thread."""
+
+    @abstractmethod
+    def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
+        """What the function returns for 0 … count - 1, in their order, several at once."""
+
+    def layout(self, run: Context) -> list[list[Piece]]:
+        """The pieces of each bucket, the largest bucket first, for tasks start in their order."""
+        groups = case_groups(run)
+        folder = results.layout_folder(run)
+        planned = plan(run, self.job(run, groups), groups, folder)
+        run.at_end(lambda: remove_folder(folder))
+        make_folder(folder)
+        buckets: dict[int, list[Piece]] = defaultdict(list)
+        for pieces in self.in_tasks(run, planned.lay_out, len(planned.shares)):
+            for bucket, piece in pieces:
+                buckets[bucket].append(piece)
+        return sorted(buckets.values(), key=lambda found: -sum(piece.rows for piece in found))
+
+    def load(self, run: Context, layout: list[list[Piece]]) -> Loaded:
+        return self.job(run, case_groups(run)), layout
+
+    def fit(self, run: Context, loaded: Loaded) -> str:
+        job, buckets = loaded
+        models, folder = results.models_folder(run), results.layout_folder(run)
+
+        def train(number: int) -> str:
+            block = read_bucket(job, folder, buckets[number])
+            trained = (train_group(job, code, rows, number) for code, rows in block.groups())
+            return results.write(models, number, trained)
+
+        results.begin(models)
+        results.commit(models, self.in_tasks(run, train, len(buckets)))
+        return models
+
+
+class ParquetGroups(OnSpark, LaidOut):
+    """Rows laid out by group once, by Spark's tasks (see `layout`); then each task reads its own groups with PyArrow,
+    trains, and writes its models: no row passes through the JVM.
+    """
+
+    name = "parquet-groups"
+
+    def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
+        found: list[Any] = SparkTasks(run.spark).map(function, range(count))
+        return found
+
+
+class JoblibLaidOut(OnNode, LaidOut):
+    """Rows laid out by group once, by processes of joblib on one node, one thread each; then each process reads,
+    trains and writes as a task of `parquet-groups` does: without Spark, on the same buckets.
+    """
+
+    name = "joblib-laid-out"
+    devices = frozenset({"cpu"})
+
+    def job(self, run: Context, groups: Groups) -> Job:
+        return job_of(run, self.trainer, groups.grouping, 1, in_task=False)
+
+    def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
+        from joblib import delayed
+
+        with joblib_processes(min(run.slots, count)) as processes:
+            return list(processes(delayed(function)(number) for number in range(count)))
