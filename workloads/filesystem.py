@@ -53,10 +53,10 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def reported(location: str, what: str) -> Iterator[None]:
-    """Turns what a file system or Parquet raises into one sentence: DatasetError."""
+    """Turns what a file system or Arrow raises into one sentence: DatasetError."""
     try:
         yield
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{location} {what}: {first_line(error)}.") from error
 
 

@@ -42,7 +42,8 @@ def made(path: Path, **said: Any) -> PreparedDataset:
 def rows(data: PreparedDataset) -> pd.DataFrame:
     """Every row, in the order of the files."""
     read = read_parquet([*data.train_paths(1, 0), data.holdout_path]).to_pandas()
-    return read.set_index(ROW).sort_index()
+    found: pd.DataFrame = read.set_index(ROW).sort_index()
+    return found
 
 
 def column(data: PreparedDataset, source: str, ending: str = "") -> str:
@@ -100,7 +101,12 @@ def test_instants_of_several_zones_are_read_in_utc(tmp_path: Path) -> None:
     data = made(two_parts(tmp_path / "t", "when", stamps("us", "UTC"), stamps("us", "Europe/Berlin")))
     hour = next(found for found in data.columns if found.source == "when" and found.name.endswith("hour"))
     table = rows(data)
-    assert [hour.vocabulary[code] for code in table[hour.name].iloc[[0, 5, ROWS, ROWS + 5]]] == ["0", "5", "0", "5"]
+    assert [hour.vocabulary[code] for code in table[hour.name].to_numpy()[[0, 5, ROWS, ROWS + 5]]] == [
+        "0",
+        "5",
+        "0",
+        "5",
+    ]
 
 
 @pytest.mark.parametrize(("zone", "hours"), [("UTC+09:00", 9), ("Z", 0), ("+05:30", 5), ("GMT-3", -3)])
@@ -116,7 +122,9 @@ def test_day_weekday_and_hour_are_of_the_same_zone(tmp_path: Path) -> None:
     """At 16:00 UTC of a Sunday it is Monday in Tokyo."""
     sunday = dt.datetime(2024, 1, 7, 16)
     moments = [sunday + dt.timedelta(days=hour % 3, hours=hour % 5) for hour in range(ROWS)]
-    table = pa.table({"a": np.arange(ROWS) % 7, "when": stamps("us", "Asia/Tokyo", moments), "y": np.arange(ROWS) % 2})
+    table = pa.table(
+        {"a": np.arange(ROWS) % 7, "when": stamps("us", "Asia/Tokyo", moments), "y": np.arange(ROWS) % 2}
+    )
     pq.write_table(table, tmp_path / "t.parquet")
     data = made(tmp_path / "t.parquet")
     first = rows(data).iloc[0]
@@ -187,7 +195,9 @@ def test_a_table_of_delta_is_refused_from_any_of_its_folders(tmp_path: Path, nam
     place = lake(tmp_path / "lake") / named
     place.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"a": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 2}), place / "part.parquet")
-    with pytest.raises(DatasetError, match=r"is a table of Delta \(.*_delta_log says which files .* export it to Par"):
+    with pytest.raises(
+        DatasetError, match=r"is a table of Delta \(.*_delta_log says which files .* export it to Par"
+    ):
         made(place)
 
 

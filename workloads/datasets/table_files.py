@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psutil
 import pyarrow as pa
@@ -17,15 +18,17 @@ from pyarrow import csv, fs
 
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
-from workloads.filesystem import files_below, reported, resolve, sha256_of
+from workloads.datasets.table_listing import list_files
+from workloads.datasets.table_schema import converted, united
+from workloads.filesystem import reported, resolve, sha256_of
 from workloads.prepared import FOLDER
 
-PARQUET = (".parquet", ".pq", ".parq")
-CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
 BATCH_ROWS = 65_536
 CSV_MEMORY = 4
 """Reading a CSV takes about so many times its bytes."""
-MAGIC = b"PAR1"
 EMPTY = "{} is empty: it has no rows."
 
 
@@ -67,11 +70,13 @@ class TableFiles:
 
         found = ds.dataset(
             [file.path],
-            schema=self.schema,
-            format="parquet",
+            format=parquet_format(),
             filesystem=system,
             partitioning=ds.partitioning(self.partitions, flavor="hive") if len(self.partitions) else None,
             partition_base_dir=self.base,
+        )
+        own = pa.schema(
+            [(found.schema if name in found.schema.names else self.schema).field(name) for name in columns]
         )
         (fragment,) = found.get_fragments()
         row = begin = file.first
@@ -82,37 +87,27 @@ class TableFiles:
                 groups.append(group.id)
             row += group.num_rows
         wanted = fragment.subset(row_group_ids=groups)
-        for batch in wanted.to_batches(schema=self.schema, columns=columns, batch_size=BATCH_ROWS):
+        for read in wanted.to_batches(schema=own, columns=columns, batch_size=BATCH_ROWS):
+            batch = self._converted(read)
             low, high = max(start - begin, 0), min(stop - begin, batch.num_rows)
             if low < high:
                 yield begin + low, batch.slice(low, high - low)
             begin += batch.num_rows
 
-
-def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
-    """The table's files and their format, "parquet" or "csv". Raises DatasetError."""
-    system, path = resolve(location)
-    with reported(location, "cannot be read"):
-        kind = system.get_file_info(path)
-        if kind.type == fs.FileType.NotFound:
-            raise DatasetError(f"There is no {location}: name a Parquet or CSV file, or a directory of them.")
-        found = [kind] if kind.type == fs.FileType.File else [info for info in files_below(location) if info.size]
-    formats = {_format(system, info) for info in found}
-    if len(formats) > 1 or "" in formats:
-        odd = next(info.path for info in found if _format(system, info) != "parquet")
-        raise DatasetError(f"{location} holds {odd}, which is no Parquet: give files of one format, Parquet or CSV.")
-    if not found:
-        raise DatasetError(f"{location} holds no Parquet or CSV file with content.")
-    return found, formats.pop()
+    def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The same values, each column as the table's."""
+        fields = [self.schema.field(name) for name in batch.schema.names]
+        arrays = [converted(values, field.type) for values, field in zip(batch.columns, fields, strict=True)]
+        return pa.record_batch(arrays, schema=pa.schema(fields)) if fields else batch
 
 
-def _format(system: fs.FileSystem, info: fs.FileInfo) -> str:
-    if info.path.lower().endswith(CSV):
-        return "csv"
-    if info.path.lower().endswith(PARQUET):
-        return "parquet"
-    with system.open_input_file(info.path) as stream:
-        return "parquet" if stream.read(len(MAGIC)) == MAGIC else ""
+def parquet_format() -> "ds.ParquetFileFormat":
+    """How files are read: INT96, in which Spark writes timestamps by default, as microseconds. Arrow's own choice of
+    nanoseconds wraps what lies outside 1677 to 2262.
+    """
+    import pyarrow.dataset as ds
+
+    return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
 
 
 def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
@@ -124,7 +119,9 @@ def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
     base = path if paths != [path] else path.rsplit("/", 1)[0]
     with reported(location, "cannot be read as Parquet"):
         check_names(paths[0], pq.read_schema(paths[0], filesystem=system).names)
-        whole = ds.dataset(paths, format="parquet", filesystem=system, partitioning="hive", partition_base_dir=base)
+        whole = ds.dataset(
+            paths, format=parquet_format(), filesystem=system, partitioning="hive", partition_base_dir=base
+        )
         found, row = [], 0
         schemas = []
         for fragment in whole.get_fragments():
@@ -135,7 +132,8 @@ def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
         partitions = whole.partitioning.schema if whole.partitioning else pa.schema([])
         clash = set(partitions.names) & {name for schema in schemas for name in schema.names}
         partitions = pa.schema([field for field in partitions if field.name not in clash])
-        schema = pa.unify_schemas([*schemas, partitions], promote_options="permissive").remove_metadata()
+        named = [(file.path, schema) for file, schema in zip(found, schemas, strict=True)]
+        schema = united([*named, ("the folders' names", partitions)])
     if row == 0:
         raise DatasetError(EMPTY.format(location))
     return TableFiles(location, base, tuple(found), schema, partitions, sum(info.size for info in files))
@@ -159,8 +157,8 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
             "of memory that are free: convert it to Parquet."
         )
     tables = [_read_csv(system, info.path) for info in files]
-    with reported(location, "has files whose columns do not fit together"):
-        table = pa.concat_tables(tables, promote_options="permissive")
+    schema = united((info.path, table.schema) for info, table in zip(files, tables, strict=True))
+    table = pa.concat_tables([_as(schema, table) for table in tables])
     if table.num_rows == 0:
         raise DatasetError(EMPTY.format(location))
     staged = join(root, STAGED)
@@ -169,6 +167,17 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
     pq.write_table(table, path, filesystem=target, row_group_size=BATCH_ROWS)
     found = open_parquet(staged, [target.get_file_info(path)])
     return TableFiles(staged, found.base, found.files, found.schema, found.partitions, size)
+
+
+def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+    """A table of CSV as rows of this schema; a column that it does not have is null."""
+    columns = [
+        pa.chunked_array([converted(chunk, field.type) for chunk in table[field.name].chunks], field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 STAGED = "_staged/table.parquet"

@@ -1,7 +1,7 @@
 """Which files a user's table consists of."""
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pyarrow import fs
 
@@ -65,8 +65,8 @@ def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
             name = "Iceberg"
         if name:
             raise DatasetError(
-                f"{location} is a table of {name} ({found} says which files belong to it): its folder holds rows that "
-                "are no longer part of it, so export it to Parquet, such as with "
+                f"{location} is a table of {name} ({found} says which files belong to it): its folder holds rows "
+                "that are no longer part of it, so export it to Parquet, such as with "
                 "spark.table(...).write.parquet(...)."
             )
 
@@ -81,14 +81,13 @@ def _infos(system: fs.FileSystem, paths: list[PurePosixPath]) -> list[fs.FileInf
 def _check_links(path: str, location: str) -> None:
     """Raises DatasetError for a symbolic link to nothing, and for one to a folder that it lies in."""
     for folder, folders, files in os.walk(path, followlinks=True):
-        for name in (*folders, *files):
-            link = os.path.join(folder, name)
-            if not os.path.islink(link):
+        for link in (Path(folder, name) for name in (*folders, *files)):
+            if not link.is_symlink():
                 continue
-            target = os.path.realpath(link)
-            if not os.path.exists(target):
+            target = Path(os.path.realpath(link))
+            if not target.exists():
                 raise DatasetError(f"{location} holds {link}, a link to {target}, which is not there: remove it.")
-            if os.path.commonpath([target, os.path.realpath(folder)]) == target:
+            if Path(os.path.realpath(folder)).is_relative_to(target):
                 raise DatasetError(f"{location} holds {link}, a link to a folder that it lies in: remove it.")
 
 

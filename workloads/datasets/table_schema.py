@@ -121,4 +121,4 @@ def _words(kind: pa.DataType) -> str:
     use = use_of(kind)
     if use == "timestamp":
         return f"a timestamp {'of the zone ' + kind.tz if getattr(kind, 'tz', None) else 'without a zone'}"
-    return WORDS[use] if use in WORDS else f"of the type {kind}"
+    return WORDS.get(use, f"of the type {kind}")

@@ -63,12 +63,14 @@ class TargetCounts:
 
 def labels(batch: pa.RecordBatch, label: str) -> pa.Array:
     """The label as it stands; NaN is null."""
-    values = plain(batch.column(label))
-    return (
-        pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        if pa.types.is_floating(values.type)
-        else values
-    )
+    return without_nan(plain(batch.column(label)))
+
+
+def without_nan(values: pa.Array) -> pa.Array:
+    """NaN as null."""
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
 
 
 def kept(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
@@ -80,8 +82,11 @@ def kept(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
 
 
 def group_keys(batch: pa.RecordBatch, group: str) -> pa.Array:
-    """Groups as texts; null is a group of its own."""
-    return texts(batch.column(group)).fill_null(MISSING)
+    """Groups as texts. Null is a group of its own, and NaN is null; -0.0 is 0."""
+    values = plain(batch.column(group))
+    if pa.types.is_floating(values.type):
+        values = pc.add(without_nan(values), pa.scalar(0.0, values.type))
+    return texts(values).fill_null(MISSING)
 
 
 def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None) -> TargetCounts:

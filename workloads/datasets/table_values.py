@@ -6,7 +6,8 @@ The one encoding that all engines share:
   training rows, and marked by a column NAME_missing where more than 1 % of the values are;
 - texts and categories: codes into the 255 most frequent values of the training rows, in the order of the values; any
   other value is "(other)", null is "(missing)";
-- dates and timestamps: days since 1970 as a number; month, weekday and, of timestamps, hour as categories.
+- dates and timestamps: days since 1970 as a number; month, weekday and, of timestamps, hour as categories. All of
+  them are of the timestamp's own zone, if it has one.
 """
 
 import re
@@ -101,7 +102,9 @@ def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
     if use == "text":
         return {(source, ""): texts(values)}
     when = plain(values).cast(pa.timestamp("us"), safe=False) if use == "date" else plain(values)
-    days = moments(values).to_numpy(zero_copy_only=False).astype(np.float64) / MICROSECONDS_A_DAY
+    if getattr(when.type, "tz", None):
+        when = pc.local_timestamp(when)
+    days = moments(when).to_numpy(zero_copy_only=False).astype(np.float64) / MICROSECONDS_A_DAY
     parts: dict[Primitive, Array | pa.Array] = {
         (source, "days"): np.floor(days).astype(np.float32),
         (source, "month"): pc.month(when).cast(pa.string()),
