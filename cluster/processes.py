@@ -54,6 +54,16 @@ def processes_of(session: int) -> list[psutil.Process]:
     return found
 
 
+def python_processes(session: int) -> frozenset[tuple[int, float]]:
+    """The living Python processes of a session and their descendants: ids, and when each began."""
+    found = set()
+    for process in processes_of(session):
+        with suppress(psutil.Error, OSError):
+            if Path(process.exe()).name.startswith("python"):
+                found.add((process.pid, process.create_time()))
+    return frozenset(found)
+
+
 def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
     total = 0.0
     for process in processes_of(session):

@@ -170,6 +170,11 @@ class Engine(ABC):
     needs: ClassVar[frozenset[Capability]] = frozenset()
     model_placement: ClassVar[Placement | None] = None
     """Where the model is made that its cases are given (`prepared_model`); None: they train one, or many."""
+    keeps_processes: ClassVar[bool] = False
+    """Whether its phases use Python processes that live on for the next execution, until they have been idle for a
+    minute (Spark's Python workers) or five (joblib's)."""
+    starts_processes: ClassVar[bool] = False
+    """Whether each execution starts Python processes of its own, however warm its worker is."""
     library: ClassVar[str] = ""
     """The package whose estimators it calls, where other packages have the same interface."""
     packages: ClassVar[tuple[str, ...]] = ()

@@ -4,10 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.contract.case import Case
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from workloads import registry
+
+FOREIGN_SHARE = 0.05
+"""Of a case's CPU time, what others may use without a word."""
+LEAST_SECONDS = 0.5
+"""Phases that take less together say nothing of others: the kernel counts in ticks of 10 ms."""
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
@@ -29,6 +34,7 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
     yield from _jvms(ran)
     if any(record.resources.oversubscribed for record in spark):
         yield "Oversubscribed: the executors have more cores than this host, so times say nothing of a real cluster."
+    yield from _foreign_load(every)
     lost = [record for record in ran if metrics.lost_executors(record)]
     if lost:
         yield (
@@ -83,6 +89,30 @@ def _cores(every: Sequence[RunRecord]) -> Iterator[str]:
         few, many = max(node), max(spark)
         same = "the same number" if few == many else f"{many} on the cluster"
         yield f"Single-node engines had {count(few, 'core')} of the machine that sparkscale runs on, Spark {same}."
+
+
+def _foreign_load(every: Sequence[RunRecord]) -> Iterator[str]:
+    """Whether others used the CPUs of a case while its clock ran."""
+    shares = [(share, record) for record in every if (share := foreign_share(record)) is not None]
+    above = [found for found in shares if found[0] > FOREIGN_SHARE]
+    if above:
+        most, record = max(above, key=lambda found: found[0])
+        yield (
+            f"Foreign load: other processes used more than {FOREIGN_SHARE:.0%} of the CPU time that a case might "
+            f"use, in {len(above)} of {count(len(shares), 'execution')} (at most {most:.0%}: {record.case.engine} on "
+            f"{show_fraction(record.case.fraction)}, round {record.round}). These times may be too long."
+        )
+
+
+def foreign_share(record: RunRecord) -> float | None:
+    """The share of its CPUs' time that others used during its phases, a hypervisor's other guests included; None
+    where it was not observed, or the case is too short to tell it from the clocks' ticks.
+    """
+    used = record.resources
+    seconds = sum(record.seconds.values())
+    if used.foreign_cpu_seconds is None or seconds < LEAST_SECONDS:
+        return None
+    return (used.foreign_cpu_seconds + (used.stolen_cpu_seconds or 0.0)) / (used.cores * seconds)
 
 
 def _jvms(ran: list[RunRecord]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from sparkscale.contract.case import Case
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
 PageCache = Literal["warm", "cold"]
-Kind = Literal["host", "software", "session", "data", "model"]
+Kind = Literal["host", "software", "session", "data", "model", "suite", "profile", "budget"]
 
 SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
 """Names of tables: hold-out scores; one row per group; one per trial of a search."""
@@ -32,6 +32,11 @@ class Resources(Frozen):
     oversubscribed: bool = False
     """Whether its profile has more executor cores than the host."""
     cpu_seconds: float | None = None
+    foreign_cpu_seconds: float | None = None
+    """What other processes used, during its phases, of the CPUs that it might use. Null where they run on other
+    hosts, where not all of its own CPU time is counted, and in records of earlier releases."""
+    stolen_cpu_seconds: float | None = None
+    """For how long these CPUs waited meanwhile for the hypervisor, which served others (`steal` of proc(5))."""
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
     """What the process tree needs before it has any data. Node engines: the peak of a fresh worker that imports the
@@ -72,9 +77,12 @@ class CodeState(Frozen):
 
     commit: str | None
     dirty: bool | None
+    changes: str | None = None
+    """Digest of what was changed beside the commit; null without changes, and in records of earlier releases."""
 
     def __str__(self) -> str:
-        return f"commit {self.commit}" + (" with changes" if self.dirty else "")
+        changes = f"the changes {self.changes[:8]}" if self.changes else "changes"
+        return f"commit {self.commit}" + (f" with {changes}" if self.dirty else "")
 
 
 class Observation(Frozen):
@@ -89,6 +97,10 @@ class Observation(Frozen):
     spark: SparkMetrics | None = None
     phase: str | None = None
     """The phase in which time ran out."""
+    python_started: int | None = None
+    """Python processes that began in its phases and lived at a phase's end; null where not all were seen."""
+    foreign_cpu_seconds: float | None = None
+    stolen_cpu_seconds: float | None = None
 
 
 class RunRecord(Frozen):
@@ -127,6 +139,9 @@ class RunRecord(Frozen):
     """The most that its phases might take together: a `timeout` took longer. Null as in `start_seconds`."""
     phase: str | None = None
     """The phase in which a `timeout` was cut off; null for others, and as in `start_seconds`."""
+    python_started: int | None = None
+    """How many Python processes began in its phases and lived at the end of one: where its engine should start none,
+    the execution was not warm. Null where they run on other hosts, and as in `start_seconds`."""
     data: str | None = None
     model: str | None = None
 
@@ -137,7 +152,7 @@ class RunRecord(Frozen):
 
 
 class Description(Frozen):
-    """A host, a software set, a session, a data set or a model, described once and referenced by records."""
+    """What records refer to, or a run was begun with, described once."""
 
     kind: Kind
     id: str

@@ -17,9 +17,10 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.history.grid import Axes, Point, axes, known_axes, of_planned, of_record, points
 from sparkscale.interrupt import interruptible
 from sparkscale.measure import suite
+from sparkscale.measure.origin import check_same_origin
 from sparkscale.measure.plan import PlannedCase
 from sparkscale.measure.progress import observer
-from sparkscale.measure.run import Request, begin, check_same_origin, measure
+from sparkscale.measure.run import Request, begin, measure
 from sparkscale.measure.store import Store
 from sparkscale.measure.suite import Suite
 from workloads import registry

@@ -1,5 +1,7 @@
 """The descriptions that records refer to: host, software and session."""
 
+import contextlib
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -147,14 +149,33 @@ VOLATILE = {
 }
 
 
+MEASURING = (".", ":(exclude)results")
+"""The files of a checkout that can change a figure, in git's words."""
+
+
 def code_state() -> CodeState:
-    """Commit of the checkout that this code runs from, and whether it has changes, those of results aside."""
+    """Commit of the checkout that this code runs from, and its changes, those of results aside."""
     folder = Path(__file__).parents[2]
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return CodeState(commit=None, dirty=None)
-    status = _git(folder, "status", "--porcelain", "--", ".", ":(exclude)results")
-    return CodeState(commit=commit, dirty=None if status is None else bool(status))
+    status = _git(folder, "status", "--porcelain", "--", *MEASURING)
+    changes = _changes(folder) if status else None
+    return CodeState(commit=commit, dirty=None if status is None else bool(status), changes=changes)
+
+
+def _changes(folder: Path) -> str | None:
+    """A digest of the files that differ from the commit's, and of those that it does not have."""
+    changed = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *MEASURING)
+    added = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", "--", *MEASURING)
+    if changed is None or added is None:
+        return None
+    found = hashlib.sha256(changed.encode())
+    for name in added.splitlines():
+        found.update(name.encode())
+        with contextlib.suppress(OSError):
+            found.update((folder / name).read_bytes())
+    return found.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

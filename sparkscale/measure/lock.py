@@ -1,9 +1,11 @@
 """One run at a time on a machine: two would measure each other."""
 
+import errno
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sparkscale.contract.errors import BusyError
@@ -18,6 +20,11 @@ HOLDER = "SPARKSCALE_LOCK_HOLDER"
 """The environment variable by which a process that holds the lock tells its children that they measure under it."""
 
 
+SOCKET = "\0sparkscale.lock"
+"""A socket's name in the abstract name space, which processes with another /tmp share, such as services of systemd
+with PrivateTmp; those with a network of their own, such as most containers, do not."""
+
+
 @contextmanager
 def machine_lock() -> Iterator[None]:
     """Held while a run measures; by this process or one that started it, it counts as held.
@@ -25,7 +32,8 @@ def machine_lock() -> Iterator[None]:
     Raises BusyError, naming the other run's process.
     """
     descriptor = _open(lock_path())
-    try:
+    with ExitStack() as stack:
+        stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -36,6 +44,7 @@ def machine_lock() -> Iterator[None]:
             raise BusyError(
                 f"Another run is measuring on this machine (process {holder}): wait for its end or stop it."
             ) from None
+        stack.enter_context(_socket())
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         os.environ[HOLDER] = str(os.getpid())
@@ -43,8 +52,24 @@ def machine_lock() -> Iterator[None]:
             yield
         finally:
             del os.environ[HOLDER]
-    finally:
-        os.close(descriptor)
+
+
+@contextmanager
+def _socket() -> Iterator[None]:
+    """Binds the socket for the block; where there is no such name space, the file alone must do.
+
+    Raises BusyError when another process has bound it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+        try:
+            bound.bind(SOCKET)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise BusyError(
+                    "Another run is measuring on this machine, by a process that sees another /tmp: wait for its end "
+                    "or stop it."
+                ) from None
+        yield
 
 
 def _open(path: Path) -> int:

@@ -75,6 +75,8 @@ class Recorder:
                 threads=case.threads,
                 oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,
+                foreign_cpu_seconds=observation.foreign_cpu_seconds,
+                stolen_cpu_seconds=observation.stolen_cpu_seconds,
                 heap_bytes=self._heap(case, worker),
                 page_cache="cold" if self.invocation.cold_cache else "warm",
                 **dataclasses.asdict(used or Used()),
@@ -90,6 +92,7 @@ class Recorder:
             warmed_by=tuple(worker.warmups.get(execution.warmup_key, ())) if worker else (),
             deadline_seconds=deadline_seconds,
             phase=observation.phase,
+            python_started=observation.python_started,
             data=self._data[case.dataset_id],
             model=self._model(case),
         )

@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cluster.budget import Budget, budget
 from cluster.endpoint import existing
@@ -15,7 +14,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure import cold_cache, environment, plan, suite
+from sparkscale.measure import cold_cache, origin, plan, suite
 from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
@@ -99,6 +98,7 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         with machine_lock(), Store.existing(request.out) as store:
             invocation = _continued(request, _to_resume(request, store))
             planned = _planned(request, invocation)
+            origin.check_same_request(invocation, store, planned.suite, planned.profiles)
             _check_clusters(planned)
             with closing(observer()) as watching:
                 watching.note(_going_on(invocation, store))
@@ -108,16 +108,22 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
     with machine_lock(), closing(observer()) as watching:
         data = _prepare(planned, invocation, watching, ledger)
         with Store.open(request.out) as store:
-            store.begin(invocation)
+            invocation = _stored(invocation, planned, store)
             return _measure(request, invocation, planned, data, store, watching, ledger)
 
 
 def begin(request: Request) -> Invocation:
     """A new run in the store, of which nothing is measured yet: to be resumed by its id. Raises as `measure` does."""
-    invocation, _ = _new(request)
+    invocation, planned = _new(request)
     with Store.open(request.out) as store:
-        store.begin(invocation)
-    return invocation
+        return _stored(invocation, planned, store)
+
+
+def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
+    """The invocation as it is stored: with what it was begun with."""
+    begun = invocation.model_copy(update={"origin": origin.stored(store, planned.suite, planned.profiles)})
+    store.begin(begun)
+    return begun
 
 
 def _new(request: Request) -> tuple[Invocation, _Plan]:
@@ -251,7 +257,7 @@ def _measure(
     ledger: Ledger,
 ) -> Finished:
     before = store.records(invocation.id)
-    check_same_origin(before, store)
+    origin.check_same_origin(before, store)
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
@@ -266,6 +272,7 @@ def _measure(
             if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
                 with ledger.time("starting"):
                     running = stack.enter_context(ready_cluster(cluster, granted, scratch, logs, observer))
+                origin.check_same_java(before, store, running)
             with ledger.time("preparing"):
                 models = prepare_models(executions, data[cluster], cluster, granted, observer, scratch, running)
             runner = Runner(
@@ -286,31 +293,6 @@ def _measure(
             runner.run(executions)
     records = store.records(invocation.id)
     return Finished(invocation.id, records, len(records) - len(before), logs)
-
-
-def check_same_origin(before: list[RunRecord], store: Store) -> None:
-    """A run is of one host, one state of the code and one release of each package. Raises ConfigError when it was
-    begun by others.
-    """
-    host = store.describe("host", environment.host())
-    code = environment.code_state()
-    for record in before:
-        if record.host != host:
-            raise ConfigError("The run to resume was measured on another host: start a new run.")
-        if record.code != code:
-            raise ConfigError(f"The run to resume was measured by {record.code}, not {code}: start a new run.")
-    now = _releases(environment.software(None))
-    for identity in {record.software for record in before}:
-        for name, release in _releases(store.description(identity).content).items():
-            if release != now.get(name):
-                raise ConfigError(
-                    f"The run to resume was measured with {name} {release or '(not installed)'}, not "
-                    f"{now.get(name) or '(not installed)'}: start a new run."
-                )
-
-
-def _releases(software: dict[str, Any]) -> dict[str, str | None]:
-    return {"python": software["python"], **software["packages"]}
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:

@@ -43,6 +43,9 @@ them, too."""
 WARMUP_ATTEMPTS = 2
 """A worker that dies in a warm-up, or whose cluster is hit, is replaced once: the case has not been tried yet."""
 
+WARM_ATTEMPTS = 3
+"""How often a case is executed at most, until it finds every process that it needs. Each execution leaves more."""
+
 
 @dataclass
 class Runner:
@@ -128,6 +131,8 @@ class _Group:
     worker: WorkerProcess | None = None
     failed: dict[str, RunRecord] = field(default_factory=dict)
     """Warm-ups that failed, by the ids of their cases: they are not tried again in this group."""
+    passes: dict[str, warming.Passes] = field(default_factory=dict)
+    """Of the warm-ups that this worker ran, by the ids of their cases."""
     disturbed: bool = False
     """Whether a daemon ended during the last execution: its worker's session is not what it was."""
 
@@ -145,17 +150,29 @@ class _Group:
         if self.worker:
             self.worker.kill()
         self.worker = None
+        self.passes.clear()
 
-    def _measure(self, execution: Execution) -> None:
+    def _measure(self, execution: Execution, attempt: int = 1) -> None:
         """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
         self._restore(execution)
         if execution.isolated:
             self._drop()
             self._execute(execution, execution.case, warms=False)
-        elif failed := self._warm_up(execution):
+            return
+        if failed := self._warm_up(execution):
             self._skip(execution, failed)
-        elif not self._execute(execution, execution.case, warms=False):
-            self._measure(execution)
+            return
+        record = self._execute(execution, execution.case, warms=False)
+        if record is None:
+            self._measure(execution, attempt)
+        elif record.is_warmup:
+            again = attempt < WARM_ATTEMPTS
+            self.runner.observer.note(
+                f"{record.case.label}: in its phases {record.python_started} Python process(es) began, so it was not "
+                f"warm: {'it is measured again' if again else 'it has no warm time'}"
+            )
+            if again:
+                self._measure(execution, attempt + 1)
 
     def _restore(self, execution: Execution) -> None:
         """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
@@ -176,12 +193,12 @@ class _Group:
             )
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
-        """Warms the worker up for this case, if it is not warm for it.
+        """Warms the worker up for this case, if it is not warm for it, or may be so no longer.
 
         Samples are tried from the smallest on; `warming.step` says which one follows a failed one. Returns the record
         of the last one if none succeeded.
         """
-        if self.worker and execution.warmup_key in self.worker.warmed:
+        if self.worker and warming.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
             return None
         number, last = 0, len(execution.warmups) - 1
         while True:
@@ -203,7 +220,7 @@ class _Group:
                 error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
                 record = record.model_copy(update={"outcome": "failed", "error": error})
             elif record.outcome in warming.RAN and self.worker:
-                self.worker.warmed.add(execution.warmup_key)
+                self.worker.warmed[execution.warmup_key] = self.worker.phases_ended
                 return None
             elif not record.error or record.error.type not in warming.LOST:
                 break
@@ -211,13 +228,16 @@ class _Group:
 
     def _passes(self, execution: Execution, case: Case) -> RunRecord:
         """Executes a warm-up until its worker is warm; returns the last record, or the first that broke off."""
-        passes = warming.Passes(case)
+        self._passes_of(case).begin()
         while True:
             record = self._execute(execution, case, warms=True)
-            if record is None:
-                passes = warming.Passes(case)  # its worker was replaced
-            elif self.disturbed or record.outcome not in warming.RAN or passes.enough(record):
+            passes = self._passes_of(case)
+            if record and (self.disturbed or record.outcome not in warming.RAN or passes.enough(record)):
                 return record
+
+    def _passes_of(self, case: Case) -> warming.Passes:
+        """What is known of its warm-ups in this worker: nothing, if the one before has been replaced."""
+        return self.passes.setdefault(case.id, warming.Passes(case))
 
     def _skip(self, execution: Execution, warmup: RunRecord) -> None:
         """A case without a warm-up has no warm time: it ends as its warm-up did."""
@@ -276,6 +296,8 @@ class _Group:
         temperature: Temperature = "warm"
         if warms or execution.isolated:
             temperature = "warmup" if position else "cold"
+        elif observation.outcome == "ok" and not warming.found_warm(case, observation):
+            temperature = "warmup"
         record = runner.recorder.keep(
             execution,
             case,
@@ -288,8 +310,10 @@ class _Group:
             position,
             runner.deadline_seconds,
         )
-        if warms and record.outcome in warming.RAN:
+        if record.is_warmup and record.outcome in warming.RAN:
             warmups.append(record.id)
+        if worker and execution.warmup_key in worker.warmed:
+            worker.warmed[execution.warmup_key] = worker.phases_ended
         if self.disturbed or outcomes.left_something(observation):
             self._drop()
         runner.observer.finished(record, time.monotonic() - begun)

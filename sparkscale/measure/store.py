@@ -90,6 +90,8 @@ class Invocation(BaseModel):
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     seeds: Seeds | None = None
     """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
+    origin: dict[str, str] = {}
+    """Ids of the descriptions of its suite, profiles and budgets, by what a sentence calls them."""
     cold_cache: bool = False
     """Whether the page cache of the data's files was emptied before each execution."""
     executions: int

@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 
 from sparkscale.contract.case import Case, show_fraction
-from sparkscale.contract.record import Outcome, RunRecord
+from sparkscale.contract.record import Observation, Outcome, RunRecord
 from workloads import registry
+from workloads.base import Engine
 
 AGREEMENT = 0.1
 """A JVM is warm when two passes in a row differ by no more than this share of the longer one ..."""
@@ -15,6 +16,9 @@ WARMUP_SECONDS = 10.0
 """No third or further pass begins when a warm-up has taken this long, scoring between its passes included."""
 LONG_SECONDS = 30.0
 """No second pass follows a first one that took this long."""
+IDLE_SECONDS = 45.0
+"""Processes that an engine keeps may have ended when its last execution is older than this. Spark ends a Python
+worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), joblib one that was for 300 s."""
 
 RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""
@@ -29,11 +33,16 @@ NEXT, FOUR_TIMES = 1, 2
 
 @dataclass
 class Passes:
-    """The passes of one warm-up in one worker."""
+    """The passes of one case's warm-ups in one worker. A further warm-up of a warm JVM may have one pass only, where
+    that agrees with the last one before."""
 
     case: Case
     _last: float | None = None
     _began: float | None = None
+
+    def begin(self) -> None:
+        """Begins a warm-up: the first one, or a further one."""
+        self._began = None
 
     def enough(self, record: RunRecord) -> bool:
         """True if the worker is warm after this pass, which has just ended.
@@ -53,6 +62,29 @@ class Passes:
         if before is None or self._last is None:
             return False
         return abs(self._last - before) <= max(AGREEMENT * max(self._last, before), AGREEMENT_SECONDS)
+
+
+def still_warm(case: Case, last: float | None) -> bool:
+    """Whether a worker needs no warm-up for this case. `last` is when phases of such a case last ended there, as
+    time.monotonic(); None if it was never warm for it.
+    """
+    if last is None:
+        return False
+    return not _engine(case).keeps_processes or time.monotonic() - last <= IDLE_SECONDS
+
+
+def found_warm(case: Case, observation: Observation) -> bool:
+    """Whether an execution found the processes that it needs, as far as it can be seen.
+
+    With a GPU Spark's Python workers serve one task each, so each execution starts its own.
+    """
+    engine = _engine(case)
+    may_start = engine.starts_processes or (case.placement == "spark" and case.device == "gpu")
+    return may_start or not observation.python_started
+
+
+def _engine(case: Case) -> type[Engine]:
+    return registry.workloads()[case.workload].engine(case.engine)
 
 
 def _time_to_model(record: RunRecord) -> float | None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from cluster import processes
 from cluster.gpu import Binding
 from cluster.jvm import collectors
+from cluster.load import Load
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
@@ -208,7 +209,7 @@ class Worker:
             self.runtime.tidy()
         gc.collect()
         run = self._context(request.case, request.data, request.model)
-        clock = PhaseClock(self.say, self._sessions)
+        clock = PhaseClock(self.say, self._sessions, self.budget.node.cpus)
         outcome, error, quality = self._execute(run, clock, request.cold_cache)
         if error and self.runtime and not self.runtime.alive():
             error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
@@ -225,6 +226,9 @@ class Worker:
                 figures=run.figures,
                 cpu_seconds=clock.cpu_seconds if self._counts_cpu else None,
                 spark=spark,
+                python_started=len(clock.python_started) if self._observable else None,
+                foreign_cpu_seconds=clock.foreign if self._counts_cpu else None,
+                stolen_cpu_seconds=clock.stolen if self._observable else None,
             ),
             tables=tables,
         )
@@ -321,13 +325,22 @@ class Notes(logging.Handler):
 
 
 class PhaseClock:
-    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees."""
+    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees.
 
-    def __init__(self, say: Any, sessions: tuple[int, ...]) -> None:
+    `cpus` are those that the case may use. Others may use them, too: `foreign` and `stolen` are their CPU seconds in
+    the phases, None where the kernel does not tell.
+    """
+
+    def __init__(self, say: Any, sessions: tuple[int, ...], cpus: tuple[int, ...]) -> None:
         self._say = say
         self._sessions = sessions
+        self._cpus = cpus
+        self.foreign: float | None = 0.0
+        self.stolen: float | None = 0.0
         self.seconds: dict[str, float] = {}
         self.cpu_seconds = 0.0
+        self.python_started: set[tuple[int, float]] = set()
+        """The Python processes that began in a phase, as `processes.python_processes` names them."""
 
     def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
         """Chains the phases: each gets the context and what the phase before it returned."""
@@ -335,15 +348,31 @@ class PhaseClock:
         for phase in phases:
             self._say(PhaseStarted(name=phase))
             method = getattr(engine, phase)
+            before = self._python()
+            load = Load.of(self._cpus)
             spent = self._spent()
             started = time.perf_counter()
             try:
                 result = method(*arguments)
             finally:
                 self.seconds[phase] = time.perf_counter() - started
-                self.cpu_seconds += max(0.0, self._spent() - spent)
+                own = max(0.0, self._spent() - spent)
+                self.cpu_seconds += own
+                self._count_others(load, own)
+                self.python_started |= self._python() - before
             arguments = (run, result)
         return arguments[1]
+
+    def _count_others(self, before: Load | None, own: float) -> None:
+        now = Load.of(self._cpus)
+        if before is None or now is None or self.foreign is None or self.stolen is None:
+            self.foreign = self.stolen = None
+            return
+        self.foreign += max(0.0, now.busy - before.busy - own)
+        self.stolen += now.stolen - before.stolen
+
+    def _python(self) -> frozenset[tuple[int, float]]:
+        return frozenset().union(*map(processes.python_processes, self._sessions))
 
     def _spent(self) -> float:
         """Seconds of the process trees of these sessions: the worker's, and those of the cluster's daemons."""

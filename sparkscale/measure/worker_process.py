@@ -214,8 +214,10 @@ class WorkerProcess:
     executions: int = 0
     warmups: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the records of the warm-ups that it ran, by their executions' `warmup_key`."""
-    warmed: set[str] = field(default_factory=set)
-    """Keys of the warm-ups that are done."""
+    warmed: dict[str, float] = field(default_factory=dict)
+    """By the keys of the warm-ups that are done, when phases of such an execution last ended, as time.monotonic()."""
+    phases_ended: float = 0.0
+    """When the phases of its last execution ended, as time.monotonic()."""
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
@@ -271,6 +273,7 @@ class WorkerProcess:
                     on_phase(reply.name)
                 elif isinstance(reply, PhasesEnded):
                     deadline.enter("scoring")
+                    self.phases_ended = time.monotonic()
                     samplers = ()
                     on_phases_ended()
                 elif isinstance(reply, Refused):

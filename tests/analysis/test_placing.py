@@ -101,3 +101,23 @@ def test_a_time_in_which_an_executor_was_lost_is_stored_and_never_used(store: St
     assert metrics.scored([whole, broken]) == [whole, broken]
     assert "In 1 execution an executor was lost" in said(store, whole, broken)
     assert not tradeoff.failed([whole, broken], added=2)
+
+
+def loaded(identity: str, foreign: float | None, stolen: float = 0.0, seconds: float = 2.0) -> RunRecord:
+    """An execution of so many seconds on two cores, of whose time others used this much."""
+    made = ran(identity, "sklearn", "local", seconds={"load": seconds / 2, "fit": seconds / 2, "predict": 0.0})
+    used = {"foreign_cpu_seconds": foreign, "stolen_cpu_seconds": stolen}
+    return made.model_copy(update={"resources": made.resources.model_copy(update=used)})
+
+
+def test_foreign_load_is_said_of_the_executions_that_it_hit(store: Store) -> None:
+    calm, busy, stolen = loaded("a", 0.1), loaded("b", 1.2), loaded("c", 0.0, 0.4)
+    assert "Foreign load" not in said(store, calm)
+    assert (
+        "Foreign load: other processes used more than 5% of the CPU time that a case might use, in 2 of 3 executions "
+        "(at most 30%: sklearn on 1, round 1). These times may be too long."
+    ) in said(store, calm, busy, stolen)
+
+
+def test_nothing_is_said_of_load_that_was_not_seen_or_of_a_moment(store: Store) -> None:
+    assert "Foreign load" not in said(store, loaded("a", None), loaded("b", 0.3, seconds=0.1))

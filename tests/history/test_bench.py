@@ -289,4 +289,5 @@ def test_what_was_measured_with_changes_is_not_recorded_without(clone: Clone) ->
         subprocess.run(["git", "checkout", "--quiet", "README.md"], cwd=clone.root, check=True)
     resumed = clone.bench("--resume", *only)
     assert resumed.returncode == 2
-    assert f"was measured by commit {clone.head()} with changes, not commit {clone.head()}" in resumed.stderr
+    assert f"was measured by commit {clone.head()} with the changes " in resumed.stderr
+    assert f", not commit {clone.head()}" in resumed.stderr

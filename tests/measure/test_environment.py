@@ -9,7 +9,7 @@ import pytest
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure import environment
-from sparkscale.measure.run import check_same_origin
+from sparkscale.measure.origin import check_same_origin
 from sparkscale.measure.store import Store
 
 

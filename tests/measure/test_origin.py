@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cluster import profile
+from cluster.budget import budget
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
@@ -33,7 +34,11 @@ def begun(tmp_path: Path) -> dict[str, Any]:
     """A request to go on with a run of which nothing is measured yet, by a profile and a suite of the user's own."""
     (tmp_path / "mine.toml").write_text(PROFILE)
     (tmp_path / "suite.toml").write_text(SUITE)
-    asked = {"suite": str(tmp_path / "suite.toml"), "out": tmp_path / "out", "clusters": (str(tmp_path / "mine.toml"),)}
+    asked: dict[str, Any] = {
+        "suite": str(tmp_path / "suite.toml"),
+        "out": tmp_path / "out",
+        "clusters": (str(tmp_path / "mine.toml"),),
+    }
     return {**asked, "resume": True, "invocation": running.begin(Request(**asked)).id}
 
 
@@ -60,7 +65,7 @@ def test_what_was_edited_meanwhile_is_refused_and_named(
 def test_a_budget_that_the_host_grants_no_longer_is_refused(
     begun: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    granted = running.budget(profile.load(begun["clusters"][0]))
+    granted = budget(profile.load(begun["clusters"][0]))
     less = granted.model_copy(update={"node": granted.node.model_copy(update={"memory_bytes": 2**30})})
     monkeypatch.setattr(running, "budget", lambda _: less)
     with pytest.raises(ConfigError, match=r"another budget on 'mine': node\.memory_bytes was 2147483648 and is"):
@@ -77,7 +82,8 @@ def test_another_java_is_refused(tmp_path: Path) -> None:
     case = Case.model_construct(**{**dict.fromkeys(Case.model_fields, None), "cluster": "local"})  # type: ignore[arg-type]
     with Store.open(tmp_path / "out") as store:
         software = store.describe("software", {**environment.software(None), "java_version": "17.0.15+6"})
-        before = [RunRecord.model_construct(software=software, case=case)]
+        observed: dict[str, Any] = {"software": software, "case": case}
+        before = [RunRecord.model_construct(**observed)]
         on: Any = SimpleNamespace(profile=profile.load("local"), jdk=SimpleNamespace(version="17.0.15"))
         origin.check_same_java(before, store, on)
         on.jdk.version = "21.0.2"

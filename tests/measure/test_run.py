@@ -58,6 +58,7 @@ FIELDS = {
     "warmed_by",
     "deadline_seconds",
     "phase",
+    "python_started",
     "data",
     "model",
 }
@@ -264,7 +265,7 @@ def test_export_prints_records_with_the_fields_of_the_design(
         assert set(record) == FIELDS
         assert set(record["case"]) == CASE_FIELDS
         assert {"cores", "threads", "cpu_seconds", "peak_pss_bytes"} <= set(record["resources"])
-        assert set(record["code"]) == {"commit", "dirty"}
+        assert set(record["code"]) == {"commit", "dirty", "changes"}
 
 
 def test_show_prints_both_engines(out: Path, sparkscale: Callable[..., "CompletedProcess[str]"]) -> None:

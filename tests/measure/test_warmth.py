@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data
 
 
 class EndingIdleWorkers(Silent):
-    """Ends Spark's Python workers, as Spark does when they were idle, before the first case that follows a warm-up."""
+    """Ends Spark's Python workers, as Spark does when they were idle, before the first case after a warm-up."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

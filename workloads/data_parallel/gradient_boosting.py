@@ -160,6 +160,7 @@ class XGBoostSpark(SparkEngine):
     """
 
     name = "xgboost-spark"
+    keeps_processes = True
     devices = CPU_AND_GPU
     tasks = BOTH
     needs = frozenset({SPARK_CONTEXT})

@@ -138,6 +138,7 @@ class SparkBrute(SparkEngine):
     """Queries go to every partition, which answers with its own nearest; the driver merges them. Exact."""
 
     name = "spark-brute"
+    keeps_processes = True
     library = "sklearn"
     defaults = {"n_neighbors": 5, "queries": 200}
 

@@ -289,6 +289,8 @@ class DistributedTorch(SparkEngine):
     """
 
     name = "torch-distributor"
+    keeps_processes = True
+    starts_processes = True
     devices = CPU_AND_GPU
     needs = frozenset({SPARK_CONTEXT})
     defaults = TORCH_DEFAULTS

@@ -37,6 +37,7 @@ class Rapids(Engine):
     """spark_rapids_ml's estimators in place of pyspark.ml's: a barrier task per GPU, with NCCL between them."""
 
     name: ClassVar[str] = "spark-rapids-ml"
+    keeps_processes = True
     library = "spark_rapids_ml"
     devices = GPU
     needs: ClassVar[frozenset[Capability]] = frozenset({SPARK_CONTEXT})

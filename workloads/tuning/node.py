@@ -28,6 +28,7 @@ class OnNode(SingleNodeModels, NodeEngine):
     """What searches on one node: the data lies in files that every process maps."""
 
     devices = CPU_AND_GPU
+    starts_processes = True
     at_once: ClassVar[bool] = False
     """Whether several trials run at once."""
 

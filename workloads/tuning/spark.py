@@ -46,6 +46,8 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
 
     devices = CPU_AND_GPU
     trains_in_tasks = True
+    keeps_processes = True
+    starts_processes = True
 
     def spread(self, run: Context, split: Context) -> Shipped:
         # Spark wants to find them there as long as the session lives; they go with the worker's scratch
