@@ -15,7 +15,10 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
 
-NATIVE = "single-process"
+SINGLE = "single-process"
+NATIVE = ("joblib", SINGLE)
+"""What computes on all cores of a node without Spark: the first of these that was measured is what Spark is set
+against."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """Of the Spark tax, after the native ones: inside Spark's tasks, Arrow in, a DataFrame in and out."""
 
@@ -95,11 +98,12 @@ class Comparison:
 
     @property
     def one_thread(self) -> Way | None:
-        return self.way(NATIVE, threads=1)
+        return self.way(SINGLE, threads=1)
 
     @property
     def native(self) -> Way | None:
-        return self.way(NATIVE)
+        """On all cores of a node."""
+        return next((way for way in map(self.way, NATIVE) if way), None)
 
     @property
     def rungs(self) -> list[Way]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from sparkscale.analysis import inference, placing
 from sparkscale.analysis.drawing import NOTHING, rate, seconds, share, spread, table
-from sparkscale.analysis.inference import NATIVE, Comparison, Way
+from sparkscale.analysis.inference import Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.wording import count
@@ -61,7 +61,7 @@ def _rates(found: Comparison) -> Table:
         "engine",
         "load +\npredict, s",
         "1,000 rows/s",
-        f"over\n{NATIVE}",
+        f"over\n{found.native.engine if found.native else 'one node'}",
         "efficiency",
         "loads",
         "s of\nloading",

@@ -2,7 +2,7 @@
 
 from workloads.base import Engine
 from workloads.inference.formats import Format
-from workloads.inference.node import SingleProcess
+from workloads.inference.node import Joblib, SingleProcess
 from workloads.inference.pattern import InferenceEngine, InferenceParams
 from workloads.inference.spark import (
     ArrowIn,
@@ -19,6 +19,7 @@ from workloads.inference.transform import MLlibTransform
 
 WAYS: tuple[type[InferenceEngine], ...] = (
     SingleProcess,
+    Joblib,
     PandasUdf,
     PandasUdfCached,
     PandasUdfIterator,

@@ -1,4 +1,4 @@
-"""Inference in one process on one node."""
+"""Inference on one node: in one process, and in several."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,8 @@ from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
+from workloads.inference.shares import dealt, write_share
+from workloads.joblib_processes import joblib_processes
 
 Item = TypeVar("Item")
 
@@ -38,6 +40,29 @@ class SingleProcess(InferenceEngine, NodeEngine):
             tables = ahead(tables)
         output.commit([output.write(job.predicted(predictor, table) for table in tables)])
         return job
+
+
+class Joblib(InferenceEngine, NodeEngine):
+    """Processes of joblib (loky) on one node, one thread each: every process reads, predicts and writes its share of
+    the row groups, dealt out as for `parquet-map`.
+    """
+
+    name = "joblib"
+    keeps_processes = True
+    devices = frozenset({"cpu"})
+    threads_each = 1
+
+    def load(self, run: Context) -> Job:
+        return self.job(run)
+
+    def written(self, run: Context, loaded: Job, output: Output) -> Job:
+        from joblib import delayed
+
+        shares = dealt(row_groups(run.train_paths), run.slots)
+        output.begin()
+        with joblib_processes(len(shares)) as processes:
+            output.commit(processes(delayed(write_share)(loaded, output, share) for share in shares))
+        return loaded
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:

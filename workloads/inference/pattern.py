@@ -85,6 +85,8 @@ class InferenceEngine(ModelEngine):
     """Whose release decides what the model's files hold."""
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
+    threads_each: ClassVar[int] = 0
+    """Of each process that predicts; 0: what the case says."""
 
     @classmethod
     def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":
@@ -124,7 +126,7 @@ class InferenceEngine(ModelEngine):
             format=self.format,
             model=model,
             data=run.data,
-            threads=1 if in_task else params.threads or run.case.threads,
+            threads=1 if in_task else self.threads_each or params.threads or run.case.threads,
             device=run.case.device,
             batch_rows=params.batch_rows,
             notes=notes_folder(run),

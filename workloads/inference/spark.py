@@ -9,13 +9,14 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from workloads.base import SparkEngine
-from workloads.filesystem import RowGroup, row_groups
+from workloads.filesystem import row_groups
 from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.models import SCORE
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
 from workloads.inference.reading import rows_to_predict
+from workloads.inference.shares import dealt, write_share
 from workloads.scoring import Array
 from workloads.tasks import SparkTasks, raised_in_task
 
@@ -30,6 +31,7 @@ class OnSpark(InferenceEngine, SparkEngine):
     """What Spark reads and writes, batch by batch through a function of Python. Nothing is read before `predict`."""
 
     trains_in_tasks = True
+    keeps_processes = True
 
     def load(self, run: Context) -> Loaded:
         job = self.job(run)
@@ -215,6 +217,7 @@ class ParquetMap(InferenceEngine, SparkEngine):
 
     name = "parquet-map"
     trains_in_tasks = True
+    keeps_processes = True
 
     def load(self, run: Context) -> Job:
         return self.job(run)
@@ -222,27 +225,11 @@ class ParquetMap(InferenceEngine, SparkEngine):
     def written(self, run: Context, loaded: Job, output: Output) -> Job:
         shares = dealt(row_groups(run.train_paths), run.slots)
 
-        def work(number: int) -> str:
-            predictor = loaded.predictor()
-            columns = [ROW, *loaded.data.features]
-            return output.write(loaded.predicted(predictor, group.read(columns)) for group in shares[number])
-
         output.begin()
         with raised_in_task():
-            names = SparkTasks(run.spark).map(work, range(len(shares)))
+            names = SparkTasks(run.spark).map(lambda share: write_share(loaded, output, share), shares)
         output.commit(names)
         return loaded
-
-
-def dealt(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
-    """Row groups in at most so many shares of about as many rows; those of a share in their order."""
-    found: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
-    rows = [0] * len(found)
-    for number in sorted(range(len(groups)), key=lambda number: -groups[number].rows):
-        least = rows.index(min(rows))
-        found[least].append(number)
-        rows[least] += groups[number].rows
-    return [[groups[number] for number in sorted(share)] for share in found]
 
 
 SCHEMA = f"{ROW} long, {SCORE} double"

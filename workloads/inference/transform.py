@@ -80,6 +80,7 @@ class XGBoostSparkTransform(Transform):
     """
 
     name = "xgboost-spark-transform"
+    keeps_processes = True
     needs = frozenset({SPARK_CONTEXT})
 
     @classmethod

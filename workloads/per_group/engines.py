@@ -1,6 +1,7 @@
 """The engines of the per-group pattern, side by side: the same trainer, reached in different ways."""
 
 from workloads.base import Engine
+from workloads.per_group.laid_out import JoblibLaidOut, ParquetGroups
 from workloads.per_group.node import Joblib, PandasLoop
 from workloads.per_group.pattern import GroupEngine
 from workloads.per_group.spark import (
@@ -8,13 +9,13 @@ from workloads.per_group.spark import (
     ApplyInPandas,
     ApplyInPandasBucketed,
     GroupedMap,
-    ParquetGroups,
 )
 from workloads.per_group.training import Trainer
 
 WAYS: tuple[type[GroupEngine], ...] = (
     PandasLoop,
     Joblib,
+    JoblibLaidOut,
     ApplyInPandas,
     GroupedMap,
     ApplyInPandasBucketed,

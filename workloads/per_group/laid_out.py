@@ -1,4 +1,4 @@
-"""Engines that lay rows out by group once, and then read each bucket of groups from Parquet: on Spark, and on a node."""
+"""Engines that lay rows out by group once, and then read each bucket from Parquet: on Spark, and on one node."""
 
 from abc import abstractmethod
 from collections import defaultdict

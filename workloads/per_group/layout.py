@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -59,8 +60,11 @@ class Plan:
     """What each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
-        """A task: sorts its share by group and writes it; its pieces and the bucket of each."""
-        system, path = resolve(join(self.folder, f"part-{number:05d}.parquet"))
+        """A task: sorts its share by group and writes it; its pieces and the bucket of each.
+
+        The file's name is of this attempt, for Spark may run a task twice at once.
+        """
+        system, path = resolve(join(self.folder, f"part-{number:05d}-{uuid4().hex}.parquet"))
         columns = columns_of(self.job)
         table = pa.concat_tables(
             marked(self.job, rows.read(columns), self.wanted, held_out) for rows, held_out in self.shares[number]

@@ -1,8 +1,5 @@
 """Engines on one node: group after group, and processes of joblib."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +7,7 @@ import numpy as np
 
 from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
-from workloads.filesystem import make_folder
+from workloads.joblib_processes import joblib_processes
 from workloads.per_group import results
 from workloads.per_group.groups import even_spans
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
@@ -41,12 +38,12 @@ class PandasLoop(OnNode):
     def fit(self, run: Context, loaded: tuple[Job, "pd.DataFrame"]) -> str:
         job, frame = loaded
         folder = results.models_folder(run)
-        make_folder(folder)
+        results.begin(folder)
         found = (
             train_group(job, cast(int, code), rows_of_frame(job, group), 0)
             for code, group in frame.groupby(job.group, sort=False)
         )
-        results.write(folder, 0, found)
+        results.commit(folder, [results.write(folder, 0, found)])
         return folder
 
 
@@ -56,6 +53,7 @@ class Joblib(OnNode):
     """
 
     name = "joblib"
+    keeps_processes = True
 
     def load(self, run: Context, layout: None) -> tuple[Job, Block]:  # noqa: ARG002
         groups = case_groups(run)
@@ -64,35 +62,22 @@ class Joblib(OnNode):
         return job, Block.of(job, table, feature_matrix(job, table))
 
     def fit(self, run: Context, loaded: tuple[Job, Block]) -> str:
-        from joblib import Parallel, delayed
+        from joblib import delayed
 
         job, block = loaded
         folder = results.models_folder(run)
-        make_folder(folder)
+        results.begin(folder)
         spans = even_spans(np.diff(block.starts) + self.trainer.group_cost_rows, run.slots * CHUNKS_PER_PROCESS)
-        workers = Parallel(n_jobs=run.slots, backend="loky", batch_size=1, mmap_mode="r", inner_max_num_threads=1)
-        with no_thread_variables():
-            workers(
+        with joblib_processes(run.slots) as processes:
+            names = processes(
                 delayed(train_span)(replace(job, gpu=number % max(1, run.gpus)), block, first, last, folder, number)
                 for number, (first, last) in enumerate(spans)
             )
+        results.commit(folder, names)
         return folder
 
 
-@contextmanager
-def no_thread_variables() -> Iterator[None]:
-    """Processes that start in the block do not inherit how many threads this one may use: against those variables
-    loky's own limit has no effect, and processes that each use all cores make one another a third slower.
-    """
-    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
-    for name in kept:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
-
-
-def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> None:
-    """A task: trains a run of groups and writes their models."""
-    results.write(folder, number, (train_group(job, code, rows, number) for code, rows in block.groups(first, last)))
+def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> str:
+    """A task: trains a run of groups and writes their models; returns the file's name."""
+    trained = (train_group(job, code, rows, number) for code, rows in block.groups(first, last))
+    return results.write(folder, number, trained)

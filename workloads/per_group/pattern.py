@@ -178,7 +178,8 @@ def score(run: Context, folder: str) -> dict[str, float]:
     """Stores the table of groups and what can be said of it; the quality over all groups that have a model.
 
     The second quality is 0 or less where the models together are no better than each group's own mean. Raises
-    InvalidResult when a group has no row, or several, and when no group has a model.
+    InvalidResult when a group has no row, or several, when it was not given the rows that it has, and when no group
+    has a model.
     """
     groups = case_groups(run)
     table = results.read(folder).sort_by("group")
@@ -188,11 +189,27 @@ def score(run: Context, folder: str) -> dict[str, float]:
             f"{len(np.unique(found)):,} groups in {len(found):,} rows came out of {len(groups.trained):,}: each must "
             "have one row."
         )
+    _check_rows(table, groups)
     table = pa.concat_tables([table, _refused(run, groups, table.schema)]).sort_by("group")
     keys = pa.array(groups.sizes.keys[table.column("group").to_numpy()], pa.string())
     run.table(GROUPS, table.add_column(0, "key", keys))
     _figures(run, table, groups)
     return _quality(run, table)
+
+
+def _check_rows(table: pa.Table, groups: Groups) -> None:
+    """Raises InvalidResult for a group that was given fewer rows than it has, or more."""
+    codes = table.column("group").to_numpy()
+    given = [table.column(name).to_numpy() for name in ("given_rows", "given_holdout_rows")]
+    known = [groups.sizes.train[codes], groups.sizes.holdout[codes]]
+    wrong = np.flatnonzero((given[0] != known[0]) | (given[1] != known[1]))
+    if len(wrong):
+        first = wrong[0]
+        raise InvalidResult(
+            f"{len(wrong):,} of {len(codes):,} groups were not given the rows that they have: "
+            f"{groups.sizes.keys[codes[first]]} got {given[0][first]:,} and {given[1][first]:,} held out, of "
+            f"{known[0][first]:,} and {known[1][first]:,}."
+        )
 
 
 def _refusal(run: Context, groups: Groups, code: int) -> str:
@@ -211,6 +228,8 @@ def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
             "group": int(code),
             "rows": int(groups.sizes.train[code]),
             "holdout_rows": int(groups.sizes.holdout[code]),
+            "given_rows": 0,
+            "given_holdout_rows": 0,
             "outcome": "refused",
             "error": _refusal(run, groups, code),
             "busy_seconds": 0.0,

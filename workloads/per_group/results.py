@@ -1,18 +1,19 @@
 """What training leaves on storage: Parquet files of one row per group, its model among the columns.
 
-Spark's engines let Spark write them; the others write them here. Nothing is collected: the driver reads every column
-but the models, after the clock has stopped.
+The engines that hand Spark a function for a group let it write them; the others write them here. Nothing is
+collected: the driver reads every column but the models, after the clock has stopped.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import join
-from workloads.filesystem import files_below, resolve
+from workloads.filesystem import files_below, make_folder, resolve
 from workloads.per_group.training import Result
 
 RESULT = pa.schema(
@@ -20,6 +21,8 @@ RESULT = pa.schema(
         ("group", pa.int32()),
         ("rows", pa.int64()),
         ("holdout_rows", pa.int64()),
+        ("given_rows", pa.int64()),
+        ("given_holdout_rows", pa.int64()),
         ("outcome", pa.string()),
         ("error", pa.string()),
         ("squared_error", pa.float64()),
@@ -33,6 +36,8 @@ RESULT = pa.schema(
 )
 """Of `Result`."""
 
+ATTEMPTS = "_attempts"
+"""Where in the folder tasks write: nobody reads it."""
 FLUSH_GROUPS = 1000
 FLUSH_BYTES = 16 * 2**20
 """What a task keeps in memory before it writes."""
@@ -53,12 +58,29 @@ def as_table(results: list[Result]) -> pa.Table:
     return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 
-def write(folder: str, number: int, results: Iterable[Result]) -> None:
-    """Writes what one task trained, as it comes; a task that is repeated replaces its own file."""
+def begin(folder: str) -> None:
+    """Makes the folder, and in it the one that tasks write to."""
+    make_folder(join(folder, ATTEMPTS))
+
+
+def write(folder: str, number: int, results: Iterable[Result]) -> str:
+    """Writes what one task trained, as it comes, out of sight; returns the file's name. A task that is repeated, or
+    runs twice at once, writes a file of its own each time.
+    """
     system, path = resolve(folder)
-    with pq.ParquetWriter(f"{path}/part-{number:05d}.parquet", RESULT, filesystem=system) as writer:
+    name = f"part-{number:05d}-{uuid4().hex}.parquet"
+    with pq.ParquetWriter(f"{path}/{ATTEMPTS}/{name}", RESULT, filesystem=system) as writer:
         for batch in _batches(iter(results)):
             writer.write_table(as_table(batch))
+    return name
+
+
+def commit(folder: str, names: Iterable[str]) -> None:
+    """Shows these files and no other."""
+    system, path = resolve(folder)
+    for name in names:
+        system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/{name}")
+    system.delete_dir(f"{path}/{ATTEMPTS}")
 
 
 def _batches(results: Iterator[Result]) -> Iterator[list[Result]]:

@@ -1,23 +1,23 @@
-"""Engines on Spark: groups brought together by a shuffle, or laid out once."""
+"""Engines on Spark that let it bring each group together: by a shuffle, or in buckets of a table."""
 
+import json
 import warnings
-from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
-from workloads.filesystem import make_folder, remove_folder
+from workloads.filesystem import remove_folder
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
-from workloads.per_group.layout import Piece, kept, plan, read_bucket
+from workloads.per_group.layout import kept
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
 from workloads.per_group.reading import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.training import Job, train_group
-from workloads.tasks import SparkTasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ class OnSpark(GroupEngine, SparkEngine):
     """What runs on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
 
     trains_in_tasks = True
+    keeps_processes = True
 
     def job(self, run: Context, groups: Groups) -> Job:
         """What goes to the tasks; each has one thread."""
@@ -136,61 +137,19 @@ class ApplyInArrow(ApplyInPandas):
         return found
 
 
-class ParquetGroups(OnSpark):
-    """Rows laid out by group once, by Spark's tasks (see `layout`); then each task reads its own groups with PyArrow,
-    trains, and writes its models: no row passes through the JVM.
-    """
-
-    name = "parquet-groups"
-    lays_out = True
-
-    def layout(self, run: Context) -> list[list[Piece]]:
-        """The pieces of each bucket, the largest bucket first, for Spark starts tasks in their order."""
-        groups = case_groups(run)
-        folder = results.layout_folder(run)
-        job = self.job(run, groups)
-        planned = plan(run, job, groups, folder)
-        run.at_end(lambda: remove_folder(folder))
-        make_folder(folder)
-        buckets: dict[int, list[Piece]] = defaultdict(list)
-        for pieces in SparkTasks(run.spark).map(planned.lay_out, range(len(planned.shares))):
-            for bucket, piece in pieces:
-                buckets[bucket].append(piece)
-        return sorted(buckets.values(), key=lambda found: -sum(piece.rows for piece in found))
-
-    def load(self, run: Context, layout: list[list[Piece]]) -> tuple[Job, list[list[Piece]]]:
-        return self.job(run, case_groups(run)), layout
-
-    def fit(self, run: Context, loaded: tuple[Job, list[list[Piece]]]) -> str:
-        job, buckets = loaded
-        models, folder = results.models_folder(run), results.layout_folder(run)
-
-        def train(number: int) -> None:
-            block = read_bucket(job, folder, buckets[number])
-            found = (train_group(job, code, rows, number) for code, rows in block.groups())
-            results.write(models, number, found)
-
-        make_folder(models)
-        SparkTasks(run.spark).map(train, range(len(buckets)))
-        return models
-
-
 def dealt(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
     """The rows shuffled into the buckets of `groups`, a partition each, with the column BUCKET.
 
     Grouping by bucket and group then needs no other shuffle, as one by group would after a hash of the group; but
     that would make uneven tasks of few groups.
     """
-    from pyspark.sql.functions import col, lit, when
+    from pyspark.sql.functions import col, from_json, get, lit
 
-    firsts = groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)).tolist()
-    bucket = lit(len(firsts) - 1)
-    if len(firsts) > 1:
-        cases = when(col(job.group) < firsts[1], 0)
-        for number, end in enumerate(firsts[2:], start=1):
-            cases = cases.when(col(job.group) < end, number)
-        bucket = cases.otherwise(bucket)
-    return frame.withColumn(BUCKET, bucket).repartitionById(len(firsts), col(BUCKET))
+    firsts = groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features))
+    bucket_of = np.searchsorted(firsts, np.arange(len(groups.sizes.rows)), side="right") - 1
+    # of a literal Spark computes the array once; an expression with a branch for each bucket costs each row them all
+    lookup = from_json(lit(json.dumps(np.maximum(bucket_of, 0).tolist())), "array<int>")
+    return frame.withColumn(BUCKET, get(lookup, col(job.group))).repartitionById(len(firsts), col(BUCKET))
 
 
 def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:

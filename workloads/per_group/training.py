@@ -145,14 +145,17 @@ class Job:
 class Result(NamedTuple):
     """One group's row; the columns of what engines write. Seconds are wall-clock, errors mean squared.
 
-    `seconds` are of the library's fit alone, `busy_seconds` of all that was done for the group. `task` tells apart
-    what could run at once: a Spark partition, a chunk of processes. `constant_squared_error` is that of the mean of
-    the training labels.
+    `rows` and `holdout_rows` are those that its model was trained and judged on, `given_rows` and
+    `given_holdout_rows` those that reached it. `seconds` are of the library's fit alone, `busy_seconds` of all that
+    was done for the group. `task` tells apart what could run at once: a Spark partition, a chunk of processes.
+    `constant_squared_error` is that of the mean of the training labels.
     """
 
     group: int
     rows: int
     holdout_rows: int
+    given_rows: int
+    given_holdout_rows: int
     outcome: GroupOutcome
     error: str | None
     squared_error: float | None
@@ -167,6 +170,8 @@ class Result(NamedTuple):
 def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     """The model of one group, and how good it is on the group's hold-out."""
     began = time.perf_counter()
+    held = int(rows.held_out.sum())
+    given = len(rows.label) - held, held
     try:
         bound_to_gpu(job.bind_gpu)
         with deadline(job.deadline_seconds):
@@ -181,10 +186,9 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     except Exception as problem:
         failure = "failed", brief(problem)
     else:
-        return Result(group, *model[:2], "ok", None, *model[2:5], time.perf_counter() - began, task, *model[5:])
-    held = int(rows.held_out.sum())
-    busy = time.perf_counter() - began
-    return Result(group, len(rows.label) - held, held, *failure, None, None, None, busy, task, None, None)
+        busy = time.perf_counter() - began
+        return Result(group, *model[:2], *given, "ok", None, *model[2:5], busy, task, *model[5:])
+    return Result(group, *given, *given, *failure, None, None, None, time.perf_counter() - began, task, None, None)
 
 
 def _fitted(job: Job, rows: Rows) -> tuple[int, int, float, float, float, int, bytes]:

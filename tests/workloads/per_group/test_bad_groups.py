@@ -27,11 +27,11 @@ from tests.workloads.per_group.running import Runs, ran
 from workloads.datasets.devices import Devices
 from workloads.datasets.table import Table
 from workloads.filesystem import make_folder
-from workloads.per_group import forecast, gradient_boosting, ridge
+from workloads.per_group import forecast, gradient_boosting, node, reading, ridge
 from workloads.per_group.engines import WAYS
+from workloads.per_group.laid_out import ParquetGroups
 from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
-from workloads.per_group.spark import ParquetGroups
 from workloads.per_group.training import GroupDeadline, Job, Rows, deadline, train_group
 from workloads.tasks import Here, peak_bytes
 
@@ -81,6 +81,29 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     assert Counter(row["outcome"] for row in rows.values())["ok"] == GROUPS - 4 == run.figures["models"]
     assert (run.figures["groups_failed"], run.figures["groups_timeout"]) == (2, 1)
     assert all((row["model"] is None) == (row["outcome"] != "ok") for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("reach", "got"),
+    [
+        (lambda frame: frame.iloc[1:], r"got \d+ and \d+ held out, of \d+ and \d+\.$"),
+        (lambda frame: pd.concat([frame, frame]), r"12 of 12 groups were not given the rows that they have"),
+    ],
+    ids=["lost", "doubled"],
+)
+def test_rows_that_are_lost_on_the_way_to_a_group_or_doubled_are_no_result(
+    runs: Runs,
+    tmp_path: Path,
+    devices: PreparedDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    reach: Callable[[pd.DataFrame], pd.DataFrame],
+    got: str,
+) -> None:
+    """Every group had a model and scored as ok."""
+    whole = reading.rows_of_frame
+    monkeypatch.setattr(node, "rows_of_frame", lambda job, frame: whole(job, reach(frame)))
+    with pytest.raises(InvalidResult, match=got):
+        ran(runs, ridge.WORKLOAD, "pandas-loop", devices, tmp_path / "storage")
 
 
 def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole(runs: Runs, devices: PreparedDataset) -> None:

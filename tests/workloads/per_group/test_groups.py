@@ -7,10 +7,10 @@ import pytest
 
 from sparkscale.contract.dataset import PreparedDataset
 from workloads.filesystem import RowGroup, resolve
+from workloads.joblib_processes import no_thread_variables
 from workloads.per_group import layout
 from workloads.per_group.groups import even_spans, groups_of, row_bytes
 from workloads.per_group.layout import shares
-from workloads.per_group.node import no_thread_variables
 from workloads.per_group.reading import group_order
 from workloads.per_group.training import GroupDeadline, deadline
 
