@@ -108,6 +108,12 @@ def run(
             "in memory, where earlier executions left it.",
         ),
     ] = False,
+    least_models: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Exit with 1 when groups have fewer models than this share of them; 0.9: nine of ten."
+        ),
+    ] = 0.0,
     data: Annotated[
         str | None,
         typer.Option(
@@ -124,7 +130,8 @@ def run(
 ) -> None:
     """Measure a suite and print what a sample saves and what it costs.
 
-    Exits with 0 when every case is ok or unsupported, with 1 when one is not, with 2 when the request is wrong.
+    Exits with 0 when every case is ok or unsupported, with 1 when one is not or groups have too few models
+    (--least-models), with 2 when the request is wrong.
 
     Examples:
 
@@ -140,10 +147,13 @@ def run(
 
       sparkscale run --data clicks.parquet --label clicked --group user
 
+      sparkscale run --suite per-group --least-models 0.9
+
       sparkscale run --data classification --rows 4e6
 
       sparkscale run --resume
     """
+    from sparkscale.analysis.per_group import Models
     from sparkscale.analysis.show import breakdown, console, show
     from sparkscale.analysis.tradeoff import failed
     from sparkscale.measure.data import source_of
@@ -184,7 +194,10 @@ def run(
         console().print(show(store, store.invocation(identity=finished.invocation)))
     console().print(breakdown(ledger.wall(), ledger.spent.items()))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
-    if failed(finished.records, finished.added):
+    models = Models.of(finished.records)
+    if models is not None:
+        typer.echo(models.text)
+    if failed(finished.records, finished.added) or (models is not None and models.least_share < least_models):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval, ratios_by_round
+from sparkscale.analysis.statistics import Spread, at_most, ratios_by_round
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
@@ -82,5 +82,5 @@ def margin(ratios: list[float], times: str, other: str) -> str:
     if spread is None:
         return f"not every round has a time of both it and {other}"
     text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
-    resolved = spread.count >= FEWEST_ROUNDS and median_interval(ratios).low > 1
+    resolved = at_most(ratios, 1.0) is False
     return f"{text} {times} {other}" + ("" if resolved else ", which is not resolved")

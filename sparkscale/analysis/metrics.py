@@ -200,6 +200,17 @@ def metrics() -> dict[str, Metric]:
             "rows of the case over the seconds of load + fit, or load + predict",
             lambda records: [rows_per_second(record) for record in timed(records)],
         ),
+        Metric(
+            "groups_without_model",
+            "groups",
+            "lower",
+            1,
+            "groups that have no model, for whatever reason",
+            lambda records: [
+                r.figures["groups"] - r.figures["models"] for r in scored(records) if "groups" in r.figures
+            ],
+            carrying("models"),
+        ),
         *(_phase(name) for name in phases),
         Metric(
             "seconds_per_million_rows",
@@ -298,10 +309,18 @@ def metrics() -> dict[str, Metric]:
             "s",
             "from asking for a trial to knowing its loss, without the trial",
         ),
-        _figure(
+        Metric(
             "seconds_to_target",
             "s",
-            "seconds of a search until the target loss; none where it was not reached",
+            "lower",
+            2,
+            "seconds of a search until the target loss, or until its end where it did not come there",
+            lambda records: [
+                record.figures.get("seconds_to_target", time_to_model(record))
+                for record in timed(records)
+                if record.case.params.get("target_loss") is not None
+            ],
+            carrying("seconds_to_target"),
         ),
         _figure("best_loss", "loss", "the least validation loss of a search"),
         _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together"),

@@ -24,7 +24,8 @@ USES = (1, 2, 11)
 """How often a layout serves: with no, one and ten reuses."""
 EQUIVALENT = 0.05
 """The control's two may differ by as much and are called the same."""
-MOSTLY = 0.5
+LITTLE = 1.25
+"""By this factor the slowest engine may differ from the fastest in every round, and the choice matters little."""
 
 
 @dataclass
@@ -104,6 +105,39 @@ class Lost:
     """Empty: of every engine."""
 
 
+@dataclass(frozen=True)
+class Models:
+    """How many groups have models, over all executions of a run that are ok."""
+
+    groups: int
+    models: int
+    least_share: float
+    """Of one execution's groups."""
+    least: str
+    """The case of that execution."""
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord]) -> "Models | None":
+        """None where no case trains groups."""
+        counted = [record for record in metrics.scored(records) if "models" in record.figures]
+        if not counted:
+            return None
+
+        def share(record: RunRecord) -> float:
+            return record.figures["models"] / record.figures["groups"]
+
+        least = min(counted, key=share)
+        groups, models = (int(sum(record.figures[name] for record in counted)) for name in ("groups", "models"))
+        return cls(groups, models, share(least), least.case.label)
+
+    @property
+    def text(self) -> str:
+        text = f"{self.models:,} of {self.groups:,} groups have a model, over all executions"
+        return (
+            f"{text}; the fewest {self.least_share:.0%}: {self.least}." if self.models < self.groups else f"{text}."
+        )
+
+
 @dataclass
 class Comparison:
     """Engines of one workload on the same groups with the same parameters."""
@@ -115,13 +149,18 @@ class Comparison:
     """Whether no larger sample of the same groups was measured."""
 
     def is_comparable(self, way: Way) -> bool:
-        """Whether it made as many models in as many rounds as any: less work is no speed."""
+        """Whether it made as many models as any, in each of as many rounds as any: less work is no speed."""
         most = max(other.models for other in self.ways)
         return way.models == most and len(way.timed) == max(len(other.timed) for other in self.ways) > 0
 
     def way(self, engine: str) -> Way | None:
         """The engine's executions, if some have a time."""
         return next((way for way in self.ways if way.engine == engine and way.timed), None)
+
+    def comparable_way(self, engine: str) -> Way | None:
+        """The engine's executions, if others may be compared with them."""
+        found = self.way(engine)
+        return found if found and self.is_comparable(found) else None
 
     @property
     def records(self) -> list[RunRecord]:
@@ -272,20 +311,20 @@ def _break_even(laid_out: Way, other: Way) -> int:
 
 
 def _why(comparison: Comparison, best: Way) -> str:
-    """By what the time goes into: work on groups, or bringing rows to it."""
+    """By the measured shares and times: what the time goes into, work on groups or bringing rows to it."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
         return "no group was trained"
     told = (
         f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
     )
-    others = [way for way in comparison.ways if way.engine not in (best.engine, LOOP) and way.work_share is not None]
-    least = min(others, key=lambda way: way.work_share or 0.0, default=best)
-    if min(share, least.work_share or 0.0) >= MOSTLY:
+    slowest = comparison.fastest(math.inf)[-1]
+    apart = max(best.speed_up(slowest), default=1.0)
+    if apart <= LITTLE:
         return f"{told}, so the way to the groups matters little"
-    if least is best:
+    if slowest.work_share is None:
         return told
-    return f"{told} and {least.work_share:.1%} of {least.engine}'s: the rest is moving rows and starting tasks"
+    return f"{told} and {slowest.work_share:.1%} of {slowest.engine}'s: the rest is moving rows and starting tasks"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -339,7 +339,7 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
                 cluster,
                 drawing.spread(Spread.of(samples), number),
                 goal,
-                ratio.verdict(samples, ratio.lost(here)),
+                ratio.verdict(samples, ratio.lost(here), ratio.unequal(here)),
                 ratio.name,
             )
     yield Text()

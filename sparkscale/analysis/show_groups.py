@@ -76,7 +76,7 @@ def _costs(found: Comparison) -> Table:
         f"speed-up over\n{JOBLIB}",
         f"with layout,\nover {JOBLIB}",
     )
-    loop, joblib = found.way(LOOP), found.way(JOBLIB)
+    loop, joblib = found.comparable_way(LOOP), found.comparable_way(JOBLIB)
     for way in found.ways:
         drawn.add_row(
             way.engine,

@@ -13,7 +13,7 @@ REPLICATES = 2000
 LEVEL = 0.95
 SEED = 20130101
 FEWEST_ROUNDS = 5
-"""With fewer, no interval is made of them."""
+"""With fewer no interval is made of them, and nothing is resolved."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,20 @@ def median_interval(samples: Sequence[float]) -> Interval:
         return Interval(min(samples), max(samples))
     drawn = np.random.default_rng(SEED).choice(np.asarray(samples), (REPLICATES, len(samples)))
     return interval(np.median(drawn, axis=1))
+
+
+def at_most(samples: Sequence[float], threshold: float) -> bool | None:
+    """Whether the median of one sample per round is at most this. None, not resolved, where its interval holds both
+    sides, or rounds are too few.
+
+    Every verdict of goals and advice is made of this, so none rests on one lucky round.
+    """
+    if len(samples) < FEWEST_ROUNDS:
+        return None
+    found = median_interval(samples)
+    if found.high <= threshold:
+        return True
+    return False if found.low > threshold else None
 
 
 def interval(replicates: Array) -> Interval:

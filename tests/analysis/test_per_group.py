@@ -228,3 +228,50 @@ def test_the_way_matters_little_only_where_every_way_is_mostly_work(groups: Grou
     assert (
         "work on groups is 70% of joblib's core time and 3.5% of apply-in-pandas's: the rest is moving rows" in told
     )
+
+
+def test_a_baseline_that_made_fewer_models_is_compared_with_nothing(groups: Groups) -> None:
+    """Its 45 of 90 models took half the time, so every other engine seemed slow."""
+    groups("joblib", *rounds(0, 1.5, 1.5), models=45)
+    groups("parquet-groups", *rounds(0.1, 3.5, 3.5))
+    groups("pandas-loop", *rounds(0, 7.5, 7.5))
+    found = groups.comparison()
+    assert found.way("joblib")
+    assert found.comparable_way("joblib") is None
+    row = next(line for line in shown(groups.store).splitlines() if "parquet-groups" in line)
+    assert "0.50" not in row, "over joblib"
+    assert "2.00" in row, "over the loop"
+
+
+def test_a_run_says_how_many_groups_have_a_model(groups: Groups) -> None:
+    assert per_group.Models.of([]) is None
+    groups("joblib", *rounds(0, 1.5, 1.5), models=100)
+    every = per_group.Models.of(groups.records)
+    assert every is not None
+    assert every.text == "200 of 200 groups have a model, over all executions."
+    groups("parquet-groups", *rounds(0.1, 3.5), models=45)
+    some = per_group.Models.of(groups.records)
+    assert some is not None
+    assert (some.groups, some.models, some.least_share) == (300, 245, 0.45)
+    assert some.text.startswith(
+        "245 of 300 groups have a model, over all executions; the fewest 45%: per_group.ridge"
+    )
+
+
+def test_the_way_matters_where_times_differ_though_training_is_most_of_all_work(groups: Groups) -> None:
+    """The loop took ten times as long, and the advice said that the way to the groups mattered little."""
+    groups("joblib", *rounds(0.0, 1.5, 1.5), busy=2.8)
+    groups("parquet-groups", *rounds(0.1, 2.7, 2.7), busy=4.5)
+    groups("pandas-loop", *rounds(0.0, 19.5, 19.5), busy=2.8)
+    told = per_group.advice(groups.comparison())
+    assert "matters little" not in told
+    assert told.endswith(
+        "work on groups is 70% of joblib's core time and 7.0% of pandas-loop's: the rest is moving rows and starting "
+        "tasks."
+    )
+
+
+def test_groups_without_a_model_are_a_metric_that_rises(groups: Groups) -> None:
+    groups("joblib", *rounds(0, 1.5, 1.5), models=90)
+    groups("joblib", *rounds(0, 1.5), models=40)
+    assert metrics()["groups_without_model"].samples(groups.records) == [10.0, 10.0, 60.0]

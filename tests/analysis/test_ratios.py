@@ -47,10 +47,10 @@ def test_a_ratio_is_of_one_round_and_of_warm_executions() -> None:
 
 
 def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
-    records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in (1, 2, 3)]
+    records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in range(1, 6)]
     assert HALF.verdict(HALF.of(records), HALF.lost(records)) == "met"
-    late = executed("mllib", 4, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
-    lost = HALF.lost([*records, late, executed("xgboost", 4, 2.0)])
+    late = executed("mllib", 6, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
+    lost = HALF.lost([*records, late, executed("xgboost", 6, 2.0)])
     assert lost == 1
     assert HALF.verdict(HALF.of(records), lost) == "not resolved: 1 execution without a time"
 
@@ -58,9 +58,11 @@ def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
 @pytest.mark.parametrize(
     ("samples", "most", "least"),
     [
-        ([0.5, 0.6, 0.7], "met", "missed"),
-        ([0.7, 0.74, 0.9], "not resolved", "not resolved"),
-        ([0.8, 0.9], "missed", "met"),
+        ([0.5, 0.6, 0.7, 0.6, 0.5], "met", "missed"),
+        ([0.7, 0.74, 0.9, 0.7, 0.9], "not resolved", "not resolved"),
+        ([0.8, 0.9, 0.8, 0.9, 0.8], "missed", "met"),
+        ([0.5], "not resolved: 1 round, and 5 are the least", "not resolved: 1 round, and 5 are the least"),
+        ([0.5] * 4, "not resolved: 4 rounds, and 5 are the least", "not resolved: 4 rounds, and 5 are the least"),
         ([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 2.0], "met", "missed"),
         ([], "not measured", "not measured"),
     ],
@@ -68,6 +70,20 @@ def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
 def test_a_verdict_needs_the_whole_interval(samples: list[float], most: str, least: str) -> None:
     assert HALF.verdict(samples) == most
     assert replace(HALF, bound="least").verdict(samples) == least
+
+
+def test_fewer_models_meet_no_goal() -> None:
+    """45 of 90 models in half the time met the goal of being twice as fast."""
+    records = [
+        one.model_copy(update={"figures": {"models": models}})
+        for number in range(1, 6)
+        for one, models in ((executed("mllib", number, 0.5), 45.0), (executed("xgboost", number, 2.0), 90.0))
+    ]
+    assert HALF.unequal(records)
+    assert HALF.verdict(HALF.of(records), 0, HALF.unequal(records)) == "not resolved: not the same number of models"
+    same = [record.model_copy(update={"figures": {"models": 90.0}}) for record in records]
+    assert not HALF.unequal(same)
+    assert HALF.verdict(HALF.of(same), 0, HALF.unequal(same)) == "met"
 
 
 def test_clusters_are_not_mixed() -> None:
