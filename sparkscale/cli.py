@@ -17,6 +17,7 @@ from sparkscale.cli_evidence import app as evidence_app
 from sparkscale.cli_heap import app as heap_app
 from sparkscale.contract.errors import ConfigError, SparkscaleError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
+from sparkscale.output import printable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -335,6 +336,7 @@ def doctor(
 
 def main() -> None:
     """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
+    printable()
     try:
         with interruptible():
             app()

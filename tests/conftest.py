@@ -44,6 +44,7 @@ TAKE_THE_LOCK = {
     "tests/measure/test_origin.py",
     "tests/measure/test_run.py",
     "tests/measure/test_sessions.py",
+    "tests/measure/test_surroundings.py",
     "tests/measure/test_warmth.py",
 }
 """Files whose tests run commands that measure, or prepare: the machine has one lock for them."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sparkscale.contract.context import Context
-from sparkscale.contract.location import for_spark
+from sparkscale.contract.location import to_read
 from workloads.filesystem import schema_of
 
 if TYPE_CHECKING:
@@ -15,5 +15,5 @@ def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
     from pyspark.sql.pandas.types import from_arrow_schema
 
     schema = from_arrow_schema(schema_of(paths[0]))
-    frame: DataFrame = run.spark.read.schema(schema).parquet(*map(for_spark, paths))
+    frame: DataFrame = run.spark.read.schema(schema).parquet(*map(to_read, paths))
     return frame

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.errors import ClusterError
-from sparkscale.contract.location import for_spark, join
+from sparkscale.contract.location import join, to_read
 from workloads.filesystem import resolve
 from workloads.tasks import SparkTasks
 
@@ -98,7 +98,7 @@ def _check_storage(spark: Any, probe: str, storage: str, found: list[Executor], 
     reasons = [f"{executor.host}: {executor.unreachable}" for executor in found if executor.unreachable]
     if not reasons:
         try:
-            if spark.read.text(for_spark(probe)).collect()[0].value != PROBE:
+            if spark.read.text(to_read(probe)).collect()[0].value != PROBE:
                 reasons = ["Spark reads another file there"]
         except Exception as error:
             reasons = [f"Spark: {_reason(error)}"]

@@ -24,7 +24,13 @@ def test_joining_keeps_a_uris_query(base: str, expected: str) -> None:
 def test_spark_gets_hadoops_scheme_and_no_query() -> None:
     assert location.for_spark("s3://bucket/data?region=eu-north-1") == "s3a://bucket/data"
     assert location.for_spark("gs://bucket/data") == "gs://bucket/data"
-    assert location.for_spark("/data") == "/data"
+    assert location.for_spark("/data") == "file:///data", "or a site's fs.defaultFS would be asked for it"
+    assert location.for_spark("file:///data/a%20b") == "file:///data/a b"
+
+
+def test_what_spark_reads_is_no_pattern() -> None:
+    assert location.to_read("/data/store [v1] {x}/a*b?") == r"file:///data/store \[v1\] \{x\}/a\*b\?"
+    assert location.to_read("s3://bucket/a{b}?region=x") == r"s3a://bucket/a\{b\}"
 
 
 def test_what_is_local() -> None:

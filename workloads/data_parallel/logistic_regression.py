@@ -13,7 +13,7 @@ import pyarrow as pa
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from sparkscale.contract.location import for_spark
+from sparkscale.contract.location import to_read
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.one_hot import MLlibOneHot, SklearnOneHot
 from workloads.data_parallel.pattern import (
@@ -247,7 +247,7 @@ class MLlibPlain(MLlibLogistic):
     name = "mllib-plain"
 
     def load(self, run: Context) -> Any:
-        rows = run.spark.read.parquet(*map(for_spark, run.train_paths))
+        rows = run.spark.read.parquet(*map(to_read, run.train_paths))
         return one_hot_vectors(run, rows).select(LABEL, FEATURES)
 
 

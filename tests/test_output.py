@@ -1,0 +1,36 @@
+"""Output where the locale spells no more than ASCII."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAY = """
+from rich.console import Console
+from sparkscale.analysis import drawing
+from sparkscale.output import printable
+printable()
+table = drawing.table("a – b", "engine", "s")
+table.add_row("größe 漢", "1.0 (0.9–1.1) × 2²…")
+Console(width=60).print(table)
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_tables_are_written_in_what_the_stream_can_spell(tmp_path: Path, encoding: str) -> None:
+    script = tmp_path / "say.py"
+    script.write_text(SAY, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    text = done.stdout.decode(encoding)
+    row = {"ascii": "gro?e ?", "latin-1": "größe ?", "utf-8": "größe 漢"}[encoding]
+    figures = {"ascii": "(0.9-1.1) x 22...", "latin-1": "(0.9-1.1) × 2²...", "utf-8": "(0.9–1.1) × 2²…"}[encoding]
+    assert row in text
+    assert figures in text
