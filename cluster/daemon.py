@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from cluster import gpu, java, processes
 from cluster.budget import Grant
 from cluster.launch import Launch
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ClusterError
 
 START_SECONDS = 90.0
@@ -47,7 +48,9 @@ class Daemon(BaseModel):
     ) -> "Daemon":
         """Starts it; with `outlives` it does not end with this process. A log that is there is left alone."""
         log = _unused(log)
-        shown = {**java.own_environment(), **environment}
+        shown = {**java.own_environment(), **processes.mark(), **environment}
+        if outlives:
+            del shown[processes.MARK]
         shown.pop(gpu.VISIBLE, None)  # Spark's addresses count all devices, and libraries would count among these
         limit = processes.MemoryLimit.create(grant.memory_bytes) if limited else None
         launch = Launch(
@@ -120,6 +123,7 @@ class Daemon(BaseModel):
             _STARTED.pop(self.pid).wait(timeout=5)
         if self.cgroup:
             processes.MemoryLimit(self.memory_bytes, self.cgroup).remove()
+        redaction.scrub(self.log)
 
     def _id_is_anothers(self) -> bool:
         """No process gets this id while one of our session lives: so if one has it, nothing of ours is left."""

@@ -13,8 +13,9 @@ from cluster.budget import Budget
 from cluster.daemon import Daemon, end_children
 from cluster.endpoint import Endpoint, existing
 from cluster.profile import ClusterProfile, Connect, Standalone
-from cluster.settings import session_settings
+from cluster.settings import JAVA_TEMPORARY, session_settings
 from cluster.state import ClusterState
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ClusterError, ConfigError
 
 WATCH_SECONDS = 1.0
@@ -153,6 +154,7 @@ class Cluster:
         folder = self._state.folder
         shutil.rmtree(folder / "events", ignore_errors=True)
         (folder / "events").mkdir()
+        (folder / JAVA_TEMPORARY).mkdir(exist_ok=True)
         conf = session_settings(self.profile, self.budget, local, threads=1, device="cpu", scratch=folder)
         server = connect.start_server(
             {**conf, "spark.master": f"local[{self.budget.cores}]", "spark.app.name": "sparkscale"},
@@ -188,6 +190,8 @@ def bring_up(
     for place in (folder, logs):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner, created = state.this_process()
+    secret = secrets.token_hex(32)
+    redaction.remember([secret])
     cluster = Cluster(
         profile,
         budget,
@@ -197,7 +201,7 @@ def bring_up(
             owner=owner,
             owner_created=created,
             kept=kept,
-            secret=secrets.token_hex(32),
+            secret=secret,
             folder=folder,
             logs=logs,
         ).save(),
@@ -224,6 +228,7 @@ def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster 
             f"A cluster '{profile.name}' is up with other settings than the profile's: end it with "
             f"`sparkscale cluster down {profile.name}`."
         )
+    redaction.remember([found.secret])
     return Cluster(profile, budget, jdk, found)
 
 
@@ -269,6 +274,7 @@ def take_down(name: str) -> ClusterState:
 
 def _end(found: ClusterState) -> None:
     """Workers before their master, which would else notice them missing; then what they wrote."""
+    redaction.remember([found.secret])  # which the daemons' logs may hold
     for daemon in reversed(found.daemons):
         daemon.end()
     shutil.rmtree(found.folder, ignore_errors=True)

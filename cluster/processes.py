@@ -26,6 +26,34 @@ EMPTY_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 
 
+MARK = "SPARKSCALE_RUN"
+"""The environment variable by which the processes of a run are known, whatever sessions they make for themselves: it
+holds the run's own process, by id and beginning."""
+
+
+def mark() -> dict[str, str]:
+    """The variable for what this process starts, unless it is to live on."""
+    return {MARK: f"{os.getpid()}:{psutil.Process().create_time()}"}
+
+
+def sweep_marked() -> None:
+    """Kills what was started by runs that have ended: after a run was killed, processes of joblib live on. To be
+    called under the machine's lock.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError, ValueError):
+            pid, _, created = process.environ().get(MARK, "").partition(":")
+            if pid and not _lives(int(pid), float(created)):
+                process.kill()
+
+
+def _lives(pid: int, created: float) -> bool:
+    try:
+        return psutil.Process(pid).create_time() == created
+    except psutil.NoSuchProcess:
+        return False
+
+
 def die_with_parent() -> None:
     """Asks the kernel to kill this process when the one that started it ends, however it ends."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

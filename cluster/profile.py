@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import local_path
 from sparkscale.contract.naming import checked
@@ -87,6 +88,7 @@ class Profile(BaseModel):
                     f"Cluster '{self.name}' reads {key} from the environment variable {variable}: set it."
                 )
             found[key] = os.environ[variable]
+        redaction.remember(found.values())
         return found
 
 
@@ -231,13 +233,15 @@ def load(name_or_path: str) -> ClusterProfile:
     name = name_of(source.name)
     try:
         content: dict[str, Any] = tomllib.loads(source.read_text())
-        return PROFILE.validate_python({**content, "name": name})
+        found = PROFILE.validate_python({**content, "name": name})
     except OSError as error:
         raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is no valid TOML: {error}.") from error
     except ValidationError as error:
         raise ConfigError(f"{source}: {_fault(error)}.") from error
+    redaction.remember_settings(dict(found.conf))
+    return found
 
 
 def _fault(error: ValidationError) -> str:

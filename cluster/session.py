@@ -17,16 +17,10 @@ from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
 from cluster.profile import ClusterProfile, External, Local, Standalone
-from cluster.settings import is_on_loopback, master, session_settings, write_settings
+from cluster.settings import JAVA_TEMPORARY, is_on_loopback, master, session_settings, write_settings
+from sparkscale.contract import redaction
 from sparkscale.contract.case import Device
 from sparkscale.contract.errors import ClusterError
-
-SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|access[._-]?key|private[._-]?key", re.IGNORECASE)
-SECRET_INSIDE = re.compile(rf"(?<![\w])([\w.-]*(?:{SECRET_NAME.pattern})[\w.-]*)=([^\s;&,\"']+)", re.IGNORECASE)
-SECRET_LOOKS = re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-"""An access key of AWS; a JSON web token."""
-URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-REDACTED = "*** redacted ***"
 
 ANSWER_SECONDS = 60.0
 END_SECONDS = 1.0
@@ -54,14 +48,20 @@ class SparkRuntime:
     def conf(self) -> dict[str, str]:
         """The effective configuration, secrets redacted."""
         found = self.spark.conf.getAll if self.is_connect else dict(self.spark.sparkContext.getConf().getAll())
-        return {key: redact(key, str(value)) for key, value in sorted(found.items())}
+        return {key: redaction.setting(key, str(value)) for key, value in sorted(found.items())}
 
     def java(self) -> dict[str, str | None]:
-        """Version and vendor of the JVM, and the BLAS that it loaded."""
-        version, vendor = (
-            self._static("java.lang.System", "getProperty", f"java.{name}") for name in ("vm.version", "vendor")
+        """Versions of the JVM and of its Java, vendor, and the BLAS that it loaded."""
+        version, release, vendor = (
+            self._static("java.lang.System", "getProperty", f"java.{name}")
+            for name in ("vm.version", "version", "vendor")
         )
-        return {"java_version": version, "java_vendor": vendor, "jvm_blas": self._blas()}
+        return {
+            "java_version": version,
+            "java_release": release,
+            "java_vendor": vendor,
+            "jvm_blas": self._blas(),
+        }
 
     def _blas(self) -> str:
         """The class that MLlib's linear algebra calls: a native library's, the Vector API's, or plain Java's."""
@@ -124,7 +124,7 @@ def start(
 
     Raises ClusterError when there is no session, or not all of its executors, within a bounded time.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
+    (scratch / JAVA_TEMPORARY).mkdir(parents=True, exist_ok=True)
     runtime = (
         _connect(profile, endpoint)
         if endpoint.is_connect
@@ -233,21 +233,12 @@ def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, en
         return found[0]
     reason = _reason(failed[0]) if failed else f"no answer within {seconds:.0f} s"
     raise ClusterError(
-        f"Cluster '{profile.name}' opens no Spark Connect session at {redact('', endpoint.address)}: {reason}."
+        f"Cluster '{profile.name}' opens no Spark Connect session at {redaction.text(endpoint.address)}: {reason}."
     )
 
 
 def describe(profile: ClusterProfile) -> dict[str, Any]:
     """A profile as it may be stored; of its secrets only which environment variables held them."""
     found = profile.model_dump(mode="json")
-    shown = {key: redact(key, value) if isinstance(value, str) else value for key, value in found.items()}
-    return {**shown, "conf": {key: redact(key, value) for key, value in profile.conf}}
-
-
-def redact(key: str, value: str) -> str:
-    """A configuration value as it may be stored: nothing secret by its key, its look, in a URL or option."""
-    if SECRET_NAME.search(key):
-        return REDACTED
-    value = URL_CREDENTIALS.sub(REDACTED, value)
-    value = SECRET_INSIDE.sub(rf"\1={REDACTED}", value)
-    return SECRET_LOOKS.sub(REDACTED, value)
+    shown = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in found.items()}
+    return {**shown, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}

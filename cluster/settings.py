@@ -16,6 +16,10 @@ from sparkscale.contract.case import SLICES, Device
 from sparkscale.contract.threads import thread_variables
 
 LOOPBACK = ("127.0.0.1", "localhost")
+LONGEST_TEMPORARY = 60
+"""Characters of a path at which Spark's sockets still can lie: theirs may have 107 (unix(7)), and their names 43."""
+JAVA_TEMPORARY = "java"
+"""Folder of a session's scratch folder that its JVMs on this host keep temporary files in. It must be there."""
 
 INFORMING = (
     "org.apache.spark.deploy.master.Master",
@@ -52,7 +56,7 @@ def session_settings(
         **dict(profile.conf),
         **{key: value for key, value in profile.secret_values().items() if key.startswith("spark.")},
     }
-    return {**found, **_java_options(profile, budget, found)}
+    return {**found, **_java_options(profile, budget, found, scratch / JAVA_TEMPORARY)}
 
 
 def master(budget: Budget, endpoint: Endpoint) -> str:
@@ -88,8 +92,12 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
     }
 
 
-def _java_options(profile: ClusterProfile, budget: Budget, said: Mapping[str, str]) -> dict[str, str]:
-    """Options of the JVMs that compute: the same collector whatever CPUs a JVM sees, with a thread for each core.
+def _java_options(
+    profile: ClusterProfile, budget: Budget, said: Mapping[str, str], temporary: Path
+) -> dict[str, str]:
+    """Options of the JVMs that compute: the same collector whatever CPUs a JVM sees, with a thread for each core. On
+    this host their temporary files, native libraries among them, go where they are removed after whatever end, unless
+    that path is too long for sockets.
 
     Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may say, so those win.
     """
@@ -104,7 +112,10 @@ def _java_options(profile: ClusterProfile, budget: Budget, said: Mapping[str, st
         given = [said[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in said]
         # an existing cluster mostly has this shell's settings, and with two collectors no executor starts
         ours = jvm.options(threads, [*given, *jvm.from_shell()])
-        found[key] = f"{ours} {said.get(key, '')}".strip()
+        here = role == "driver" or isinstance(profile, Standalone)
+        short = len(str(temporary)) <= LONGEST_TEMPORARY
+        place = f'"-Djava.io.tmpdir={temporary}"' if here and short else ""
+        found[key] = " ".join(filter(None, [ours, place, said.get(key, "")]))
     return found
 
 
@@ -119,6 +130,9 @@ def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict
         # its memory decides how much a driver collects, not a default of 1 GiB
         "spark.driver.maxResultSize": "0",
     }
+    if endpoint.address == "local":
+        # the driver's own ports are for nobody else; in local mode Spark makes a secret by itself
+        found["spark.authenticate"] = "true"
     if is_on_loopback(endpoint.address):
         found |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     return found

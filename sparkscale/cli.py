@@ -15,6 +15,7 @@ from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOptio
 from sparkscale.cli_data import app as data_app
 from sparkscale.cli_evidence import app as evidence_app
 from sparkscale.cli_heap import app as heap_app
+from sparkscale.contract import private, redaction
 from sparkscale.contract.errors import ConfigError, SparkscaleError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import printable
@@ -59,7 +60,9 @@ def root(
 
     Check:     sparkscale doctor
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(redaction.Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if version:
         typer.echo(f"sparkscale {__version__}")
         raise typer.Exit
@@ -268,9 +271,10 @@ def export_(
 
     with Store.existing(out) as store:
         records = store.records(None if every else store.invocation(suite, run_).id)
-    text = export(records, form, to)
+    with private.as_the_user_has_it():
+        text = export(records, form, to)
     if text is not None:
-        typer.echo(text)
+        typer.echo(text.encode())  # data, which no terminal's encoding changes
 
 
 @app.command("bench-data")
@@ -337,6 +341,7 @@ def doctor(
 def main() -> None:
     """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
     printable()
+    private.begin()
     try:
         with interruptible():
             app()
@@ -345,5 +350,5 @@ def main() -> None:
     except SparkscaleError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {redaction.text(str(error))}", err=True)
         sys.exit(error.exit_code)

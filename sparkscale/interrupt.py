@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM that a batch system sends, end a command in one way."""
+"""Ctrl-C, the SIGTERM of a batch system, and the SIGHUP of a terminal that is closed end a command in one way."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 EXIT_INTERRUPTED = 130
 """What a command ends with then, as a shell has it of SIGINT."""
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -25,7 +25,10 @@ def interruptible() -> Iterator[None]:
         asked = True
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    # under nohup SIGHUP is ignored, and stays so
+    deaf = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     except Exception as error:

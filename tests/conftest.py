@@ -43,6 +43,7 @@ TAKE_THE_LOCK = {
     "tests/measure/test_heap.py",
     "tests/measure/test_origin.py",
     "tests/measure/test_run.py",
+    "tests/measure/test_secrets.py",
     "tests/measure/test_sessions.py",
     "tests/measure/test_surroundings.py",
     "tests/measure/test_warmth.py",

@@ -21,11 +21,23 @@ class Interrupted(BaseModel):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_hits_pydantic_is_still_an_interrupt(number: int) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt) as raised, interruptible():
-        Interrupted(number=number).model_dump_json()
+    outside = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised, interruptible():
+            Interrupted(number=number).model_dump_json()
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, outside)
     assert isinstance(raised.value.__cause__, PydanticSerializationError)
-    assert signal.getsignal(number) is before
+
+
+def test_under_nohup_a_closed_terminal_is_no_interrupt() -> None:
+    outside = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, outside)
 
 
 def test_without_a_signal_an_error_stays_what_it_is() -> None:

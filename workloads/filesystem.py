@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError, DatasetError
 from sparkscale.contract.location import local_path, scheme
 
@@ -29,7 +30,8 @@ def resolve(location: str) -> tuple[fs.FileSystem, str]:
     path = local_path(location)
     if path is not None:
         return fs.LocalFileSystem(), str(path.absolute())
-    if urlsplit(location).password is not None:
+    parts = urlsplit(location)
+    if parts.password is not None or any(map(redaction.is_secret, parse_qs(parts.query))):
         raise ConfigError(
             f"A {scheme(location)}:// location holds credentials, which would be stored with the records: give them "
             "by the environment."

@@ -92,6 +92,7 @@ def software(java: dict[str, str | None] | None) -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "packages": packages(),
         "java_version": None,
+        "java_release": None,
         "java_vendor": None,
         "jvm_blas": None,
         **(java or {}),
@@ -130,10 +131,12 @@ def session(
 
 
 def _lasting(conf: dict[str, str]) -> dict[str, str]:
-    """A free port of this host's is written as `*`."""
-    return {key: LOOPBACK_PORT.sub(r"\1:*", value) for key, value in conf.items() if key not in VOLATILE}
+    """A free port of this host's is written as `*`, as is the folder of a JVM's temporary files."""
+    kept = {key: value for key, value in conf.items() if key not in VOLATILE}
+    return {key: JAVA_TEMPORARY.sub("-Djava.io.tmpdir=*", LOOPBACK_PORT.sub(r"\1:*", kept[key])) for key in kept}
 
 
+JAVA_TEMPORARY = re.compile(r'"-Djava\.io\.tmpdir=[^"]*"')
 LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1|localhost):\d+")
 VOLATILE = {
     "spark.app.id",
@@ -150,7 +153,9 @@ VOLATILE = {
 
 
 MEASURING = (".", ":(exclude)results")
-"""The files of a checkout that can change a figure, in git's words."""
+"""The files of a checkout that make it another than its commit's, in git's words."""
+CODE = ("sparkscale", "workloads", "cluster", "benchmarks", "pyproject.toml", "requirements.lock", "asv.conf.json")
+"""Those that can change a figure."""
 
 
 def code_state() -> CodeState:
@@ -165,27 +170,31 @@ def code_state() -> CodeState:
 
 
 def _changes(folder: Path) -> str | None:
-    """A digest of the files that differ from the commit's, and of those that it does not have."""
-    changed = _git(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *MEASURING)
-    added = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", "--", *MEASURING)
+    """A digest of the files of code that differ from the commit's, and of those that it does not have."""
+    there = [name for name in CODE if (folder / name).exists()]
+    changed = _git_bytes(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *there)
+    added = _git_bytes(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *there)
     if changed is None or added is None:
         return None
-    found = hashlib.sha256(changed.encode())
-    for name in added.splitlines():
-        found.update(name.encode())
-        with contextlib.suppress(OSError):
-            found.update((folder / name).read_bytes())
+    found = hashlib.sha256(changed)
+    for name in filter(None, added.split(b"\0")):
+        found.update(name)
+        with contextlib.suppress(OSError), (folder / os.fsdecode(name)).open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    said = _git_bytes(folder, *arguments)
+    return None if said is None else said.decode(errors="replace").strip()
+
+
+def _git_bytes(folder: Path, *arguments: str) -> bytes | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=True
-        )
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
 
 
 def _release(package: str) -> str | None:

@@ -10,6 +10,7 @@ from cluster import processes
 from cluster.budget import Budget
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile, External
+from sparkscale.contract import private
 from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.threads import thread_variables
@@ -49,11 +50,14 @@ def open_worker(
     temporary = scratch / TEMPORARY
     temporary.mkdir(parents=True, exist_ok=True)
     threads = len(grant.cpus) if session.placement == "spark" else session.threads
-    variables = {**thread_variables(threads), "TMPDIR": str(temporary)}
+    # joblib would keep rows that its processes share in /dev/shm, where nobody removes them after a kill
+    variables = {**thread_variables(threads), "TMPDIR": str(temporary), "JOBLIB_TEMP_FOLDER": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
     begun = time.monotonic()
-    worker = WorkerProcess.spawn(log, scratch, limit, variables)
+    # executors of an existing cluster may be another user's, and read from a storage that they share with this host
+    umask = private.users_umask() if isinstance(profile, External) else -1
+    worker = WorkerProcess.spawn(log, scratch, limit, variables, umask)
     opening = Open(
         profile=profile,
         budget=budget,

@@ -8,15 +8,21 @@ from datetime import datetime
 from functools import cached_property
 
 from cluster.budget import Budget
+from sparkscale.contract import redaction
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
-from sparkscale.contract.record import CodeState, Observation, Resources, RunRecord, Temperature
+from sparkscale.contract.record import CodeState, ErrorInfo, Observation, Resources, RunRecord, Temperature
 from sparkscale.measure import environment
 from sparkscale.measure.plan import Execution
 from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.worker_process import WorkerProcess
+
+
+def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:
+    """A library may say in its message with what it tried to log in."""
+    return error and error.model_copy(update={"message": redaction.text(error.message)})
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Recorder:
             isolated=execution.isolated,
             case=case,
             outcome=observation.outcome,
-            error=observation.error,
+            error=_redacted(observation.error),
             seconds=observation.seconds if observation.outcome == "ok" else {},
             quality=observation.quality,
             figures=observation.figures,

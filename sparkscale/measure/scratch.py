@@ -4,10 +4,11 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster import lifecycle, processes
+from cluster.profile import cache_folder
 from sparkscale.contract.errors import ScratchError
 
 PREFIX = "sparkscale-run-"
@@ -19,7 +20,10 @@ def scratch_folder() -> Iterator[Path]:
     lifecycle.sweep()
     for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         shutil.rmtree(stale, ignore_errors=True)
+    processes.sweep_marked()
     processes.sweep_limits()
+    with suppress(OSError):  # earlier releases made it readable for everyone
+        cache_folder().chmod(0o700)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         yield folder

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
+from sparkscale.contract import redaction
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import Description, Kind, RunRecord
@@ -130,6 +131,8 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         with cls._connect(folder / FILE) as store:
             metadata.create_all(store._engine)
+            with suppress(OSError):  # of a file that is another user's
+                (folder / FILE).chmod(0o600)
             with store._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
@@ -170,7 +173,7 @@ class Store:
             "id": invocation.id,
             "started_at": invocation.started_at.isoformat(),
             "suite": invocation.suite,
-            "content": invocation.model_dump(mode="json"),
+            "content": redaction.values(invocation.model_dump(mode="json")),
         }
         with self._engine.begin() as connection:
             connection.execute(invocations.insert(), row)
@@ -203,7 +206,8 @@ class Store:
         raise ConfigError(f"There is no run{which} in {self.path}: measure one with `sparkscale run`.")
 
     def describe(self, kind: Kind, content: dict[str, Any]) -> str:
-        """Stores a description once; returns its id."""
+        """Stores a description once; returns its id. Here, as in records, no known secret is stored."""
+        content = redaction.values(content)
         description = Description(kind=kind, id=digest([kind, content]), content=content)
         statement = insert_once(descriptions).on_conflict_do_nothing()
         with self._engine.begin() as connection:
@@ -229,7 +233,7 @@ class Store:
                     "invocation": record.invocation,
                     "case_id": record.case.id,
                     "outcome": record.outcome,
-                    "content": record.model_dump(mode="json"),
+                    "content": redaction.values(record.model_dump(mode="json")),
                 },
             )
             for name, content in parquet.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from cluster import gpu, java, processes
-from sparkscale.contract import errors
+from sparkscale.contract import errors, redaction
 from sparkscale.measure.protocol import REPLY, Close, Message, PhasesEnded, PhaseStarted, Refused, Reply
 
 POLL_SECONDS = 0.2
@@ -217,16 +217,18 @@ class WorkerProcess:
     warmed: dict[str, float] = field(default_factory=dict)
     """By the keys of the warm-ups that are done, when phases of such an execution last ended, as time.monotonic()."""
     phases_ended: float = 0.0
-    """When the phases of its last execution ended, as time.monotonic()."""
+    """When the phases of its last execution ended, as time.monotonic(); 0 if they did not."""
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
 
     @classmethod
     def spawn(
-        cls, log_path: Path, scratch: Path, limit: processes.MemoryLimit, environment: dict[str, str]
+        cls, log_path: Path, scratch: Path, limit: processes.MemoryLimit, environment: dict[str, str], umask: int = -1
     ) -> "WorkerProcess":
-        """Starts the process; `open` must be its first request. What it writes goes below `scratch`."""
+        """Starts the process; `open` must be its first request. What it writes goes below `scratch`. It has this
+        process's umask, unless another is given.
+        """
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
         with log_path.open("wb") as log:
@@ -236,8 +238,9 @@ class WorkerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=(request_read, reply_write),
-                env={**java.own_environment(), **environment},
+                env={**java.own_environment(), **processes.mark(), **environment},
                 start_new_session=True,
+                umask=umask,
             )
         os.close(request_read)
         os.close(reply_write)
@@ -259,6 +262,7 @@ class WorkerProcess:
         """
         deadline = Deadline(limits)
         self.phase = None
+        self.phases_ended = 0.0
         try:
             os.write(self._requests, message.model_dump_json().encode() + b"\n")
         except BrokenPipeError:
@@ -347,3 +351,4 @@ class WorkerProcess:
                 os.close(descriptor)
         self._requests = self._replies = -1
         self.limit.remove()
+        redaction.scrub(self.log_path)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster import processes
@@ -222,3 +223,24 @@ def test_cpu_time_is_counted_though_nobody_reaped_its_process() -> None:
         folder = limit.cgroup
         limit.remove()
     assert not folder.exists()
+
+
+def test_what_a_dead_run_started_is_ended_and_what_a_living_one_did_is_not() -> None:
+    """Processes of joblib lead sessions of their own, and outlived a run that was killed."""
+    dead = subprocess.Popen(["true"])
+    began = psutil.Process(dead.pid).create_time()
+    dead.wait()
+    marks = [{processes.MARK: f"{dead.pid}:{began}"}, processes.mark(), {}]
+    command = ["sleep", "60"]
+    orphan, child, other = (
+        subprocess.Popen(command, env={**os.environ, **mark}, start_new_session=True) for mark in marks
+    )
+    try:
+        processes.sweep_marked()
+        assert orphan.wait(timeout=10) == -signal.SIGKILL
+        assert child.poll() is None
+        assert other.poll() is None
+    finally:
+        for process in (orphan, child, other):
+            process.kill()
+            process.wait()

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from cluster.profile import PROFILE
-from cluster.session import REDACTED, SparkRuntime, describe, redact
+from cluster.session import SparkRuntime, describe
+from sparkscale.contract import redaction
+from sparkscale.contract.redaction import REDACTED
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ from cluster.session import REDACTED, SparkRuntime, describe, redact
     ],
 )
 def test_no_secret_is_stored(key: str, value: str, shown: str) -> None:
-    assert redact(key, value) == shown
+    assert redaction.setting(key, value) == shown
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_no_secret_is_stored(key: str, value: str, shown: str) -> None:
     ],
 )
 def test_no_secret_is_stored_for_its_look_or_inside_a_value(value: str, shown: str) -> None:
-    assert redact("spark.some.option", value) == shown
+    assert redaction.setting("spark.some.option", value) == shown
 
 
 def test_a_profile_is_described_without_secrets() -> None:
@@ -59,6 +61,7 @@ def test_the_session_is_as_stated_and_stays_on_loopback(spark: SparkRuntime) -> 
     assert conf["spark.driver.host"] == "127.0.0.1"
     assert conf["spark.sql.adaptive.enabled"] == "true"
     assert conf["spark.ui.enabled"] == "false"
+    assert conf["spark.authenticate"] == "true"
     assert conf["spark.executorEnv.OMP_NUM_THREADS"] == conf["spark.task.cpus"] == "1"
 
 

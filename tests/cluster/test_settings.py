@@ -1,5 +1,6 @@
 """Settings of each kind of session, and which of them a profile can change."""
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,36 @@ def settings(folder: Path, **content: Any) -> dict[str, str]:
     """The settings of a session on the CPU with one thread for each task."""
     profile = PROFILE.validate_python({"driver_memory": "1g", **content} if content["kind"] != "local" else content)
     address = "local" if profile.kind in ("local", "connect") else "spark://127.0.0.1:1"
-    return session_settings(profile, budget(profile), Endpoint(address=address), 1, "cpu", folder)
+    return without_place(session_settings(profile, budget(profile), Endpoint(address=address), 1, "cpu", folder))
+
+
+PLACE = re.compile(r' ?"-Djava\.io\.tmpdir=[^"]*"')
+
+
+def without_place(found: dict[str, str]) -> dict[str, str]:
+    """Settings without the folder of temporary files."""
+    return {key: PLACE.sub("", value) for key, value in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("content", "roles"),
+    [
+        (LOCAL, {"driver"}),
+        ({"name": "one", "kind": "standalone", "memory": "1g"}, {"driver", "executor"}),
+        ({"name": "server", "kind": "connect", "cores": 1, "memory": "2g"}, {"driver"}),
+        (EXTERNAL, {"driver"}),
+    ],
+)
+def test_jvms_of_this_host_keep_their_temporary_files_where_they_are_removed(
+    content: dict[str, Any], roles: set[str]
+) -> None:
+    """Spark's folders and native libraries stayed in /tmp, even after a clean end."""
+    profile = PROFILE.validate_python({"driver_memory": "1g", **content} if content["kind"] != "local" else content)
+    address = "local" if profile.kind in ("local", "connect") else "spark://127.0.0.1:1"
+    found = session_settings(profile, budget(profile), Endpoint(address=address), 1, "cpu", Path("/tmp/a b"))
+    option = '"-Djava.io.tmpdir=/tmp/a b/java"'
+    given = {role for role in ("driver", "executor") if option in found.get(f"spark.{role}.defaultJavaOptions", "")}
+    assert given == roles
 
 
 @pytest.mark.parametrize(
@@ -96,6 +126,7 @@ def test_only_the_launched_jvm_is_told_how_many_threads_native_libraries_have(tm
 
 
 def test_profiles_that_come_along_pin_the_collector(tmp_path: Path) -> None:
-    found = session_settings(load("local"), budget(load("local")), Endpoint(address="local"), 1, "cpu", tmp_path)
-    cores = len(budget(load("local")).driver.cpus)
+    local = load("local")
+    found = without_place(session_settings(local, budget(local), Endpoint(address="local"), 1, "cpu", tmp_path))
+    cores = len(budget(local).driver.cpus)
     assert found["spark.driver.defaultJavaOptions"] == f"-XX:+UseParallelGC -XX:ParallelGCThreads={cores}"
