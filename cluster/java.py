@@ -13,8 +13,8 @@ from pathlib import Path
 from sparkscale.contract.errors import ClusterError
 
 OLDEST = 17
-FOREIGN = ("SPARK_", "PYSPARK_", "PYTHONPATH")
-"""How variables begin that choose or configure a Spark. Set-up guides put a Spark's own folder on PYTHONPATH."""
+FOREIGN = ("SPARK_", "PYSPARK_")
+"""How variables begin that choose or configure a Spark."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 START_LIMIT_SECONDS = 120
 
@@ -44,18 +44,32 @@ class Java:
 def own_environment() -> dict[str, str]:
     """This process's variables as processes of ours get them.
 
-    Those are left out by which a user's shell points at another Spark, or configures one: what is measured must be
-    the Spark that the records name, with the settings that they hold. Python does not look for modules in the folder
-    that it is started in, where the user's own `cluster.py` or `xgboost.py` may lie. No proxy is asked for what is on
-    this host. A JVM spells file names as the locale does, so that is one of UTF-8.
+    Those are left out by which a user's shell points at another Spark, or configures one, a Spark on PYTHONPATH
+    included: what is measured must be the Spark that the records name, with the settings that they hold. Python does
+    not look for modules in the folder that it is started in, where the user's own `cluster.py` or `xgboost.py` may
+    lie. No proxy is asked for what is on this host. A JVM spells file names as the locale does, so that is one of
+    UTF-8.
     """
     found = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    if "PYTHONPATH" in found:
+        found["PYTHONPATH"] = os.pathsep.join(
+            place for place in found["PYTHONPATH"].split(os.pathsep) if not _holds_spark(place)
+        )
     found["PYTHONSAFEPATH"] = "1"
-    for name in ("no_proxy", "NO_PROXY"):
-        found[name] = ",".join([*filter(None, [found.get(name)]), *LOOPBACK])
+    # libraries look at one of the two; `*` means that no proxy is asked for anything
+    without = {name: found[name] for name in ("no_proxy", "NO_PROXY") if found.get(name)}
+    if "*" not in without.values():
+        places = ",".join(dict.fromkeys([*",".join(without.values()).split(","), *LOOPBACK])).lstrip(",")
+        found |= {"no_proxy": places, "NO_PROXY": places}
     if locale.getencoding().upper() not in ("UTF-8", "UTF8"):
         found["LC_ALL"] = "C.UTF-8"
     return found
+
+
+def _holds_spark(place: str) -> bool:
+    """Whether Python would find a pyspark at this place of PYTHONPATH, where set-up guides put Spark's own."""
+    archive = Path(place).name.startswith(("pyspark", "py4j"))
+    return archive or any(Path(place, package).exists() for package in ("pyspark", "py4j"))
 
 
 def find(cache: Path) -> Java:

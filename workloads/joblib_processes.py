@@ -8,7 +8,9 @@ from typing import Any
 
 @contextmanager
 def joblib_processes(count: int) -> Iterator[Any]:
-    """So many, as joblib's Parallel, which maps arrays of its arguments into them. They live on for the next call."""
+    """So many, as joblib's Parallel, which maps arrays of its arguments into them. They live on for the next call, if
+    that asks for as many: another number would end some, or start some within a phase.
+    """
     from joblib import Parallel
 
     with no_thread_variables():

@@ -102,8 +102,9 @@ class Comparison:
 
     @property
     def native(self) -> Way | None:
-        """On all cores of a node."""
-        return next((way for way in map(self.way, NATIVE) if way), None)
+        """On all cores of a node: of those with every time, if there are some."""
+        found = [way for way in map(self.way, NATIVE) if way]
+        return next((way for way in found if way.has_every_time), found[0] if found else None)
 
     @property
     def rungs(self) -> list[Way]:

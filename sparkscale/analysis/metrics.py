@@ -29,6 +29,8 @@ class Metric:
     summary: str
     samples: Samples
     patterns: tuple[str, ...] = ()
+    in_history: bool = True
+    """Whether asv tracks it. It does not track what vanishes when it becomes worse: that would look like nothing."""
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -134,11 +136,11 @@ def _quality(name: str, unit: str, summary: str, stored: str, value: Callable[[f
     return Metric(name, unit, "lower", 1, summary, samples, carrying(stored))
 
 
-def _figure(name: str, unit: str, summary: str, direction: Direction = "lower") -> Metric:
+def _figure(name: str, unit: str, summary: str, direction: Direction = "lower", in_history: bool = True) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.figures[name] for record in timed(records) if name in record.figures]
 
-    return Metric(name, unit, direction, 1, summary, samples, carrying(name))
+    return Metric(name, unit, direction, 1, summary, samples, carrying(name), in_history)
 
 
 def _lost(quality: float) -> float:
@@ -309,18 +311,11 @@ def metrics() -> dict[str, Metric]:
             "s",
             "from asking for a trial to knowing its loss, without the trial",
         ),
-        Metric(
+        _figure(
             "seconds_to_target",
             "s",
-            "lower",
-            2,
-            "seconds of a search until the target loss, or until its end where it did not come there",
-            lambda records: [
-                record.figures.get("seconds_to_target", time_to_model(record))
-                for record in timed(records)
-                if record.case.params.get("target_loss") is not None
-            ],
-            carrying("seconds_to_target"),
+            "seconds of a search until the target loss; none where it was not reached",
+            in_history=False,
         ),
         _figure("best_loss", "loss", "the least validation loss of a search"),
         _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together"),

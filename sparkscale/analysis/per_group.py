@@ -61,9 +61,9 @@ class Way(Executions):
         return Spread.of([r.figures[name] for r in metrics.scored(self.records) if name in r.figures])
 
     @property
-    def models(self) -> float:
-        """The fewest that an execution whose seconds count has made."""
-        return min((record.figures.get("models", 0.0) for record in self.timed), default=0.0)
+    def models_by_round(self) -> dict[int, float]:
+        """Models that each execution whose seconds count has made."""
+        return {number: record.figures.get("models", 0.0) for number, record in self.by_round.items()}
 
     @property
     def moved_bytes(self) -> Spread | None:
@@ -114,7 +114,7 @@ class Models:
     least_share: float
     """Of one execution's groups."""
     least: str
-    """The case of that execution."""
+    """The case of that execution, and its models."""
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Models | None":
@@ -128,14 +128,13 @@ class Models:
 
         least = min(counted, key=share)
         groups, models = (int(sum(record.figures[name] for record in counted)) for name in ("groups", "models"))
-        return cls(groups, models, share(least), least.case.label)
+        worst = f"{least.figures['models']:,.0f} of {least.figures['groups']:,.0f}"
+        return cls(groups, models, share(least), f"{least.case.label}: {worst}")
 
     @property
     def text(self) -> str:
         text = f"{self.models:,} of {self.groups:,} groups have a model, over all executions"
-        return (
-            f"{text}; the fewest {self.least_share:.0%}: {self.least}." if self.models < self.groups else f"{text}."
-        )
+        return f"{text}; the fewest in {self.least}." if self.models < self.groups else f"{text}."
 
 
 @dataclass
@@ -150,8 +149,11 @@ class Comparison:
 
     def is_comparable(self, way: Way) -> bool:
         """Whether it made as many models as any, in each of as many rounds as any: less work is no speed."""
-        most = max(other.models for other in self.ways)
-        return way.models == most and len(way.timed) == max(len(other.timed) for other in self.ways) > 0
+        most: dict[int, float] = {}
+        for other in self.ways:
+            for number, models in other.models_by_round.items():
+                most[number] = max(models, most.get(number, 0.0))
+        return bool(most) and way.models_by_round == most
 
     def way(self, engine: str) -> Way | None:
         """The engine's executions, if some have a time."""
@@ -318,11 +320,13 @@ def _why(comparison: Comparison, best: Way) -> str:
     told = (
         f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
     )
-    slowest = comparison.fastest(math.inf)[-1]
-    apart = max(best.speed_up(slowest), default=1.0)
+    ways = [way for way in comparison.fastest(USES[-1]) if way.engine not in (best.engine, LOOP)]
+    slowest = ways[-1] if ways else None
+    apart = max(best.speed_up(slowest, USES[-1]), default=math.inf) if slowest else 1.0
     if apart <= LITTLE:
-        return f"{told}, so the way to the groups matters little"
-    if slowest.work_share is None:
+        alone = comparison.comparable_way(LOOP) if best.engine != LOOP else None
+        return f"{told}, so the way to the groups matters little{' for engines that use all cores' if alone else ''}"
+    if slowest is None or slowest.work_share is None:
         return told
     return f"{told} and {slowest.work_share:.1%} of {slowest.engine}'s: the rest is moving rows and starting tasks"
 

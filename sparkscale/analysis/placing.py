@@ -25,6 +25,7 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
     yield from _page_cache(every)
     spark = [record for record in every if record.case.placement == "spark"]
     ran = [record for record in spark if record.outcome == "ok"]
+    ok = [record for record in every if record.outcome == "ok"]
     kind = case.cluster_kind
     if spark and kind in KINDS:
         yield KINDS[kind]
@@ -34,6 +35,7 @@ def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
     yield from _jvms(ran)
     if any(record.resources.oversubscribed for record in spark):
         yield "Oversubscribed: the executors have more cores than this host, so times say nothing of a real cluster."
+    yield from _started(ok)
     yield from _foreign_load(every)
     lost = [record for record in ran if metrics.lost_executors(record)]
     if lost:
@@ -89,6 +91,18 @@ def _cores(every: Sequence[RunRecord]) -> Iterator[str]:
         few, many = max(node), max(spark)
         same = "the same number" if few == many else f"{many} on the cluster"
         yield f"Single-node engines had {count(few, 'core')} of the machine that sparkscale runs on, Spark {same}."
+
+
+def _started(ran: Sequence[RunRecord]) -> Iterator[str]:
+    """Which engines could not be measured with all their Python processes there."""
+    for name in dict.fromkeys(record.case.engine for record in ran):
+        found = [record for record in ran if record.case.engine == name and record.temperature == "warm"]
+        cold = [record for record in found if record.python_started and record.case.device == "cpu"]
+        if cold and not registry.workloads()[cold[0].case.workload].engine(name).starts_processes:
+            yield (
+                f"{name}: in {len(cold)} of {count(len(found), 'execution')} Python processes began within the "
+                "phases, each time it was tried, so their start is a part of the time."
+            )
 
 
 def _foreign_load(every: Sequence[RunRecord]) -> Iterator[str]:

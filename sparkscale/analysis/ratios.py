@@ -29,42 +29,31 @@ class Ratio:
 
     def of(self, records: Sequence[RunRecord]) -> list[float]:
         """One for each round that has both, on the largest fraction that both were measured on."""
-        upper = self._by_fraction(records, self.upper)
-        lower = self._by_fraction(records, self.lower) if self.lower else upper
-        both = upper.keys() & lower.keys()
-        largest = max((fraction for fraction, _ in both), default=0.0)
-        pairs = [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
-        return [self._value(a, b) for a, b in pairs]
+        return [self._value(a, b) for a, b in self._pairs(records, metrics.metrics()[self.metric].samples)]
 
     def unequal(self, records: Sequence[RunRecord]) -> bool:
-        """Whether one side made fewer models of groups than the other in some execution: less work is no speed."""
-        chosen = [one for one in (self.upper, self.lower) if one]
-        largest = max((r.case.fraction for r in records if any(one(r.case) for one in chosen)), default=0.0)
-        return (
-            len(
-                {
-                    record.figures["models"]
-                    for record in metrics.timed(records)
-                    if record.case.fraction == largest
-                    and "models" in record.figures
-                    and any(one(record.case) for one in chosen)
-                }
-            )
-            > 1
-        )
+        """Whether the sides made different numbers of models of groups in some round: less work is no speed."""
+        return any(one != other for one, other in self._pairs(records, _models))
+
+    def _pairs(self, records: Sequence[RunRecord], samples: metrics.Samples) -> list[tuple[float, float]]:
+        """Both sides' samples, by round, on the largest fraction that both were measured on."""
+        upper = self._by_fraction(records, self.upper, samples)
+        lower = self._by_fraction(records, self.lower, samples) if self.lower else upper
+        both = upper.keys() & lower.keys()
+        largest = max((fraction for fraction, _ in both), default=0.0)
+        return [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
 
     def _value(self, upper: float, lower: float) -> float:
         if self.lower is None:
             return upper
         return upper / lower if self.kind == "ratio" else upper - lower
 
-    def _by_fraction(self, records: Sequence[RunRecord], chosen: Chosen) -> dict[tuple[float, int], float]:
+    def _by_fraction(
+        self, records: Sequence[RunRecord], chosen: Chosen, samples: metrics.Samples
+    ) -> dict[tuple[float, int], float]:
         """By fraction and round."""
-        metric = metrics.metrics()[self.metric]
-        samples = (
-            ((r.case.fraction, r.round), metric.samples([r])) for r in records if not r.isolated and chosen(r.case)
-        )
-        return {key: found[0] for key, found in samples if found}
+        measured = (((r.case.fraction, r.round), samples([r])) for r in records if not r.isolated and chosen(r.case))
+        return {key: found[0] for key, found in measured if found}
 
     def lost(self, records: Sequence[RunRecord]) -> int:
         """How many executions of either side ended without a time: the rounds that are left may be the quick ones."""
@@ -93,6 +82,10 @@ class Ratio:
         sign = 1 if self.bound == "most" else -1
         met = at_most([sign * sample for sample in samples], sign * self.goal)
         return "not resolved" if met is None else "met" if met else "missed"
+
+
+def _models(records: Sequence[RunRecord]) -> list[float]:
+    return [record.figures["models"] for record in metrics.timed(records) if "models" in record.figures]
 
 
 def _case(name: str, engine: str, **params: int) -> Chosen:

@@ -125,7 +125,7 @@ def tracked_metrics(pattern: str) -> list[Metric]:
     return [
         metric
         for metric in metrics().values()
-        if metric.direction == "lower" and (not metric.patterns or pattern in metric.patterns)
+        if metric.in_history and metric.direction == "lower" and (not metric.patterns or pattern in metric.patterns)
     ]
 
 

@@ -15,11 +15,13 @@ from sparkscale.measure.store import Invocation, Store
 from sparkscale.measure.suite import Suite
 
 Parts = dict[str, tuple[Kind, dict[str, Any]]]
-"""By what a sentence calls them."""
+"""By what a sentence calls them. A suite's deadline is no part of it: each record has its own, and a longer one is
+what a case that ran out of time is repeated with.
+"""
 
 
 def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
-    found: Parts = {"suite": ("suite", suite.model_dump(mode="json"))}
+    found: Parts = {"suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds"}))}
     for profile, granted in profiles.items():
         found[f"profile '{profile.name}'"] = "profile", describe(profile)
         found[f"budget on '{profile.name}'"] = "budget", granted.model_dump(mode="json")
@@ -68,13 +70,13 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
 
 
 def check_same_java(before: list[RunRecord], store: Store, running: Cluster) -> None:
-    """Raises ConfigError if sessions on this host ran on another Java. That of other hosts is not asked."""
-    if running.profile.kind == "external":
+    """Raises ConfigError if sessions that this host started ran on another Java. Others' is not asked."""
+    if running.profile.kind != "local" and not running.profile.starts_daemons:
         return
     ours = [record for record in before if record.case.cluster == running.profile.name]
     for identity in {record.software for record in ours}:
-        java = store.description(identity).content["java_version"]
-        if java is not None and not java.startswith(running.jdk.version):
+        java = store.description(identity).content.get("java_release")
+        if java is not None and java != running.jdk.version:
             raise ConfigError(
                 f"The run to resume was measured with Java {java}, not {running.jdk.version}: start a new run."
             )

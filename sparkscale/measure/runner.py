@@ -162,17 +162,15 @@ class _Group:
         if failed := self._warm_up(execution):
             self._skip(execution, failed)
             return
-        record = self._execute(execution, execution.case, warms=False)
+        record = self._execute(execution, execution.case, warms=False, last=attempt == WARM_ATTEMPTS)
         if record is None:
             self._measure(execution, attempt)
         elif record.is_warmup:
-            again = attempt < WARM_ATTEMPTS
             self.runner.observer.note(
                 f"{record.case.label}: in its phases {record.python_started} Python process(es) began, so it was not "
-                f"warm: {'it is measured again' if again else 'it has no warm time'}"
+                "warm: it is measured again"
             )
-            if again:
-                self._measure(execution, attempt + 1)
+            self._measure(execution, attempt + 1)
 
     def _restore(self, execution: Execution) -> None:
         """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
@@ -256,8 +254,9 @@ class _Group:
         )
         self.runner.observer.finished(record, 0.0)
 
-    def _execute(self, execution: Execution, case: Case, warms: bool) -> RunRecord | None:
-        """Sends one case to the worker and stores what becomes of it.
+    def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | None:
+        """Sends one case to the worker and stores what becomes of it. The `last` attempt is stored as warm even if
+        Python processes began in it: where each attempt starts some, they are a part of its time.
 
         None, and nothing is stored, when memory ran out in a worker where other cases had left some of theirs: the
         case is to have another turn, in the new one that the next call starts.
@@ -296,7 +295,7 @@ class _Group:
         temperature: Temperature = "warm"
         if warms or execution.isolated:
             temperature = "warmup" if position else "cold"
-        elif observation.outcome == "ok" and not warming.found_warm(case, observation):
+        elif observation.outcome == "ok" and not last and not warming.found_warm(case, observation):
             temperature = "warmup"
         record = runner.recorder.keep(
             execution,
@@ -312,7 +311,7 @@ class _Group:
         )
         if record.is_warmup and record.outcome in warming.RAN:
             warmups.append(record.id)
-        if worker and execution.warmup_key in worker.warmed:
+        if worker and worker.phases_ended and execution.warmup_key in worker.warmed:
             worker.warmed[execution.warmup_key] = worker.phases_ended
         if self.disturbed or outcomes.left_something(observation):
             self._drop()

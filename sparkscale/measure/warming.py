@@ -76,11 +76,13 @@ def still_warm(case: Case, last: float | None) -> bool:
 def found_warm(case: Case, observation: Observation) -> bool:
     """Whether an execution found the processes that it needs, as far as it can be seen.
 
-    With a GPU Spark's Python workers serve one task each, so each execution starts its own.
+    With a GPU Spark's Python workers serve one task each, so each execution starts its own. An executor that takes a
+    lost one's place starts them, too: of such an execution no time is counted anyhow.
     """
     engine = _engine(case)
     may_start = engine.starts_processes or (case.placement == "spark" and case.device == "gpu")
-    return may_start or not observation.python_started
+    lost = observation.spark is not None and observation.spark.executors_lost > 0
+    return may_start or lost or not observation.python_started
 
 
 def _engine(case: Case) -> type[Engine]:

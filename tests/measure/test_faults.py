@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -126,9 +127,10 @@ def busy_jvm_of(process: "subprocess.Popen[str]") -> int:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         for child in psutil.Process(process.pid).children():
-            members = processes.processes_of(child.pid)
-            if any(found.name() == "java" and found.cpu_times().user > 18 for found in members):
-                return child.pid
+            with suppress(psutil.NoSuchProcess):  # one may end while it is looked at
+                members = processes.processes_of(child.pid)
+                if any(found.name() == "java" and found.cpu_times().user > 18 for found in members):
+                    return child.pid
         time.sleep(0.1)
     raise AssertionError(f"no JVM was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
 

@@ -48,7 +48,12 @@ def begun(tmp_path: Path) -> dict[str, Any]:
         ("mine.toml", "cores = 1", "cores = 2", r"another profile 'mine': cores was 1 and is 2\. Start a new run\."),
         ("mine.toml", "2g", "1g", r"another profile 'mine': memory was '2g' and is '1g'"),
         ("mine.toml", "[conf]", '[conf]\n"spark.a" = "b"', r"another profile 'mine': conf"),
-        ("suite.toml", "rounds = 1", "rounds = 1\ndeadline_seconds = 9", r"another suite: deadline_seconds was 300"),
+        (
+            "suite.toml",
+            '["1/64"]',
+            '["1/32"]',
+            r"another suite: measure\[0\]\.fractions\[0\] was '1/64' and is '1/32'",
+        ),
         ("suite.toml", "trees = 2", "trees = 3", r"another suite: measure\[0\]\.params\.trees was 2 and is 3"),
     ],
 )
@@ -73,7 +78,8 @@ def test_a_budget_that_the_host_grants_no_longer_is_refused(
 
 
 @pytest.mark.usefixtures("data")
-def test_with_the_same_it_goes_on(begun: dict[str, Any]) -> None:
+def test_with_the_same_it_goes_on_and_with_another_deadline(begun: dict[str, Any]) -> None:
+    Path(begun["suite"]).write_text(f"deadline_seconds = 400\n{SUITE}")
     finished = running.measure(Request(**begun), Silent)
     assert [record.outcome for record in finished.records] == ["ok", "ok"]
 
@@ -81,19 +87,22 @@ def test_with_the_same_it_goes_on(begun: dict[str, Any]) -> None:
 def test_another_java_is_refused(tmp_path: Path) -> None:
     case = Case.model_construct(**{**dict.fromkeys(Case.model_fields, None), "cluster": "local"})  # type: ignore[arg-type]
     with Store.open(tmp_path / "out") as store:
-        software = store.describe("software", {**environment.software(None), "java_version": "17.0.15+6"})
+        software = store.describe("software", {**environment.software(None), "java_release": "17.0.15"})
         observed: dict[str, Any] = {"software": software, "case": case}
         before = [RunRecord.model_construct(**observed)]
         on: Any = SimpleNamespace(profile=profile.load("local"), jdk=SimpleNamespace(version="17.0.15"))
         origin.check_same_java(before, store, on)
-        on.jdk.version = "21.0.2"
-        with pytest.raises(ConfigError, match=r"measured with Java 17\.0\.15\+6, not 21\.0\.2: start a new run"):
+        on.jdk.version = "17.0.1"
+        with pytest.raises(ConfigError, match=r"measured with Java 17\.0\.15, not 17\.0\.1: start a new run"):
             origin.check_same_java(before, store, on)
+        on.profile = profile.Connect(name="local", kind="connect", url="sc://elsewhere", cores=2)
+        origin.check_same_java(before, store, on)
 
 
 def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both were `dirty`, so a run went on with other code than it had begun with."""
-    (tmp_path / "code.py").write_text("a = 1\n")
+    (tmp_path / "workloads").mkdir()
+    (tmp_path / "workloads" / "code.py").write_text("a = 1\n")
     (tmp_path / "results").mkdir()
     for command in (
         ("init", "--quiet"),
@@ -106,9 +115,12 @@ def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytes
     assert (states[0].dirty, states[0].changes) == (False, None)
     (tmp_path / "results" / "records.sqlite").write_text("records")
     assert environment.code_state() == states[0]
-    for path, text in (("code.py", "a = 2\n"), ("code.py", "a = 3\n"), ("new.py", "b = 1\n"), ("new.py", "b = 2\n")):
-        (tmp_path / path).write_text(text)
+    for path, text in (("code.py", "a = 2\n"), ("code.py", "ä = 3\n"), ("neü.py", "b = 1\n"), ("neü.py", "b = 2\n")):
+        (tmp_path / "workloads" / path).write_text(text, encoding="latin-1")
         states.append(environment.code_state())
     assert len(set(states)) == 5
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "records.sqlite").write_text("records of a run with --out mine")
+    assert environment.code_state() == states[-1]
     assert str(states[1]) != str(states[2])
     assert all(state.dirty for state in states[1:])

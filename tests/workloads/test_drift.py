@@ -139,6 +139,11 @@ def test_day_weekday_and_hour_are_of_the_same_zone(tmp_path: Path) -> None:
     [
         (stamps("us", "UTC"), stamps("us"), r"a timestamp of the zone UTC in .*0\.parquet, and a timestamp without"),
         (pa.array([1] * ROWS), pa.array(["x"] * ROWS), r"a number in .*part-0\.parquet, and text in .*part-1\.parq"),
+        (
+            pa.array([dt.time(8)] * ROWS),
+            pa.array([8] * ROWS),
+            r"a time of day in .*part-0\.parquet, and a number in .*part-1\.parquet",
+        ),
         (pa.array([1] * ROWS), pa.array([[1]] * ROWS), r"a number in .*, and of the type list<.*> in "),
     ],
 )
@@ -207,6 +212,7 @@ def test_a_table_of_delta_is_refused_from_any_of_its_folders(tmp_path: Path, nam
         (".hoodie/hoodie.properties", "Hudi", ""),
         ("metadata/v1.metadata.json", "Iceberg", ""),
         ("metadata/v1.metadata.json", "Iceberg", "data"),
+        ("metadata/00000-0f3b1c5e-6d0a-4f5e-9c53-2a1d1f6f7b11.metadata.json", "Iceberg", "data/day=1"),
     ],
 )
 def test_other_table_formats_are_refused(tmp_path: Path, log: str, name: str, place: str) -> None:
@@ -216,6 +222,24 @@ def test_other_table_formats_are_refused(tmp_path: Path, log: str, name: str, pl
     pq.write_table(pa.table({"a": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 2}), path)
     with pytest.raises(DatasetError, match=f"is a table of {name}"):
         made(tmp_path / "lake" / place)
+
+
+def test_any_other_folder_of_metadata_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "project" / "metadata").mkdir(parents=True)
+    (tmp_path / "project" / "metadata" / "about.metadata.json").write_text("{}")
+    (tmp_path / "project" / "table").mkdir()
+    rows_ = pa.table({"a": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 2})
+    pq.write_table(rows_, tmp_path / "project" / "table" / "part.parquet")
+    (tmp_path / "project" / "table" / ".#locked.parquet").symlink_to("nobody@nowhere")
+    assert len(rows(made(tmp_path / "project" / "table"))) == ROWS
+
+
+def test_several_links_that_go_round_are_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "t" / name).symlink_to(tmp_path / "t")
+    with pytest.raises(DatasetError, match="a link to a folder that it lies in"):
+        made(tmp_path / "t")
 
 
 def test_a_file_is_counted_once_however_many_ways_lead_to_it(tmp_path: Path) -> None:

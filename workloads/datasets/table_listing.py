@@ -1,8 +1,10 @@
 """Which files a user's table consists of."""
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
 from pyarrow import fs
 
 from sparkscale.contract.errors import DatasetError
@@ -14,8 +16,11 @@ MAGIC = b"PAR1"
 
 LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 """Folders in which a table format keeps which files belong to the table."""
-ICEBERG = ("metadata", ".metadata.json")
-"""The folder in which Iceberg keeps that, and how the files in it end."""
+ICEBERG = "metadata"
+"""The folder in which Iceberg keeps that."""
+ICEBERG_FILE = re.compile(r"(v\d+|\d{5}-[0-9a-f-]{36})(\.gz)?\.metadata\.json")
+"""Of Hadoop's catalog and of others (https://iceberg.apache.org/spec, Table metadata)."""
+HIDDEN = (".", "_")
 LEVELS_ABOVE = 3
 """How far above the named folder such a log is looked for: it may be one partition of a table."""
 
@@ -33,9 +38,9 @@ def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
             raise DatasetError(f"There is no {location}: name a Parquet or CSV file, or a directory of them.")
         found = [kind]
         if kind.type != fs.FileType.File:
-            _check_no_log(system, path, location)
             if isinstance(system, fs.LocalFileSystem):
-                _check_links(path, location)
+                _check_links(path, location)  # before anything follows them
+            _check_no_log(system, path, location)
             found = _each_once(system, [info for info in files_below(location) if info.size])
     formats = {_format(system, info) for info in found}
     if len(formats) > 1 or "" in formats:
@@ -48,20 +53,13 @@ def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
 
 def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
     """Raises DatasetError if a table format's log lies in the folder, below it, or not far above it."""
-    below = system.get_file_info(fs.FileSelector(path, recursive=True))
-    inside = [PurePosixPath(info.path) for info in below]
-    above = [PurePosixPath(path), *PurePosixPath(path).parents][: LEVELS_ABOVE + 1]
-    beside = [folder / name for folder in above for name in LOGS]
-    inside += [PurePosixPath(info.path) for info in _infos(system, beside) if info.type == fs.FileType.Directory]
-    for folder in above[1:]:
-        metadata = fs.FileSelector(str(folder / ICEBERG[0]), allow_not_found=True)
-        try:
-            inside += [PurePosixPath(info.path) for info in system.get_file_info(metadata)]
-        except OSError:  # of a folder that may not be read nothing is known
-            continue
+    inside = [PurePosixPath(info.path) for info in system.get_file_info(fs.FileSelector(path, recursive=True))]
+    for folder in _above(system, path):
+        inside += [folder / name for name in LOGS if _is_folder(system, folder / name)]
+        inside += _names(system, folder / ICEBERG)
     for found in inside:
         name = LOGS.get(found.name)
-        if found.parent.name == ICEBERG[0] and found.name.endswith(ICEBERG[1]):
+        if found.parent.name == ICEBERG and ICEBERG_FILE.fullmatch(found.name):
             name = "Iceberg"
         if name:
             raise DatasetError(
@@ -71,17 +69,36 @@ def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
             )
 
 
-def _infos(system: fs.FileSystem, paths: list[PurePosixPath]) -> list[fs.FileInfo]:
+def _above(system: fs.FileSystem, path: str) -> list[PurePosixPath]:
+    """The folders above, as far as a partition may lie below its table; of an object store none above the bucket."""
+    local = isinstance(system, fs.LocalFileSystem)
+    parents = [parent for parent in PurePosixPath(path).parents if local or str(parent) not in (".", "/")]
+    return parents[:LEVELS_ABOVE]
+
+
+def _is_folder(system: fs.FileSystem, path: PurePosixPath) -> bool:
+    """Of one that may not be read nothing is known."""
     try:
-        return list(system.get_file_info([str(path) for path in paths]))
-    except OSError:
+        return bool(system.get_file_info(str(path)).type == fs.FileType.Directory)
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _names(system: fs.FileSystem, folder: PurePosixPath) -> list[PurePosixPath]:
+    try:
+        found = system.get_file_info(fs.FileSelector(str(folder), allow_not_found=True))
+    except (OSError, pa.ArrowException):
         return []
+    return [PurePosixPath(info.path) for info in found]
 
 
 def _check_links(path: str, location: str) -> None:
-    """Raises DatasetError for a symbolic link to nothing, and for one to a folder that it lies in."""
+    """Raises DatasetError for a symbolic link to nothing, and for one to a folder that it lies in. Nobody looks at
+    what has a hidden name.
+    """
     for folder, folders, files in os.walk(path, followlinks=True):
-        for link in (Path(folder, name) for name in (*folders, *files)):
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        for link in (Path(folder, name) for name in (*folders, *files) if not name.startswith(HIDDEN)):
             if not link.is_symlink():
                 continue
             target = Path(os.path.realpath(link))

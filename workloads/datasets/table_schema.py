@@ -119,6 +119,8 @@ def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 def _words(kind: pa.DataType) -> str:
     use = use_of(kind)
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        return "a time of day" if pa.types.is_time(kind) else "a duration"
     if use == "timestamp":
         return f"a timestamp {'of the zone ' + kind.tz if getattr(kind, 'tz', None) else 'without a zone'}"
     return WORDS.get(use, f"of the type {kind}")

@@ -60,7 +60,7 @@ class Joblib(InferenceEngine, NodeEngine):
 
         shares = dealt(row_groups(run.train_paths), run.slots)
         output.begin()
-        with joblib_processes(len(shares)) as processes:
+        with joblib_processes(run.slots) as processes:
             output.commit(processes(delayed(write_share)(loaded, output, share) for share in shares))
         return loaded
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
-from sparkscale.contract.location import for_spark, join
+from sparkscale.contract.location import for_spark, join, to_read
 from sparkscale.contract.model import PreparedModel
 from workloads.base import SPARK_CONTEXT, Engine, SparkEngine
 from workloads.data_parallel.gradient_boosting import MLlibGBT, XGBoostSpark
@@ -53,7 +53,7 @@ class Transform(InferenceEngine, SparkEngine):
         with job.noted():
             for file in job.model.files:  # what is saved of a stage may hold a pickle, too
                 content_of(job.model, file.path)
-            model = PipelineModel.load(for_spark(join(job.model.root, PIPELINE)))
+            model = PipelineModel.load(to_read(join(job.model.root, PIPELINE)))
         rows = rows_to_predict(run, job.batch_rows)
         classifying = run.data.task == "classification"
         score = vector_to_array(col("probability"))[1] if classifying else col("prediction")

@@ -93,5 +93,5 @@ class JoblibLaidOut(OnNode, LaidOut):
     def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
         from joblib import delayed
 
-        with joblib_processes(min(run.slots, count)) as processes:
+        with joblib_processes(run.slots) as processes:
             return list(processes(delayed(function)(number) for number in range(count)))
