@@ -43,11 +43,12 @@ def sweep_marked() -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError, ValueError):
             pid, _, created = process.environ().get(MARK, "").partition(":")
-            if pid and not _lives(int(pid), float(created)):
+            if pid and not lives(int(pid), float(created)):
                 process.kill()
 
 
-def _lives(pid: int, created: float) -> bool:
+def lives(pid: int, created: float) -> bool:
+    """Whether the process that had this id and began then is still there: ids are given again."""
     try:
         return psutil.Process(pid).create_time() == created
     except psutil.NoSuchProcess:

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from cluster import processes
 from cluster.daemon import Daemon
 from cluster.profile import ClusterProfile, cache_folder, load
 from sparkscale.contract.errors import ConfigError
@@ -36,7 +37,7 @@ class ClusterState(BaseModel):
     @property
     def stale(self) -> bool:
         """Whether nobody owns it any more: its owner ended without ending it."""
-        return not (self.kept and self.ready) and not _is_process(self.owner, self.owner_created)
+        return not (self.kept and self.ready) and not processes.lives(self.owner, self.owner_created)
 
     @property
     def up(self) -> bool:
@@ -124,10 +125,3 @@ def _profile(name: str) -> ClusterProfile:
             "how many cores it has."
         )
     return up[name.rstrip("/")]
-
-
-def _is_process(pid: int, created: float) -> bool:
-    try:
-        return psutil.Process(pid).create_time() == created
-    except psutil.NoSuchProcess:
-        return False

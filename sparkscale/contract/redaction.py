@@ -48,8 +48,7 @@ def setting(name: str, value: str) -> str:
 
 def text(said: str) -> str:
     """A text as it may be stored or printed: without known values, credentials of URLs, and what looks like a key."""
-    for value in sorted(_values(), key=len, reverse=True):
-        said = said.replace(value, REDACTED)
+    said = _without(said, _values())
     said = URL_CREDENTIALS.sub(REDACTED, said)
     said = INSIDE.sub(rf"\1={REDACTED}", said)
     return LOOKS.sub(REDACTED, said)
@@ -64,14 +63,22 @@ class Redacting(logging.Formatter):
 
 def values(said: Any) -> Any:
     """The same of every text in lists and dictionaries, whose keys stay; known values only, for the rest is data."""
+    return _inside(said, _values())
+
+
+def _inside(said: Any, known: list[str]) -> Any:
     if isinstance(said, str):
-        for value in sorted(_values(), key=len, reverse=True):
-            said = said.replace(value, REDACTED)
-        return said
+        return _without(said, known)
     if isinstance(said, Mapping):
-        return {key: values(value) for key, value in said.items()}
+        return {key: _inside(value, known) for key, value in said.items()}
     if isinstance(said, list | tuple):
-        return [values(value) for value in said]
+        return [_inside(value, known) for value in said]
+    return said
+
+
+def _without(said: str, known: list[str]) -> str:
+    for value in known:
+        said = said.replace(value, REDACTED)
     return said
 
 
@@ -80,7 +87,7 @@ def scrub(path: Path) -> None:
     try:
         before = path.read_bytes()
         after = before
-        for value in sorted(_values(), key=len, reverse=True):
+        for value in _values():
             after = after.replace(value.encode(), REDACTED.encode())
         if after != before:
             path.write_bytes(after)
@@ -88,7 +95,8 @@ def scrub(path: Path) -> None:
         return
 
 
-def _values() -> set[str]:
-    """Those that were remembered, and those of the variables by whose names they are secret."""
+def _values() -> list[str]:
+    """Those that were remembered, and those of the variables by whose names they are secret; the longest first."""
     found = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= SHORTEST}
-    return {value for value in _known | found if not os.path.exists(value)}  # noqa: PTH110 - which never raises
+    secret = [value for value in _known | found if not os.path.exists(value)]  # noqa: PTH110 - which never raises
+    return sorted(secret, key=len, reverse=True)
