@@ -15,7 +15,6 @@ from cluster.endpoint import Endpoint, existing
 from cluster.profile import ClusterProfile, Connect, Standalone
 from cluster.settings import JAVA_TEMPORARY, session_settings
 from cluster.state import ClusterState
-from sparkscale.contract import redaction
 from sparkscale.contract.errors import ClusterError, ConfigError
 
 WATCH_SECONDS = 1.0
@@ -190,8 +189,6 @@ def bring_up(
     for place in (folder, logs):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner, created = state.this_process()
-    secret = secrets.token_hex(32)
-    redaction.remember([secret])
     cluster = Cluster(
         profile,
         budget,
@@ -201,7 +198,7 @@ def bring_up(
             owner=owner,
             owner_created=created,
             kept=kept,
-            secret=secret,
+            secret=secrets.token_hex(32),
             folder=folder,
             logs=logs,
         ).save(),
@@ -228,7 +225,6 @@ def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster 
             f"A cluster '{profile.name}' is up with other settings than the profile's: end it with "
             f"`sparkscale cluster down {profile.name}`."
         )
-    redaction.remember([found.secret])
     return Cluster(profile, budget, jdk, found)
 
 
@@ -274,7 +270,6 @@ def take_down(name: str) -> ClusterState:
 
 def _end(found: ClusterState) -> None:
     """Workers before their master, which would else notice them missing; then what they wrote."""
-    redaction.remember([found.secret])  # which the daemons' logs may hold
     for daemon in reversed(found.daemons):
         daemon.end()
     shutil.rmtree(found.folder, ignore_errors=True)

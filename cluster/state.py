@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cluster import processes
 from cluster.daemon import Daemon
 from cluster.profile import ClusterProfile, cache_folder, load
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.naming import checked
 
@@ -33,6 +35,10 @@ class ClusterState(BaseModel):
     """Settings, work directories, event log."""
     logs: Path
     daemons: tuple[Daemon, ...] = ()
+
+    def model_post_init(self, _: Any) -> None:
+        """Whoever knows a cluster knows its secret, which the daemons' logs may hold."""
+        redaction.remember([self.secret])
 
     @property
     def stale(self) -> bool:

@@ -21,6 +21,8 @@ from sparkscale.contract.location import local_path, scheme
 T = TypeVar("T")
 
 KNOWN_SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+HIDDEN = (".", "_")
+"""How names begin of files and folders that are no part of any data."""
 DISK_MARGIN = 1.1
 """What is left free of a disk, as a factor on what is written."""
 
@@ -77,7 +79,7 @@ def files_below(location: str, suffix: str = "") -> list[fs.FileInfo]:
 
 
 def _hidden(path: str, below: str) -> bool:
-    return any(part.startswith((".", "_")) for part in path[len(below) :].split("/"))
+    return any(part.startswith(HIDDEN) for part in path[len(below) :].split("/"))
 
 
 def check_space(location: str, needed_bytes: float, what: str) -> None:

@@ -1,8 +1,14 @@
 """An observer for tests that read records, not lines."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from sparkscale.measure import run as running
 from sparkscale.measure.progress import Piece
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
 
 
 class Silent:
@@ -21,3 +27,14 @@ class Silent:
     def finished(self, record: RunRecord, took_seconds: float) -> None: ...
 
     def close(self) -> None: ...
+
+
+def measured_in_order(folder: Path, suite: str, observer: Callable[[], Silent]) -> list[RunRecord]:
+    """The records of a suite, given as text, in the order of their beginnings; every one is ok."""
+    path = folder / "suite.toml"
+    path.write_text(suite)
+    running.measure(Request(suite=str(path), out=folder / "out"), observer)
+    with Store.existing(folder / "out") as store:
+        records = sorted(store.records(), key=lambda record: record.started_at)
+    assert {record.outcome for record in records} == {"ok"}, [record.error for record in records]
+    return records

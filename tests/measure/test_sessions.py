@@ -11,11 +11,9 @@ import pytest
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import run as running
-from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
 from tests.cluster.using import PATIENCE
-from tests.measure.observing import Silent
+from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """
 rounds = 1
@@ -65,16 +63,12 @@ class KillingJvm(Silent):
 
 def measured(tmp_path: Path, observer: Callable[[], Silent]) -> list[RunRecord]:
     """The records in their order, of which each engine's had its own `spark.task.cpus`."""
-    suite = tmp_path / "both.toml"
-    suite.write_text(SUITE)
-    running.measure(Request(suite=str(suite), out=tmp_path / "out"), observer)
+    records = measured_in_order(tmp_path, SUITE, observer)
     with Store.existing(tmp_path / "out") as store:
-        records = sorted(store.records(), key=lambda record: record.started_at)
         cpus = {
             (one.case.engine, int(store.description(one.session or "").content["spark_conf"]["spark.task.cpus"]))
             for one in records
         }
-    assert {record.outcome for record in records} == {"ok"}, [record.error for record in records]
     assert cpus == {("mllib", 1), ("xgboost-spark", len(os.sched_getaffinity(0)))}
     return records
 

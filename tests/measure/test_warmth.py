@@ -1,7 +1,6 @@
 """A worker stays warm for an engine only as long as the processes that the engine keeps do."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -9,12 +8,8 @@ import pytest
 
 from sparkscale.analysis.executions import of_view
 from sparkscale.contract.case import Case
-from sparkscale.contract.record import RunRecord
-from sparkscale.measure import run as running
 from sparkscale.measure import warming
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
-from tests.measure.observing import Silent
+from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """
 rounds = 1
@@ -56,19 +51,9 @@ def is_python_worker(process: psutil.Process) -> bool:
         return False
 
 
-def measured(tmp_path: Path, observer: Callable[[], Silent]) -> list[RunRecord]:
-    suite = tmp_path / "both.toml"
-    suite.write_text(SUITE)
-    running.measure(Request(suite=str(suite), out=tmp_path / "out"), observer)
-    with Store.existing(tmp_path / "out") as store:
-        records = sorted(store.records(), key=lambda record: record.started_at)
-    assert {record.outcome for record in records} == {"ok"}, [record.error for record in records]
-    return records
-
-
 def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_again(tmp_path: Path) -> None:
     observer = EndingIdleWorkers()
-    records = measured(tmp_path, lambda: observer)
+    records = measured_in_order(tmp_path, SUITE, lambda: observer)
     assert observer.ended
     spark = [record for record in records if record.case.engine == "xgboost-spark"]
     (cold,) = [record for record in spark if record.python_started and record.case.fraction > 1 / 64]
@@ -85,7 +70,7 @@ def test_engines_that_keep_processes_are_warmed_up_again_when_these_may_be_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(warming, "IDLE_SECONDS", 0.0)
-    records = measured(tmp_path, Silent)
+    records = measured_in_order(tmp_path, SUITE, Silent)
     warmups: dict[str, list[int]] = {"xgboost": [], "xgboost-spark": []}
     for record in records:
         if record.temperature == "warm":

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from sparkscale.contract.errors import DatasetError
-from workloads.filesystem import files_below, reported, resolve
+from workloads.filesystem import HIDDEN, files_below, reported, resolve
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -20,7 +20,6 @@ ICEBERG = "metadata"
 """The folder in which Iceberg keeps that."""
 ICEBERG_FILE = re.compile(r"(v\d+|\d{5}-[0-9a-f-]{36})(\.gz)?\.metadata\.json")
 """Of Hadoop's catalog and of others (https://iceberg.apache.org/spec, Table metadata)."""
-HIDDEN = (".", "_")
 LEVELS_ABOVE = 3
 """How far above the named folder such a log is looked for: it may be one partition of a table."""
 
