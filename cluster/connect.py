@@ -9,6 +9,7 @@ from cluster import java
 from cluster.budget import Grant
 from cluster.daemon import Daemon, environment_of
 from cluster.settings import write_settings
+from sparkscale.contract.threads import thread_variables
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 LISTENING = r"Spark Connect server started at: \S*?:(\d+)"
@@ -30,6 +31,8 @@ def start_server(
     environment = {
         **environment_of(jdk),
         **write_settings(own / "conf", settings, threads=1),
+        # of a Connect session's executorEnv nothing reaches Python: its workers have the server's environment
+        **thread_variables(int(conf["spark.task.cpus"])),
         "SPARK_CONNECT_MODE": "0",
     }
     environment["PYSPARK_PYTHON"] = sys.executable

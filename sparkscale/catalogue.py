@@ -170,6 +170,7 @@ def described(data: PreparedDataset) -> RenderableType:
     parts: list[RenderableType] = [table]
     if data.profile:
         parts.append(_columns(data.profile["columns"]))
+        parts += [Text(f"Note: {note}") for note in data.profile.get("notes", [])]
         parts += [Text(f"Warning: {warning}") for warning in data.profile["warnings"]]
     return Group(*parts)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sparkscale import __version__
+from sparkscale import __version__, places
 from sparkscale.cli_bench import OUT, Out
 from sparkscale.cli_bench import app as bench_app
 from sparkscale.cli_cluster import app as cluster_app
@@ -18,7 +18,7 @@ from sparkscale.cli_heap import app as heap_app
 from sparkscale.contract import private, redaction
 from sparkscale.contract.errors import ConfigError, SparkscaleError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
-from sparkscale.output import printable
+from sparkscale.output import console, printable
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -158,7 +158,7 @@ def run(
       sparkscale run --resume
     """
     from sparkscale.analysis.per_group import Models
-    from sparkscale.analysis.show import breakdown, console, show
+    from sparkscale.analysis.show import breakdown, show
     from sparkscale.analysis.tradeoff import failed
     from sparkscale.measure.data import source_of
     from sparkscale.measure.ledger import Ledger
@@ -220,7 +220,6 @@ def list_(
 
       sparkscale list engines --matrix
     """
-    from sparkscale.analysis.show import console
     from sparkscale.catalogue import catalogue, engine_matrix
 
     if matrix and topic != "engines":
@@ -242,7 +241,7 @@ def show_(
 
       sparkscale show --suite standard --out results/nightly
     """
-    from sparkscale.analysis.show import console, show
+    from sparkscale.analysis.show import show
     from sparkscale.measure.store import Store
 
     with Store.existing(out) as store:
@@ -298,7 +297,6 @@ def bench_data(
 
       sparkscale bench-data --rows 500k --rounds 5 --memory-rows 0
     """
-    from sparkscale.analysis.show import console
     from sparkscale.measure.bench_data import measure_generation, report
     from sparkscale.measure.progress import observer
 
@@ -322,7 +320,6 @@ def doctor(
 
       sparkscale doctor --gpu
     """
-    from sparkscale.analysis.show import console
     from sparkscale.measure.doctor import examine, report
     from sparkscale.measure.doctor_gpu import examine_gpus
     from sparkscale.measure.lock import machine_lock
@@ -352,3 +349,9 @@ def main() -> None:
             raise
         typer.echo(f"Error: {redaction.text(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        said = places.sentence(error)
+        if said is None or "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {redaction.text(said)}", err=True)
+        sys.exit(EXIT_USAGE)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
+from sparkscale.output import console
 
 app = typer.Typer()
 
@@ -115,7 +116,6 @@ def bench_controls(
     """
     import platform
 
-    from sparkscale.analysis.show import console
     from sparkscale.history.agreement import agreements, report
     from sparkscale.history.checkout import Checkout
     from sparkscale.measure.store import Store
@@ -137,7 +137,6 @@ def bench_harness(
 
       sparkscale bench-harness
     """
-    from sparkscale.analysis.show import console
     from sparkscale.history.harness import harness, report
 
     with interruptible():

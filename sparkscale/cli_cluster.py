@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sparkscale.contract.wording import count
+from sparkscale.output import console
 
 app = typer.Typer(
     no_args_is_help=True, help="Keep a cluster on this machine up between runs; see what is up; end it."
@@ -62,7 +63,6 @@ def status(
 
     Example: sparkscale cluster status
     """
-    from sparkscale.analysis.show import console
     from sparkscale.catalogue import cluster_table
     from sparkscale.measure import clusters
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sparkscale.contract.errors import ConfigError
+from sparkscale.output import console
 
 app = typer.Typer(no_args_is_help=True, help="Make data sets ready; list, describe and remove what is cached.")
 
@@ -65,7 +66,6 @@ def prepare(
 
       sparkscale data prepare clicks.parquet --label clicked --time when
     """
-    from sparkscale.analysis.show import console
     from sparkscale.catalogue import described
     from sparkscale.measure import data
     from sparkscale.measure.progress import observer
@@ -82,7 +82,6 @@ def list_(cluster: Cluster = "local") -> None:
     Example: sparkscale data list
     """
     from cluster import profile
-    from sparkscale.analysis.show import console
     from sparkscale.catalogue import cached_table
     from sparkscale.measure import data
 
@@ -100,7 +99,6 @@ def describe(
     Example: sparkscale data describe flights
     """
     from cluster import profile
-    from sparkscale.analysis.show import console
     from sparkscale.catalogue import described
     from sparkscale.measure import data
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sparkscale.contract.errors import ConfigError
+from sparkscale.output import console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,7 +19,7 @@ def coverage(
     repeats: Annotated[int, typer.Option(min=10, help="Simulations of each scenario.")] = 500,
     kind: Annotated[
         str | None,
-        typer.Option(help="Only this interval: auc, rmse, accuracy, variance_explained, inertia or median."),
+        typer.Option(help="Only this interval: auc, rmse, accuracy, variance_explained, inertia or rounds."),
     ] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes at once (default: all cores).")] = None,
 ) -> None:
@@ -33,9 +34,6 @@ def coverage(
 
       sparkscale evidence coverage --kind auc --repeats 200
     """
-    from rich.console import Console
-
-    from sparkscale.analysis.show import console
     from sparkscale.evidence import coverage as simulation
     from sparkscale.evidence import show
 
@@ -44,7 +42,7 @@ def coverage(
     if kind is not None and kind not in kinds:
         raise ConfigError(f"Unknown interval '{kind}': choose from {', '.join(kinds)}.")
     chosen = [scenario for scenario in every if kind in (None, scenario.kind)]
-    with Console(stderr=True).status("starting") as status:
+    with console(stderr=True).status("starting") as status:
         cores = processes or len(os.sched_getaffinity(0))
         found = simulation.coverage(chosen, repeats, cores, status.update)
     console().print(show.coverage(found, repeats))
@@ -70,10 +68,7 @@ def holdouts(
 
       sparkscale evidence holdouts --lengths 1,7 --draws 40
     """
-    from rich.console import Console
-
     from cluster.profile import cache_folder
-    from sparkscale.analysis.show import console
     from sparkscale.contract.case import parse_fraction
     from sparkscale.evidence import holdouts as study
     from sparkscale.evidence import show
@@ -86,7 +81,7 @@ def holdouts(
         share = parse_fraction(fraction)
     except (ValueError, ZeroDivisionError) as error:
         raise ConfigError(f"--fraction: {error}.") from error
-    with Console(stderr=True).status("preparing flights") as status:
+    with console(stderr=True).status("preparing flights") as status:
         data = Flights().prepare(str(cache_folder().absolute()), Here())
         params = BoostedTrees(trees=trees, learning_rate=0.3)
         cores = len(os.sched_getaffinity(0))

@@ -8,6 +8,7 @@ from sparkscale.cli_bench import OUT, Out
 from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.contract.errors import ConfigError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
+from sparkscale.output import console
 
 app = typer.Typer()
 
@@ -51,7 +52,6 @@ def heap(
     from rich.console import Group as Parts
 
     from sparkscale.analysis.heap import Search, is_enough
-    from sparkscale.analysis.show import console
     from sparkscale.analysis.show_heap import search as drawn
     from sparkscale.measure.data import source_of
     from sparkscale.measure.heap import Request, search

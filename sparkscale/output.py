@@ -1,11 +1,24 @@
-"""Output for streams that cannot spell every character, as in the locale C."""
+"""Where all that a user reads is written: tables and progress, also where not every character can be spelled."""
 
 import codecs
 import sys
 import unicodedata
 
+from rich.console import Console
+
+WIDTH = 118
+"""Columns of what is no terminal: wide enough for the tables."""
+
 PLAIN = {"–": "-", "—": "-", "−": "-", "×": "x", "·": "*", "≤": "<=", "≥": ">=", "…": "...", "√": "sqrt", "ρ": "rho"}
 """What stands for characters of our own tables and messages."""
+
+
+def console(stderr: bool = False) -> Console:
+    """Writes text as it is: in names and messages of users, "[/min]" is no markup and ":key:" no emoji."""
+    found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not stderr and not found.is_terminal:
+        found.width = WIDTH
+    return found
 
 
 def printable() -> None:

@@ -41,11 +41,13 @@ TAKE_THE_LOCK = {
     "tests/measure/test_faults.py",
     "tests/measure/test_gpu_cases.py",
     "tests/measure/test_heap.py",
+    "tests/measure/test_left_behind.py",
     "tests/measure/test_origin.py",
     "tests/measure/test_run.py",
     "tests/measure/test_secrets.py",
     "tests/measure/test_sessions.py",
     "tests/measure/test_surroundings.py",
+    "tests/measure/test_targets.py",
     "tests/measure/test_warmth.py",
 }
 """Files whose tests run commands that measure, or prepare: the machine has one lock for them."""

@@ -1,4 +1,4 @@
-"""Output where the locale spells no more than ASCII."""
+"""Output as it is: of users' own names, and where the locale spells no more than ASCII."""
 
 import subprocess
 import sys
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-SAY = """
-from rich.console import Console
 from sparkscale.analysis import drawing
-from sparkscale.output import printable
+from sparkscale.output import console
+
+SAY = """
+from sparkscale.analysis import drawing
+from sparkscale.output import console, printable
 printable()
 table = drawing.table("a – b", "engine", "s")
 table.add_row("größe 漢", "1.0 (0.9–1.1) × 2²…")
-Console(width=60).print(table)
+console().print(table)
 """
 
 
@@ -34,3 +36,19 @@ def test_tables_are_written_in_what_the_stream_can_spell(tmp_path: Path, encodin
     figures = {"ascii": "(0.9-1.1) x 22...", "latin-1": "(0.9-1.1) × 2²...", "utf-8": "(0.9–1.1) × 2²…"}[encoding]
     assert row in text
     assert figures in text
+
+
+NAMES = ["speed [/min]", "timestamp[us, tz=UTC]", "[bold]", "a :key: b", "[link=x]y[/link]"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_users_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a heading, a cell, a title and a line."""
+    table = drawing.table(name, name, prose=name)
+    table.add_row(name, name)
+    console().print(table)
+    console().print(name)
+    console(stderr=True).print(name)
+    printed = capsys.readouterr()
+    assert printed.out.count(name) == 6
+    assert printed.err.strip() == name

@@ -59,6 +59,8 @@ class Pattern:
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Parameters that replace a case's own in its warm-up, for a pattern that is costly even on the smallest sample.
     Cases that differ in nothing else share a warm-up."""
+    target: str = ""
+    """The parameter that holds the loss to reach, which belongs to one sample of one data set; empty: it has none."""
     fixed_seeds: bool = False
     """If true, every round has the run's first seeds: what its cases are given, or judged by, belongs to one draw."""
     warms_each_slot: bool = False

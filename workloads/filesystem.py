@@ -57,10 +57,10 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def reported(location: str, what: str) -> Iterator[None]:
-    """Turns what a file system or Arrow raises into one sentence: DatasetError."""
+    """Turns what a file system, Arrow or a decoder raises into one sentence: DatasetError."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         raise DatasetError(f"{location} {what}: {first_line(error)}.") from error
 
 

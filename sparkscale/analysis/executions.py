@@ -74,13 +74,13 @@ def of_view(view: View, records: Iterable[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def margin(ratios: list[float], times: str, other: str) -> str:
+def margin(ratios: list[float], times: str, other: str, verdicts: int) -> str:
     """How many `times` of another one did, as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib"; and
-    whether that is resolved.
+    whether that is resolved, when it was compared with so many others.
     """
     spread = Spread.of(ratios)
     if spread is None:
         return f"not every round has a time of both it and {other}"
     text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
-    resolved = at_most(ratios, 1.0) is False
+    resolved = at_most(ratios, 1.0, verdicts) is False
     return f"{text} {times} {other}" + ("" if resolved else ", which is not resolved")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, margin, of_view
-from sparkscale.analysis.statistics import Spread
+from sparkscale.analysis.statistics import Spread, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from workloads import registry
@@ -167,12 +167,12 @@ def advice(comparison: Comparison) -> str:
     ways = comparison.fastest
     if len(ways) < 2:
         return ""
-    best, other = ways[:2]
-    text = f"Use {best.label}: {_margin(best, other)}"
+    best, other, verdicts = ways[0], ways[1], pairs(len(ways))
+    text = f"Use {best.label}: {_margin(best, other, verdicts)}"
     if best.case.placement == "node":
         inside = next((way for way in ways if way.case.placement == "spark"), None)
         if inside and inside is not other:
-            text += f", {_margin(best, inside)}"
+            text += f", {_margin(best, inside, verdicts)}"
         text += ", as long as one node is fast enough"
     loads, fewer = other.figure("model_loads"), best.figure("model_loads")
     seconds = other.figure("model_load_seconds")
@@ -185,5 +185,5 @@ def advice(comparison: Comparison) -> str:
     return f"{text}."
 
 
-def _margin(best: Way, other: Way) -> str:
-    return margin(best.over(other), "times the rows per second of", other.label)
+def _margin(best: Way, other: Way, verdicts: int) -> str:
+    return margin(best.over(other), "times the rows per second of", other.label, verdicts)

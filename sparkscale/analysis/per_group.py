@@ -11,7 +11,7 @@ from typing import Any
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, margin, of_view
 from sparkscale.analysis.outcomes import unsuccessful
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, median_interval
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.measure.store import Store
@@ -228,16 +228,15 @@ class Comparison:
 
 
 def same(ratios: Sequence[float]) -> str:
-    """ "same", "not resolved", or "different" of what should be equal, by the median's interval or the range.
-
-    Of few rounds all may fall on one side by chance, so they never say "different".
-    """
+    """ "same" or "different" of what should be equal, else "not resolved", as where rounds are too few."""
     if not ratios:
         return "not measured"
-    found = median_interval(ratios)
-    if len(ratios) > 1 and found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
+    if len(ratios) < FEWEST_ROUNDS:
+        return "not resolved"
+    found = rounds_interval(ratios)
+    if found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
         return "same"
-    return "not resolved" if found.low <= 1 <= found.high or len(ratios) < FEWEST_ROUNDS else "different"
+    return "not resolved" if found.low <= 1 <= found.high else "different"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
@@ -285,22 +284,24 @@ def advice(comparison: Comparison) -> str:
     if len(by_uses[1]) < 2:
         return ""
     once, often = by_uses[USES[0]], by_uses[USES[-1]]
-    if once[0].engine == often[0].engine:
-        counted = ", its layout counted" if once[0].lays_out else ""
-        text = f"Use {once[0].engine}: {_margin(once[0], once[1], 1)}{counted}"
+    first, reusing = once[0], often[0]
+    verdicts = pairs(len(once)) * (1 if first.engine == reusing.engine else 2)
+    alone = _margin(first, once[1], 1, verdicts)
+    if first.engine == reusing.engine:
+        text = f"Use {first.engine}: {alone}{', its layout counted' if first.lays_out else ''}"
     else:
         text = (
-            f"Use {once[0].engine} to train once ({_margin(once[0], once[1], 1)}), and {often[0].engine} where its "
-            f"layout serves {_break_even(often[0], once[0])} trainings or more (over {USES[-1]} trainings "
-            f"{_margin(often[0], once[0], USES[-1])})"
+            f"Use {first.engine} to train once ({alone}), and {reusing.engine} where its layout serves "
+            f"{_break_even(reusing, first)} trainings or more (over {USES[-1]} trainings "
+            f"{_margin(reusing, first, USES[-1], verdicts)})"
         )
-    if once[0].case.placement == "node":
+    if first.case.placement == "node":
         text += "; while all rows fit on one node"
-    return f"{text}; {_why(comparison, often[0])}."
+    return f"{text}; {_why(comparison, reusing)}."
 
 
-def _margin(best: Way, other: Way, uses: int) -> str:
-    return margin(best.speed_up(other, uses), "times as fast as", other.engine)
+def _margin(best: Way, other: Way, uses: int, verdicts: int) -> str:
+    return margin(best.speed_up(other, uses), "times as fast as", other.engine, verdicts)
 
 
 def _break_even(laid_out: Way, other: Way) -> int:

@@ -43,6 +43,12 @@ class Ratio:
         largest = max((fraction for fraction, _ in both), default=0.0)
         return [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
 
+    def _turned(self, value: float) -> float:
+        """The value, or for a goal that is the least a value that falls as it rises."""
+        if self.bound == "most":
+            return value
+        return 1 / value if self.kind == "ratio" else -value
+
     def _value(self, upper: float, lower: float) -> float:
         if self.lower is None:
             return upper
@@ -65,9 +71,10 @@ class Ratio:
             for record in metrics.latest(records)
         )
 
-    def verdict(self, samples: Sequence[float], lost: int = 0, unequal: bool = False) -> str:
-        """ "met" or "missed", where the whole of the median's interval says so, and rounds are enough for one; else
-        "not resolved", as where executions were lost, or did not make as many models. Empty without a goal.
+    def verdict(self, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
+        """ "met" or "missed", where the whole interval says so when so many goals are judged together, and rounds are
+        enough for one; else "not resolved", as where executions were lost, or did not make as many models. Empty
+        without a goal.
         """
         if not samples:
             return "not measured"
@@ -79,8 +86,7 @@ class Ratio:
             return "not resolved: not the same number of models"
         if len(samples) < FEWEST_ROUNDS:
             return f"not resolved: {count(len(samples), 'round')}, and {FEWEST_ROUNDS} are the least"
-        sign = 1 if self.bound == "most" else -1
-        met = at_most([sign * sample for sample in samples], sign * self.goal)
+        met = at_most([*map(self._turned, samples)], self._turned(self.goal), goals, self.kind == "ratio")
         return "not resolved" if met is None else "met" if met else "missed"
 
 

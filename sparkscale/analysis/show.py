@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from sparkscale.analysis import (
     per_group,
     placing,
     ratios,
+    show_data,
     show_groups,
     show_heap,
     show_inference,
@@ -28,6 +29,7 @@ from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
 from sparkscale.analysis.tradeoff import Comparison, EngineCurve
+from sparkscale.contract import target
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
@@ -35,31 +37,27 @@ from sparkscale.contract.wording import count
 from sparkscale.measure.store import Invocation, Store
 from workloads import registry
 
-PLAIN_WIDTH = 118
 FIRST_RUN = (
     "First run is what a one-off job pays: from the start of a new worker, Spark's session included, to its model, "
     "with nothing warmed up."
 )
 
 
-def console() -> Console:
-    """Stdout; wide enough for the tables when it is no terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(width=PLAIN_WIDTH, highlight=False)
-
-
 def show(store: Store, invocation: Invocation) -> RenderableType:
     """Everything `sparkscale show` prints of one invocation."""
     records = store.records(invocation.id)
-    parts: list[RenderableType] = [_heading(store, invocation, records)]
+    parts: list[RenderableType] = [_heading(store, invocation, records), *show_data.data_sets(store, records)]
     if invocation.command == "heap":
         return Group(*parts, Text(), *show_heap.search(records))
+    is_for_targets = invocation.suite == target.SUITE
     for comparison in tradeoff.comparisons(store, records):
         parts += [Text(), *_comparison(comparison)]
     for groups in per_group.comparisons(store, records):
         parts += [Text(), *show_groups.comparison(groups)]
     for searches in tuning.comparisons(store, records):
-        parts += [Text(), *show_tuning.comparison(searches)]
+        parts += [Text(), *show_tuning.comparison(searches, is_for_targets)]
+    if is_for_targets:
+        parts += [Text(), *show_tuning.targets(records)]
     for ways in inference.comparisons(records):
         parts += [Text(), *show_inference.comparison(ways)]
     parts += _ratios(invocation.suite, records)
@@ -108,7 +106,6 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
             f"Tuned: {chosen.param} from {chosen.least} to {chosen.most}, chosen for each engine and fraction on a "
             "fifth of the training units; the search is time of fit."
         )
-    yield from _data(comparison)
     yield _curves(comparison)
     yield from (Text(warning, style="bold") for warning in quality_warnings(comparison.records))
     yield from _ceiling(comparison)
@@ -118,17 +115,6 @@ def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     if comparison.defaults:
         yield _defaults(comparison)
     yield from _footnotes(comparison)
-
-
-def _data(comparison: Comparison) -> Iterator[Text]:
-    """How the data was held out, and what may be wrong with that."""
-    found = comparison.data
-    if found is None:
-        return
-    rows = f"{sum(found['slice_rows']):,} training rows, {found['holdout_rows']:,} held out"
-    yield Text(f"{rows} ({found['holdout']}, in units of a {found['unit_name']})", style="dim")
-    for warning in found["profile"].get("warnings", []):
-        yield Text(f"Warning: {warning}", style="bold")
 
 
 def _curves(comparison: Comparison) -> Table:
@@ -330,6 +316,8 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
     if not clusters:
         return
     table = drawing.table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
+    every = [(ratio, here) for here in clusters.values() for ratio in ratios.RATIOS[suite] if ratio.goal is not None]
+    goals = sum(bool(ratio.of(here)) for ratio, here in every)
     for cluster, here in clusters.items():
         for ratio in ratios.RATIOS[suite]:
             number = "{:.2f}".format if ratio.kind == "ratio" else "{:.3g} s".format
@@ -339,11 +327,16 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
                 cluster,
                 drawing.spread(Spread.of(samples), number),
                 goal,
-                ratio.verdict(samples, ratio.lost(here), ratio.unequal(here)),
+                ratio.verdict(samples, ratio.lost(here), ratio.unequal(here), goals),
                 ratio.name,
             )
     yield Text()
     yield table
+    yield Text(
+        f"A goal is met, or missed, where the {LEVEL:.0%} interval of all rounds lies on one side of it, widened for "
+        "the number of goals that are judged together; the range that is shown is that of the rounds.",
+        style="dim",
+    )
     for cluster, here in clusters.items():
         parts = ", ".join(f"{name} {drawing.seconds(spread)} s" for name, spread in ratios.breakdown(here).items())
         if parts:

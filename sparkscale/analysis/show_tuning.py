@@ -1,7 +1,7 @@
 """Draws parallel tuning: how soon each way of searching finds what, and what a trial costs."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -13,14 +13,17 @@ from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.analysis.tuning import SHARES, Comparison
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.record import RunRecord
+from sparkscale.contract.target import MARGIN
 from sparkscale.contract.wording import count
 from workloads import registry
+from workloads.tuning.targets import found as targets_found
 
 MIB = 2**20
 
 
-def comparison(found: Comparison) -> Iterator[RenderableType]:
-    """What is said of one workload's searches."""
+def comparison(found: Comparison, is_for_targets: bool = False) -> Iterator[RenderableType]:
+    """What is said of one workload's searches; without advice where they are to find a target."""
     case = found.case
     workload = registry.workloads()[case.workload]
     yield Text(
@@ -37,8 +40,23 @@ def comparison(found: Comparison) -> Iterator[RenderableType]:
     yield _trials(found)
     if found.failures:
         yield _failures(found)
-    yield Text(tuning.advice(found), style="bold")
+    if not is_for_targets:
+        yield Text(tuning.advice(found), style="bold")
     yield from _footnotes(found)
+
+
+def targets(records: Iterable[RunRecord]) -> Iterator[Text]:
+    """The target losses that searches found, and how they come to be used."""
+    found = targets_found(records)
+    if not found:
+        yield Text("No search found a target.", style="bold")
+        return
+    yield Text(
+        f"Target losses found: the best validation loss and {MARGIN:.0%} more. Runs of the suite `tuning` into the "
+        "same --out use them on this data with this seed. A suite of your own may state them:",
+        style="bold",
+    )
+    yield Text("\n\n".join(target.toml for target in found))
 
 
 def _space(params: dict[str, object]) -> str:
@@ -70,6 +88,12 @@ def loss(found: Spread | None) -> str:
     return ranged(found, lambda value: "none" if math.isinf(value) else f"{value:.4f}")
 
 
+def winners(found: Spread | None) -> str:
+    """A quality of the winners, and of how many searches there was one if some had none."""
+    some = found is not None and found.count < found.executions
+    return f"{loss(found)} [{found.count} of {found.executions}]" if found and some else loss(found)
+
+
 def censored(found: Spread | None) -> str:
     """Seconds, of searches that may never have come there."""
     return ranged(found, lambda value: "never" if math.isinf(value) else f"{value:.1f}")
@@ -83,7 +107,7 @@ def _searches(found: Comparison) -> Table:
         trials = search.figure("trials")
         told = [f"{trials.median:.0f}" if trials else NOTHING, seconds(search.figure("search_seconds"))]
         if target is not None:
-            reached = [censored(search.to_target(target)), f"{search.reached(target)} of {len(search.courses)}"]
+            reached = [censored(search.to_target(target)), f"{search.reached(target)} of {len(search.attempts)}"]
             told += reached if search.is_comparable else [NOTHING, NOTHING]
         drawn.add_row(search.label, *told)
     return drawn
@@ -135,7 +159,7 @@ def _winners(found: Comparison) -> Table:
     )
     for search in found.searches:
         losses = (loss(search.best_after(share)) if search.is_comparable else NOTHING for share in SHARES)
-        drawn.add_row(search.label, *losses, *(loss(search.quality(name)) for name in observed))
+        drawn.add_row(search.label, *losses, *(winners(search.quality(name)) for name in observed))
     return drawn
 
 
@@ -147,7 +171,7 @@ def _failures(found: Comparison) -> Table:
 
 
 def _footnotes(found: Comparison) -> Iterator[Text]:
-    most = max((len(search.courses) for search in found.searches), default=0)
+    most = max((len(search.attempts) for search in found.searches), default=0)
     yield Text(
         f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds. "
         "Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, "

@@ -143,13 +143,6 @@ class Comparison:
         return [record for cell in self.cells for record in cell.records]
 
     @property
-    def data(self) -> dict[str, Any] | None:
-        """The data set's stored description; None in records of earlier releases."""
-        cell = self.cells[0]
-        identity = cell.records[0].data
-        return cell.store.description(identity).content if identity else None
-
-    @property
     def ceiling(self) -> float | None:
         """The truth's own quality on this hold-out."""
         return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)

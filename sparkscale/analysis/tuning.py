@@ -1,13 +1,14 @@
 """Parallel tuning: how good a configuration each way of searching has found, against time and against trials.
 
-Replicates are executions: rounds, and sampler seeds within a round. A search that never reached the target is
-censored: it counts as later than every search that did, and is never dropped.
+A replicate is a sampler's seed; of several rounds of one seed, which search alike, the median counts. A search that
+never reached the target is censored: it counts as later than every search that did, and is never dropped. So does a
+search that failed or ran out of time.
 """
 
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,9 +19,10 @@ import pyarrow as pa
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, of_view
 from sparkscale.analysis.outcomes import unsuccessful
-from sparkscale.analysis.statistics import Spread
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner, at_most, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
+from sparkscale.contract.wording import count
 from sparkscale.measure.store import Store
 from workloads import registry
 
@@ -28,6 +30,9 @@ SHARES = (0.25, 0.5, 1.0)
 """Of the time that the first engine took for its search, and of the trials: where best losses are told."""
 
 Array = np.ndarray[Any, Any]
+
+Attempt = tuple[int, int]
+"""A sampler's seed and a round."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class Search(Executions):
     store: Store
     tells_trials: bool = False
     """Whether another of the engine has another number of trials."""
+    tells_starts: bool = False
+    """Whether another of the engine has another number of random starts."""
 
     @property
     def label(self) -> str:
@@ -90,12 +97,19 @@ class Search(Executions):
             told.append(f"{at_once} at once")
         if self.tells_trials:
             told.append(f"{self.case.params['trials']} trials")
+        if self.tells_starts:
+            told.append(f"{self.case.params['random_starts']} random starts")
         return ", ".join(told)
 
     @property
     def is_comparable(self) -> bool:
         """Whether its trials are judged on the same rows as the others'."""
         return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "judges_on_split", True))
+
+    @cached_property
+    def timed(self) -> list[RunRecord]:
+        """Those of the attempts whose seconds count."""
+        return metrics.timed(self.attempts)
 
     @cached_property
     def tables(self) -> list[pa.Table]:
@@ -105,23 +119,55 @@ class Search(Executions):
     def courses(self) -> list[Course]:
         return [Course.of(record, table) for record, table in zip(self.timed, self.tables, strict=True)]
 
+    @cached_property
+    def attempts(self) -> list[RunRecord]:
+        """The last record of each search that was begun, whatever came of it."""
+        return [record for record in metrics.latest(self.records) if not record.isolated]
+
+    @property
+    def attempted(self) -> frozenset[Attempt]:
+        return frozenset(map(_attempt, self.attempts))
+
+    @property
+    def failed(self) -> int:
+        """How many searches ended without a result: they never came anywhere."""
+        return sum(record.outcome != "ok" for record in self.attempts)
+
+    def seconds_to(self, target: float) -> dict[Attempt, float]:
+        """Seconds to the target, infinite where it was not reached, by attempt. What is ok but not warm has none."""
+        reached = {_attempt(r): c.reached(target) for r, c in zip(self.timed, self.courses, strict=True)}
+        failed = {_attempt(record): math.inf for record in self.attempts if record.outcome != "ok"}
+        return failed | reached
+
+    def by_seed(self, target: float) -> dict[int, float]:
+        """Seconds to the target: of each of the sampler's seeds the median over rounds."""
+        found = defaultdict(list)
+        for (seed, _), seconds in self.seconds_to(target).items():
+            found[seed].append(seconds)
+        return {seed: float(np.median(seconds)) for seed, seconds in found.items()}
+
     def to_target(self, target: float) -> Spread | None:
         """Seconds to the target, infinite where it was not reached."""
-        return Spread.of([course.reached(target) for course in self.courses])
+        return Spread.of([*self.seconds_to(target).values()], len(self.attempts))
 
     def reached(self, target: float) -> int:
         """How many searches reached the target."""
-        return sum(math.isfinite(course.reached(target)) for course in self.courses)
+        return sum(map(math.isfinite, self.seconds_to(target).values()))
 
     def best_at(self, seconds: float) -> Spread | None:
-        return Spread.of([course.best_at(seconds) for course in self.courses])
+        """The best loss that was known then, infinite in a search that failed."""
+        return self._of_all([course.best_at(seconds) for course in self.courses])
 
     def best_after(self, share: float) -> Spread | None:
         """After this share of the trials."""
-        return Spread.of([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
+        return self._of_all([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
+
+    def _of_all(self, losses: list[float]) -> Spread | None:
+        return Spread.of([*losses, *(math.inf for _ in range(self.failed))])
 
     def quality(self, name: str) -> Spread | None:
-        return Spread.of([record.quality[name] for record in metrics.scored(self.records) if name in record.quality])
+        found = [record.quality[name] for record in metrics.scored(self.attempts) if name in record.quality]
+        return Spread.of(found, len(self.attempts))
 
     @property
     def failures(self) -> list[Failures]:
@@ -159,11 +205,39 @@ class Comparison:
 
     @cached_property
     def ranking(self) -> list[tuple[Search, Spread]]:
-        """Comparable engines and their seconds to the target, infinite where it was not reached; by their medians."""
+        """Engines with equal attempts and their seconds to the target, infinite where it was not reached; by their
+        medians.
+        """
         if self.target is None:
             return []
-        found = [(s, spread) for s in self.searches if s.is_comparable and (spread := s.to_target(self.target))]
+        equal = [search for search in self.searches if search.is_comparable and not self.unequal(search)]
+        found = [(search, spread) for search in equal if (spread := search.to_target(self.target))]
         return sorted(found, key=lambda pair: pair[1].median)
+
+    def unequal(self, search: Search) -> str:
+        """Why the attempts of an engine are not those of the others; empty where they are."""
+        assert self.target is not None
+        others = [other for other in self.searches if other.is_comparable]
+        attempted = Counter(other.attempted for other in others)
+        usual = max(attempted, key=lambda attempts: (attempted[attempts], len(attempts)))
+        if search.attempted != usual:
+            return f"{len(search.attempted & usual)} of the {len(usual)} searches that others made were begun"
+        known = search.seconds_to(self.target)
+        if len(known) < len(usual):
+            return f"{len(known)} of {len(usual)} searches have a time"
+        most = max(int(other.case.params["trials"]) for other in others)
+        trials = int(search.case.params["trials"])
+        if trials < most and not all(map(math.isfinite, known.values())):
+            return f"some of its searches ended after {count(trials, 'trial')}, and others were given {most}"
+        return ""
+
+    @property
+    def unranked(self) -> list[str]:
+        """Engines that are judged on the same rows and yet not ranked, each with the reason."""
+        if self.target is None:
+            return []
+        reasons = [(search.label, self.unequal(search)) for search in self.searches if search.is_comparable]
+        return [f"{label} ({reason})" for label, reason in reasons if reason]
 
     @property
     def failures(self) -> list[Failures]:
@@ -171,20 +245,50 @@ class Comparison:
 
 
 def advice(found: Comparison) -> str:
-    """Which engine to use on this space, in one sentence; empty where nothing says."""
+    """Which engine to use on this space, in a sentence or two; empty where nothing says."""
     if found.target is None:
-        return "No target loss is frozen for this data set, so nothing says which search is the quickest."
+        return (
+            "No target loss is known for this sample of this data, so nothing says which search is the quickest: "
+            "`sparkscale run --suite tuning-target` finds one, with the same --data and --seed."
+        )
+    unranked = f" Not ranked: {'; '.join(found.unranked)}." if found.unranked else ""
+    if not found.ranking:
+        return f"No engine can be ranked.{unranked}"
     reached = [pair for pair in found.ranking if math.isfinite(pair[1].median)]
     if not reached:
-        return f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
+        none = f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
+        return none + unranked
     best, times = reached[0]
+    known, rivals, verdicts = best.by_seed(found.target), found.ranking[1:], pairs(len(found.ranking))
     told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
-    rivals = [pair for pair in found.ranking[1:] if pair[1].low <= times.high]
-    if rivals:
-        return f"{told}; whether sooner than {_named(rivals)} is not resolved."
-    if len(reached) == 1:
-        return f"{told}, and no other engine mostly did."
-    return f"{told}, sooner than every other engine every time; the next is {_named(reached[1:2])}."
+    open_ = [pair for pair in rivals if not is_sooner(known, pair[0].by_seed(found.target), verdicts)]
+    if open_:
+        few = f": {count(len(known), 'sampler seed')}, and {FEWEST_ROUNDS} are the least"
+        told = (
+            f"{told}; whether sooner than {_named(open_)} is not resolved{few if len(known) < FEWEST_ROUNDS else ''}."
+        )
+    elif not rivals:
+        told = f"{told}; no other engine was ranked."
+    elif len(reached) == 1:
+        told = f"{told}, and no other engine mostly did."
+    else:
+        told = f"{told}, sooner than every other engine; the next is {_named(reached[1:2])}."
+    return told + unranked
+
+
+def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
+    """Whether it is resolved that the first comes to the target before the second: seconds by sampler seed, infinite
+    where it was not reached. With all times known by their ratios, else by how often it came first.
+    """
+    pairs = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
+    if all(math.isfinite(seconds) for pair in pairs for seconds in pair):
+        return at_most([one / other for one, other in pairs], 1.0, verdicts) is True
+    always = len(pairs) >= FEWEST_ROUNDS and all(one < other for one, other in pairs)
+    return always and always_sooner(len(pairs), verdicts)
+
+
+def _attempt(record: RunRecord) -> Attempt:
+    return int(record.case.params["sampler_seed"]), record.round
 
 
 def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
@@ -198,20 +302,27 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
-    by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    by_subject: dict[str, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_view("searches", records):
-        params = record.case.params
-        way = record.case.engine, int(params["parallelism"]), int(params["trials"])
+        told = (int(record.case.params[name]) for name in ("parallelism", "trials", "random_starts"))
+        way = record.case.engine, *told
         by_subject[_subject(record.case)][way].append(record)
     order = registry.engine_order()
     found = []
     for ways in by_subject.values():
         workload = next(iter(ways.values()))[0].case.workload
         ordered = sorted(ways, key=lambda way: (order.get((workload, way[0]), 0), *way[1:]))
-        alike = Counter(way[:2] for way in ways)
-        searches = [Search(ways[way][0].case, ways[way], store, alike[way[:2]] > 1) for way in ordered]
+        searches = [
+            Search(ways[way][0].case, ways[way], store, *(_varies(ways, way, place) for place in (2, 3)))
+            for way in ordered
+        ]
         found.append(Comparison(searches[0].case, searches))
     return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
+
+
+def _varies(ways: Iterable[tuple[Any, ...]], way: tuple[Any, ...], place: int) -> bool:
+    """Whether another way of the same engine, as parallel, has another number at this place."""
+    return any(other[:2] == way[:2] and other[place] != way[place] for other in ways)
 
 
 def _subject(case: Case) -> str:

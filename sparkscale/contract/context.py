@@ -10,6 +10,7 @@ from typing import Any
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import EngineUnsupported
+from sparkscale.contract.execution import execution_id
 from sparkscale.contract.model import PreparedModel
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class Context:
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
     """`with run.bind_gpu() as addresses`: the block sees the GPUs of its task, or of its node, and no other. It must
     begin before the process uses CUDA. Picklable."""
+    execution: str = field(default_factory=execution_id)
+    """Names the files of this execution where other machines write, too."""
     made: list[PreparedDataset] = field(default_factory=list)
     """Data that was made for this execution alone, before its phases, such as a validation part."""
     figures: dict[str, float] = field(default_factory=dict)

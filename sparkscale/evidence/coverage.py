@@ -19,10 +19,10 @@ from scipy.stats import norm
 from sparkscale.analysis import crossed
 from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
 from sparkscale.analysis.judging import JUDGINGS
-from sparkscale.analysis.statistics import Array, Interval, interval, median_interval
+from sparkscale.analysis.statistics import Array, Interval, interval, rounds_interval
 from sparkscale.contract.case import digest
 
-Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "median"]
+Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "rounds"]
 Dominant = Literal["units", "seeds"]
 
 UNITS = (5, 10, 20, 50, 100)
@@ -132,7 +132,7 @@ def scenarios() -> list[Scenario]:
             for kind in ("accuracy", "variance_explained", "inertia")
             for units in UNITS
         ),
-        *(Scenario("median", 1, rounds, 0, 0) for rounds in ROUNDS),
+        *(Scenario("rounds", 1, rounds, 0, 0) for rounds in ROUNDS),
     ]
 
 
@@ -158,8 +158,8 @@ def coverage(
 
 def simulated(scenario: Scenario, repeats: int) -> Covered:
     generator = np.random.default_rng(scenario.seed(repeats))
-    if scenario.kind == "median":
-        return _medians(scenario, repeats, generator)
+    if scenario.kind == "rounds":
+        return _of_rounds(scenario, repeats, generator)
     judging = JUDGINGS[scenario.kind]
     held: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
     truth, given_up = truths(scenario)
@@ -265,8 +265,8 @@ def _of_seed(scenario: Scenario, distance: float) -> float:
     return {"rmse": float(np.sqrt(inverse)), "inertia": inverse, "variance_explained": 1 - inverse / 8}[scenario.kind]
 
 
-def _medians(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
-    """The interval of a median over rounds, of ratios that vary as those of seconds on a shared machine do."""
+def _of_rounds(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
+    """The interval over rounds of ratios that vary as those of seconds on a shared machine do."""
     drawn = np.exp(0.2 * generator.standard_t(4, size=(repeats, scenario.seeds)))
-    held = [_holds(median_interval(list(map(float, samples))), 1.0) for samples in drawn]
+    held = [_holds(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
     return Covered(scenario, repeats, float(np.mean(held)), float("nan"), float("nan"), 0.0)

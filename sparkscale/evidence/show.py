@@ -35,18 +35,18 @@ def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
     for one in found:
         scenario = one.scenario
         classes = [f"{scenario.positives:,}", f"{scenario.negatives:,}"] if scenario.positives else [NOTHING] * 2
-        median = scenario.kind == "median"
+        of_rounds = scenario.kind == "rounds"
         table.add_row(
             scenario.kind.replace("_", " "),
-            NOTHING if median else str(scenario.units),
+            NOTHING if of_rounds else str(scenario.units),
             str(scenario.seeds),
             *classes,
-            NOTHING if median else "even" if scenario.even else "uneven",
-            NOTHING if median else scenario.dominant,
+            NOTHING if of_rounds else "even" if scenario.even else "uneven",
+            NOTHING if of_rounds else scenario.dominant,
             f"{one.repeats:,}",
             *(_share(share) for share in (one.level, one.difference)),
             NOTHING if math.isnan(one.percentile) else f"{one.percentile:.1%}",
-            NOTHING if median else f"{one.not_given:.0%}",
+            NOTHING if of_rounds else f"{one.not_given:.0%}",
         )
     shares = [share for one in found for share in one.shares]
     outside = [share for share in shares if not LEAST <= share <= MOST]

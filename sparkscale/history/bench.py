@@ -15,7 +15,7 @@ from cluster.budget import budget
 from sparkscale.contract.errors import ConfigError, RecordingError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history import environments
-from sparkscale.history.checkout import Checkout, check_same_machine, damaged, machine
+from sparkscale.history.checkout import Checkout, check_installed, check_same_machine, damaged, machine
 from sparkscale.history.controls import CLUSTER
 from sparkscale.history.environments import Environment
 from sparkscale.history.grid import Point, of_planned
@@ -94,6 +94,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
     Raises ConfigError for what is wrong with the request, the checkout or asv's files, before anything is measured.
     """
     checkout = Checkout.here(given.dirty)
+    check_installed(checkout.root)
     asked = _placed(given)
     _check_options(asked)
     found = suite.load(asked.suite)

@@ -1,5 +1,6 @@
 """The checkout that `sparkscale bench` records: its commit, asv's configuration and files, this machine's name."""
 
+import importlib.metadata
 import json
 import platform
 import subprocess
@@ -7,14 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster import java
 from cluster.budget import Budget
-from cluster.profile import ClusterProfile
-from sparkscale.contract.errors import ConfigError, StoreError
+from cluster.profile import ClusterProfile, cache_folder
+from cluster.session import describe
+from sparkscale.contract.case import digest
+from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
 from sparkscale.contract.record import CodeState
 from sparkscale.history.recorded import RESULTS, ROOT
 from sparkscale.measure import environment
 
 CONFIGURATION = "asv.conf.json"
+LOCK = "requirements.lock"
+NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -90,9 +96,11 @@ def _whole(path: Path) -> bool:
 
 
 def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, str]:
-    """What asv is told of this host, on one profile: its own description knows no cluster and no GPU."""
+    """What asv is told of this host, on one profile: its own description knows no cluster, no Java and no GPU."""
     host = environment.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
+    settings = {key: value for key, value in describe(on).items() if key not in ("name", "storage")}
+    ours = on.kind == "local" or on.starts_daemons
     return {
         "machine": f"{name or platform.node()}-{on.name}",
         "os": host["os"],
@@ -100,22 +108,69 @@ def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, 
         "cpu": f"{host['cpu']}{gpus and f'; GPU {gpus}'}",
         "num_cpu": str(len(granted.node.cpus)),
         "ram": f"{host['memory_bytes'] / 2**30:.0f} GiB",
+        "profile": digest(settings),
+        "java": _java() if ours else "the cluster's own",
     }
 
 
+def _java() -> str:
+    """The version that Spark would run on; engines without Spark are measured where there is none, too."""
+    try:
+        return java.find(cache_folder()).version
+    except ClusterError:
+        return "none"
+
+
+CHECKED = {
+    "cpu": "CPU",
+    "num_cpu": "number of cores",
+    "arch": "architecture",
+    "profile": "profile (a digest of its settings)",
+    "java": "Java",
+}
+"""What must be the same under one name, as a sentence calls it."""
+SINCE = ("profile", "java")
+"""What earlier releases did not keep."""
+
+
 def check_same_machine(results: Path, told: dict[str, str]) -> None:
-    """Raises ConfigError when there are results of another host under this one's name."""
+    """Raises ConfigError when there are results of another host, profile or Java under this one's name: a difference
+    between them would read as one of the code.
+    """
     path = results / told["machine"] / "machine.json"
     if not path.is_file():
         return
     try:
         before = json.loads(path.read_text())
-        known = {field: before[field] for field in ("cpu", "num_cpu", "arch")}
+        known = {field: before[field] for field in CHECKED if field in before or field not in SINCE}
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is damaged: move it away.") from error
-    for field, word in (("cpu", "CPU"), ("num_cpu", "number of cores"), ("arch", "architecture")):
-        if known[field] != told[field]:
+    for field, before_it in known.items():
+        if before_it != told[field]:
             raise ConfigError(
-                f"{path.parent} holds results of another host, whose {word} is {known[field]}, not "
+                f"{path.parent} holds results of another machine, whose {CHECKED[field]} is {before_it}, not "
                 f"{told[field]}: name this one with --machine NAME."
             )
+
+
+def check_installed(root: Path) -> None:
+    """Raises ConfigError if other releases are installed than the lock says: after `git pull` without `make setup`
+    the new commit would be recorded with the old releases.
+    """
+    differing = []
+    for line in (root / LOCK).read_text().splitlines():
+        name, pinned, asked = line.partition("==")
+        if not pinned or line.startswith("#"):
+            continue
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = "none"
+        if found.partition("+")[0] != asked.partition("+")[0]:  # a build tag is no other release
+            differing.append(f"{name} {found}, not {asked}")
+    if differing:
+        more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
+        raise ConfigError(
+            f"Other releases are installed than {LOCK} says ({'; '.join(differing[:NAMED])}{more}): run `make "
+            "setup`, or measure other releases with --with."
+        )

@@ -37,7 +37,7 @@ def of_planned(case: PlannedCase, suite: Suite) -> Point:
             case.workload,
             case.engine.name,
             case.parameter_set,
-            case.params.model_dump(mode="json"),
+            _told(case.workload, case.params.model_dump(mode="json")),
             case.capacity.param if case.capacity else None,
         ),
         _data(suite.source(case.dataset)),
@@ -61,7 +61,7 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
             workload,
             case.engine,
             case.parameter_set,
-            params,
+            _told(workload, params),
             capacity["param"] if capacity else None,
         ),
         _data(sources[case.dataset]),
@@ -69,6 +69,11 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
         case.device,
         case.cluster,
     )
+
+
+def _told(workload: Workload, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the target, which a case is given after it was planned: a figure of the same searches."""
+    return {name: value for name, value in params.items() if name != workload.pattern.target}
 
 
 def _unsaid(workload: Workload, suite: Suite, source: Source) -> set[str]:

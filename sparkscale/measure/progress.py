@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from sparkscale.output import console
 
 COUNT_BEFORE_ESTIMATE = 10
 MOST_OVERHEAD = 1.5
@@ -123,7 +124,7 @@ class PlainLines:
     def close(self) -> None: ...
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
 
 class LiveBar:
@@ -152,7 +153,7 @@ class LiveBar:
         self._bar.update(self._task, description=text)
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text)
 
     def executing(self, case: Case, label: str) -> None:  # noqa: ARG002
         self._label = label
@@ -165,7 +166,7 @@ class LiveBar:
         counted = _account(self._estimate, record, took_seconds)
         self._bar.update(self._task, advance=1 if counted else 0, left=self._estimate.text())
         if record.outcome != "ok":
-            self._console.print(f"{self._label}: {outcome_text(record)}", markup=False, highlight=False)
+            self._console.print(f"{self._label}: {outcome_text(record)}")
 
     def close(self) -> None:
         self._bar.stop()
@@ -181,5 +182,5 @@ def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool
 
 def observer() -> Observer:
     """The one that suits stderr."""
-    console = Console(stderr=True)
-    return LiveBar(console) if console.is_terminal else PlainLines(console)
+    errors = console(stderr=True)
+    return LiveBar(errors) if errors.is_terminal else PlainLines(errors)

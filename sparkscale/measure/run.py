@@ -14,7 +14,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure import cold_cache, origin, plan, suite
+from sparkscale.measure import cold_cache, origin, plan, suite, targets
 from sparkscale.measure.clusters import ready_cluster
 from sparkscale.measure.ledger import Ledger
 from sparkscale.measure.lock import machine_lock
@@ -261,8 +261,10 @@ def _measure(
     done = _measured(before, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
+    losses = targets.known(planned.suite, store, invocation.started_at)
     for cluster, granted in planned.profiles.items():
         cases = [case for case in planned.cases if case.cluster == cluster]
+        cases = targets.given(cases, data[cluster], granted, invocation.drawn, losses)
         executions = plan.executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
         executions = [execution for execution in executions if execution.key not in done]
         if request.only_round is not None:

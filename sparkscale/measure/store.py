@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
+from cluster import mounts
 from sparkscale.contract import redaction
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError, StoreError
@@ -20,6 +21,8 @@ from sparkscale.contract.seeds import Seeds
 
 FILE = "records.sqlite"
 FORMAT = 1
+PATIENCE_SECONDS = 60
+"""How long a writer waits for readers, or a reader for a writer, where there is no write-ahead log."""
 
 metadata = sa.MetaData()
 
@@ -134,7 +137,10 @@ class Store:
             with suppress(OSError):  # of a file that is another user's
                 (folder / FILE).chmod(0o600)
             with store._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                # a write-ahead log needs memory that all processes share: over a network it corrupts the file
+                journal = "WAL" if mounts.is_local(folder) else "DELETE"
+                with suppress(sa.exc.OperationalError):  # someone reads it: it stays as it was made
+                    connection.exec_driver_sql(f"PRAGMA journal_mode={journal}")
                 connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
             yield store
 
@@ -154,7 +160,7 @@ class Store:
     @contextmanager
     def _connect(cls, path: Path, unmade: ConfigError | None = None) -> Iterator["Store"]:
         """`unmade` is raised of a file whose tables are not all there yet."""
-        engine = sa.create_engine(f"sqlite:///{path}")
+        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:
             with engine.connect() as connection:
                 found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -247,7 +253,15 @@ class Store:
         if invocation is not None:
             query = query.where(records.c.invocation == invocation)
         with self._engine.connect() as connection:
-            return [RunRecord.model_validate(content) for content in connection.execute(query).scalars()]
+            found = connection.execute(query).scalars().all()  # at once: who reads may keep a writer waiting
+        return [RunRecord.model_validate(content) for content in found]
+
+    def records_of(self, suite: str) -> list[RunRecord]:
+        """Of every run of a suite, in the order in which they were measured."""
+        query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite)
+        with self._engine.connect() as connection:
+            found = connection.execute(query.order_by(records.c.number)).scalars().all()
+        return [RunRecord.model_validate(content) for content in found]
 
     def table(self, record: str, name: str) -> Any:
         """A record's table as pyarrow.Table. Raises KeyError when it carries none of this name."""

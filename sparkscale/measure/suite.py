@@ -12,6 +12,7 @@ from cluster import profile
 from sparkscale.contract.case import Device, ParameterSet, parse_fraction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import scheme
+from sparkscale.contract.target import Target
 from workloads import registry
 from workloads.base import Capacity, Params, Workload
 from workloads.datasets.table import Table
@@ -19,7 +20,7 @@ from workloads.registry import AnySource
 
 FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
 
-OF_ITS_DATA = ("by", "target_loss", "target_log_loss")
+OF_ITS_DATA = ("by", "target_log_loss")
 """Parameters that mean something on the data set that they were written for, and nothing on another."""
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -65,6 +66,8 @@ class Suite(BaseModel):
     clusters: Names = ("local",)
     dataset: dict[str, AnySource] = {}
     """Data sets of the suite's own, by the names that its blocks use."""
+    target: tuple[Target, ...] = ()
+    """Losses that searches are to reach, each on one sample of one data set."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @field_validator("dataset", mode="before")
@@ -89,7 +92,7 @@ class Suite(BaseModel):
             block.model_copy(
                 update={
                     "datasets": (source.title,),
-                    # the groupings of the suite's own data are not this one's, nor is what a good loss is
+                    # the groupings of the suite's own data are not this one's
                     "params": {name: value for name, value in block.params.items() if name not in OF_ITS_DATA},
                     "only_tables": False,
                 }
@@ -164,6 +167,10 @@ class _Reader:
         for cluster in suite.clusters:
             if not Path(cluster).is_file():
                 self._choose("cluster", cluster, profile.names())
+        for target in suite.target:
+            searched = {name: found for name, found in registry.workloads().items() if found.pattern.target}
+            self._choose("workload", target.workload, list(searched))
+            self._choose("metric", target.metric, list(searched[target.workload].quality.judged_by.values()))
         for self.block, block in enumerate(suite.measure):
             self._check(block, [*registry.DATASETS, *suite.dataset])
         return suite
@@ -182,6 +189,11 @@ class _Reader:
                 raise ConfigError(
                     f"{self._at(fraction)}: unknown fraction '{fraction}': choose from {FRACTIONS}."
                 ) from None
+        if (parameter := workload.pattern.target) and any(parameter in variant for variant in block.variants):
+            raise ConfigError(
+                f"{self._at(parameter)}: a target loss holds for one sample of one data set: state it as [[target]], "
+                "with workload, dataset_id, fraction, seed, metric and loss."
+            )
         if "tuned" in block.sets:
             self._check_capacity(workload, block)
         try:
@@ -213,7 +225,7 @@ class _Reader:
     def _at(self, word: str) -> str:
         block = -1
         for number, line in enumerate(self.text.splitlines(), start=1):
-            block += line.strip().startswith("[[")
+            block += line.strip().startswith("[[measure")
             if word in line and (self.block is None or block == self.block):
                 return f"The suite {self.source}, line {number}"
         return f"The suite {self.source}"

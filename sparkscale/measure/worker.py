@@ -60,6 +60,7 @@ from sparkscale.measure.protocol import (
 )
 from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
+from workloads.datasets.table_profile import not_used
 from workloads.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,8 @@ class Worker:
     def examine(self) -> Examined:
         """Raises ClusterError when the executors do not fit."""
         profile = self.opening.profile
-        found = examine(self._spark, self.budget.cores, profile.storage_location, profile.name)
+        threads = self.opening.threads
+        found = examine(self._spark, self.budget.cores, threads, profile.storage_location, profile.name)
         return Examined(executors=found)
 
     @property
@@ -179,7 +181,9 @@ class Worker:
 
         with Notes() as notes:
             data = request.source.prepare(request.storage, tasks, request.sample_seeds, progress)
-        return Prepared(data=data, notes=[*notes.texts, *data.profile.get("warnings", [])])
+        found = [not_used(data.profile.get("columns", [])), *data.profile.get("notes", [])]
+        found += data.profile.get("warnings", [])
+        return Prepared(data=data, notes=[*notes.texts, *filter(None, found)])
 
     def prepare_model(self, request: PrepareModel) -> ModelPrepared:
         """With all this process's cores, for the case may have one thread."""

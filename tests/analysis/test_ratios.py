@@ -63,7 +63,8 @@ def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
         ([0.8, 0.9, 0.8, 0.9, 0.8], "missed", "met"),
         ([0.5], "not resolved: 1 round, and 5 are the least", "not resolved: 1 round, and 5 are the least"),
         ([0.5] * 4, "not resolved: 4 rounds, and 5 are the least", "not resolved: 4 rounds, and 5 are the least"),
-        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 2.0], "met", "missed"),
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 2.0], "not resolved", "not resolved"),
+        ([0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7], "met", "missed"),
         ([], "not measured", "not measured"),
     ],
 )

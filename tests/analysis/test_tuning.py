@@ -73,6 +73,9 @@ class Searches:
     def __call__(self, engine: str, *searches: list[float], seconds: float = 2.0, count: int = 24) -> None:
         for seed, losses in enumerate(searches):
             self.write.count += 1
+            if not losses:
+                self._failed(engine, seed, count)
+                continue
             found = trials(losses, seconds)
             buffer = io.BytesIO()
             pq.write_table(table_of(found), buffer)
@@ -87,6 +90,13 @@ class Searches:
             kept = record(f"t{self.write.count}").model_copy(update=observed)
             self.store.add(kept, {TRIALS: buffer.getvalue()})
             self.records.append(kept)
+
+    def _failed(self, engine: str, seed: int, count: int) -> None:
+        """A search that ran out of time."""
+        ended = {"case": case(engine, seed, count), "host": self.write.host, "outcome": "timeout", "seconds": {}}
+        kept = record(f"t{self.write.count}").model_copy(update={**ended, "quality": {}})
+        self.store.add(kept, {})
+        self.records.append(kept)
 
     def comparison(self) -> tuning.Comparison:
         (found,) = tuning.comparisons(self.store, self.records)
@@ -137,20 +147,98 @@ def test_a_search_that_never_reached_the_target_is_censored_and_not_dropped(sear
 
 
 def test_the_advice_says_when_it_is_not_resolved(searches: Searches) -> None:
-    searches("hyperopt", [0.9, 0.4], [0.4, 0.4])
-    searches("optuna-joblib", [0.9, 0.4], [0.4, 0.9], seconds=1.9)
-    searches("grid", [0.9, 0.9, 0.4], [0.9, 0.9, 0.4], seconds=9.0)
+    searches("hyperopt", *[[0.9, 0.4], [0.4, 0.4]] * 3)
+    searches("optuna-joblib", *[[0.4, 0.4], [0.9, 0.4]] * 3, seconds=1.9)
+    searches("grid", *[[0.9, 0.9, 0.4]] * 6, seconds=9.0)
     told = tuning.advice(searches.comparison())
-    assert told.endswith("whether sooner than hyperopt (4.0 s) is not resolved.")
-    searches("random-joblib", [0.4], [0.4], seconds=0.1)
+    assert "whether sooner than hyperopt (" in told
+    assert told.endswith("is not resolved.")
+    searches("random-joblib", *[[0.4]] * 6, seconds=0.1)
     told = tuning.advice(searches.comparison())
-    assert told.endswith("in 1.1 s, sooner than every other engine every time; the next is optuna-joblib (3.8 s).")
+    assert told.endswith("in 1.1 s, sooner than every other engine; the next is optuna-joblib (3.8 s).")
+
+
+def test_one_search_resolves_nothing(searches: Searches) -> None:
+    """It said "sooner than every other engine every time (5.0 s against 5.0 s)"."""
+    searches("hyperopt", [0.9, 0.4])
+    searches("optuna-joblib", [0.9, 0.4], seconds=2.0)
+    told = tuning.advice(searches.comparison())
+    assert told.endswith(
+        "it reached a validation loss of 0.5 in 5.0 s; whether sooner than optuna-joblib (5.0 s) is not "
+        "resolved: 1 sampler seed, and 5 are the least."
+    )
 
 
 def test_the_only_engine_that_reaches_the_target_is_said_to_be(searches: Searches) -> None:
-    searches("hyperopt", [0.9, 0.4], [0.4, 0.4])
-    searches("optuna-joblib", [0.9, 0.6], [0.9, 0.7])
-    assert tuning.advice(searches.comparison()).endswith("in 4.0 s, and no other engine mostly did.")
+    searches("hyperopt", *[[0.9, 0.4]] * 6)
+    searches("optuna-joblib", *[[0.9, 0.6]] * 6)
+    assert tuning.advice(searches.comparison()).endswith("in 5.0 s, and no other engine mostly did.")
+
+
+def test_a_search_that_failed_never_came_there(searches: Searches) -> None:
+    """Four of five timed out, and the fifth was recommended: "reached by 1 of 1"."""
+    searches("hyperopt", *[[0.9, 0.4]] * 5)
+    searches("optuna-joblib", [0.4], *[[]] * 4, seconds=0.1)
+    found = searches.comparison()
+    fast = found.searches[-1]
+    assert (fast.engine, fast.reached(0.5), len(fast.attempts)) == ("optuna-joblib", 1, 5)
+    times = fast.to_target(0.5)
+    assert times is not None
+    assert (times.low, times.median) == (1.1, math.inf)
+    assert tuning.advice(found).startswith("Use hyperopt: ")
+    text = shown(searches.store)
+    assert "1 of 5" in text
+    assert "0.8000 [1 of 5]" in text
+
+
+def test_only_equal_attempts_are_ranked(searches: Searches) -> None:
+    searches("hyperopt", *[[0.9, 0.4]] * 3)
+    searches("optuna-joblib", [0.4], seconds=0.1)
+    told = tuning.advice(searches.comparison())
+    assert told == (
+        "Use hyperopt: it reached a validation loss of 0.5 in 5.0 s; no other engine was ranked. Not ranked: "
+        "optuna-joblib (1 of the 3 searches that others made were begun)."
+    )
+
+
+def test_a_search_of_fewer_trials_that_ended_too_soon_is_not_ranked(searches: Searches) -> None:
+    searches("hyperopt", *[[0.9, 0.4]] * 3)
+    searches("hyperopt-mllib", *[[0.9]] * 3, count=4)
+    found = searches.comparison()
+    assert found.unranked == ["hyperopt-mllib (some of its searches ended after 4 trials, and others were given 24)"]
+    searches("optuna-joblib", *[[0.4]] * 3, count=4)
+    assert [search.engine for search, _ in searches.comparison().ranking] == ["optuna-joblib", "hyperopt"]
+
+
+@pytest.mark.parametrize(
+    ("second", "verdicts", "sooner"),
+    [
+        ([2.0] * 5, 1, True),
+        ([1.1, 1.3, 1.2, 1.2, 1.3], 1, True),
+        ([1.1, 1.3, 1.2, 1.2, 1.3], 50, False),
+        ([0.9, 1.6, 1.2, 1.5, 1.1], 1, False),
+        ([2.0] * 4, 1, False),
+        ([math.inf] * 5, 1, False),
+        ([math.inf] * 6, 1, True),
+        ([math.inf] * 6, 5, False),
+        ([math.inf] * 8, 5, True),
+        ([math.inf] * 7 + [0.5], 1, False),
+    ],
+)
+def test_one_comes_sooner_than_another_only_where_it_is_resolved(
+    second: list[float], verdicts: int, sooner: bool
+) -> None:
+    seeds = range(len(second))
+    assert tuning.is_sooner(dict.fromkeys(seeds, 1.0), dict(zip(seeds, second, strict=True)), verdicts) is sooner
+
+
+def test_rounds_of_one_seed_are_one_replicate(searches: Searches) -> None:
+    """They search alike: five of them know no more of the sampler than one."""
+    searches("hyperopt", [0.9, 0.4])
+    first = searches.records[0]
+    again = [first.model_copy(update={"round": number}) for number in range(1, 6)]
+    search = tuning.Search(first.case, again, searches.store)
+    assert search.by_seed(0.5) == {0: 5.0}
 
 
 def test_failed_trials_are_told_with_what_the_first_says(searches: Searches) -> None:

@@ -36,7 +36,7 @@ def test_the_truths_of_a_scenario_are_what_very_many_units_and_seeds_give(
         Scenario("auc", 20, 3, 1000, 1000, dominant="seeds"),
         Scenario("rmse", 10, 5, 0, 1000),
         Scenario("accuracy", 20, 5, 500, 500),
-        Scenario("median", 1, 5, 0, 0),
+        Scenario("rounds", 1, 5, 0, 0),
     ],
     ids=repr,
 )
@@ -71,7 +71,7 @@ def test_percentiles_of_the_crossed_bootstrap_alone_would_not_hold() -> None:
 
 def test_the_command_prints_a_table() -> None:
     result = CliRunner().invoke(
-        app, ["evidence", "coverage", "--kind", "median", "--repeats", "20", "--processes", "1"]
+        app, ["evidence", "coverage", "--kind", "rounds", "--repeats", "20", "--processes", "1"]
     )
     assert result.exit_code == 0, result.output
     assert "How often a 95% interval holds the truth" in result.output

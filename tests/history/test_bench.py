@@ -1,5 +1,6 @@
 """`sparkscale bench`: what asv has afterwards is what the store has, and no fault costs either."""
 
+import importlib.metadata
 import json
 import re
 import shutil
@@ -9,10 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
+from cluster import java, profile
+from cluster.budget import budget
 from sparkscale.analysis.metrics import metrics
+from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
+from sparkscale.history.checkout import LOCK, check_installed, machine
 from sparkscale.measure.store import FILE, Store
 from tests.history.cloning import Clone
 
@@ -186,14 +192,45 @@ def test_a_damaged_file_is_named_and_left_alone(clone: Clone) -> None:
 
 
 @pytest.mark.usefixtures("unharmed")
-def test_results_of_another_host_are_not_added_to(clone: Clone) -> None:
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [("cpu", "CPU"), ("java", "Java"), ("profile", "profile (a digest of its settings)")],
+)
+def test_results_of_another_machine_are_not_added_to(clone: Clone, field: str, named: str) -> None:
+    """Another host, or the same with another profile or Java, would read as a regression."""
     path = clone.recorded / "machine.json"
     before = path.read_text()
-    path.write_text(json.dumps({**json.loads(before), "cpu": "another"}))
+    path.write_text(json.dumps({**json.loads(before), field: "another"}))
     done = clone.bench()
     path.write_text(before)
     assert done.returncode == 2
-    assert "holds results of another host, whose CPU is another, not" in done.stderr
+    assert f"holds results of another machine, whose {named} is another, not" in done.stderr
+
+
+def test_the_settings_of_a_profile_belong_to_the_machine() -> None:
+    local = profile.load("local")
+    granted = budget(local)
+    first = machine(None, local, granted)
+    assert machine(None, local.model_copy(update={"storage": "/elsewhere"}), granted) == first
+    smaller = machine(None, local.model_copy(update={"conf": (("spark.sql.adaptive.enabled", "false"),)}), granted)
+    assert {key for key in first if first[key] != smaller[key]} == {"profile"}
+    assert first["java"] == java.find(profile.cache_folder()).version
+
+
+def test_other_releases_than_the_locks_are_not_recorded(tmp_path: Path) -> None:
+    """After `git pull` without `make setup` the new commit would have the old releases' figures."""
+    lock = tmp_path / LOCK
+    lock.write_text(f"# pinned\nnumpy=={numpy.__version__}\ntorch=={torch_release()}+another\n")
+    check_installed(tmp_path)
+    lock.write_text("numpy==1.0\nno-such-package==2.0\n")
+    with pytest.raises(
+        ConfigError, match=rf"\(numpy {numpy.__version__}, not 1\.0; no-such-package none, not 2\.0\): run"
+    ):
+        check_installed(tmp_path)
+
+
+def torch_release() -> str:
+    return importlib.metadata.version("torch").partition("+")[0]
 
 
 @pytest.mark.usefixtures("unharmed")

@@ -242,6 +242,7 @@ def test_an_existing_server_is_used_with_its_token_and_not_without(
     monkeypatch.setenv("THEIR_TOKEN", written(server).secret)
     (executor,) = examined(theirs(server), tmp_path / "right").executors
     assert executor.unreachable is None
+    assert set(executor.threads.values()) == {1}
     monkeypatch.setenv("THEIR_TOKEN", "wrong")
     with pytest.raises(
         ClusterError, match=r"'theirs' opens no Spark Connect session at sc://localhost:\d+: .*UNAUTH"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import shipping
+from cluster import profile, shipping
+from cluster.budget import budget
 from cluster.lifecycle import Cluster
 from sparkscale.contract.errors import ClusterError
 from tests.cluster.using import examined, external, written
@@ -128,6 +129,29 @@ def test_another_version_of_a_package_is_named_with_both(cluster: Cluster, bare:
     finally:
         (metadata / "METADATA").unlink()
         metadata.rmdir()
+
+
+@pytest.mark.parametrize("kind", ["local", "standalone"])
+def test_a_task_uses_one_thread(kind: str, cluster: Cluster, tmp_path: Path) -> None:
+    """By every variable, and in the pools of BLAS and Arrow. Of Connect in test_clusters.py."""
+    where = profile.load("local")
+    found = cluster if kind == "standalone" else Cluster(where, budget(where), cluster.jdk)
+    for executor in examined(found, tmp_path / "examined").executors:
+        assert {"OMP_NUM_THREADS", "the pool of Arrow", "the pool of openblas"} <= executor.threads.keys()
+        assert set(executor.threads.values()) == {1}
+
+
+def test_executors_whose_tasks_would_use_more_threads_are_refused(cluster: Cluster, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nunset OMP_NUM_THREADS\nexport OPENBLAS_NUM_THREADS=2\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    with pytest.raises(
+        ClusterError,
+        match=r"'theirs' .* may use 1 thread, .*more: OPENBLAS_NUM_THREADS 2, OMP_NUM_THREADS is not set",
+    ):
+        examined(external(cluster, python=str(python)), tmp_path)
 
 
 def test_storage_that_executors_cannot_reach_is_named(cluster: Cluster, tmp_path: Path) -> None:

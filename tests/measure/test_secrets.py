@@ -10,11 +10,12 @@ import psutil
 import pytest
 
 from sparkscale.analysis.export import export
-from sparkscale.analysis.show import console, show
+from sparkscale.analysis.show import show
 from sparkscale.contract.case import Case
 from sparkscale.measure import run as running
 from sparkscale.measure.run import Request
 from sparkscale.measure.store import Store
+from sparkscale.output import console
 from tests.measure.observing import Silent
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]

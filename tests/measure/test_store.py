@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster import mounts
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import CodeState, Resources, RunRecord
 from sparkscale.measure.store import FILE, Invocation, Store
@@ -143,3 +145,23 @@ def test_a_store_that_a_run_is_just_making_has_no_records_yet(tmp_path: Path) ->
     with Store.open(tmp_path) as store, Store.existing(tmp_path) as seen:
         store.begin(invocation())
         assert seen.invocation().id == "one"
+
+
+def test_on_a_network_file_system_there_is_no_write_ahead_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's documentation: "WAL does not work over a network filesystem". A store that has one gets rid of it."""
+    here = {mounts.kind_of(tmp_path)}
+    for kinds, journal in (
+        (mounts.LOCAL - here, "delete"),
+        (mounts.LOCAL | here, "wal"),
+        (mounts.LOCAL - here, "delete"),
+    ):
+        monkeypatch.setattr(mounts, "LOCAL", kinds)
+        with Store.open(tmp_path) as store:
+            if journal == "wal":
+                store.begin(invocation())
+        with closing(sqlite3.connect(tmp_path / FILE)) as raw:
+            assert raw.execute("pragma journal_mode").fetchone() == (journal,)
+    with Store.existing(tmp_path) as store:
+        assert store.invocation().id == "one"

@@ -15,6 +15,7 @@ from sparkscale.contract.errors import DatasetError
 from workloads.datasets import slicing
 from workloads.datasets.table import Table
 from workloads.datasets.table_order import NEARLY_UNIQUE, SMALLEST_HASHES, OrderCounts
+from workloads.datasets.table_profile import not_used
 from workloads.filesystem import read_parquet
 from workloads.tasks import Here
 
@@ -79,19 +80,16 @@ FEATURES: list[tuple[str, Any]] = [
 def test_a_number_that_tells_rows_apart_is_left_out_and_named(tmp_path: Path, values: Any, reason: str) -> None:
     data = made(tmp_path, {"n": values})
     assert [column.source for column in data.columns] == ["a"]
-    assert any(f"Columns left out as identifiers: n ({reason})." in text for text in data.profile["warnings"])
     (column,) = [column for column in data.profile["columns"] if column["name"] == "n"]
     assert (column["role"], column["note"]) == ("not used", f"{reason}: an identifier")
     listed = made(tmp_path, {"n": values}, features=("a", "n"))
     assert [column.source for column in listed.columns][:2] == ["a", "n"]
-    assert not any("identifiers" in text for text in listed.profile["warnings"])
 
 
 @pytest.mark.parametrize("values", [found[1] for found in FEATURES], ids=[found[0] for found in FEATURES])
 def test_a_number_that_only_looks_like_an_identifier_stays(tmp_path: Path, values: Any) -> None:
     data = made(tmp_path, {"n": values})
     assert [column.source for column in data.columns] == ["a", "n"]
-    assert not any("identifiers" in text for text in data.profile["warnings"])
 
 
 def test_a_row_counter_no_longer_leaks_through_a_random_holdout(tmp_path: Path) -> None:
@@ -119,15 +117,21 @@ def test_identifiers_are_left_out_whatever_the_holdout(tmp_path: Path, said: dic
     }
     data = made(tmp_path, columns, **said)
     assert "id" not in {column.source for column in data.columns}
-    assert any("id (counts the rows)" in text for text in data.profile["warnings"])
+    assert "id (counts the rows: an identifier)" in not_used(data.profile["columns"])
 
 
 def test_text_ids_are_named_too_and_not_all_of_many(tmp_path: Path) -> None:
     columns = {f"code {number}": [f"{number}-{row}" for row in range(ROWS)] for number in range(12)}
-    (text,) = [text for text in made(tmp_path, columns).profile["warnings"] if "identifiers" in text]
-    assert "code 0 (nearly every value is another), code 1" in text
-    assert "code 9 (nearly every value is another) and 2 more." in text
+    text = not_used(made(tmp_path, columns).profile["columns"])
+    assert text.startswith("Columns not used: code 0 (nearly every value is another: an identifier), code 1")
+    assert "code 9 (nearly every value is another: an identifier) and 2 more." in text
     assert "code 10" not in text
+    assert text.endswith("To use an identifier all the same, name the features in --features.")
+
+
+def test_columns_that_were_not_asked_for_are_not_named(tmp_path: Path) -> None:
+    data = made(tmp_path, {"b": np.arange(ROWS) % 7, "constant": np.ones(ROWS)}, features=("a", "constant"))
+    assert not_used(data.profile["columns"]) == "Columns not used: constant (constant)."
 
 
 def test_a_table_of_nothing_but_identifiers_says_how_to_use_them(tmp_path: Path) -> None:
@@ -156,7 +160,9 @@ def test_many_parts_say_what_one_says(tmp_path: Path, monkeypatch: pytest.Monkey
     data = made(tmp_path, columns)
     assert len(list(Path(data.holdout_path).iterdir())) == 10
     assert [column.source for column in data.columns] == ["a", "line"]
-    assert any("id (counts the rows), t (a time in seconds since 1970)." in text for text in data.profile["warnings"])
+    reasons = {column["name"]: column["note"] for column in data.profile["columns"]}
+    assert reasons["id"] == "counts the rows: an identifier"
+    assert reasons["t"] == "a time in seconds since 1970: an identifier"
 
 
 def test_a_directory_whose_files_are_in_the_order_of_their_names(tmp_path: Path) -> None:

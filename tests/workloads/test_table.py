@@ -508,3 +508,27 @@ def test_csv_that_does_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(table_files, "CSV_MEMORY", 10**9)
     with pytest.raises(DatasetError, match=r"too much to read into .* convert it to Parquet"):
         made(tmp_path / "s", path=tmp_path / "t.csv", label="label")
+
+
+@pytest.mark.parametrize("spread", [1000.0, 30.0, 1e-4])
+def test_a_label_far_from_zero_is_centred_for_every_engine(tmp_path: Path, spread: float) -> None:
+    """float32, in which some compute, would cut seconds since 1970 to steps of 128; MLlib's float64 would not."""
+    near = frame()[["City", "a.b `c`"]].assign(y=spread * np.random.default_rng(2).normal(size=ROWS))
+    far = near.assign(y=near["y"] + spread * 1.7e6)
+    labels = {}
+    for name, table in (("near", near), ("far", far)):
+        table.to_parquet(tmp_path / f"{name}.parquet")
+        data = made(tmp_path / "s", path=tmp_path / f"{name}.parquet", label="y")
+        labels[name] = everything(data)[LABEL].to_numpy()
+        assert any("subtracted from every" in note for note in data.profile["notes"]) == (name == "far")
+    shift = labels["far"] - labels["near"]
+    assert abs(shift.mean()) < spread
+    assert shift.std() < 1e-6 * spread
+
+
+def test_classes_are_not_centred(tmp_path: Path) -> None:
+    table = frame()[["a.b `c`"]].assign(y=np.arange(ROWS) % 2 + 10**9)
+    table.to_parquet(tmp_path / "t.parquet")
+    data = made(tmp_path / "s", path=tmp_path / "t.parquet", label="y")
+    assert set(everything(data)[LABEL]) == {0, 1}
+    assert data.profile["notes"] == []

@@ -35,7 +35,7 @@ VALUE_BYTES = 8
 """Of a column in a part: its own four bytes and those of what it may be expanded to."""
 FEWEST_GROUPS = 2
 GROUP = "group"
-ENCODING = 2
+ENCODING = 3
 """Rises when equal files are encoded otherwise than before."""
 MOST_NAMED = 10
 """Columns that a message names all of; of more it names the CLOSEST."""
@@ -211,6 +211,7 @@ class Table(Source):
                 targets.held_groups(totals, keys, str(self.group), self.path) if self.rule == "group" else frozenset()
             ),
             time=self.time,
+            offset=targets.offset_of(totals.values) if task == "regression" else 0.0,
             first_held=first_held_time(totals.times, str(self.time), self.path) if self.rule == "time" else 0,
         )
 

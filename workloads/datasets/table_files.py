@@ -6,18 +6,19 @@ read once, whole, and staged as Parquet.
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import csv, fs
+from pyarrow import fs
 
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
+from workloads.datasets import table_csv
+from workloads.datasets.table_csv import check_names
 from workloads.datasets.table_listing import list_files
 from workloads.datasets.table_schema import converted, united
 from workloads.filesystem import reported, resolve, sha256_of
@@ -51,6 +52,10 @@ class TableFiles:
     schema: pa.Schema
     partitions: pa.Schema
     bytes: int
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """By column, what is to be said of how it was read."""
+    encodings: tuple[str, ...] = ()
+    """Other than UTF-8, in which files were written."""
 
     @property
     def rows(self) -> int:
@@ -139,13 +144,6 @@ def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
     return TableFiles(location, base, tuple(found), schema, partitions, sum(info.size for info in files))
 
 
-def check_names(path: str, names: list[str]) -> None:
-    """Raises DatasetError for a column name that stands twice."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DatasetError(f"{path} has the column '{twice[0]}' more than once: rename one.")
-
-
 def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
     """Reads CSV files into memory, and writes them as one Parquet file below `root`. Raises DatasetError."""
     system, _ = resolve(location)
@@ -156,7 +154,7 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
             f"{location} holds {size / 2**30:.1f} GiB of CSV, too much to read into the {available / 2**30:.1f} GiB "
             "of memory that are free: convert it to Parquet."
         )
-    tables = [_read_csv(system, info.path) for info in files]
+    tables, notes, encodings = table_csv.read_all(system, [info.path for info in files])
     schema = united((info.path, table.schema) for info, table in zip(files, tables, strict=True))
     table = pa.concat_tables([_as(schema, table) for table in tables])
     if table.num_rows == 0:
@@ -166,7 +164,7 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
     target.create_dir(path.rsplit("/", 1)[0], recursive=True)
     pq.write_table(table, path, filesystem=target, row_group_size=BATCH_ROWS)
     found = open_parquet(staged, [target.get_file_info(path)])
-    return TableFiles(staged, found.base, found.files, found.schema, found.partitions, size)
+    return replace(found, bytes=size, notes=notes, encodings=tuple(sorted(encodings)))
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
@@ -188,34 +186,10 @@ def column_names(location: str) -> list[str]:
     files, kind = list_files(location)
     system, _ = resolve(location)
     path = files[0].path
-    with reported(path, "cannot be read"):
-        if kind == "parquet":
+    if kind == "parquet":
+        with reported(path, "cannot be read"):
             return list(pq.read_schema(path, filesystem=system).names)
-        with system.open_input_stream(path) as stream:
-            return list(csv.open_csv(stream, parse_options=_parsing(path)).schema.names)
-
-
-def _read_csv(system: fs.FileSystem, path: str) -> pa.Table:
-    """Types are inferred from all rows. Empty fields and NA, NaN, null are missing, in text columns, too."""
-    converting = csv.ConvertOptions(strings_can_be_null=True)
-    try:
-        with system.open_input_stream(path) as stream:
-            table = csv.read_csv(stream, parse_options=_parsing(path), convert_options=converting)
-    except (OSError, pa.ArrowInvalid):
-        # again on one thread, which counts the rows and so can say where it is wrong
-        with reported(path, "is no valid CSV"), system.open_input_stream(path) as stream:
-            table = csv.read_csv(
-                stream,
-                read_options=csv.ReadOptions(use_threads=False),
-                parse_options=_parsing(path),
-                convert_options=converting,
-            )
-    check_names(path, table.column_names)
-    return table
-
-
-def _parsing(path: str) -> csv.ParseOptions:
-    return csv.ParseOptions(delimiter="\t" if ".tsv" in path.lower() else ",", newlines_in_values=True)
+    return table_csv.names(system, path)
 
 
 def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:

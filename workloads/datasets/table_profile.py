@@ -1,7 +1,7 @@
 """The profile of a user's own table, with warnings of everything that may make its figures wrong."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_holdout import Holdout
-from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features
+from workloads.datasets.table_survey import AN_IDENTIFIER, NAMELESS, Counts, FeatureCounts, Features
 from workloads.datasets.table_target import Target, TargetCounts
 from workloads.datasets.table_time import jump, spoken
 from workloads.datasets.table_values import FEW_LEVELS, MISSING, TextCounts, expand, use_of
 
 SUGGESTIVE = ("date", "timestamp")
+NOT_ASKED = "not among the features asked for"
 NAMED = 10
-"""Columns that a warning names at most."""
+"""Columns that a sentence names at most."""
 
 
 def profile(
@@ -38,13 +39,13 @@ def profile(
         "label": _label(target, totals),
         "holdout": holdout.facts(),
         "group": _groups(target, totals),
-        "columns": [_column(field, target, features.columns, chosen) for field in table.schema],
+        "columns": [_column(field, target, features.columns, chosen, table.notes) for field in table.schema],
+        "notes": [*_of_reading(table), *_of_offset(target)],
         "warnings": [
             *_of_a_random_holdout(table, target, features, chosen),
             *_of_times(target, totals),
             *holdout.warnings(),
             *_of_rows(target, totals),
-            *_of_identifiers(chosen),
         ],
     }
 
@@ -65,13 +66,16 @@ def _groups(target: Target, totals: TargetCounts) -> dict[str, Any] | None:
     return {"name": target.group, "groups": len(sizes), "rows": [smallest, median, largest]}
 
 
-def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -> dict[str, Any]:
+def _column(
+    field: pa.Field, target: Target, counts: Counts, chosen: Features, read: Mapping[str, str]
+) -> dict[str, Any]:
     roles = {target.label: "label", target.group: "group", target.time: "time"}
     names = [feature.column.name for feature in chosen.used if feature.column.source == field.name]
     primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
     found = [counts[name] for name in primitives if name in counts]
     role = "feature" if names else roles.get(field.name) or "not used"
     values = found[0] if found else None
+    reason = _why_not(field, chosen) if role == "not used" else ""
     return {
         "name": field.name,
         "type": str(field.type),
@@ -79,7 +83,7 @@ def _column(field: pa.Field, target: Target, counts: Counts, chosen: Features) -
         "missing_share": values.missing / max(1, values.rows) if values else None,
         "levels": len(values.counts) if isinstance(values, TextCounts) else None,
         "encoded": names,
-        "note": _why_not(field, chosen) if role == "not used" else "",
+        "note": "; ".join(part for part in (reason, read.get(field.name, "")) if part),
     }
 
 
@@ -88,7 +92,46 @@ def _why_not(field: pa.Field, chosen: Features) -> str:
         return "has no name"
     if field.name in chosen.left_out:
         return chosen.left_out[field.name]
-    return "cannot be used: its type" if use_of(field.type) == "none" else "not among the features asked for"
+    return "cannot be used: its type" if use_of(field.type) == "none" else NOT_ASKED
+
+
+def _of_reading(table: TableFiles) -> Iterator[str]:
+    """How a CSV was read that is not written as most are."""
+    if table.encodings:
+        yield f"Not all of it is UTF-8: {' and '.join(table.encodings)} was read."
+    by_note: dict[str, list[str]] = {}
+    for name, note in table.notes.items():
+        by_note.setdefault(note, []).append(name)
+    for note, names in by_note.items():
+        yield f"{_named(names)}: {note}."
+
+
+def _of_offset(target: Target) -> Iterator[str]:
+    if target.offset:
+        yield (
+            f"{target.offset:,.10g} is subtracted from every '{target.label}', which lies far from 0 for its spread: "
+            "some engines compute in float32, and would lose its digits. RMSE and R² are the same."
+        )
+
+
+def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
+    """Which columns of a profile no engine is given, and why, as a sentence or two; empty if there are none. Those
+    that the user did not ask for are not told.
+    """
+    left_out = [one for one in columns if one["role"] == "not used" and not one["note"].startswith(NOT_ASKED)]
+    if not left_out:
+        return ""
+    reasons = [f"{one['name']} ({one['note']})" for one in left_out]
+    text = f"Columns not used: {_named(reasons)}."
+    if any(AN_IDENTIFIER in one["note"] for one in left_out):
+        text += " To use an identifier all the same, name the features in --features."
+    return text
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first NAMED of these, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _of_a_random_holdout(
@@ -135,13 +178,3 @@ def _of_rows(target: Target, totals: TargetCounts) -> Iterator[str]:
         )
     if dropped := totals.unlabelled + totals.timeless:
         yield f"{dropped:,} of {totals.rows:,} rows have no label or no time and are left out."
-
-
-def _of_identifiers(chosen: Features) -> Iterator[str]:
-    found = [f"{name} ({reason})" for name, reason in chosen.identifiers.items()]
-    if found:
-        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        yield (
-            f"Columns left out as identifiers: {', '.join(found[:NAMED])}{more}. To use one, list it with the other "
-            "features in --features."
-        )

@@ -28,6 +28,9 @@ INDICATED_SHARE = 0.01
 NAMELESS = ""
 """A column of a CSV that was written with its index, often; Arrow cannot select it."""
 
+AN_IDENTIFIER = ": an identifier"
+"""Ends the reason why a column is left out that tells rows apart."""
+
 Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
@@ -136,14 +139,10 @@ class Feature:
 
 @dataclass(frozen=True)
 class Features:
-    """What becomes of the columns: the encoded ones, and why the others are not used.
-
-    `identifiers` names the columns that tell rows apart, and how they do. They are among `left_out`.
-    """
+    """What becomes of the columns: the encoded ones, and why the others are not used."""
 
     used: tuple[Feature, ...]
     left_out: dict[str, str]
-    identifiers: dict[str, str]
 
 
 def choose(
@@ -158,7 +157,7 @@ def choose(
     identifiers = {} if listed else _identifiers(sources, counts)
     for source in sources:
         if source in identifiers:
-            left_out[source] = f"{identifiers[source]}: an identifier"
+            left_out[source] = identifiers[source] + AN_IDENTIFIER
             continue
         made: list[Feature] = []
         for primitive in expand(source, pa.nulls(0, table.schema.field(source).type)):
@@ -172,7 +171,7 @@ def choose(
         raise DatasetError(
             f"{where} has no usable feature beside '{label}'{f' ({reasons})' if reasons else ''}.{advice}"
         )
-    return Features(tuple(used), left_out, identifiers)
+    return Features(tuple(used), left_out)
 
 
 def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What a table's rows are judged by: the label and its task, the groups, the time, and the hold-out that follows."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparkscale.contract.dataset import HoldoutRule
+from sparkscale.contract.dataset import HoldoutRule, Moments
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.slicing import (
     HOLDOUT_KEY,
@@ -22,12 +23,16 @@ from workloads.datasets.slicing import (
     random_units,
 )
 from workloads.datasets.table_time import Times
-from workloads.datasets.table_values import MISSING, moments, plain, texts, use_of
+from workloads.datasets.table_values import MISSING, exact_numbers, moments, plain, texts, use_of
 
 CLASSES_COUNTED = 1000
 GROUP_SLACK = 0.02
 ENOUGH_GROUPS = 10
 """More than a fifth of the rows is held out where the fifth holds fewer groups than these."""
+
+FAR = 100
+"""A label further from 0 than so many standard deviations is centred: float32 has few digits left for its spread."""
+NO_VALUES = Moments(rows=0, mean=0.0, squares=0.0)
 
 TableTask = Literal["classification", "regression"]
 
@@ -45,6 +50,8 @@ class TargetCounts:
     infinite: int
     groups: Counter[str]
     times: Times
+    values: Moments = NO_VALUES
+    """Of a label that is a number."""
 
     def add(self, other: "TargetCounts") -> "TargetCounts":
         classes = self.classes + other.classes
@@ -58,6 +65,7 @@ class TargetCounts:
             self.infinite + other.infinite,
             self.groups + other.groups,
             self.times.add(other.times),
+            Moments.total([self.values, other.values]),
         )
 
 
@@ -113,7 +121,29 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
         infinite=pc.sum(pc.is_inf(used)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
         groups=groups,
         times=Times.of(times),
+        values=_values(used),
     )
+
+
+def _values(used: pa.Array) -> Moments:
+    """Of finite numbers; none of anything else."""
+    if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
+        return NO_VALUES
+    found = exact_numbers(used).astype(np.float64)
+    mean = float(found.mean()) if len(found) else 0.0
+    return Moments(rows=len(found), mean=mean, squares=float(((found - mean) ** 2).sum()))
+
+
+def offset_of(values: Moments) -> float:
+    """What is subtracted from every label of a regression: 0, or its mean, rounded to the size of its spread, where
+    that is FAR away from 0.
+
+    float32, in which XGBoost and networks compute, has seven digits: of 1,700,000,000 ± 30 nothing would be left.
+    """
+    if not values.std or abs(values.mean) <= FAR * values.std:
+        return 0.0
+    step = 10.0 ** math.floor(math.log10(values.std))
+    return round(values.mean / step) * step
 
 
 @dataclass(frozen=True)
@@ -133,6 +163,8 @@ class Target:
     time: str | None
     first_held: int
     """The hold-out begins at this time, in microseconds since 1970."""
+    offset: float = 0.0
+    """Subtracted from the labels of a regression (`offset_of`)."""
     stretches: tuple[int, ...] = ()
     """The first time of each of the hold-out's stretches, once they are known."""
 
@@ -140,7 +172,7 @@ class Target:
         """Labels of rows that have one: int8 or float64."""
         values = labels(batch, self.label)
         if self.task == "regression":
-            return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+            return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) - self.offset
         positive = pc.equal(values, pa.scalar(self.classes[1], values.type))
         return np.asarray(positive.to_numpy(zero_copy_only=False)).astype(np.int8)
 

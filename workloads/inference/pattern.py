@@ -14,10 +14,10 @@ from sparkscale.contract.case import Placement, Task, fraction_slices
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from sparkscale.contract.errors import InvalidResult
-from sparkscale.contract.location import join
 from sparkscale.contract.model import PreparedModel
 from workloads.base import CPU_AND_GPU, Engine, ModelEngine, ModelParams, Pattern, Quality
 from workloads.datasets.slicing import write_file
+from workloads.execution_folders import folder_of, sweep
 from workloads.filesystem import files_below, make_folder, remove_folder, resolve, schema_of
 from workloads.inference.formats import Format
 from workloads.inference.job import Job, check_columns, load, seconds_of_loads
@@ -31,6 +31,7 @@ from workloads.inference.models import (
 from workloads.inference.output import Output
 from workloads.scoring import Array
 
+PREDICTIONS = "predictions"
 COMPARED_ROWS = 2**22
 """So many rows are compared at once: what they need of memory does not grow with their number."""
 
@@ -151,19 +152,18 @@ class InferenceEngine(ModelEngine):
 
 
 def output_of(run: Context) -> Output:
-    """Where a case writes; removed when it ends."""
-    return Output(join(run.storage, f"predictions/{run.case.id}"))
+    """Where an execution writes; removed when it ends."""
+    return Output(folder_of(run, PREDICTIONS))
 
 
 def notes_folder(run: Context) -> str:
     """Where processes note what an execution cannot ask them."""
-    return join(run.storage, f"predictions/{run.case.id}.notes")
+    return folder_of(run, PREDICTIONS) + ".notes"
 
 
 def check(run: Context) -> None:
     """Before the clock starts: what an execution of this case has left that was cut off is removed."""
-    output_of(run).remove()
-    remove_folder(notes_folder(run))
+    sweep(run, PREDICTIONS)
 
 
 def score(run: Context, written: Written) -> dict[str, float]:

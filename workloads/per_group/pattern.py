@@ -13,7 +13,8 @@ from sparkscale.contract.dataset import Grouping, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
 from workloads.base import CPU_AND_GPU, Capacity, Engine, Params, Pattern, Quality, Sample
-from workloads.filesystem import files_below, remove_folder
+from workloads.execution_folders import sweep
+from workloads.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
 from workloads.per_group.reading import has_time
@@ -161,8 +162,8 @@ def check(run: Context) -> None:
     groups = case_groups(run)
     if not len(groups.trained):
         raise DatasetError(f"No group can be trained: {_refusal(run, groups, int(groups.refused[0]))}.")
-    remove_folder(results.models_folder(run))
-    remove_folder(results.layout_folder(run))
+    sweep(run, results.MODELS)
+    sweep(run, results.LAYOUTS)
 
 
 QUALITY_NAMES: dict[Task, tuple[str, str]] = {

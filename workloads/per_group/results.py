@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import join
+from workloads.execution_folders import folder_of
 from workloads.filesystem import files_below, make_folder, resolve
 from workloads.per_group.training import Result
 
@@ -36,6 +37,7 @@ RESULT = pa.schema(
 )
 """Of `Result`."""
 
+MODELS, LAYOUTS = "models", "layouts"
 ATTEMPTS = "_attempts"
 """Where in the folder tasks write: nobody reads it."""
 FLUSH_GROUPS = 1000
@@ -44,13 +46,13 @@ FLUSH_BYTES = 16 * 2**20
 
 
 def models_folder(run: Context) -> str:
-    """Where the models of a case lie; those of its last execution."""
-    return join(run.storage, f"models/{run.case.id}")
+    """Where the models of an execution lie, until the case's next on this machine."""
+    return folder_of(run, MODELS)
 
 
 def layout_folder(run: Context) -> str:
-    """Where a case lays out its rows; removed when it ends."""
-    return join(run.storage, f"layouts/{run.case.id}")
+    """Where an execution lays out its rows; removed when it ends."""
+    return folder_of(run, LAYOUTS)
 
 
 def as_table(results: list[Result]) -> pa.Table:

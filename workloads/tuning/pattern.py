@@ -79,10 +79,11 @@ TUNING = Pattern(
     phases=("load", "tune", "predict"),
     time_to_model=("load", "tune"),
     tables=(TRIALS, SCORES),
+    target="target_loss",
     fixed_seeds=True,  # a target loss is one of a validation part; the seed that searches draw is the sampler's
     view="searches",
     figures=("trials_per_second", "dispatch_seconds_median", "seconds_to_target", "best_loss"),
-    warmup={"trials": 2, "sampler_seed": 0},
+    warmup={"trials": 2, "sampler_seed": 0, "target_loss": None},
 )
 
 

@@ -1,0 +1,25 @@
+"""Says of each data set of a run how it was held out, which columns are not used, and what may be wrong with it."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from sparkscale.contract.record import RunRecord
+from sparkscale.measure.store import Store
+from workloads.datasets.table_profile import not_used
+
+
+def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
+    """A few lines for each data set, in the order of the records. Records of earlier releases do not say."""
+    for identity in dict.fromkeys(record.data for record in records if record.data):
+        found = store.description(identity).content
+        yield Text(
+            f"{found['name']}: {sum(found['slice_rows']):,} training rows, {found['holdout_rows']:,} held out "
+            f"({found['holdout']}, in units of a {found['unit_name']})",
+            style="dim",
+        )
+        profile = found["profile"]
+        if left_out := not_used(profile.get("columns", [])):
+            yield Text(left_out, style="bold")
+        yield from (Text(f"Note: {note}") for note in profile.get("notes", []))
+        yield from (Text(f"Warning: {warning}", style="bold") for warning in profile.get("warnings", []))

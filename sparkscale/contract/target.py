@@ -1,0 +1,73 @@
+"""A target loss: how good a validation loss a search is to reach, and what it is a loss of."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sparkscale.contract.case import Case, parse_fraction, show_fraction
+from sparkscale.contract.record import RunRecord
+
+SUITE = "tuning-target"
+"""The suite of the long searches that targets are found by."""
+MARGIN = 0.01
+"""A target is what the long search found, and this share more."""
+DIGITS = 4
+
+
+def _fraction(value: Any) -> float:
+    try:
+        return parse_fraction(value) if isinstance(value, str) else parse_fraction(show_fraction(float(value)))
+    except (TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{value} is no fraction") from error
+
+
+class Target(BaseModel):
+    """Holds for one sample of one data set: a loss of other rows, or of another kind, is no target for these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workload: str
+    version: int
+    """The workload's: another one searches, or judges, in another way."""
+    dataset_id: str
+    fraction: Annotated[float, BeforeValidator(_fraction)] = Field(gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
+    """Of the sample."""
+    metric: str
+    """The quality that the loss is of, such as "log_loss"."""
+    loss: float = Field(gt=0)
+
+    @classmethod
+    def found_by(cls, record: RunRecord, metric: str) -> "Target | None":
+        """The target that a search's record makes; None where the search found nothing."""
+        loss = record.figures.get("best_loss")
+        if record.outcome != "ok" or record.is_warmup or not loss:
+            return None
+        case = record.case
+        return cls(
+            workload=case.workload,
+            version=case.version,
+            dataset_id=case.dataset_id,
+            fraction=case.fraction,
+            seed=case.sample_seed,
+            metric=metric,
+            loss=float(f"{loss * (1 + MARGIN):.{DIGITS}g}"),
+        )
+
+    def suits(self, case: Case, metric: str | None) -> bool:
+        """Whether it is a target of the case, whose searches are judged by the metric."""
+        return self.of == (case.workload, case.version, case.dataset_id, case.fraction, case.sample_seed, metric)
+
+    @property
+    def of(self) -> tuple[Any, ...]:
+        """What it belongs to."""
+        return self.workload, self.version, self.dataset_id, self.fraction, self.seed, self.metric
+
+    @property
+    def toml(self) -> str:
+        """What a suite says of it."""
+        return (
+            f'[[target]]\nworkload = "{self.workload}"\nversion = {self.version}\ndataset_id = "{self.dataset_id}"\n'
+            f'fraction = "{show_fraction(self.fraction)}"\nseed = {self.seed}\nmetric = "{self.metric}"\n'
+            f"loss = {self.loss:g}"
+        )

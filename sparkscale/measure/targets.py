@@ -1,0 +1,47 @@
+"""Which target loss a case's searches have: the suite's, else what an earlier search on the same rows found."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from cluster.budget import Budget
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.seeds import Seeds
+from sparkscale.contract.target import SUITE, Target
+from sparkscale.measure.plan import PlannedCase
+from sparkscale.measure.store import Store
+from sparkscale.measure.suite import Suite
+from workloads.tuning.targets import found, metric
+
+
+def known(suite: Suite, store: Store, before: datetime) -> list[Target]:
+    """The suite's own first, then those that the store's searches for targets had found before a run began. A run
+    that is resumed has the targets that it began with.
+    """
+    return [*suite.target, *found(record for record in store.records_of(SUITE) if record.started_at < before)]
+
+
+def given(
+    cases: Iterable[PlannedCase],
+    data: dict[str, PreparedDataset],
+    budget: Budget,
+    seeds: Seeds,
+    targets: Sequence[Target],
+) -> list[PlannedCase]:
+    """The same cases, each search with the target of its sample, if there is one."""
+    return [_given(case, data, budget, seeds, targets) for case in cases]
+
+
+def _given(
+    planned: PlannedCase,
+    data: dict[str, PreparedDataset],
+    budget: Budget,
+    seeds: Seeds,
+    targets: Sequence[Target],
+) -> PlannedCase:
+    parameter = planned.workload.pattern.target
+    if not parameter:
+        return planned
+    case = planned.bind(data[planned.dataset], budget, seeds, 1)  # every round has the same sample
+    loss = next((target.loss for target in targets if target.suits(case, metric(case))), None)
+    return replace(planned, params=planned.params.changed({parameter: loss}))

@@ -1,0 +1,44 @@
+"""Says in one sentence which folder cannot be written, and which variable names another."""
+
+import errno
+import tempfile
+from pathlib import Path
+
+FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is full: its quota is used up"}
+CLOSED = {
+    errno.EROFS: "cannot be written, for its file system is read-only",
+    errno.EACCES: "may not be read or written by this user",
+    errno.EPERM: "may not be changed by this user",
+}
+NO_TEMPORARY = "There is no folder for temporary files that can be written: name one with TMPDIR."
+
+
+def sentence(error: OSError) -> str | None:
+    """What an error of the operating system means for a user; None for one that is not of a folder's."""
+    if error.errno == errno.ENOENT and "No usable temporary directory" in str(error):
+        return NO_TEMPORARY
+    named = isinstance(error.filename, str | Path)
+    if error.errno not in FULL and not (error.errno in CLOSED and named):
+        return None
+    where = Path(error.filename).absolute() if named else None
+    variable = _variable(where) if where else None
+    if variable:
+        remedy = f"name another folder with {variable}"
+    elif error.errno in FULL:
+        remedy = "make room there, or use another folder (TMPDIR, XDG_CACHE_HOME, --out)"
+    else:
+        remedy = "use another folder, or have its owner change that"
+    return f"{where or 'A disk that sparkscale writes to'} {(FULL | CLOSED)[error.errno]}: {remedy}."
+
+
+def _variable(path: Path) -> str | None:
+    """What names the folder that the path lies in, if it is one of ours."""
+    from cluster.profile import cache_folder
+
+    if path.is_relative_to(cache_folder().absolute()):
+        return "XDG_CACHE_HOME"
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except OSError:  # there is none
+        return None
+    return "TMPDIR" if path.is_relative_to(temporary.absolute()) else None

@@ -1,0 +1,122 @@
+"""A target loss belongs to data set, fraction, seed and metric; elsewhere there is none."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cluster import profile
+from cluster.budget import budget
+from sparkscale.analysis.show import show
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.seeds import Seeds
+from sparkscale.contract.target import Target
+from sparkscale.measure import plan, suite, targets
+from sparkscale.measure import run as running
+from sparkscale.measure.run import Request
+from sparkscale.measure.store import Store
+from sparkscale.output import console
+from tests.measure.observing import Silent
+from tests.measure.test_store import invocation, record
+from workloads.datasets.table import Table
+
+NOW = datetime.now(UTC)
+
+
+def losses(data: PreparedDataset, seeds: Seeds, store: Store | None = None) -> dict[str, float | None]:
+    """The target of each workload of the suite `tuning`."""
+    found = suite.load("tuning")
+    granted = budget(profile.load("local"))
+    cases = [case for case in plan.cases(found, clusters=("local",)) if case.engine.name == "optuna-joblib"]
+    known = targets.known(found, store, NOW) if store else list(found.target)
+    given = targets.given(cases, {"flights": data}, granted, seeds, known)
+    return {case.workload.name: case.params.model_dump()["target_loss"] for case in given}
+
+
+def test_the_frozen_targets_are_of_flights_and_one_seed(data: PreparedDataset) -> None:
+    frozen = {"tuning.gradient_boosting": 0.4818, "tuning.random_forest": 0.4859, "tuning.mlp": 0.4853}
+    assert losses(data, Seeds()) == frozen
+    assert losses(data, Seeds(model=7)) == frozen
+    none = dict.fromkeys(frozen)
+    assert losses(data, Seeds(sample=1)) == none
+    assert losses(data.model_copy(update={"dataset_id": "another"}), Seeds()) == none
+    assert losses(data.model_copy(update={"task": "regression"}), Seeds())["tuning.gradient_boosting"] is None
+
+
+def test_another_fraction_has_no_target(data: PreparedDataset) -> None:
+    (case,) = [
+        case
+        for case in plan.select(plan.cases(suite.load("tuning"), clusters=("local",)), "engine=grid")
+        if case.workload.name == "tuning.mlp" and case.params.model_dump()["sampler_seed"] == 1
+    ]
+    smaller = replace(case, fraction=1 / 32)
+    granted = budget(profile.load("local"))
+    given = targets.given([case, smaller], {"flights": data}, granted, Seeds(), suite.load("tuning").target)
+    assert [one.params.model_dump()["target_loss"] for one in given] == [0.4853, None]
+
+
+def test_a_suite_does_not_give_a_target_to_whatever_it_is_run_on(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[[measure]]\nworkload = "tuning.mlp"\nparams = { target_loss = 0.5 }\n')
+    with pytest.raises(
+        ConfigError, match=r"line 3: a target loss holds for one sample .* state it as \[\[target\]\]"
+    ):
+        suite.load(str(path))
+    found = Target(
+        workload="tuning.mlp", dataset_id="d", fraction=1 / 16, seed=3, metric="log_loss", loss=0.5, version=2
+    )
+    path.write_text(f'{found.toml}\n\n[[measure]]\nworkload = "tuning.mlp"\n')
+    assert suite.load(str(path)).target == (found,)
+    path.write_text(path.read_text().replace("tuning.mlp", "tuning.nothing", 1))
+    with pytest.raises(ConfigError, match=r"unknown workload 'tuning\.nothing'"):
+        suite.load(str(path))
+
+
+def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> None:
+    search = record("r1")
+    case = search.case.model_copy(update={"workload": "tuning.mlp", "pattern": "tuning", "dataset_id": "table"})
+    search = search.model_copy(update={"case": case, "figures": {"best_loss": 0.41237}, "started_at": NOW})
+    with Store.open(tmp_path) as store:
+        store.begin(invocation(suite="tuning-target"))
+        store.add(search, {})
+        later = datetime.fromtimestamp(NOW.timestamp() + 1, UTC)
+        (found,) = targets.known(suite.load("quick"), store, later)
+        assert (found.dataset_id, found.loss, found.metric) == ("table", 0.4165, "log_loss")
+        assert targets.known(suite.load("quick"), store, NOW) == []
+
+
+@pytest.mark.slow
+def test_a_users_table_gets_a_target_of_its_own(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=(2, 20_000))
+    pd.DataFrame({"a": a, "b": b, "y": a * b + draw.normal(size=20_000)}).to_parquet(tmp_path / "t.parquet")
+    asked = Request(
+        suite="tuning",
+        out=tmp_path / "out",
+        data=Table(path=str(tmp_path / "t.parquet"), label="y"),
+        filter="workload=tuning.gradient_boosting,engine=optuna-joblib",
+        rounds=1,
+        clusters=("local",),
+    )
+
+    def run(name: str, seed: int | None = None) -> list[float | None]:
+        finished = running.measure(replace(asked, suite=name, seed=seed), Silent)
+        assert {found.outcome for found in finished.records} == {"ok"}
+        return [found.case.params["target_loss"] for found in finished.records if not found.is_warmup]
+
+    assert run("tuning") == [None] * 3
+    assert run("tuning-target") == [None]
+    (target,) = set(run("tuning"))
+    assert target is not None
+    assert 0.9 < target < 1.5
+    assert run("tuning", seed=1) == [None] * 3
+    with Store.existing(tmp_path / "out") as store:
+        wide = console()
+        with wide.capture() as captured:
+            wide.print(show(store, store.invocation("tuning-target")))
+    assert f"loss = {target:g}" in captured.get()
+    assert 'metric = "rmse"' in captured.get()

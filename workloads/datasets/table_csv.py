@@ -1,0 +1,233 @@
+"""CSV as people have it: other encodings than UTF-8, other separators, numbers written for readers.
+
+What can be read in one way only is read, and said. What can be read in several ways stays text, and that is said too.
+"""
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, fs
+
+from sparkscale.contract.errors import DatasetError
+from workloads.filesystem import reported
+
+CHUNK = 2**24
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
+"""Bytes that Windows-1252 does not use."""
+SPOKEN = {"cp1252": "Windows-1252", "latin-1": "Latin-1", "utf-16": "UTF-16"}
+SEPARATORS = (",", "\t", ";", "|")
+
+POINT = r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*|0)(?:\.\d*)?$"
+"""Numbers with a decimal point and, perhaps, commas between thousands."""
+COMMA = r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d*|0)(?:,\d*)?$"
+"""The same with points and comma exchanged."""
+BLANKS = r"[ '’\x{a0}\x{202f}]"
+SPACED = rf"^[+-]?[1-9]\d{{0,2}}(?:{BLANKS}\d{{3}})+(?:[.,]\d+)?$"
+"""Blanks or apostrophes between thousands."""
+WHOLE = r"^[+-]?\d+$"
+
+NOTES = {
+    "point": "its numbers are read with a decimal point",
+    "comma": "its numbers are read with a decimal comma",
+    "whole": "its numbers are read without what stands between thousands",
+    "unclear": "a comma or point in it may be the decimal one or stand between thousands: write numbers as 1234.5",
+}
+"""What is said of a column of numbers, by how they are written."""
+HEAD_LINES = 20
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a file is to be read."""
+
+    encoding: str
+    separator: str
+
+    @property
+    def reading(self) -> csv.ReadOptions:
+        return csv.ReadOptions(encoding=self.encoding)
+
+    @property
+    def parsing(self) -> csv.ParseOptions:
+        return csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
+
+
+def style_of(system: fs.FileSystem, path: str) -> Style:
+    """Looks at the whole file for its encoding, and at its first lines for its separator."""
+    encoding = _encoding(system, path)
+    with system.open_input_stream(path) as stream:
+        head = stream.read(CHUNK).decode(encoding, errors="ignore")
+    return Style(encoding, _separator(head, "\t" if ".tsv" in path.lower() else ","))
+
+
+def _encoding(system: fs.FileSystem, path: str) -> str:
+    with system.open_input_stream(path) as stream:
+        chunk = stream.read(CHUNK)
+        if chunk.startswith(UTF_16):
+            return "utf-16"
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        is_utf_8, is_windows = True, True
+        while True:
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                is_utf_8 = False
+            is_windows = is_windows and not any(byte in chunk for byte in UNDEFINED)
+            if not chunk or not (is_utf_8 or is_windows):
+                break
+            chunk = stream.read(CHUNK)
+    return "utf-8" if is_utf_8 else "cp1252" if is_windows else "latin-1"
+
+
+def _separator(text: str, usual: str) -> str:
+    """The usual one if it stands in the first line; else one that stands there and equally often in the next ones."""
+    bare = re.sub(r'"[^"]*"', "", text.lstrip("\ufeff"))
+    lines = [line for line in bare.splitlines()[: HEAD_LINES + 1] if line][:HEAD_LINES]
+    if not lines or usual in lines[0]:
+        return usual
+    counts = {separator: [line.count(separator) for line in lines] for separator in SEPARATORS}
+    fitting = [separator for separator, found in counts.items() if found[0] and len(set(found)) == 1]
+    return max(fitting, key=lambda separator: counts[separator][0], default=usual)
+
+
+def names(system: fs.FileSystem, path: str) -> list[str]:
+    """Of the columns. Raises DatasetError."""
+    with reported(path, "is no valid CSV"):
+        style = style_of(system, path)
+        with system.open_input_stream(path) as stream:
+            reader = csv.open_csv(stream, read_options=style.reading, parse_options=style.parsing)
+            return list(reader.schema.names)
+
+
+def read(system: fs.FileSystem, path: str, as_text: Sequence[str] = ()) -> tuple[pa.Table, Style]:
+    """Types are inferred from all rows, but for columns that are wanted as text. Empty fields and NA, NaN, null are
+    missing, in text columns, too.
+
+    Raises DatasetError.
+    """
+    converting = csv.ConvertOptions(strings_can_be_null=True, column_types=dict.fromkeys(as_text, pa.string()))
+    with reported(path, "cannot be read"):
+        style = style_of(system, path)
+    reading = style.reading
+    try:
+        with system.open_input_stream(path) as stream:
+            table = csv.read_csv(stream, reading, style.parsing, converting)
+    except (OSError, UnicodeError, pa.ArrowInvalid):
+        # again on one thread, which counts the rows and so can say where it is wrong
+        reading.use_threads = False
+        with reported(path, "is no valid CSV"), system.open_input_stream(path) as stream:
+            table = csv.read_csv(stream, reading, style.parsing, converting)
+    check_names(path, table.column_names)
+    return table, style
+
+
+def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table], dict[str, str], set[str]]:
+    """A table of each file; by column what is to be said of how its numbers were read; and the encodings other than
+    UTF-8, as people call them.
+
+    A column is judged by all files together. Numbers are written in one style within a table: where one column has a
+    decimal comma for certain, points in another stand between thousands, though Arrow took them for decimal points.
+
+    Raises DatasetError.
+    """
+    found = [read(system, path) for path in paths]
+    tables = [table for table, _ in found]
+    kinds = _kinds(tables)
+    if "comma" in kinds.values() and "point" not in kinds.values():
+        floats = _floats(tables)
+        if floats:
+            tables = [
+                read(system, path, [name for name in floats if name in table.column_names])[0]
+                for path, table in zip(paths, tables, strict=True)
+            ]
+            again = _kinds(tables)
+            kinds = {name: kind for name, kind in again.items() if name not in floats or kind in ("comma", "unclear")}
+            plain = [name for name in floats if name not in kinds]
+            tables = [_cast(table, plain) for table in tables]
+    decided = set(kinds.values()) - {"unclear", "whole"}
+    if len(decided) == 1:
+        kinds = {name: kind if kind != "unclear" else next(iter(decided)) for name, kind in kinds.items()}
+    encodings = {SPOKEN[style.encoding] for _, style in found if style.encoding in SPOKEN}
+    return [_read_numbers(table, kinds) for table in tables], {n: NOTES[k] for n, k in kinds.items()}, encodings
+
+
+def check_names(path: str, columns: Sequence[str]) -> None:
+    """Raises DatasetError for a column name that stands twice."""
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise DatasetError(f"{path} has the column '{twice[0]}' more than once: rename one.")
+
+
+def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
+    """How the numbers of each column are written that is a text to Arrow and holds nothing else: a key of NOTES."""
+    found = {}
+    for name in dict.fromkeys(name for table in tables for name in table.column_names):
+        columns = [table.column(name) for table in tables if name in table.column_names]
+        if kind := _kind([column for column in columns if not pa.types.is_null(column.type)]):
+            found[name] = kind
+    return found
+
+
+def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
+    written = [_unspaced(column) for column in columns if pa.types.is_string(column.type)]
+    others = [column.type for column in columns if not pa.types.is_string(column.type)]
+    if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in others):
+        return ""
+    if not any(len(column.drop_null()) for column in written):
+        return ""
+    if all(_all_match(column, WHOLE) for column in written):
+        raw = [column for column in columns if pa.types.is_string(column.type)]
+        return "" if all(_all_match(column, WHOLE) for column in raw) else "whole"
+    point, comma = (all(_all_match(column, pattern) for column in written) for pattern in (POINT, COMMA))
+    if any(pa.types.is_floating(kind) for kind in others):
+        comma = False  # Arrow has read decimal points in another file
+    if point and comma:
+        return "unclear"
+    return "point" if point else "comma" if comma else ""
+
+
+def _floats(tables: Sequence[pa.Table]) -> list[str]:
+    """Columns that Arrow took for numbers with a decimal point in some file."""
+    fields = (field for table in tables for field in table.schema)
+    return list(dict.fromkeys(field.name for field in fields if pa.types.is_floating(field.type)))
+
+
+def _cast(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """These columns as the numbers that they were before they were read as text."""
+    for name in names:
+        if name in table.column_names:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, table.column(place).cast(pa.float64()))
+    return table
+
+
+def _all_match(column: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py())
+
+
+def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers without the blanks or apostrophes between their thousands; other texts as they are, but for blanks
+    around them.
+    """
+    trimmed = pc.utf8_trim_whitespace(column)
+    return pc.if_else(
+        pc.match_substring_regex(trimmed, SPACED), pc.replace_substring_regex(trimmed, BLANKS, ""), trimmed
+    )
+
+
+def _read_numbers(table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
+    for name, kind in kinds.items():
+        place = table.column_names.index(name) if name in table.column_names else -1
+        if kind == "unclear" or place < 0 or not pa.types.is_string(table.column(place).type):
+            continue
+        values = pc.utf8_ltrim(_unspaced(table.column(place)), "+")
+        values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
+        values = pc.replace_substring(values, ",", ".")
+        table = table.set_column(place, name, values.cast(pa.float64()))
+    return table

@@ -1,0 +1,26 @@
+"""The target losses that long searches have found."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+from sparkscale.contract.target import Target
+from workloads import registry
+
+
+def metric(case: Case) -> str | None:
+    """What the case's trials are judged by; None for a workload that there is no more, or a task that it has not."""
+    workload = registry.workloads().get(case.workload)
+    return workload.quality.judged_by.get(case.task) if workload else None
+
+
+def found(records: Iterable[RunRecord]) -> list[Target]:
+    """The best of each sample, in the order of the records."""
+    best: dict[Any, Target] = {}
+    for record in records:
+        judged_by = metric(record.case)
+        target = Target.found_by(record, judged_by) if judged_by else None
+        if target and (target.of not in best or target.loss < best[target.of].loss):
+            best[target.of] = target
+    return list(best.values())
