@@ -9,7 +9,6 @@ from cluster import java
 from cluster.budget import Grant
 from cluster.daemon import Daemon, environment_of
 from cluster.settings import write_settings
-from sparkscale.contract.threads import thread_variables
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 LISTENING = r"Spark Connect server started at: \S*?:(\d+)"
@@ -28,11 +27,10 @@ def start_server(
     }
     spark_class = str(java.spark_home() / "bin" / "spark-class")
     submit = [spark_class, "org.apache.spark.deploy.SparkSubmit", "--class", SERVER, "spark-internal"]
+    # of a Connect session's executorEnv nothing reaches Python: its workers have the server's environment
     environment = {
         **environment_of(jdk),
-        **write_settings(own / "conf", settings, threads=1),
-        # of a Connect session's executorEnv nothing reaches Python: its workers have the server's environment
-        **thread_variables(int(conf["spark.task.cpus"])),
+        **write_settings(own / "conf", settings, threads=int(conf["spark.task.cpus"])),
         "SPARK_CONNECT_MODE": "0",
     }
     environment["PYSPARK_PYTHON"] = sys.executable

@@ -9,10 +9,11 @@ import ctypes
 import os
 import re
 import resource
+import shutil
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 CGROUP_PREFIX = "sparkscale-"
 ACCOUNTING = "cpuacct"
 EMPTY_SECONDS = 5.0
+SHARED_MEMORY = Path("/dev/shm")
+OWNED = re.compile(r"(?:sem\.)?(?:loky-|joblib_memmapping_folder_|torch_)(\d+)[-_]")
+"""Names that libraries give what they keep there, with the id of the process that made it."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -166,16 +170,37 @@ def peak_pss_bytes(session: int) -> int | None:
     return int(_status_bytes(processes[0].pid, "VmHWM") - (memory.rss - memory.pss))
 
 
-def end_session(session: int, patience_seconds: float = 10.0) -> None:
-    """Kills every process of the session and returns when none is left (or patience is)."""
+def await_end(session: int, patience_seconds: float) -> None:
+    """Returns when no process of the session is left, or patience is: whoever ends by itself tidies up."""
     deadline = time.monotonic() + patience_seconds
     while (alive := processes_of(session)) and time.monotonic() < deadline:
+        psutil.wait_procs(alive, timeout=0.1)
+
+
+def end_session(session: int, patience_seconds: float = 10.0) -> None:
+    """Kills every process of the session and returns when none is left (or patience is). Of their shared memory
+    nothing stays.
+    """
+    deadline = time.monotonic() + patience_seconds
+    ended = {session}
+    while (alive := processes_of(session)) and time.monotonic() < deadline:
+        ended |= {process.pid for process in alive}
         for process in alive:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(alive, timeout=0.5)
+    remove_shared(ended)
+
+
+def remove_shared(ended: Collection[int]) -> None:
+    """Removes what these processes, by their ids, have left in shared memory: joblib's semaphores and rows."""
+    for path in SHARED_MEMORY.glob("*"):
+        found = OWNED.match(path.name)
+        if found and int(found[1]) in ended and not psutil.pid_exists(int(found[1])):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sweep_limits() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cluster import lifecycle, processes
 from cluster.profile import cache_folder
 from sparkscale.contract.errors import ScratchError
+from sparkscale.measure.worker_process import PID
 
 PREFIX = "sparkscale-run-"
 
@@ -18,9 +19,10 @@ PREFIX = "sparkscale-run-"
 def scratch_folder() -> Iterator[Path]:
     """To be opened under the machine's lock: what a killed command left is removed first."""
     lifecycle.sweep()
-    for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        shutil.rmtree(stale, ignore_errors=True)
     processes.sweep_marked()
+    for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        processes.remove_shared(_workers(stale))
+        shutil.rmtree(stale, ignore_errors=True)
     processes.sweep_limits()
     with suppress(OSError):  # earlier releases made it readable for everyone
         cache_folder().chmod(0o700)
@@ -29,6 +31,12 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _workers(folder: Path) -> set[int]:
+    """The ids of the processes that a run's workers had."""
+    texts = [path.read_text() for path in folder.rglob(PID)]
+    return {int(text) for text in texts if text.isdecimal()}
 
 
 @contextmanager

@@ -20,6 +20,10 @@ CLOSE_SECONDS = 20.0
 LOG_TAIL_LINES = 12
 TEMPORARY = "tmp"
 """Folder of a worker's scratch folder that its temporary files lie in."""
+PID = "worker.pid"
+"""A file of a worker's folder that holds its process's id, for those who tidy up after a run that was killed."""
+END_SECONDS = 5.0
+"""How long a worker that was closed, and what it started, may take to end by itself."""
 SAMPLING_SHARE = 0.01
 """Sampling memory may take this share of the time: after a sample that took s seconds, s / share pass."""
 SAMPLING_SECONDS = 0.1
@@ -244,6 +248,8 @@ class WorkerProcess:
             )
         os.close(request_read)
         os.close(reply_write)
+        with contextlib.suppress(OSError):  # a folder that vanished is noticed by what it is for
+            (scratch / PID).write_text(str(process.pid))
         return cls(process, log_path, scratch, limit, _requests=request_write, _replies=reply_read)
 
     def request(
@@ -337,6 +343,7 @@ class WorkerProcess:
         try:
             with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
                 self.request(Close(), CLOSE_SECONDS)
+                processes.await_end(self.process.pid, END_SECONDS)
         finally:
             self.kill()
 
