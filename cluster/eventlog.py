@@ -5,6 +5,7 @@ keeps its order, so once the marker's end is in the log, everything before it is
 """
 
 import json
+import shutil
 import time
 import uuid
 from collections import deque
@@ -17,6 +18,8 @@ from sparkscale.contract.record import SparkMetrics
 
 TAGS = "spark.job.tags"
 PATIENCE_SECONDS = 15.0
+LEAST_FREE = 2**20
+"""Bytes of a disk below which it counts as full."""
 READ_AGAIN_SECONDS = 0.01
 
 
@@ -69,7 +72,9 @@ class EventLog:
             self._lines.extend(self._new_lines())
             if not self._lines:
                 if time.monotonic() > deadline:
-                    raise ClusterError(f"Spark's event log in {self.folder} is not complete.")
+                    full = shutil.disk_usage(self.folder).free < LEAST_FREE
+                    why = ": its disk is full, so name another folder with TMPDIR" if full else ""
+                    raise ClusterError(f"Spark's event log in {self.folder} is not complete{why}.")
                 time.sleep(READ_AGAIN_SECONDS)
         return self._lines.popleft()
 

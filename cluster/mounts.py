@@ -28,10 +28,7 @@ def kind_of(path: Path, mounts: list[tuple[str, str]] | None = None) -> str:
 
     `mounts` holds mount points and types in the order in which they were mounted (this machine's).
     """
-    found = path.absolute()
-    while not found.exists() and found != found.parent:
-        found = found.parent
-    real = os.path.realpath(found)
+    real = os.path.realpath(_there(path))
     known = (
         mounts if mounts is not None else [(one.mountpoint, one.fstype) for one in psutil.disk_partitions(all=True)]
     )
@@ -42,3 +39,16 @@ def kind_of(path: Path, mounts: list[tuple[str, str]] | None = None) -> str:
 def is_local(path: Path) -> bool:
     """Whether it is on a disk or in the memory of this machine, as far as that is known."""
     return kind_of(path) in LOCAL
+
+
+def runs_programs(path: Path) -> bool:
+    """Whether programs, and libraries of machine code, may be run from there: not where it is mounted `noexec`."""
+    return not os.statvfs(_there(path)).f_flag & os.ST_NOEXEC
+
+
+def _there(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    found = path.absolute()
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    return found

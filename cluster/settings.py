@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster import gpu, jvm
+from cluster import gpu, jvm, mounts
 from cluster.budget import Budget, Grant
 from cluster.endpoint import Endpoint
 from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
@@ -97,7 +97,7 @@ def _java_options(
 ) -> dict[str, str]:
     """Options of the JVMs that compute: the same collector whatever CPUs a JVM sees, with a thread for each core. On
     this host their temporary files, native libraries among them, go where they are removed after whatever end, unless
-    that path is too long for sockets.
+    that path is too long for sockets, or its file system runs no programs.
 
     Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may say, so those win.
     """
@@ -113,8 +113,8 @@ def _java_options(
         # an existing cluster mostly has this shell's settings, and with two collectors no executor starts
         ours = jvm.options(threads, [*given, *jvm.from_shell()])
         here = role == "driver" or isinstance(profile, Standalone)
-        short = len(str(temporary)) <= LONGEST_TEMPORARY
-        place = f'"-Djava.io.tmpdir={temporary}"' if here and short else ""
+        fits = len(str(temporary)) <= LONGEST_TEMPORARY and mounts.runs_programs(temporary)
+        place = f'"-Djava.io.tmpdir={temporary}"' if here and fits else ""
         found[key] = " ".join(filter(None, [ours, place, said.get(key, "")]))
     return found
 

@@ -1,6 +1,7 @@
 """Says in one sentence which folder cannot be written, and which variable names another."""
 
 import errno
+import re
 import tempfile
 from pathlib import Path
 
@@ -17,10 +18,9 @@ def sentence(error: OSError) -> str | None:
     """What an error of the operating system means for a user; None for one that is not of a folder's."""
     if error.errno == errno.ENOENT and "No usable temporary directory" in str(error):
         return NO_TEMPORARY
-    named = isinstance(error.filename, str | Path)
-    if error.errno not in FULL and not (error.errno in CLOSED and named):
+    where = _path(error)
+    if error.errno not in FULL and not (error.errno in CLOSED and where):
         return None
-    where = Path(error.filename).absolute() if named else None
     variable = _variable(where) if where else None
     if variable:
         remedy = f"name another folder with {variable}"
@@ -29,6 +29,14 @@ def sentence(error: OSError) -> str | None:
     else:
         remedy = "use another folder, or have its owner change that"
     return f"{where or 'A disk that sparkscale writes to'} {(FULL | CLOSED)[error.errno]}: {remedy}."
+
+
+def _path(error: OSError) -> Path | None:
+    """What the error is of; Arrow names it in its message only."""
+    if isinstance(error.filename, str | Path):
+        return Path(error.filename).absolute()
+    named = re.search(r"'(/[^']+)'", str(error))
+    return Path(named[1]) if named else None
 
 
 def _variable(path: Path) -> str | None:

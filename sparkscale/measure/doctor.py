@@ -136,6 +136,8 @@ def _disk(storage: str) -> Check:
     if folder is None:
         return Check("disk", True, f"{storage} is no disk of this machine")
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        return Check("disk", False, f"{existing} cannot be written", "Name another folder with XDG_CACHE_HOME.")
     free = shutil.disk_usage(existing).free
     text = f"{free / 2**30:.1f} GiB free for {storage}"
     enough = free >= LEAST_DISK

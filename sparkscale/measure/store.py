@@ -170,6 +170,10 @@ class Store:
                 raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
+            if "disk" in str(error.orig):
+                raise StoreError(
+                    f"{path} cannot be written ({error.orig}): make room there, or use another --out."
+                ) from error
             raise StoreError(f"{path} cannot be used as a record store: {error.orig}.") from error
         finally:
             engine.dispose()

@@ -24,6 +24,7 @@ from cluster.jvm import collectors
 from cluster.load import Load
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
+from sparkscale import places
 from sparkscale.contract import errors
 from sparkscale.contract.case import Case
 from sparkscale.contract.context import Context
@@ -412,6 +413,8 @@ def _refusal(error: Exception) -> Refused:
     log.exception("request refused")
     if isinstance(error, errors.SparkscaleError):
         return Refused(error=type(error).__name__, message=str(error))
+    if isinstance(error, OSError) and (said := places.sentence(error)):
+        return Refused(error="ConfigError", message=said)
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return Refused(error=type(error).__name__, message=f"{type(error).__name__}: {first}")
 

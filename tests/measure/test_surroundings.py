@@ -102,6 +102,47 @@ def test_a_proxy_is_not_asked_for_a_connect_server_on_this_machine(folder: Path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root mounts")
+@pytest.mark.parametrize(
+    ("mount", "variable", "status", "said"),
+    [
+        (
+            "mount --bind {0} {0} && mount -o remount,ro,bind {0}",
+            "XDG_CACHE_HOME",
+            2,
+            "is read-only: name another folder",
+        ),
+        ("mount -t tmpfs -o size=64k none {0}", "XDG_CACHE_HOME", 2, "are free"),
+        ("mount -t tmpfs -o noexec none {0}", "TMPDIR", 0, ""),
+        ("mount -t tmpfs -o size=64k none {0}", "", 2, "make room there, or use another --out"),
+    ],
+    ids=["read-only cache", "full cache", "temporary files where nothing runs", "full output"],
+)
+def test_a_folder_that_cannot_be_used_is_one_sentence(
+    folder: Path, mount: str, variable: str, status: int, said: str
+) -> None:
+    """Or it does not matter: where nothing runs, Java keeps its native libraries elsewhere."""
+    place = folder / "place"
+    place.mkdir()
+    run = f"{COMMAND} run --suite suite.toml --data größe_漢字.parquet --label y --filter engine=xgboost-spark"
+    run += f" --out {place if not variable else 'out'}"
+    variables = {variable: str(place)} if variable else {}
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", f"{mount.format(place)} && {run}"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **variables},
+        timeout=300,
+        check=False,
+    )
+    if "unshare failed" in done.stderr or "ermission denied" in done.stderr:
+        pytest.skip("no file system of its own may be mounted here")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert said in done.stderr.splitlines()[-1] if said else True
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root names a host")
 def test_a_host_name_that_does_not_resolve_is_no_missing_java() -> None:
     find = (
