@@ -80,9 +80,8 @@ class TableFiles:
             partitioning=ds.partitioning(self.partitions, flavor="hive") if len(self.partitions) else None,
             partition_base_dir=self.base,
         )
-        own = pa.schema(
-            [(found.schema if name in found.schema.names else self.schema).field(name) for name in columns]
-        )
+        schema, there = found.schema, set(found.schema.names)
+        own = pa.schema([(schema if name in there else self.schema).field(name) for name in columns])
         (fragment,) = found.get_fragments()
         row = begin = file.first
         groups: list[int] = []

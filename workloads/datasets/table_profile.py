@@ -39,7 +39,7 @@ def profile(
         "label": _label(target, totals),
         "holdout": holdout.facts(),
         "group": _groups(target, totals),
-        "columns": [_column(field, target, features.columns, chosen, table.notes) for field in table.schema],
+        "columns": _columns(table, target, features.columns, chosen),
         "notes": [*_of_reading(table), *_of_offset(target)],
         "warnings": [
             *_of_a_random_holdout(table, target, features, chosen),
@@ -66,11 +66,21 @@ def _groups(target: Target, totals: TargetCounts) -> dict[str, Any] | None:
     return {"name": target.group, "groups": len(sizes), "rows": [smallest, median, largest]}
 
 
+def _columns(table: TableFiles, target: Target, counts: Counts, chosen: Features) -> list[dict[str, Any]]:
+    encoded: dict[str, list[str]] = {}
+    for feature in chosen.used:
+        encoded.setdefault(feature.column.source, []).append(feature.column.name)
+    return [
+        _column(field, target, counts, chosen, encoded.get(field.name, []), table.notes.get(field.name, ""))
+        for field in table.schema
+    ]
+
+
 def _column(
-    field: pa.Field, target: Target, counts: Counts, chosen: Features, read: Mapping[str, str]
+    field: pa.Field, target: Target, counts: Counts, chosen: Features, names: list[str], read: str
 ) -> dict[str, Any]:
+    """`names` are those of the encoded columns made of it, and `read` says how it was read."""
     roles = {target.label: "label", target.group: "group", target.time: "time"}
-    names = [feature.column.name for feature in chosen.used if feature.column.source == field.name]
     primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
     found = [counts[name] for name in primitives if name in counts]
     role = "feature" if names else roles.get(field.name) or "not used"
@@ -83,7 +93,7 @@ def _column(
         "missing_share": values.missing / max(1, values.rows) if values else None,
         "levels": len(values.counts) if isinstance(values, TextCounts) else None,
         "encoded": names,
-        "note": "; ".join(part for part in (reason, read.get(field.name, "")) if part),
+        "note": "; ".join(part for part in (reason, read) if part),
     }
 
 
