@@ -194,11 +194,19 @@ def end_session(session: int, patience_seconds: float = 10.0) -> None:
     remove_shared(ended)
 
 
+def _works(pid: int) -> bool:
+    """Whether there is such a process, and not only what its parent has not yet asked for."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def remove_shared(ended: Collection[int]) -> None:
     """Removes what these processes, by their ids, have left in shared memory: joblib's semaphores and rows."""
     for path in SHARED_MEMORY.glob("*"):
         found = OWNED.match(path.name)
-        if found and int(found[1]) in ended and not psutil.pid_exists(int(found[1])):
+        if found and int(found[1]) in ended and not _works(int(found[1])):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -76,7 +76,7 @@ def of_view(view: View, records: Iterable[RunRecord]) -> list[RunRecord]:
 
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> str:
     """How many `times` of another one did, as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib"; and
-    whether that is resolved, when it was compared with so many others.
+    whether that is resolved, as one of this number of verdicts.
     """
     spread = Spread.of(ratios)
     if spread is None:

@@ -72,7 +72,7 @@ class Ratio:
         )
 
     def verdict(self, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
-        """ "met" or "missed", where the whole interval says so when so many goals are judged together, and rounds are
+        """ "met" or "missed", where the whole interval says so for this number of goals together, and rounds are
         enough for one; else "not resolved", as where executions were lost, or did not make as many models. Empty
         without a goal.
         """

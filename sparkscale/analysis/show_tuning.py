@@ -53,7 +53,8 @@ def targets(records: Iterable[RunRecord]) -> Iterator[Text]:
         return
     yield Text(
         f"Target losses found: the best validation loss and {MARGIN:.0%} more. Runs of the suite `tuning` into the "
-        "same --out use them on this data with this seed. A suite of your own may state them:",
+        "same --out use the best that was found on the same data with the same seed, unless the suite states one. A "
+        "suite of your own may state them:",
         style="bold",
     )
     yield Text("\n\n".join(target.toml for target in found))

@@ -62,8 +62,8 @@ def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> l
 
 
 def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool = True) -> Interval:
-    """Of the centre of one sample per round, at LEVEL for all of so many `verdicts` together; of few rounds their
-    range.
+    """Of the centre of one sample per round, at LEVEL for all the `verdicts` together, which is their number; of few
+    rounds their range.
 
     Student's t, for ratios on a log scale: there the noise of both sides is alike, so that the centre is mean and
     median in one. A noise with heavy tails makes it too wide, not too narrow (Benjamini, J. Am. Stat. Assoc. 78,
@@ -95,16 +95,16 @@ def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ra
 
 
 def pairs(compared: int) -> int:
-    """How many verdicts stand behind "the best of so many": it was not known which would be the best, so any two of
-    them might have been compared.
+    """How many verdicts stand behind naming the best of these: it was not known which would be the best, so any two
+    might have been compared.
     """
     return max(1, compared * (compared - 1) // 2)
 
 
 def always_sooner(wins: int, verdicts: int = 1) -> bool:
-    """Whether it is resolved that one of two comes first, where it did so in each of so many pairs, by times that are
-    not all known. The sign test, both sides, at 1 - LEVEL for all of so many `verdicts` together (Conover: Practical
-    Nonparametric Statistics, 1999, section 3.4).
+    """Whether it is resolved that one of two comes first, if it did in each of `wins` pairs and not all times are
+    known. The sign test, both sides, at 1 - LEVEL for all the `verdicts` together (Conover: Practical Nonparametric
+    Statistics, 1999, section 3.4).
     """
     return 2 * 0.5**wins <= (1 - LEVEL) / max(1, verdicts)
 

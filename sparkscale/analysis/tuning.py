@@ -5,6 +5,7 @@ never reached the target is censored: it counts as later than every search that 
 search that failed or ran out of time.
 """
 
+import itertools
 import json
 import math
 from collections import Counter, defaultdict
@@ -84,7 +85,7 @@ class Search(Executions):
     store: Store
     tells_trials: bool = False
     """Whether another of the engine has another number of trials."""
-    tells_starts: bool = False
+    names_starts: bool = False
     """Whether another of the engine has another number of random starts."""
 
     @property
@@ -97,7 +98,7 @@ class Search(Executions):
             told.append(f"{at_once} at once")
         if self.tells_trials:
             told.append(f"{self.case.params['trials']} trials")
-        if self.tells_starts:
+        if self.names_starts:
             told.append(f"{self.case.params['random_starts']} random starts")
         return ", ".join(told)
 
@@ -220,14 +221,16 @@ class Comparison:
         others = [other for other in self.searches if other.is_comparable]
         attempted = Counter(other.attempted for other in others)
         usual = max(attempted, key=lambda attempts: (attempted[attempts], len(attempts)))
+        if more := len(search.attempted - usual):
+            return f"{more} of its searches were made by no other"
         if search.attempted != usual:
-            return f"{len(search.attempted & usual)} of the {len(usual)} searches that others made were begun"
+            return f"{len(search.attempted)} of the {len(usual)} searches that others made were begun"
         known = search.seconds_to(self.target)
         if len(known) < len(usual):
             return f"{len(known)} of {len(usual)} searches have a time"
         most = max(int(other.case.params["trials"]) for other in others)
         trials = int(search.case.params["trials"])
-        if trials < most and not all(map(math.isfinite, known.values())):
+        if trials < most and search.reached(self.target) + search.failed < len(known):
             return f"some of its searches ended after {count(trials, 'trial')}, and others were given {most}"
         return ""
 
@@ -261,12 +264,11 @@ def advice(found: Comparison) -> str:
     best, times = reached[0]
     known, rivals, verdicts = best.by_seed(found.target), found.ranking[1:], pairs(len(found.ranking))
     told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
-    open_ = [pair for pair in rivals if not is_sooner(known, pair[0].by_seed(found.target), verdicts)]
-    if open_:
-        few = f": {count(len(known), 'sampler seed')}, and {FEWEST_ROUNDS} are the least"
-        told = (
-            f"{told}; whether sooner than {_named(open_)} is not resolved{few if len(known) < FEWEST_ROUNDS else ''}."
-        )
+    unresolved = [pair for pair in rivals if not is_sooner(known, pair[0].by_seed(found.target), verdicts)]
+    if unresolved:
+        least = fewest_seeds(verdicts, all(math.isfinite(spread.high) for _, spread in [reached[0], *unresolved]))
+        few = f": {count(len(known), 'sampler seed')}, and {least} are the least"
+        told = f"{told}; whether sooner than {_named(unresolved)} is not resolved{few if len(known) < least else ''}."
     elif not rivals:
         told = f"{told}; no other engine was ranked."
     elif len(reached) == 1:
@@ -280,11 +282,17 @@ def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts:
     """Whether it is resolved that the first comes to the target before the second: seconds by sampler seed, infinite
     where it was not reached. With all times known by their ratios, else by how often it came first.
     """
-    pairs = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
-    if all(math.isfinite(seconds) for pair in pairs for seconds in pair):
-        return at_most([one / other for one, other in pairs], 1.0, verdicts) is True
-    always = len(pairs) >= FEWEST_ROUNDS and all(one < other for one, other in pairs)
-    return always and always_sooner(len(pairs), verdicts)
+    both = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
+    if all(math.isfinite(seconds) for times in both for seconds in times):
+        return at_most([one / other for one, other in both], 1.0, verdicts) is True
+    return all(one < other for one, other in both) and always_sooner(len(both), verdicts)
+
+
+def fewest_seeds(verdicts: int, all_known: bool) -> int:
+    """How many seeds the least that can resolve something has; more where some search never came there."""
+    if all_known:
+        return FEWEST_ROUNDS
+    return next(number for number in itertools.count(FEWEST_ROUNDS) if always_sooner(number, verdicts))
 
 
 def _attempt(record: RunRecord) -> Attempt:
@@ -304,8 +312,8 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
     by_subject: dict[str, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_view("searches", records):
-        told = (int(record.case.params[name]) for name in ("parallelism", "trials", "random_starts"))
-        way = record.case.engine, *told
+        numbers = (int(record.case.params[name]) for name in ("parallelism", "trials", "random_starts"))
+        way = record.case.engine, *numbers
         by_subject[_subject(record.case)][way].append(record)
     order = registry.engine_order()
     found = []

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from cluster import java
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile, cache_folder
@@ -99,7 +101,8 @@ def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, 
     """What asv is told of this host, on one profile: its own description knows no cluster, no Java and no GPU."""
     host = environment.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
-    settings = {key: value for key, value in describe(on).items() if key not in ("name", "storage")}
+    shown, said = describe(on), on.model_dump(exclude_defaults=True)
+    settings = {key: shown[key] for key in said if key not in WORDS_OF_A_PROFILE}
     ours = on.kind == "local" or on.starts_daemons
     return {
         "machine": f"{name or platform.node()}-{on.name}",
@@ -121,6 +124,8 @@ def _java() -> str:
         return "none"
 
 
+WORDS_OF_A_PROFILE = ("name", "summary", "storage", "patience_seconds")
+"""What changes no figure."""
 CHECKED = {
     "cpu": "CPU",
     "num_cpu": "number of cores",
@@ -159,18 +164,18 @@ def check_installed(root: Path) -> None:
     """
     differing = []
     for line in (root / LOCK).read_text().splitlines():
-        name, pinned, asked = line.partition("==")
-        if not pinned or line.startswith("#"):
+        if "==" not in line or line.startswith("#"):
             continue
+        pinned = Requirement(line)
         try:
-            found = importlib.metadata.version(name)
+            found = importlib.metadata.version(pinned.name)
         except importlib.metadata.PackageNotFoundError:
             found = "none"
+        asked = next(iter(pinned.specifier)).version
         if found.partition("+")[0] != asked.partition("+")[0]:  # a build tag is no other release
-            differing.append(f"{name} {found}, not {asked}")
+            differing.append(f"{pinned.name} {found}, not {asked}")
     if differing:
         more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
         raise ConfigError(
-            f"Other releases are installed than {LOCK} says ({'; '.join(differing[:NAMED])}{more}): run `make "
-            "setup`, or measure other releases with --with."
+            f"Other releases are installed than {LOCK} says ({'; '.join(differing[:NAMED])}{more}): run `make setup`."
         )

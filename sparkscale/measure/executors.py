@@ -43,7 +43,7 @@ class Executor(BaseModel):
 
 
 def examine(spark: Any, tasks: int, threads: int, storage: str, cluster: str) -> list[Executor]:
-    """Asks one task per core, each of which may use so many threads, and reads the storage through Spark, too.
+    """Asks one task per core, each of which may use `threads` threads, and reads the storage through Spark, too.
 
     Raises ClusterError, naming hosts and versions, or the storage, unless all executors fit.
     """

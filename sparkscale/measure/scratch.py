@@ -35,8 +35,12 @@ def scratch_folder() -> Iterator[Path]:
 
 def _workers(folder: Path) -> set[int]:
     """The ids of the processes that a run's workers had."""
-    texts = [path.read_text() for path in folder.rglob(PID)]
-    return {int(text) for text in texts if text.isdecimal()}
+    found = set()
+    with suppress(OSError):  # a process that is about to end removes files of its own
+        for path in folder.rglob(PID):
+            text = path.read_text()
+            found |= {int(text)} if text.isdecimal() else set()
+    return found
 
 
 @contextmanager

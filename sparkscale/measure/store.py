@@ -170,7 +170,7 @@ class Store:
                 raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
-            if "disk" in str(error.orig):
+            if any(words in str(error.orig) for words in ("disk I/O", "is full")):
                 raise StoreError(
                     f"{path} cannot be written ({error.orig}): make room there, or use another --out."
                 ) from error

@@ -232,6 +232,27 @@ def test_one_comes_sooner_than_another_only_where_it_is_resolved(
     assert tuning.is_sooner(dict.fromkeys(seeds, 1.0), dict(zip(seeds, second, strict=True)), verdicts) is sooner
 
 
+def test_more_attempts_than_others_made_are_said(searches: Searches) -> None:
+    searches("grid", *[[0.9, 0.4]] * 3)
+    searches("hyperopt", *[[0.9, 0.4]] * 3)
+    searches("optuna-joblib", *[[0.4]] * 5)
+    assert searches.comparison().unranked == ["optuna-joblib (2 of its searches were made by no other)"]
+
+
+def test_fewer_trials_are_no_reason_where_a_search_failed(searches: Searches) -> None:
+    """It never came there, whatever the trials it was given."""
+    searches("hyperopt", *[[0.9, 0.4]] * 3)
+    searches("optuna-joblib", [0.4], [0.4], [], count=4)
+    assert searches.comparison().unranked == []
+
+
+def test_where_some_never_came_there_more_seeds_are_needed(searches: Searches) -> None:
+    searches("hyperopt", *[[0.9, 0.4]] * 5)
+    searches("optuna-joblib", *[[0.9, 0.6]] * 5)
+    told = tuning.advice(searches.comparison())
+    assert told.endswith("optuna-joblib (mostly never) is not resolved: 5 sampler seeds, and 6 are the least.")
+
+
 def test_rounds_of_one_seed_are_one_replicate(searches: Searches) -> None:
     """They search alike: five of them know no more of the sampler than one."""
     searches("hyperopt", [0.9, 0.4])

@@ -88,7 +88,9 @@ class Inventory:
         return sorted(name for name in names if numbers & set(_numbers(name)))
 
     def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.temporary)) for path in self.temporary.rglob("*"))
+        """As os.walk sees them, which does not mind that folders vanish meanwhile."""
+        found = [Path(folder) / name for folder, _, names in os.walk(self.temporary) for name in [".", *names]]
+        return sorted(str(path.relative_to(self.temporary)) for path in found if path != self.temporary)
 
     def ports(self) -> list[int]:
         found = []
@@ -202,7 +204,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     found = Run(Inventory(temporary), tmp_path)
     yield found
     for process in found.inventory.processes():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     shutil.rmtree(temporary, ignore_errors=True)
 
 

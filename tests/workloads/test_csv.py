@@ -33,9 +33,10 @@ def prepared(folder: Path, *texts: bytes, label: str = "y", name: str = "t.csv")
     return Table(path=str(path), label=label).prepare(str(folder / "storage"), Here())
 
 
-def rows(values: list[str], separator: str = ",") -> str:
-    """A table of a number x, these values of v, and a label y."""
-    lines = (separator.join((f"{A[k]:.6f}", value, str(Y[k]))) for k, value in enumerate(values))
+def rows(values: list[str], separator: str = ",", x: list[str] | None = None) -> str:
+    """A table of a number x, a whole one if no other is given, these values of v, and a label y."""
+    numbers = x or [f"{1000 * a:.0f}" for a in A]
+    lines = (separator.join((numbers[k], value, str(Y[k]))) for k, value in enumerate(values))
     return "\n".join([separator.join(("x", "v", "y")), *lines]) + "\n"
 
 
@@ -118,6 +119,31 @@ def test_numbers_that_can_be_read_in_two_ways_stay_texts_and_it_is_said(tmp_path
     assert not any(column.kind == "numeric" for column in data.columns if column.source == "v")
 
 
+def test_beside_a_certain_decimal_point_a_comma_stands_between_thousands(tmp_path: Path) -> None:
+    whole = DRAW.integers(1, 999_999, ROWS)
+    data = prepared(tmp_path, rows([f'"{number:,}"' for number in whole], x=[f"{a:.6f}" for a in A]).encode())
+    assert numbers(data) == pytest.approx(whole)
+    assert data.profile["notes"] == [POINT]
+
+
+def test_an_unclear_label_says_so(tmp_path: Path) -> None:
+    text = rows([f'"{number:,}"' for number in DRAW.integers(1000, 999_999, ROWS)])
+    with pytest.raises(DatasetError, match=f"classification needs two: .*Of this column: {UNCLEAR}"):
+        prepared(tmp_path, text.encode(), label="v")
+
+
+def test_whole_numbers_with_a_plus_are_no_texts(tmp_path: Path) -> None:
+    whole = DRAW.integers(-99, 99, ROWS)
+    data = prepared(tmp_path, rows([f"{number:+d}" for number in whole]).encode())
+    assert numbers(data) == pytest.approx(whole)
+
+
+def test_blanks_around_numbers_beside_a_decimal_comma(tmp_path: Path) -> None:
+    lines = [f"{AMOUNT[k]:.2f}".replace(".", ",") + f"; {A[k]:.4f};{Y[k]}" for k in range(ROWS)]
+    data = prepared(tmp_path, "\n".join(["price;v;y", *lines]).encode())
+    assert numbers(data) == pytest.approx(A, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "value", ["1.2.3", "01 234", "2024-01-02", "12:30", "1,23,456", "+49 30 123", "A-1,000", "0,1,2"]
 )
@@ -151,6 +177,12 @@ def test_a_separator_in_a_name_is_none(tmp_path: Path, name: str, head: str, lin
     lines = [line.format(a=A[k], b=AMOUNT[k], y=Y[k]) for k in range(ROWS)]
     data = prepared(tmp_path, "\n".join([head, *lines]).encode(), name=name)
     assert len(data.columns) == 2
+
+
+def test_utf_8_with_a_fault_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    text = rows(["Köln"] * (ROWS // 2)).encode() + b"1,\xff,0\n" + b"1,x,0\n" * 300
+    with pytest.raises(DatasetError, match=r"t\.csv is UTF-8, but for a byte near [\d,]+: correct it"):
+        prepared(tmp_path, text)
 
 
 def test_half_a_character_is_one_sentence(tmp_path: Path) -> None:

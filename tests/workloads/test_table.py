@@ -532,3 +532,11 @@ def test_classes_are_not_centred(tmp_path: Path) -> None:
     data = made(tmp_path / "s", path=tmp_path / "t.parquet", label="y")
     assert set(everything(data)[LABEL]) == {0, 1}
     assert data.profile["notes"] == []
+
+
+def test_a_sentinel_too_large_for_a_square_is_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).normal(size=ROWS)
+    values[::500] = -1.7e308
+    frame()[["a.b `c`"]].assign(y=values).to_parquet(tmp_path / "t.parquet", row_group_size=700)
+    with pytest.raises(DatasetError, match=r"'y' is infinite, or beyond ±1e\+100, in 10 rows: remove them"):
+        made(tmp_path / "s", path=tmp_path / "t.parquet", label="y")

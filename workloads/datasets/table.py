@@ -181,7 +181,12 @@ class Table(Source):
     def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
         """Raises DatasetError for a label, a group or a time that cannot be what it is said to be."""
         label = self.label
-        task = targets.task_of(label, table.schema.field(label).type, totals, self.task, self.path)
+        try:
+            task = targets.task_of(label, table.schema.field(label).type, totals, self.task, self.path)
+        except DatasetError as error:
+            if label not in table.notes:
+                raise
+            raise DatasetError(f"{error} Of this column: {table.notes[label]}.") from error
         used = totals.rows - totals.unlabelled - totals.timeless
         if used < LEAST_ROWS:
             raise DatasetError(

@@ -6,7 +6,7 @@ What can be read in one way only is read, and said. What can be read in several 
 import codecs
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ COMMA = r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d*|0)(?:,\d*)?$"
 BLANKS = r"[ '’\x{a0}\x{202f}]"
 SPACED = rf"^[+-]?[1-9]\d{{0,2}}(?:{BLANKS}\d{{3}})+(?:[.,]\d+)?$"
 """Blanks or apostrophes between thousands."""
-WHOLE = r"^[+-]?\d+$"
+WHOLE, UNSIGNED = r"^[+-]?\d+$", r"^-?\d+$"
 
 NOTES = {
     "point": "its numbers are read with a decimal point",
@@ -67,17 +67,24 @@ def style_of(system: fs.FileSystem, path: str) -> Style:
 
 
 def _encoding(system: fs.FileSystem, path: str) -> str:
+    """UTF-8, or what the file is if it is not. Raises DatasetError for UTF-8 with a fault in it."""
     with system.open_input_stream(path) as stream:
         chunk = stream.read(CHUNK)
         if chunk.startswith(UTF_16):
             return "utf-16"
         decoder = codecs.getincrementaldecoder("utf-8")()
-        is_utf_8, is_windows = True, True
+        is_utf_8, is_windows, is_wide, read = True, True, False, 0
         while True:
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError:
-                is_utf_8 = False
+            if is_utf_8:
+                try:
+                    is_wide |= not decoder.decode(chunk, final=not chunk).isascii()
+                except UnicodeDecodeError as error:
+                    is_utf_8 = False
+                    if is_wide or not error.object[: error.start].decode().isascii():
+                        raise DatasetError(
+                            f"{path} is UTF-8, but for a byte near {read + error.start:,}: correct it."
+                        ) from error
+            read += len(chunk)
             is_windows = is_windows and not any(byte in chunk for byte in UNDEFINED)
             if not chunk or not (is_utf_8 or is_windows):
                 break
@@ -105,15 +112,17 @@ def names(system: fs.FileSystem, path: str) -> list[str]:
             return list(reader.schema.names)
 
 
-def read(system: fs.FileSystem, path: str, as_text: Sequence[str] = ()) -> tuple[pa.Table, Style]:
-    """Types are inferred from all rows, but for columns that are wanted as text. Empty fields and NA, NaN, null are
-    missing, in text columns, too.
+def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] = ()) -> pa.Table:
+    """Types are inferred from all rows; of the columns in `as_text`, if some are named, only these are read, as text.
+    Empty fields and NA, NaN, null are missing, in text columns, too.
 
     Raises DatasetError.
     """
-    converting = csv.ConvertOptions(strings_can_be_null=True, column_types=dict.fromkeys(as_text, pa.string()))
-    with reported(path, "cannot be read"):
-        style = style_of(system, path)
+    converting = csv.ConvertOptions(
+        strings_can_be_null=True,
+        column_types=dict.fromkeys(as_text, pa.string()),
+        include_columns=as_text or None,
+    )
     reading = style.reading
     try:
         with system.open_input_stream(path) as stream:
@@ -124,36 +133,40 @@ def read(system: fs.FileSystem, path: str, as_text: Sequence[str] = ()) -> tuple
         with reported(path, "is no valid CSV"), system.open_input_stream(path) as stream:
             table = csv.read_csv(stream, reading, style.parsing, converting)
     check_names(path, table.column_names)
-    return table, style
+    return table
 
 
 def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table], dict[str, str], set[str]]:
     """A table of each file; by column what is to be said of how its numbers were read; and the encodings other than
     UTF-8, as people call them.
 
-    A column is judged by all files together. Numbers are written in one style within a table: where one column has a
-    decimal comma for certain, points in another stand between thousands, though Arrow took them for decimal points.
+    A column is judged by all files together, and the table is taken to be written in one style: where one column has
+    a decimal comma for certain, points in another stand between thousands, though Arrow took them for decimal points;
+    and where a decimal point is certain, commas stand between thousands.
 
     Raises DatasetError.
     """
-    found = [read(system, path) for path in paths]
-    tables = [table for table, _ in found]
+    styles = []
+    for path in paths:
+        with reported(path, "cannot be read"):
+            styles.append(style_of(system, path))
+    tables = [read(system, path, style) for path, style in zip(paths, styles, strict=True)]
     kinds = _kinds(tables)
-    if "comma" in kinds.values() and "point" not in kinds.values():
-        floats = _floats(tables)
-        if floats:
-            tables = [
-                read(system, path, [name for name in floats if name in table.column_names])[0]
-                for path, table in zip(paths, tables, strict=True)
-            ]
-            again = _kinds(tables)
-            kinds = {name: kind for name, kind in again.items() if name not in floats or kind in ("comma", "unclear")}
-            plain = [name for name in floats if name not in kinds]
-            tables = [_cast(table, plain) for table in tables]
     decided = set(kinds.values()) - {"unclear", "whole"}
+    if decided == {"comma"} and (floats := _floats(tables)):
+        for number, (path, style) in enumerate(zip(paths, styles, strict=True)):
+            names = [name for name in tables[number].column_names if name in floats]
+            if names:
+                tables[number] = _with_text(tables[number], read(system, path, style, names))
+        again = _kinds(tables)
+        kinds |= {name: kind for name, kind in again.items() if name not in floats or kind in ("comma", "unclear")}
+        plain = floats - kinds.keys()
+        tables = [_as_numbers(table, plain) for table in tables]
+    elif not decided and _has_decimal_point(tables):
+        decided = {"point"}
     if len(decided) == 1:
         kinds = {name: kind if kind != "unclear" else next(iter(decided)) for name, kind in kinds.items()}
-    encodings = {SPOKEN[style.encoding] for _, style in found if style.encoding in SPOKEN}
+    encodings = {SPOKEN[style.encoding] for style in styles if style.encoding in SPOKEN}
     return [_read_numbers(table, kinds) for table in tables], {n: NOTES[k] for n, k in kinds.items()}, encodings
 
 
@@ -166,24 +179,25 @@ def check_names(path: str, columns: Sequence[str]) -> None:
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
     """How the numbers of each column are written that is a text to Arrow and holds nothing else: a key of NOTES."""
-    found = {}
-    for name in dict.fromkeys(name for table in tables for name in table.column_names):
-        columns = [table.column(name) for table in tables if name in table.column_names]
-        if kind := _kind([column for column in columns if not pa.types.is_null(column.type)]):
-            found[name] = kind
-    return found
+    columns: dict[str, list[pa.ChunkedArray]] = {}
+    for table in tables:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            if not pa.types.is_null(column.type):
+                columns.setdefault(name, []).append(column)
+    found = {name: _kind(parts) for name, parts in columns.items()}
+    return {name: kind for name, kind in found.items() if kind}
 
 
 def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
-    written = [_unspaced(column) for column in columns if pa.types.is_string(column.type)]
+    raw = [column for column in columns if pa.types.is_string(column.type)]
     others = [column.type for column in columns if not pa.types.is_string(column.type)]
     if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in others):
         return ""
-    if not any(len(column.drop_null()) for column in written):
+    if not any(len(column.drop_null()) for column in raw):
         return ""
+    written = [_unspaced(column) for column in raw]
     if all(_all_match(column, WHOLE) for column in written):
-        raw = [column for column in columns if pa.types.is_string(column.type)]
-        return "" if all(_all_match(column, WHOLE) for column in raw) else "whole"
+        return "" if all(_all_match(column, UNSIGNED) for column in raw) else "whole"
     point, comma = (all(_all_match(column, pattern) for column in written) for pattern in (POINT, COMMA))
     if any(pa.types.is_floating(kind) for kind in others):
         comma = False  # Arrow has read decimal points in another file
@@ -192,18 +206,48 @@ def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
     return "point" if point else "comma" if comma else ""
 
 
-def _floats(tables: Sequence[pa.Table]) -> list[str]:
-    """Columns that Arrow took for numbers with a decimal point in some file."""
-    fields = (field for table in tables for field in table.schema)
-    return list(dict.fromkeys(field.name for field in fields if pa.types.is_floating(field.type)))
+def _floats(tables: Sequence[pa.Table]) -> set[str]:
+    """Columns of numbers only, in which Arrow found a decimal point in some file."""
+    kinds: dict[str, list[pa.DataType]] = {}
+    for field in (field for table in tables for field in table.schema):
+        if not pa.types.is_null(field.type):
+            kinds.setdefault(field.name, []).append(field.type)
+    return {
+        name
+        for name, found in kinds.items()
+        if any(map(pa.types.is_floating, found))
+        and all(pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in found)
+    }
 
 
-def _cast(table: pa.Table, names: Sequence[str]) -> pa.Table:
+def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
+    """Whether a number has a point that cannot stand between thousands: more than three digits follow, or it is below
+    1 in size.
+    """
+    for table in tables:
+        for column in table.columns:
+            if pa.types.is_floating(column.type):
+                size = pc.abs(column)
+                below = pc.and_(pc.greater(size, 0.0), pc.less(size, 1.0))
+                longer = pc.not_equal(pc.round(size, 3), size)
+                if pc.any(pc.or_(below, longer)).as_py():
+                    return True
+    return False
+
+
+def _with_text(table: pa.Table, texts: pa.Table) -> pa.Table:
+    """The table with these columns in the place of its own."""
+    for name in texts.column_names:
+        table = table.set_column(table.column_names.index(name), name, texts.column(name))
+    return table
+
+
+def _as_numbers(table: pa.Table, names: Collection[str]) -> pa.Table:
     """These columns as the numbers that they were before they were read as text."""
-    for name in names:
-        if name in table.column_names:
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, table.column(place).cast(pa.float64()))
+    for place, name in enumerate(table.column_names):
+        if name in names and pa.types.is_string(table.column(place).type):
+            values = pc.utf8_trim_whitespace(table.column(place))
+            table = table.set_column(place, name, values.cast(pa.float64()))
     return table
 
 

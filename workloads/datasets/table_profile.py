@@ -131,7 +131,7 @@ def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
     left_out = [one for one in columns if one["role"] == "not used" and not one["note"].startswith(NOT_ASKED)]
     if not left_out:
         return ""
-    reasons = [f"{one['name']} ({one['note']})" for one in left_out]
+    reasons = [f"{one['name'] or 'one'} ({one['note']})" for one in left_out]
     text = f"Columns not used: {_named(reasons)}."
     if any(AN_IDENTIFIER in one["note"] for one in left_out):
         text += " To use an identifier all the same, name the features in --features."

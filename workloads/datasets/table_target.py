@@ -32,6 +32,8 @@ ENOUGH_GROUPS = 10
 
 FAR = 100
 """A label further from 0 than so many standard deviations is centred: float32 has few digits left for its spread."""
+LARGEST = 1e100
+"""A number beyond it is no measurement, and its square may be too large for a float."""
 NO_VALUES = Moments(rows=0, mean=0.0, squares=0.0)
 
 TableTask = Literal["classification", "regression"]
@@ -48,6 +50,7 @@ class TargetCounts:
     """Values of the label; empty when there are more than CLASSES_COUNTED."""
     many_classes: bool
     infinite: int
+    """Rows whose label is infinite, or beyond LARGEST in size."""
     groups: Counter[str]
     times: Times
     values: Moments = NO_VALUES
@@ -118,7 +121,7 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
         timeless=batch.num_rows - unlabelled - len(used),
         classes=Counter() if many else classes,
         many_classes=many,
-        infinite=pc.sum(pc.is_inf(used)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
+        infinite=pc.sum(pc.greater(pc.abs(used), LARGEST)).as_py() or 0 if pa.types.is_floating(used.type) else 0,
         groups=groups,
         times=Times.of(times),
         values=_values(used),
@@ -130,7 +133,9 @@ def _values(used: pa.Array) -> Moments:
     if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
         return NO_VALUES
     found = exact_numbers(used).astype(np.float64)
-    mean = float(found.mean()) if len(found) else 0.0
+    if not len(found) or np.abs(found).max() > LARGEST:
+        return NO_VALUES
+    mean = float(found.mean())
     return Moments(rows=len(found), mean=mean, squares=float(((found - mean) ** 2).sum()))
 
 
@@ -220,7 +225,7 @@ def task_of(label: str, kind: pa.DataType, counts: TargetCounts, asked: TableTas
     if counts.rows == counts.unlabelled:
         raise DatasetError(f"{column} is null in all {counts.rows:,} rows.")
     if counts.infinite:
-        raise DatasetError(f"{column} is infinite in {counts.infinite:,} rows: remove them.")
+        raise DatasetError(f"{column} is infinite, or beyond ±{LARGEST:g}, in {counts.infinite:,} rows: remove them.")
     number = use_of(kind) == "number" and not pa.types.is_time(kind) and not pa.types.is_duration(kind)
     classes = "many" if counts.many_classes else f"{len(counts.classes):,}"
     if len(counts.classes) == 1 and not counts.many_classes:

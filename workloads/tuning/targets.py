@@ -10,9 +10,14 @@ from workloads import registry
 
 
 def metric(case: Case) -> str | None:
-    """What the case's trials are judged by; None for a workload that there is no more, or a task that it has not."""
+    """What the case's trials are judged by; None for a workload that there is no more, a task that it has not, and an
+    engine that judges trials on other rows.
+    """
     workload = registry.workloads().get(case.workload)
-    return workload.quality.judged_by.get(case.task) if workload else None
+    engines = {engine.name: engine for engine in workload.engines} if workload else {}
+    if workload is None or not getattr(engines.get(case.engine), "judges_on_split", False):
+        return None
+    return workload.quality.judged_by.get(case.task)
 
 
 def found(records: Iterable[RunRecord]) -> list[Target]:
