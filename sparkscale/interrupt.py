@@ -16,7 +16,7 @@ def interruptible() -> Iterator[None]:
     """A signal raises KeyboardInterrupt out of this block, whatever it was that the signal hit.
 
     A library may turn the exception into one of its own: pydantic, in the middle of serializing, raises
-    PydanticSerializationError.
+    PydanticSerializationError; click prints "Aborted!" and exits with 1.
     """
     asked = False
 
@@ -31,7 +31,7 @@ def interruptible() -> Iterator[None]:
     before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if asked:
             raise KeyboardInterrupt from error
         raise

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import typer
 from pydantic import BaseModel, field_serializer
 from pydantic_core import PydanticSerializationError
 
@@ -29,6 +30,23 @@ def test_a_signal_that_hits_pydantic_is_still_an_interrupt(number: int) -> None:
     finally:
         signal.signal(number, outside)
     assert isinstance(raised.value.__cause__, PydanticSerializationError)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_hits_a_command_outside_of_its_run_is_still_an_interrupt(number: int) -> None:
+    """While a table is drawn, say: click catches the exception, and exits with 1."""
+    app = typer.Typer()
+
+    @app.command()
+    def draw() -> None:
+        os.kill(os.getpid(), number)
+
+    outside = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            app([])
+    finally:
+        signal.signal(number, outside)
 
 
 def test_under_nohup_a_closed_terminal_is_no_interrupt() -> None:

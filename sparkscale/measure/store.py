@@ -1,7 +1,6 @@
 """The record store: one SQLite file; a record and its tables arrive in one transaction."""
 
 import hashlib
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -269,6 +268,7 @@ class Store:
 
     def table(self, record: str, name: str) -> Any:
         """A record's table as pyarrow.Table. Raises KeyError when it carries none of this name."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         query = (
@@ -280,4 +280,5 @@ class Store:
             content = connection.execute(query).scalar_one_or_none()
         if content is None:
             raise KeyError(f"{record} has no table {name}")
-        return pq.read_table(io.BytesIO(content))
+        # no file of Python's: Arrow's threads would still ask it for something while the interpreter ends, and abort
+        return pq.read_table(pa.BufferReader(content))

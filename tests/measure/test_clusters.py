@@ -437,7 +437,7 @@ def written_case(process: "subprocess.Popen[str]", out: Path, storage: Path, kil
             warmups = {record.case.id for record in store.records() if record.is_warmup}
         if len(warmups) > len(killed):
             for part in storage.glob("predictions/*/_*/**/*.parquet"):
-                case = part.relative_to(storage).parts[1]
+                case = part.relative_to(storage).parts[1].partition("-")[0]
                 if case not in warmups | killed:
                     return case
         time.sleep(0.1)

@@ -245,7 +245,7 @@ def test_an_interrupt_leaves_nothing(run: Run, how: signal.Signals, engine: str)
     run.watch(process)
     run.await_busy(process, engine)
     process.send_signal(how)
-    assert process.wait(PATIENCE) == 130
+    assert process.wait(PATIENCE) == 130, (run.folder / "stderr").read_text()
     run.report(f"{how.name} while {engine} is measured")
     assert run.inventory.left() == {}
 

@@ -3,6 +3,8 @@
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,3 +167,21 @@ def test_on_a_network_file_system_there_is_no_write_ahead_log(
             assert raw.execute("pragma journal_mode").fetchone() == (journal,)
     with Store.existing(tmp_path) as store:
         assert store.invocation().id == "one"
+
+
+READ = """
+import sys
+from pathlib import Path
+from sparkscale.measure.store import Store
+with Store.existing(Path(sys.argv[1])) as store:
+    store.table("a", "scores")
+"""
+
+
+def test_a_process_may_end_right_after_it_has_read_a_table(tmp_path: Path) -> None:
+    """Arrow's threads aborted it in most tries, when they still read from a file of Python's."""
+    with Store.open(tmp_path) as store:
+        store.begin(invocation())
+        store.add(record("a"), {"scores": parquet([1.0] * 1000)})
+    command = [sys.executable, "-c", READ, str(tmp_path)]
+    assert [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(5)] == [0] * 5

@@ -94,6 +94,41 @@ def test_spark_and_python_are_ours_whatever_the_shell_says(folder: Path, tmp_pat
     assert shown.stdout.isascii()
 
 
+PATTERNS = """
+rounds = 1
+[dataset.few]
+kind = "devices"
+rows = 4000
+devices = 10
+skew = 0.0
+[dataset.small]
+kind = "classification"
+rows = 20000
+features = 5
+[[measure]]
+workload = "per_group.ridge"
+engines = ["joblib-laid-out", "apply-in-pandas-bucketed", "parquet-groups"]
+datasets = ["few"]
+[[measure]]
+workload = "inference.boosting"
+engines = ["joblib", "map-in-arrow", "parquet-map", "mllib-transform", "xgboost-spark-transform"]
+datasets = ["small"]
+"""
+
+
+def test_models_layouts_and_predictions_may_lie_where_the_name_is_a_pattern(folder: Path, tmp_path: Path) -> None:
+    """Spark takes [ and { in a path for patterns, of what it reads and not of what it writes."""
+    (folder / "suite.toml").write_text(PATTERNS)
+    done = sparkscale(
+        "run", "--suite", "suite.toml", "--out", "out", cwd=folder, XDG_CACHE_HOME=str(tmp_path / "a [v1] {x,y}*")
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Store.existing(folder / "out") as store:
+        measured = [record for record in store.records() if not record.is_warmup]
+    assert len(measured) == 8
+    assert {record.outcome for record in measured} == {"ok"}
+
+
 def test_a_proxy_is_not_asked_for_a_connect_server_on_this_machine(folder: Path) -> None:
     table = ("--data", "größe_漢字.parquet", "--label", "y", "--filter", "engine=mllib")
     (folder / "suite.toml").write_text(SUITE.replace('"xgboost", "xgboost-spark"', '"mllib"'))

@@ -400,7 +400,12 @@ FAULTS = [
     ),
     ("t.parquet", one_column(y=list("ab") * 150), {"label": "y", "task": "regression"}, "regression needs a number"),
     ("t.parquet", one_column(y=[[1]] * 300), {"label": "y"}, "the label column 'y' has the type list"),
-    ("t.parquet", one_column(y=np.r_[np.inf, np.arange(299)]), {"label": "y"}, r"is infinite, or beyond ±1e\+100, in 1 rows"),
+    (
+        "t.parquet",
+        one_column(y=np.r_[np.inf, np.arange(299)]),
+        {"label": "y"},
+        r"is infinite, or beyond ±1e\+100, in 1 rows",
+    ),
     (
         "t.parquet",
         one_column(y=TWO, g=np.arange(300) // 2 * 2 + (np.arange(300) > 290)),
