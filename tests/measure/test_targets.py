@@ -78,7 +78,8 @@ def test_a_suite_does_not_give_a_target_to_whatever_it_is_run_on(tmp_path: Path)
 
 def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> None:
     search = record("r1")
-    case = search.case.model_copy(update={"workload": "tuning.mlp", "pattern": "tuning", "dataset_id": "table"})
+    named = {"workload": "tuning.mlp", "engine": "optuna-joblib", "pattern": "tuning", "dataset_id": "table"}
+    case = search.case.model_copy(update=named)
     search = search.model_copy(update={"case": case, "figures": {"best_loss": 0.41237}, "started_at": NOW})
     with Store.open(tmp_path) as store:
         store.begin(invocation(suite="tuning-target"))
@@ -87,6 +88,10 @@ def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> 
         (found,) = targets.known(suite.load("quick"), store, later)
         assert (found.dataset_id, found.loss, found.metric) == ("table", 0.4165, "log_loss")
         assert targets.known(suite.load("quick"), store, NOW) == []
+        other = case.model_copy(update={"engine": "mllib-crossvalidator"})  # judges trials on other rows
+        better = search.model_copy(update={"id": "r2", "case": other, "figures": {"best_loss": 0.1}})
+        store.add(better, {})
+        assert targets.known(suite.load("quick"), store, later) == [found]
 
 
 @pytest.mark.slow

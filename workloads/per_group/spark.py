@@ -103,6 +103,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
             .write.bucketBy(count, job.group)
             .sortBy(job.group)
             .option("path", for_spark(location))
+            .option("__globPaths__", "false")  # the table's path is no pattern, whatever characters it has
             .saveAsTable(table)
         )
         return table
