@@ -280,5 +280,5 @@ class Store:
             content = connection.execute(query).scalar_one_or_none()
         if content is None:
             raise KeyError(f"{record} has no table {name}")
-        # in this thread alone: a thread of Arrow's that gives back Python's bytes while the interpreter ends aborts it
+        # in this thread: one of Arrow's that gives back Python's bytes while the interpreter ends aborts it
         return pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
