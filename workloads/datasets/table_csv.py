@@ -1,6 +1,8 @@
-"""CSV as people have it: other encodings than UTF-8, other separators, numbers written for readers.
+"""Reads CSV files that are not plain: in other encodings than UTF-8, with other separators, or with numbers that are
+written for people, such as 1,234.50.
 
-What can be read in one way only is read, and said. What can be read in several ways stays text, and that is said too.
+A number that can be read in one way only is read. One that can be read in several ways stays a text. A note of the
+data set tells the user of both.
 """
 
 import codecs
@@ -38,7 +40,7 @@ NOTES = {
     "whole": "its numbers are read without what stands between thousands",
     "unclear": "a comma or point in it may be the decimal one or stand between thousands: write numbers as 1234.5",
 }
-"""What is said of a column of numbers, by how they are written."""
+"""The note about a column, by how its numbers are written."""
 HEAD_LINES = 20
 
 
@@ -104,7 +106,7 @@ def _separator(text: str, usual: str) -> str:
 
 
 def names(system: fs.FileSystem, path: str) -> list[str]:
-    """Of the columns. Raises DatasetError."""
+    """Returns the names of the columns. Raises DatasetError."""
     with reported(path, "is no valid CSV"):
         style = style_of(system, path)
         with system.open_input_stream(path) as stream:
@@ -157,7 +159,8 @@ def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table
         for number, (path, style) in enumerate(zip(paths, styles, strict=True)):
             names = [name for name in tables[number].column_names if name in floats]
             if names:
-                tables[number] = _with_text(tables[number], read(system, path, style, names))
+                texts = read(system, path, style, names)
+                tables[number] = _with(tables[number], dict(zip(names, texts.columns, strict=True)))
         again = _kinds(tables)
         kinds |= {name: kind for name, kind in again.items() if name not in floats or kind in ("comma", "unclear")}
         plain = floats - kinds.keys()
@@ -207,7 +210,7 @@ def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
 
 
 def _floats(tables: Sequence[pa.Table]) -> set[str]:
-    """Columns of numbers only, in which Arrow found a decimal point in some file."""
+    """Returns the columns that hold only numbers, and in some file numbers with a decimal point."""
     kinds: dict[str, list[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):
         if not pa.types.is_null(field.type):
@@ -221,8 +224,8 @@ def _floats(tables: Sequence[pa.Table]) -> set[str]:
 
 
 def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
-    """Whether a number has a point that cannot stand between thousands: more than three digits follow, or it is below
-    1 in size.
+    """Tells whether a point cannot stand between thousands, because more than three digits follow it, or the number
+    lies between -1 and 1.
     """
     for table in tables:
         for column in table.columns:
@@ -235,20 +238,23 @@ def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
     return False
 
 
-def _with_text(table: pa.Table, texts: pa.Table) -> pa.Table:
-    """The table with these columns in the place of its own."""
-    for name in texts.column_names:
-        table = table.set_column(table.column_names.index(name), name, texts.column(name))
+def _with(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """The table with these columns in the place of its own of the same names."""
+    for name, column in columns.items():
+        table = table.set_column(table.column_names.index(name), name, column)
     return table
+
+
+def _texts(table: pa.Table, names: Collection[str]) -> dict[str, pa.ChunkedArray]:
+    """The columns of text among these names."""
+    columns = zip(table.column_names, table.columns, strict=True)
+    return {name: column for name, column in columns if name in names and pa.types.is_string(column.type)}
 
 
 def _as_numbers(table: pa.Table, names: Collection[str]) -> pa.Table:
-    """These columns as the numbers that they were before they were read as text."""
-    for place, name in enumerate(table.column_names):
-        if name in names and pa.types.is_string(table.column(place).type):
-            values = pc.utf8_trim_whitespace(table.column(place))
-            table = table.set_column(place, name, values.cast(pa.float64()))
-    return table
+    """The table with these columns as the numbers that they were before they were read as text."""
+    texts = _texts(table, names)
+    return _with(table, {name: pc.utf8_trim_whitespace(text).cast(pa.float64()) for name, text in texts.items()})
 
 
 def _all_match(column: pa.ChunkedArray, pattern: str) -> bool:
@@ -266,12 +272,12 @@ def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_numbers(table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
-    for name, kind in kinds.items():
-        place = table.column_names.index(name) if name in table.column_names else -1
-        if kind == "unclear" or place < 0 or not pa.types.is_string(table.column(place).type):
-            continue
-        values = pc.utf8_ltrim(_unspaced(table.column(place)), "+")
-        values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
-        values = pc.replace_substring(values, ",", ".")
-        table = table.set_column(place, name, values.cast(pa.float64()))
-    return table
+    """The table with numbers in the place of texts, each column read as its kind says."""
+    read = {name for name, kind in kinds.items() if kind != "unclear"}
+    return _with(table, {name: _numbers(text, kinds[name]) for name, text in _texts(table, read).items()})
+
+
+def _numbers(texts: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    values = pc.utf8_ltrim(_unspaced(texts), "+")
+    values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
+    return pc.replace_substring(values, ",", ".").cast(pa.float64())

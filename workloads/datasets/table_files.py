@@ -53,9 +53,9 @@ class TableFiles:
     partitions: pa.Schema
     bytes: int
     notes: Mapping[str, str] = field(default_factory=dict)
-    """By column, what is to be said of how it was read."""
+    """How a column was read, by its name, where a user should know."""
     encodings: tuple[str, ...] = ()
-    """Other than UTF-8, in which files were written."""
+    """The encodings of files that are not UTF-8."""
 
     @property
     def rows(self) -> int:
