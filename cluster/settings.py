@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster import gpu, jvm, mounts
+from cluster import gpu, jvm
 from cluster.budget import Budget, Grant
 from cluster.endpoint import Endpoint
 from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
+from sparkscale import mounts
 from sparkscale.contract.case import SLICES, Device
 from sparkscale.contract.threads import thread_variables
 

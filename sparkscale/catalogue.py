@@ -13,8 +13,8 @@ from cluster.state import ClusterState
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Device
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.measure import suite
-from sparkscale.measure.data import Cached
+from sparkscale.measure.plan import suite
+from sparkscale.measure.run.data import Cached
 from workloads import registry
 from workloads.datasets.source import MERGED_PREFIX
 from workloads.datasets.table import Table as UserTable
@@ -41,7 +41,7 @@ def catalogue(topic: str) -> Table:
 
 
 def _suites() -> Rows:
-    from sparkscale.measure import plan
+    from sparkscale.measure.plan import plan
 
     for name in suite.names():
         found = suite.load(name)

@@ -160,11 +160,11 @@ def run(
     from sparkscale.analysis.per_group import Models
     from sparkscale.analysis.show import breakdown, show
     from sparkscale.analysis.tradeoff import failed
-    from sparkscale.measure.data import source_of
-    from sparkscale.measure.ledger import Ledger
-    from sparkscale.measure.progress import observer
-    from sparkscale.measure.run import Request, measure
-    from sparkscale.measure.store import Store
+    from sparkscale.measure.run.data import source_of
+    from sparkscale.measure.run.ledger import Ledger
+    from sparkscale.measure.run.progress import observer
+    from sparkscale.measure.run.run import Request, measure
+    from sparkscale.store.store import Store
 
     ledger = Ledger()
     said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
@@ -242,7 +242,7 @@ def show_(
       sparkscale show --suite standard --out results/nightly
     """
     from sparkscale.analysis.show import show
-    from sparkscale.measure.store import Store
+    from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
         console().print(show(store, store.invocation(suite, run_)))
@@ -266,7 +266,7 @@ def export_(
       sparkscale export --format parquet --to records.parquet --all
     """
     from sparkscale.analysis.export import export
-    from sparkscale.measure.store import Store
+    from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
         records = store.records(None if every else store.invocation(suite, run_).id)
@@ -297,8 +297,8 @@ def bench_data(
 
       sparkscale bench-data --rows 500k --rounds 5 --memory-rows 0
     """
-    from sparkscale.measure.bench_data import measure_generation, report
-    from sparkscale.measure.progress import observer
+    from sparkscale.measure.run.bench_data import measure_generation, report
+    from sparkscale.measure.run.progress import observer
 
     found = measure_generation(rows, columns, rounds, memory_rows, observer)
     console().print(report(found))
@@ -320,10 +320,10 @@ def doctor(
 
       sparkscale doctor --gpu
     """
-    from sparkscale.measure.doctor import examine, report
-    from sparkscale.measure.doctor_gpu import examine_gpus
-    from sparkscale.measure.lock import machine_lock
-    from sparkscale.measure.progress import observer
+    from sparkscale.measure.doctor.doctor import examine, report
+    from sparkscale.measure.doctor.gpu import examine_gpus
+    from sparkscale.measure.run.lock import machine_lock
+    from sparkscale.measure.run.progress import observer
 
     if gpu:
         checks = examine_gpus(observer)

@@ -118,7 +118,7 @@ def bench_controls(
 
     from sparkscale.history.agreement import agreements, report
     from sparkscale.history.checkout import Checkout
-    from sparkscale.measure.store import Store
+    from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
         found = agreements(Checkout.here(allow_dirty=True), machine or platform.node(), store)

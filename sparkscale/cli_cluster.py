@@ -26,8 +26,8 @@ def up(profile: Profile) -> None:
 
       sparkscale cluster up connect
     """
-    from sparkscale.measure import clusters
-    from sparkscale.measure.progress import observer
+    from sparkscale.measure.run import clusters
+    from sparkscale.measure.run.progress import observer
 
     found = clusters.up(profile, observer)
     name = found.profile.name
@@ -45,7 +45,7 @@ def down(profile: Profile) -> None:
 
     Example: sparkscale cluster down standalone-2x1
     """
-    from sparkscale.measure import clusters
+    from sparkscale.measure.run import clusters
 
     found = clusters.down(profile)
     typer.echo(f"Cluster {found.profile.name} is down: {count(len(found.daemons), 'daemon')} ended.")
@@ -64,7 +64,7 @@ def status(
     Example: sparkscale cluster status
     """
     from sparkscale.catalogue import cluster_table
-    from sparkscale.measure import clusters
+    from sparkscale.measure.run import clusters
 
     found = clusters.known(profile)
     console().print(cluster_table(found))

@@ -67,8 +67,8 @@ def prepare(
       sparkscale data prepare clicks.parquet --label clicked --time when
     """
     from sparkscale.catalogue import described
-    from sparkscale.measure import data
-    from sparkscale.measure.progress import observer
+    from sparkscale.measure.run import data
+    from sparkscale.measure.run.progress import observer
 
     said = settings(features, rows=rows, label=label, group=group, time=time, task=task, holdout=holdout)
     source = data.source_of(name, {**said, **_settings(set_ or [])})
@@ -83,7 +83,7 @@ def list_(cluster: Cluster = "local") -> None:
     """
     from cluster import profile
     from sparkscale.catalogue import cached_table
-    from sparkscale.measure import data
+    from sparkscale.measure.run import data
 
     where = profile.load(cluster)
     console().print(cached_table(where.storage_location, data.cached(where)))
@@ -100,7 +100,7 @@ def describe(
     """
     from cluster import profile
     from sparkscale.catalogue import described
-    from sparkscale.measure import data
+    from sparkscale.measure.run import data
 
     for found in data.find(name, profile.load(cluster)):
         if found.data is None:
@@ -120,8 +120,8 @@ def remove(
     Example: sparkscale data remove classification-2M
     """
     from cluster import profile
-    from sparkscale.measure import data
-    from sparkscale.measure.lock import machine_lock
+    from sparkscale.measure.run import data
+    from sparkscale.measure.run.lock import machine_lock
 
     where = profile.load(cluster)
     found = data.find(name, where)

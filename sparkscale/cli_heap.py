@@ -53,10 +53,10 @@ def heap(
 
     from sparkscale.analysis.heap import Search, is_enough
     from sparkscale.analysis.show_heap import search as drawn
-    from sparkscale.measure.data import source_of
-    from sparkscale.measure.heap import Request, search
-    from sparkscale.measure.progress import observer
-    from sparkscale.measure.store import Store
+    from sparkscale.measure.run.data import source_of
+    from sparkscale.measure.run.heap import Request, search
+    from sparkscale.measure.run.progress import observer
+    from sparkscale.store.store import Store
 
     said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
     if said and data is None:

@@ -16,8 +16,8 @@ from sparkscale.contract.seeds import Seeds
 from sparkscale.history import grid
 from sparkscale.history.grid import Point
 from sparkscale.history.recorded import benchmark_class, tracked_metrics
-from sparkscale.measure import plan, suite
-from tests.measure.test_store import record
+from sparkscale.measure.plan import plan, suite
+from tests.store.test_store import record
 from workloads import registry
 from workloads.datasets.flights import Flights
 from workloads.datasets.tabular import Classification

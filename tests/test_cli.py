@@ -9,7 +9,7 @@ import pytest
 
 from cluster import gpu
 from sparkscale import __version__
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 
 Call = Callable[..., "CompletedProcess[str]"]
 

@@ -12,7 +12,7 @@ from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 
 Seeds = tuple[int, int]
 

@@ -14,7 +14,7 @@ from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from workloads import registry
 
 LOOP, JOBLIB = "pandas-loop", "joblib"

@@ -34,7 +34,8 @@ from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.contract.wording import count
-from sparkscale.measure.store import Invocation, Store
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 from workloads import registry
 
 FIRST_RUN = (

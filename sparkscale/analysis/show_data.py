@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from workloads.datasets.table_profile import not_used
 
 

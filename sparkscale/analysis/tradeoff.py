@@ -15,7 +15,7 @@ from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import Outcome, RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from workloads import registry
 from workloads.base import Capacity
 

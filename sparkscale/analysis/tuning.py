@@ -24,7 +24,7 @@ from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner,
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.contract.wording import count
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from workloads import registry
 
 SHARES = (0.25, 0.5, 1.0)

@@ -16,8 +16,8 @@ from sparkscale.history.bench import CONTROLS
 from sparkscale.history.checkout import Checkout
 from sparkscale.history.controls import CLUSTER, FIT, fit_case
 from sparkscale.history.grid import of_planned, of_record
-from sparkscale.measure import suite
-from sparkscale.measure.store import Store
+from sparkscale.measure.plan import suite
+from sparkscale.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ from sparkscale.history.part import Part
 from sparkscale.history.recorded import chosen as chosen_by
 from sparkscale.history.recorded import placed, taken
 from sparkscale.history.recording import describe_machine, file_of, record, selections
-from sparkscale.measure import plan, suite
-from sparkscale.measure.environment import code_state
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.run import Request, begin
-from sparkscale.measure.store import Invocation, Store
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.run import Request, begin
+from sparkscale.measure.worker.environment import code_state
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
 from sparkscale.contract.record import CodeState
 from sparkscale.history.recorded import RESULTS, ROOT
-from sparkscale.measure import environment
+from sparkscale.measure.worker import environment
 
 CONFIGURATION = "asv.conf.json"
 LOCK = "requirements.lock"

@@ -17,12 +17,12 @@ from cluster.budget import budget
 from sparkscale.contract.context import Context
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure import plan
-from sparkscale.measure.clusters import ready_cluster
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.progress import observer
-from sparkscale.measure.suite import Block, Suite
+from sparkscale.measure.plan import plan
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Block, Suite
+from sparkscale.measure.run.clusters import ready_cluster
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.progress import observer
 from workloads.tasks import Processes
 
 FIT = Suite(

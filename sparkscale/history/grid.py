@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from sparkscale.contract.case import parse_fraction, show_fraction
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import plan
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan import plan
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Suite
 from workloads import registry
 from workloads.base import Workload
 from workloads.datasets.source import Source

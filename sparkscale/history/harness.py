@@ -19,8 +19,8 @@ from sparkscale.contract.errors import RecordingError
 from sparkscale.history.checkout import Checkout, machine
 from sparkscale.history.recorded import Settings
 from sparkscale.history.recording import describe_machine, selections
-from sparkscale.measure import suite
-from sparkscale.measure.store import Store
+from sparkscale.measure.plan import suite
+from sparkscale.store.store import Store
 
 SUITE = "harness"
 ALL_BUT_CONTROLS = "^(?!controls)"

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.history.recorded import chosen
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
-from sparkscale.measure import suite
-from sparkscale.measure.progress import observer
-from sparkscale.measure.run import Request, measure
+from sparkscale.measure.plan import suite
+from sparkscale.measure.run.progress import observer
+from sparkscale.measure.run.run import Request, measure
 
 
 class Part(BaseModel):

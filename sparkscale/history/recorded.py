@@ -16,13 +16,13 @@ from sparkscale.contract.case import digest
 from sparkscale.contract.record import RunRecord
 from sparkscale.history.grid import Axes, Point, axes, known_axes, of_planned, of_record, points
 from sparkscale.interrupt import interruptible
-from sparkscale.measure import suite
-from sparkscale.measure.origin import check_same_origin
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.progress import observer
-from sparkscale.measure.run import Request, begin, measure
-from sparkscale.measure.store import Store
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.measure.run.origin import check_same_origin
+from sparkscale.measure.run.progress import observer
+from sparkscale.measure.run.run import Request, begin, measure
+from sparkscale.store.store import Store
 from workloads import registry
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,8 +22,8 @@ from sparkscale.history.checkout import CONFIGURATION, Checkout
 from sparkscale.history.environments import Environment
 from sparkscale.history.grid import of_record
 from sparkscale.history.recorded import Settings, benchmark, tracked_metrics
-from sparkscale.measure.store import Invocation
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.store.invocation import Invocation
 
 END_SECONDS = 10
 

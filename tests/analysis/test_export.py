@@ -10,7 +10,7 @@ import pytest
 from sparkscale.analysis.export import export
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from tests.measure.test_store import record
+from tests.store.test_store import record
 
 RECORDS = [record("a"), record("b")]
 

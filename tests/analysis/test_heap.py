@@ -10,9 +10,9 @@ from sparkscale.analysis.heap import Search, is_enough
 from sparkscale.analysis.show import show
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, SparkMetrics
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import case
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 
 MIB = 2**20
 

@@ -9,9 +9,9 @@ from sparkscale.analysis import drawing, inference, tradeoff
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 
 ROWS = 1000
 

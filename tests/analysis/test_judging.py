@@ -13,9 +13,9 @@ import pytest
 from sparkscale.analysis import tradeoff
 from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import case, shown
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 
 ROWS = 40_000
 NOISE = {1 / 64: 1.0, 1 / 4: 0.1, 1.0: 0.05}

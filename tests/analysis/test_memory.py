@@ -5,7 +5,7 @@ import pytest
 from sparkscale.analysis import memory, metrics
 from sparkscale.contract.record import RunRecord
 from tests.analysis.test_tradeoff import case
-from tests.measure.test_store import record
+from tests.store.test_store import record
 
 MIB = 2**20
 

@@ -10,7 +10,8 @@ from sparkscale.analysis import tradeoff
 from sparkscale.analysis.show import show
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.store import Invocation, Store
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 
 STORED = json.loads((Path(__file__).parent / "release-0.1.json").read_text(encoding="utf-8"))
 

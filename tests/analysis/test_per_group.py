@@ -13,9 +13,9 @@ from sparkscale.analysis import drawing, per_group, tradeoff
 from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
-from tests.measure.test_store import invocation
+from tests.store.test_store import invocation
 
 Seconds = tuple[float, float, float]
 """Of layout, load and fit."""
@@ -89,7 +89,7 @@ class Groups:
             self.records.append(kept)
 
     def write_record(self, measured: Case, number: int) -> RunRecord:
-        from tests.measure.test_store import record
+        from tests.store.test_store import record
 
         made = record(f"g{self.write.count}")
         return made.model_copy(update={"case": measured, "round": number, "host": self.write.host})

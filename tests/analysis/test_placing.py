@@ -8,9 +8,9 @@ import pytest
 
 from sparkscale.analysis import metrics, placing, tradeoff
 from sparkscale.contract.record import RunRecord, SparkMetrics
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import case
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 
 
 @pytest.fixture

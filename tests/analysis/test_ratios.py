@@ -7,9 +7,9 @@ import pytest
 from sparkscale.analysis import metrics, ratios
 from sparkscale.analysis.ratios import Ratio
 from sparkscale.contract.record import RunRecord, Temperature
-from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import plan, suite
 from tests.analysis.test_tradeoff import case
-from tests.measure.test_store import record
+from tests.store.test_store import record
 
 ENGINES = ("mllib", "xgboost")
 HALF = Ratio(

@@ -20,8 +20,8 @@ from sparkscale.analysis.statistics import Interval
 from sparkscale.analysis.tradeoff import Answer
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
-from sparkscale.measure.store import Store
-from tests.measure.test_store import invocation, record
+from sparkscale.store.store import Store
+from tests.store.test_store import invocation, record
 
 ROWS, DAYS = 20_000, 70
 FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}

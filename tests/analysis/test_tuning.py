@@ -11,9 +11,9 @@ import pytest
 from sparkscale.analysis import tuning
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
 from workloads.tuning.trials import Answer, Trial, table_of, trial_of
 

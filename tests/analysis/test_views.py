@@ -18,7 +18,8 @@ from sparkscale.analysis.show import show
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import Moments
 from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord
-from sparkscale.measure.store import Invocation, Store
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 from workloads import registry
 from workloads.base import Engine, Sample, View, Workload
 from workloads.tuning.trials import Answer, table_of, trial_of

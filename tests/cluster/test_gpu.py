@@ -15,9 +15,9 @@ from cluster.gpu import Binding, Gpu
 from cluster.profile import Local
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
-from sparkscale.measure.holding import Holding, hold, shared
-from sparkscale.measure.protocol import Open
-from sparkscale.measure.worker import Worker
+from sparkscale.measure.worker.holding import Holding, hold, shared
+from sparkscale.measure.worker.protocol import Open
+from sparkscale.measure.worker.worker import Worker
 from tests.conftest import Ask
 from workloads import xgboost_common
 from workloads.data_parallel import gradient_boosting as boosting
@@ -81,7 +81,7 @@ def test_what_a_device_does_not_tell_is_null(ask: Ask) -> None:
 
 
 SAMPLE = """
-from sparkscale.measure.worker_process import GpuSampler
+from sparkscale.measure.worker.process import GpuSampler
 sampler = GpuSampler((0, 1))
 assert sampler.sample() > 0
 print(sampler.peak_bytes(), sampler.joules())
@@ -176,7 +176,7 @@ from pathlib import Path
 from cluster import java, lifecycle
 from cluster.budget import budget
 from cluster.profile import Standalone, cache_folder
-from sparkscale.measure.doctor_gpu import held_gpus
+from sparkscale.measure.doctor.gpu import held_gpus
 
 folder = Path(sys.argv[1])
 profile = Standalone(

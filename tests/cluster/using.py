@@ -7,8 +7,8 @@ from cluster.budget import budget
 from cluster.lifecycle import Cluster
 from cluster.profile import External
 from cluster.state import ClusterState
-from sparkscale.measure.opening import Session, open_worker
-from sparkscale.measure.protocol import Examine, Examined
+from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.worker.protocol import Examine, Examined
 
 PATIENCE = 120.0
 

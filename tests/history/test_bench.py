@@ -19,7 +19,7 @@ from sparkscale.analysis.metrics import metrics
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history.checkout import LOCK, check_installed, machine
-from sparkscale.measure.store import FILE, Store
+from sparkscale.store.store import FILE, Store
 from tests.history.cloning import Clone
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute

@@ -10,7 +10,7 @@ import pytest
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history import environments
 from sparkscale.history.part import Part
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.history.cloning import Clone
 
 OLD, NEW = "1.8.0", "1.9.1"

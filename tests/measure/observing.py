@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import run as running
-from sparkscale.measure.progress import Piece
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.progress import Piece
+from sparkscale.measure.run.run import Request
+from sparkscale.store.store import Store
 
 
 class Silent:

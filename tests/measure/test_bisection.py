@@ -5,7 +5,7 @@ from math import ceil, log
 
 import pytest
 
-from sparkscale.measure.bisection import Bracket, smallest
+from sparkscale.measure.run.bisection import Bracket, smallest
 
 
 @pytest.mark.parametrize("threshold", [451, 455, 612, 1_000, 5_000, 10_800, 10_847])

@@ -20,10 +20,10 @@ from cluster.lifecycle import Cluster
 from cluster.profile import Connect
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import plan, suite
-from sparkscale.measure import run as running
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
+from sparkscale.store.store import Store
 from tests.cluster.using import examined, written
 from tests.measure.observing import Silent
 from tests.measure.test_faults import Start, busy_jvm_of, outcomes, records, start

@@ -13,11 +13,11 @@ from cluster.budget import budget
 from cluster.profile import PROFILE, load
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
-from sparkscale.measure import cold_cache, worker
-from sparkscale.measure import run as running
-from sparkscale.measure.protocol import Measure, Open
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
+from sparkscale.measure.worker import cold_cache, worker
+from sparkscale.measure.worker.protocol import Measure, Open
+from sparkscale.store.store import Store
 from tests.conftest import Runs
 from tests.measure.observing import Silent
 from workloads.data_parallel.logistic_regression import WORKLOAD, SklearnLogistic

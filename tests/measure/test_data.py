@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from cluster.profile import cache_folder
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.measure.test_faults import records
 from tests.workloads.test_table import frame
 
@@ -358,7 +358,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 def test_a_measuring_worker_carries_no_weight_of_preparing() -> None:
     """They would stand in the peak memory of every node engine."""
-    code = "import sys, sparkscale.measure.worker; print({'pandas', 'pyarrow.dataset'} & set(sys.modules))"
+    code = "import sys, sparkscale.measure.worker.worker; print({'pandas', 'pyarrow.dataset'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set()\n"
 

@@ -8,9 +8,9 @@ import pytest
 
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import environment
-from sparkscale.measure.origin import check_same_origin
-from sparkscale.measure.store import Store
+from sparkscale.measure.run.origin import check_same_origin
+from sparkscale.measure.worker import environment
+from sparkscale.store.store import Store
 
 
 def test_every_requirement_has_its_release_and_what_is_absent_is_null() -> None:

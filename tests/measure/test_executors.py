@@ -178,5 +178,7 @@ def test_equal_sources_make_an_equal_archive_without_compiled_files(tmp_path: Pa
     shipping.pack(tmp_path / "other.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
     names = zipfile.ZipFile(tmp_path / "one.zip").namelist()
-    assert {"sparkscale/measure/executors.py", "workloads/tasks.py", "cluster/profiles/local.toml"} <= set(names)
+    assert {"sparkscale/measure/worker/executors.py", "workloads/tasks.py", "cluster/profiles/local.toml"} <= set(
+        names
+    )
     assert not [name for name in names if name.endswith(".pyc")]

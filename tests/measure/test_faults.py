@@ -16,11 +16,11 @@ import pytest
 
 from cluster import processes
 from sparkscale.contract.record import GROUPS, RunRecord
-from sparkscale.measure import run as running
-from sparkscale.measure import runner
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
-from sparkscale.measure.worker_process import out_of_memory
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run import runner
+from sparkscale.measure.run.run import Request
+from sparkscale.measure.worker.process import out_of_memory
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
 SLOW = """

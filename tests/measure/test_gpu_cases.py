@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cluster import gpu
-from sparkscale.measure.doctor_gpu import examine_gpus
-from sparkscale.measure.store import Store
+from sparkscale.measure.doctor.gpu import examine_gpus
+from sparkscale.store.store import Store
 from tests.conftest import Ask
 from tests.measure.observing import Silent
 from tests.measure.test_faults import records

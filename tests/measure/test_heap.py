@@ -13,9 +13,10 @@ from cluster.profile import PROFILE
 from cluster.settings import heap_bytes
 from sparkscale.analysis.heap import Search, is_enough
 from sparkscale.contract.errors import ConfigError
-from sparkscale.measure import heap, plan, suite
-from sparkscale.measure.heap import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.run import heap
+from sparkscale.measure.run.heap import Request
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
 Call = Callable[..., "CompletedProcess[str]"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
 

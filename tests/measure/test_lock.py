@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from sparkscale.contract.errors import BusyError
-from sparkscale.measure import lock
+from sparkscale.measure.run import lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from sparkscale.measure import lock
+from sparkscale.measure.run import lock
 lock.lock_path = lambda: Path(sys.argv[1])
 lock.SOCKET = "\\0" + sys.argv[2]
 with lock.machine_lock():

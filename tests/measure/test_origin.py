@@ -12,10 +12,11 @@ from cluster.budget import budget
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure import environment, origin
-from sparkscale.measure import run as running
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.run import origin
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
+from sparkscale.measure.worker import environment
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
 SUITE = """

@@ -11,8 +11,8 @@ from cluster.budget import budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure import plan, suite
-from sparkscale.measure.plan import Execution
+from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan.plan import Execution
 from workloads.filesystem import files_below
 
 QUICK = plan.cases(suite.load("quick"))

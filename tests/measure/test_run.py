@@ -11,10 +11,10 @@ from cluster import profile
 from cluster.budget import budget
 from sparkscale.analysis import metrics
 from sparkscale.contract.record import SCORES, RunRecord
-from sparkscale.measure import run as running
-from sparkscale.measure import warming
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run import warming
+from sparkscale.measure.run.run import Request
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
 SUITE = """

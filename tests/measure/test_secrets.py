@@ -12,10 +12,10 @@ import pytest
 from sparkscale.analysis.export import export
 from sparkscale.analysis.show import show
 from sparkscale.contract.case import Case
-from sparkscale.measure import run as running
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
 from sparkscale.output import console
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]

@@ -11,7 +11,7 @@ import pytest
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 from tests.cluster.using import PATIENCE
 from tests.measure.observing import Silent, measured_in_order
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparkscale.contract.errors import ConfigError
-from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import plan, suite
 from workloads import registry
 from workloads.data_parallel import gradient_boosting
 

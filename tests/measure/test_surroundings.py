@@ -14,7 +14,7 @@ import pytest
 
 from cluster import java
 from cluster.profile import cache_folder
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 

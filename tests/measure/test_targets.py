@@ -15,13 +15,13 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.target import Target
-from sparkscale.measure import plan, suite, targets
-from sparkscale.measure import run as running
-from sparkscale.measure.run import Request
-from sparkscale.measure.store import Store
+from sparkscale.measure.plan import plan, suite, targets
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
 from sparkscale.output import console
+from sparkscale.store.store import Store
 from tests.measure.observing import Silent
-from tests.measure.test_store import invocation, record
+from tests.store.test_store import invocation, record
 from workloads.datasets.table import Table
 
 NOW = datetime.now(UTC)

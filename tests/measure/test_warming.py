@@ -7,8 +7,8 @@ import pytest
 
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord
-from sparkscale.measure import warming
-from sparkscale.measure.warming import Passes
+from sparkscale.measure.run import warming
+from sparkscale.measure.run.warming import Passes
 
 
 def ended(placement: Placement, seconds: float | None, outcome: Outcome = "ok", error: str = "") -> RunRecord:

@@ -8,7 +8,7 @@ import pytest
 
 from sparkscale.analysis.executions import of_view
 from sparkscale.contract.case import Case
-from sparkscale.measure import warming
+from sparkscale.measure.run import warming
 from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """

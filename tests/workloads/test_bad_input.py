@@ -15,7 +15,7 @@ from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError, EngineUnsupported
-from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import plan, suite
 from tests.workloads.altering import changed, with_column
 from workloads.base import Engine, Workload
 from workloads.data_parallel import feature_pipeline as pipeline

@@ -18,7 +18,7 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import plan, suite
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import kmeans, knn, pca

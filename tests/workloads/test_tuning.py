@@ -17,8 +17,8 @@ from cluster.profile import Local
 from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, PreparedDataset
-from sparkscale.measure.protocol import Measure, Open
-from sparkscale.measure.worker import PhaseClock, Worker
+from sparkscale.measure.worker.protocol import Measure, Open
+from sparkscale.measure.worker.worker import PhaseClock, Worker
 from tests.workloads.altering import changed, with_column
 from workloads.base import Capacity, Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting

@@ -20,7 +20,7 @@ from cluster.budget import budget as granted
 from cluster.session import SparkRuntime
 from sparkscale.contract.dataset import LABEL, TIME, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
-from sparkscale.measure import plan, suite
+from sparkscale.measure.plan import plan, suite
 from tests.workloads.altering import changed, with_column
 from tests.workloads.per_group import trainers
 from tests.workloads.per_group.running import Runs, ran

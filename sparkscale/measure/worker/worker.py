@@ -1,14 +1,9 @@
-"""The worker process: chains an engine's phases, times them, scores what came out.
-
-Started by the runner as `python -m sparkscale.measure.worker REQUESTS REPLIES`, two inherited pipe descriptors.
-Its standard output and error go to a log file; nothing is printed while a clock runs.
-"""
+"""A worker: chains an engine's phases, times them, scores what came out."""
 
 import gc
 import logging
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -24,21 +19,18 @@ from cluster.jvm import collectors
 from cluster.load import Load
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
-from sparkscale import places
 from sparkscale.contract import errors
 from sparkscale.contract.case import Case
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
-from sparkscale.measure import cold_cache, environment
-from sparkscale.measure.executors import examine
-from sparkscale.measure.holding import hold_all
-from sparkscale.measure.importing import import_all
-from sparkscale.measure.protocol import (
-    REQUEST,
-    Close,
-    Closed,
+from sparkscale.measure.worker import cold_cache, environment
+from sparkscale.measure.worker.executors import examine
+from sparkscale.measure.worker.holding import hold_all
+from sparkscale.measure.worker.importing import import_all
+from sparkscale.measure.worker.process import out_of_memory
+from sparkscale.measure.worker.protocol import (
     Examine,
     Examined,
     Held,
@@ -56,10 +48,8 @@ from sparkscale.measure.protocol import (
     Prepared,
     PrepareModel,
     Ready,
-    Refused,
     Restart,
 )
-from sparkscale.measure.worker_process import out_of_memory
 from workloads import registry
 from workloads.datasets.table_profile import not_used
 from workloads.tasks import Processes, SparkTasks, Tasks
@@ -406,49 +396,3 @@ def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str,
         written[name] = folder / f"{name}.parquet"
         pq.write_table(table, written[name], compression="zstd")
     return written
-
-
-def _refusal(error: Exception) -> Refused:
-    """Of an error that is not ours the first line: the log holds all of it."""
-    log.exception("request refused")
-    if isinstance(error, errors.SparkscaleError):
-        return Refused(error=type(error).__name__, message=str(error))
-    if isinstance(error, OSError) and (said := places.sentence(error)):
-        return Refused(error="ConfigError", message=said)
-    first = (str(error).strip().splitlines() or ["no message"])[0]
-    return Refused(error=type(error).__name__, message=f"{type(error).__name__}: {first}")
-
-
-def main() -> None:
-    """Answers each request in turn; ends at Close or when the runner's pipe does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends its workers itself
-    processes.die_with_parent()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    requests = os.fdopen(int(sys.argv[1]), "r", encoding="utf-8")
-    replies = os.fdopen(int(sys.argv[2]), "w", encoding="utf-8")
-    worker: Worker | None = None
-    for line in iter(requests.readline, ""):
-        request = REQUEST.validate_json(line)
-        if isinstance(request, Open):
-            worker = Worker(request, replies)
-            try:
-                worker.say(worker.open())
-            except Exception as error:
-                worker.say(_refusal(error))
-        elif worker is None:
-            raise RuntimeError("The first request must be `open`.")
-        elif isinstance(request, Close):
-            if worker.runtime:
-                worker.runtime.stop()
-            worker.say(Closed())
-            return
-        else:
-            try:
-                reply = worker.serve(request)
-            except Exception as error:
-                reply = _refusal(error)
-            worker.say(reply)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,9 @@ from cluster.budget import Budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.target import SUITE, Target
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.store import Store
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.store.store import Store
 from workloads.tuning.targets import found, metric
 
 

@@ -14,10 +14,11 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, ErrorInfo, Observation, Resources, RunRecord, Temperature
-from sparkscale.measure import environment
-from sparkscale.measure.plan import Execution
-from sparkscale.measure.store import Invocation, Store
-from sparkscale.measure.worker_process import WorkerProcess
+from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.worker import environment
+from sparkscale.measure.worker.process import WorkerProcess
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 
 
 def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:

@@ -18,10 +18,10 @@ from cluster.budget import budget
 from cluster.profile import cache_folder
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.generation import Contender, Job, Took
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.scratch import scratch_folder
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.scratch import scratch_folder
+from sparkscale.measure.worker.generation import Contender, Job, Took
 from workloads.datasets.amounts import parse_rows
 from workloads.filesystem import check_space
 
@@ -90,7 +90,7 @@ def _run(job: Job) -> Took:
         **java.find(cache_folder()).environment(),
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "sparkscale.measure.generation", job.model_dump_json()],
+        [sys.executable, "-m", "sparkscale.measure.worker.generation", job.model_dump_json()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

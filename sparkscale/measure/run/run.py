@@ -14,18 +14,21 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure import cold_cache, origin, plan, suite, targets
-from sparkscale.measure.clusters import ready_cluster
-from sparkscale.measure.ledger import Ledger
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.plan import PlannedCase
-from sparkscale.measure.preparing import prepare_all, prepare_models
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.records import Recorder
-from sparkscale.measure.runner import Runner
-from sparkscale.measure.scratch import scratch_folder
-from sparkscale.measure.store import Command, Invocation, Store
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan import plan, suite, targets
+from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.measure.run import origin
+from sparkscale.measure.run.clusters import ready_cluster
+from sparkscale.measure.run.ledger import Ledger
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.preparing import prepare_all, prepare_models
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.records import Recorder
+from sparkscale.measure.run.runner import Runner
+from sparkscale.measure.run.scratch import scratch_folder
+from sparkscale.measure.worker import cold_cache
+from sparkscale.store.invocation import Command, Invocation
+from sparkscale.store.store import Store
 from workloads import registry
 from workloads.registry import AnySource
 

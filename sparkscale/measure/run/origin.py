@@ -10,9 +10,10 @@ from cluster.profile import ClusterProfile
 from cluster.session import describe
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import Kind, RunRecord
-from sparkscale.measure import environment
-from sparkscale.measure.store import Invocation, Store
-from sparkscale.measure.suite import Suite
+from sparkscale.measure.plan.suite import Suite
+from sparkscale.measure.worker import environment
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
 
 Parts = dict[str, tuple[Kind, dict[str, Any]]]
 """By what a sentence calls them. A suite's deadline is no part of it: each record has its own, and a longer one is

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from cluster import gpu, java, processes
 from sparkscale.contract import errors, redaction
-from sparkscale.measure.protocol import REPLY, Close, Message, PhasesEnded, PhaseStarted, Refused, Reply
+from sparkscale.measure.worker.protocol import REPLY, Close, Message, PhasesEnded, PhaseStarted, Refused, Reply
 
 POLL_SECONDS = 0.2
 CLOSE_SECONDS = 20.0

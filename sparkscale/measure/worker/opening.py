@@ -14,8 +14,8 @@ from sparkscale.contract import private
 from sparkscale.contract.case import Device, Placement
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.protocol import Open, Ready, Restart
-from sparkscale.measure.worker_process import TEMPORARY, DeadlineExceeded, WorkerProcess
+from sparkscale.measure.worker.process import TEMPORARY, DeadlineExceeded, WorkerProcess
+from sparkscale.measure.worker.protocol import Open, Ready, Restart
 
 OPEN_SECONDS = 180.0
 REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")

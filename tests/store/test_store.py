@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster import mounts
+from sparkscale import mounts
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import CodeState, Resources, RunRecord
-from sparkscale.measure.store import FILE, Invocation, Store
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import FILE, Store
 from tests.contract.test_case import CASE
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -172,7 +173,7 @@ def test_on_a_network_file_system_there_is_no_write_ahead_log(
 READ = """
 import sys
 from pathlib import Path
-from sparkscale.measure.store import Store
+from sparkscale.store.store import Store
 with Store.existing(Path(sys.argv[1])) as store:
     store.table("a", "scores")
 """

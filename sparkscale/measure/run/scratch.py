@@ -10,7 +10,7 @@ from pathlib import Path
 from cluster import lifecycle, processes
 from cluster.profile import cache_folder
 from sparkscale.contract.errors import ScratchError
-from sparkscale.measure.worker_process import PID
+from sparkscale.measure.worker.process import PID
 
 PREFIX = "sparkscale-run-"
 

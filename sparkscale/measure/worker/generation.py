@@ -1,6 +1,6 @@
 """One contender of `sparkscale bench-data`, in a process of its own: makes a table, writes it, prints what it took.
 
-Started as `python -m sparkscale.measure.generation JOB`, where JOB is a JSON object; prints a JSON object.
+Started as `python -m sparkscale.measure.worker.generation JOB`, where JOB is a JSON object; prints a JSON object.
 """
 
 import sys

@@ -11,13 +11,13 @@ from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile, cache_folder, load, name_of
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
-from sparkscale.measure.executors import Executor
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.opening import Session, open_worker
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Examine, Examined
-from sparkscale.measure.scratch import scratch_folder
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.scratch import scratch_folder
+from sparkscale.measure.worker.executors import Executor
+from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
+from sparkscale.measure.worker.protocol import Examine, Examined
 
 EXAMINE_SECONDS = 180.0
 

@@ -13,8 +13,8 @@ from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction,
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.opening import Session
-from sparkscale.measure.suite import Suite, capacity_of, params_of
+from sparkscale.measure.plan.suite import Suite, capacity_of, params_of
+from sparkscale.measure.worker.opening import Session
 from workloads import registry
 from workloads.base import Capacity, Engine, Params, Sample, SparkEngine, Workload
 

@@ -15,11 +15,11 @@ from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import join
-from sparkscale.measure.clusters import ready_cluster
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.preparing import prepare_all
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.scratch import scratch_folder
+from sparkscale.measure.run.clusters import ready_cluster
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.preparing import prepare_all
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.scratch import scratch_folder
 from workloads import prepared, registry
 from workloads.datasets.source import MERGED_PREFIX
 from workloads.datasets.table import Table

@@ -11,11 +11,11 @@ from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError, ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
-from sparkscale.measure.opening import Session, open_worker
-from sparkscale.measure.plan import Execution
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import ModelPrepared, Prepare, Prepared, PrepareModel
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied, WorkerProcess
+from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
+from sparkscale.measure.worker.protocol import ModelPrepared, Prepare, Prepared, PrepareModel
 from workloads import registry
 from workloads.registry import AnySource
 

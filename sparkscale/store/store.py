@@ -5,105 +5,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.dialects.sqlite import insert as insert_once
 
-from cluster import mounts
+from sparkscale import mounts
 from sparkscale.contract import redaction
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import Description, Kind, RunRecord
-from sparkscale.contract.seeds import Seeds
+from sparkscale.store.invocation import Command, Invocation
+from sparkscale.store.schema import FORMAT, blobs, descriptions, invocations, metadata, records, tables
 
 FILE = "records.sqlite"
-FORMAT = 1
 PATIENCE_SECONDS = 60
 """How long a writer waits for readers, or a reader for a writer, where there is no write-ahead log."""
-
-metadata = sa.MetaData()
-
-invocations = sa.Table(
-    "invocations",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("started_at", sa.String, nullable=False),
-    sa.Column("suite", sa.String, nullable=False),
-    sa.Column("content", sa.JSON, nullable=False),
-)
-
-records = sa.Table(
-    "records",
-    metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String, nullable=False, unique=True),
-    sa.Column("invocation", sa.ForeignKey("invocations.id"), nullable=False, index=True),
-    sa.Column("case_id", sa.String, nullable=False, index=True),
-    sa.Column("outcome", sa.String, nullable=False),
-    sa.Column("content", sa.JSON, nullable=False),
-)
-
-blobs = sa.Table(
-    "blobs",
-    metadata,
-    sa.Column("sha256", sa.String, primary_key=True),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-)
-
-tables = sa.Table(
-    "tables",
-    metadata,
-    sa.Column("record", sa.ForeignKey("records.id"), primary_key=True),
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("sha256", sa.ForeignKey("blobs.sha256"), nullable=False),
-)
-
-descriptions = sa.Table(
-    "descriptions",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("content", sa.JSON, nullable=False),
-)
-
-
-Command = Literal["run", "bench", "asv", "heap"]
-
-
-class Invocation(BaseModel):
-    """One run, resumed or not: of `sparkscale run`, `bench` or `heap`, or begun by a class of `asv run`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    suite: str
-    """The suite's name or the path that was given."""
-    started_at: AwareDatetime
-    seed: int
-    rounds: int
-    filter: str | None
-    clusters: tuple[str, ...] | None = None
-    """Profiles that were visited instead of the suite's own."""
-    data: dict[str, Any] | None = None
-    """The data set that was measured instead of the suite's own."""
-    command: Command = "run"
-    environment: tuple[str, ...] = ()
-    """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
-    seeds: Seeds | None = None
-    """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
-    origin: dict[str, str] = {}
-    """Ids of the descriptions of its suite, profiles and budgets, by what a sentence calls them."""
-    cold_cache: bool = False
-    """Whether the page cache of the data's files was emptied before each execution."""
-    executions: int
-    """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
-
-    @property
-    def drawn(self) -> Seeds:
-        """The seeds of samples and models."""
-        return self.seeds or Seeds(sample=self.seed, model=self.seed, fixed=True)
 
 
 class Store:

@@ -1,7 +1,7 @@
 """The outcome of a case that its worker gave no answer for, and whether the worker can be used again."""
 
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome
-from sparkscale.measure.worker_process import CaseLimits, DeadlineExceeded, WorkerProcess, out_of_memory
+from sparkscale.measure.worker.process import CaseLimits, DeadlineExceeded, WorkerProcess, out_of_memory
 
 
 def lost(problem: Exception, worker: WorkerProcess | None, limits: CaseLimits) -> Observation:

@@ -10,15 +10,15 @@ from cluster.gpu import Binding
 from cluster.lifecycle import Cluster
 from cluster.profile import Standalone, cache_folder
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.measure.doctor import Check
-from sparkscale.measure.holding import Holding, shared
-from sparkscale.measure.lock import machine_lock
-from sparkscale.measure.opening import Session, open_worker
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Held, HoldGpus
-from sparkscale.measure.run import Request, measure
-from sparkscale.measure.scratch import scratch_folder
-from sparkscale.measure.worker_process import DeadlineExceeded, WorkerDied
+from sparkscale.measure.doctor.doctor import Check
+from sparkscale.measure.run.lock import machine_lock
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.run import Request, measure
+from sparkscale.measure.run.scratch import scratch_folder
+from sparkscale.measure.worker.holding import Holding, shared
+from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
+from sparkscale.measure.worker.protocol import Held, HoldGpus
 from workloads.tasks import Processes
 
 HOLD_SECONDS = 1.0

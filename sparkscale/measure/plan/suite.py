@@ -105,7 +105,7 @@ class Suite(BaseModel):
 
 def names() -> list[str]:
     """The suites that sparkscale brings."""
-    folder = resources.files("sparkscale.measure") / "suites"
+    folder = resources.files("sparkscale.measure.plan") / "suites"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -116,7 +116,7 @@ def load(name_or_path: str) -> Suite:
     """
     path = Path(name_or_path)
     if name_or_path in names():
-        text = (resources.files("sparkscale.measure") / "suites" / f"{name_or_path}.toml").read_text()
+        text = (resources.files("sparkscale.measure.plan") / "suites" / f"{name_or_path}.toml").read_text()
     elif path.is_file():
         text = _read(path)
     else:

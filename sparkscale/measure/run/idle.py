@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.measure.opening import Session
-from sparkscale.measure.protocol import Import, Imported
-from sparkscale.measure.worker_process import DeadlineExceeded, MemorySampler, WorkerDied, WorkerProcess
+from sparkscale.measure.worker.opening import Session
+from sparkscale.measure.worker.process import DeadlineExceeded, MemorySampler, WorkerDied, WorkerProcess
+from sparkscale.measure.worker.protocol import Import, Imported
 
 IMPORT_SECONDS = 120.0
 

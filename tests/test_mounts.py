@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cluster import mounts
+from sparkscale import mounts
 
 
 def test_the_innermost_mount_counts_and_of_several_the_last(tmp_path: Path) -> None:

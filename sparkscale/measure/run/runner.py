@@ -17,17 +17,17 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ModelError, ScratchError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
-from sparkscale.measure import outcomes, plan, warming
-from sparkscale.measure.idle import IdleWorkers, imported_by
-from sparkscale.measure.ledger import Ledger
-from sparkscale.measure.opening import Session, open_worker, restart_session
-from sparkscale.measure.plan import Execution
-from sparkscale.measure.preparing import Models
-from sparkscale.measure.progress import Observer
-from sparkscale.measure.protocol import Measure, Measured
-from sparkscale.measure.records import Recorder, Used
-from sparkscale.measure.scratch import contents, tables_folder, vanished
-from sparkscale.measure.worker_process import (
+from sparkscale.measure.plan import plan
+from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.run import outcomes, warming
+from sparkscale.measure.run.idle import IdleWorkers, imported_by
+from sparkscale.measure.run.ledger import Ledger
+from sparkscale.measure.run.preparing import Models
+from sparkscale.measure.run.progress import Observer
+from sparkscale.measure.run.records import Recorder, Used
+from sparkscale.measure.run.scratch import contents, tables_folder, vanished
+from sparkscale.measure.worker.opening import Session, open_worker, restart_session
+from sparkscale.measure.worker.process import (
     CaseLimits,
     DeadlineExceeded,
     GpuSampler,
@@ -35,6 +35,7 @@ from sparkscale.measure.worker_process import (
     WorkerDied,
     WorkerProcess,
 )
+from sparkscale.measure.worker.protocol import Measure, Measured
 
 OUTSIDE_SECONDS = 300.0
 """The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for

@@ -12,8 +12,8 @@ from sparkscale.contract.case import Case, Device, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import Observation
-from sparkscale.measure.executors import Executor
-from sparkscale.measure.holding import Holding
+from sparkscale.measure.worker.executors import Executor
+from sparkscale.measure.worker.holding import Holding
 from workloads.registry import AnySource
 
 

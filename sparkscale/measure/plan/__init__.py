@@ -1,0 +1,1 @@
+"""What is measured: suites, their cases, and the rounds in which they are executed."""

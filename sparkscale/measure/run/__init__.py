@@ -1,0 +1,1 @@
+"""The runner and what it needs: clusters, data, records, progress."""

@@ -1,0 +1,1 @@
+"""The record store: runs, records with their tables, and what records refer to."""

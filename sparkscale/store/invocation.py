@@ -1,0 +1,43 @@
+"""An invocation: one run, as its records refer to it."""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sparkscale.contract.seeds import Seeds
+
+Command = Literal["run", "bench", "asv", "heap"]
+
+
+class Invocation(BaseModel):
+    """One run, resumed or not: of `sparkscale run`, `bench` or `heap`, or begun by a class of `asv run`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    suite: str
+    """The suite's name or the path that was given."""
+    started_at: AwareDatetime
+    seed: int
+    rounds: int
+    filter: str | None
+    clusters: tuple[str, ...] | None = None
+    """Profiles that were visited instead of the suite's own."""
+    data: dict[str, Any] | None = None
+    """The data set that was measured instead of the suite's own."""
+    command: Command = "run"
+    environment: tuple[str, ...] = ()
+    """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
+    seeds: Seeds | None = None
+    """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
+    origin: dict[str, str] = {}
+    """Ids of the descriptions of its suite, profiles and budgets, by what a sentence calls them."""
+    cold_cache: bool = False
+    """Whether the page cache of the data's files was emptied before each execution."""
+    executions: int
+    """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
+
+    @property
+    def drawn(self) -> Seeds:
+        """The seeds of samples and models."""
+        return self.seeds or Seeds(sample=self.seed, model=self.seed, fixed=True)
