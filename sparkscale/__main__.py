@@ -1,5 +1,5 @@
 """`python -m sparkscale` is the console script."""
 
-from sparkscale.cli import main
+from sparkscale.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from sparkscale.analysis.clustered import value
 from sparkscale.analysis.judging import JUDGINGS
-from sparkscale.cli import app
+from sparkscale.cli.main import app
 from sparkscale.evidence import coverage
 from sparkscale.evidence.coverage import Dominant, Kind, Scenario, simulated
 
@@ -90,7 +90,7 @@ def test_the_command_prints_a_table() -> None:
 def test_a_wrong_request_is_one_sentence(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sparkscale.cli import main
+    from sparkscale.cli.main import main
 
     monkeypatch.setattr("sys.argv", ["sparkscale", "evidence", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -1,17 +1,14 @@
 """`sparkscale bench` and its kin: the history that asv keeps."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sparkscale.cli.options import EXIT_FAILED, OUT, Out, names
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import console
 
 app = typer.Typer()
-
-Out = Annotated[Path, typer.Option("--out", help="Directory of the records.")]
-OUT = Path("results")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -72,7 +69,7 @@ def bench(
         suite=suite,
         out=out,
         rounds=rounds,
-        clusters=None if cluster is None else tuple(name.strip() for name in cluster.split(",") if name.strip()),
+        clusters=names(cluster),
         releases=tuple(releases or ()),
         machine=machine,
         dirty=dirty,
@@ -96,7 +93,7 @@ def bench(
             typer.echo(f"Recorded {one.environment.title} (run {one.invocation.id}): {path}")
     typer.echo("Look at it with `asv publish` and `asv preview`, or `asv compare`: see docs/history.md.")
     if any(failed(one.records, len(one.records)) for one in recorded):
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("bench-controls")

@@ -1,137 +1,16 @@
-"""What there is to choose from, as tables."""
+"""Tables of `sparkscale data`: what is cached, and everything about one data set."""
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cluster import profile
-from cluster.state import ClusterState
-from sparkscale.analysis.metrics import metrics
-from sparkscale.contract.case import Device
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.measure.plan import suite
 from sparkscale.measure.run.data import Cached
-from workloads import registry
 from workloads.datasets.source import MERGED_PREFIX
-from workloads.datasets.table import Table as UserTable
-
-Rows = Iterator[tuple[str, ...]]
-
-
-def catalogue(topic: str) -> Table:
-    """The table of one topic of `sparkscale list`."""
-    columns, rows = {
-        "suites": (("suite", "rounds", "cases", "what"), _suites),
-        "workloads": (("workload", "pattern", "phases", "parameters", "what"), _workloads),
-        "engines": (("workload", "engine", "placement", "devices", "what"), _engines),
-        "datasets": (("data set", "what"), _datasets),
-        "clusters": (("cluster", "kind", "size", "what"), _clusters),
-        "metrics": (("metric", "unit", "better", "version", "what"), _metrics),
-    }[topic]
-    table = Table(header_style="bold")
-    for position, column in enumerate(columns):
-        table.add_column(column, no_wrap=position == 0, overflow="fold")
-    for row in rows():
-        table.add_row(*row)
-    return table
-
-
-def _suites() -> Rows:
-    from sparkscale.measure.plan import plan
-
-    for name in suite.names():
-        found = suite.load(name)
-        yield name, str(found.rounds), str(len(plan.cases(found))), found.summary
-
-
-def _workloads() -> Rows:
-    for workload in registry.workloads().values():
-        parameters = ", ".join(f"{name}={value}" for name, value in workload.params.model_dump().items())
-        yield (
-            workload.name,
-            workload.pattern.name,
-            ", ".join(workload.pattern.phases),
-            parameters,
-            workload.summary,
-        )
-
-
-def _engines() -> Rows:
-    for workload in registry.workloads().values():
-        for engine in workload.engines:
-            yield workload.name, engine.name, engine.placement, ", ".join(engine.devices), engine.summary()
-
-
-def _datasets() -> Rows:
-    for name, source in registry.DATASETS.items():
-        yield name, source.SUMMARY
-    yield "PATH or URI", UserTable.SUMMARY
-
-
-def _clusters() -> Rows:
-    for name in profile.names():
-        found = profile.load(name)
-        yield name, found.kind, found.shape, found.summary
-
-
-def _metrics() -> Rows:
-    for metric in metrics().values():
-        yield metric.name, metric.unit, metric.direction, str(metric.version), metric.summary
-
-
-def engine_matrix() -> RenderableType:
-    """Engine × kind of cluster × device, from the engines' needs and devices and the kinds' capabilities."""
-    from cluster import gpu
-
-    table = Table(header_style="bold")
-    for name in ("workload", "engine", *profile.KINDS):
-        table.add_column(name, no_wrap=True)
-    reasons: dict[str, None] = {}
-    for workload in registry.workloads().values():
-        for engine in workload.engines:
-            cells = []
-            for kind, found in profile.KINDS.items():
-                missing = {
-                    device: engine.unsupported(kind, found.capabilities, device) for device in get_args(Device)
-                }
-                reasons |= dict.fromkeys(reason for reason in missing.values() if reason)
-                cells.append(", ".join(device for device, reason in missing.items() if not reason) or "–")
-            table.add_row(workload.name, engine.name, *cells)
-    there = gpu.discover()
-    here = f"{len(there.devices)} here" if there.devices else f"none here ({there.reason})"
-    return Group(
-        table,
-        *(Text(f"– {reason}.") for reason in reasons),
-        Text(
-            f"On device gpu an engine runs where the profile grants GPUs: {here}. A `–` is recorded as unsupported."
-        ),
-    )
-
-
-def cluster_table(found: list[ClusterState]) -> RenderableType:
-    """What is up on this machine."""
-    if not found:
-        return Text("No cluster is up: `sparkscale cluster up standalone-2x1` starts one.")
-    table = Table(header_style="bold")
-    for name in ("cluster", "address", "state", "daemon", "process", "log"):
-        table.add_column(name, overflow="fold")
-    for one in found:
-        word = "up" if one.whole else "stale: the next start ends it" if one.stale else "damaged: a run restores it"
-        for number, daemon in enumerate(one.daemons or [None]):
-            first = (one.profile.name, one.address, word if one.ready or one.stale else "starting")
-            table.add_row(
-                *(first if number == 0 else ("", "", "")),
-                *(
-                    (daemon.name, f"{daemon.pid}{'' if daemon.alive else ' (ended)'}", str(daemon.log))
-                    if daemon
-                    else ("", "", "")
-                ),
-            )
-    return table
 
 
 def cached_table(storage: str, found: list[Cached]) -> RenderableType:

@@ -1,37 +1,16 @@
 """`sparkscale data`: make data sets ready, and see and remove what lies in the cache."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from sparkscale.cli.options import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
 from sparkscale.contract.errors import ConfigError
 from sparkscale.output import console
 
 app = typer.Typer(no_args_is_help=True, help="Make data sets ready; list, describe and remove what is cached.")
 
-Rows = Annotated[str | None, typer.Option(help="Rows of a synthetic data set: 1e6, 10_000_000, 100M.")]
-Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: what is to be predicted.")]
-Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: whose rows belong together.")]
-Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: when a row was made.")]
-Features = Annotated[
-    str | None, typer.Option(metavar="A,B,…", help="Of a table: its features (default: every other column).")
-]
-TaskOption = Annotated[
-    Literal["classification", "regression"] | None, typer.Option(help="Of a table (default: what fits its label).")
-]
-Holdout = Annotated[
-    Literal["random", "group", "time"] | None,
-    typer.Option(help="Of a table: rows, whole groups, or the latest (default: time, else group, else random)."),
-]
 Cluster = Annotated[str, typer.Option(help="The cluster profile whose storage is meant.")]
-
-
-def settings(features: str | None = None, **said: str | None) -> dict[str, Any]:
-    """What was said of a data set, without what was not."""
-    found: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    if features is not None:
-        found["features"] = [name.strip() for name in features.split(",") if name.strip()]
-    return found
 
 
 @app.command()
@@ -66,7 +45,7 @@ def prepare(
 
       sparkscale data prepare clicks.parquet --label clicked --time when
     """
-    from sparkscale.catalogue import described
+    from sparkscale.cli.data_tables import described
     from sparkscale.measure.run import data
     from sparkscale.measure.run.progress import observer
 
@@ -82,7 +61,7 @@ def list_(cluster: Cluster = "local") -> None:
     Example: sparkscale data list
     """
     from cluster import profile
-    from sparkscale.catalogue import cached_table
+    from sparkscale.cli.data_tables import cached_table
     from sparkscale.measure.run import data
 
     where = profile.load(cluster)
@@ -99,7 +78,7 @@ def describe(
     Example: sparkscale data describe flights
     """
     from cluster import profile
-    from sparkscale.catalogue import described
+    from sparkscale.cli.data_tables import described
     from sparkscale.measure.run import data
 
     for found in data.find(name, profile.load(cluster)):

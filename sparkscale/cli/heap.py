@@ -4,9 +4,20 @@ from typing import Annotated
 
 import typer
 
-from sparkscale.cli_bench import OUT, Out
-from sparkscale.cli_data import Features, Group, Holdout, Label, Rows, TaskOption, Time, settings
-from sparkscale.contract.errors import ConfigError
+from sparkscale.cli.options import (
+    EXIT_FAILED,
+    OUT,
+    Features,
+    Group,
+    Holdout,
+    Label,
+    Out,
+    Rows,
+    TaskOption,
+    Time,
+    settings,
+    source,
+)
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import console
 
@@ -53,18 +64,15 @@ def heap(
 
     from sparkscale.analysis.heap import Search, is_enough
     from sparkscale.analysis.show_heap import search as drawn
-    from sparkscale.measure.run.data import source_of
     from sparkscale.measure.run.heap import Request, search
     from sparkscale.measure.run.progress import observer
     from sparkscale.store.store import Store
 
     said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
-    if said and data is None:
-        raise ConfigError(f"--{next(iter(said))} needs --data.")
-    source = source_of(data, said) if data is not None else None
+    wanted = source(data, said)
     try:
         with interruptible():
-            invocation = search(Request(case, suite, out, cluster, source), observer, is_enough)
+            invocation = search(Request(case, suite, out, cluster, wanted), observer, is_enough)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The records are kept, and a new search starts anew.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -74,4 +82,4 @@ def heap(
     typer.echo(f"Records: {out / 'records.sqlite'} (run {invocation}); again: sparkscale show --run {invocation}")
     found = Search.of(records)
     if found is None or found.needed is None:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FAILED)

@@ -63,7 +63,7 @@ def status(
 
     Example: sparkscale cluster status
     """
-    from sparkscale.catalogue import cluster_table
+    from sparkscale.cli.cluster_tables import cluster_table
     from sparkscale.measure.run import clusters
 
     found = clusters.known(profile)

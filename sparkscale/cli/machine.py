@@ -1,0 +1,69 @@
+"""`sparkscale doctor` and `sparkscale bench-data`: what this machine can do."""
+
+from typing import Annotated
+
+import typer
+
+from sparkscale.cli.options import EXIT_FAILED
+from sparkscale.output import console
+
+app = typer.Typer()
+
+
+@app.command("bench-data")
+def bench_data(
+    rows: Annotated[str, typer.Option(help="Rows of each table: 1e6, 10_000_000, 100M.")] = "2e6",
+    columns: Annotated[int, typer.Option(min=2, help="float32 columns of each table.")] = 50,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Each with fresh processes, the contenders in random order.")
+    ] = 3,
+    memory_rows: Annotated[
+        str, typer.Option(help="Rows of one more table, for which a task's peak memory is shown; 0: none.")
+    ] = "4e6",
+) -> None:
+    """Measure how fast synthetic data is made, beside Spark SQL's randn() and scikit-learn's make_classification.
+
+    Everything is written to a temporary folder, and deleted.
+
+    Examples:
+
+      sparkscale bench-data
+
+      sparkscale bench-data --rows 500k --rounds 5 --memory-rows 0
+    """
+    from sparkscale.measure.run.bench_data import measure_generation, report
+    from sparkscale.measure.run.progress import observer
+
+    found = measure_generation(rows, columns, rounds, memory_rows, observer)
+    console().print(report(found))
+
+
+@app.command()
+def doctor(
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Check the GPUs instead: NVML, CUDA, Spark's scheduler, measured cases.")
+    ] = False,
+) -> None:
+    """Check that this machine can measure: Java, Spark, BLAS, cores, memory, disk, GPUs.
+
+    Exits with 1 when something that is needed is missing.
+
+    Examples:
+
+      sparkscale doctor
+
+      sparkscale doctor --gpu
+    """
+    from sparkscale.measure.doctor.doctor import examine, report
+    from sparkscale.measure.doctor.gpu import examine_gpus
+    from sparkscale.measure.run.lock import machine_lock
+    from sparkscale.measure.run.progress import observer
+
+    if gpu:
+        checks = examine_gpus(observer)
+    else:
+        with machine_lock():
+            checks = examine()
+    console().print(report(checks))
+    if any(check.needed and not check.ok for check in checks):
+        raise typer.Exit(EXIT_FAILED)

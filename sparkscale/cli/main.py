@@ -1,0 +1,80 @@
+"""The command line's root: its groups of commands, and how errors and signals end it."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from sparkscale import __version__, places
+from sparkscale.cli import bench, catalogue, cluster, data, evidence, heap, machine, run, show
+from sparkscale.cli.options import EXIT_USAGE
+from sparkscale.contract import private, redaction
+from sparkscale.contract.errors import SparkscaleError
+from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
+from sparkscale.output import printable
+
+app = typer.Typer(
+    name="sparkscale",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for group in (run, show, catalogue, bench, heap, machine):
+    app.add_typer(group.app)
+for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
+    app.add_typer(group.app, name=name)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - see main
+) -> None:
+    """What each way of scaling machine learning with Apache Spark costs and what it buys.
+
+    Measure:   sparkscale run --suite quick
+
+    Read:      sparkscale show
+
+    Clusters:  sparkscale run --cluster local,standalone-2x1
+
+    Data:      sparkscale data prepare classification --rows 2e6
+
+    Check:     sparkscale doctor
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(redaction.Redacting("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if version:
+        typer.echo(f"sparkscale {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(EXIT_USAGE)
+
+
+def main() -> None:
+    """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
+    printable()
+    private.begin()
+    try:
+        with interruptible():
+            app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except SparkscaleError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {redaction.text(str(error))}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        said = places.sentence(error)
+        if said is None or "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {redaction.text(said)}", err=True)
+        sys.exit(EXIT_USAGE)
