@@ -23,7 +23,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from workloads.base import Engine, Params, Sample, Workload
 from workloads.datasets.flights import Flights
-from workloads.tasks import Here
+from workloads.libraries.tasks import Here
 
 Runs = Callable[..., Context]
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]

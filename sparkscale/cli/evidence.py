@@ -73,8 +73,8 @@ def holdouts(
     from sparkscale.evidence import holdouts as study
     from sparkscale.evidence import show
     from workloads.datasets.flights import Flights
-    from workloads.tasks import Here
-    from workloads.xgboost_common import BoostedTrees
+    from workloads.libraries.tasks import Here
+    from workloads.libraries.xgboost import BoostedTrees
 
     days = [_days(length) for length in lengths.split(",")]
     try:

@@ -20,8 +20,8 @@ from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset, slice_folde
 from sparkscale.contract.location import join
 from workloads.data_parallel.pattern import labels, ordinal_matrix
 from workloads.datasets.slicing import mix, slices_of
-from workloads.filesystem import read_parquet
-from workloads.xgboost_common import OBJECTIVES, BoostedTrees, boosting_arguments
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.xgboost import OBJECTIVES, BoostedTrees, boosting_arguments
 
 DAYS = 365
 HELD_OUT = 0.2

@@ -23,7 +23,7 @@ from sparkscale.measure.plan.suite import Block, Suite
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.progress import observer
-from workloads.tasks import Processes
+from workloads.libraries.tasks import Processes
 
 FIT = Suite(
     name="control",

@@ -19,8 +19,8 @@ from sparkscale.measure.worker.holding import Holding, hold, shared
 from sparkscale.measure.worker.protocol import Open
 from sparkscale.measure.worker.worker import Worker
 from tests.conftest import Ask
-from workloads import xgboost_common
 from workloads.data_parallel import gradient_boosting as boosting
+from workloads.libraries import xgboost as xgboost_common
 
 GIB = 2**30
 
@@ -222,7 +222,7 @@ from cluster import java, lifecycle, session
 from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.profile import Local, Standalone, cache_folder
-from workloads.torch_processes import run_distributed
+from workloads.libraries.torch_processes import run_distributed
 
 folder, kind = Path(sys.argv[1]), sys.argv[2]
 small = {"workers": 2, "cores": 1, "memory": "1500m", "driver_memory": "1g", "gpus": 1}
@@ -233,7 +233,7 @@ assert granted.gpus == 2
 
 def where():
     import torch.distributed as dist
-    from workloads.torch_processes import own_device
+    from workloads.libraries.torch_processes import own_device
 
     dist.init_process_group("gloo")  # nccl would need the hardware
     own = dist.get_rank(), own_device("cuda"), os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]

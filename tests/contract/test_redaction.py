@@ -7,7 +7,7 @@ import pytest
 from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.redaction import REDACTED
-from workloads.filesystem import resolve
+from workloads.io.filesystem import resolve
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.evidence import holdouts
 from sparkscale.evidence.holdouts import Claim, Draw, Rows, Study
-from workloads.xgboost_common import BoostedTrees
+from workloads.libraries.xgboost import BoostedTrees
 
 
 @pytest.fixture(scope="module")

@@ -289,7 +289,7 @@ NEEDS = """
 import sys
 import pandas as pd
 from pyspark.sql import SparkSession
-from workloads.torch_processes import run_distributed
+from workloads.libraries.torch_processes import run_distributed
 
 spark = SparkSession.builder.remote(sys.argv[1]).create()
 frame = spark.range(8).selectExpr("id % 2 AS g", "CAST(id AS double) AS x", "id % 2 AS label")

@@ -45,9 +45,9 @@ from cluster import java, session
 from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.profile import PROFILE, cache_folder
-from workloads.scoring import auc
-from workloads.tasks import SparkTasks
-from workloads.torch_processes import run_distributed
+from workloads.quality.scoring import auc
+from workloads.libraries.tasks import SparkTasks
+from workloads.libraries.torch_processes import run_distributed
 
 os.environ.update(java.find(cache_folder()).environment())
 where = PROFILE.validate_json(sys.argv[1])
@@ -178,7 +178,9 @@ def test_equal_sources_make_an_equal_archive_without_compiled_files(tmp_path: Pa
     shipping.pack(tmp_path / "other.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
     names = zipfile.ZipFile(tmp_path / "one.zip").namelist()
-    assert {"sparkscale/measure/worker/executors.py", "workloads/tasks.py", "cluster/profiles/local.toml"} <= set(
-        names
-    )
+    assert {
+        "sparkscale/measure/worker/executors.py",
+        "workloads/libraries/tasks.py",
+        "cluster/profiles/local.toml",
+    } <= set(names)
     assert not [name for name in names if name.endswith(".pyc")]

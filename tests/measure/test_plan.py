@@ -13,7 +13,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan import plan, suite
 from sparkscale.measure.plan.plan import Execution
-from workloads.filesystem import files_below
+from workloads.io.filesystem import files_below
 
 QUICK = plan.cases(suite.load("quick"))
 

@@ -225,7 +225,7 @@ def test_phases_and_qualities_are_complete_and_repeatable(found: list[RunRecord]
 
 
 def test_scores_are_stored_with_the_record(out: Path, found: list[RunRecord]) -> None:
-    from workloads import scoring
+    from workloads.quality import scoring
 
     with Store.existing(out) as store:
         for record in found:

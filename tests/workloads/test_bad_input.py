@@ -24,9 +24,9 @@ from workloads.data_parallel import kmeans, mlp, pca
 from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.datasets.tabular import Classification, Regression
-from workloads.filesystem import row_groups
-from workloads.scoring import check_classes
-from workloads.tasks import Here
+from workloads.io.filesystem import row_groups
+from workloads.libraries.tasks import Here
+from workloads.quality.scoring import check_classes
 
 Runs = Callable[..., Context]
 

@@ -11,8 +11,8 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.table import Table
 from workloads.datasets.table_files import column_names
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 
 ROWS = 600
 DRAW = np.random.default_rng(0)

@@ -14,8 +14,8 @@ import pytest
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets.table import Table
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 
 ROWS = 600
 HOURS = [dt.datetime(2024, 1, 1) + dt.timedelta(hours=hour) for hour in range(ROWS)]

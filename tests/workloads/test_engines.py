@@ -9,7 +9,7 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import Moments
-from workloads import registry, xgboost_common
+from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
@@ -18,7 +18,8 @@ from workloads.data_parallel import linear_regression as linear
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import one_hot_matrix, one_hot_vectors, read_train
-from workloads.frames import spark_rows
+from workloads.io.frames import spark_rows
+from workloads.libraries import xgboost as xgboost_common
 
 PARAMS = boosting.BoostingParams(trees=3, depth=4, learning_rate=0.5, bins=32, l2=2.0, min_child_weight=3.0)
 

@@ -11,7 +11,7 @@ import pytest
 from sparkscale.contract.context import Context
 from sparkscale.contract.execution import execution_id, machine_of
 from workloads.data_parallel.gradient_boosting import WORKLOAD, XGBoost
-from workloads.execution_folders import ABANDONED_SECONDS, folder_of, sweep
+from workloads.io.execution_folders import ABANDONED_SECONDS, folder_of, sweep
 
 
 @pytest.fixture

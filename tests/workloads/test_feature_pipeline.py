@@ -13,7 +13,7 @@ from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel.feature_pipeline import SAME_NUMBER, Learned, Matrix, SklearnPipeline
-from workloads.filesystem import row_groups
+from workloads.io.filesystem import row_groups
 
 Runs = Callable[..., Context]
 

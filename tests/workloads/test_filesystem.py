@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from workloads.filesystem import map_row_groups
+from workloads.io.filesystem import map_row_groups
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from workloads.datasets import slicing
 from workloads.datasets.table import Table
 from workloads.datasets.table_time import TIME_UNITS, Times, first_held_time, stretches
 from workloads.datasets.table_values import QUANTILES
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 
 ROWS = 3000
 CASES = Path(__file__).parents[3] / "shared/cases"

@@ -16,8 +16,8 @@ from workloads.datasets import slicing
 from workloads.datasets.table import Table
 from workloads.datasets.table_order import NEARLY_UNIQUE, SMALLEST_HASHES, OrderCounts
 from workloads.datasets.table_profile import not_used
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 
 ROWS = 6000
 COUNTS = "counts the rows"

@@ -11,7 +11,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
 from workloads.data_parallel import mlp, network
 from workloads.data_parallel.pattern import labels, read_train
-from workloads.filesystem import row_groups
+from workloads.io.filesystem import row_groups
 
 SMALL = mlp.MlpParams(hidden=(16, 8), epochs=3, batch=256, iterations_per_epoch=7, target_log_loss=0.6)
 FRACTION = 1 / 16

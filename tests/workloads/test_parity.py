@@ -24,8 +24,8 @@ from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import labels, one_hot_matrix, read_train
 from workloads.datasets.blobs import Blobs
 from workloads.datasets.tabular import Classification, Regression
-from workloads.scoring import Scores, score_holdout
-from workloads.tasks import Here
+from workloads.libraries.tasks import Here
+from workloads.quality.scoring import Scores, score_holdout
 
 COEFFICIENT_TOLERANCE = 0.001
 """Of standardised or 0/1 features, so on the scale of log-odds."""

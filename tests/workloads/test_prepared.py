@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sparkscale.contract.errors import DatasetError
-from workloads.prepared import MANIFEST, Build, Manifest, prepare, read
+from workloads.io.prepared import MANIFEST, Build, Manifest, prepare, read
 
 DEFINITION = {"name": "sample", "version": 1}
 
@@ -123,7 +123,7 @@ def build_by_uri(folder: str) -> tuple[dict[str, Any], dict[str, str]]:
 SLOW_BUILD = """
 import json, sys, time
 from pathlib import Path
-from workloads.prepared import prepare
+from workloads.io.prepared import prepare
 
 def build(folder):
     time.sleep(1)

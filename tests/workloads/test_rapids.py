@@ -28,7 +28,7 @@ from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.pattern import read_train
 from workloads.data_parallel.rapids import FALL_BACK, Cuml, Rapids
 from workloads.datasets.tabular import Classification, Regression
-from workloads.tasks import Here
+from workloads.libraries.tasks import Here
 
 Runs = Callable[..., Context]
 

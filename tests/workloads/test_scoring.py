@@ -13,13 +13,13 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
-from workloads import scoring
 from workloads.data_parallel import kmeans, knn
 from workloads.data_parallel.gradient_boosting import WORKLOAD, XGBoost
 from workloads.datasets.table import Table
-from workloads.scoring import Array, Scores, score_holdout
-from workloads.scoring_unlabelled import Clusters, score_clusters
-from workloads.tasks import Here
+from workloads.libraries.tasks import Here
+from workloads.quality import scoring
+from workloads.quality.scoring import Array, Scores, score_holdout
+from workloads.quality.scoring_unlabelled import Clusters, score_clusters
 
 Change = Callable[[Array, Array], Scores]
 

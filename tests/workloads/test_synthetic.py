@@ -23,8 +23,8 @@ from workloads.datasets.devices import Devices, wave
 from workloads.datasets.slicing import BLOCK_ROWS, mix
 from workloads.datasets.synthetic import Synthetic
 from workloads.datasets.tabular import Classification, Regression
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here, Processes, SparkTasks, Tasks
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here, Processes, SparkTasks, Tasks
 
 FRACTIONS = [2**-j for j in range(6, -1, -1)]
 ROWS = 150_000

@@ -17,8 +17,8 @@ from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, Column, Prepared
 from sparkscale.contract.errors import ConfigError, DatasetError
 from workloads.datasets import slicing, source, table_files
 from workloads.datasets.table import Table
-from workloads.filesystem import read_parquet
-from workloads.tasks import Here, Processes, SparkTasks, Tasks
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here, Processes, SparkTasks, Tasks
 
 ROWS = 5000
 

@@ -26,12 +26,12 @@ from workloads.data_parallel import mlp, tuning
 from workloads.data_parallel import random_forest as forest
 from workloads.data_parallel.tuning import LEAST_GAIN, Tuned
 from workloads.datasets.devices import Devices
-from workloads.filesystem import read_parquet
-from workloads.scoring import Scores, score_holdout
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
+from workloads.quality.scoring import Scores, score_holdout
+from workloads.quality.validation import validation_split
 from workloads.tuning import gradient_boosting as searches
 from workloads.tuning import pattern as searching
-from workloads.validation import validation_split
 
 Runs = Callable[..., Context]
 

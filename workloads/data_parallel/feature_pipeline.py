@@ -22,9 +22,9 @@ from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Wor
 from workloads.data_parallel.numeric import EVERY_TASK, collected
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_spread
 from workloads.datasets.slicing import moments_of
-from workloads.filesystem import read_parquet, row_groups
-from workloads.frames import spark_rows
-from workloads.scoring import Array, in_order
+from workloads.io.filesystem import read_parquet, row_groups
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array, in_order
 
 if TYPE_CHECKING:
     import pandas as pd

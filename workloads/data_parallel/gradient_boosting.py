@@ -32,11 +32,11 @@ from workloads.data_parallel.trees import (
     xgboost_words,
 )
 from workloads.data_parallel.xgboost_timeline import tell, timeline
-from workloads.filesystem import RowGroup, row_groups
-from workloads.frames import spark_rows
-from workloads.scoring import Scores
-from workloads.tasks import ranks_of
-from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
+from workloads.io.filesystem import RowGroup, row_groups
+from workloads.io.frames import spark_rows
+from workloads.libraries.tasks import ranks_of
+from workloads.libraries.xgboost import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
+from workloads.quality.scoring import Scores
 
 
 class BoostingParams(BoostedTrees):

@@ -26,9 +26,9 @@ from workloads.data_parallel.pattern import (
     spark_spread,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
-from workloads.frames import spark_rows
-from workloads.scoring import Array
-from workloads.scoring_unlabelled import Clusters, score_clusters
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array
+from workloads.quality.scoring_unlabelled import Clusters, score_clusters
 
 
 class KMeansParams(Params):

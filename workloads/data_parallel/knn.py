@@ -20,9 +20,9 @@ from workloads.base import NodeEngine, Params, Pattern, Quality, Sample, SparkEn
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix, numeric_vectors
 from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_spread
 from workloads.data_parallel.rapids import Cuml
-from workloads.filesystem import read_parquet, row_groups
-from workloads.frames import spark_rows
-from workloads.scoring import Array, mean_label, skill
+from workloads.io.filesystem import read_parquet, row_groups
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array, mean_label, skill
 
 LAZY = Pattern(
     name="data_parallel_lazy",

@@ -24,9 +24,9 @@ from workloads.data_parallel.pattern import (
     one_hot_vectors,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
-from workloads.filesystem import RowGroup, map_row_groups, row_groups
-from workloads.frames import spark_rows
-from workloads.scoring import Array, Scores, check_classes, score_holdout
+from workloads.io.filesystem import RowGroup, map_row_groups, row_groups
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array, Scores, check_classes, score_holdout
 
 
 class LogisticParams(Params):

@@ -46,10 +46,10 @@ from workloads.data_parallel.network import (
 )
 from workloads.data_parallel.one_hot import MLlibOneHot
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, InMemory, MLlibEstimator, labels, read_holdout
-from workloads.filesystem import RowGroup, read_parquet, row_groups
-from workloads.scoring import Array, Scores, check_classes, log_loss, score_holdout
-from workloads.tasks import SparkTasks, ranks_of
-from workloads.torch_processes import run_distributed
+from workloads.io.filesystem import RowGroup, read_parquet, row_groups
+from workloads.libraries.tasks import SparkTasks, ranks_of
+from workloads.libraries.torch_processes import run_distributed
+from workloads.quality.scoring import Array, Scores, check_classes, log_loss, score_holdout
 
 
 class MlpParams(Params):

@@ -15,9 +15,9 @@ import numpy as np
 from sparkscale.contract.dataset import LABEL, PreparedDataset
 from sparkscale.contract.errors import DeviceError
 from workloads.data_parallel.pattern import labels, one_hot_matrix
-from workloads.filesystem import RowGroup
-from workloads.scoring import Array
-from workloads.torch_processes import own_device
+from workloads.io.filesystem import RowGroup
+from workloads.libraries.torch_processes import own_device
+from workloads.quality.scoring import Array
 
 ROWS_AT_ONCE = 2**15
 

@@ -11,7 +11,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW, Column, PreparedDataset
 from sparkscale.contract.errors import EngineUnsupported
 from workloads.data_parallel.pattern import FEATURES
-from workloads.scoring import Array
+from workloads.quality.scoring import Array
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -17,8 +17,8 @@ from workloads.data_parallel.pattern import (
     spark_scores,
     spark_spread,
 )
-from workloads.frames import spark_rows
-from workloads.scoring import Scores
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Scores
 
 
 class SklearnOneHot(Engine):

@@ -11,8 +11,8 @@ from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Pattern, Quality, SparkEngine
 from workloads.data_parallel.tuning import Tuned
-from workloads.filesystem import read_parquet
-from workloads.scoring import Scores, check_classes, score_holdout
+from workloads.io.filesystem import read_parquet
+from workloads.quality.scoring import Scores, check_classes, score_holdout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

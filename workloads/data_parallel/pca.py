@@ -18,9 +18,9 @@ from workloads.data_parallel.pattern import (
     spark_spread,
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
-from workloads.frames import spark_rows
-from workloads.scoring import Array
-from workloads.scoring_unlabelled import Projections, score_projections
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array
+from workloads.quality.scoring_unlabelled import Projections, score_projections
 
 CENTRED, PROJECTED = "centred", "projected"
 

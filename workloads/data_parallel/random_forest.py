@@ -18,8 +18,8 @@ from workloads.data_parallel.trees import (
     XGBoostTrees,
     xgboost_words,
 )
-from workloads.scoring import Array
-from workloads.xgboost_common import on_its_device
+from workloads.libraries.xgboost import on_its_device
+from workloads.quality.scoring import Array
 
 DISTINCT_SHARE = 1 - float(np.exp(-1))
 """Of n rows drawn n times with replacement, the share that is drawn at all: 0.632 (Efron & Tibshirani 1997)."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sparkscale.contract.case import Device
 from sparkscale.contract.context import Context
 from workloads.base import SPARK_CONTEXT, Capability, Engine
-from workloads.tasks import ranks_of
+from workloads.libraries.tasks import ranks_of
 
 GPU: frozenset[Device] = frozenset({"gpu"})
 FALL_BACK = "spark.rapids.ml.cpu.fallback.enabled"

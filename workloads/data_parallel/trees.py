@@ -18,8 +18,8 @@ from workloads.data_parallel.pattern import (
     spark_scores,
     spark_spread,
 )
-from workloads.frames import spark_rows
-from workloads.scoring import Array, Scores
+from workloads.io.frames import spark_rows
+from workloads.quality.scoring import Array, Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}

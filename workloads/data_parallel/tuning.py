@@ -14,7 +14,7 @@ from typing import Any
 
 from sparkscale.contract.context import Context
 from workloads.base import Capacity, Engine, Workload
-from workloads.validation import validation_loss, validation_split, with_params
+from workloads.quality.validation import validation_loss, validation_split, with_params
 
 LEAST_GAIN = 0.001
 """Of the validation loss, for which doubling the capacity is worth while."""

@@ -20,8 +20,8 @@ from sparkscale.contract.errors import DatasetError
 from workloads.datasets import slicing
 from workloads.datasets.slicing import Array, Shape
 from workloads.datasets.source import Layout, Source, count_groups, group_column, numeric, write_keys
-from workloads.filesystem import check_space
-from workloads.tasks import Progress, Tasks
+from workloads.io.filesystem import check_space
+from workloads.libraries.tasks import Progress, Tasks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from sparkscale.contract.dataset import (
     Moments,
     slice_folder,
 )
-from workloads.filesystem import resolve
+from workloads.io.filesystem import resolve
 
 Array = np.ndarray[Any, Any]
 

@@ -22,10 +22,10 @@ from sparkscale.contract.dataset import (
     slice_folder,
 )
 from sparkscale.contract.location import join
-from workloads import prepared
 from workloads.datasets.slicing import Array, PartReport, Shape, part_file, write_file, write_table
-from workloads.filesystem import read_parquet, schema_of
-from workloads.tasks import Progress, Tasks, silent
+from workloads.io import prepared
+from workloads.io.filesystem import read_parquet, schema_of
+from workloads.libraries.tasks import Progress, Tasks, silent
 
 FORMAT = 5
 """Of prepared data: rises when the same definition would give other files."""

@@ -27,8 +27,8 @@ from workloads.datasets.slicing import (
     write_part,
 )
 from workloads.datasets.source import Layout, Source
-from workloads.filesystem import check_space
-from workloads.tasks import Progress, Tasks, peak_bytes
+from workloads.io.filesystem import check_space
+from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 
 MOST_FEATURES = 1000
 MOST_ROWS = 10**12

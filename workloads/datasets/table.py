@@ -27,8 +27,8 @@ from workloads.datasets.table_survey import NAMELESS, Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
 from workloads.datasets.table_time import first_held_time, stretches
 from workloads.datasets.table_values import Primitive, expand, use_of
-from workloads.filesystem import check_space, resolve
-from workloads.tasks import Progress, Tasks, peak_bytes
+from workloads.io.filesystem import check_space, resolve
+from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 
 LEAST_ROWS = 100
 VALUE_BYTES = 8

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, fs
 
 from sparkscale.contract.errors import DatasetError
-from workloads.filesystem import reported
+from workloads.io.filesystem import reported
 
 CHUNK = 2**24
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -21,8 +21,8 @@ from workloads.datasets import table_csv
 from workloads.datasets.table_csv import check_names
 from workloads.datasets.table_listing import list_files
 from workloads.datasets.table_schema import converted, united
-from workloads.filesystem import reported, resolve, sha256_of
-from workloads.prepared import FOLDER
+from workloads.io.filesystem import reported, resolve, sha256_of
+from workloads.io.prepared import FOLDER
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from sparkscale.contract.errors import DatasetError
-from workloads.filesystem import HIDDEN, files_below, reported, resolve
+from workloads.io.filesystem import HIDDEN, files_below, reported, resolve
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

@@ -18,8 +18,8 @@ from workloads.data_parallel.network import dense, network
 from workloads.data_parallel.pattern import InMemory
 from workloads.data_parallel.random_forest import SklearnForest
 from workloads.data_parallel.trees import sklearn_scores, xgboost_scores
-from workloads.scoring import Array
-from workloads.xgboost_common import check_ran_on_gpu
+from workloads.libraries.xgboost import check_ran_on_gpu
+from workloads.quality.scoring import Array
 
 
 class Predictor(ABC):

@@ -16,11 +16,11 @@ from sparkscale.contract.errors import ModelError, SparkscaleError
 from sparkscale.contract.location import join
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.wording import brief
-from workloads.filesystem import files_below, resolve
 from workloads.inference.formats import Format, Predictor
 from workloads.inference.models import content_of, predictions
-from workloads.scoring import Array
-from workloads.tasks import Bind, bound_to_gpu
+from workloads.io.filesystem import files_below, resolve
+from workloads.libraries.tasks import Bind, bound_to_gpu
+from workloads.quality.scoring import Array
 
 
 @dataclass(frozen=True)

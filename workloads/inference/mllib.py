@@ -18,9 +18,9 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.location import join
 from sparkscale.contract.model import PreparedModel
 from workloads.data_parallel.pattern import one_hot_matrix, ordinal_matrix
-from workloads.filesystem import files_below, resolve
 from workloads.inference.models import Scored
-from workloads.scoring import Array
+from workloads.io.filesystem import files_below, resolve
+from workloads.quality.scoring import Array
 
 Values = Callable[[Any], Array]
 """From nodes, as an array of structs, what each would predict; shape (nodes, k)."""

@@ -13,11 +13,11 @@ from sparkscale.contract.dataset import ROW
 from sparkscale.contract.errors import ModelError
 from sparkscale.contract.location import join
 from sparkscale.contract.model import ModelFile, PreparedModel
-from workloads import prepared
 from workloads.base import Engine, Params
-from workloads.filesystem import first_line, resolve, row_groups
-from workloads.scoring import Array, check_classes
-from workloads.validation import with_params
+from workloads.io import prepared
+from workloads.io.filesystem import first_line, resolve, row_groups
+from workloads.quality.scoring import Array, check_classes
+from workloads.quality.validation import with_params
 
 FOLDER = "prepared-models"
 """Where models and their references lie below a storage location."""

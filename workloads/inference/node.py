@@ -9,13 +9,13 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from workloads.base import NodeEngine
-from workloads.filesystem import row_groups
 from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
 from workloads.inference.shares import dealt, write_share
-from workloads.joblib_processes import joblib_processes
+from workloads.io.filesystem import row_groups
+from workloads.libraries.joblib_processes import joblib_processes
 
 Item = TypeVar("Item")
 

@@ -18,9 +18,9 @@ from pyarrow import fs
 
 from sparkscale.contract.errors import OutputError, SparkscaleError
 from sparkscale.contract.location import for_spark, join
-from workloads.filesystem import make_folder, remove_folder, resolve
 from workloads.inference.models import PREDICTION
-from workloads.prepared import exists
+from workloads.io.filesystem import make_folder, remove_folder, resolve
+from workloads.io.prepared import exists
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -17,8 +17,6 @@ from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.model import PreparedModel
 from workloads.base import CPU_AND_GPU, Engine, ModelEngine, ModelParams, Pattern, Quality
 from workloads.datasets.slicing import write_file
-from workloads.execution_folders import folder_of, sweep
-from workloads.filesystem import files_below, make_folder, remove_folder, resolve, schema_of
 from workloads.inference.formats import Format
 from workloads.inference.job import Job, check_columns, load, seconds_of_loads
 from workloads.inference.models import (
@@ -29,7 +27,9 @@ from workloads.inference.models import (
     training_of,
 )
 from workloads.inference.output import Output
-from workloads.scoring import Array
+from workloads.io.execution_folders import folder_of, sweep
+from workloads.io.filesystem import files_below, make_folder, remove_folder, resolve, schema_of
+from workloads.quality.scoring import Array
 
 PREDICTIONS = "predictions"
 COMPARED_ROWS = 2**22

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
-from workloads.filesystem import files_below
-from workloads.frames import spark_rows
+from workloads.io.filesystem import files_below
+from workloads.io.frames import spark_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -1,9 +1,9 @@
 """Row groups dealt out to processes that each read, predict and write their own."""
 
 from sparkscale.contract.dataset import ROW
-from workloads.filesystem import RowGroup
 from workloads.inference.job import Job
 from workloads.inference.output import Output
+from workloads.io.filesystem import RowGroup
 
 
 def dealt(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:

@@ -9,7 +9,6 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
 from workloads.base import SparkEngine
-from workloads.filesystem import row_groups
 from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.models import SCORE
@@ -17,8 +16,9 @@ from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
 from workloads.inference.reading import rows_to_predict
 from workloads.inference.shares import dealt, write_share
-from workloads.scoring import Array
-from workloads.tasks import SparkTasks, raised_in_task
+from workloads.io.filesystem import row_groups
+from workloads.libraries.tasks import SparkTasks, raised_in_task
+from workloads.quality.scoring import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from workloads.base import Workload
+from workloads.libraries.xgboost import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 from workloads.per_group.engines import engines_for
 from workloads.per_group.pattern import GROUPED, PER_GROUP, GroupParams
 from workloads.per_group.training import Array, Job, Trainer, deadline_deferred
-from workloads.xgboost_common import DEFAULTS, OBJECTIVES, BoostedTrees, boosting_arguments, on_its_device
 
 
 class GroupBoostingParams(GroupParams, BoostedTrees):

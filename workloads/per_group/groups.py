@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sparkscale.contract.dataset import Grouping, PreparedDataset
 from sparkscale.contract.location import join
-from workloads.filesystem import resolve
+from workloads.io.filesystem import resolve
 
 Array = np.ndarray[Any, Any]
 

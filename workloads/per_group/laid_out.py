@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sparkscale.contract.context import Context
-from workloads.filesystem import make_folder, remove_folder
-from workloads.joblib_processes import joblib_processes
+from workloads.io.filesystem import make_folder, remove_folder
+from workloads.libraries.joblib_processes import joblib_processes
+from workloads.libraries.tasks import SparkTasks
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import Piece, plan, read_bucket
@@ -15,7 +16,6 @@ from workloads.per_group.node import OnNode
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
 from workloads.per_group.spark import OnSpark
 from workloads.per_group.training import Job, train_group
-from workloads.tasks import SparkTasks
 
 Loaded = tuple[Job, list[list[Piece]]]
 """What tasks are given, and the pieces of each bucket."""

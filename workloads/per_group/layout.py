@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME
 from sparkscale.contract.location import join
-from workloads.filesystem import RowGroup, resolve, row_groups
+from workloads.io.filesystem import RowGroup, resolve, row_groups
 from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.reading import (
     FEATURES,

@@ -7,7 +7,7 @@ import numpy as np
 
 from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
-from workloads.joblib_processes import joblib_processes
+from workloads.libraries.joblib_processes import joblib_processes
 from workloads.per_group import results
 from workloads.per_group.groups import even_spans
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of

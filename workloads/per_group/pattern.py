@@ -13,8 +13,8 @@ from sparkscale.contract.dataset import Grouping, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
 from workloads.base import CPU_AND_GPU, Capacity, Engine, Params, Pattern, Quality, Sample
-from workloads.execution_folders import sweep
-from workloads.filesystem import files_below
+from workloads.io.execution_folders import sweep
+from workloads.io.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
 from workloads.per_group.reading import has_time

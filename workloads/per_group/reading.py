@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME, PreparedDataset
-from workloads.filesystem import read_parquet, schema_of
-from workloads.frames import spark_rows
+from workloads.io.filesystem import read_parquet, schema_of
+from workloads.io.frames import spark_rows
 from workloads.per_group.groups import Groups
 from workloads.per_group.training import Array, Job, Rows
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import join
-from workloads.execution_folders import folder_of
-from workloads.filesystem import files_below, make_folder, resolve
+from workloads.io.execution_folders import folder_of
+from workloads.io.filesystem import files_below, make_folder, resolve
 from workloads.per_group.training import Result
 
 RESULT = pa.schema(

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
-from workloads.filesystem import remove_folder
+from workloads.io.filesystem import remove_folder
 from workloads.per_group import results
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import kept

@@ -18,7 +18,7 @@ import numpy as np
 from sparkscale.contract.case import Device, Task
 from sparkscale.contract.errors import DeviceError
 from sparkscale.contract.wording import brief
-from workloads.tasks import Bind, bound_to_gpu
+from workloads.libraries.tasks import Bind, bound_to_gpu
 
 Array = np.ndarray[Any, Any]
 

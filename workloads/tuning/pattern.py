@@ -17,11 +17,11 @@ from sparkscale.contract.errors import DatasetError, SparkscaleError
 from sparkscale.contract.record import SCORES, TRIALS
 from workloads.base import Engine, ModelEngine, ModelParams, Pattern, Quality
 from workloads.data_parallel.pattern import InMemory
-from workloads.filesystem import read_parquet
-from workloads.scoring import Scores, check_classes, classes, score_holdout
+from workloads.io.filesystem import read_parquet
+from workloads.quality.scoring import Scores, check_classes, classes, score_holdout
+from workloads.quality.validation import validation_split, with_params
 from workloads.tuning.space import Dimension, Range
 from workloads.tuning.trials import Job, Trial, table_of
-from workloads.validation import validation_split, with_params
 
 GIB = 2**30
 Spell = tuple[float, float]

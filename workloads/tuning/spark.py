@@ -18,13 +18,13 @@ from sparkscale.contract.dataset import LABEL
 from sparkscale.contract.record import TRIALS
 from sparkscale.contract.wording import brief
 from workloads.base import CPU_AND_GPU, SPARK_CONTEXT, SparkEngine
-from workloads.tasks import SparkTasks, context_of
+from workloads.libraries.tasks import SparkTasks, context_of
+from workloads.quality.validation import validation_loss, with_params
 from workloads.tuning.pattern import Loaded, SingleNodeModels, Spell, TuningEngine, TuningParams, Winner, written
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
 from workloads.tuning.trials import Answer, Job, Trial, failed, table_of, trial_of
-from workloads.validation import validation_loss, with_params
 
 log = logging.getLogger(__name__)
 

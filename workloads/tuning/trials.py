@@ -14,8 +14,8 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
 from workloads.base import Params
 from workloads.data_parallel.pattern import InMemory
+from workloads.quality.validation import LOSSES, with_params
 from workloads.tuning.space import Parameters
-from workloads.validation import LOSSES, with_params
 
 TrialOutcome = Literal["ok", "failed", "timeout", "oom"]
 

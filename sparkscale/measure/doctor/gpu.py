@@ -19,7 +19,7 @@ from sparkscale.measure.worker.holding import Holding, shared
 from sparkscale.measure.worker.opening import Session, open_worker
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
 from sparkscale.measure.worker.protocol import Held, HoldGpus
-from workloads.tasks import Processes
+from workloads.libraries.tasks import Processes
 
 HOLD_SECONDS = 1.0
 ANSWER_SECONDS = 180.0

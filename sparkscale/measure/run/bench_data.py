@@ -23,7 +23,7 @@ from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.scratch import scratch_folder
 from sparkscale.measure.worker.generation import Contender, Job, Took
 from workloads.datasets.amounts import parse_rows
-from workloads.filesystem import check_space
+from workloads.io.filesystem import check_space
 
 CONTENDERS: tuple[Contender, ...] = get_args(Contender)
 OURS: Contender = "sparkscale on Spark"

@@ -20,11 +20,12 @@ from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.preparing import prepare_all
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.scratch import scratch_folder
-from workloads import prepared, registry
+from workloads import registry
 from workloads.datasets.source import MERGED_PREFIX
 from workloads.datasets.table import Table
 from workloads.datasets.table_files import column_names
-from workloads.filesystem import resolve
+from workloads.io import prepared
+from workloads.io.filesystem import resolve
 from workloads.registry import AnySource
 
 

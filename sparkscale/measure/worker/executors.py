@@ -13,8 +13,8 @@ from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.location import join, to_read
 from sparkscale.contract.threads import THREAD_VARIABLES
 from sparkscale.contract.wording import count
-from workloads.filesystem import resolve
-from workloads.tasks import SparkTasks
+from workloads.io.filesystem import resolve
+from workloads.libraries.tasks import SparkTasks
 
 PACKAGES = ("pyspark", "pandas", "pyarrow", "numpy", "scikit-learn", "xgboost", "torch")
 """What our functions use on executors: of another version they may read, or compute, something else."""

@@ -17,7 +17,7 @@ from cluster import profile, session
 from cluster.budget import budget
 from cluster.endpoint import existing
 from workloads.datasets.tabular import Classification
-from workloads.tasks import Processes, SparkTasks, Tasks, silent
+from workloads.libraries.tasks import Processes, SparkTasks, Tasks, silent
 
 Contender = Literal["sparkscale on Spark", "sparkscale without Spark", "Spark SQL", "scikit-learn"]
 

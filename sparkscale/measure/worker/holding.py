@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from cluster.gpu import VISIBLE, Binding
-from workloads.tasks import SparkTasks
+from workloads.libraries.tasks import SparkTasks
 
 
 class Holding(BaseModel):

@@ -52,7 +52,7 @@ from sparkscale.measure.worker.protocol import (
 )
 from workloads import registry
 from workloads.datasets.table_profile import not_used
-from workloads.tasks import Processes, SparkTasks, Tasks
+from workloads.libraries.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
 

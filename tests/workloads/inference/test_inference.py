@@ -27,14 +27,14 @@ from workloads.data_parallel.gradient_boosting import BoostingParams
 from workloads.data_parallel.mlp import MlpParams
 from workloads.data_parallel.random_forest import ForestParams
 from workloads.datasets.tabular import Classification, Regression
-from workloads.filesystem import read_parquet
 from workloads.inference import boosting, forest, mlp
 from workloads.inference.formats import PickledForest, StateDict, Ubjson
 from workloads.inference.job import load
 from workloads.inference.models import SCORE, content_of
 from workloads.inference.output import Output
 from workloads.inference.pattern import Written, difference, output_of
-from workloads.tasks import Here
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 
 Runs = Callable[..., Context]
 

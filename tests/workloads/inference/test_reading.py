@@ -9,7 +9,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.errors import EngineUnsupported
 from workloads.inference import boosting
 from workloads.inference.reading import BATCH_ROWS, part_bytes, parts_of, rows_to_predict
-from workloads.tasks import ranks_of
+from workloads.libraries.tasks import ranks_of
 
 Runs = Callable[..., Context]
 ENGINE = boosting.WORKLOAD.engine("map-in-arrow")

@@ -26,14 +26,14 @@ from tests.workloads.per_group import trainers
 from tests.workloads.per_group.running import Runs, ran
 from workloads.datasets.devices import Devices
 from workloads.datasets.table import Table
-from workloads.filesystem import make_folder
+from workloads.io.filesystem import make_folder
+from workloads.libraries.tasks import Here, peak_bytes
 from workloads.per_group import forecast, gradient_boosting, node, reading, ridge
 from workloads.per_group.engines import WAYS
 from workloads.per_group.laid_out import ParquetGroups
 from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
 from workloads.per_group.training import GroupDeadline, Job, Rows, deadline, train_group
-from workloads.tasks import Here, peak_bytes
 
 GROUPS = 12
 

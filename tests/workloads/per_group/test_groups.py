@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparkscale.contract.dataset import PreparedDataset
-from workloads.filesystem import RowGroup, resolve
-from workloads.joblib_processes import no_thread_variables
+from workloads.io.filesystem import RowGroup, resolve
+from workloads.libraries.joblib_processes import no_thread_variables
 from workloads.per_group import layout
 from workloads.per_group.groups import even_spans, groups_of, row_bytes
 from workloads.per_group.layout import shares

@@ -14,12 +14,12 @@ from sparkscale.contract.dataset import LABEL, PreparedDataset
 from tests.workloads.per_group.running import Runs, ran
 from workloads.base import Params, Workload
 from workloads.datasets.devices import Devices
-from workloads.filesystem import read_parquet
+from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import Here
 from workloads.per_group import forecast, gradient_boosting, ridge
 from workloads.per_group.engines import WAYS
 from workloads.per_group.results import read_models
 from workloads.per_group.training import Rows
-from workloads.tasks import Here
 
 COEFFICIENT_TOLERANCE = 1e-9
 LEAF_TOLERANCE = 1e-5

@@ -23,11 +23,11 @@ from workloads import registry
 from workloads.base import Params, Workload
 from workloads.data_parallel import logistic_regression as logistic
 from workloads.data_parallel.gradient_boosting import BoostingParams
-from workloads.filesystem import read_parquet
+from workloads.io.filesystem import read_parquet
+from workloads.quality.validation import validation_split
 from workloads.tuning import gradient_boosting as boosting
 from workloads.tuning.pattern import AllTrialsFailed
 from workloads.tuning.space import Choice, Range
-from workloads.validation import validation_split
 
 Runs = Callable[..., Context]
 

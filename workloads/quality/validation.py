@@ -33,8 +33,8 @@ from sparkscale.contract.location import join
 from workloads.base import Params, Sample
 from workloads.datasets.slicing import moments_of
 from workloads.datasets.table_time import Times, nearest_cut
-from workloads.filesystem import RowGroup, read_parquet, resolve, row_groups
-from workloads.scoring import Array, in_order, log_loss, rmse
+from workloads.io.filesystem import RowGroup, read_parquet, resolve, row_groups
+from workloads.quality.scoring import Array, in_order, log_loss, rmse
 
 VALIDATION_EVERY = 5
 """One unit in so many is held out."""

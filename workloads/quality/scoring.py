@@ -13,7 +13,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TRUTH, UNIT
 from sparkscale.contract.errors import DatasetError, EngineUnsupported, InvalidResult
 from sparkscale.contract.record import SCORES
-from workloads.filesystem import read_parquet, row_groups, schema_of
+from workloads.io.filesystem import read_parquet, row_groups, schema_of
 
 Array = np.ndarray[Any, Any]
 

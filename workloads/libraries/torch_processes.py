@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from workloads.tasks import pickled_by_value
+from workloads.libraries.tasks import pickled_by_value
 
 
 def run_distributed(

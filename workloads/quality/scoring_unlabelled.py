@@ -12,8 +12,8 @@ from sparkscale.contract.dataset import LABEL, ROW, UNIT
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix
-from workloads.filesystem import read_parquet
-from workloads.scoring import Array, in_order
+from workloads.io.filesystem import read_parquet
+from workloads.quality.scoring import Array, in_order
 
 
 @dataclass(frozen=True)

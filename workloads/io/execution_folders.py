@@ -12,7 +12,7 @@ from pyarrow import fs
 from sparkscale.contract.context import Context
 from sparkscale.contract.execution import machine_of
 from sparkscale.contract.location import join
-from workloads.filesystem import remove_folder, resolve
+from workloads.io.filesystem import remove_folder, resolve
 
 ABANDONED_SECONDS = 7 * 86_400
 

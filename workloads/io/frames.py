@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.location import to_read
-from workloads.filesystem import schema_of
+from workloads.io.filesystem import schema_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
