@@ -163,7 +163,15 @@ def runs(data: PreparedDataset) -> Iterator[Runs]:
                 workload.capacity,
             ),
         )
-        run = Context(case=case, data=on, cores=2, slots=2, storage="", spark=spark.spark if spark else None)
+        run = Context(
+            case=case,
+            data=on,
+            cores=2,
+            slots=2,
+            storage="",
+            spark=spark.spark if spark else None,
+            declared=workload.figure_names,
+        )
         made.append(run)
         return run
 

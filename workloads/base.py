@@ -4,15 +4,16 @@ import importlib
 import importlib.util
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, model_validator
 
-from sparkscale.contract.case import Device, ParameterSet, Placement, Task
+from sparkscale.contract.case import Capacity, Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import Moments, PreparedDataset
+from sparkscale.contract.declared import EngineDescription, Figure, Judged, QualityFigure, WorkloadDescription
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.model import PreparedModel
 
@@ -21,9 +22,6 @@ Capability = str
 
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
-
-View = Literal["tradeoff", "groups", "searches", "inference"]
-"""The tables that show a pattern's cases: sample or all data, models of groups, searches, rows of inference."""
 
 CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
 CUDA_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
@@ -41,15 +39,16 @@ class Pattern:
 
     `time_to_model` names the phases by whose sum engines are compared: libraries put binning and transfer on
     different sides of the line between two phases, so no phase alone is comparable. `tables` are the Arrow tables of
-    a record, `view` the tables that `show` draws of all records, and `figures` the metrics among a record's figures.
+    a record, `report` the folder of `sparkscale/analysis/patterns/` that draws its records, and `figures` what its
+    engines may report beside seconds.
     """
 
     name: str
     phases: tuple[str, ...]
     time_to_model: tuple[str, ...]
     tables: tuple[str, ...]
-    view: View
-    figures: tuple[str, ...] = ()
+    report: str
+    figures: tuple[Figure, ...] = ()
     tuned: Callable[[Any, Any], Any] | None = None
     """From an engine and its workload, the engine that chooses its own capacity; None in a pattern without such."""
     rows: Callable[[PreparedDataset, Any, float, int], int] = rows_of_slices
@@ -72,16 +71,22 @@ class Pattern:
 class Quality:
     """How good a workload's result is, the same for each of its engines.
 
-    `score` turns the last phase's result into qualities by name, outside every clock; it may add tables.
-    `judged_by` names, for each task that the workload can have, the quality that decides whether a sample is enough.
-    `beside` names further qualities and figures of a record that tables show, with their headings. `check` raises,
-    outside every clock, for training rows that no engine can use.
+    `score` turns the last phase's result into qualities by name, outside every clock; it may add tables and figures.
+    `declared` are the qualities that it may return. `judged` says, for each task that the workload can have, which of
+    them decides whether a sample is enough. `beside` names further qualities and figures that tables show. `check`
+    raises, outside every clock, for training rows that no engine can use.
     """
 
     score: Callable[[Context, Any], dict[str, float]]
-    judged_by: Mapping[Task, str] = field(hash=False)
-    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
+    judged: Mapping[Task, Judged] = field(hash=False)
+    declared: tuple[QualityFigure, ...]
+    beside: tuple[str, ...] = ()
     check: Callable[[Context], None] = lambda run: None  # noqa: ARG005
+
+    @property
+    def judged_by(self) -> dict[Task, str]:
+        """The stored name of the quality that decides, by task."""
+        return {task: judged.quality for task, judged in self.judged.items()}
 
 
 class Params(BaseModel):
@@ -138,23 +143,6 @@ class Sample:
         if self.labels is None:
             raise DatasetError("The data set's manifest holds no statistics of its labels: prepare the data anew.")
         return self.labels
-
-
-class Capacity(BaseModel):
-    """The parameter by which a model grows, and the range in which `tuned` chooses it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    param: str
-    least: int = Field(ge=1)
-    most: int = Field(ge=1)
-
-    def steps(self) -> Iterator[int]:
-        """From the least on, each twice the one before, up to the most."""
-        value = self.least
-        while value <= self.most:
-            yield value
-            value *= 2
 
 
 class Engine(ABC):
@@ -251,6 +239,12 @@ class Engine(ABC):
         return type(cls.__name__, (cls,), {**own, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod
+    def traits(cls) -> frozenset[str]:
+        """What tables must know of it, beside its name and placement; a pattern may add some of its own."""
+        found = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
+        return frozenset(name for name, there in found.items() if there)
+
+    @classmethod
     def summary(cls) -> str:
         """First line of the docstring."""
         return (inspect.getdoc(cls) or "").split("\n", 1)[0]
@@ -328,6 +322,40 @@ class Workload:
     capacity: Capacity | None = None
     """What the parameter set `tuned` chooses; None where there is no such set."""
     version: int = 1
+    figures: tuple[Figure, ...] = ()
+    """What its engines may report, beside the figures of its pattern."""
+
+    @property
+    def figure_names(self) -> frozenset[str]:
+        """What its engines may report."""
+        return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
+
+    def description(self) -> WorkloadDescription:
+        """What records refer to, so that they can be read without the workload."""
+        return WorkloadDescription(
+            workload=self.name,
+            version=self.version,
+            summary=self.summary,
+            pattern=self.pattern.name,
+            report=self.pattern.report,
+            phases=self.pattern.phases,
+            time_to_model=self.pattern.time_to_model,
+            judged=dict(self.quality.judged),
+            qualities=self.quality.declared,
+            figures=(*self.pattern.figures, *self.figures),
+            beside=self.quality.beside,
+            capacity=self.capacity.param if self.capacity else "",
+            engines=tuple(
+                EngineDescription(
+                    name=engine.name,
+                    placement=engine.placement,
+                    summary=engine.summary(),
+                    differs=engine.differs(),
+                    traits=tuple(sorted(engine.traits())),
+                )
+                for engine in self.engines
+            ),
+        )
 
     def engine(self, name: str) -> type[Engine]:
         """Raises KeyError for an engine that the workload does not have."""

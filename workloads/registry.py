@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from sparkscale.contract.declared import WorkloadDescription
 from workloads.base import Pattern, Workload
 from workloads.datasets.blobs import Blobs
 from workloads.datasets.devices import Devices
@@ -58,13 +59,9 @@ def workloads() -> dict[str, Workload]:
     return {workload.name: workload for workload in found}
 
 
-def engine_order() -> dict[tuple[str, str], int]:
-    """The position of each engine among those of its workload, by (workload, engine); tables are sorted by it."""
-    return {
-        (workload.name, engine.name): position
-        for workload in workloads().values()
-        for position, engine in enumerate(workload.engines)
-    }
+def descriptions() -> list[WorkloadDescription]:
+    """What each workload declares."""
+    return [workload.description() for workload in workloads().values()]
 
 
 def patterns() -> dict[str, Pattern]:

@@ -47,11 +47,11 @@ class Cell:
 
     @cached_property
     def peak_bytes(self) -> Spread | None:
-        return Spread.of(metrics.metrics()["peak_memory"].samples(self.records))
+        return Spread.of(metrics.PEAK_MEMORY.samples(self.records))
 
     @property
     def judging(self) -> Judging:
-        return judging_of(self.case)
+        return judging_of(self.records[0])
 
     @cached_property
     def _scored(self) -> dict[Seeds, tuple[ClusteredQuality, ClusteredQuality | None]]:

@@ -8,9 +8,8 @@ from functools import cached_property
 from sparkscale.analysis import metrics
 from sparkscale.analysis.statistics import Spread, at_most, ratios_by_round
 from sparkscale.contract.case import Case
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
-from workloads import registry
-from workloads.base import View
 
 
 @dataclass
@@ -23,6 +22,11 @@ class Executions:
     @property
     def engine(self) -> str:
         return self.case.engine
+
+    @property
+    def declared(self) -> WorkloadDescription:
+        """What its workload declared."""
+        return self.records[0].declared
 
     @cached_property
     def timed(self) -> list[RunRecord]:
@@ -62,15 +66,14 @@ class Executions:
         return Spread.of([record.figures[name] for record in self.timed if name in record.figures])
 
 
-def of_view(view: View, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that the tables of a view compare: of each pattern that declares it, without warm-ups and without
-    what an engine does not support.
+def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The records that a report compares: of each pattern that has it, without warm-ups and without what an engine
+    does not support.
     """
-    patterns = {pattern.name for pattern in registry.patterns().values() if pattern.view == view}
     return [
         record
         for record in records
-        if record.case.pattern in patterns and not record.is_warmup and record.outcome != "unsupported"
+        if record.declared.report == report and not record.is_warmup and record.outcome != "unsupported"
     ]
 
 

@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin, of_view
+from sparkscale.analysis.executions import Executions, margin, of_report
 from sparkscale.analysis.statistics import Spread, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
-from workloads import registry
 
 SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
@@ -38,7 +37,7 @@ class Way(Executions):
     @property
     def applies_the_same_model(self) -> bool:
         """And not a library's own of the same parameters."""
-        return registry.workloads()[self.case.workload].engine(self.engine).model_placement == "node"
+        return self.declared.has(self.engine, "given_model")
 
     @property
     def batch_rows(self) -> int:
@@ -131,18 +130,17 @@ def _rate(way: Way) -> float:
 def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device and model, in the order of the records."""
     by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in of_view("inference", records):
+    for record in of_report("inference", records):
         params = record.case.params
         way = record.case.engine, int(params["threads"]), int(params["batch_rows"])
         by_subject[_subject(record.case)][way].append(record)
-    order = registry.engine_order()
     found = []
     for ways in by_subject.values():
         sizes = defaultdict(set)
         for engine, _, size in ways:
             sizes[engine].add(size)
-        workload = next(iter(ways.values()))[0].case.workload
-        ordered = sorted(ways, key=lambda way: (order.get((workload, way[0]), 0), *way[1:]))
+        declared = next(iter(ways.values()))[0].declared
+        ordered = sorted(ways, key=lambda way: (declared.position(way[0]), *way[1:]))
         made = [Way(ways[way][0].case, ways[way], len(sizes[way[0]]) > 1) for way in ordered]
         found.append(Comparison(made[0].case, made))
     return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))

@@ -6,119 +6,81 @@ from dataclasses import dataclass
 from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
 from sparkscale.analysis.crossed import LOG, LOGIT, PLAIN, Scale
 from sparkscale.analysis.statistics import Array
-from sparkscale.contract.case import Case
-from workloads import registry
+from sparkscale.contract import declared
+from sparkscale.contract.declared import Judged
+from sparkscale.contract.record import RunRecord
+
+ESTIMATORS: dict[declared.Estimator, Callable[[Array, Array, Array], ClusteredQuality]] = {
+    "auc": ClusteredAuc.of,
+    "rmse": ClusteredRatio.rmse,
+    "mean_score": ClusteredRatio.mean_score,
+    "explained": ClusteredRatio.explained,
+    "accuracy": ClusteredRatio.accuracy,
+}
+SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LOG}
 
 
 @dataclass(frozen=True)
 class Judging:
-    """`given_up` is what a part gives up against a whole, of floats or of arrays of bootstrap replicates; positive is
-    worse. A sample is enough when it gives up no more than `tolerance`.
+    """The quality that a workload is judged by on a task, as it was declared. `name` is its heading, `second` that of
+    the quality which tables show beside it.
     """
 
-    key: str
-    """The quality in a record that it judges by."""
-    name: str
-    of: Callable[[Array, Array, Array], ClusteredQuality]
-    """From unit, label and score, all of shape (rows,)."""
-    given_up: Callable[[float | Array, float | Array], float | Array]
-    tolerance: float
-    within: str
-    """The tolerance in words."""
-    show: Callable[[float], str]
-    show_given_up: Callable[[float], str]
-    second: str
-    """Another quality that tables show, and its key in a record."""
-    second_key: str
-    scale: Scale = PLAIN
-    """On which the interval of the quality itself is symmetric."""
-    truth: str = ""
-    """What reaches the ceiling, where data sets know it."""
+    judged: Judged
+    name: str = ""
+    second: str = ""
+
+    @property
+    def key(self) -> str:
+        """The quality in a record that it judges by."""
+        return self.judged.quality
+
+    @property
+    def second_key(self) -> str:
+        return self.judged.second
+
+    @property
+    def within(self) -> str:
+        """The tolerance in words."""
+        return self.judged.within
+
+    @property
+    def truth(self) -> str:
+        """What reaches the ceiling, where data sets know it."""
+        return self.judged.truth
+
+    @property
+    def tolerance(self) -> float:
+        """A sample is enough when it gives up no more than this."""
+        return self.judged.tolerance
+
+    @property
+    def scale(self) -> Scale:
+        """On which the interval of the quality itself is symmetric."""
+        return SCALES[self.judged.scale]
+
+    def of(self, unit: Array, label: Array, score: Array) -> ClusteredQuality:
+        """From unit, label and score, all of shape (rows,). Raises ValueError for a quality of which no scores are
+        stored.
+        """
+        if self.judged.estimator is None:
+            raise ValueError(f"No estimator of {self.key} from scores is declared.")
+        return ESTIMATORS[self.judged.estimator](unit, label, score)
+
+    def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
+        """What a part gives up against a whole, of floats or of arrays of bootstrap replicates; positive is worse."""
+        lost = whole - part if self.judged.direction == "higher" else part - whole
+        return lost / whole if self.judged.relative else lost
+
+    def show(self, value: float) -> str:
+        return format(value, self.judged.form)
+
+    def show_given_up(self, value: float) -> str:
+        return format(value, self.judged.given_up_form)
 
 
-JUDGINGS: dict[str, Judging] = {
-    "auc": Judging(
-        key="auc",
-        name="AUC",
-        of=ClusteredAuc.of,
-        given_up=lambda whole, part: whole - part,
-        tolerance=0.005,
-        within="an AUC within 0.005",
-        show=lambda value: f"{value:.4f}",
-        show_given_up=lambda value: f"{value:+.4f}",
-        second="log-loss",
-        second_key="log_loss",
-        scale=LOGIT,
-        truth="the true probabilities",
-    ),
-    "rmse": Judging(
-        key="rmse",
-        name="RMSE",
-        of=ClusteredRatio.rmse,
-        given_up=lambda whole, part: (part - whole) / whole,
-        tolerance=0.01,
-        within="an RMSE within 1 %",
-        show=lambda value: f"{value:.4g}",
-        show_given_up=lambda value: f"{value:+.2%}",
-        second="R²",
-        second_key="r2",
-        scale=LOG,
-        truth="the true expectations",
-    ),
-    "inertia": Judging(
-        key="inertia",
-        name="inertia",
-        of=ClusteredRatio.mean_score,
-        given_up=lambda whole, part: (part - whole) / whole,
-        tolerance=0.01,
-        within="an inertia within 1 %",
-        show=lambda value: f"{value:.4g}",
-        show_given_up=lambda value: f"{value:+.2%}",
-        second="variance explained",
-        second_key="variance_explained",
-        scale=LOG,
-    ),
-    "variance_explained": Judging(
-        key="variance_explained",
-        name="variance explained",
-        of=ClusteredRatio.explained,
-        given_up=lambda whole, part: whole - part,
-        tolerance=0.005,
-        within="a share of variance explained within 0.005",
-        show=lambda value: f"{value:.4f}",
-        show_given_up=lambda value: f"{value:+.4f}",
-        second="variance explained",
-        second_key="variance_explained",
-    ),
-    "accuracy": Judging(
-        key="accuracy",
-        name="accuracy",
-        of=ClusteredRatio.accuracy,
-        given_up=lambda whole, part: whole - part,
-        tolerance=0.01,
-        within="an accuracy within 0.01",
-        show=lambda value: f"{value:.4f}",
-        show_given_up=lambda value: f"{value:+.4f}",
-        second="recall",
-        second_key="recall",
-        scale=LOGIT,
-    ),
-    "kept_cells": Judging(
-        key="kept_cells",
-        name="cells kept",
-        of=ClusteredRatio.mean_score,
-        given_up=lambda whole, part: whole - part,
-        tolerance=0.005,
-        within="a share of cells kept within 0.5 %",
-        show=lambda value: f"{value:.2%}",
-        show_given_up=lambda value: f"{value:+.2%}",
-        second="rows kept whole",
-        second_key="kept_rows",
-    ),
-}
-"""By the names that workloads give their qualities."""
-
-
-def judging_of(case: Case) -> Judging:
-    """How the case's workload is judged on the case's task."""
-    return JUDGINGS[registry.workloads()[case.workload].quality.judged_by[case.task]]
+def judging_of(record: RunRecord) -> Judging:
+    """How the record's workload is judged on its task. Raises KeyError for a task that it does not declare."""
+    description = record.declared
+    judged = description.judged[record.case.task]
+    return Judging(judged, description.quality(judged.quality).heading, description.quality(judged.second).heading)

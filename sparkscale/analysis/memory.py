@@ -18,7 +18,7 @@ NOTE = (
 
 def needed(records: Sequence[RunRecord]) -> Spread | None:
     """Bytes that one case of a node engine needs beyond an idle worker; None if no record has both sizes."""
-    return Spread.of(metrics.metrics()["memory_needed"].samples(records))
+    return Spread.of(metrics.MEMORY_NEEDED.samples(records))
 
 
 def shown(records: Sequence[RunRecord]) -> str:
@@ -26,7 +26,7 @@ def shown(records: Sequence[RunRecord]) -> str:
 
     "57 MiB (249 MiB)" of a node engine, "(2,174 MiB under a heap of 10.0 GiB)" of a Spark engine.
     """
-    peak = Spread.of(metrics.metrics()["peak_memory"].samples(records))
+    peak = Spread.of(metrics.PEAK_MEMORY.samples(records))
     if peak is None:
         return NOTHING
     beyond = needed(records)

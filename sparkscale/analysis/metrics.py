@@ -3,15 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
 
 from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.declared import Direction, Figure, QualityFigure, WorkloadDescription
 from sparkscale.contract.record import RunRecord
-from workloads import registry
 
 Samples = Callable[[Sequence[RunRecord]], list[float]]
-Direction = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,7 @@ def scored(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 def time_to_model(record: RunRecord) -> float:
     """Seconds of the phases by which the pattern compares its engines (data-parallel: load + fit)."""
-    pattern = registry.patterns()[record.case.pattern]
-    return sum(record.seconds[phase] for phase in pattern.time_to_model)
+    return sum(record.seconds[phase] for phase in record.declared.time_to_model)
 
 
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -91,7 +87,7 @@ def first_run(record: RunRecord) -> float | None:
 
 def _was_timed(record: RunRecord) -> bool:
     """Whether time ran out in a phase by which engines are compared. Records of earlier releases do not say."""
-    return record.phase is None or record.phase in registry.patterns()[record.case.pattern].time_to_model
+    return record.phase is None or record.phase in record.declared.time_to_model
 
 
 def rows_per_second(record: RunRecord) -> float:
@@ -120,62 +116,84 @@ def memory_needed(record: RunRecord) -> int | None:
     return max(0, peak - baseline)
 
 
-def _phase(name: str) -> Metric:
+def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.seconds[name] for record in timed(records) if name in record.seconds]
 
-    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, carrying(name))
+    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, patterns)
 
 
-def _quality(name: str, unit: str, summary: str, stored: str, value: Callable[[float], float] = float) -> Metric:
-    """From the stored quality `stored`, of the patterns whose workloads declare it."""
+def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
+    """A quality where smaller is better; of one that is 1 at best, what it lacks."""
 
     def samples(records: Sequence[RunRecord]) -> list[float]:
-        return [value(record.quality[stored]) for record in scored(records) if stored in record.quality]
+        found = [record.quality[declared.name] for record in scored(records) if declared.name in record.quality]
+        return [1 - value for value in found] if declared.direction == "higher" else found
 
-    return Metric(name, unit, "lower", 1, summary, samples, carrying(stored))
+    return Metric(declared.metric, declared.metric_unit, "lower", 1, declared.summary, samples, patterns)
 
 
-def _figure(name: str, unit: str, summary: str, direction: Direction = "lower", in_history: bool = True) -> Metric:
+def _figure(declared: Figure, patterns: tuple[str, ...]) -> Metric:
+    name = declared.name
+
     def samples(records: Sequence[RunRecord]) -> list[float]:
         return [record.figures[name] for record in timed(records) if name in record.figures]
 
-    return Metric(name, unit, direction, 1, summary, samples, carrying(name), in_history)
+    direction = declared.direction or "lower"
+    return Metric(name, declared.unit, direction, 1, declared.summary, samples, patterns, declared.in_history)
 
 
-def _lost(quality: float) -> float:
-    """The loss of a quality whose best value is 1."""
-    return 1 - quality
+TIME_TO_MODEL = Metric(
+    "time_to_model",
+    "s",
+    "lower",
+    1,
+    "seconds until a model stands: load + fit; what engines are compared by",
+    lambda records: [time_to_model(record) for record in timed(records)],
+)
+ROWS_PER_SECOND = Metric(
+    "rows_per_second",
+    "1/s",
+    "higher",
+    1,
+    "rows of the case over the seconds of load + fit, or load + predict",
+    lambda records: [rows_per_second(record) for record in timed(records)],
+)
+SECONDS_PER_MILLION_ROWS = Metric(
+    "seconds_per_million_rows",
+    "s",
+    "lower",
+    1,
+    "time to model over millions of training rows",
+    lambda records: [time_to_model(r) / r.case.rows * 1e6 for r in timed(records)],
+)
+PEAK_MEMORY = Metric(
+    "peak_memory",
+    "bytes",
+    "lower",
+    1,
+    "peak proportional set size of the process tree, from executions that had one of their own",
+    lambda records: [
+        float(record.resources.peak_pss_bytes)
+        for record in records
+        if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
+    ],
+)
+MEMORY_NEEDED = Metric(
+    "memory_needed",
+    "bytes",
+    "lower",
+    1,
+    "peak memory of a node engine beyond an idle worker with the same imports",
+    lambda records: [float(found) for record in records if (found := memory_needed(record)) is not None],
+)
+EVERYWHERE = (TIME_TO_MODEL, ROWS_PER_SECOND, SECONDS_PER_MILLION_ROWS, PEAK_MEMORY, MEMORY_NEEDED)
+"""Metrics that each record can carry."""
 
 
-def carrying(name: str) -> tuple[str, ...]:
-    """Names of the patterns whose records can carry a phase, a quality or a figure: they, or their workloads, declare
-    it. Raises LookupError if none does.
-    """
-    declaring = dict.fromkeys(
-        workload.pattern.name
-        for workload in registry.workloads().values()
-        if name in (*workload.pattern.phases, *workload.pattern.figures)
-        or name in (*workload.quality.judged_by.values(), *workload.quality.beside)
-    )
-    if not declaring:
-        raise LookupError(f"No pattern and no workload declares '{name}'.")
-    return tuple(declaring)
-
-
-@cache
-def metrics() -> dict[str, Metric]:
-    """Every metric by name."""
-    phases = dict.fromkeys(phase for pattern in registry.patterns().values() for phase in pattern.phases)
-    found = [
-        Metric(
-            "time_to_model",
-            "s",
-            "lower",
-            1,
-            "seconds until a model stands: load + fit; what engines are compared by",
-            lambda records: [time_to_model(record) for record in timed(records)],
-        ),
+def of_groups(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
+    """Metrics of patterns that train a model for each group."""
+    return (
         Metric(
             "time_with_layout",
             "s",
@@ -183,7 +201,7 @@ def metrics() -> dict[str, Metric]:
             1,
             "seconds until all groups have models, rows laid out by group included: layout + load + fit",
             lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
-            carrying("layout"),
+            patterns,
         ),
         Metric(
             "models_per_second",
@@ -192,15 +210,7 @@ def metrics() -> dict[str, Metric]:
             1,
             "models of groups over the seconds of load + fit",
             lambda records: [models_per_second(record) for record in timed(records) if "models" in record.figures],
-            carrying("models"),
-        ),
-        Metric(
-            "rows_per_second",
-            "1/s",
-            "higher",
-            1,
-            "rows of the case over the seconds of load + fit, or load + predict",
-            lambda records: [rows_per_second(record) for record in timed(records)],
+            patterns,
         ),
         Metric(
             "groups_without_model",
@@ -211,115 +221,39 @@ def metrics() -> dict[str, Metric]:
             lambda records: [
                 r.figures["groups"] - r.figures["models"] for r in scored(records) if "groups" in r.figures
             ],
-            carrying("models"),
+            patterns,
         ),
-        *(_phase(name) for name in phases),
-        Metric(
-            "seconds_per_million_rows",
-            "s",
-            "lower",
-            1,
-            "time to model over millions of training rows",
-            lambda records: [time_to_model(r) / r.case.rows * 1e6 for r in timed(records)],
-        ),
-        Metric(
-            "peak_memory",
-            "bytes",
-            "lower",
-            1,
-            "peak proportional set size of the process tree, from executions that had one of their own",
-            lambda records: [
-                float(record.resources.peak_pss_bytes)
-                for record in records
-                if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
-            ],
-        ),
-        Metric(
-            "memory_needed",
-            "bytes",
-            "lower",
-            1,
-            "peak memory of a node engine beyond an idle worker with the same imports",
-            lambda records: [float(found) for record in records if (found := memory_needed(record)) is not None],
-        ),
-        _quality("auc_loss", "1 - AUC", "one minus the area under the ROC curve on the hold-out", "auc", _lost),
-        _quality("log_loss", "nats", "mean negative log-likelihood on the hold-out", "log_loss"),
-        _quality(
-            "objective",
-            "nats",
-            "what a logistic regression minimises, per training row: how far its optimiser came",
-            "objective",
-        ),
-        _quality("rmse", "label units", "root of the mean squared error on the hold-out", "rmse"),
-        _quality(
-            "r2_loss",
-            "1 - R²",
-            "mean squared error on the hold-out over the label's variance",
-            "r2",
-            _lost,
-        ),
-        _quality(
-            "inertia",
-            "squared deviations",
-            "mean squared distance of a hold-out row to its centre",
-            "inertia",
-        ),
-        _quality(
-            "variance_lost",
-            "share",
-            "one minus the share of the hold-out's variance that components or clusters explain",
-            "variance_explained",
-            _lost,
-        ),
-        _quality(
-            "cells_lost",
-            "share",
-            "cells that a pipeline of all training rows would have made otherwise",
-            "kept_cells",
-            _lost,
-        ),
-        _quality(
-            "error_rate",
-            "share",
-            "one minus the accuracy of the neighbours' vote",
-            "accuracy",
-            _lost,
-        ),
-        _quality(
-            "recall_loss",
-            "1 - recall",
-            "true neighbours that were not found",
-            "recall",
-            _lost,
-        ),
-        _quality(
-            "group_rmse",
-            "label units",
-            "root of the mean squared error, each group by its model",
-            "group_rmse",
-        ),
-        _quality(
-            "brier",
-            "squared probability",
-            "mean squared error of a probability, each group by its model",
-            "brier",
-        ),
-        _figure("task_skew", "ratio", "the longest task's seconds over the mean task's"),
-        _figure("trials_per_second", "1/s", "trials of a search over its seconds", "higher"),
-        _figure(
-            "dispatch_seconds_median",
-            "s",
-            "from asking for a trial to knowing its loss, without the trial",
-        ),
-        _figure(
-            "seconds_to_target",
-            "s",
-            "seconds of a search until the target loss; none where it was not reached",
-            in_history=False,
-        ),
-        _figure("best_loss", "loss", "the least validation loss of a search"),
-        _figure("model_load_seconds", "s", "seconds of loading a model, of all its loads together"),
-        _figure("seconds_to_log_loss", "s", "seconds from the start of load to the target log-loss"),
-        _figure("seconds_per_epoch", "s", "median seconds of an epoch, the first not counted"),
+    )
+
+
+def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
+    """Every metric that records of these workloads can carry, by name. They follow from what workloads declare: their
+    phases, qualities and figures.
+    """
+    workloads = list(described)
+    phases: dict[str, dict[str, None]] = {}
+    qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
+    figures: dict[str, tuple[Figure, dict[str, None]]] = {}
+    for workload in workloads:
+        for phase in workload.phases:
+            phases.setdefault(phase, {})[workload.pattern] = None
+        for quality in workload.qualities:
+            if quality.metric:
+                qualities.setdefault(quality.name, (quality, {}))[1][workload.pattern] = None
+        for figure in workload.figures:
+            if figure.metric:
+                figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
+    with_groups = tuple(dict.fromkeys(workload.pattern for workload in workloads if workload.report == "per_group"))
+    found = [
+        *EVERYWHERE,
+        *(of_groups(with_groups) if with_groups else ()),
+        *(_phase(name, tuple(patterns)) for name, patterns in phases.items()),
+        *(_quality(quality, tuple(patterns)) for quality, patterns in qualities.values()),
+        *(_figure(figure, tuple(patterns)) for figure, patterns in figures.values()),
     ]
     return {metric.name: metric for metric in found}
+
+
+def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
+    """Every metric that these records can carry, by name."""
+    return metrics({record.case.workload: record.declared for record in records}.values())

@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin, of_view
+from sparkscale.analysis.executions import Executions, margin, of_report
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.store.store import Store
-from workloads import registry
 
 LOOP, JOBLIB = "pandas-loop", "joblib"
 CONTROL = ("grouped-map", "apply-in-pandas")
@@ -35,7 +34,7 @@ class Way(Executions):
     @property
     def lays_out(self) -> bool:
         """Whether it has a layout, which can be used again."""
-        return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "lays_out", False))
+        return self.declared.has(self.engine, "lays_out")
 
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
         """By round, seconds of load + fit and the layout's share when it serves so many trainings."""
@@ -242,7 +241,7 @@ def same(ratios: Sequence[float]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, grouping, sample, cluster, device and parameters, in the order of the records."""
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in of_view("groups", records):
+    for record in of_report("per_group", records):
         by_case[record.case.experiment].append(record)
     ways = [Way(found[0].case, found) for found in by_case.values()]
     found: dict[str, list[Way]] = defaultdict(list)
@@ -251,11 +250,10 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
         subject = _subject(way.case)
         found[f"{subject} {way.case.fraction}"].append(way)
         largest[subject] = max(largest[subject], way.case.fraction)
-    order = registry.engine_order()
     made = [
         Comparison(
             group[0].case,
-            sorted(group, key=lambda way: order.get((way.case.workload, way.engine), 0)),
+            sorted(group, key=lambda way: way.declared.position(way.engine)),
             store,
             group[0].case.fraction == largest[_subject(group[0].case)],
         )

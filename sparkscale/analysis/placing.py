@@ -5,9 +5,9 @@ from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
-from workloads import registry
 
 FOREIGN_SHARE = 0.05
 """Of a case's CPU time, what others may use without a word."""
@@ -53,12 +53,12 @@ def cores(host: Mapping[str, Any]) -> str:
     return count(usable, "core") + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def differences(case: Case, engines: Iterable[str]) -> Iterator[str]:
-    """What engines of the case's workload cannot do like the others, each told once."""
-    workload = registry.workloads()[case.workload]
-    for engine in dict.fromkeys(engines):
-        if differs := workload.engine(engine).differs():
-            yield f"{engine} differs: {differs}"
+def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterator[str]:
+    """What engines of a workload cannot do like the others, each told once."""
+    for name in dict.fromkeys(engines):
+        engine = declared.engine(name)
+        if engine and engine.differs:
+            yield f"{name} differs: {engine.differs}"
 
 
 def _executors(ran: list[RunRecord]) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _started(ran: Sequence[RunRecord]) -> Iterator[str]:
     for name in dict.fromkeys(record.case.engine for record in ran):
         found = [record for record in ran if record.case.engine == name and record.temperature == "warm"]
         cold = [record for record in found if record.python_started and record.case.device == "cpu"]
-        if cold and not registry.workloads()[cold[0].case.workload].engine(name).starts_processes:
+        if cold and not cold[0].declared.has(name, "starts_processes"):
             yield (
                 f"{name}: in {len(cold)} of {count(len(found), 'execution')} Python processes began within the "
                 "phases, each time it was tried, so their start is a part of the time."

@@ -7,34 +7,22 @@ from sparkscale.analysis import metrics
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 
-TOO_GOOD = {"auc": 0.999, "r2": 0.9999, "group_r2": 0.9999}
-"""A model above these has probably seen the label."""
-NAMES = {"auc": "AUC", "r2": "R²", "group_r2": "R²"}
-CONSTANTS = {
-    "log_loss": ("log-loss", "skill", "predicting the training rows' share of class 1"),
-    "rmse": ("RMSE", "skill", "predicting the training rows' mean"),
-    "accuracy": ("accuracy", "skill", "predicting the training rows' most frequent class"),
-    "inertia": ("inertia", "variance_explained", "the mean of all rows"),
-    "variance_explained": ("variance explained", "variance_explained", "the mean of all rows"),
-    "group_rmse": ("RMSE", "group_r2", "each group's own mean"),
-    "brier": ("Brier score", "brier_skill", "each group's own mean"),
-}
-"""By stored quality: its name, the skill that is above 0 only for a model better than a constant, that constant."""
-
 
 def quality_warning(record: RunRecord) -> str | None:
     """Why the quality of an ok record deserves doubt, as a sentence without its full stop. Returns None if nothing
     speaks against it.
     """
     quality = record.quality if record.outcome == "ok" else {}
-    if quality.get("auc", 1.0) <= 0.5:
-        return f"AUC {quality['auc']:.3f} is no better than a constant prediction"
-    for stored, (name, against, constant) in CONSTANTS.items():
-        if stored in quality and quality.get(against, 1.0) <= 0:
-            return f"{name} {quality[stored]:.4g} is no better than {constant}"
-    for stored, most in TOO_GOOD.items():
-        if quality.get(stored, 0.0) > most:
-            return f"{NAMES[stored]} {quality[stored]:.6f} is suspiciously good: look for a leak"
+    observed = [(one, quality[one.name]) for one in record.declared.qualities if one.name in quality]
+    for one, value in observed:
+        if one.at_least is not None and value <= one.at_least:
+            return f"{one.heading} {value:.3f} is no better than a constant prediction"
+    for one, value in observed:
+        if one.skill and quality.get(one.skill, 1.0) <= 0:
+            return f"{one.heading} {value:.4g} is no better than {one.constant}"
+    for one, value in observed:
+        if one.too_good is not None and value > one.too_good:
+            return f"{one.heading} {value:.6f} is suspiciously good: look for a leak"
     return None
 
 

@@ -29,7 +29,8 @@ class Ratio:
 
     def of(self, records: Sequence[RunRecord]) -> list[float]:
         """One for each round that has both, on the largest fraction that both were measured on."""
-        return [self._value(a, b) for a, b in self._pairs(records, metrics.metrics()[self.metric].samples)]
+        metric = metrics.of_records(records).get(self.metric)
+        return [self._value(a, b) for a, b in self._pairs(records, metric.samples)] if metric else []
 
     def unequal(self, records: Sequence[RunRecord]) -> bool:
         """Whether the sides made different numbers of models of groups in some round: less work is no speed."""

@@ -36,7 +36,6 @@ from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.contract.wording import count
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
-from workloads import registry
 
 FIRST_RUN = (
     "First run is what a one-off job pays: from the start of a new worker, Spark's session included, to its model, "
@@ -94,9 +93,8 @@ def _heading(store: Store, invocation: Invocation, records: list[RunRecord]) -> 
 
 def _comparison(comparison: Comparison) -> Iterator[RenderableType]:
     case = comparison.case
-    workload = registry.workloads()[case.workload]
     yield Text(
-        f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}: {workload.summary}",
+        f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}: {comparison.declared.summary}",
         style="bold",
     )
     parameters = ", ".join(f"{name} {value}" for name, value in comparison.parameters.items())
@@ -182,7 +180,7 @@ def _ceiling(comparison: Comparison) -> Iterator[Text]:
 
 def _beside(comparison: Comparison) -> Iterator[Table]:
     """Further qualities and figures of the workload, where some were observed."""
-    named = registry.workloads()[comparison.case.workload].quality.beside
+    named = comparison.declared.headings
     shown = {key: heading for key, heading in named.items() if any(cell.observed(key) for cell in comparison.cells)}
     if not shown:
         return
@@ -275,13 +273,12 @@ def _defaults(comparison: Comparison) -> Table:
 
 def _footnotes(comparison: Comparison) -> Iterator[Text]:
     case = comparison.case
-    workload = registry.workloads()[case.workload]
     rounds = max((cell.seconds.count for c in comparison.curves for cell in c.cells if cell.seconds), default=0)
     times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
     kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
     if rounds == 0:
         kind = "there is none, for every execution was the first of its worker"
-    yield Text(f"Time to model is {' + '.join(workload.pattern.time_to_model)}: {kind}.", style="dim")
+    yield Text(f"Time to model is {' + '.join(comparison.declared.time_to_model)}: {kind}.", style="dim")
     yield from (Text(note, style="dim") for note in placing.notes(case, comparison.records))
     yield Text(_interval_note(comparison), style="dim")
     if comparison.has_first_runs:
@@ -289,7 +286,7 @@ def _footnotes(comparison: Comparison) -> Iterator[Text]:
     if comparison.has_memory:
         yield Text(memory.NOTE, style="dim")
     engines = [curve.engine for curve in comparison.curves]
-    yield from (Text(note, style="dim") for note in placing.differences(case, engines))
+    yield from (Text(note, style="dim") for note in placing.differences(comparison.declared, engines))
 
 
 def _interval_note(comparison: Comparison) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from sparkscale.contract.profile import not_used
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
-from workloads.datasets.table_profile import not_used
 
 
 def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:

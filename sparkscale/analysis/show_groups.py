@@ -13,7 +13,6 @@ from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.wording import count
-from workloads import registry
 
 MIB = 2**20
 
@@ -21,11 +20,10 @@ MIB = 2**20
 def comparison(found: Comparison) -> Iterator[RenderableType]:
     """What is said of one workload on one sample of groups; all there is to say only of the largest."""
     case = found.case
-    workload = registry.workloads()[case.workload]
     which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
     yield Text(
         f"{case.workload} on {case.dataset} by {case.params['by']}, {which}, cluster {case.cluster}, {case.device}: "
-        f"{workload.summary}",
+        f"{found.ways[0].declared.summary}",
         style="bold",
     )
     parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
@@ -105,7 +103,7 @@ def _uses(found: Comparison) -> Table:
 
 
 def _tasks(found: Comparison) -> Table:
-    names = {"brier": "Brier score", "brier_skill": "its skill", "group_rmse": "RMSE", "group_r2": "R²"}
+    names = {quality.name: quality.heading for quality in found.ways[0].declared.qualities}
     observed = [name for name in names if any(name in record.quality for record in found.records)]
     drawn = table(
         "Tasks, shuffle, quality on the groups' hold-outs",
@@ -155,4 +153,4 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
     yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
     engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))
+    yield from (Text(note, style="dim") for note in placing.differences(found.ways[0].declared, engines))

@@ -12,7 +12,6 @@ from sparkscale.analysis.inference import Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.wording import count
-from workloads import registry
 
 MIB = 2**20
 
@@ -20,10 +19,10 @@ MIB = 2**20
 def comparison(found: Comparison) -> Iterator[RenderableType]:
     """What is said of one model on the same rows."""
     case = found.case
-    workload = registry.workloads()[case.workload]
     which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
     yield Text(
-        f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}: {workload.summary}",
+        f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}: "
+        f"{found.ways[0].declared.summary}",
         style="bold",
     )
     yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), style="dim")
@@ -126,4 +125,4 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
     )
     yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
     engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))
+    yield from (Text(note, style="dim") for note in placing.differences(found.ways[0].declared, engines))

@@ -14,10 +14,8 @@ from sparkscale.analysis.statistics import Spread
 from sparkscale.analysis.tuning import SHARES, Comparison
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.target import MARGIN
+from sparkscale.contract.target import MARGIN, targets_found
 from sparkscale.contract.wording import count
-from workloads import registry
-from workloads.tuning.targets import found as targets_found
 
 MIB = 2**20
 
@@ -25,10 +23,9 @@ MIB = 2**20
 def comparison(found: Comparison, is_for_targets: bool = False) -> Iterator[RenderableType]:
     """What is said of one workload's searches; without advice where they are to find a target."""
     case = found.case
-    workload = registry.workloads()[case.workload]
     yield Text(
         f"{case.workload} on {case.dataset}, {show_fraction(case.fraction)} of the rows, cluster {case.cluster}, "
-        f"{case.device}: {workload.summary}",
+        f"{case.device}: {found.searches[0].declared.summary}",
         style="bold",
     )
     yield Text(_space(case.params), style="dim")
@@ -150,7 +147,11 @@ def _trials(found: Comparison) -> Table:
 
 
 def _winners(found: Comparison) -> Table:
-    names = {"log_loss": "log-loss", "auc": "AUC", "rmse": "RMSE", "r2": "R²"}
+    names = {
+        quality.name: quality.heading
+        for quality in found.searches[0].declared.qualities
+        if quality.metric  # the skill only tells whether a constant is as good
+    }
     observed = [name for name in names if any(search.quality(name) for search in found.searches)]
     drawn = table(
         "Best validation loss against trials, and the winner on the hold-out",
@@ -182,4 +183,4 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
     records = [record for search in found.searches for record in search.records]
     yield from (Text(note, style="dim") for note in placing.notes(found.case, records))
     engines = [search.engine for search in found.searches]
-    yield from (Text(note, style="dim") for note in placing.differences(found.case, engines))
+    yield from (Text(note, style="dim") for note in placing.differences(found.searches[0].declared, engines))

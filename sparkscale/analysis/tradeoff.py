@@ -10,14 +10,13 @@ from typing import Any
 from sparkscale.analysis import metrics
 from sparkscale.analysis.cell import Cell, Step, share_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
-from sparkscale.analysis.executions import of_view
+from sparkscale.analysis.executions import of_report
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import Capacity, Case, show_fraction
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.store.store import Store
-from workloads import registry
-from workloads.base import Capacity
 
 
 @dataclass
@@ -132,7 +131,12 @@ class Comparison:
 
     @property
     def judging(self) -> Judging:
-        return judging_of(self.case)
+        return judging_of(self.records[0])
+
+    @property
+    def declared(self) -> WorkloadDescription:
+        """What its workload declared."""
+        return self.records[0].declared
 
     @property
     def cells(self) -> list[Cell]:
@@ -173,9 +177,9 @@ class Comparison:
         if self.tuned:
             chosen = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
             return f"{self.tuned.param} chosen on all data: {', '.join(chosen)}" if chosen else ""
-        capacity = registry.workloads()[self.case.workload].capacity
-        value = self.case.params.get(capacity.param) if capacity else None
-        return f"{value} {capacity.param}" if capacity and value is not None else ""
+        parameter = self.declared.capacity
+        value = self.case.params.get(parameter)
+        return f"{value} {parameter}" if value is not None else ""
 
 
 def _whole(found: Spread) -> str:
@@ -189,7 +193,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     Engines that do not support a case are in none: `problems` says why.
     """
     by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in of_view("tradeoff", records):
+    for record in of_report("data_parallel", records):
         by_case[record.case.experiment].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)

@@ -18,14 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, of_view
+from sparkscale.analysis.executions import Executions, of_report
 from sparkscale.analysis.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner, at_most, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
-from workloads import registry
 
 SHARES = (0.25, 0.5, 1.0)
 """Of the time that the first engine took for its search, and of the trials: where best losses are told."""
@@ -105,7 +104,7 @@ class Search(Executions):
     @property
     def is_comparable(self) -> bool:
         """Whether its trials are judged on the same rows as the others'."""
-        return bool(getattr(registry.workloads()[self.case.workload].engine(self.engine), "judges_on_split", True))
+        return self.declared.has(self.engine, "judges_on_split")
 
     @cached_property
     def timed(self) -> list[RunRecord]:
@@ -311,15 +310,14 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
     by_subject: dict[str, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in of_view("searches", records):
+    for record in of_report("tuning", records):
         numbers = (int(record.case.params[name]) for name in ("parallelism", "trials", "random_starts"))
         way = record.case.engine, *numbers
         by_subject[_subject(record.case)][way].append(record)
-    order = registry.engine_order()
     found = []
     for ways in by_subject.values():
-        workload = next(iter(ways.values()))[0].case.workload
-        ordered = sorted(ways, key=lambda way: (order.get((workload, way[0]), 0), *way[1:]))
+        declared = next(iter(ways.values()))[0].declared
+        ordered = sorted(ways, key=lambda way: (declared.position(way[0]), *way[1:]))
         searches = [
             Search(ways[way][0].case, ways[way], store, *(_varies(ways, way, place) for place in (2, 3)))
             for way in ordered

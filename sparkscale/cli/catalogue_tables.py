@@ -74,7 +74,7 @@ def _clusters() -> Rows:
 
 
 def _metrics() -> Rows:
-    for metric in metrics().values():
+    for metric in metrics(registry.descriptions()).values():
         yield metric.name, metric.unit, metric.direction, str(metric.version), metric.summary
 
 

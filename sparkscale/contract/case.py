@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +41,23 @@ def digest(value: Any) -> str:
     """Sixteen hex digits that name a JSON value: SHA-256 of its canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Capacity(BaseModel):
+    """The parameter by which a model grows, and the range in which `tuned` chooses it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    param: str
+    least: int = Field(ge=1)
+    most: int = Field(ge=1)
+
+    def steps(self) -> Iterator[int]:
+        """From the least on, each twice the one before, up to the most."""
+        value = self.least
+        while value <= self.most:
+            yield value
+            value *= 2
 
 
 class Case(BaseModel):

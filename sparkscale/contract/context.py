@@ -50,12 +50,20 @@ class Context:
     """Names the files of this execution where other machines write, too."""
     made: list[PreparedDataset] = field(default_factory=list)
     """Data that was made for this execution alone, before its phases, such as a validation part."""
+    declared: frozenset[str] = frozenset()
+    """Names of the figures that its workload declares."""
     figures: dict[str, float] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def figure(self, name: str, value: float) -> None:
-        """Adds a number to the record. Raises ValueError for one that is not finite."""
+        """Adds a number to the record. Raises ValueError for one that the workload does not declare, or that is not
+        finite.
+        """
+        if name not in self.declared:
+            raise ValueError(
+                f"The figure {name} is not declared: add it to `figures` of {self.case.workload}, or of its pattern."
+            )
         if not math.isfinite(value):
             raise ValueError(f"The figure {name} is {value}.")
         self.figures[name] = float(value)

@@ -2,14 +2,16 @@
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from sparkscale.contract import earlier
 from sparkscale.contract.case import Case
+from sparkscale.contract.declared import WorkloadDescription
 
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
 PageCache = Literal["warm", "cold"]
-Kind = Literal["host", "software", "session", "data", "model", "suite", "profile", "budget"]
+Kind = Literal["host", "software", "session", "data", "model", "workload", "suite", "profile", "budget"]
 
 SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
 """Names of tables: hold-out scores; one row per group; one per trial of a search."""
@@ -144,6 +146,20 @@ class RunRecord(Frozen):
     the execution was not warm. Null where they run on other hosts, and as in `start_seconds`."""
     data: str | None = None
     model: str | None = None
+    workload: str | None = None
+    """Null in what earlier releases exported."""
+    description: WorkloadDescription | None = Field(default=None, exclude=True, repr=False)
+    """What `workload` refers to; a store fills it in, and it is no part of what is stored or exported."""
+
+    @property
+    def declared(self) -> WorkloadDescription:
+        """What its workload declared when it was measured; of a record that an earlier release wrote, what that
+        release's workload would have. Raises ValueError if neither is known.
+        """
+        found = self.description or earlier.workloads().get(self.case.workload)
+        if found is None:
+            raise ValueError(f"The record {self.id} has no description of its workload: read it from a store.")
+        return found
 
     @property
     def is_warmup(self) -> bool:

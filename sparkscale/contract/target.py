@@ -1,10 +1,12 @@
 """A target loss: how good a validation loss a search is to reach, and what it is a loss of."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sparkscale.contract.case import Case, parse_fraction, show_fraction
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 
 SUITE = "tuning-target"
@@ -19,6 +21,25 @@ def _fraction(value: Any) -> float:
         return parse_fraction(value) if isinstance(value, str) else parse_fraction(show_fraction(float(value)))
     except (TypeError, ZeroDivisionError) as error:
         raise ValueError(f"{value} is no fraction") from error
+
+
+def metric(declared: WorkloadDescription, case: Case) -> str | None:
+    """The quality that the case's trials are judged by. None for a task that its workload does not have, and an
+    engine that judges trials on other rows.
+    """
+    judged = declared.judged.get(case.task)
+    return judged.quality if judged and declared.has(case.engine, "judges_on_split") else None
+
+
+def targets_found(records: "Iterable[RunRecord]") -> "list[Target]":
+    """The best target of each sample that searches have found, in the order of the records."""
+    best: dict[Any, Target] = {}
+    for record in records:
+        judged_by = metric(record.declared, record.case)
+        target = Target.found_by(record, judged_by) if judged_by else None
+        if target and (target.of not in best or target.loss < best[target.of].loss):
+            best[target.of] = target
+    return list(best.values())
 
 
 class Target(BaseModel):

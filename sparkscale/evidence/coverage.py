@@ -18,9 +18,10 @@ from scipy.stats import norm
 
 from sparkscale.analysis import crossed
 from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
-from sparkscale.analysis.judging import JUDGINGS
+from sparkscale.analysis.judging import Judging
 from sparkscale.analysis.statistics import Array, Interval, interval, rounds_interval
 from sparkscale.contract.case import digest
+from workloads.quality.qualities import BY_ACCURACY, BY_AUC, BY_INERTIA, BY_RMSE, BY_VARIANCE_EXPLAINED
 
 Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "rounds"]
 Dominant = Literal["units", "seeds"]
@@ -52,6 +53,11 @@ result. A share close to a limit may still be missed: it lies inside in the firs
 """
 SELDOM = 0.1
 """No coverage is told if fewer of the simulations than this share give an interval: they are too few."""
+
+
+JUDGED = (BY_AUC, BY_RMSE, BY_INERTIA, BY_ACCURACY, BY_VARIANCE_EXPLAINED)
+JUDGINGS = {judged.quality: Judging(judged) for judged in JUDGED}
+"""How the simulated qualities are judged, by their stored names."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.metrics import of_records
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
@@ -87,7 +87,7 @@ def _fits(store: Store, records: Sequence[RunRecord]) -> list[float]:
     point = of_planned(planned, FIT)
     pattern = planned.workload.pattern.name
     same = [r for r in records if r.case.pattern == pattern and of_record(r, of_suite) == point]
-    return metrics()["seconds_fit"].samples(same)
+    return of_records(same)["seconds_fit"].samples(same) if same else []
 
 
 def _session_starts(records: Sequence[RunRecord]) -> list[float]:

@@ -17,6 +17,7 @@ from cluster.session import describe
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
 from sparkscale.contract.record import CodeState
+from sparkscale.contract.wording import named
 from sparkscale.history.recorded import RESULTS, ROOT
 from sparkscale.measure.worker import environment
 
@@ -175,7 +176,6 @@ def check_installed(root: Path) -> None:
         if found.partition("+")[0] != asked.partition("+")[0]:  # a build tag is no other release
             differing.append(f"{pinned.name} {found}, not {asked}")
     if differing:
-        more = f" and {len(differing) - NAMED} more" if len(differing) > NAMED else ""
         raise ConfigError(
-            f"Other releases are installed than {LOCK} says ({'; '.join(differing[:NAMED])}{more}): run `make setup`."
+            f"Other releases are installed than {LOCK} says ({named(differing, NAMED)}): run `make setup`."
         )

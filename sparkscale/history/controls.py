@@ -71,6 +71,7 @@ class SmallFit:
             cores=granted.cores_of("node"),
             slots=granted.cores_of("node"),
             storage=planned.cluster.storage_location,
+            declared=planned.workload.figure_names,
         )
         self.engine: Any = planned.workload.made(case.engine, case.parameter_set)
         self.train = self.engine.load(self.run)

@@ -124,7 +124,7 @@ def tracked_metrics(pattern: str) -> list[Metric]:
     """Of asv smaller is always better."""
     return [
         metric
-        for metric in metrics().values()
+        for metric in metrics(registry.descriptions()).values()
         if metric.in_history and metric.direction == "lower" and (not metric.patterns or pattern in metric.patterns)
     ]
 

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-FORMAT = 1
+FORMAT = 2
+"""Rises when records of earlier releases must be changed to be read: see `migrations`."""
 
 metadata = sa.MetaData()
 

@@ -13,8 +13,10 @@ from sqlalchemy.dialects.sqlite import insert as insert_once
 from sparkscale import mounts
 from sparkscale.contract import redaction
 from sparkscale.contract.case import digest
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import Description, Kind, RunRecord
+from sparkscale.store import migrations
 from sparkscale.store.invocation import Command, Invocation
 from sparkscale.store.schema import FORMAT, blobs, descriptions, invocations, metadata, records, tables
 
@@ -82,8 +84,10 @@ class Store:
                 found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if not found and unmade:
                 raise unmade
-            if found not in (0, FORMAT):
+            if found > FORMAT:
                 raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
+            if 0 < found < FORMAT:
+                engine = migrations.migrated(path, engine, PATIENCE_SECONDS)
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
             if any(words in str(error.orig) for words in ("disk I/O", "is full")):
@@ -172,16 +176,25 @@ class Store:
         query = sa.select(records.c.content).order_by(records.c.number)
         if invocation is not None:
             query = query.where(records.c.invocation == invocation)
-        with self._engine.connect() as connection:
-            found = connection.execute(query).scalars().all()  # at once: who reads may keep a writer waiting
-        return [RunRecord.model_validate(content) for content in found]
+        return self._read(query)
 
     def records_of(self, suite: str) -> list[RunRecord]:
         """Of every run of a suite, in the order in which they were measured."""
         query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite)
+        return self._read(query.order_by(records.c.number))
+
+    def _read(self, query: sa.Select[Any]) -> list[RunRecord]:
+        """Records with the descriptions of their workloads."""
+        stated = sa.select(descriptions.c.id, descriptions.c.content).where(descriptions.c.kind == "workload")
         with self._engine.connect() as connection:
-            found = connection.execute(query.order_by(records.c.number)).scalars().all()
-        return [RunRecord.model_validate(content) for content in found]
+            found = connection.execute(query).scalars().all()  # at once: who reads may keep a writer waiting
+            workloads = {
+                row.id: WorkloadDescription.model_validate(row.content) for row in connection.execute(stated)
+            }
+        return [
+            RunRecord.model_validate({**content, "description": workloads.get(content.get("workload"))})
+            for content in found
+        ]
 
     def table(self, record: str, name: str) -> Any:
         """A record's table as pyarrow.Table. Raises KeyError when it carries none of this name."""

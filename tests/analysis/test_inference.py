@@ -12,6 +12,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
 from tests.store.test_store import invocation, record
+from workloads import registry
 
 ROWS = 1000
 
@@ -104,7 +105,7 @@ def test_engines_are_compared_by_rows_per_second_round_by_round(predictions: Pre
     efficiency = native.efficiency(alone)
     assert efficiency
     assert (efficiency.low, efficiency.median) == (0.8, 1.0)
-    assert metrics()["rows_per_second"].samples(predictions.records)[0] == ROWS / 4.0
+    assert metrics(registry.descriptions())["rows_per_second"].samples(predictions.records)[0] == ROWS / 4.0
 
 
 def test_the_spark_tax_is_told_rung_by_rung(predictions: Predictions) -> None:

@@ -16,6 +16,7 @@ from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import Writer, shown
 from tests.store.test_store import invocation
+from workloads import registry
 
 Seconds = tuple[float, float, float]
 """Of layout, load and fit."""
@@ -120,8 +121,8 @@ def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
     assert [joblib.spread(uses).median for uses in per_group.USES] == [4.0, 4.0, 4.0]  # type: ignore[union-attr]
     assert laid_out.speed_up(joblib)[:4] == [2.0] * 4
     assert laid_out.speed_up(joblib, uses=1)[0] == pytest.approx(4 / 6)
-    assert metrics()["time_with_layout"].samples(laid_out.records)[0] == 6.0
-    assert metrics()["models_per_second"].samples(laid_out.records)[0] == 45.0
+    assert metrics(registry.descriptions())["time_with_layout"].samples(laid_out.records)[0] == 6.0
+    assert metrics(registry.descriptions())["models_per_second"].samples(laid_out.records)[0] == 45.0
     text = per_group.advice(found)
     assert text.startswith("Use joblib to train once (1.50 (1.50–1.52) times as fast as parquet-groups)")
     assert "and parquet-groups where its layout serves 2 trainings or more" in text
@@ -279,4 +280,4 @@ def test_the_way_matters_by_the_same_count_of_layouts_on_both_sides(groups: Grou
 def test_groups_without_a_model_are_a_metric_that_rises(groups: Groups) -> None:
     groups("joblib", *rounds(0, 1.5, 1.5), models=90)
     groups("joblib", *rounds(0, 1.5), models=40)
-    assert metrics()["groups_without_model"].samples(groups.records) == [10.0, 10.0, 60.0]
+    assert metrics(registry.descriptions())["groups_without_model"].samples(groups.records) == [10.0, 10.0, 60.0]

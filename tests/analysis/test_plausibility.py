@@ -6,7 +6,9 @@ import pytest
 
 from sparkscale.analysis.plausibility import quality_warning, quality_warnings
 from sparkscale.contract.case import Case
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import CodeState, Outcome, Resources, RunRecord
+from workloads import registry
 
 CASE = Case(
     workload="data_parallel.gradient_boosting",
@@ -27,6 +29,14 @@ CASE = Case(
     threads=2,
     params={"set": "aligned", "arguments": {}},
 )
+
+
+def declaring(names: set[str]) -> WorkloadDescription | None:
+    """A workload that has these qualities."""
+    return next(
+        (one for one in registry.descriptions() if names <= {quality.name for quality in one.qualities}),
+        None,
+    )
 
 
 def record(quality: dict[str, float], outcome: Outcome = "ok", number: int = 1) -> RunRecord:
@@ -51,6 +61,7 @@ def record(quality: dict[str, float], outcome: Outcome = "ok", number: int = 1) 
         host="h",
         software="s",
         session=None,
+        description=declaring(set(quality)),
     )
 
 

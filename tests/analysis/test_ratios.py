@@ -10,6 +10,7 @@ from sparkscale.contract.record import RunRecord, Temperature
 from sparkscale.measure.plan import plan, suite
 from tests.analysis.test_tradeoff import case
 from tests.store.test_store import record
+from workloads import registry
 
 ENGINES = ("mllib", "xgboost")
 HALF = Ratio(
@@ -113,7 +114,7 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
         if not found.isolate
     ]
     for ratio in ratios.RATIOS[name]:
-        assert ratio.metric in metrics.metrics()
+        assert ratio.metric in metrics.metrics(registry.descriptions())
         sides = [[found for found, made in planned if side(made)] for side in (ratio.upper, ratio.lower) if side]
         both = set.intersection(*({found.fraction for found in side} for side in sides))
         for side in sides:

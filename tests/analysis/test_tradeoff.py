@@ -22,6 +22,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
 from sparkscale.store.store import Store
 from tests.store.test_store import invocation, record
+from workloads import registry
 
 ROWS, DAYS = 20_000, 70
 FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
@@ -163,7 +164,7 @@ def test_warm_times_and_isolated_memory_are_never_mixed(filled: Store) -> None:
     assert (full.seconds.low, full.seconds.median, full.seconds.high) == pytest.approx((8.8, 10.4, 12.0))
     assert full.peak_bytes is not None
     assert full.peak_bytes.median == 2**30
-    assert metrics.metrics()["seconds_per_million_rows"].samples(full.records)[0] == pytest.approx(8.8 / 0.064001)
+    assert metrics.SECONDS_PER_MILLION_ROWS.samples(full.records)[0] == pytest.approx(8.8 / 0.064001)
 
 
 def test_a_failure_has_no_time(filled: Store) -> None:
@@ -171,7 +172,7 @@ def test_a_failure_has_no_time(filled: Store) -> None:
     assert full is not None
     assert drawing.seconds(full.seconds) == "> any [0 of 2]"
     assert full.quality is None
-    assert all(metric.samples(full.records) == [] for metric in metrics.metrics().values())
+    assert all(metric.samples(full.records) == [] for metric in metrics.metrics(registry.descriptions()).values())
 
 
 def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -> None:

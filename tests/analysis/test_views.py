@@ -21,7 +21,7 @@ from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resour
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 from workloads import registry
-from workloads.base import Engine, Sample, View, Workload
+from workloads.base import Engine, Sample, Workload
 from workloads.tuning.trials import Answer, table_of, trial_of
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -48,10 +48,10 @@ def trials() -> Tables:
     return {TRIALS: table_of([trial_of(0, {"depth": 2}, answer, 0.0, 2.0, 0.0)]), **scores()}
 
 
-TABLES: dict[View, Callable[[], Tables]] = {
-    "tradeoff": scores,
-    "groups": groups,
-    "searches": trials,
+TABLES: dict[str, Callable[[], Tables]] = {
+    "data_parallel": scores,
+    "per_group": groups,
+    "tuning": trials,
     "inference": dict,
 }
 
@@ -82,7 +82,7 @@ def case(workload: Workload, engine: type[Engine]) -> Case:
         model_seed=0,
         threads=2,
         params=engine().case_params("aligned", workload.params, Sample(task, ROWS, 3, ("device",), LABELS))
-        | ({"by": "device"} if workload.pattern.view == "groups" else {}),
+        | ({"by": "device"} if workload.pattern.report == "per_group" else {}),
     )
 
 
@@ -103,15 +103,17 @@ def record(store: Store, workload: Workload, engine: type[Engine]) -> RunRecord:
         error=None,
         seconds={phase: SECONDS if phase in workload.pattern.time_to_model[-1:] else 0.0 for phase in phases},
         quality=dict.fromkeys((*workload.quality.judged_by.values(), *workload.quality.beside), 0.5),
-        figures=dict.fromkeys(workload.pattern.figures, 1.0),
+        figures=dict.fromkeys(workload.figure_names, 1.0),
         resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
         spark=None,
         code=CodeState(commit="c", dirty=False),
         host=store.describe("host", {"cpu": "Test", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}),
         software="s",
         session=None,
+        workload=store.describe("workload", workload.description().model_dump(mode="json")),
+        description=workload.description(),
     )
-    tables = TABLES[workload.pattern.view]()
+    tables = TABLES[workload.pattern.report]()
     store.add(kept, {name: stored(table) for name, table in tables.items()})
     return kept
 
@@ -139,7 +141,7 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
 
 
 def test_every_metric_names_patterns_that_declare_it() -> None:
-    found = metrics.metrics()
+    found = metrics.metrics(registry.descriptions())
     assert found["error_rate"].patterns == ("data_parallel_lazy",)
     assert set(found["auc_loss"].patterns) == {"data_parallel", "tuning"}
     assert found["task_skew"].patterns == ("per_group",)
@@ -150,24 +152,19 @@ def test_every_metric_names_patterns_that_declare_it() -> None:
         "peak_memory",
         "memory_needed",
     }
-    with pytest.raises(LookupError, match="No pattern and no workload declares 'nobody'"):
-        metrics.carrying("nobody")
 
 
-@pytest.mark.parametrize("view", ["groups", "searches", "inference"])
-def test_engines_are_sorted_by_the_order_of_their_own_workload(
-    store: Store, view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("report", ["per_group", "tuning", "inference"])
+def test_engines_are_sorted_by_the_order_of_their_own_workload(store: Store, report: str) -> None:
     """Two workloads have the same engines in opposite orders: neither may be sorted by the other's."""
     every = registry.workloads()
-    first, second = [workload for workload in every.values() if workload.pattern.view == view][:2]
+    first, second = [workload for workload in every.values() if workload.pattern.report == report][:2]
     common = [engine.name for engine in first.engines if engine.name in {other.name for other in second.engines}]
     turned = replace(second, engines=tuple(second.engine(name) for name in reversed(common)))
-    monkeypatch.setattr(registry, "workloads", lambda: {**every, second.name: turned})
     records = [record(store, workload, workload.engine(name)) for workload in (first, turned) for name in common]
     orders = {
-        "groups": lambda: [[way.engine for way in one.ways] for one in per_group.comparisons(store, records)],
-        "searches": lambda: [[way.engine for way in one.searches] for one in tuning.comparisons(store, records)],
+        "per_group": lambda: [[way.engine for way in one.ways] for one in per_group.comparisons(store, records)],
+        "tuning": lambda: [[way.engine for way in one.searches] for one in tuning.comparisons(store, records)],
         "inference": lambda: [[way.engine for way in one.ways] for one in inference.comparisons(records)],
-    }[view]()
+    }[report]()
     assert orders == [common, common[::-1]]

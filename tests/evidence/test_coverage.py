@@ -5,10 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sparkscale.analysis.clustered import value
-from sparkscale.analysis.judging import JUDGINGS
 from sparkscale.cli.main import app
 from sparkscale.evidence import coverage
-from sparkscale.evidence.coverage import Dominant, Kind, Scenario, simulated
+from sparkscale.evidence.coverage import JUDGINGS, Dominant, Kind, Scenario, simulated
 
 
 @pytest.mark.parametrize("kind", ["auc", "accuracy", "rmse", "inertia", "variance_explained"])

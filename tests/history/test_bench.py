@@ -21,6 +21,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.history.checkout import LOCK, check_installed, machine
 from sparkscale.store.store import FILE, Store
 from tests.history.cloning import Clone
+from workloads import registry
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute
 
@@ -62,7 +63,7 @@ def test_asv_has_the_samples_of_the_store(clone: Clone, benched: "subprocess.Com
         for position, fraction in enumerate((1 / 64, 1 / 4)):
             same = [r for r in measured if r.case.engine == engine and r.case.fraction == fraction]
             index = engines.index(label) * 4 + position * 2
-            for name, metric in metrics().items():
+            for name, metric in metrics(registry.descriptions()).items():
                 samples = metric.samples(same)
                 key = TIME_TO_MODEL.replace("time_to_model", name)
                 if samples and metric.direction == "lower":

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparkscale.analysis.judging import judging_of
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
@@ -26,6 +25,7 @@ def transformed(runs: Runs, fraction: float) -> tuple[Context, Matrix]:
 
 def test_a_sample_is_judged_by_the_pipeline_of_all_rows(runs: Runs) -> None:
     """It was its own reference, so that every sample had 100 % equal cells and was enough."""
+    judged = pipeline.WORKLOAD.quality.judged["classification"]
     shares = {}
     for fraction in (1 / 64, 1 / 4, 1):
         run, matrix = transformed(runs, fraction)
@@ -35,9 +35,9 @@ def test_a_sample_is_judged_by_the_pipeline_of_all_rows(runs: Runs) -> None:
         scores = run.tables[SCORES]
         assert scores.num_rows == run.data.holdout_rows
         assert np.mean(scores.column("score").to_numpy()) == pytest.approx(shares[fraction])
-        assert judging_of(run.case).second_key in quality
+        assert judged.second in quality
     assert shares[1 / 64] < shares[1 / 4] <= shares[1] == 1
-    assert shares[1 / 64] < 1 - judging_of(run.case).tolerance
+    assert shares[1 / 64] < 1 - judged.tolerance
 
 
 def test_the_categories_that_a_sample_lacks_are_its_lost_cells(runs: Runs) -> None:

@@ -12,10 +12,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sparkscale.contract.dataset import LABEL, PreparedDataset
 from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.profile import not_used
 from workloads.datasets import slicing
 from workloads.datasets.table import Table
 from workloads.datasets.table_order import NEARLY_UNIQUE, SMALLEST_HASHES, OrderCounts
-from workloads.datasets.table_profile import not_used
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.tasks import Here
 

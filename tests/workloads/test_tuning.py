@@ -15,12 +15,13 @@ import pytest
 from cluster.budget import Budget, Grant
 from cluster.profile import Local
 from cluster.session import SparkRuntime
+from sparkscale.contract.case import Capacity
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, PreparedDataset
 from sparkscale.measure.worker.protocol import Measure, Open
 from sparkscale.measure.worker.worker import PhaseClock, Worker
 from tests.workloads.altering import changed, with_column
-from workloads.base import Capacity, Engine, Workload
+from workloads.base import Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import mlp, tuning
 from workloads.data_parallel import random_forest as forest

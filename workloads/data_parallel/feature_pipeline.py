@@ -24,6 +24,7 @@ from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_sprea
 from workloads.datasets.slicing import moments_of
 from workloads.io.filesystem import read_parquet, row_groups
 from workloads.io.frames import spark_rows
+from workloads.quality.qualities import BY_KEPT_CELLS, EQUAL_CELLS, KEPT_CELLS, KEPT_ROWS
 from workloads.quality.scoring import Array, in_order
 
 if TYPE_CHECKING:
@@ -399,7 +400,12 @@ WORKLOAD = Workload(
     name="data_parallel.feature_pipeline",
     summary="Imputing, scaling, one-hot encoding and hashing of faulty rows",
     pattern=DATA_PARALLEL,
-    quality=Quality(score, dict.fromkeys(sorted(EVERY_TASK), "kept_cells"), {"kept_rows": "rows kept whole"}),
+    quality=Quality(
+        score,
+        dict.fromkeys(sorted(EVERY_TASK), BY_KEPT_CELLS),
+        (KEPT_CELLS, EQUAL_CELLS, KEPT_ROWS),
+        ("kept_rows",),
+    ),
     params=PipelineParams(),
     engines=(SklearnPipeline, MLlibPipeline),
     version=2,  # scores are of cells kept, against a pipeline of all rows; they were of equal cells

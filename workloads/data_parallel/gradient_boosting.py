@@ -10,10 +10,11 @@ from weakref import finalize
 
 import numpy as np
 
-from sparkscale.contract.case import Device, Task
+from sparkscale.contract.case import Capacity, Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
-from workloads.base import CPU_AND_GPU, CUDA_NAMES, SPARK_CONTEXT, Capacity, Sample, SparkEngine, Workload
+from workloads.base import CPU_AND_GPU, CUDA_NAMES, SPARK_CONTEXT, Sample, SparkEngine, Workload
+from workloads.data_parallel import xgboost_timeline
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
     FEATURES,
@@ -265,6 +266,7 @@ WORKLOAD = Workload(
     summary="Gradient-boosted trees, one model",
     pattern=DATA_PARALLEL,
     quality=SUPERVISED,
+    figures=xgboost_timeline.FIGURES,
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostExternalMemory, XGBoostSpark, MLlibGBT),
     capacity=Capacity(param="trees", least=10, most=640),

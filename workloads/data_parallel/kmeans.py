@@ -15,8 +15,10 @@ from scipy.spatial.distance import cdist
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
+from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import EngineUnsupported
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.figures import ITERATIONS
 from workloads.data_parallel.numeric import EVERY_TASK, collected, numeric_matrix, numeric_vectors
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
@@ -27,6 +29,7 @@ from workloads.data_parallel.pattern import (
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.io.frames import spark_rows
+from workloads.quality.qualities import BY_INERTIA, INERTIA, VARIANCE_EXPLAINED
 from workloads.quality.scoring import Array
 from workloads.quality.scoring_unlabelled import Clusters, score_clusters
 
@@ -73,7 +76,7 @@ class SklearnKMeans(NodeEngine):
 
     def fit(self, run: Context, train: Any) -> Any:
         model = self.estimator(run, "cluster.KMeans")(random_state=run.case.model_seed, **run.arguments).fit(train)
-        run.figure("iterations", model.n_iter_)
+        run.figure(ITERATIONS.name, model.n_iter_)
         run.figure("training_inertia", model.inertia_ / len(train))
         return model
 
@@ -176,8 +179,13 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(
         score_clusters,
-        dict.fromkeys(sorted(EVERY_TASK), "inertia"),
-        {"training_inertia": "inertia on its training rows", "iterations": "iterations"},
+        dict.fromkeys(sorted(EVERY_TASK), BY_INERTIA),
+        (INERTIA, VARIANCE_EXPLAINED),
+        ("training_inertia", "iterations"),
+    ),
+    figures=(
+        Figure(name="training_inertia", heading="inertia on its training rows", direction="lower"),
+        ITERATIONS,
     ),
     params=KMeansParams(),
     engines=(SklearnKMeans, CumlKMeans, MLlibKMeans, RapidsKMeans),

@@ -22,6 +22,7 @@ from workloads.data_parallel.pattern import FEATURES, spark_cached, spark_spread
 from workloads.data_parallel.rapids import Cuml
 from workloads.io.filesystem import read_parquet, row_groups
 from workloads.io.frames import spark_rows
+from workloads.quality.qualities import ACCURACY, BY_ACCURACY, RECALL, SKILL
 from workloads.quality.scoring import Array, mean_label, skill
 
 LAZY = Pattern(
@@ -29,7 +30,7 @@ LAZY = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit", "predict"),
     tables=(SCORES,),
-    view="tradeoff",
+    report="data_parallel",
 )
 NOBODY = -1
 QUERY, DISTANCE = "query", "distance"
@@ -278,7 +279,7 @@ WORKLOAD = Workload(
     name="data_parallel.knn",
     summary="Nearest neighbours of a few rows, the model being the whole data set",
     pattern=LAZY,
-    quality=Quality(score, {"classification": "accuracy"}, {"recall": "recall"}),
+    quality=Quality(score, {"classification": BY_ACCURACY}, (ACCURACY, RECALL, SKILL), ("recall",)),
     params=KnnParams(),
     engines=(SklearnNeighbours, CumlNeighbours, SparkBrute, MLlibLSH),
 )

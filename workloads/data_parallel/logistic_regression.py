@@ -15,6 +15,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from sparkscale.contract.location import to_read
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.figures import ITERATIONS
 from workloads.data_parallel.one_hot import MLlibOneHot, SklearnOneHot
 from workloads.data_parallel.pattern import (
     DATA_PARALLEL,
@@ -26,6 +27,7 @@ from workloads.data_parallel.pattern import (
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.io.filesystem import RowGroup, map_row_groups, row_groups
 from workloads.io.frames import spark_rows
+from workloads.quality.qualities import AUC, BY_AUC, LOG_LOSS, OBJECTIVE, SKILL
 from workloads.quality.scoring import Array, Scores, check_classes, score_holdout
 
 
@@ -257,10 +259,12 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(
         score,
-        {"classification": "auc"},
-        {"log_loss": "log-loss", "objective": "objective\non its training rows", "iterations": "iterations"},
+        {"classification": BY_AUC},
+        (AUC, LOG_LOSS, OBJECTIVE, SKILL),
+        ("log_loss", "objective", "iterations"),
         check_classes,
     ),
+    figures=(ITERATIONS,),
     params=LogisticParams(),
     engines=(SklearnLogistic, CumlLogistic, SklearnDriver, SGD, MLlibLogistic, MLlibPlain, RapidsLogistic),
 )

@@ -15,15 +15,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from sparkscale.contract.case import Capacity
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
+from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import DeviceError, EngineUnsupported
 from sparkscale.contract.wording import count
 from workloads.base import (
     CPU_AND_GPU,
     CUDA_NAMES,
     SPARK_CONTEXT,
-    Capacity,
     NodeEngine,
     Params,
     Quality,
@@ -49,6 +50,7 @@ from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, InMemory, M
 from workloads.io.filesystem import RowGroup, read_parquet, row_groups
 from workloads.libraries.tasks import SparkTasks, ranks_of
 from workloads.libraries.torch_processes import run_distributed
+from workloads.quality.qualities import AUC, BY_AUC, LOG_LOSS, SKILL
 from workloads.quality.scoring import Array, Scores, check_classes, log_loss, score_holdout
 
 
@@ -392,13 +394,28 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(
         score,
-        {"classification": "auc"},
-        {
-            "log_loss": "log-loss",
-            "seconds_to_log_loss": "s to\ntarget_log_loss",
-            "seconds_per_epoch": "s per epoch\nafter the first",
-        },
+        {"classification": BY_AUC},
+        (AUC, LOG_LOSS, SKILL),
+        ("log_loss", "seconds_to_log_loss", "seconds_per_epoch"),
         check_classes,
+    ),
+    figures=(
+        Figure(
+            name="seconds_to_log_loss",
+            unit="s",
+            direction="lower",
+            heading="s to\ntarget_log_loss",
+            summary="seconds from the start of load to the target log-loss",
+            metric=True,
+        ),
+        Figure(
+            name="seconds_per_epoch",
+            unit="s",
+            direction="lower",
+            heading="s per epoch\nafter the first",
+            summary="median seconds of an epoch, the first not counted",
+            metric=True,
+        ),
     ),
     params=MlpParams(),
     engines=(Torch, Keras, DistributedTorch, MLlibPerceptron),

@@ -10,8 +10,10 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Pattern, Quality, SparkEngine
+from workloads.data_parallel.figures import CAPACITY
 from workloads.data_parallel.tuning import Tuned
 from workloads.io.filesystem import read_parquet
+from workloads.quality.qualities import AUC, BY_AUC, BY_RMSE, LOG_LOSS, R2, RMSE, SKILL
 from workloads.quality.scoring import Scores, check_classes, score_holdout
 
 if TYPE_CHECKING:
@@ -23,14 +25,16 @@ DATA_PARALLEL = Pattern(
     phases=("load", "fit", "predict"),
     time_to_model=("load", "fit"),
     tables=(SCORES,),
-    view="tradeoff",
+    report="data_parallel",
+    figures=(CAPACITY,),
     tuned=Tuned,
 )
 
 SUPERVISED = Quality(
     score_holdout,
-    {"classification": "auc", "regression": "rmse"},
-    {"log_loss": "log-loss", "r2": "R²"},
+    {"classification": BY_AUC, "regression": BY_RMSE},
+    (AUC, LOG_LOSS, RMSE, R2, SKILL),
+    ("log_loss", "r2"),
     check_classes,
 )
 

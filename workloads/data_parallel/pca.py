@@ -19,6 +19,7 @@ from workloads.data_parallel.pattern import (
 )
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.io.frames import spark_rows
+from workloads.quality.qualities import BY_VARIANCE_EXPLAINED, VARIANCE_EXPLAINED
 from workloads.quality.scoring import Array
 from workloads.quality.scoring_unlabelled import Projections, score_projections
 
@@ -131,7 +132,9 @@ WORKLOAD = Workload(
     name="data_parallel.pca",
     summary="Principal components of standardised numbers",
     pattern=DATA_PARALLEL,
-    quality=Quality(score_projections, dict.fromkeys(sorted(EVERY_TASK), "variance_explained")),
+    quality=Quality(
+        score_projections, dict.fromkeys(sorted(EVERY_TASK), BY_VARIANCE_EXPLAINED), (VARIANCE_EXPLAINED,)
+    ),
     params=PcaParams(),
     engines=(SklearnPCA, CumlPCA, MLlibPCA, RapidsPCA),
 )

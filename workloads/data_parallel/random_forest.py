@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Capacity, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
-from workloads.base import Capacity, Params, Sample, Workload
+from workloads.base import Params, Sample, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
 from workloads.data_parallel.rapids import Cuml, Rapids
 from workloads.data_parallel.trees import (

@@ -12,8 +12,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from sparkscale.contract.case import Capacity
 from sparkscale.contract.context import Context
-from workloads.base import Capacity, Engine, Workload
+from workloads.base import Engine, Workload
+from workloads.data_parallel.figures import CAPACITY
 from workloads.quality.validation import validation_loss, validation_split, with_params
 
 LEAST_GAIN = 0.001
@@ -49,7 +51,7 @@ class Tuned:
                     best, least = value, loss
                 if not worth:
                     break
-        run.figure("capacity", best)
+        run.figure(CAPACITY.name, best)
         return self.engine.fit(self._with(run, capacity, best), train)
 
     def predict(self, run: Context, model: Any) -> Any:

@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sparkscale.contract.context import Context
+from sparkscale.contract.declared import Figure
 
 ATTRIBUTE = "sparkscale_timeline"
+FIGURES = tuple(
+    Figure(name=f"seconds_{name}", unit="s", direction="lower")
+    for name in ("starting", "importing", "waiting", "transferring", "training", "returning")
+)
 MEETINGS = ("barrier", "allGather")
 """By these methods of BarrierTaskContext workers wait for each other; Spark looks once a second whether all came."""
 
@@ -84,6 +89,5 @@ def tell(run: Context, booster: Any, began: float) -> None:
     started = moments["process"] if fresh else moments["unpickled"]
     met = moments["unpickled"] + moments["waited"]
     marks = (began, started, moments["unpickled"], met, moments["rows"], moments["trained"], ended)
-    names = ("starting", "importing", "waiting", "transferring", "training", "returning")
-    for name, (earlier, later) in zip(names, pairwise(marks), strict=True):
-        run.figure(f"seconds_{name}", max(0.0, later - earlier))
+    for figure, (earlier, later) in zip(FIGURES, pairwise(marks), strict=True):
+        run.figure(figure.name, max(0.0, later - earlier))

@@ -1,23 +1,22 @@
 """The profile of a user's own table, with warnings of everything that may make its figures wrong."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from sparkscale.contract.profile import NOT_ASKED
+from sparkscale.contract.wording import named
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_holdout import Holdout
-from workloads.datasets.table_survey import AN_IDENTIFIER, NAMELESS, Counts, FeatureCounts, Features
+from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features
 from workloads.datasets.table_target import Target, TargetCounts
 from workloads.datasets.table_time import jump, spoken
 from workloads.datasets.table_values import FEW_LEVELS, MISSING, TextCounts, expand, use_of
 
 SUGGESTIVE = ("date", "timestamp")
-NOT_ASKED = "not among the features asked for"
-NAMED = 10
-"""Columns that a sentence names at most."""
 
 
 def profile(
@@ -113,7 +112,7 @@ def _of_reading(table: TableFiles) -> Iterator[str]:
     for name, note in table.notes.items():
         by_note.setdefault(note, []).append(name)
     for note, names in by_note.items():
-        yield f"{_named(names)}: {note}."
+        yield f"{named(names)}: {note}."
 
 
 def _of_offset(target: Target) -> Iterator[str]:
@@ -122,26 +121,6 @@ def _of_offset(target: Target) -> Iterator[str]:
             f"{target.offset:,.10g} is subtracted from every '{target.label}', which lies far from 0 for its spread: "
             "some engines compute in float32, and would lose its digits. RMSE and R² are the same."
         )
-
-
-def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Which columns of a profile no engine is given, and why, as a sentence or two; empty if there are none. Those
-    that the user did not ask for are not told.
-    """
-    left_out = [one for one in columns if one["role"] == "not used" and not one["note"].startswith(NOT_ASKED)]
-    if not left_out:
-        return ""
-    reasons = [f"{one['name'] or 'one'} ({one['note']})" for one in left_out]
-    text = f"Columns not used: {_named(reasons)}."
-    if any(AN_IDENTIFIER in one["note"] for one in left_out):
-        text += " To use an identifier all the same, name the features in --features."
-    return text
-
-
-def _named(names: Sequence[str]) -> str:
-    """The first NAMED of these, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
 
 
 def _of_a_random_holdout(

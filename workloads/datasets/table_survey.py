@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sparkscale.contract.dataset import Column
 from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.profile import AN_IDENTIFIER
 from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_order import OrderCounts, orders
@@ -28,7 +29,6 @@ INDICATED_SHARE = 0.01
 NAMELESS = ""
 """A column of a CSV that was written with its index, often; Arrow cannot select it."""
 
-AN_IDENTIFIER = ": an identifier"
 """Ends the reason why a column is left out that tells rows apart."""
 
 Counts = dict[Primitive, NumberCounts | TextCounts]

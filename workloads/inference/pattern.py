@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
-from sparkscale.contract.case import Placement, Task, fraction_slices
+from sparkscale.contract.case import Placement, fraction_slices
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import ROW
+from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.model import PreparedModel
 from workloads.base import CPU_AND_GPU, Engine, ModelEngine, ModelParams, Pattern, Quality
@@ -29,6 +30,7 @@ from workloads.inference.models import (
 from workloads.inference.output import Output
 from workloads.io.execution_folders import folder_of, sweep
 from workloads.io.filesystem import files_below, make_folder, remove_folder, resolve, schema_of
+from workloads.quality.qualities import BY_DIFFERENCE, DIFFERENCE
 from workloads.quality.scoring import Array
 
 PREDICTIONS = "predictions"
@@ -55,14 +57,29 @@ class InferenceParams(ModelParams):
         return value
 
 
+FIGURES = (
+    Figure(name="model_bytes", unit="bytes", direction="lower"),
+    Figure(name="model_loads", unit="loads", direction="lower"),
+    Figure(
+        name="model_load_seconds",
+        unit="s",
+        direction="lower",
+        summary="seconds of loading a model, of all its loads together",
+        metric=True,
+    ),
+    Figure(name="bytes_read", unit="bytes"),
+    Figure(name="bytes_written", unit="bytes"),
+    Figure(name="files_written", unit="files"),
+)
+
 INFERENCE = Pattern(
     name="inference",
     phases=("load", "predict"),
     time_to_model=("load", "predict"),
     tables=(),
     fixed_seeds=True,  # the model and its reference predictions are made once, and no case is judged by its model
-    view="inference",
-    figures=("model_load_seconds",),
+    report="inference",
+    figures=FIGURES,
     warms_each_slot=True,
 )
 
@@ -263,5 +280,4 @@ def bytes_of(folders: list[str], names: set[str]) -> int:
     return total
 
 
-JUDGED: dict[Task, str] = {"classification": "difference", "regression": "difference"}
-PREDICTED = Quality(score, JUDGED, check=check)
+PREDICTED = Quality(score, {"classification": BY_DIFFERENCE, "regression": BY_DIFFERENCE}, (DIFFERENCE,), check=check)

@@ -1,24 +1,26 @@
 """The per-group pattern: what its cases are given, what becomes of their groups, and how they are judged."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from pydantic import Field
 
-from sparkscale.contract.case import ParameterSet, Task
+from sparkscale.contract.case import Capacity, ParameterSet, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import Grouping, PreparedDataset
+from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import DatasetError, InvalidResult
 from sparkscale.contract.record import GROUPS
-from workloads.base import CPU_AND_GPU, Capacity, Engine, Params, Pattern, Quality, Sample
+from workloads.base import CPU_AND_GPU, Engine, Params, Pattern, Quality, Sample
 from workloads.io.execution_folders import sweep
 from workloads.io.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
 from workloads.per_group.reading import has_time
-from workloads.per_group.training import Job, Scale, Trainer
+from workloads.per_group.training import GroupOutcome, Job, Scale, Trainer
+from workloads.quality.qualities import BRIER, BRIER_SKILL, BY_BRIER, BY_GROUP_RMSE, GROUP_R2, GROUP_RMSE
 
 MIB = 2**20
 
@@ -45,13 +47,38 @@ def rows_of_groups(data: PreparedDataset, params: GroupParams, fraction: float, 
     return int(groups.sizes.train[groups.codes].sum())
 
 
+FIGURES = (
+    Figure(name="groups", unit="groups"),
+    Figure(name="models", unit="models"),
+    *(
+        Figure(name=f"groups_{outcome.replace(' ', '_')}", unit="groups", direction="lower")
+        for outcome in get_args(GroupOutcome)
+        if outcome != "ok"
+    ),
+    *(Figure(name=f"group_rows_{which}", unit="rows") for which in ("least", "median", "most")),
+    Figure(name="group_seconds_median", unit="s", direction="lower"),
+    Figure(name="group_seconds_most", unit="s", direction="lower"),
+    Figure(name="training_seconds", unit="s", direction="lower"),
+    Figure(name="model_bytes", unit="bytes", direction="lower"),
+    Figure(name="busy_seconds", unit="s", direction="lower"),
+    Figure(name="layout_bytes", unit="bytes", direction="lower"),
+    Figure(name="tasks", unit="tasks"),
+    Figure(
+        name="task_skew",
+        unit="ratio",
+        direction="lower",
+        summary="the longest task's seconds over the mean task's",
+        metric=True,
+    ),
+)
+
 PER_GROUP = Pattern(
     name="per_group",
     phases=("layout", "load", "fit"),
     time_to_model=("load", "fit"),
     tables=(GROUPS,),
-    view="groups",
-    figures=("models", "task_skew"),
+    report="per_group",
+    figures=FIGURES,
     rows=rows_of_groups,
     within_groups=True,
 )
@@ -68,6 +95,10 @@ class GroupEngine(Engine):
     trainer: ClassVar[type[Trainer]]
     lays_out: ClassVar[bool] = False
     """Whether it has a layout, which can be used again."""
+
+    @classmethod
+    def traits(cls) -> frozenset[str]:
+        return super().traits() | ({"lays_out"} if cls.lays_out else frozenset())
 
     @classmethod
     def made_for(cls, trainer: type[Trainer]) -> "type[GroupEngine]":
@@ -282,4 +313,9 @@ def _quality(run: Context, table: pa.Table) -> dict[str, float]:
     return {first: error if run.data.task == "classification" else float(np.sqrt(error)), second: skill}
 
 
-GROUPED = Quality(score, {"classification": "brier", "regression": "group_rmse"}, check=check)
+GROUPED = Quality(
+    score,
+    {"classification": BY_BRIER, "regression": BY_GROUP_RMSE},
+    (BRIER, BRIER_SKILL, GROUP_RMSE, GROUP_R2),
+    check=check,
+)

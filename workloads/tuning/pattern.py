@@ -13,11 +13,13 @@ from pydantic import Field, model_validator
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
+from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import DatasetError, SparkscaleError
 from sparkscale.contract.record import SCORES, TRIALS
 from workloads.base import Engine, ModelEngine, ModelParams, Pattern, Quality
 from workloads.data_parallel.pattern import InMemory
 from workloads.io.filesystem import read_parquet
+from workloads.quality.qualities import AUC, BY_LOG_LOSS, BY_RMSE, LOG_LOSS, R2, RMSE, SKILL
 from workloads.quality.scoring import Scores, check_classes, classes, score_holdout
 from workloads.quality.validation import validation_split, with_params
 from workloads.tuning.space import Dimension, Range
@@ -74,6 +76,40 @@ def _ends(dimension: Dimension) -> list[Any]:
     return list(dimension.choices)
 
 
+FIGURES = (
+    Figure(name="trials", unit="trials"),
+    Figure(name="trials_failed", unit="trials", direction="lower"),
+    Figure(
+        name="trials_per_second",
+        unit="1/s",
+        direction="higher",
+        summary="trials of a search over its seconds",
+        metric=True,
+    ),
+    Figure(name="search_seconds", unit="s", direction="lower"),
+    Figure(
+        name="best_loss", unit="loss", direction="lower", summary="the least validation loss of a search", metric=True
+    ),
+    Figure(name="concurrency", unit="trials"),
+    Figure(name="trial_seconds_median", unit="s", direction="lower"),
+    Figure(
+        name="dispatch_seconds_median",
+        unit="s",
+        direction="lower",
+        summary="from asking for a trial to knowing its loss, without the trial",
+        metric=True,
+    ),
+    Figure(
+        name="seconds_to_target",
+        unit="s",
+        direction="lower",
+        summary="seconds of a search until the target loss; none where it was not reached",
+        metric=True,
+        in_history=False,
+    ),
+    Figure(name="bytes_shipped", unit="bytes", direction="lower"),
+)
+
 TUNING = Pattern(
     name="tuning",
     phases=("load", "tune", "predict"),
@@ -81,8 +117,8 @@ TUNING = Pattern(
     tables=(TRIALS, SCORES),
     target="target_loss",
     fixed_seeds=True,  # a target loss is one of a validation part; the seed that searches draw is the sampler's
-    view="searches",
-    figures=("trials_per_second", "dispatch_seconds_median", "seconds_to_target", "best_loss"),
+    report="tuning",
+    figures=FIGURES,
     warmup={"trials": 2, "sampler_seed": 0, "target_loss": None},
 )
 
@@ -126,6 +162,10 @@ class TuningEngine(ModelEngine):
     """Whether losses are of the validation part, as the other engines' are."""
     imports: ClassVar[tuple[str, ...]] = ()
     """What the model's library is imported as."""
+
+    @classmethod
+    def traits(cls) -> frozenset[str]:
+        return super().traits() | ({"judges_on_split"} if cls.judges_on_split else frozenset())
 
     @classmethod
     def made_for(
@@ -257,7 +297,8 @@ def concurrency(spells: Sequence[Sequence[Spell]]) -> int:
 
 JUDGED = Quality(
     score,
-    {"classification": "log_loss", "regression": "rmse"},
-    {"auc": "AUC", "r2": "R²"},
+    {"classification": BY_LOG_LOSS, "regression": BY_RMSE},
+    (LOG_LOSS, AUC, RMSE, R2, SKILL),
+    ("auc", "r2"),
     check_classes,
 )

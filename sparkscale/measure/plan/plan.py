@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from cluster import state
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile, External, Standalone
-from sparkscale.contract.case import Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.case import Capacity, Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan.suite import Suite, capacity_of, params_of
 from sparkscale.measure.worker.opening import Session
 from workloads import registry
-from workloads.base import Capacity, Engine, Params, Sample, SparkEngine, Workload
+from workloads.base import Engine, Params, Sample, SparkEngine, Workload
 
 FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cluster import profile
-from sparkscale.contract.case import Device, ParameterSet, parse_fraction
+from sparkscale.contract.case import Capacity, Device, ParameterSet, parse_fraction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import scheme
 from sparkscale.contract.target import Target
 from workloads import registry
-from workloads.base import Capacity, Params, Workload
+from workloads.base import Params, Workload
 from workloads.datasets.table import Table
 from workloads.registry import AnySource
 

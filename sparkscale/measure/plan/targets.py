@@ -7,18 +7,17 @@ from datetime import datetime
 from cluster.budget import Budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
-from sparkscale.contract.target import SUITE, Target
+from sparkscale.contract.target import SUITE, Target, metric, targets_found
 from sparkscale.measure.plan.plan import PlannedCase
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.store import Store
-from workloads.tuning.targets import found, metric
 
 
 def known(suite: Suite, store: Store, before: datetime) -> list[Target]:
     """The suite's own first, then those that the store's searches for targets had found before a run began. A run
     that is resumed has the targets that it began with.
     """
-    return [*suite.target, *found(record for record in store.records_of(SUITE) if record.started_at < before)]
+    return [*suite.target, *targets_found(record for record in store.records_of(SUITE) if record.started_at < before)]
 
 
 def given(
@@ -43,5 +42,6 @@ def _given(
     if not parameter:
         return planned
     case = planned.bind(data[planned.dataset], budget, seeds, 1)  # every round has the same sample
-    loss = next((target.loss for target in targets if target.suits(case, metric(case))), None)
+    judged_by = metric(planned.workload.description(), case)
+    loss = next((target.loss for target in targets if target.suits(case, judged_by)), None)
     return replace(planned, params=planned.params.changed({parameter: loss}))

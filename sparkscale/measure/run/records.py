@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from cluster.budget import Budget
 from sparkscale.contract import redaction
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, ErrorInfo, Observation, Resources, RunRecord, Temperature
@@ -19,6 +20,7 @@ from sparkscale.measure.worker import environment
 from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
+from workloads import registry
 
 
 def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:
@@ -47,6 +49,7 @@ class Recorder:
     data: list[PreparedDataset]
     models: Mapping[str, PreparedModel | ModelError]
     """By the ids of the cases that are given them; of one that could not be made, why."""
+    _workloads: dict[str, tuple[str, WorkloadDescription]] = field(default_factory=dict)
 
     def keep(
         self,
@@ -102,6 +105,8 @@ class Recorder:
             python_started=observation.python_started,
             data=self._data[case.dataset_id],
             model=self._model(case),
+            workload=self._workload(case)[0],
+            description=self._workload(case)[1],
         )
         self.store.add(record, tables or {})
         return record
@@ -116,6 +121,13 @@ class Recorder:
         """The id of the stored description of what the case was given."""
         found = self.models.get(case.id)
         return self.store.describe("model", found.description()) if isinstance(found, PreparedModel) else None
+
+    def _workload(self, case: Case) -> tuple[str, WorkloadDescription]:
+        """The id of the stored description of the case's workload, and the description."""
+        if case.workload not in self._workloads:
+            found = registry.workloads()[case.workload].description()
+            self._workloads[case.workload] = self.store.describe("workload", found.model_dump(mode="json")), found
+        return self._workloads[case.workload]
 
     @cached_property
     def _data(self) -> dict[str, str]:

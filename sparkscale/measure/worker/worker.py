@@ -24,6 +24,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
+from sparkscale.contract.profile import not_used
 from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
 from sparkscale.measure.worker import cold_cache, environment
 from sparkscale.measure.worker.executors import examine
@@ -51,7 +52,7 @@ from sparkscale.measure.worker.protocol import (
     Restart,
 )
 from workloads import registry
-from workloads.datasets.table_profile import not_used
+from workloads.base import Workload
 from workloads.libraries.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
@@ -196,6 +197,7 @@ class Worker:
             gpus=len(self.grant.gpus) if self.opening.device == "gpu" else 0,
             executor_memory_bytes=self.budget.executor_memory_bytes,
             bind_gpu=self.bind_gpu,
+            declared=registry.workloads()[case.workload].figure_names,
         )
 
     def measure(self, request: Measure) -> Measured:
@@ -280,7 +282,7 @@ class Worker:
                 result = clock.run(engine, workload.pattern.phases, run)
                 self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
                 self.say(PhasesEnded())
-                quality = workload.quality.score(run, result)
+                quality = _declared(workload, workload.quality.score(run, result))
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))
         except errors.EngineUnsupported as error:
@@ -380,6 +382,14 @@ class PhaseClock:
             raise errors.InvalidResult(
                 f"Used {self.cpu_seconds:.1f} CPU seconds in {wall:.1f} s on a budget of {cores} cores."
             )
+
+
+def _declared(workload: Workload, found: dict[str, float]) -> dict[str, float]:
+    """The qualities of a result. Raises ValueError for one that the workload does not declare."""
+    names = {quality.name for quality in workload.quality.declared}
+    if strange := sorted(found.keys() - names):
+        raise ValueError(f"The quality {strange[0]} is not declared: add it to the qualities of {workload.name}.")
+    return found
 
 
 def _info(error: Exception) -> ErrorInfo:

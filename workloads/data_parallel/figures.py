@@ -1,0 +1,8 @@
+"""Figures that several workloads of this pattern report."""
+
+from sparkscale.contract.declared import Figure
+
+CAPACITY = Figure(name="capacity", heading="chosen capacity")
+"""What the parameter set `tuned` chose."""
+
+ITERATIONS = Figure(name="iterations", heading="iterations")
