@@ -63,7 +63,7 @@ def heap(
     from rich.console import Group as Parts
 
     from sparkscale.analysis.heap import Search, is_enough
-    from sparkscale.analysis.show_heap import search as drawn
+    from sparkscale.analysis.heap_report import search as drawn
     from sparkscale.measure.run.heap import Request, search
     from sparkscale.measure.run.progress import observer
     from sparkscale.store.store import Store

@@ -111,9 +111,9 @@ def run(
 
       sparkscale run --resume
     """
-    from sparkscale.analysis.per_group import Models
-    from sparkscale.analysis.show import breakdown, show
-    from sparkscale.analysis.tradeoff import failed
+    from sparkscale.analysis.patterns.data_parallel.comparison import failed
+    from sparkscale.analysis.patterns.per_group.comparison import Models
+    from sparkscale.analysis.report import breakdown, show
     from sparkscale.measure.run.ledger import Ledger
     from sparkscale.measure.run.progress import observer
     from sparkscale.measure.run.run import Request, measure

@@ -29,7 +29,7 @@ def show_(
 
       sparkscale show --suite standard --out results/nightly
     """
-    from sparkscale.analysis.show import show
+    from sparkscale.analysis.report import show
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
@@ -53,7 +53,7 @@ def export_(
 
       sparkscale export --format parquet --to records.parquet --all
     """
-    from sparkscale.analysis.export import export
+    from sparkscale.present.export import export
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:

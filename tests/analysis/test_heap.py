@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sparkscale.analysis.heap import Search, is_enough
-from sparkscale.analysis.show import show
+from sparkscale.analysis.report import show
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, SparkMetrics
 from sparkscale.store.store import Store

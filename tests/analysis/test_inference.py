@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis import drawing, inference, tradeoff
+from sparkscale.analysis import drawing
 from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store

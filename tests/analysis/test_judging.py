@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import tradeoff
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparkscale.analysis import tradeoff
-from sparkscale.analysis.show import show
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.report import show
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
 from sparkscale.store.invocation import Invocation

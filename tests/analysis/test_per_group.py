@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import drawing, per_group, tradeoff
+from sparkscale.analysis import drawing
 from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.patterns.per_group import comparison as per_group
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.store.store import Store

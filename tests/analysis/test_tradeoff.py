@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from sparkscale.analysis import drawing, metrics, tradeoff
-from sparkscale.analysis.cell import Step
+from sparkscale.analysis import drawing, metrics
 from sparkscale.analysis.clustered import value
 from sparkscale.analysis.crossed import Estimate
-from sparkscale.analysis.show import show
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.patterns.data_parallel.cell import Step
+from sparkscale.analysis.patterns.data_parallel.comparison import Answer
+from sparkscale.analysis.report import show
 from sparkscale.analysis.statistics import Interval
-from sparkscale.analysis.tradeoff import Answer
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
 from sparkscale.store.store import Store

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import tuning
+from sparkscale.analysis.patterns.tuning import comparison as tuning
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store

@@ -13,8 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from sparkscale.analysis import inference, metrics, per_group, tuning
-from sparkscale.analysis.show import show
+from sparkscale.analysis import metrics
+from sparkscale.analysis.patterns.inference import comparison as inference
+from sparkscale.analysis.patterns.per_group import comparison as per_group
+from sparkscale.analysis.patterns.tuning import comparison as tuning
+from sparkscale.analysis.report import show
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import Moments
 from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparkscale.analysis.export import export
-from sparkscale.analysis.show import show
+from sparkscale.analysis.report import show
 from sparkscale.contract.case import Case
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.output import console
+from sparkscale.present.export import export
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 

@@ -10,7 +10,7 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
-from sparkscale.analysis.show import show
+from sparkscale.analysis.report import show
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds

@@ -6,9 +6,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import inference, placing
+from sparkscale.analysis import circumstances
 from sparkscale.analysis.drawing import NOTHING, rate, seconds, share, spread, table
-from sparkscale.analysis.inference import Comparison, Way
+from sparkscale.analysis.patterns.inference import comparison as inference
+from sparkscale.analysis.patterns.inference.comparison import Comparison, Way
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.wording import count
@@ -123,6 +124,6 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         "process, times the cores. Loads, and seconds of loading, are those of all processes together.",
         style="dim",
     )
-    yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
+    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, found.records))
     engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in placing.differences(found.ways[0].declared, engines))
+    yield from (Text(note, style="dim") for note in circumstances.differences(found.ways[0].declared, engines))

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, of_report
-from sparkscale.analysis.outcomes import unsuccessful
+from sparkscale.analysis.patterns.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner, at_most, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord

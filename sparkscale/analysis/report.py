@@ -7,28 +7,24 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import (
-    crossed,
-    drawing,
-    inference,
-    memory,
-    per_group,
-    placing,
-    ratios,
-    show_data,
-    show_groups,
-    show_heap,
-    show_inference,
-    show_tuning,
-    tradeoff,
-    tuning,
-)
-from sparkscale.analysis.cell import Cell, Step
+from sparkscale.analysis import circumstances as placing
+from sparkscale.analysis import crossed, drawing, memory
+from sparkscale.analysis import data_sets as show_data
+from sparkscale.analysis import goals as ratios
+from sparkscale.analysis import heap_report as show_heap
 from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.judging import Judging
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
+from sparkscale.analysis.patterns.data_parallel.comparison import Comparison, EngineCurve
+from sparkscale.analysis.patterns.inference import comparison as inference
+from sparkscale.analysis.patterns.inference import report as show_inference
+from sparkscale.analysis.patterns.per_group import comparison as per_group
+from sparkscale.analysis.patterns.per_group import report as show_groups
+from sparkscale.analysis.patterns.tuning import comparison as tuning
+from sparkscale.analysis.patterns.tuning import report as show_tuning
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL, Interval, Spread
-from sparkscale.analysis.tradeoff import Comparison, EngineCurve
 from sparkscale.contract import target
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
@@ -315,7 +311,7 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
         return
     table = drawing.table("Goals, round by round", "cluster", "median (range)", "goal", "", prose="of")
     every = [(ratio, here) for here in clusters.values() for ratio in ratios.RATIOS[suite] if ratio.goal is not None]
-    goals = sum(bool(ratio.of(here)) for ratio, here in every)
+    number_of_goals = sum(bool(ratio.of(here)) for ratio, here in every)
     for cluster, here in clusters.items():
         for ratio in ratios.RATIOS[suite]:
             number = "{:.2f}".format if ratio.kind == "ratio" else "{:.3g} s".format
@@ -325,7 +321,7 @@ def _ratios(suite: str, records: list[RunRecord]) -> Iterator[RenderableType]:
                 cluster,
                 drawing.spread(Spread.of(samples), number),
                 goal,
-                ratio.verdict(samples, ratio.lost(here), ratio.unequal(here), goals),
+                ratio.verdict(samples, ratio.lost(here), ratio.unequal(here), number_of_goals),
                 ratio.name,
             )
     yield Text()

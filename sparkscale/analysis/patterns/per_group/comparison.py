@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, margin, of_report
-from sparkscale.analysis.outcomes import unsuccessful
+from sparkscale.analysis.patterns.outcomes import unsuccessful
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord

@@ -6,9 +6,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import per_group, placing
+from sparkscale.analysis import circumstances
 from sparkscale.analysis.drawing import NOTHING, rate, seconds, spread, table
-from sparkscale.analysis.per_group import JOBLIB, LOOP, USES, Comparison, Way
+from sparkscale.analysis.patterns.per_group import comparison as per_group
+from sparkscale.analysis.patterns.per_group.comparison import JOBLIB, LOOP, USES, Comparison, Way
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -151,6 +152,6 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         first, second = per_group.CONTROL
         share = spread(Spread.of(ratios), "{:.2f}".format)
         yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
-    yield from (Text(note, style="dim") for note in placing.notes(found.case, found.records))
+    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, found.records))
     engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in placing.differences(found.ways[0].declared, engines))
+    yield from (Text(note, style="dim") for note in circumstances.differences(found.ways[0].declared, engines))

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sparkscale.analysis import metrics, ratios
-from sparkscale.analysis.ratios import Ratio
+from sparkscale.analysis import goals as ratios
+from sparkscale.analysis import metrics
+from sparkscale.analysis.goals import Ratio
 from sparkscale.contract.record import RunRecord, Temperature
 from sparkscale.measure.plan import plan, suite
 from tests.analysis.test_tradeoff import case

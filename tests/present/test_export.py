@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sparkscale.analysis.export import export
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
+from sparkscale.present.export import export
 from tests.store.test_store import record
 
 RECORDS = [record("a"), record("b")]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from sparkscale.analysis import metrics, placing, tradeoff
+from sparkscale.analysis import circumstances as placing
+from sparkscale.analysis import metrics
+from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.record import RunRecord, SparkMetrics
 from sparkscale.store.store import Store
 from tests.analysis.test_tradeoff import case

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.cell import Cell, Step, share_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
 from sparkscale.analysis.executions import of_report
 from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step, share_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Capacity, Case, show_fraction
 from sparkscale.contract.declared import WorkloadDescription

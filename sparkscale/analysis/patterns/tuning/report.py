@@ -7,11 +7,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis import placing, tuning
+from sparkscale.analysis import circumstances
 from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
+from sparkscale.analysis.patterns.tuning import comparison as tuning
+from sparkscale.analysis.patterns.tuning.comparison import SHARES, Comparison
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
-from sparkscale.analysis.tuning import SHARES, Comparison
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.target import MARGIN, targets_found
@@ -181,6 +182,6 @@ def _footnotes(found: Comparison) -> Iterator[Text]:
         style="dim",
     )
     records = [record for search in found.searches for record in search.records]
-    yield from (Text(note, style="dim") for note in placing.notes(found.case, records))
+    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, records))
     engines = [search.engine for search in found.searches]
-    yield from (Text(note, style="dim") for note in placing.differences(found.searches[0].declared, engines))
+    yield from (Text(note, style="dim") for note in circumstances.differences(found.searches[0].declared, engines))

@@ -1,0 +1,1 @@
+"""What each pattern compares: one folder for each, and one line here."""

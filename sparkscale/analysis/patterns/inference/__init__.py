@@ -1,0 +1,1 @@
+"""Batch inference: rows per second of each way of reaching the model."""

@@ -1,0 +1,1 @@
+"""Parallel tuning: how soon each way of searching finds what."""
