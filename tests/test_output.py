@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis import drawing
+from sparkscale.analysis.blocks import Column, Grid
 from sparkscale.output import console
+from sparkscale.present.terminal import drawn
 
 SAY = """
-from sparkscale.analysis import drawing
+from sparkscale.analysis.blocks import Column, Grid, name
 from sparkscale.output import console, printable
+from sparkscale.present.terminal import drawn
 printable()
-table = drawing.table("a – b", "engine", "s")
-table.add_row("größe 漢", "1.0 (0.9–1.1) × 2²…")
-console().print(table)
+grid = Grid("a – b", (name("engine"), Column("s")), (("größe 漢", "1.0 (0.9–1.1) × 2²…"),))
+console().print(drawn([grid]))
 """
 
 
@@ -44,9 +45,8 @@ NAMES = ["speed [/min]", "timestamp[us, tz=UTC]", "[bold]", "a :key: b", "[link=
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_users_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In a heading, a cell, a title and a line."""
-    table = drawing.table(name, name, prose=name)
-    table.add_row(name, name)
-    console().print(table)
+    grid = Grid(name, (Column(name, form="name"), Column(name, is_text=True)), ((name, name),))
+    console().print(drawn([grid]))
     console().print(name)
     console(stderr=True).print(name)
     printed = capsys.readouterr()

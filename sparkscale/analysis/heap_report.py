@@ -1,51 +1,48 @@
-"""Draws a search for the smallest heap as a table for a terminal."""
+"""The report of a search for the smallest heap."""
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import RenderableType
-from rich.text import Text
-
-from sparkscale.analysis import drawing
-from sparkscale.analysis.drawing import NOTHING
+from sparkscale.analysis import blocks
+from sparkscale.analysis.blocks import Answer, Block, Column, Grid
 from sparkscale.analysis.heap import WITHIN, Probe, Search, failure
 from sparkscale.analysis.memory import amount
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.record import RunRecord
 
 
-def search(records: Sequence[RunRecord]) -> Iterator[RenderableType]:
-    """The probes, and what they say; nothing without a record of the case itself."""
+def search(records: Sequence[RunRecord]) -> Iterator[Block]:
+    """What the probes say, and the probes; nothing without a record of the case itself."""
     found = Search.of(records)
     if found is None:
         return
-    table = drawing.table(
-        f"{found.own.records[0].case.label}, cluster {found.own.records[0].case.cluster}: heaps that were tried",
-        "heap",
-        "repeats",
-        "time to model, s\nmedian (range)",
-        "of the time\nunder the own heap",
-        "garbage\ncollection, s",
-        prose=f"enough: ok, within {WITHIN:g} ×",
+    evidence = tuple(record.id for record in records)
+    yield from (Answer(sentence, evidence=evidence) for sentence in found.sentences())
+    columns = (
+        blocks.name("heap"),
+        Column("repeats", ","),
+        blocks.seconds("time to model, s\nmedian (range)"),
+        Column("of the time\nunder the own heap", ".2f", priority=1),
+        Column("garbage\ncollection, s", ".1f", priority=2),
+        blocks.prose(f"enough: ok, within {WITHIN:g} ×"),
     )
-    for probe in found.probes:
-        own = probe is found.own
-        table.add_row(
-            f"{amount(probe.heap_bytes)}{' (own)' if own else ''}",
-            str(len(probe.records)),
-            drawing.seconds(probe.seconds),
-            NOTHING if probe.slowdown is None or own else f"{probe.slowdown:.2f}",
+    rows = tuple(
+        (
+            f"{amount(probe.heap_bytes)}{' (own)' if probe is found.own else ''}",
+            len(probe.records),
+            probe.seconds,
+            None if probe is found.own else probe.slowdown,
             _collecting(probe),
             _verdict(probe),
         )
-    yield table
-    for sentence in found.sentences():
-        yield Text(sentence)
+        for probe in found.probes
+    )
+    case = found.own.records[0].case
+    yield Grid(f"{case.label}, cluster {case.cluster}: heaps that were tried", columns, rows)
 
 
-def _collecting(probe: Probe) -> str:
+def _collecting(probe: Probe) -> Spread | None:
     """Seconds that its tasks spent in garbage collection, summed over them: Spark's own count."""
-    spread = Spread.of([record.spark.gc_seconds for record in probe.records if record.spark])
-    return drawing.spread(spread, "{:.1f}".format)
+    return Spread.of([record.spark.gc_seconds for record in probe.records if record.spark])
 
 
 def _verdict(probe: Probe) -> str:

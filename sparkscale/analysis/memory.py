@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.drawing import NOTHING
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.record import RunRecord
 
@@ -21,28 +20,28 @@ def needed(records: Sequence[RunRecord]) -> Spread | None:
     return Spread.of(metrics.MEMORY_NEEDED.samples(records))
 
 
-def shown(records: Sequence[RunRecord]) -> str:
-    """The memory of one case, by its isolated executions.
+def shown(records: Sequence[RunRecord]) -> str | None:
+    """The memory of one case, by its isolated executions; None if none has a peak.
 
     "57 MiB (249 MiB)" of a node engine, "(2,174 MiB under a heap of 10.0 GiB)" of a Spark engine.
     """
     peak = Spread.of(metrics.PEAK_MEMORY.samples(records))
     if peak is None:
-        return NOTHING
+        return None
     beyond = needed(records)
     heaps = {record.resources.heap_bytes for record in records if record.resources.peak_pss_bytes is not None}
     heap = heaps.pop() if len(heaps) == 1 else None
-    under = f" under a heap of {amount(heap)}" if heap else ""
+    under = f"\nunder a heap of {amount(heap)}" if heap else ""
     peaked = f"({amount(peak.median)}{under})"
-    return peaked if beyond is None else f"{amount(beyond.median)} {peaked}"
+    return peaked if beyond is None else f"{amount(beyond.median)}\n{peaked}"
 
 
-def share(part: Sequence[RunRecord], whole: Sequence[RunRecord]) -> str:
-    """The share of the memory for all data that a sample needs. Spark engines have none."""
+def share(part: Sequence[RunRecord], whole: Sequence[RunRecord]) -> float | None:
+    """The share of the memory for all data that a sample needs. None for Spark engines."""
     some, most = needed(part), needed(whole)
     if some is None or most is None or not most.median:
-        return NOTHING
-    return f"{some.median / most.median:.0%}"
+        return None
+    return some.median / most.median
 
 
 def amount(size: float) -> str:

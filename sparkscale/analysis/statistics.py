@@ -50,6 +50,11 @@ class Spread:
         total = len(samples) if executions is None else executions
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples), known, total, limit)
 
+    def words(self, form: str) -> str:
+        """Median and range, as part of a sentence: "1.20 (1.10–1.30)". One sample has no range."""
+        median = format(self.median, form)
+        return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
+
     @property
     def is_censored(self) -> bool:
         """Whether some execution has no sample of its own."""

@@ -61,7 +61,7 @@ def bench(
       sparkscale bench --with xgboost==3.1.1 --with xgboost==3.2.0 && asv compare --machine $(hostname)-local
       HEAD@xgboost==3.1.1 HEAD@xgboost==3.2.0
     """
-    from sparkscale.analysis.patterns.data_parallel.comparison import failed
+    from sparkscale.analysis.problems import failed
     from sparkscale.history.bench import Bench
     from sparkscale.history.bench import bench as run
 

@@ -36,6 +36,7 @@ def coverage(
     """
     from sparkscale.evidence import coverage as simulation
     from sparkscale.evidence import show
+    from sparkscale.present.terminal import drawn
 
     every = simulation.scenarios()
     kinds = list(dict.fromkeys(scenario.kind for scenario in every))
@@ -45,7 +46,7 @@ def coverage(
     with console(stderr=True).status("starting") as status:
         cores = processes or len(os.sched_getaffinity(0))
         found = simulation.coverage(chosen, repeats, cores, status.update)
-    console().print(show.coverage(found, repeats))
+    console().print(drawn(show.coverage(found, repeats)))
 
 
 @app.command()
@@ -72,6 +73,7 @@ def holdouts(
     from sparkscale.contract.case import parse_fraction
     from sparkscale.evidence import holdouts as study
     from sparkscale.evidence import show
+    from sparkscale.present.terminal import drawn
     from workloads.datasets.flights import Flights
     from workloads.libraries.tasks import Here
     from workloads.libraries.xgboost import BoostedTrees
@@ -86,7 +88,7 @@ def holdouts(
         params = BoostedTrees(trees=trees, learning_rate=0.3)
         cores = len(os.sched_getaffinity(0))
         found = list(study.studies(data, days, draws, seeds, params, share, cores, status.update))
-    console().print(show.holdouts(found))
+    console().print(drawn(show.holdouts(found)))
 
 
 def _days(length: str) -> int:

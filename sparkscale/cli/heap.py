@@ -60,12 +60,11 @@ def heap(
       sparkscale heap 'engine=xgboost-spark,fraction=1,workload=gradient_boosting' --data clicks.parquet
       --label clicked
     """
-    from rich.console import Group as Parts
-
     from sparkscale.analysis.heap import Search, is_enough
-    from sparkscale.analysis.heap_report import search as drawn
+    from sparkscale.analysis.heap_report import search as report
     from sparkscale.measure.run.heap import Request, search
     from sparkscale.measure.run.progress import observer
+    from sparkscale.present.terminal import drawn
     from sparkscale.store.store import Store
 
     said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
@@ -78,7 +77,7 @@ def heap(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
         records = store.records(invocation)
-    console().print(Parts(*drawn(records)))
+    console().print(drawn(report(records)))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {invocation}); again: sparkscale show --run {invocation}")
     found = Search.of(records)
     if found is None or found.needed is None:

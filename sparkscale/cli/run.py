@@ -111,12 +111,13 @@ def run(
 
       sparkscale run --resume
     """
-    from sparkscale.analysis.patterns.data_parallel.comparison import failed
     from sparkscale.analysis.patterns.per_group.comparison import Models
-    from sparkscale.analysis.report import breakdown, show
+    from sparkscale.analysis.problems import failed
+    from sparkscale.analysis.report import breakdown, report
     from sparkscale.measure.run.ledger import Ledger
     from sparkscale.measure.run.progress import observer
     from sparkscale.measure.run.run import Request, measure
+    from sparkscale.present.terminal import drawn
     from sparkscale.store.store import Store
 
     ledger = Ledger()
@@ -144,8 +145,8 @@ def run(
         typer.echo(f"Interrupted. What was measured is kept: go on with `{again}`.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
-        console().print(show(store, store.invocation(identity=finished.invocation)))
-    console().print(breakdown(ledger.wall(), ledger.spent.items()))
+        found = report(store, store.invocation(identity=finished.invocation))
+    console().print(drawn([*found, breakdown(ledger.wall(), ledger.spent.items())]))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     models = Models.of(finished.records)
     if models is not None:

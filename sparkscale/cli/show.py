@@ -12,6 +12,7 @@ from sparkscale.output import console
 app = typer.Typer()
 
 
+ReportFormat = Literal["text", "markdown", "json"]
 ExportFormat = Literal["json", "csv", "parquet"]
 
 
@@ -19,6 +20,9 @@ ExportFormat = Literal["json", "csv", "parquet"]
 def show_(
     suite: Annotated[str | None, typer.Option(help="The last run of this suite (default: of any).")] = None,
     run_: Annotated[str | None, typer.Option("--run", help="A run by its id.")] = None,
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="markdown for documents, json for programs.")
+    ] = "text",
     out: Out = OUT,
 ) -> None:
     """Print what the last run measured: cost, quality, and whether a sample is enough.
@@ -28,12 +32,20 @@ def show_(
       sparkscale show
 
       sparkscale show --suite standard --out results/nightly
+
+      sparkscale show --format markdown > report.md
     """
-    from sparkscale.analysis.report import show
+    from sparkscale.analysis.report import report
+    from sparkscale.present import markdown, structured, terminal
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
-        console().print(show(store, store.invocation(suite, run_)))
+        found = report(store, store.invocation(suite, run_))
+    if form == "text":
+        console().print(terminal.drawn(found))
+    else:
+        text = markdown.written(found) if form == "markdown" else structured.as_json(found)
+        typer.echo(text.encode(), nl=form == "json")
 
 
 @app.command("export")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -112,6 +112,22 @@ class Case(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """The parameters in the library's own words."""
         return dict(self.params["arguments"])
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The parameters that were stated for all engines alike: without the set's name, what `tuned` may choose, and
+        the library's own words.
+        """
+        return {name: value for name, value in self.params.items() if name not in ("set", "capacity", "arguments")}
+
+    def subject_key(self, *fields: str, without: Iterable[str] = ("arguments",)) -> str:
+        """Equal for cases that have the same workload, data set, cluster and device, the same values of these further
+        fields, and the same parameters but those `without`.
+        """
+        left_out = set(without)
+        params = {name: value for name, value in self.params.items() if name not in left_out}
+        shared = [getattr(self, name) for name in ("workload", "dataset_id", "cluster", "device", *fields)]
+        return json.dumps([shared, params], sort_keys=True)
 
     @property
     def label(self) -> str:

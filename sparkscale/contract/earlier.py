@@ -1,8 +1,9 @@
-"""The workloads of the last release whose records did not refer to a description of theirs."""
+"""What the last release knew whose stores had format 1: its workloads, and the goals of its suites."""
 
 import json
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from sparkscale.contract.declared import WorkloadDescription
 
@@ -12,3 +13,11 @@ def workloads() -> dict[str, WorkloadDescription]:
     """By name."""
     text = (resources.files("sparkscale.contract") / "workloads-of-format-1.json").read_text(encoding="utf-8")
     return {found["workload"]: WorkloadDescription.model_validate(found) for found in json.loads(text)}
+
+
+@cache
+def goals() -> dict[str, list[dict[str, Any]]]:
+    """By the names of suites."""
+    text = (resources.files("sparkscale.contract") / "goals-of-format-1.json").read_text(encoding="utf-8")
+    found: dict[str, list[dict[str, Any]]] = json.loads(text)
+    return found

@@ -1,61 +1,39 @@
-"""Draws the evidence as tables for a terminal."""
+"""The evidence as tables."""
 
 import math
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from sparkscale.analysis import drawing
-from sparkscale.analysis.drawing import NOTHING
+from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.evidence.coverage import AGAIN, LEAST, MOST, SELDOM, Covered
 from sparkscale.evidence.holdouts import Kind, Study
 
 
-def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
+def coverage(found: Sequence[Covered], repeats: int) -> list[Block]:
     """A row for each scenario, and how many shares lie outside the limits."""
-    table = drawing.table(
-        f"How often a {LEVEL:.0%} interval holds the truth",
-        "of",
-        "units",
-        "rounds",
-        "posi-\ntives",
-        "nega-\ntives",
-        "rows\na unit",
-        "varies\nmost",
-        "simu-\nlations",
-        "quality",
-        "difference",
-        "crossed boot-\nstrap (diff.)",
-        "no interval\n(diff.)",
-        left=1,
+    columns = (
+        name("of"),
+        Column("units", priority=3),
+        Column("rounds", priority=2),
+        Column("posi-\ntives", ",", priority=6),
+        Column("nega-\ntives", ",", priority=6),
+        Column("rows\na unit", priority=4),
+        Column("varies\nmost", priority=4),
+        Column("simu-\nlations", ",", priority=5),
+        Column("quality"),
+        Column("difference"),
+        Column("crossed boot-\nstrap (diff.)", ".1%", priority=7),
+        Column("no interval\n(diff.)", ".0%", priority=1),
     )
-    for one in found:
-        scenario = one.scenario
-        classes = [f"{scenario.positives:,}", f"{scenario.negatives:,}"] if scenario.positives else [NOTHING] * 2
-        of_rounds = scenario.kind == "rounds"
-        table.add_row(
-            scenario.kind.replace("_", " "),
-            NOTHING if of_rounds else str(scenario.units),
-            str(scenario.seeds),
-            *classes,
-            NOTHING if of_rounds else "even" if scenario.even else "uneven",
-            NOTHING if of_rounds else scenario.dominant,
-            f"{one.repeats:,}",
-            *(_share(share) for share in (one.level, one.difference)),
-            NOTHING if math.isnan(one.percentile) else f"{one.percentile:.1%}",
-            NOTHING if of_rounds else f"{one.not_given:.0%}",
-        )
+    rows = tuple(_covered_row(one) for one in found)
     shares = [share for one in found for share in one.shares]
     outside = [share for share in shares if not LEAST <= share <= MOST]
     worst = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
     again = sum(one.repeats > repeats for one in found)
     seldom = sum(math.isnan(one.difference) and one.not_given < 1 for one in found)
     errors = [100 * (LEVEL * (1 - LEVEL) / times) ** 0.5 for times in (repeats, AGAIN * repeats)]
-    return Group(
-        table,
+    return [
+        Grid(f"How often a {LEVEL:.0%} interval holds the truth", columns, rows),
         Text(
             f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
             f"{len(outside)} do not (marked *){worst}. A share of {repeats:,} intervals has a standard error of "
@@ -64,48 +42,59 @@ def coverage(found: Sequence[Covered], repeats: int) -> RenderableType:
             f"share rests on fewer; {seldom} differences are left out, for less than {SELDOM:.0%} of simulations "
             "gave one."
         ),
+    ]
+
+
+def _covered_row(one: Covered) -> tuple[Cell, ...]:
+    scenario = one.scenario
+    of_rounds = scenario.kind == "rounds"
+    return (
+        scenario.kind.replace("_", " "),
+        None if of_rounds else str(scenario.units),
+        str(scenario.seeds),
+        *((scenario.positives, scenario.negatives) if scenario.positives else (None, None)),
+        None if of_rounds else "even" if scenario.even else "uneven",
+        None if of_rounds else scenario.dominant,
+        one.repeats,
+        *(_share(share) for share in (one.level, one.difference)),
+        None if math.isnan(one.percentile) else one.percentile,
+        None if of_rounds else one.not_given,
     )
 
 
-def _share(share: float) -> str:
+def _share(share: float) -> str | None:
+    """Marked where it lies outside the limits."""
     if math.isnan(share):
-        return NOTHING
+        return None
     return f"{share:.1%}" + ("" if LEAST <= share <= MOST else " *")
 
 
-def holdouts(found: Sequence[Study]) -> RenderableType:
-    """A row for each length of a block, once judged as reports did before and once as they do now."""
-    table: Table = drawing.table(
-        "AUC given up by the sample: printed standard errors against fresh hold-outs, samples and seeds",
-        "days a block",
-        "blocks\nheld out",
-        "judged",
-        "mean",
-        "spread\nof draws",
-        "printed\nst. error",
-        "intervals hold\nown mean",
-        "… mean of\nlongest blocks",
-        left=0,
+def holdouts(found: Sequence[Study]) -> list[Block]:
+    """Two rows for each length of a block: judged as reports did before, and as they do now."""
+    columns = (
+        Column("days a block"),
+        Column("blocks\nheld out", priority=3),
+        name("judged"),
+        Column("mean", ".4f"),
+        Column("spread\nof draws", ".4f", priority=1),
+        Column("printed\nst. error", ".4f"),
+        Column("intervals hold\nown mean", ".0%"),
+        Column("… mean of\nlongest blocks", ".0%", priority=2),
     )
-    if not found:
-        return table
-    honest = max(found, key=lambda study: study.length).mean("after")
+    title = "AUC given up by the sample: printed standard errors against fresh hold-outs, samples and seeds"
     kinds: tuple[Kind, ...] = ("before", "after")
-    for study in found:
-        for kind in kinds:
-            table.add_row(
-                str(study.length) if kind == "before" else "",
-                study.blocks if kind == "before" else "",
-                {"before": "one seed,\nby days", "after": "all seeds,\nby blocks"}[kind],
-                f"{study.mean(kind):.4f}",
-                f"{study.spread(kind):.4f}",
-                NOTHING if math.isnan(study.claimed(kind)) else f"{study.claimed(kind):.4f}",
-                _covered(study.covered(kind, study.mean(kind))),
-                _covered(study.covered(kind, honest)),
-                end_section=kind == "after",
-            )
-    return table
+    honest = max(found, key=lambda study: study.length).mean("after") if found else math.nan
+    rows = tuple(_study_row(study, kind, honest) for study in found for kind in kinds)
+    return [Grid(title, columns, rows, is_grouped=True)]
 
 
-def _covered(share: float) -> str:
-    return NOTHING if math.isnan(share) else f"{share:.0%}"
+def _study_row(study: Study, kind: Kind, honest: float) -> tuple[Cell, ...]:
+    shares = (study.covered(kind, study.mean(kind)), study.covered(kind, honest))
+    return (
+        str(study.length),
+        study.blocks,
+        {"before": "one seed, by days", "after": "all seeds, by blocks"}[kind],
+        study.mean(kind),
+        study.spread(kind),
+        *(None if math.isnan(number) else number for number in (study.claimed(kind), *shares)),
+    )

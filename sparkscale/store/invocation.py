@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sparkscale.contract.goal import Goal
 from sparkscale.contract.seeds import Seeds
 
 Command = Literal["run", "bench", "asv", "heap"]
@@ -32,6 +33,8 @@ class Invocation(BaseModel):
     """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
     origin: dict[str, str] = {}
     """Ids of the descriptions of its suite, profiles and budgets, by what a sentence calls them."""
+    goals: tuple[Goal, ...] = ()
+    """Those of its suite."""
     cold_cache: bool = False
     """Whether the page cache of the data's files was emptied before each execution."""
     executions: int

@@ -65,7 +65,22 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
         )
 
 
-STEPS = {1: describe_workloads}
+def state_goals(connection: sqlite3.Connection) -> None:
+    """From format 1 to 2: a run holds the goals of its suite."""
+    for suite, goals in earlier.goals().items():
+        connection.execute(
+            "UPDATE invocations SET content = json_set(content, '$.goals', json(?)) WHERE suite = ?",
+            (json.dumps(goals), suite),
+        )
+
+
+def to_format_2(connection: sqlite3.Connection) -> None:
+    """Records and runs say what had to be looked up in the release that wrote them."""
+    describe_workloads(connection)
+    state_goals(connection)
+
+
+STEPS = {1: to_format_2}
 """By the format that each begins with."""
 
 

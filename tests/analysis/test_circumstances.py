@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sparkscale.analysis import circumstances as placing
-from sparkscale.analysis import metrics
+from sparkscale.analysis import metrics, problems
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.record import RunRecord, SparkMetrics
 from sparkscale.store.store import Store
@@ -102,7 +102,7 @@ def test_a_time_in_which_an_executor_was_lost_is_stored_and_never_used(store: St
     assert metrics.timed([whole, broken]) == [whole]
     assert metrics.scored([whole, broken]) == [whole, broken]
     assert "In 1 execution an executor was lost" in said(store, whole, broken)
-    assert not tradeoff.failed([whole, broken], added=2)
+    assert not problems.failed([whole, broken], added=2)
 
 
 def loaded(identity: str, foreign: float | None, stolen: float = 0.0, seconds: float = 2.0) -> RunRecord:

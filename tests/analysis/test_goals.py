@@ -1,12 +1,11 @@
 """Goals: pairs of one round and one cluster, and verdicts that the whole interval must carry."""
 
-from dataclasses import replace
-
 import pytest
 
-from sparkscale.analysis import goals as ratios
 from sparkscale.analysis import metrics
-from sparkscale.analysis.goals import Ratio
+from sparkscale.analysis.blocks import Grid
+from sparkscale.analysis.goals import Judged, goals, verdict
+from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord, Temperature
 from sparkscale.measure.plan import plan, suite
 from tests.analysis.test_tradeoff import case
@@ -14,15 +13,14 @@ from tests.store.test_store import record
 from workloads import registry
 
 ENGINES = ("mllib", "xgboost")
-HALF = Ratio(
-    "half",
-    "time_to_model",
-    ratios._case("data_parallel.gradient_boosting", "mllib"),
-    ratios._case("data_parallel.gradient_boosting", "xgboost"),
-    "ratio",
-    0.75,
-    "most",
+HALF = Goal(
+    name="half",
+    metric="time_to_model",
+    upper=Side(workload="data_parallel.gradient_boosting", engine="mllib"),
+    lower=Side(workload="data_parallel.gradient_boosting", engine="xgboost"),
+    at_most=0.75,
 )
+AT_LEAST = HALF.model_copy(update={"at_most": None, "at_least": 0.75})
 
 
 def executed(
@@ -44,17 +42,17 @@ def test_a_ratio_is_of_one_round_and_of_warm_executions() -> None:
         executed("mllib", 4, 1.0, isolated=True),
         executed("xgboost", 4, 1.0),
     ]
-    assert HALF.of(records) == [0.5, 0.75]
-    assert replace(HALF, kind="difference").of(records) == [-2.0, -1.0]
+    assert Judged(HALF, records).samples() == [0.5, 0.75]
+    difference = HALF.model_copy(update={"kind": "difference"})
+    assert Judged(difference, records).samples() == [-2.0, -1.0]
 
 
 def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
     records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in range(1, 6)]
-    assert HALF.verdict(HALF.of(records), HALF.lost(records)) == "met"
+    assert Judged(HALF, records).verdict() == "met"
     late = executed("mllib", 6, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
-    lost = HALF.lost([*records, late, executed("xgboost", 6, 2.0)])
-    assert lost == 1
-    assert HALF.verdict(HALF.of(records), lost) == "not resolved: 1 execution without a time"
+    found = Judged(HALF, [*records, late, executed("xgboost", 6, 2.0)])
+    assert found.verdict() == "not resolved: 1 execution without a time"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +69,8 @@ def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
     ],
 )
 def test_a_verdict_needs_the_whole_interval(samples: list[float], most: str, least: str) -> None:
-    assert HALF.verdict(samples) == most
-    assert replace(HALF, bound="least").verdict(samples) == least
+    assert verdict(HALF, samples) == most
+    assert verdict(AT_LEAST, samples) == least
 
 
 def test_fewer_models_meet_no_goal() -> None:
@@ -82,19 +80,17 @@ def test_fewer_models_meet_no_goal() -> None:
         for number in range(1, 6)
         for one, models in ((executed("mllib", number, 0.5), 45.0), (executed("xgboost", number, 2.0), 90.0))
     ]
-    assert HALF.unequal(records)
-    assert HALF.verdict(HALF.of(records), 0, HALF.unequal(records)) == "not resolved: not the same number of models"
+    assert Judged(HALF, records).verdict() == "not resolved: not the same number of models"
     same = [record.model_copy(update={"figures": {"models": 90.0}}) for record in records]
-    assert not HALF.unequal(same)
-    assert HALF.verdict(HALF.of(same), 0, HALF.unequal(same)) == "met"
+    assert Judged(HALF, same).verdict() == "met"
 
 
 def test_clusters_are_not_mixed() -> None:
     here = executed("mllib", 1, 2.0)
     there = here.model_copy(update={"case": here.case.model_copy(update={"cluster": "standalone-2x1"})})
-    found = ratios.by_cluster("data-parallel-speed", [here, there, here])
-    assert {name: len(records) for name, records in found.items()} == {"local": 2, "standalone-2x1": 1}
-    assert ratios.by_cluster("quick", [here]) == {}
+    (grid,) = [block for block in goals([HALF], [here, there, here]) if isinstance(block, Grid)]
+    assert [row[0] for row in grid.rows] == ["local", "standalone-2x1"]
+    assert list(goals([], [here])) == []
 
 
 def test_only_the_largest_fraction_counts() -> None:
@@ -102,11 +98,11 @@ def test_only_the_largest_fraction_counts() -> None:
     small = [executed(name, 1, 100.0) for name in ("mllib", "xgboost")]
     small = [r.model_copy(update={"case": r.case.model_copy(update={"fraction": 1 / 16})}) for r in small]
     whole = [executed("mllib", 1, 3.0), executed("xgboost", 1, 6.0)]
-    assert HALF.of([*small, *whole]) == [0.5]
-    assert HALF.of([*whole, *small]) == [0.5]
+    assert Judged(HALF, [*small, *whole]).samples() == [0.5]
+    assert Judged(HALF, [*whole, *small]).samples() == [0.5]
 
 
-@pytest.mark.parametrize("name", ratios.RATIOS)
+@pytest.mark.parametrize("name", [name for name in suite.names() if suite.load(name).goal])
 def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
     """On the largest fraction that both are measured on; or the goal would be "not measured", or of any."""
     planned = [
@@ -114,12 +110,12 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
         for found in plan.cases(suite.load(name), clusters=("local",))
         if not found.isolate
     ]
-    for ratio in ratios.RATIOS[name]:
-        assert ratio.metric in metrics.metrics(registry.descriptions())
-        sides = [[found for found, made in planned if side(made)] for side in (ratio.upper, ratio.lower) if side]
+    for goal in suite.load(name).goal:
+        assert goal.metric in metrics.metrics(registry.descriptions())
+        sides = [[found for found, made in planned if side.takes(made)] for side in (goal.upper, goal.lower) if side]
         both = set.intersection(*({found.fraction for found in side} for side in sides))
         for side in sides:
-            assert sum(found.fraction == max(both) for found in side) == 1, ratio.name
+            assert sum(found.fraction == max(both) for found in side) == 1, goal.name
 
 
 def named(found: plan.PlannedCase) -> dict[str, object]:

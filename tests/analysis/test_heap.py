@@ -1,16 +1,14 @@
 """Which heap is enough, from records with known times."""
 
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from sparkscale.analysis.heap import Search, is_enough
-from sparkscale.analysis.report import show
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, SparkMetrics
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 from tests.analysis.test_tradeoff import case
 from tests.store.test_store import invocation, record
 
@@ -117,9 +115,7 @@ def test_a_search_is_shown_by_its_id_and_never_as_a_run(tmp_path: Path) -> None:
         assert store.invocation().id == "run"
         assert store.invocation("quick").id == "run"
         assert store.invocation(command="heap").id == "one"
-        console = Console(width=150, record=True, file=io.StringIO())
-        console.print(show(store, store.invocation(identity="one")))
-    text = console.export_text()
+        text = shown(store, store.invocation(identity="one"))
     assert "10.6 GiB (own)" in text
     assert "1.04" in text
     assert "no: ends as oom: Java heap space" in text

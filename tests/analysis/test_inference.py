@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis import drawing
+from sparkscale.analysis.blocks import Column
 from sparkscale.analysis.metrics import metrics
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from sparkscale.present import cells
 from sparkscale.store.store import Store
-from tests.analysis.test_tradeoff import Writer, shown
+from tests.analysis.reading import shown
+from tests.analysis.test_tradeoff import Writer
 from tests.store.test_store import invocation, record
 from workloads import registry
+
+RATE = Column("a second", ",.0f", beyond="timeout", counts=True)
 
 ROWS = 1000
 
@@ -144,8 +148,8 @@ def test_a_timeout_is_slower_than_any_rate_and_leaves_no_ratio(predictions: Pred
     (found,) = inference.comparisons(predictions.store.records())
     way, native = found.way("parquet-map"), found.native
     assert way and native
-    assert drawing.rate(way.rows_per_second, "{:,.0f}".format) == "timeout (timeout–1,000) [1 of 3]"
-    assert drawing.rate(native.rows_per_second, "{:,.0f}".format) == "500 (500–500)"
+    assert cells.text(way.rows_per_second, RATE) == "timeout (timeout–1,000) [1 of 3]"
+    assert cells.text(native.rows_per_second, RATE) == "500"
     assert way.over(native) == native.over(way) == []
     assert way.efficiency(native) is None
 

@@ -14,7 +14,8 @@ from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store
-from tests.analysis.test_tradeoff import case, shown
+from tests.analysis.reading import shown
+from tests.analysis.test_tradeoff import case
 from tests.store.test_store import invocation, record
 
 ROWS = 40_000
@@ -105,5 +106,5 @@ def test_engines_that_do_not_support_a_case_have_their_reason_and_no_table(store
         store.add(record(f"u{number}").model_copy(update=update), {})
     assert tradeoff.comparisons(store, store.records()) == []
     text = shown(store)
-    assert re.search(r"1/4, 1 +│ unsupported │ +3 │ sklearn does no regression", text), text
+    assert re.search(r"1/4, 1 +│ unsupported +│ +3 │ sklearn does no regression", text), text
     assert "What each engine costs" not in text

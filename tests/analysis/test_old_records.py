@@ -1,17 +1,14 @@
 """Stores of earlier releases stay readable: `release-0.1.json` is what commit d128d01 stored of one execution."""
 
-import io
 import json
 from pathlib import Path
 
-from rich.console import Console
-
-from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
-from sparkscale.analysis.report import show
+from sparkscale.analysis import problems
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 
 STORED = json.loads((Path(__file__).parent / "release-0.1.json").read_text(encoding="utf-8"))
 
@@ -28,10 +25,8 @@ def test_a_record_of_before_is_shown(tmp_path: Path) -> None:
         described = {name: store.describe(name, STORED[name]) for name in ("host", "data")}
         record = RunRecord.model_validate(STORED["record"]).model_copy(update=described)
         store.add(record, {})
-        assert tradeoff.problems(store.records()) == []
-        console = Console(width=150, record=True, file=io.StringIO())
-        console.print(show(store, store.invocation()))
-    text = console.export_text()
+        assert problems.problems(store.records()) == []
+        text = shown(store)
     assert "data_parallel.gradient_boosting on flights" in text
     assert f"{record.seconds['load'] + record.seconds['fit']:.2f}" in text
     assert "first run" not in text

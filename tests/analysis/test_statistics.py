@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from sparkscale.analysis import drawing
+from sparkscale.analysis import blocks
 from sparkscale.analysis.statistics import Interval, Spread, at_most, pairs, rounds_interval
+from sparkscale.present import cells
 
 
 def test_the_interval_of_few_rounds_is_their_range() -> None:
@@ -78,4 +79,4 @@ def test_a_spread_is_median_and_range() -> None:
 def test_executions_without_a_time_are_counted_and_a_timeout_is_longer_than_any(
     samples: list[float], executions: int, text: str
 ) -> None:
-    assert drawing.seconds(Spread.of(samples, executions, 300.0)) == text
+    assert cells.text(Spread.of(samples, executions, 300.0), blocks.seconds("s")) == text

@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
-from sparkscale.analysis import drawing, metrics
+from sparkscale.analysis import blocks, metrics, problems
 from sparkscale.analysis.clustered import value
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.data_parallel.cell import Step
 from sparkscale.analysis.patterns.data_parallel.comparison import Answer
-from sparkscale.analysis.report import show
 from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
+from sparkscale.present import cells
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 from tests.store.test_store import invocation, record
 from workloads import registry
 
@@ -54,13 +54,6 @@ def case(engine: str, fraction: float, parameter_set: str = "aligned", seed: int
         threads=2,
         params={"set": parameter_set, "arguments": arguments},
     )
-
-
-def shown(store: Store) -> str:
-    """What `sparkscale show` prints of the last run."""
-    console = Console(width=150, record=True, file=io.StringIO())
-    console.print(show(store, store.invocation()))
-    return console.export_text()
 
 
 def scores(noise: float, seed: int = 0) -> bytes:
@@ -171,7 +164,7 @@ def test_warm_times_and_isolated_memory_are_never_mixed(filled: Store) -> None:
 def test_a_failure_has_no_time(filled: Store) -> None:
     full = curve(filled, "mllib").full
     assert full is not None
-    assert drawing.seconds(full.seconds) == "> any [0 of 2]"
+    assert cells.text(full.seconds, blocks.seconds("s")) == "> any [0 of 2]"
     assert full.quality is None
     assert all(metric.samples(full.records) == [] for metric in metrics.metrics(registry.descriptions()).values())
 
@@ -291,7 +284,7 @@ def test_a_share_of_times_needs_a_time_of_every_execution(store: Store) -> None:
         write(case("sklearn", 1.0, seed=number), number, outcome="timeout", phase="fit")
     found = curve(store, "sklearn")
     assert found.full is not None
-    assert drawing.seconds(found.full.seconds) == "> 300 (280.00–> 300) [1 of 3]"
+    assert cells.text(found.full.seconds, blocks.seconds("s")) == "> 300 (280.00–> 300) [1 of 3]"
     assert found.share_of_full_seconds(1 / 4) is None
 
 
@@ -301,7 +294,7 @@ def test_a_timeout_outside_of_the_timed_phases_is_no_longer_time(store: Store) -
     write(case("sklearn", 1.0, seed=2), 2, outcome="timeout", phase="predict")
     full = curve(store, "sklearn").full
     assert full is not None
-    assert drawing.seconds(full.seconds) == "100.00 [1 of 2]"
+    assert cells.text(full.seconds, blocks.seconds("s")) == "100.00 [1 of 2]"
 
 
 @pytest.mark.parametrize("units", [1, 2, 3])
@@ -325,17 +318,17 @@ def test_a_hold_out_of_few_units_prints_no_interval_and_resolves_nothing(store: 
 def test_a_retried_failure_is_past(store: Store) -> None:
     write = Writer(store)
     write(case("sklearn", 1.0), 1, outcome="failed")
-    assert tradeoff.failed(store.records(), added=1)
+    assert problems.failed(store.records(), added=1)
     write(case("sklearn", 1.0), 1, seconds=1.0)
-    assert not tradeoff.failed(store.records(), added=1)
-    assert tradeoff.problems(store.records()) == []
+    assert not problems.failed(store.records(), added=1)
+    assert problems.problems(store.records()) == []
 
 
 def test_unsupported_is_shown_but_is_no_failure(store: Store) -> None:
     write = Writer(store)
     write(case("sklearn", 1.0), 1, outcome="unsupported")
-    assert not tradeoff.failed(store.records(), added=1)
-    assert [(found.outcome, found.times) for found in tradeoff.problems(store.records())] == [("unsupported", 1)]
+    assert not problems.failed(store.records(), added=1)
+    assert [(found.outcome, found.times) for found in problems.problems(store.records())] == [("unsupported", 1)]
 
 
 def test_show_holds_what_was_measured_and_what_was_not(filled: Store) -> None:

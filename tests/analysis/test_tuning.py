@@ -12,7 +12,8 @@ from sparkscale.analysis.patterns.tuning import comparison as tuning
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
-from tests.analysis.test_tradeoff import Writer, shown
+from tests.analysis.reading import shown
+from tests.analysis.test_tradeoff import Writer
 from tests.store.test_store import invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
 from workloads.tuning.trials import Answer, Trial, table_of, trial_of

@@ -11,18 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.analysis.patterns.per_group import comparison as per_group
 from sparkscale.analysis.patterns.tuning import comparison as tuning
-from sparkscale.analysis.report import show
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import Moments
 from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.tuning.trials import Answer, table_of, trial_of
@@ -134,9 +133,7 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
     workload = registry.workloads()[name]
     for engine in workload.engines:
         record(store, workload, engine)
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(show(store, store.invocation()))
-    text = console.export_text()
+    text = shown(store, width=200)
     assert f"{name} on made-up" in text
     for engine in workload.engines:
         rows = [line for line in text.splitlines() if line.startswith(("│", "┃")) and f"│ {engine.name} " in line]

@@ -9,13 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparkscale.analysis.report import show
 from sparkscale.contract.case import Case
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
-from sparkscale.output import console
 from sparkscale.present.export import export
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 from tests.measure.observing import Silent
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
@@ -66,11 +65,9 @@ def test_secrets_of_a_profile_and_of_the_shell_are_nowhere(tmp_path: Path, monke
     assert observer.lines
     with Store.existing(tmp_path / "out") as store:
         records = store.records()
-        shown = console()
-        with shown.capture() as captured:
-            shown.print(show(store, store.invocation()))
+        text = shown(store)
         export(records, "parquet", tmp_path / "records.parquet")
-        printed = [captured.get(), str(export(records, "json", None))]
+        printed = [text, str(export(records, "json", None))]
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()] + [tmp_path / "records.parquet"]
     assert any("spark" in path.name for path in files), "the workers' logs"
     for secret in (*SECRETS.values(), IN_THE_SHELL):

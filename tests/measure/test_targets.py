@@ -10,7 +10,6 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
-from sparkscale.analysis.report import show
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
@@ -18,8 +17,8 @@ from sparkscale.contract.target import Target
 from sparkscale.measure.plan import plan, suite, targets
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
-from sparkscale.output import console
 from sparkscale.store.store import Store
+from tests.analysis.reading import shown
 from tests.measure.observing import Silent
 from tests.store.test_store import invocation, record
 from workloads.datasets.table import Table
@@ -120,8 +119,6 @@ def test_a_users_table_gets_a_target_of_its_own(tmp_path: Path) -> None:
     assert 0.9 < target < 1.5
     assert run("tuning", seed=1) == [None] * 3
     with Store.existing(tmp_path / "out") as store:
-        wide = console()
-        with wide.capture() as captured:
-            wide.print(show(store, store.invocation("tuning-target")))
-    assert f"loss = {target:g}" in captured.get()
-    assert 'metric = "rmse"' in captured.get()
+        text = shown(store, store.invocation("tuning-target"))
+    assert f"loss = {target:g}" in text
+    assert 'metric = "rmse"' in text

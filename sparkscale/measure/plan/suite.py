@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cluster import profile
 from sparkscale.contract.case import Capacity, Device, ParameterSet, parse_fraction
 from sparkscale.contract.errors import ConfigError, plain
+from sparkscale.contract.goal import Goal
 from sparkscale.contract.location import scheme
 from sparkscale.contract.target import Target
 from workloads import registry
@@ -68,6 +69,8 @@ class Suite(BaseModel):
     """Data sets of the suite's own, by the names that its blocks use."""
     target: tuple[Target, ...] = ()
     """Losses that searches are to reach, each on one sample of one data set."""
+    goal: tuple[Goal, ...] = ()
+    """What its figures should be, for suites that watch over sparkscale's own speed."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @field_validator("dataset", mode="before")
@@ -171,6 +174,11 @@ class _Reader:
             searched = {name: found for name, found in registry.workloads().items() if found.pattern.target}
             self._choose("workload", target.workload, list(searched))
             self._choose("metric", target.metric, list(searched[target.workload].quality.judged_by.values()))
+        for goal in suite.goal:
+            for side in filter(None, (goal.upper, goal.lower)):
+                self._choose("workload", side.workload, list(registry.workloads()))
+                engines = [engine.name for engine in registry.workloads()[side.workload].engines]
+                self._choose("engine", side.engine, engines)
         for self.block, block in enumerate(suite.measure):
             self._check(block, [*registry.DATASETS, *suite.dataset])
         return suite

@@ -124,7 +124,9 @@ def begin(request: Request) -> Invocation:
 
 def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
     """The invocation as it is stored: with what it was begun with."""
-    begun = invocation.model_copy(update={"origin": origin.stored(store, planned.suite, planned.profiles)})
+    begun = invocation.model_copy(
+        update={"origin": origin.stored(store, planned.suite, planned.profiles), "goals": planned.suite.goal}
+    )
     store.begin(begun)
     return begun
 

@@ -1,13 +1,10 @@
 """Sample or full data: for each engine, what a sample saves and what it costs in quality."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from sparkscale.analysis import metrics
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
 from sparkscale.analysis.executions import of_report
 from sparkscale.analysis.judging import Judging, judging_of
@@ -15,7 +12,7 @@ from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step, share_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Capacity, Case, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
-from sparkscale.contract.record import Outcome, RunRecord
+from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
 
@@ -160,10 +157,6 @@ class Comparison:
         return any(record.resources.peak_pss_bytes is not None for cell in self.cells for record in cell.records)
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        return {key: found for key, found in self.case.params.items() if key not in ("set", "capacity", "arguments")}
-
-    @property
     def tuned(self) -> Capacity | None:
         """The range in which the engines chose their capacity; None where it was given."""
         found = self.case.params.get("capacity")
@@ -197,10 +190,10 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
         by_case[record.case.experiment].append(record)
     cells = [Cell(found[0].case, found, store) for found in by_case.values()]
     groups: dict[str, list[Cell]] = defaultdict(list)
-    with_aligned = {_key(cell.case, parameters=False) for cell in cells if cell.case.parameter_set == "aligned"}
+    with_aligned = {_work(cell.case) for cell in cells if cell.case.parameter_set == "aligned"}
     for cell in cells:
-        if cell.case.parameter_set != "defaults" or _key(cell.case, parameters=False) not in with_aligned:
-            groups[_key(cell.case, parameters=True)].append(cell)
+        if cell.case.parameter_set != "defaults" or _work(cell.case) not in with_aligned:
+            groups[cell.case.subject_key()].append(cell)
     return sorted((_comparison(group, cells) for group in groups.values()), key=lambda found: found.case.workload)
 
 
@@ -215,47 +208,11 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
         if case.parameter_set == "aligned"
         and cell.case.parameter_set == "defaults"
         and cell.case.fraction == 1
-        and _key(cell.case, parameters=False) == _key(case, parameters=False)
+        and _work(cell.case) == _work(case)
     }
     return Comparison(case, [EngineCurve(name, found) for name, found in curves.items()], defaults)
 
 
-def _key(case: Case, parameters: bool) -> str:
-    """What two cases must share to stand in one table."""
-    shared: list[Any] = [case.workload, case.dataset_id, case.cluster, case.device]
-    if parameters:
-        shared.append({key: value for key, value in case.params.items() if key != "arguments"})
-    return json.dumps(shared, sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Executions of one subject, at one or more fractions, that ended in the same way. `reason` is one line."""
-
-    subject: str
-    outcome: Outcome
-    reason: str
-    fractions: tuple[float, ...]
-    times: int
-
-
-def problems(records: Iterable[RunRecord]) -> list[Problem]:
-    """What did not end well and was not retried since."""
-    found: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
-    for record in metrics.latest(records):
-        if record.outcome != "ok":
-            reason = (record.error.message if record.error else "").partition("\n")[0]
-            found[record.case.subject, record.outcome, reason].append(record.case.fraction)
-    return [
-        Problem(*what, fractions=tuple(sorted(set(fractions))), times=len(fractions))
-        for what, fractions in found.items()
-    ]
-
-
-def failed(records: list[RunRecord], added: int) -> bool:
-    """Whether a run ends as failed: an execution without a good record, or a broken one among the last `added`."""
-    fine = ("ok", "unsupported")
-    new = records[len(records) - added :]
-    return any(record.outcome not in fine for record in metrics.latest(records)) or any(
-        record.outcome not in fine and record.is_warmup for record in new
-    )
+def _work(case: Case) -> str:
+    """What cases share that differ in their parameters only."""
+    return case.subject_key(without=case.params)

@@ -1,6 +1,5 @@
 """Batch inference: how many rows a second each way of reaching the model makes, and what Spark takes of them."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin, of_report
+from sparkscale.analysis.executions import Executions, margin
+from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import Spread, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -129,35 +129,23 @@ def _rate(way: Way) -> float:
 
 def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device and model, in the order of the records."""
-    by_subject: dict[str, dict[tuple[str, int, int], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in of_report("inference", records):
-        params = record.case.params
-        way = record.case.engine, int(params["threads"]), int(params["batch_rows"])
-        by_subject[_subject(record.case)][way].append(record)
     found = []
-    for ways in by_subject.values():
+    for ways in by_subject("inference", records, _subject, _way):
         sizes = defaultdict(set)
         for engine, _, size in ways:
             sizes[engine].add(size)
-        declared = next(iter(ways.values()))[0].declared
-        ordered = sorted(ways, key=lambda way: (declared.position(way[0]), *way[1:]))
-        made = [Way(ways[way][0].case, ways[way], len(sizes[way[0]]) > 1) for way in ordered]
+        made = [Way(of_way[0].case, of_way, len(sizes[way[0]]) > 1) for way, of_way in ways.items()]
         found.append(Comparison(made[0].case, made))
     return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))
 
 
 def _subject(case: Case) -> str:
     """What engines are compared on. How many threads one was told to use, and its batches, are told with it."""
-    kept = {name: value for name, value in case.params.items() if name not in ("arguments", "threads", "batch_rows")}
-    shared = [
-        case.workload,
-        case.version,
-        case.dataset_id,
-        case.fraction,
-        case.cluster,
-        case.device,
-    ]
-    return json.dumps([shared, kept], sort_keys=True)
+    return case.subject_key("version", "fraction", without=("arguments", "threads", "batch_rows"))
+
+
+def _way(case: Case) -> tuple[str, int, int]:
+    return case.engine, int(case.params["threads"]), int(case.params["batch_rows"])
 
 
 def advice(comparison: Comparison) -> str:

@@ -1,129 +1,144 @@
-"""Draws batch inference: rows per second of each engine, where Spark's time goes, which engine to use."""
+"""The report of batch inference: rows per second of each engine, where Spark's time goes, which engine to use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from sparkscale.analysis import circumstances
-from sparkscale.analysis.drawing import NOTHING, rate, seconds, share, spread, table
-from sparkscale.analysis.patterns.inference import comparison as inference
-from sparkscale.analysis.patterns.inference.comparison import Comparison, Way
+from sparkscale.analysis import blocks, circumstances
+from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
+from sparkscale.analysis.patterns.inference.comparison import Comparison, Way, advice, comparisons
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
+from sparkscale.store.store import Store
 
 MIB = 2**20
 
-
-def comparison(found: Comparison) -> Iterator[RenderableType]:
-    """What is said of one model on the same rows."""
-    case = found.case
-    which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
-    yield Text(
-        f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}: "
-        f"{found.ways[0].declared.summary}",
-        style="bold",
-    )
-    yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), style="dim")
-    yield from _sizes(found)
-    yield _rates(found)
-    if rungs := found.rungs:
-        yield _tax(found, rungs)
-    if said := inference.advice(found):
-        yield Text(said, style="bold")
-    yield from _footnotes(found)
+RUNGS = {
+    "parquet-map": "inside Spark's tasks, on Parquet references",
+    "arrow-in": "rows read by Spark, Arrow in",
+    "map-in-arrow": "a DataFrame in and out",
+}
+"""What each rung of the Spark tax adds, by engine."""
 
 
-def _sizes(found: Comparison) -> Iterator[Text]:
-    """Of what every engine reads, and of what they write."""
-    ways = [way for way in found.ways if way.figure("bytes_written")]
-    if not ways:
-        return
-    model, read = (_mib(ways[0].figure(name)) for name in ("model_bytes", "bytes_read"))
-    written = [_mib(way.figure("bytes_written")) for way in ways]
-    least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
-    yield Text(
-        f"{found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
-        f"{least if least == most else f'{least} to {most}'} written",
-        style="dim",
-    )
+def predictions(store: Store, records: Sequence[RunRecord]) -> list["Prediction"]:  # noqa: ARG001 - needs no tables
+    """One for each workload, data set, sample, cluster, device and model."""
+    return [Prediction(found) for found in comparisons(records)]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The report of one model on the same rows."""
+
+    found: Comparison
+
+    @property
+    def subject(self) -> str:
+        case = self.found.case
+        which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
+        return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
+
+    def answers(self) -> list[Answer]:
+        """Which engine to use."""
+        text = advice(self.found)
+        return [Answer(text, evidence=tuple(record.id for record in self.found.records))] if text else []
+
+    def blocks(self) -> Iterator[Block]:
+        found = self.found
+        yield Text(found.ways[0].declared.summary)
+        yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), is_note=True)
+        yield from self._sizes()
+        yield self._rates()
+        if rungs := found.rungs:
+            yield self._tax(rungs)
+        yield from self._footnotes()
+
+    def _sizes(self) -> Iterator[Text]:
+        """Sizes of what every engine reads, and of what they write."""
+        ways = [way for way in self.found.ways if way.figure("bytes_written")]
+        if not ways:
+            return
+        model, read = (_mib(ways[0].figure(name)) for name in ("model_bytes", "bytes_read"))
+        written = [_mib(way.figure("bytes_written")) for way in ways]
+        least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
+        yield Text(
+            f"{self.found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
+            f"{least if least == most else f'{least} to {most}'} written",
+            is_note=True,
+        )
+
+    def _rates(self) -> Grid:
+        found = self.found
+        native = found.native
+        columns = (
+            blocks.name("engine"),
+            blocks.seconds("load +\npredict, s", priority=2),
+            rate("1,000 rows/s"),
+            Column(f"over\n{native.engine if native else 'one node'}", ".2f"),
+            blocks.share("efficiency", priority=1),
+            Column("loads", ",.0f", priority=3),
+            Column("s of\nloading", ".2f", priority=4),
+        )
+        rows = tuple(
+            (
+                way.label,
+                way.times,
+                way.rows_per_second,
+                Spread.of(way.over(native)),
+                way.efficiency(found.one_thread),
+                _median(way.figure("model_loads")),
+                _median(way.figure("model_load_seconds")),
+            )
+            for way in found.ways
+        )
+        return Grid("Parquet in, Parquet out: median (range)", columns, rows)
+
+    def _tax(self, rungs: list[Way]) -> Grid:
+        found = self.found
+        columns = (
+            blocks.name("rung"),
+            rate("1,000 rows/s"),
+            blocks.share("of the rung\nbefore"),
+            blocks.share("of native on\nall cores"),
+            blocks.share("efficiency", priority=1),
+        )
+        rows = []
+        for number, way in enumerate(rungs):
+            native = "native, one thread" if way.threads else f"native, all cores ({way.label})"
+            before = rungs[number - 1] if number else None
+            rows.append(
+                (
+                    RUNGS.get(way.engine, native),
+                    way.rows_per_second,
+                    Spread.of(way.over(before)),
+                    Spread.of(way.over(found.native)),
+                    way.efficiency(found.one_thread),
+                )
+            )
+        return Grid("The Spark tax: the same prediction, rung by rung", columns, tuple(rows))
+
+    def _footnotes(self) -> Iterator[Text]:
+        found = self.found
+        rounds = max((len(way.timed) for way in found.ways), default=0)
+        notes = [
+            f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. Every row was compared "
+            "with the reference. Efficiency is rows per second over those of one thread of one process, times the "
+            "cores. Loads, and seconds of loading, are those of all processes together.",
+            *circumstances.notes(found.case, found.records),
+            *circumstances.differences(found.ways[0].declared, [way.engine for way in found.ways]),
+        ]
+        yield from (Text(note, is_note=True) for note in notes)
+
+
+def rate(heading: str) -> Column:
+    """A column of thousands of rows in a second. A timeout is slower than any."""
+    return Column(heading, ",.1f", scale=1e-3, large=(1e5, ",.0f"), beyond="timeout", counts=True)
 
 
 def _mib(found: Spread | None) -> float:
     return found.median / MIB if found else 0.0
 
 
-def _rates(found: Comparison) -> Table:
-    drawn = table(
-        "Parquet in, Parquet out: median (range)",
-        "engine",
-        "load +\npredict, s",
-        "1,000 rows/s",
-        f"over\n{found.native.engine if found.native else 'one node'}",
-        "efficiency",
-        "loads",
-        "s of\nloading",
-    )
-    for way in found.ways:
-        drawn.add_row(
-            way.label,
-            seconds(way.times),
-            rate(way.rows_per_second, thousands),
-            spread(Spread.of(way.over(found.native)), "{:.2f}".format),
-            share(way.efficiency(found.one_thread)),
-            _median(way.figure("model_loads"), "{:,.0f}"),
-            _median(way.figure("model_load_seconds"), "{:.2f}"),
-        )
-    return drawn
-
-
-def _median(found: Spread | None, form: str) -> str:
-    return form.format(found.median) if found else NOTHING
-
-
-def thousands(value: float) -> str:
-    return f"{value / 1e3:,.0f}" if value >= 1e5 else f"{value / 1e3:,.1f}"
-
-
-TOLD = {
-    "parquet-map": "inside Spark's tasks, on Parquet references",
-    "arrow-in": "rows read by Spark, Arrow in",
-    "map-in-arrow": "a DataFrame in and out",
-}
-
-
-def _tax(found: Comparison, rungs: list[Way]) -> Table:
-    drawn = table(
-        "The Spark tax: the same prediction, rung by rung",
-        "rung",
-        "1,000 rows/s",
-        "of the rung\nbefore",
-        "of native on\nall cores",
-        "efficiency",
-    )
-    for number, way in enumerate(rungs):
-        native = "native, one thread" if way.threads else f"native, all cores ({way.label})"
-        before = rungs[number - 1] if number else None
-        drawn.add_row(
-            TOLD.get(way.engine, native),
-            rate(way.rows_per_second, thousands),
-            share(Spread.of(way.over(before))),
-            share(Spread.of(way.over(found.native))),
-            share(way.efficiency(found.one_thread)),
-        )
-    return drawn
-
-
-def _footnotes(found: Comparison) -> Iterator[Text]:
-    rounds = max((len(way.timed) for way in found.ways), default=0)
-    yield Text(
-        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
-        "Every row was compared with the reference. Efficiency is rows per second over those of one thread of one "
-        "process, times the cores. Loads, and seconds of loading, are those of all processes together.",
-        style="dim",
-    )
-    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, found.records))
-    engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in circumstances.differences(found.ways[0].declared, engines))
+def _median(found: Spread | None) -> float | None:
+    return found.median if found else None

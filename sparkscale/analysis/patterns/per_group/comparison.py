@@ -1,6 +1,5 @@
 """One model per group: what each way of reaching the groups costs, with its layout and without, and which to use."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -169,8 +168,8 @@ class Comparison:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        hidden = ("set", "arguments", "by", "deadline_seconds", "most_model_bytes", "most_memory_share")
-        return {key: value for key, value in self.case.params.items() if key not in hidden}
+        hidden = ("by", "deadline_seconds", "most_model_bytes", "most_memory_share")
+        return {key: value for key, value in self.case.stated.items() if key not in hidden}
 
     @property
     def disagreeing(self) -> dict[str, tuple[float, ...]]:
@@ -271,9 +270,7 @@ def _by(case: Case) -> str:
 
 def _subject(case: Case) -> str:
     """What cases of one table share but the sample."""
-    params = {key: value for key, value in case.params.items() if key != "arguments"}
-    shared = [case.workload, case.dataset_id, case.cluster, case.device]
-    return json.dumps([*shared, params], sort_keys=True)
+    return case.subject_key()
 
 
 def advice(comparison: Comparison) -> str:

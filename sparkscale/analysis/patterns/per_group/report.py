@@ -1,157 +1,183 @@
-"""Draws one model per group: what each engine costs, what became of the groups, which engine to use."""
+"""The report of one model per group: what each engine costs, what became of the groups, which engine to use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from sparkscale.analysis import circumstances
-from sparkscale.analysis.drawing import NOTHING, rate, seconds, spread, table
-from sparkscale.analysis.patterns.per_group import comparison as per_group
-from sparkscale.analysis.patterns.per_group.comparison import JOBLIB, LOOP, USES, Comparison, Way
+from sparkscale.analysis import blocks, circumstances
+from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
+from sparkscale.analysis.patterns.per_group.comparison import (
+    CONTROL,
+    JOBLIB,
+    LOOP,
+    USES,
+    Comparison,
+    Way,
+    advice,
+    comparisons,
+)
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
+from sparkscale.store.store import Store
 
 MIB = 2**20
 
 
-def comparison(found: Comparison) -> Iterator[RenderableType]:
-    """What is said of one workload on one sample of groups; all there is to say only of the largest."""
-    case = found.case
-    which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
-    yield Text(
-        f"{case.workload} on {case.dataset} by {case.params['by']}, {which}, cluster {case.cluster}, {case.device}: "
-        f"{found.ways[0].declared.summary}",
-        style="bold",
-    )
-    parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
-    yield Text(parameters or "the library's own defaults", style="dim")
-    yield from _groups(found)
-    yield _costs(found)
-    yield from (Text(warning, style="bold") for warning in quality_warnings(found.records))
-    if not found.is_largest:
-        return
-    yield _uses(found)
-    yield _tasks(found)
-    if found.lost:
-        yield _lost(found)
-    if found.disagreeing:
-        told = "; ".join(
-            f"{engine} {' or '.join(f'{number:,.0f}' for number in models)}"
-            for engine, models in found.disagreeing.items()
+def trainings(store: Store, records: Sequence[RunRecord]) -> list["Training"]:
+    """One for each workload, data set, grouping, sample, cluster, device and parameters."""
+    return [Training(found) for found in comparisons(store, records)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The report of one workload on one sample of groups; all there is to say only of the largest sample."""
+
+    found: Comparison
+
+    @property
+    def subject(self) -> str:
+        case = self.found.case
+        which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
+        by = case.params["by"]
+        return f"{case.workload} on {case.dataset} by {by}, {which}, cluster {case.cluster}, {case.device}"
+
+    def answers(self) -> list[Answer]:
+        """Which engine to use, on the largest sample."""
+        text = advice(self.found) if self.found.is_largest else ""
+        return [Answer(text, evidence=tuple(record.id for record in self.found.records))] if text else []
+
+    def blocks(self) -> Iterator[Block]:
+        found = self.found
+        yield Text(found.ways[0].declared.summary)
+        parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
+        yield Text(parameters or "the library's own defaults", is_note=True)
+        yield from self._groups()
+        yield from (Warning(warning) for warning in quality_warnings(found.records))
+        if found.disagreeing:
+            told = "; ".join(
+                f"{engine} {' or '.join(f'{number:,.0f}' for number in models)}"
+                for engine, models in found.disagreeing.items()
+            )
+            yield Warning(f"The engines do not agree on which groups have a model: {told}.")
+        yield self._costs()
+        if not found.is_largest:
+            return
+        yield self._uses()
+        yield self._tasks()
+        if found.lost:
+            yield self._lost()
+        yield from self._footnotes()
+
+    def _groups(self) -> Iterator[Text]:
+        found = self.found
+        named = ("groups", "models", "group_rows_least", "group_rows_median", "group_rows_most")
+        values = [found.figure(name) for name in named]
+        if None in values:
+            return
+        groups, models, least, median, most = (float(value or 0) for value in values)
+        typical, slowest = found.figure("group_seconds_median"), found.figure("group_seconds_most")
+        times = (
+            f"; a fit takes {typical * 1e3:.3g} ms, at most {slowest * 1e3:,.3g} ms" if typical and slowest else ""
         )
-        yield Text(f"The engines do not agree on which groups have a model: {told}.", style="bold")
-    if said := per_group.advice(found):
-        yield Text(said, style="bold")
-    yield from _footnotes(found)
-
-
-def _groups(found: Comparison) -> Iterator[Text]:
-    named = ("groups", "models", "group_rows_least", "group_rows_median", "group_rows_most")
-    values = [found.figure(name) for name in named]
-    if None in values:
-        return
-    groups, models, least, median, most = (float(value or 0) for value in values)
-    typical, slowest = found.figure("group_seconds_median"), found.figure("group_seconds_most")
-    times = f"; a fit takes {typical * 1e3:.3g} ms, at most {slowest * 1e3:,.3g} ms" if typical and slowest else ""
-    yield Text(
-        f"{count(f'{groups:,.0f}', 'group')} of {least:,.0f} to {most:,.0f} rows, median {median:,.0f}, hold-outs "
-        f"included; {models:,.0f} have a model{times}",
-        style="dim",
-    )
-
-
-def _costs(found: Comparison) -> Table:
-    drawn = table(
-        "Time to all models: median (range)",
-        "engine",
-        "load + fit, s",
-        "with layout, s",
-        "models/s",
-        f"speed-up over\n{LOOP}",
-        f"speed-up over\n{JOBLIB}",
-        f"with layout,\nover {JOBLIB}",
-    )
-    loop, joblib = found.comparable_way(LOOP), found.comparable_way(JOBLIB)
-    for way in found.ways:
-        drawn.add_row(
-            way.engine,
-            seconds(way.spread()),
-            seconds(way.spread(1)) if way.lays_out else NOTHING,
-            rate(way.models_per_second, "{:,.0f}".format),
-            *(
-                [_over(way, loop), _over(way, joblib), _over(way, joblib, 1) if way.lays_out else NOTHING]
-                if found.is_comparable(way)
-                else [NOTHING] * 3
-            ),
+        yield Text(
+            f"{count(f'{groups:,.0f}', 'group')} of {least:,.0f} to {most:,.0f} rows, median {median:,.0f}, "
+            f"hold-outs included; {models:,.0f} have a model{times}",
+            is_note=True,
         )
-    return drawn
 
-
-def _over(way: Way, other: Way | None, uses: float = float("inf")) -> str:
-    return spread(Spread.of(way.speed_up(other, uses)), "{:.2f}".format) if other else NOTHING
-
-
-def _uses(found: Comparison) -> Table:
-    heads = ["no reuse", *(count(uses - 1, "reuse") for uses in USES[1:])]
-    drawn = table("Seconds of a training, its share of the layout counted", "engine", *heads)
-    for way in found.ways:
-        drawn.add_row(way.engine, *(seconds(way.spread(uses)) for uses in USES))
-    return drawn
-
-
-def _tasks(found: Comparison) -> Table:
-    names = {quality.name: quality.heading for quality in found.ways[0].declared.qualities}
-    observed = [name for name in names if any(name in record.quality for record in found.records)]
-    drawn = table(
-        "Tasks, shuffle, quality on the groups' hold-outs",
-        "engine",
-        "layout, s",
-        "shuffled and\nlaid out, MiB",
-        "tasks",
-        "skew: longest\nover mean",
-        "work on groups,\nof core time",
-        *(names[name] for name in observed),
-    )
-    for way in found.ways:
-        share = way.work_share
-        qualities = (Spread.of([r.quality[name] for r in way.records if name in r.quality]) for name in observed)
-        moved = way.moved_bytes
-        drawn.add_row(
-            way.engine,
-            seconds(way.layout),
-            f"{moved.median / MIB:,.1f}" if moved else NOTHING,
-            f"{tasks.median:.0f}" if (tasks := way.figure("tasks")) else NOTHING,
-            spread(way.figure("task_skew"), "{:.2f}".format),
-            NOTHING if share is None else f"{share:.1%}",
-            *(f"{quality.median:.4g}" if quality else NOTHING for quality in qualities),
+    def _costs(self) -> Grid:
+        found = self.found
+        columns = (
+            blocks.name("engine"),
+            blocks.seconds("load + fit, s"),
+            blocks.seconds("with layout, s", priority=1),
+            Column("models/s", ",.0f", beyond="timeout", counts=True, priority=3),
+            Column(f"speed-up over\n{LOOP}", ".2f", priority=4),
+            Column(f"speed-up over\n{JOBLIB}", ".2f"),
+            Column(f"with layout,\nover {JOBLIB}", ".2f", priority=2),
         )
-    return drawn
+        loop, joblib = found.comparable_way(LOOP), found.comparable_way(JOBLIB)
+        rows = []
+        for way in found.ways:
+            speeds: list[Cell] = [None] * 3
+            if found.is_comparable(way):
+                speeds = [_over(way, loop), _over(way, joblib), _over(way, joblib, 1) if way.lays_out else None]
+            with_layout = way.spread(1) if way.lays_out else None
+            rows.append((way.engine, way.spread(), with_layout, way.models_per_second, *speeds))
+        return Grid("Time to all models: median (range)", columns, tuple(rows))
+
+    def _uses(self) -> Grid:
+        heads = ["no reuse", *(count(uses - 1, "reuse") for uses in USES[1:])]
+        columns = (blocks.name("engine"), *(blocks.seconds(head) for head in heads))
+        rows = tuple((way.engine, *(way.spread(uses) for uses in USES)) for way in self.found.ways)
+        return Grid("Seconds of a training, its share of the layout counted", columns, rows)
+
+    def _tasks(self) -> Grid:
+        found = self.found
+        names = {quality.name: quality.heading for quality in found.ways[0].declared.qualities}
+        observed = [name for name in names if any(name in record.quality for record in found.records)]
+        columns = (
+            blocks.name("engine"),
+            blocks.seconds("layout, s", priority=2),
+            Column("shuffled and\nlaid out, MiB", ",.1f", priority=3),
+            Column("tasks", ".0f", priority=5),
+            Column("skew: longest\nover mean", ".2f", priority=1),
+            Column("work on groups,\nof core time", ".1%", priority=4),
+            *(Column(names[name], ".4g") for name in observed),
+        )
+        rows = tuple((way.engine, *_work(way), *(_quality(way, name) for name in observed)) for way in found.ways)
+        return Grid("Tasks, shuffle, quality on the groups' hold-outs", columns, rows)
+
+    def _lost(self) -> Grid:
+        columns = (
+            blocks.name("outcome"),
+            Column("groups", ","),
+            Column("first of them", priority=1),
+            blocks.name("engine"),
+            blocks.prose("what it says"),
+        )
+        rows = tuple(
+            (lost.outcome, lost.groups, lost.key, lost.engine or "all", lost.error) for lost in self.found.lost
+        )
+        return Grid("Groups without a model", columns, rows)
+
+    def _footnotes(self) -> Iterator[Text]:
+        found = self.found
+        rounds = max((len(way.timed) for way in found.ways), default=0)
+        yield Text(
+            f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
+            "Models are on storage when `fit` ends.",
+            is_note=True,
+        )
+        if control := found.control():
+            ratios, verdict = control
+            told = "" if verdict != "different" else ": they are one code, so distrust differences of this size here"
+            first, second = CONTROL
+            spread = Spread.of(ratios)
+            share = spread.words(".2f") if spread else "an unknown share"
+            yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
+        yield from (Text(note, is_note=True) for note in circumstances.notes(found.case, found.records))
+        engines = [way.engine for way in found.ways]
+        differences = circumstances.differences(found.ways[0].declared, engines)
+        yield from (Text(note, is_note=True) for note in differences)
 
 
-def _lost(found: Comparison) -> Table:
-    drawn = table("Groups without a model", "outcome", "groups", "first of them", "engine", prose="what it says")
-    for lost in found.lost:
-        drawn.add_row(lost.outcome, f"{lost.groups:,}", lost.key, lost.engine or "all", lost.error)
-    return drawn
+def _over(way: Way, other: Way | None, uses: float = float("inf")) -> Spread | None:
+    return Spread.of(way.speed_up(other, uses)) if other else None
 
 
-def _footnotes(found: Comparison) -> Iterator[Text]:
-    rounds = max((len(way.timed) for way in found.ways), default=0)
-    yield Text(
-        f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
-        "Models are on storage when `fit` ends.",
-        style="dim",
-    )
-    if control := found.control():
-        ratios, verdict = control
-        told = "" if verdict != "different" else ": they are one code, so distrust differences of this size here"
-        first, second = per_group.CONTROL
-        share = spread(Spread.of(ratios), "{:.2f}".format)
-        yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
-    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, found.records))
-    engines = [way.engine for way in found.ways]
-    yield from (Text(note, style="dim") for note in circumstances.differences(found.ways[0].declared, engines))
+def _work(way: Way) -> Iterator[Cell]:
+    """Seconds of the layout, MiB moved, tasks, their skew, the share of work."""
+    moved, tasks = way.moved_bytes, way.figure("tasks")
+    yield way.layout
+    yield moved.median / MIB if moved else None
+    yield tasks.median if tasks else None
+    yield way.figure("task_skew")
+    yield way.work_share
+
+
+def _quality(way: Way, name: str) -> float | None:
+    found = Spread.of([record.quality[name] for record in way.records if name in record.quality])
+    return found.median if found else None

@@ -6,7 +6,6 @@ search that failed or ran out of time.
 """
 
 import itertools
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, of_report
+from sparkscale.analysis.executions import Executions
 from sparkscale.analysis.patterns.outcomes import unsuccessful
+from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner, at_most, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
@@ -309,18 +309,11 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
-    by_subject: dict[str, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    for record in of_report("tuning", records):
-        numbers = (int(record.case.params[name]) for name in ("parallelism", "trials", "random_starts"))
-        way = record.case.engine, *numbers
-        by_subject[_subject(record.case)][way].append(record)
     found = []
-    for ways in by_subject.values():
-        declared = next(iter(ways.values()))[0].declared
-        ordered = sorted(ways, key=lambda way: (declared.position(way[0]), *way[1:]))
+    for ways in by_subject("tuning", records, _subject, _way):
         searches = [
-            Search(ways[way][0].case, ways[way], store, *(_varies(ways, way, place) for place in (2, 3)))
-            for way in ordered
+            Search(of_way[0].case, of_way, store, *(_varies(ways, way, place) for place in (2, 3)))
+            for way, of_way in ways.items()
         ]
         found.append(Comparison(searches[0].case, searches))
     return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
@@ -336,14 +329,10 @@ def _subject(case: Case) -> str:
     is told with it.
     """
     own = ("arguments", "sampler_seed", "trials", "parallelism", "random_starts")
-    kept = {name: value for name, value in case.params.items() if name not in own}
-    shared = (
-        case.workload,
-        case.version,
-        case.dataset_id,
-        case.fraction,
-        case.cluster,
-        case.device,
-        case.sample_seed,  # the target loss is one of this sample's validation part
-    )
-    return json.dumps([shared, kept], sort_keys=True)
+    # the target loss is one of this sample's validation part
+    return case.subject_key("version", "fraction", "sample_seed", without=own)
+
+
+def _way(case: Case) -> tuple[str, int, int, int]:
+    parallelism, trials, starts = (int(case.params[name]) for name in ("parallelism", "trials", "random_starts"))
+    return case.engine, parallelism, trials, starts

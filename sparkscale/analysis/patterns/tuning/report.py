@@ -1,61 +1,173 @@
-"""Draws parallel tuning: how soon each way of searching finds what, and what a trial costs."""
+"""The report of parallel tuning: how soon each way of searching finds what, and what a trial costs."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from sparkscale.analysis import circumstances
-from sparkscale.analysis.drawing import NOTHING, seconds, spread, table
-from sparkscale.analysis.patterns.tuning import comparison as tuning
-from sparkscale.analysis.patterns.tuning.comparison import SHARES, Comparison
+from sparkscale.analysis import blocks, circumstances
+from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
+from sparkscale.analysis.patterns.tuning.comparison import SHARES, Comparison, Search, advice, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
-from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.target import MARGIN, targets_found
+from sparkscale.contract.target import MARGIN, SUITE, targets_found
 from sparkscale.contract.wording import count
+from sparkscale.store.store import Store
 
 MIB = 2**20
 
 
-def comparison(found: Comparison, is_for_targets: bool = False) -> Iterator[RenderableType]:
-    """What is said of one workload's searches; without advice where they are to find a target."""
-    case = found.case
-    yield Text(
-        f"{case.workload} on {case.dataset}, {show_fraction(case.fraction)} of the rows, cluster {case.cluster}, "
-        f"{case.device}: {found.searches[0].declared.summary}",
-        style="bold",
-    )
-    yield Text(_space(case.params), style="dim")
-    yield _searches(found)
-    yield _courses(found)
-    yield _winners(found)
-    records = [record for search in found.searches for record in search.records]
-    yield from (Text(warning, style="bold") for warning in quality_warnings(records))
-    yield _trials(found)
-    if found.failures:
-        yield _failures(found)
-    if not is_for_targets:
-        yield Text(tuning.advice(found), style="bold")
-    yield from _footnotes(found)
+def searches(store: Store, records: Sequence[RunRecord]) -> list["Searches"]:
+    """One for each workload, data set, sample, cluster, device, space and target."""
+    return [Searches(found) for found in comparisons(store, records)]
 
 
-def targets(records: Iterable[RunRecord]) -> Iterator[Text]:
-    """The target losses that searches found, and how they come to be used."""
-    found = targets_found(records)
-    if not found:
-        yield Text("No search found a target.", style="bold")
-        return
-    yield Text(
-        f"Target losses found: the best validation loss and {MARGIN:.0%} more. Runs of the suite `tuning` into the "
-        "same --out use the best that was found on the same data with the same seed, unless the suite states one. A "
-        "suite of your own may state them:",
-        style="bold",
-    )
-    yield Text("\n\n".join(target.toml for target in found))
+@dataclass(frozen=True)
+class Searches:
+    """The report of one workload's searches; without advice where they are to find a target."""
+
+    found: Comparison
+
+    @property
+    def subject(self) -> str:
+        case = self.found.case
+        fraction = show_fraction(case.fraction)
+        return f"{case.workload} on {case.dataset}, {fraction} of the rows, cluster {case.cluster}, {case.device}"
+
+    @property
+    def records(self) -> list[RunRecord]:
+        return [record for search in self.found.searches for record in search.records]
+
+    @property
+    def is_for_targets(self) -> bool:
+        """If true, the searches were made to find a target loss."""
+        return any(record.suite == SUITE for record in self.records)
+
+    def answers(self) -> list[Answer]:
+        """Which engine to use, or which target was found."""
+        evidence = tuple(record.id for record in self.records)
+        if not self.is_for_targets:
+            return [Answer(advice(self.found), evidence=evidence)]
+        found = targets_found(self.records)
+        if not found:
+            return [Answer("No search found a target.", "no", evidence)]
+        told = ", ".join(f"{target.metric} {target.loss:g}" for target in found)
+        return [Answer(f"Target loss: {told}, the best validation loss and {MARGIN:.0%} more.", "yes", evidence)]
+
+    def blocks(self) -> Iterator[Block]:
+        found = self.found
+        yield Text(found.searches[0].declared.summary)
+        yield Text(_space(found.case.params), is_note=True)
+        yield from (Warning(warning) for warning in quality_warnings(self.records))
+        yield self._searches()
+        yield self._courses()
+        yield self._winners()
+        yield self._trials()
+        if found.failures:
+            yield self._failures()
+        if self.is_for_targets:
+            yield from self._targets()
+        yield from self._footnotes()
+
+    def _searches(self) -> Grid:
+        target = self.found.target
+        columns = [blocks.name("engine"), Column("trials", ".0f"), blocks.seconds("search, s")]
+        if target is not None:
+            columns += [Column(f"seconds to {target:.4g}", ".1f", beyond="never"), blocks.name("reached by")]
+        rows = []
+        for search in self.found.searches:
+            trials = search.figure("trials")
+            row: list[Cell] = [search.label, trials.median if trials else None, search.figure("search_seconds")]
+            if target is not None and search.is_comparable:
+                row += [search.to_target(target), f"{search.reached(target)} of {len(search.attempts)}"]
+            elif target is not None:
+                row += [None, None]
+            rows.append(tuple(row))
+        return Grid("The searches: median (range)", tuple(columns), tuple(rows))
+
+    def _courses(self) -> Grid:
+        moments = self.found.moments
+        rows = tuple(
+            (search.label, *(search.best_at(moment) for moment in moments))
+            for search in self.found.searches
+            if search.is_comparable
+        )
+        columns = (blocks.name("engine"), *(_loss(f"at {moment:.1f} s") for moment in moments))
+        return Grid("Best validation loss, load included: median (range)", columns, rows)
+
+    def _winners(self) -> Grid:
+        searches = self.found.searches
+        names = {
+            quality.name: quality.heading
+            for quality in searches[0].declared.qualities
+            if quality.metric  # the skill only tells whether a constant is as good
+        }
+        observed = [name for name in names if any(search.quality(name) for search in searches)]
+        columns = (
+            blocks.name("engine"),
+            *(_loss(f"after {share:.0%}", len(SHARES) - number) for number, share in enumerate(SHARES)),
+            *(Column(f"hold-out {names[name]}", ".4f", beyond="none", counts=True) for name in observed),
+        )
+        rows = tuple((search.label, *_after(search), *map(search.quality, observed)) for search in searches)
+        return Grid("Best validation loss against trials, and the winner on the hold-out", columns, rows)
+
+    def _trials(self) -> Grid:
+        columns = (
+            blocks.name("engine"),
+            Column("trials/s", ".2f"),
+            Column("most at once", ".0f", priority=1),
+            blocks.seconds("a trial, s"),
+            Column("dispatch, s", ".3f"),
+            Column("shipped, MiB", ",.1f", priority=2),
+        )
+        figures = ("trials_per_second", "concurrency", "trial_seconds_median", "dispatch_seconds_median")
+        rows = []
+        for search in self.found.searches:
+            shipped = search.figure("bytes_shipped")
+            rows.append((search.label, *map(search.figure, figures), shipped.median / MIB if shipped else None))
+        return Grid("Trials", columns, tuple(rows))
+
+    def _failures(self) -> Grid:
+        columns = (
+            blocks.name("engine"),
+            blocks.name("outcome"),
+            Column("trials", ","),
+            blocks.prose("first of them"),
+            blocks.prose("reason"),
+        )
+        rows = tuple((one.label, one.outcome, one.trials, one.parameters, one.error) for one in self.found.failures)
+        return Grid("Trials without a loss", columns, rows)
+
+    def _targets(self) -> Iterator[Text]:
+        """The targets that were found, as a suite states them."""
+        found = targets_found(self.records)
+        if found:
+            yield Text(
+                "Runs of the suite `tuning` into the same --out use the best target that was found on the same data "
+                "with the same seed, unless the suite states one. A suite of your own may state it:"
+            )
+            yield Text("\n\n".join(target.toml for target in found))
+
+    def _footnotes(self) -> Iterator[Text]:
+        searches = self.found.searches
+        most = max((len(search.attempts) for search in searches), default=0)
+        notes = [
+            f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds."
+            " Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, by "
+            "the winner, refitted on all training rows.",
+            *circumstances.notes(self.found.case, self.records),
+            *circumstances.differences(searches[0].declared, [search.engine for search in searches]),
+        ]
+        yield from (Text(note, is_note=True) for note in notes)
+
+
+def _loss(heading: str, priority: int = 0) -> Column:
+    """A column of losses. A search that knows nothing yet has none."""
+    return Column(heading, ".4f", beyond="none", priority=priority)
+
+
+def _after(search: Search) -> tuple[Cell, ...]:
+    """Best losses after shares of the trials."""
+    return tuple(search.best_after(share) if search.is_comparable else None for share in SHARES)
 
 
 def _space(params: dict[str, object]) -> str:
@@ -73,115 +185,3 @@ def _space(params: dict[str, object]) -> str:
     target = params["target_loss"]
     told = "no target loss" if target is None else f"target loss {target:.4g}"
     return f"{'; '.join(parts)}; {told}"
-
-
-def ranged(found: Spread | None, number: Callable[[float], str]) -> str:
-    """Median and range, or the one figure that all searches share."""
-    if found and number(found.low) == number(found.high):
-        return number(found.median)
-    return spread(found, number)
-
-
-def loss(found: Spread | None) -> str:
-    """A search that knows nothing yet has none."""
-    return ranged(found, lambda value: "none" if math.isinf(value) else f"{value:.4f}")
-
-
-def winners(found: Spread | None) -> str:
-    """A quality of the winners, and of how many searches there was one if some had none."""
-    some = found is not None and found.count < found.executions
-    return f"{loss(found)} [{found.count} of {found.executions}]" if found and some else loss(found)
-
-
-def censored(found: Spread | None) -> str:
-    """Seconds, of searches that may never have come there."""
-    return ranged(found, lambda value: "never" if math.isinf(value) else f"{value:.1f}")
-
-
-def _searches(found: Comparison) -> Table:
-    target = found.target
-    columns = [] if target is None else [f"seconds to {target:.4g}", "reached by"]
-    drawn = table("The searches: median (range)", "engine", "trials", "search, s", *columns)
-    for search in found.searches:
-        trials = search.figure("trials")
-        told = [f"{trials.median:.0f}" if trials else NOTHING, seconds(search.figure("search_seconds"))]
-        if target is not None:
-            reached = [censored(search.to_target(target)), f"{search.reached(target)} of {len(search.attempts)}"]
-            told += reached if search.is_comparable else [NOTHING, NOTHING]
-        drawn.add_row(search.label, *told)
-    return drawn
-
-
-def _courses(found: Comparison) -> Table:
-    drawn = table(
-        "Best validation loss, load included: median (range)",
-        "engine",
-        *(f"at {moment:.1f} s" for moment in found.moments),
-    )
-    for search in found.searches:
-        if search.is_comparable:
-            drawn.add_row(search.label, *(loss(search.best_at(moment)) for moment in found.moments))
-    return drawn
-
-
-def _trials(found: Comparison) -> Table:
-    drawn = table(
-        "Trials",
-        "engine",
-        "trials/s",
-        "most at once",
-        "a trial, s",
-        "dispatch, s",
-        "shipped, MiB",
-    )
-    for search in found.searches:
-        shipped = search.figure("bytes_shipped")
-        drawn.add_row(
-            search.label,
-            spread(search.figure("trials_per_second"), "{:.2f}".format),
-            ranged(search.figure("concurrency"), "{:.0f}".format),
-            seconds(search.figure("trial_seconds_median")),
-            ranged(search.figure("dispatch_seconds_median"), "{:.3f}".format),
-            f"{shipped.median / MIB:,.1f}" if shipped else NOTHING,
-        )
-    return drawn
-
-
-def _winners(found: Comparison) -> Table:
-    names = {
-        quality.name: quality.heading
-        for quality in found.searches[0].declared.qualities
-        if quality.metric  # the skill only tells whether a constant is as good
-    }
-    observed = [name for name in names if any(search.quality(name) for search in found.searches)]
-    drawn = table(
-        "Best validation loss against trials, and the winner on the hold-out",
-        "engine",
-        *(f"after {share:.0%}" for share in SHARES),
-        *(f"hold-out {names[name]}" for name in observed),
-    )
-    for search in found.searches:
-        losses = (loss(search.best_after(share)) if search.is_comparable else NOTHING for share in SHARES)
-        drawn.add_row(search.label, *losses, *(winners(search.quality(name)) for name in observed))
-    return drawn
-
-
-def _failures(found: Comparison) -> Table:
-    drawn = table("Trials without a loss", "engine", "outcome", "trials", "first of them", left=2, prose="reason")
-    for failures in found.failures:
-        drawn.add_row(failures.label, failures.outcome, f"{failures.trials}", failures.parameters, failures.error)
-    return drawn
-
-
-def _footnotes(found: Comparison) -> Iterator[Text]:
-    most = max((len(search.attempts) for search in found.searches), default=0)
-    yield Text(
-        f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds. "
-        "Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, "
-        "by the winner, refitted on all training rows.",
-        style="dim",
-    )
-    records = [record for search in found.searches for record in search.records]
-    yield from (Text(note, style="dim") for note in circumstances.notes(found.case, records))
-    engines = [search.engine for search in found.searches]
-    yield from (Text(note, style="dim") for note in circumstances.differences(found.searches[0].declared, engines))

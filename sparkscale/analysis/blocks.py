@@ -1,0 +1,135 @@
+"""The pieces of a report as data: what is said and with which numbers, not how it is drawn."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparkscale.analysis.statistics import Interval, Spread
+
+Verdict = Literal["yes", "no", "not resolved"]
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A value with its interval. `is_doubtful` if a warning of the report speaks against it."""
+
+    value: float
+    interval: Interval | None = None
+    is_doubtful: bool = False
+
+
+Cell = float | int | str | Spread | Estimated | None
+"""A number (also a share), a median with its range, a value with its interval, text, or nothing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a grid.
+
+    `form` is Python's format specification of its numbers, after they were multiplied with `scale`; numbers from
+    `large[0]` on have the form `large[1]`. `beyond` stands for an infinite number, such as the seconds of a timeout:
+    "{limit}" in it is the limit that was exceeded. If `counts`, a cell says how many executions have a number, where
+    some have none. Where a grid is too wide, columns are left out from the highest `priority` down; 0 stays.
+    """
+
+    heading: str
+    form: str = ""
+    scale: float = 1.0
+    large: tuple[float, str] | None = None
+    beyond: str = "infinite"
+    counts: bool = False
+    is_text: bool = False
+    """If true, it holds sentences, which may be wrapped."""
+    priority: int = 0
+
+
+def name(heading: str, priority: int = 0) -> Column:
+    """A column of names, which stand on the left."""
+    return Column(heading, form="name", priority=priority)
+
+
+def seconds(heading: str, priority: int = 0) -> Column:
+    """A column of seconds. A timeout is longer than its limit, and executions without a time are counted."""
+    return Column(heading, ".2f", beyond="> {limit}", counts=True, priority=priority)
+
+
+def share(heading: str, priority: int = 0) -> Column:
+    """A column of shares."""
+    return Column(heading, ".0%", priority=priority)
+
+
+def prose(heading: str, priority: int = 0) -> Column:
+    """A column of sentences."""
+    return Column(heading, is_text=True, priority=priority)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The heading of a part of the report; level 1 is the report's own."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph. A note explains a table and may be drawn smaller."""
+
+    text: str
+    is_note: bool = False
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something that may make a figure wrong."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sentence that answers a question, and what it rests on.
+
+    `verdict` is None where the sentence decides nothing. `evidence` holds the ids of the records. `would_resolve`
+    says what to measure, where the verdict is "not resolved".
+    """
+
+    text: str
+    verdict: Verdict | None = None
+    evidence: tuple[str, ...] = ()
+    would_resolve: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table. If `is_grouped`, rows with the same first cell belong together, and it is drawn once."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    is_grouped: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one line, ascending in x. `low` and `high` bound each point's interval."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is plotted: lines of y over x."""
+
+    title: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+    is_log_x: bool = False
+    is_log_y: bool = False
+
+
+Block = Heading | Text | Warning | Answer | Grid | Chart

@@ -1,0 +1,252 @@
+"""The report of sample and full data: what each engine costs and reaches, and whether a sample is enough."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sparkscale.analysis import blocks, circumstances, crossed, memory
+from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Text, Warning
+from sparkscale.analysis.patterns.data_parallel import cell as cells
+from sparkscale.analysis.patterns.data_parallel.comparison import Comparison, EngineCurve, comparisons
+from sparkscale.analysis.plausibility import quality_warnings
+from sparkscale.analysis.statistics import LEVEL
+from sparkscale.contract.case import show_fraction
+from sparkscale.contract.record import RunRecord
+from sparkscale.contract.units import FEWEST_UNITS
+from sparkscale.contract.wording import count
+from sparkscale.store.store import Store
+
+FIRST_RUN = (
+    "First run is what a one-off job pays: from the start of a new worker, Spark's session included, to its model, "
+    "with nothing warmed up."
+)
+
+
+def tradeoffs(store: Store, records: Sequence[RunRecord]) -> list["Tradeoff"]:
+    """One for each workload, data set, cluster, device and parameters."""
+    return [Tradeoff(found) for found in comparisons(store, records)]
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """The report of one comparison."""
+
+    found: Comparison
+
+    @property
+    def subject(self) -> str:
+        case = self.found.case
+        return f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}"
+
+    @property
+    def has_samples(self) -> bool:
+        return any(cell.case.fraction < 1 for cell in self.found.cells)
+
+    def answers(self) -> list[Answer]:
+        """For each engine, which sample is enough."""
+        return [self._answer(curve) for curve in self.found.curves] if self.has_samples else []
+
+    def _answer(self, curve: EngineCurve) -> Answer:
+        answer = curve.answer
+        judged = self.found.judging.within
+        text = f"{curve.engine}: the smallest sample with {judged} of all data's is {answer.text}"
+        if not answer.is_enough:
+            text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
+        elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
+            spread = f" ({seconds.low:.0%}–{seconds.high:.0%})" if seconds.count > 1 else ""
+            text += f"; its time to model is {seconds.median:.0%}{spread} of all data's"
+        verdict: blocks.Verdict = "yes" if answer.is_enough else "not resolved"
+        if answer.step and answer.step.verdict == "not enough" and not answer.is_enough:
+            verdict = "no"
+        evidence = tuple(record.id for cell in curve.cells for record in cell.records)
+        more = "more rounds, each with seeds of its own" if verdict == "not resolved" else ""
+        return Answer(f"{text}.", verdict, evidence, more)
+
+    def blocks(self) -> Iterator[Block]:
+        found = self.found
+        yield Text(found.declared.summary)
+        parameters = ", ".join(f"{name} {value}" for name, value in found.case.stated.items())
+        yield Text(parameters or "each library's own defaults", is_note=True)
+        if chosen := found.tuned:
+            yield Text(
+                f"Tuned: {chosen.param} from {chosen.least} to {chosen.most}, chosen for each engine and fraction on "
+                "a fifth of the training units; the search is time of fit."
+            )
+        yield from (Warning(warning) for warning in quality_warnings(found.records))
+        yield from self._passing_the_ceiling()
+        if self.has_samples:
+            yield self._samples()
+        yield self._curves()
+        yield from self._ceiling()
+        yield from self._beside()
+        if found.defaults:
+            yield self._defaults()
+        yield from self._footnotes()
+
+    def _curves(self) -> Grid:
+        found = self.found
+        judging = found.judging
+        quality = Column(f"{judging.name} on the hold-out\n[{LEVEL:.0%} interval]", judging.judged.form)
+        below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", judging.judged.given_up_form, priority=2)
+        columns = [
+            blocks.name("engine"),
+            blocks.name("fraction"),
+            Column("rows", ",", priority=4),
+            blocks.seconds("time to model, s\nmedian (range)"),
+            *([blocks.seconds("first run, s\ncold, with start", priority=3)] if found.has_first_runs else []),
+            quality,
+            *([Column(found.tuned.param, ".0f", priority=1)] if found.tuned else []),
+            *([] if found.ceiling is None else [below]),
+            *([Column(memory.HEADING, priority=5)] if found.has_memory else []),
+        ]
+        rows = [
+            (curve.engine, show_fraction(cell.case.fraction), cell.rows, *self._measured(cell))
+            for curve in found.curves
+            for cell in curve.cells
+        ]
+        return Grid("What each engine costs and reaches", tuple(columns), tuple(rows), is_grouped=True)
+
+    def _measured(self, cell: cells.Cell) -> Iterator[Cell]:
+        found = self.found
+        yield cell.seconds
+        if found.has_first_runs:
+            yield cell.first_run
+        yield _estimated(cell.quality, bool(cell.doubt))
+        if found.tuned:
+            yield cell.capacity
+        if found.ceiling is not None:
+            yield _estimated(cell.below_ceiling.estimate) if cell.below_ceiling else None
+        if found.has_memory:
+            yield memory.shown(cell.records)
+
+    def _passing_the_ceiling(self) -> Iterator[Warning]:
+        for cell in self.found.cells if self.found.ceiling is not None else []:
+            if cell.below_ceiling and cell.below_ceiling.interval and cell.below_ceiling.interval.high < 0:
+                yield Warning(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.")
+
+    def _ceiling(self) -> Iterator[Text]:
+        """What no model can beat."""
+        if self.found.ceiling is not None:
+            judging = self.found.judging
+            yield Text(
+                f"Ceiling on this hold-out: {judging.name} {judging.show(self.found.ceiling)}, which {judging.truth} "
+                "reach. A model can pass it by chance only."
+            )
+
+    def _beside(self) -> Iterator[Grid]:
+        """Further qualities and figures of the workload, where some were observed."""
+        found = self.found
+        shown = {
+            key: heading
+            for key, heading in found.declared.headings.items()
+            if any(cell.observed(key) for cell in found.cells)
+        }
+        if not shown:
+            return
+        columns = (
+            blocks.name("engine"),
+            blocks.name("fraction"),
+            *(Column(heading, ".4g", priority=number) for number, heading in enumerate(shown.values())),
+        )
+        rows = tuple(
+            (curve.engine, show_fraction(cell.case.fraction), *(cell.observed(key) for key in shown))
+            for curve in found.curves
+            for cell in curve.cells
+        )
+        yield Grid("Beside it: median (range)", columns, rows, is_grouped=True)
+
+    def _samples(self) -> Grid:
+        found = self.found
+        has_memory = any(memory.needed(cell.records) for cell in found.cells if cell.case.fraction < 1)
+        columns = (
+            blocks.name("engine"),
+            blocks.prose("smallest fraction"),
+            blocks.name("compared", priority=1),
+            Column(f"{found.judging.name} given up\n[{LEVEL:.0%} interval]", found.judging.judged.given_up_form),
+            blocks.share("draws in which\nit is enough", priority=2),
+            blocks.share("time to model\nof all data's"),
+            *([blocks.share("memory of\nall data's", priority=3)] if has_memory else []),
+        )
+        rows = tuple(self._sample(curve, has_memory) for curve in found.curves)
+        size = f", for models with {found.size}" if found.size else ""
+        title = f"Is a sample enough? Smallest fraction with {found.judging.within} of the engine's own on all data"
+        return Grid(title + size, columns, rows)
+
+    def _sample(self, curve: EngineCurve, has_memory: bool) -> tuple[Cell, ...]:
+        answer = curve.answer
+        step = answer.step
+        if step is None:
+            return (curve.engine, answer.text, *[None] * (5 if has_memory else 4))
+        compared = show_fraction(step.fraction)
+        shares: list[Cell] = [curve.share_of_full_seconds(step.fraction) if answer.is_enough else None]
+        if has_memory:
+            shares.append(_memory_share(curve, step.fraction) if answer.is_enough else None)
+        draws = None if step.interval is None else step.share
+        return (curve.engine, answer.text, compared, _estimated(step.estimate), draws, *shares)
+
+    def _defaults(self) -> Grid:
+        judging = self.found.judging
+        columns = (
+            blocks.name("engine"),
+            *(Column(f"{judging.name}\n{which}", judging.judged.form) for which in ("aligned", "defaults")),
+            *(Column(f"{judging.second}\n{which}", ".4f", priority=2) for which in ("aligned", "defaults")),
+            *(blocks.seconds(f"time, s\n{which}") for which in ("aligned", "defaults")),
+            blocks.prose("defaults that differ", priority=1),
+        )
+        rows = []
+        for curve in self.found.curves:
+            default = self.found.defaults.get(curve.engine)
+            if default is None or curve.full is None:
+                continue
+            aligned = curve.full.case.arguments
+            own = default.case.arguments
+            differing = ", ".join(f"{k}={v}" for k, v in own.items() if aligned.get(k) != v) or "none"
+            both = (curve.full, default)
+            qualities = [cell.quality.value if cell.quality else None for cell in both]
+            seconds = [cell.second.median if cell.second else None for cell in both]
+            rows.append((curve.engine, *qualities, *seconds, *(cell.seconds for cell in both), differing))
+        return Grid("What a port that trusts each library's defaults gets, on all data", columns, tuple(rows))
+
+    def _footnotes(self) -> Iterator[Text]:
+        found = self.found
+        rounds = max((cell.seconds.count for cell in found.cells if cell.seconds), default=0)
+        times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
+        kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
+        if rounds == 0:
+            kind = "there is none, for every execution was the first of its worker"
+        notes = [
+            f"Time to model is {' + '.join(found.declared.time_to_model)}: {kind}.",
+            *circumstances.notes(found.case, found.records),
+            self._interval_note(),
+            *([FIRST_RUN] if found.has_first_runs else []),
+            *([memory.NOTE] if found.has_memory else []),
+            *circumstances.differences(found.declared, [curve.engine for curve in found.curves]),
+        ]
+        yield from (Text(note, is_note=True) for note in notes if note)
+
+    def _interval_note(self) -> str:
+        """What an interval covers, and why there is none."""
+        found = self.found
+        estimates = [cell.quality for cell in found.cells if cell.quality]
+        if not estimates:
+            return ""
+        name, seeds = found.judging.name, max(estimate.seeds for estimate in estimates)
+        shown = next((estimate for estimate in estimates if estimate.interval), None)
+        if shown is None:
+            least = f" ({FEWEST_UNITS} effective units are the least)" if "unit" in estimates[0].why_none else ""
+            return f"{name} has no interval: {estimates[0].why_none} in the hold-out{least}."
+        held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
+        drawn = f"and {count(seeds, 'draw')} of sample and model"
+        if seeds < crossed.FEWEST_SEEDS:
+            rounds = len({record.round for record in found.records if not record.isolated})
+            why = "all rounds repeat its seeds" if rounds > seeds else "that needs more rounds"
+            return f"{name} intervals cover the {held}, and not the draw of sample and model: {why}."
+        return f"{name} intervals cover the {held} {drawn}; differences are paired on both."
+
+
+def _estimated(found: crossed.Estimate | None, is_doubtful: bool = False) -> Estimated | None:
+    return Estimated(found.value, found.interval, is_doubtful) if found else None
+
+
+def _memory_share(curve: EngineCurve, fraction: float) -> float | None:
+    part = curve.cell(fraction)
+    return None if part is None or curve.full is None else memory.share(part.records, curve.full.records)

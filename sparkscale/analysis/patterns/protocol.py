@@ -1,0 +1,51 @@
+"""What every pattern's analysis offers: comparisons, each with its answers and its tables."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from sparkscale.analysis.blocks import Answer, Block
+from sparkscale.analysis.executions import of_report
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import RunRecord
+from sparkscale.store.store import Store
+
+Way = TypeVar("Way", bound=tuple[object, ...])
+
+
+class Comparison(Protocol):
+    """Engines that do the same work on the same rows."""
+
+    @property
+    def subject(self) -> str:
+        """What is compared, in one line."""
+
+    def answers(self) -> list[Answer]:
+        """What follows from it, each in a sentence or two; empty if nothing does."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Its tables, with what a reader must know of them."""
+
+
+Comparisons = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
+"""From a store and the records of a run to what they compare."""
+
+
+def by_subject(
+    report: str, records: Iterable[RunRecord], subject: Callable[[Case], str], way: Callable[[Case], Way]
+) -> list[dict[Way, list[RunRecord]]]:
+    """The records of a report, by what is compared and by the ways that are compared.
+
+    Subjects are in the order of the records. A way begins with its engine's name; ways are in the order in which the
+    workload declares its engines, then ascending.
+    """
+    found: dict[str, dict[Way, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in of_report(report, records):
+        found[subject(record.case)][way(record.case)].append(record)
+    ordered = []
+    for ways in found.values():
+        declared = next(iter(ways.values()))[0].declared
+        ordered.append(
+            {one: ways[one] for one in sorted(ways, key=lambda one: (declared.position(str(one[0])), *one[1:]))}
+        )
+    return ordered

@@ -1,0 +1,60 @@
+"""Blocks as Markdown, for documentation and notebooks."""
+
+from collections.abc import Iterable
+
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Heading, Text, Warning
+from sparkscale.present import cells
+
+SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
+"""Characters that Markdown would take for its own within a cell."""
+
+
+def written(found: Iterable[Block]) -> str:
+    """Everything that blocks say; ends with a line break."""
+    parts: list[str] = []
+    answers = False
+    for block in found:
+        is_answer = isinstance(block, Answer)
+        parts.append(("\n" if is_answer and answers else "\n\n") + _written(block))
+        answers = is_answer
+    return "".join(parts).strip() + "\n"
+
+
+def _written(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {_escaped(block.text)}"
+        case Text():
+            return f"*{_escaped(block.text)}*" if block.is_note else _escaped(block.text)
+        case Warning():
+            return f"**{_escaped(block.text)}**"
+        case Answer():
+            return f"- {_escaped(block.text)}"
+        case Grid():
+            return _table(block)
+        case Chart():
+            return _table(cells.as_grid(block))
+
+
+def _table(grid: Grid) -> str:
+    lines = [
+        _row([" ".join(column.heading.split()) for column in grid.columns]),
+        _row([_rule(column) for column in grid.columns]),
+        *(
+            _row([cells.text(cell, column) for cell, column in zip(row, grid.columns, strict=True)])
+            for row in grid.rows
+        ),
+    ]
+    return f"{_escaped(grid.title)}\n\n" + "\n".join(lines)
+
+
+def _rule(column: Column) -> str:
+    return "---" if column.form == "name" or column.is_text else "---:"
+
+
+def _row(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(map(_escaped, texts))} |"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(SPECIAL)

@@ -1,0 +1,17 @@
+"""What `sparkscale show` prints, as text."""
+
+import io
+
+from rich.console import Console
+
+from sparkscale.analysis.report import report
+from sparkscale.present.terminal import drawn
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
+
+
+def shown(store: Store, invocation: Invocation | None = None, width: int = 150) -> str:
+    """The report of a run (the last one), for a terminal of this width."""
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(drawn(report(store, invocation or store.invocation())))
+    return console.export_text()
