@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from sparkscale.contract import redaction
+from sparkscale.contract import plugins, redaction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import local_path
 from sparkscale.contract.naming import checked
@@ -210,9 +210,17 @@ def cache_folder() -> Path:
 
 
 def names() -> list[str]:
-    """The profiles that sparkscale brings."""
-    folder = resources.files("cluster") / "profiles"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    """The profiles that sparkscale brings, and those of other packages."""
+    return sorted(_files())
+
+
+def _files() -> dict[str, Traversable]:
+    """The files of the profiles by name; what sparkscale brings comes before what other packages add."""
+    folders = [resources.files(package) for package in plugins.loaded("sparkscale.clusters").values()]
+    found: dict[str, Traversable] = {}
+    for folder in (*folders, resources.files("cluster") / "profiles"):
+        found |= {e.name.removesuffix(".toml"): e for e in folder.iterdir() if e.name.endswith(".toml")}
+    return found
 
 
 def name_of(name_or_path: str) -> str:
@@ -225,7 +233,7 @@ def load(name_or_path: str) -> ClusterProfile:
     """A profile by name, else by path. Raises ConfigError, naming the file and the field."""
     source: Traversable = Path(name_or_path)
     if name_or_path in names():
-        source = resources.files("cluster") / "profiles" / f"{name_or_path}.toml"
+        source = _files()[name_or_path]
     elif not source.is_file():
         raise ConfigError(
             f"Unknown cluster '{name_or_path}': choose from {', '.join(names())}, or give a TOML file's path."

@@ -6,6 +6,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from sparkscale.contract import plugins
+
 PACKAGES = ("sparkscale", "workloads", "cluster")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -25,9 +27,9 @@ def ship(spark: Any, scratch: Path) -> Path:
 
 
 def pack(archive: Path) -> None:
-    """Every file of the packages but compiled ones; equal sources make equal bytes."""
+    """Every source of our packages, and of those that add workloads; equal sources make equal bytes."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-        for package in PACKAGES:
+        for package in (*PACKAGES, *plugins.packages()):
             _add(target, resources.files(package), package)
 
 

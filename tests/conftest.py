@@ -33,6 +33,7 @@ TAKE_THE_LOCK = {
     "tests/history/test_bench.py",
     "tests/history/test_releases.py",
     "tests/history/test_views.py",
+    "tests/test_another_package.py",
     "tests/test_cli.py",
     "tests/test_cli_cluster.py",
     "tests/measure/test_clusters.py",

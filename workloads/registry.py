@@ -1,12 +1,17 @@
-"""Which workloads, patterns and data sets there are. A new one is its own file and one line here."""
+"""Which workloads, patterns and data sets there are.
+
+A new one is its own file and one line here, or comes from another package: see `sparkscale.contract.plugins`.
+"""
 
 import importlib
 from functools import cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter
 
+from sparkscale.contract import plugins
 from sparkscale.contract.declared import WorkloadDescription
+from sparkscale.contract.errors import ConfigError
 from workloads.base import Pattern, Workload
 from workloads.datasets.blobs import Blobs
 from workloads.datasets.devices import Devices
@@ -36,27 +41,32 @@ WORKLOAD_MODULES = (
     "workloads.tuning.random_forest",
 )
 
-AnySource = Annotated[
-    Flights | Classification | Regression | Blobs | Devices | Table,
-    Field(discriminator="kind"),
-]
-SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
-
-DATASETS: dict[str, type[Source]] = {
+OWN_DATASETS: dict[str, type[Source]] = {
     "flights": Flights,
     "classification": Classification,
     "regression": Regression,
     "blobs": Blobs,
     "devices": Devices,
 }
-"""Data sets that have a name of their own; any other is a table's path."""
+
+DATASETS: dict[str, type[Source]] = {**plugins.loaded("sparkscale.datasets"), **OWN_DATASETS}
+"""Data sets that have a name of their own, those of other packages included; any other is a table's path."""
+
+if TYPE_CHECKING:
+    AnySource = Flights | Classification | Regression | Blobs | Devices | Table
+else:
+    AnySource = Annotated[Union[(*DATASETS.values(), Table)], Field(discriminator="kind")]
+SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 
 
 @cache
 def workloads() -> dict[str, Workload]:
-    """Every workload by name."""
-    found = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
-    return {workload.name: workload for workload in found}
+    """Every workload by name. Raises ConfigError for one of another package that cannot be used."""
+    found = {workload.name: workload for workload in plugins.loaded("sparkscale.workloads").values()}
+    own = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
+    if taken := [workload.name for workload in own if workload.name in found]:
+        raise ConfigError(f"Another package adds a workload that is called as one of sparkscale's: {taken[0]}.")
+    return {workload.name: workload for workload in own} | found
 
 
 def descriptions() -> list[WorkloadDescription]:

@@ -6,6 +6,7 @@ rows: Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -149,8 +150,15 @@ class ClusteredRatio:
 
 def clusters(unit: Array) -> Array:
     """Units numbered from 0, bundled when there are more than MOST_CLUSTERS."""
-    _, number = np.unique(unit, return_inverse=True)
+    return _numbered(np.ascontiguousarray(unit).tobytes(), unit.dtype.str)
+
+
+@lru_cache(maxsize=8)
+def _numbered(unit: bytes, kind: str) -> Array:
+    """As `clusters`, of an array's bytes: the executions of one data set have the same hold-out."""
+    _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
     result: Array = number % MOST_CLUSTERS
+    result.setflags(write=False)
     return result
 
 

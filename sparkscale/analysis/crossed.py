@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import f as f_distribution
-from scipy.stats import t as student
+from scipy.special import fdtri, stdtrit
 
 from sparkscale.analysis.clustered import ClusteredQuality
 from sparkscale.analysis.statistics import LEVEL, REPLICATES, SEED, Array, Interval
@@ -124,7 +123,7 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
     if variance <= 0:
         return _without_interval(values, units, effective, "the same value in every unit")
     error = float(np.sqrt(variance))
-    interval = _interval(value, float(student.ppf((1 + LEVEL) / 2, degrees)) * error, scale)
+    interval = _interval(value, float(stdtrit(degrees, (1 + LEVEL) / 2)) * error, scale)
     why = "" if interval else "a perfect value"
     return Estimate(value, interval, error, degrees, units, effective, seeds, why)
 
@@ -141,7 +140,7 @@ def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effect
     variance, spent, rest = of_cells, 0.0, 1.0
     for factor, degrees in ((of_seeds, seeds - 1), (of_units, effective - 1)):
         level = POOLED_FEW if degrees < 3 else POOLED
-        if factor > of_cells * float(f_distribution.ppf(1 - level, degrees, cells)):
+        if factor > of_cells * float(fdtri(degrees, cells, 1 - level)):
             variance += factor - of_cells
             spent += factor**2 / degrees
             rest -= 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Array = np.ndarray[Any, Any]
 
@@ -79,7 +79,7 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
     if len(samples) < FEWEST_ROUNDS:
         return Interval(min(samples), max(samples))
     values = np.log(samples) if of_ratios else np.asarray(samples)
-    quantile = float(student.ppf(1 - (1 - LEVEL) / 2 / max(1, verdicts), len(values) - 1))
+    quantile = float(stdtrit(len(values) - 1, 1 - (1 - LEVEL) / 2 / max(1, verdicts)))
     centre, half = float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     low, high = centre - half, centre + half
     return Interval(math.exp(low), math.exp(high)) if of_ratios else Interval(low, high)

@@ -1,0 +1,108 @@
+"""Workloads, data sets and profiles of a package outside of the repository."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests import outside
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def status() -> str:
+    done = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.stdout
+
+
+def sparkscale(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "sparkscale", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package, and with the records of its suite."""
+    found = tmp_path_factory.mktemp("outside")
+    before = status()
+    done = sparkscale(found, "run", "--suite", str(outside.installed(found)), "--out", str(found / "out"))
+    assert done.returncode == 0, done.stderr
+    assert status() == before
+    return found
+
+
+def test_a_workload_of_another_package_is_measured_and_shown(folder: Path) -> None:
+    done = sparkscale(folder, "show", "--out", str(folder / "out"))
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "data_parallel.median on ramp, cluster local, cpu",
+        "mean absolute error on the hold-out",
+        "numpy: the smallest sample with a mean absolute error within 1 % of all data's is 1/64",
+        "numpy differs: looks at no feature.",
+    ):
+        assert words in done.stdout.replace("\n", " "), done.stdout
+
+
+def test_its_workload_data_set_and_profile_are_listed(folder: Path) -> None:
+    for topic, name in (("workloads", "data_parallel.median"), ("datasets", "ramp"), ("clusters", "one-core")):
+        assert name in sparkscale(folder, "list", topic).stdout
+    assert "absolute_error" in sparkscale(folder, "list", "metrics").stdout
+
+
+def test_its_records_are_read_where_the_package_is_not_installed(folder: Path) -> None:
+    there = sparkscale(folder, "show", "--out", str(folder / "out"))
+    here = subprocess.run(
+        [sys.executable, "-m", "sparkscale", "show", "--out", str(folder / "out")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert here.returncode == 0, here.stderr
+    assert here.stdout == there.stdout
+
+
+def test_a_record_of_an_engine_that_no_longer_exists_is_shown(folder: Path) -> None:
+    """Neither its workload nor its engine is known to any installed package."""
+    out = folder / "out"
+    with closing(sqlite3.connect(out / "records.sqlite")) as connection, connection:
+        for table in ("records", "descriptions"):
+            rows = connection.execute(f"SELECT rowid, content FROM {table}").fetchall()
+            for row, content in rows:
+                changed = content.replace('"numpy"', '"gone"').replace("data_parallel.median", "data_parallel.past")
+                connection.execute(f"UPDATE {table} SET content = ? WHERE rowid = ?", (changed, row))
+    done = sparkscale(folder, "show", "--out", str(out), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    blocks = json.loads(done.stdout)
+    assert any(
+        block["text"].startswith("data_parallel.past on ramp") for block in blocks if block["kind"] == "heading"
+    )
+    (costs,) = [block for block in blocks if block.get("title") == "What each engine costs and reaches"]
+    assert {row[0] for row in costs["rows"]} == {"gone"}
+    assert all(row[3]["median"] > 0 for row in costs["rows"])
+
+
+def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+    outside.installed(tmp_path)
+    (tmp_path / "somebody" / "median.py").write_text("import nothing_of_this_name\n")
+    done = sparkscale(tmp_path, "list", "workloads")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "Error: The package somebody adds 'median' to sparkscale.workloads, but somebody.median:WORKLOAD cannot be "
+        "loaded: ModuleNotFoundError"
+    )
