@@ -1,6 +1,7 @@
 """Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,7 @@ def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests use nothing that the user's own runs do but the machine's lock, so that neither disturbs the
     other. Their JVMs live briefly, so compile cheaply, and threads of OpenMP do not spin, for tests share the cores.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands that tests start would ignore it, too
     named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")
     kept = {name: os.environ.get(name) for name in named}
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

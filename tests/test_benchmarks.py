@@ -16,7 +16,8 @@ from sparkscale.contract.seeds import Seeds
 from sparkscale.history import grid
 from sparkscale.history.grid import Point
 from sparkscale.history.recorded import benchmark_class, tracked_metrics
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
 from tests.store.test_store import record
 from workloads import registry
 from workloads.datasets.flights import Flights
@@ -62,7 +63,7 @@ def test_each_pattern_has_a_class_in_a_module_of_its_name() -> None:
 
 def test_each_lower_is_better_metric_is_tracked_with_a_unit_and_a_name() -> None:
     asv = suite.load("asv")
-    there = {case.workload.pattern.name for case in plan.cases(asv)}
+    there = {case.workload.pattern.name for case in planned_cases(asv)}
     assert there == {"data_parallel", "inference"}
     names = set()
     for found in classes():
@@ -84,7 +85,7 @@ def test_each_lower_is_better_metric_is_tracked_with_a_unit_and_a_name() -> None
 def test_no_two_cases_of_a_suite_are_one_to_asv(name: str) -> None:
     found = suite.load(name)
     cases: dict[tuple[str, Point], set[Any]] = {}
-    for case in plan.cases(found):
+    for case in planned_cases(found):
         same = (case.engine, case.params, case.dataset, case.fraction, case.parameter_set, case.capacity)
         cases.setdefault((case.workload.pattern.name, grid.of_planned(case, found)), set()).add(same)
     assert {key: same for key, same in cases.items() if len(same) > 1} == {}
@@ -108,7 +109,7 @@ def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDat
     found = suite.load(name)
     kinds = (found, found.on(Flights())) if name.startswith("per-group") else (found,)
     for one in kinds:
-        for planned in plan.cases(one):
+        for planned in planned_cases(one):
             if planned.dataset == "flights":
                 case = planned.bind(data, budget(planned.cluster), Seeds(fixed=True), 1)
                 stored = Case.model_validate_json(case.model_dump_json())

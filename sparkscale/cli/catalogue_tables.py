@@ -36,11 +36,11 @@ def catalogue(topic: str) -> Table:
 
 
 def _suites() -> Rows:
-    from sparkscale.measure.plan import plan
+    from sparkscale.measure.plan.cases import planned_cases
 
     for name in suite.names():
         found = suite.load(name)
-        yield name, str(found.rounds), str(len(plan.cases(found))), found.summary
+        yield name, str(found.rounds), str(len(planned_cases(found))), found.summary
 
 
 def _workloads() -> Rows:

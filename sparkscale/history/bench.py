@@ -23,8 +23,8 @@ from sparkscale.history.part import Part
 from sparkscale.history.recorded import chosen as chosen_by
 from sparkscale.history.recorded import placed, taken
 from sparkscale.history.recording import describe_machine, file_of, record, selections
-from sparkscale.measure.plan import plan, suite
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.run import Request, begin
@@ -136,7 +136,7 @@ def _placed(asked: Bench) -> Bench:
 
 def _check_cases(asked: Bench, found: Suite, controls: list[str]) -> None:
     """Raises ConfigError when `--bench` takes nothing, or when asv could not tell two cases apart."""
-    cases = [case for case in plan.cases(found, clusters=asked.clusters) if chosen_by(case, found, asked.bench)]
+    cases = [case for case in planned_cases(found, clusters=asked.clusters) if chosen_by(case, found, asked.bench)]
     if not cases and not controls:
         raise ConfigError(f"--bench {' '.join(asked.bench)} matches no figure of the suite {found.name}.")
     same: dict[tuple[str, Point], PlannedCase] = {}

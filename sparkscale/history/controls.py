@@ -17,8 +17,7 @@ from cluster.budget import budget
 from sparkscale.contract.context import Context
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.plan import plan
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Block, Suite
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.lock import machine_lock
@@ -51,7 +50,7 @@ def _alone() -> ExitStack:
 
 
 def fit_case() -> PlannedCase:
-    (case,) = plan.cases(FIT)
+    (case,) = planned_cases(FIT)
     return case
 
 

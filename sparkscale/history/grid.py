@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from sparkscale.contract.case import parse_fraction, show_fraction
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.plan import plan
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
 from workloads import registry
 from workloads.base import Workload
@@ -89,7 +88,7 @@ def _unsaid(workload: Workload, suite: Suite, source: Source) -> set[str]:
 
 def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list[Point]:
     """Of the suite's cases of one pattern, each once."""
-    cases = plan.cases(suite, clusters=clusters)
+    cases = planned_cases(suite, clusters=clusters)
     return list(dict.fromkeys(of_planned(case, suite) for case in cases if case.workload.pattern.name == pattern))
 
 

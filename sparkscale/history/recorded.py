@@ -17,7 +17,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.history.grid import Axes, Point, axes, known_axes, of_planned, of_record, points
 from sparkscale.interrupt import interruptible
 from sparkscale.measure.plan import suite
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.cases import PlannedCase
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run.origin import check_same_origin
 from sparkscale.measure.run.progress import observer

@@ -7,7 +7,8 @@ from sparkscale.analysis.blocks import Grid
 from sparkscale.analysis.goals import Judged, goals, verdict
 from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord, Temperature
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from tests.analysis.test_tradeoff import case
 from tests.store.test_store import record
 from workloads import registry
@@ -107,7 +108,7 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
     """On the largest fraction that both are measured on; or the goal would be "not measured", or of any."""
     planned = [
         (found, case("any", found.fraction).model_copy(update=named(found)))
-        for found in plan.cases(suite.load(name), clusters=("local",))
+        for found in planned_cases(suite.load(name), clusters=("local",))
         if not found.isolate
     ]
     for goal in suite.load(name).goal:
@@ -118,5 +119,5 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
             assert sum(found.fraction == max(both) for found in side) == 1, goal.name
 
 
-def named(found: plan.PlannedCase) -> dict[str, object]:
+def named(found: PlannedCase) -> dict[str, object]:
     return {"workload": found.workload.name, "engine": found.engine.name, "params": found.params.model_dump()}

@@ -81,7 +81,7 @@ def test_what_a_device_does_not_tell_is_null(ask: Ask) -> None:
 
 
 SAMPLE = """
-from sparkscale.measure.worker.process import GpuSampler
+from sparkscale.measure.worker.samplers import GpuSampler
 sampler = GpuSampler((0, 1))
 assert sampler.sample() > 0
 print(sampler.peak_bytes(), sampler.joules())

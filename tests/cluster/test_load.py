@@ -12,7 +12,7 @@ import pytest
 
 from cluster import load
 from cluster.load import Load
-from sparkscale.measure.worker.worker import PhaseClock
+from sparkscale.measure.worker.phases import PhaseClock
 
 BURN = "import os\nos.sched_setaffinity(0, {cpus})\nwhile True: pass"
 LEAST = 0.3

@@ -20,7 +20,8 @@ from cluster.lifecycle import Cluster
 from cluster.profile import Connect
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
@@ -398,13 +399,13 @@ def test_an_external_cluster_is_measured_on_and_left_alone(
 
 def test_each_profile_is_visited_once_and_names_are_unique(tmp_path: Path) -> None:
     quick = suite.load("quick")
-    once, twice = (plan.cases(quick, clusters=named) for named in (("local",), ("local", "local")))
+    once, twice = (planned_cases(quick, clusters=named) for named in (("local",), ("local", "local")))
     assert once == twice
     for number, cores in ((1, 1), (2, 2)):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "mine.toml").write_text(f'kind = "local"\ncores = {cores}\n')
     with pytest.raises(ConfigError, match="Two different clusters are called 'mine'"):
-        plan.cases(quick, clusters=tuple(str(tmp_path / str(number) / "mine.toml") for number in (1, 2)))
+        planned_cases(quick, clusters=tuple(str(tmp_path / str(number) / "mine.toml") for number in (1, 2)))
 
 
 def test_a_profile_that_asks_for_too_much_stops_the_run_before_it_begins(

@@ -16,6 +16,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.measure.worker import cold_cache, worker
+from sparkscale.measure.worker.phases import PhaseClock
 from sparkscale.measure.worker.protocol import Measure, Open
 from sparkscale.store.store import Store
 from tests.conftest import Runs
@@ -50,14 +51,14 @@ def test_when_the_clock_starts_the_datas_pages_are_gone(
     files = files_of(data)
     assert all(file.read_bytes() for file in files)
     seen: list[float] = []
-    timed = worker.PhaseClock.run
+    timed = PhaseClock.run
 
-    def look(clock: worker.PhaseClock, *arguments: Any) -> Any:
+    def look(clock: PhaseClock, *arguments: Any) -> Any:
         seen.append(pagecache.resident_share(files))
         return timed(clock, *arguments)
 
-    monkeypatch.setattr(worker.PhaseClock, "run", look)
-    monkeypatch.setattr(worker.PhaseClock, "check_budget", lambda *_: None)  # this process's tree runs other tests
+    monkeypatch.setattr(PhaseClock, "run", look)
+    monkeypatch.setattr(PhaseClock, "check_budget", lambda *_: None)  # this process's tree runs other tests
     local = load("local")
     opening = Open(
         profile=local,

@@ -16,10 +16,10 @@ import pytest
 
 from cluster import processes
 from sparkscale.contract.record import GROUPS, RunRecord
+from sparkscale.measure.outcomes import Evidence, decide
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run import runner
 from sparkscale.measure.run.run import Request
-from sparkscale.measure.worker.process import out_of_memory
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
@@ -320,8 +320,9 @@ def test_memory_that_other_cases_left_is_not_a_case_s_own(
     ],
 )
 def test_what_spark_says_of_an_executor_without_memory_is_understood(said: str) -> None:
-    assert out_of_memory(said)
-    assert not out_of_memory("ExecutorLostFailure (executor 1 exited unrelated to the running tasks)")
+    assert decide(Evidence("Exception", said)).outcome == "oom"
+    unrelated = "ExecutorLostFailure (executor 1 exited unrelated to the running tasks)"
+    assert decide(Evidence("Exception", unrelated)).outcome == "failed"
 
 
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Start, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from cluster.profile import PROFILE
 from cluster.settings import heap_bytes
 from sparkscale.analysis.heap import Search, is_enough
 from sparkscale.contract.errors import ConfigError
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
 from sparkscale.measure.run import heap
 from sparkscale.measure.run.heap import Request
 from sparkscale.store.store import Store
@@ -22,7 +23,7 @@ from tests.measure.observing import Silent
 Call = Callable[..., "CompletedProcess[str]"]
 
 MIB = 2**20
-QUICK = plan.cases(suite.load("quick"))
+QUICK = planned_cases(suite.load("quick"))
 
 LOCAL = PROFILE.validate_python({"name": "l", "kind": "local"})
 PAIR = PROFILE.validate_python(
@@ -36,7 +37,7 @@ THEIRS = PROFILE.validate_python(
 
 def test_a_case_is_chosen_whatever_else_the_suite_measures_of_it() -> None:
     """`quick` has it isolated, too, and `defaults` with the library's defaults."""
-    with_defaults = plan.cases(suite.load("defaults"))
+    with_defaults = planned_cases(suite.load("defaults"))
     for cases in (QUICK, with_defaults):
         chosen = heap.choose(cases, "workload=gradient_boosting,engine=mllib,fraction=1")
         assert (chosen.engine.name, chosen.fraction, chosen.parameter_set) == ("mllib", 1.0, "aligned")

@@ -11,11 +11,13 @@ from cluster.budget import budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.plan import plan, suite
-from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
+from sparkscale.measure.plan.filter import select_cases
+from sparkscale.measure.plan.rounds import Execution, planned_executions, worker_groups
 from workloads.io.filesystem import files_below
 
-QUICK = plan.cases(suite.load("quick"))
+QUICK = planned_cases(suite.load("quick"))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ QUICK = plan.cases(suite.load("quick"))
     ],
 )
 def test_a_filter_selects(expression: str, engines: set[str], fractions: set[float]) -> None:
-    chosen = plan.select(QUICK, expression)
+    chosen = select_cases(QUICK, expression)
     assert {case.engine.name for case in chosen} == engines
     assert {case.fraction for case in chosen} == fractions
 
@@ -51,12 +53,12 @@ def test_a_filter_selects(expression: str, engines: set[str], fractions: set[flo
 )
 def test_a_filter_that_cannot_be_meant_is_refused(expression: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan.select(QUICK, expression)
+        select_cases(QUICK, expression)
 
 
 @pytest.fixture
 def executions(data: PreparedDataset) -> list[Execution]:
-    return plan.executions(QUICK, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
+    return planned_executions(QUICK, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
 
 
 def test_every_case_is_executed_once_in_each_of_its_rounds(executions: list[Execution]) -> None:
@@ -72,12 +74,12 @@ def test_isolated_executions_begin_workers_that_others_share(data: PreparedDatas
     """
     shared = [case for case in QUICK if not case.isolate]
     alone = [replace(case, isolate=True, rounds=1) for case in shared if case.fraction == 1]
-    found = plan.executions([*shared, *alone], {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
+    found = planned_executions([*shared, *alone], {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
     isolated = [e for e in found if e.isolated]
     assert len(isolated) == 7
     for placement in ("node", "spark"):
         assert {e.round for e in isolated if e.case.placement == placement} == {1, 2, 3}
-    assert sum(len(group) == 1 for group in plan.groups(found, seed=0)) == 1
+    assert sum(len(group) == 1 for group in worker_groups(found, seed=0)) == 1
 
 
 def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: list[Execution]) -> None:
@@ -91,7 +93,7 @@ def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: 
 def test_seeds_can_be_said_and_fixed(data: PreparedDataset) -> None:
     granted = budget(profile.load("local"))
     said, fixed = (
-        {e.round: e.case.seeds for e in plan.executions(QUICK[:1], {"flights": data}, granted, seeds, rounds=3)}
+        {e.round: e.case.seeds for e in planned_executions(QUICK[:1], {"flights": data}, granted, seeds, rounds=3)}
         for seeds in (Seeds(sample=10, model=20), Seeds(sample=10, model=20, fixed=True))
     )
     assert said == {1: (11, 21), 2: (12, 22), 3: (13, 23)}
@@ -100,8 +102,8 @@ def test_seeds_can_be_said_and_fixed(data: PreparedDataset) -> None:
 
 @pytest.mark.parametrize("name", ["inference", "tuning"])
 def test_what_is_judged_by_one_draw_keeps_it(data: PreparedDataset, name: str) -> None:
-    planned = [case for case in plan.cases(suite.load(name), rounds=3) if case.dataset == "flights"][:4]
-    found = plan.executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(sample=5), rounds=3)
+    planned = [case for case in planned_cases(suite.load(name), rounds=3) if case.dataset == "flights"][:4]
+    found = planned_executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(sample=5), rounds=3)
     assert {e.case.sample_seed for e in found} == {5}
 
 
@@ -116,7 +118,7 @@ def test_rows_and_arguments_are_those_of_the_fraction(executions: list[Execution
 def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated_case(
     executions: list[Execution],
 ) -> None:
-    found = list(plan.groups(executions, seed=0))
+    found = list(worker_groups(executions, seed=0))
     assert sorted(e.key for group in found for e in group) == sorted(e.key for e in executions)
     for group in found:
         assert len({(e.case.placement, e.case.device) for e in group}) == 1
@@ -128,7 +130,7 @@ def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated
 
 def test_sessions_of_one_jvm_take_turns_in_being_the_first(executions: list[Execution]) -> None:
     """The second finds a JVM that is warmer: with one order drawn for each round, one session may always be it."""
-    spark = [group for group in plan.groups(executions, seed=0) if group[-1].case.placement == "spark"]
+    spark = [group for group in worker_groups(executions, seed=0) if group[-1].case.placement == "spark"]
     first = [next(e for e in group if not e.isolated).session for group in sorted(spark, key=lambda g: g[0].round)]
     assert len(spark) == 3
     assert first[0] != first[1]
@@ -137,7 +139,7 @@ def test_sessions_of_one_jvm_take_turns_in_being_the_first(executions: list[Exec
 
 def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Execution]) -> None:
     def orders(seed: int) -> list[list[str]]:
-        shared = (group for group in plan.groups(executions, seed) if len(group) > 1)
+        shared = (group for group in worker_groups(executions, seed) if len(group) > 1)
         return [[e.case.id for e in group if not e.isolated] for group in shared]
 
     assert orders(0) == orders(0)
@@ -150,8 +152,8 @@ def test_a_warm_up_is_the_same_small_sample_whatever_was_selected(
     executions: list[Execution], data: PreparedDataset
 ) -> None:
     """With a filter on fraction=1 it was the whole case."""
-    everything = plan.select(QUICK, "fraction=1")
-    alone = plan.executions(everything, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
+    everything = select_cases(QUICK, "fraction=1")
+    alone = planned_executions(everything, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=3)
     warmups = {execution.key: execution.warmups for execution in executions}
     assert alone
     for execution in alone:
@@ -167,8 +169,8 @@ def test_a_warm_up_is_the_same_small_sample_whatever_was_selected(
 
 
 def test_a_warm_up_of_groups_is_a_sample_of_groups_whatever_was_selected(data: PreparedDataset) -> None:
-    planned = plan.select(plan.cases(suite.load("per-group")), "dataset=flights,fraction=1")
-    found = plan.executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=1)
+    planned = select_cases(planned_cases(suite.load("per-group")), "dataset=flights,fraction=1")
+    found = planned_executions(planned, {"flights": data}, budget(profile.load("local")), Seeds(), rounds=1)
     supported = [execution for execution in found if execution.unsupported is None]
     assert supported
     assert {execution.warmups[0].fraction for execution in supported} == {1 / 64}
@@ -177,7 +179,7 @@ def test_a_warm_up_of_groups_is_a_sample_of_groups_whatever_was_selected(data: P
 def test_a_sample_that_no_engine_can_train_on_is_no_warm_up(data: PreparedDataset) -> None:
     """The smallest has 20 rows, of which none is trained on."""
     few = data.model_copy(update={"slice_rows": (20,) * 64, "merged": {}})
-    found = plan.executions(QUICK, {"flights": few}, budget(profile.load("local")), Seeds(), rounds=1)
+    found = planned_executions(QUICK, {"flights": few}, budget(profile.load("local")), Seeds(), rounds=1)
     for execution in found:
         if execution.case.fraction == 1 / 64:
             assert execution.unsupported == "the sample has 20 rows, too few to train on: measure a larger fraction"
@@ -200,9 +202,9 @@ def test_a_warm_up_of_inference_has_a_file_for_each_slot(
 ) -> None:
     assert data.merged
     data = data if merged else data.model_copy(update={"merged": {}})
-    planned = plan.select(plan.cases(suite.load("inference")), "workload=inference.boosting")
+    planned = select_cases(planned_cases(suite.load("inference")), "workload=inference.boosting")
     granted = budget(profile.load("local")).model_copy(update={"cores": cores})
-    for execution in plan.executions(planned, {"flights": data}, granted, Seeds(), rounds=1):
+    for execution in planned_executions(planned, {"flights": data}, granted, Seeds(), rounds=1):
         (warmup,) = execution.warmups  # each further one would need reference predictions of its own
         assert warmup.fraction == slices / 64
         assert warmup.rows == data.rows(slices / 64, execution.case.sample_seed)
@@ -225,11 +227,11 @@ def test_a_task_has_the_cores_that_its_engine_asks_for(
     )
     where = profile.load(cluster)
     granted = budget(profile.load("local")).model_copy(update={"cores": 2})
-    planned = plan.cases(suite.load(str(path)), clusters=(cluster,))
+    planned = planned_cases(suite.load(str(path)), clusters=(cluster,))
     assert {case.cluster for case in planned} == {where}
-    found = plan.executions(planned, {"flights": data}, granted, Seeds(), rounds=1)
+    found = planned_executions(planned, {"flights": data}, granted, Seeds(), rounds=1)
     for execution in found:
         wanted = threads[execution.case.params["spark_workers"]] if execution.case.engine == "xgboost-spark" else 1
         assert (execution.case.threads, execution.session.threads) == (wanted, wanted)
         assert {case.threads for case in execution.warmups} <= {execution.case.threads}
-    assert len(list(plan.groups(found, seed=0))) == (1 if where.kind == "local" else len(set(threads.values())))
+    assert len(list(worker_groups(found, seed=0))) == (1 if where.kind == "local" else len(set(threads.values())))

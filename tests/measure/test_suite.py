@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sparkscale.contract.errors import ConfigError
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import count_executions, planned_cases
 from workloads import registry
 from workloads.data_parallel import gradient_boosting
 
@@ -21,7 +22,7 @@ def written(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", suite.names())
 def test_every_suite_that_comes_along_is_sound(name: str) -> None:
-    assert plan.count(plan.cases(suite.load(name)))
+    assert count_executions(planned_cases(suite.load(name)))
 
 
 def test_quick_and_standard_are_what_they_promise() -> None:
@@ -29,17 +30,19 @@ def test_quick_and_standard_are_what_they_promise() -> None:
     assert (quick.rounds, standard.rounds) == (3, 8)
 
     def fractions(found: suite.Suite) -> set[float]:
-        return {case.fraction for case in plan.cases(found) if case.parameter_set == "aligned" and not case.isolate}
+        return {
+            case.fraction for case in planned_cases(found) if case.parameter_set == "aligned" and not case.isolate
+        }
 
     assert fractions(quick) == {1 / 64, 1 / 16, 1 / 4, 1}
     assert fractions(standard) == {2**-j for j in range(7)}
-    engines = {(case.workload.name, case.engine.name) for case in plan.cases(quick)}
+    engines = {(case.workload.name, case.engine.name) for case in planned_cases(quick)}
     assert len(engines) == 7
 
 
 def test_tuned_is_for_workloads_that_grow(tmp_path: Path) -> None:
     found = suite.load(written(tmp_path, BLOCK + 'sets = ["tuned"]\ncapacity = [5, 40]\n'))
-    (case, *_) = plan.cases(found)
+    (case, *_) = planned_cases(found)
     assert case.capacity is not None
     assert list(case.capacity.steps()) == [5, 10, 20, 40]
     for text, complaint in (
@@ -55,7 +58,7 @@ def test_boosting_chooses_its_trees_on_a_users_table_only(tmp_path: Path) -> Non
     quick = suite.load("quick")
 
     def tuned(found: suite.Suite) -> set[tuple[str, str, str]]:
-        cases = [case for case in plan.cases(found) if case.parameter_set == "tuned"]
+        cases = [case for case in planned_cases(found) if case.parameter_set == "tuned"]
         return {(case.workload.name, case.engine.name, case.dataset) for case in cases}
 
     table = registry.source({"path": str(tmp_path / "clicks.parquet"), "label": "clicked"})
@@ -63,14 +66,14 @@ def test_boosting_chooses_its_trees_on_a_users_table_only(tmp_path: Path) -> Non
     assert tuned(quick.on(table)) == {(name, "sklearn", table.title), (name, "xgboost", table.title)}
     assert tuned(quick) == set()
     assert tuned(quick.on(registry.source({"kind": "flights"}))) == set()
-    placements = {case.engine.placement for case in plan.cases(quick.on(table)) if case.parameter_set == "tuned"}
+    placements = {case.engine.placement for case in planned_cases(quick.on(table)) if case.parameter_set == "tuned"}
     assert placements == {"node"}
 
 
 def test_a_file_names_its_suite(tmp_path: Path) -> None:
     found = suite.load(written(tmp_path, BLOCK))
     assert found.name == "mine"
-    assert {case.engine for case in plan.cases(found)} == set(gradient_boosting.WORKLOAD.engines)
+    assert {case.engine for case in planned_cases(found)} == set(gradient_boosting.WORKLOAD.engines)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_an_unknown_suite_names_the_choices() -> None:
 
 def test_a_sweep_makes_a_case_of_each_combination(tmp_path: Path) -> None:
     text = BLOCK + 'engines = ["xgboost"]\nparams = { bins = 32 }\nsweep = { trees = [5, 9], depth = [3, 4] }\n'
-    found = plan.cases(suite.load(written(tmp_path, text)))
+    found = planned_cases(suite.load(written(tmp_path, text)))
     params = [case.params.model_dump() for case in found]
     assert [(one["trees"], one["depth"]) for one in params] == [(5, 3), (5, 4), (9, 3), (9, 4)]
     assert {one["bins"] for one in params} == {32}

@@ -14,7 +14,9 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.target import Target
-from sparkscale.measure.plan import plan, suite, targets
+from sparkscale.measure.plan import suite, targets
+from sparkscale.measure.plan.cases import planned_cases
+from sparkscale.measure.plan.filter import select_cases
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
@@ -30,7 +32,7 @@ def losses(data: PreparedDataset, seeds: Seeds, store: Store | None = None) -> d
     """The target of each workload of the suite `tuning`."""
     found = suite.load("tuning")
     granted = budget(profile.load("local"))
-    cases = [case for case in plan.cases(found, clusters=("local",)) if case.engine.name == "optuna-joblib"]
+    cases = [case for case in planned_cases(found, clusters=("local",)) if case.engine.name == "optuna-joblib"]
     known = targets.known(found, store, NOW) if store else list(found.target)
     given = targets.given(cases, {"flights": data}, granted, seeds, known)
     return {case.workload.name: case.params.model_dump()["target_loss"] for case in given}
@@ -49,7 +51,7 @@ def test_the_frozen_targets_are_of_flights_and_one_seed(data: PreparedDataset) -
 def test_another_fraction_has_no_target(data: PreparedDataset) -> None:
     (case,) = [
         case
-        for case in plan.select(plan.cases(suite.load("tuning"), clusters=("local",)), "engine=grid")
+        for case in select_cases(planned_cases(suite.load("tuning"), clusters=("local",)), "engine=grid")
         if case.workload.name == "tuning.mlp" and case.params.model_dump()["sampler_seed"] == 1
     ]
     smaller = replace(case, fraction=1 / 32)

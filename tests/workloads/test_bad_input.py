@@ -15,7 +15,8 @@ from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError, EngineUnsupported
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from tests.workloads.altering import changed, with_column
 from workloads.base import Engine, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
@@ -134,9 +135,9 @@ def test_more_components_than_columns(runs: Runs, engine: type[Engine]) -> None:
         made.load(runs(pca.WORKLOAD, engine, 1 / 64, pca.PcaParams(components=999)))
 
 
-def planned(folder: Path, text: str) -> list[plan.PlannedCase]:
+def planned(folder: Path, text: str) -> list[PlannedCase]:
     (folder / "mine.toml").write_text(text)
-    return plan.cases(suite.load(str(folder / "mine.toml")))
+    return planned_cases(suite.load(str(folder / "mine.toml")))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.data_parallel import kmeans, knn, pca
@@ -317,7 +318,7 @@ def test_without_the_package_they_are_unsupported_with_what_installs_it(data: Pr
     with_gpu = Budget(cores=2, node=grant, driver=grant, gpus=1)
     none = grant.model_copy(update={"gpus": ()})
     without = with_gpu.model_copy(update={"node": none, "driver": none, "gpus": 0, "no_gpu": "none here"})
-    for case in plan.cases(suite.load("gpu")):
+    for case in planned_cases(suite.load("gpu")):
         if issubclass(case.engine, Cuml | Rapids):
             assert case.unsupported(data, 1000, without) == "no GPU: none here"
             reason = case.unsupported(data, 1000, with_gpu)
@@ -327,8 +328,8 @@ def test_without_the_package_they_are_unsupported_with_what_installs_it(data: Pr
 def test_a_star_means_the_engines_of_the_device(tmp_path: Path) -> None:
     text = '[[measure]]\nworkload = "data_parallel.kmeans"\ndevices = ["cpu", "gpu"]\n'
     (tmp_path / "s.toml").write_text(text)
-    found = [(case.engine.name, case.device) for case in plan.cases(suite.load(str(tmp_path / "s.toml")))]
+    found = [(case.engine.name, case.device) for case in planned_cases(suite.load(str(tmp_path / "s.toml")))]
     assert found == [("sklearn", "cpu"), ("cuml", "gpu"), ("mllib", "cpu"), ("spark-rapids-ml", "gpu")]
     (tmp_path / "s.toml").write_text(text + 'engines = ["sklearn"]\n')
-    named = [(case.engine.name, case.device) for case in plan.cases(suite.load(str(tmp_path / "s.toml")))]
+    named = [(case.engine.name, case.device) for case in planned_cases(suite.load(str(tmp_path / "s.toml")))]
     assert named == [("sklearn", "cpu"), ("sklearn", "gpu")]

@@ -18,8 +18,9 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Capacity
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, PreparedDataset
+from sparkscale.measure.worker.phases import PhaseClock
 from sparkscale.measure.worker.protocol import Measure, Open
-from sparkscale.measure.worker.worker import PhaseClock, Worker
+from sparkscale.measure.worker.worker import Worker
 from tests.workloads.altering import changed, with_column
 from workloads.base import Engine, Workload
 from workloads.data_parallel import gradient_boosting as boosting

@@ -8,7 +8,7 @@ from cluster.budget import Budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.target import SUITE, Target, metric, targets_found
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan.cases import PlannedCase
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.store import Store
 

@@ -17,8 +17,10 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.plan import plan, suite
-from sparkscale.measure.plan.plan import Execution, PlannedCase
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import PlannedCase, planned_cases
+from sparkscale.measure.plan.filter import FILTER_KEYS, select_cases
+from sparkscale.measure.plan.rounds import Execution, planned_executions
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run import bisection
 from sparkscale.measure.run.clusters import ready_cluster
@@ -99,7 +101,7 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
     loaded = suite.load(request.suite)
     if request.data is not None:
         loaded = loaded.on(request.data)
-    planned = plan.cases(loaded, clusters=None if request.cluster is None else (request.cluster,))
+    planned = planned_cases(loaded, clusters=None if request.cluster is None else (request.cluster,))
     chosen = choose(planned, request.case)
     _check_heap_can_be_set(chosen)
     granted = budget(chosen.cluster)
@@ -145,12 +147,12 @@ def choose(planned: list[PlannedCase], expression: str) -> PlannedCase:
 
     Raises ConfigError that lists the choices if it selects several.
     """
-    found = list(dict.fromkeys(replace(one, isolate=False, rounds=1) for one in plan.select(planned, expression)))
+    found = list(dict.fromkeys(replace(one, isolate=False, rounds=1) for one in select_cases(planned, expression)))
     if "set=" not in expression:
         found = [one for one in found if one.parameter_set == "aligned"] or found
     if len(found) == 1:
         return found[0]
-    choices = {key: list(dict.fromkeys(one.key(key) for one in found)) for key in plan.FILTER_KEYS}
+    choices = {key: list(dict.fromkeys(one.key(key) for one in found)) for key in FILTER_KEYS}
     several = [f"{key}={' or '.join(values)}" for key, values in choices.items() if len(values) > 1]
     if not several:
         raise ConfigError(
@@ -182,7 +184,7 @@ def _check_heap_can_be_set(chosen: PlannedCase) -> None:
 def _executions(chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget) -> list[Execution]:
     """The case in rounds 1 to REPEATS + 1. Raises ConfigError if the engine does not support the case."""
     rounds = REPEATS + 1
-    found = plan.executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
+    found = planned_executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
     reason = found[0].unsupported
     if reason is not None:
         raise ConfigError(f"{found[0].case.label} cannot run: {reason}.")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.measure.worker.opening import Session
-from sparkscale.measure.worker.process import DeadlineExceeded, MemorySampler, WorkerDied, WorkerProcess
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import Import, Imported
+from sparkscale.measure.worker.samplers import MemorySampler
 
 IMPORT_SECONDS = 120.0
 

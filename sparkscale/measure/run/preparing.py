@@ -11,7 +11,7 @@ from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ClusterError, ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
-from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.worker.opening import Session, open_worker
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess

@@ -15,7 +15,7 @@ from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, ErrorInfo, Observation, Resources, RunRecord, Temperature
-from sparkscale.measure.plan.plan import Execution
+from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.worker import environment
 from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.store.invocation import Invocation

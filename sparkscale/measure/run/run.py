@@ -14,8 +14,10 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.plan import plan, suite, targets
-from sparkscale.measure.plan.plan import PlannedCase
+from sparkscale.measure.plan import suite, targets
+from sparkscale.measure.plan.cases import PlannedCase, count_executions, planned_cases
+from sparkscale.measure.plan.filter import select_cases
+from sparkscale.measure.plan.rounds import planned_executions
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run import origin
 from sparkscale.measure.run.clusters import ready_cluster
@@ -156,7 +158,7 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
     if invocation.cold_cache:
         for cluster in planned.profiles:
             cold_cache.check_profile(cluster)
-    invocation = invocation.model_copy(update={"executions": plan.count(planned.cases)})
+    invocation = invocation.model_copy(update={"executions": count_executions(planned.cases)})
     Store.check_writable(request.out)
     _check_clusters(planned)
     return invocation, planned
@@ -245,9 +247,9 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     loaded = suite.load(request.suite)
     if invocation.data is not None:
         loaded = loaded.on(registry.source(invocation.data))
-    cases = plan.cases(loaded, invocation.rounds, invocation.clusters)
+    cases = planned_cases(loaded, invocation.rounds, invocation.clusters)
     if invocation.filter is not None:
-        cases = plan.select(cases, invocation.filter)
+        cases = select_cases(cases, invocation.filter)
     cases = [case for case in cases if request.only(case)]
     return _Plan(loaded, cases, {case.cluster: budget(case.cluster) for case in cases})
 
@@ -270,7 +272,7 @@ def _measure(
     for cluster, granted in planned.profiles.items():
         cases = [case for case in planned.cases if case.cluster == cluster]
         cases = targets.given(cases, data[cluster], granted, invocation.drawn, losses)
-        executions = plan.executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
+        executions = planned_executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
         executions = [execution for execution in executions if execution.key not in done]
         if request.only_round is not None:
             executions = [execution for execution in executions if execution.round == request.only_round]

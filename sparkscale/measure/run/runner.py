@@ -17,9 +17,9 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ModelError, ScratchError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
-from sparkscale.measure.plan import plan
-from sparkscale.measure.plan.plan import Execution
-from sparkscale.measure.run import outcomes, warming
+from sparkscale.measure.outcomes import CaseLimits, Evidence, PassedLimit, decide, left_something
+from sparkscale.measure.plan.rounds import Execution, worker_groups
+from sparkscale.measure.run import warming
 from sparkscale.measure.run.idle import IdleWorkers, imported_by
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.preparing import Models
@@ -27,15 +27,9 @@ from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder, Used
 from sparkscale.measure.run.scratch import contents, tables_folder, vanished
 from sparkscale.measure.worker.opening import Session, open_worker, restart_session
-from sparkscale.measure.worker.process import (
-    CaseLimits,
-    DeadlineExceeded,
-    GpuSampler,
-    MemorySampler,
-    WorkerDied,
-    WorkerProcess,
-)
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import Measure, Measured
+from sparkscale.measure.worker.samplers import GpuSampler, MemorySampler
 
 OUTSIDE_SECONDS = 300.0
 """The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
@@ -46,6 +40,13 @@ WARMUP_ATTEMPTS = 2
 
 WARM_ATTEMPTS = 3
 """How often a case is executed at most, until it finds every process that it needs. Each execution leaves more."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A case that left no record, and is to be executed once more."""
+
+    reason: str
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Runner:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
         self.observer.planned([(execution.case, execution.isolated) for execution in possible])
-        for group in plan.groups(possible, self.recorder.invocation.seed):
+        for group in worker_groups(possible, self.recorder.invocation.seed):
             _Group(self).run(group)
 
     def _unsupported(self, execution: Execution, reason: str) -> None:
@@ -153,25 +154,27 @@ class _Group:
         self.worker = None
         self.passes.clear()
 
-    def _measure(self, execution: Execution, attempt: int = 1) -> None:
+    def _measure(self, execution: Execution) -> None:
         """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
-        self._restore(execution)
-        if execution.isolated:
-            self._drop()
-            self._execute(execution, execution.case, warms=False)
-            return
-        if failed := self._warm_up(execution):
-            self._skip(execution, failed)
-            return
-        record = self._execute(execution, execution.case, warms=False, last=attempt == WARM_ATTEMPTS)
-        if record is None:
-            self._measure(execution, attempt)
-        elif record.is_warmup:
+        attempt = 1
+        while True:
+            self._restore(execution)
+            if execution.isolated:
+                self._drop()
+            elif failed := self._warm_up(execution):
+                self._skip(execution, failed)
+                return
+            result = self._execute(execution, execution.case, warms=False, last=attempt == WARM_ATTEMPTS)
+            if isinstance(result, Retry):
+                self.runner.observer.note(f"{execution.case.label}: {result.reason}")
+                continue
+            if not result.is_warmup:
+                return
             self.runner.observer.note(
-                f"{record.case.label}: in its phases {record.python_started} Python process(es) began, so it was not "
+                f"{result.case.label}: in its phases {result.python_started} Python process(es) began, so it was not "
                 "warm: it is measured again"
             )
-            self._measure(execution, attempt + 1)
+            attempt += 1
 
     def _restore(self, execution: Execution) -> None:
         """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
@@ -229,10 +232,11 @@ class _Group:
         """Executes a warm-up until its worker is warm; returns the last record, or the first that broke off."""
         self._passes_of(case).begin()
         while True:
-            record = self._execute(execution, case, warms=True)
-            passes = self._passes_of(case)
-            if record and (self.disturbed or record.outcome not in warming.RAN or passes.enough(record)):
-                return record
+            result = self._execute(execution, case, warms=True)
+            if isinstance(result, Retry):
+                self.runner.observer.note(f"{case.label} warm-up: {result.reason}")
+            elif self.disturbed or result.outcome not in warming.RAN or self._passes_of(case).enough(result):
+                return result
 
     def _passes_of(self, case: Case) -> warming.Passes:
         """What is known of its warm-ups in this worker: nothing, if the one before has been replaced."""
@@ -255,12 +259,12 @@ class _Group:
         )
         self.runner.observer.finished(record, 0.0)
 
-    def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | None:
+    def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | Retry:
         """Sends one case to the worker and stores what becomes of it. The `last` attempt is stored as warm even if
         Python processes began in it: where each attempt starts some, they are a part of its time.
 
-        None, and nothing is stored, when memory ran out in a worker where other cases had left some of theirs: the
-        case is to have another turn, in the new one that the next call starts.
+        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases: the next
+        call starts a new worker.
         """
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
@@ -279,20 +283,17 @@ class _Group:
             position = worker.executions - 1
             observation, used, tables = self._ask(worker, execution, case, model)
             if observation.outcome != "ok":
-                observation = self._memory_ran_out(worker, case, kills, observation)
+                observation = self._weighed(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
-            observation = self._lost(problem)
+            observation = self._lost(problem, case, kills)
             worker = worker if position is not None else None  # none that was lost before the case began
         if worker and worker.scratch_vanished:
-            observation, tables = self._lost(vanished(worker.scratch)), {}
+            observation, tables = self._lost(vanished(worker.scratch), case, kills), {}
         warmups = worker.warmups.setdefault(execution.warmup_key, []) if worker else []
         others = (position or 0) - len(warmups)
         if observation.outcome == "oom" and others > 0:
             self._drop()
-            runner.observer.note(
-                f"{label}: out of memory, but its worker had executed others before ({others}): tried in a new one"
-            )
-            return None
+            return Retry(f"out of memory, but its worker had executed others before ({others}): tried in a new one")
         temperature: Temperature = "warm"
         if warms or execution.isolated:
             temperature = "warmup" if position else "cold"
@@ -314,7 +315,7 @@ class _Group:
             warmups.append(record.id)
         if worker and worker.phases_ended and execution.warmup_key in worker.warmed:
             worker.warmed[execution.warmup_key] = worker.phases_ended
-        if self.disturbed or outcomes.left_something(observation):
+        if self.disturbed or left_something(observation):
             self._drop()
         runner.observer.finished(record, time.monotonic() - begun)
         return record
@@ -429,19 +430,37 @@ class _Group:
             used.append(replace(used[-1], baseline_bytes=self._baseline(case, memory)))
         return reply.observation, used[-1], tables
 
-    def _memory_ran_out(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
-        """What a library says when the kernel has ended a process of its own is seldom the reason."""
-        granted = worker.limit.limit_bytes
-        if not worker.limit.reached(worker.process.pid):
-            if self._daemon_kills(case) == kills:
-                return observation
-            granted = self.runner.budget.daemons[0].memory_bytes
-        said = observation.error or ErrorInfo(type="MemoryError", message="")
-        message = outcomes.passed_limit(granted, worker.limit.mechanism, said.message)
-        return observation.model_copy(update={"outcome": "oom", "error": ErrorInfo(type=said.type, message=message)})
+    def _limit(self, worker: WorkerProcess | None, case: Case, kills: int) -> PassedLimit | None:
+        """The limit on memory that the case has reached; None if it reached none. `kills` is how often memory had run
+        out in the daemons' trees before.
+        """
+        if worker and worker.limit.reached(worker.process.pid):
+            return PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism)
+        if self._daemon_kills(case) == kills:
+            return None
+        mechanism = worker.limit.mechanism if worker else "cgroup"
+        return PassedLimit(self.runner.budget.daemons[0].memory_bytes, mechanism)
 
-    def _lost(self, problem: Exception) -> Observation:
+    def _weighed(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
+        """What the worker says of a case that did not end well, in the light of the limits that were reached."""
+        limit = self._limit(worker, case, kills)
+        if limit is None:
+            return observation
+        said = observation.error or ErrorInfo(type="MemoryError", message="")
+        ended = decide(Evidence(said.type, said.message, limit=limit))
+        return observation.model_copy(update={"outcome": ended.outcome, "error": ended.error})
+
+    def _lost(self, problem: Exception, case: Case, kills: int) -> Observation:
         """Ends a worker that gave no answer, or lost its folder, and says what became of the case."""
-        observation = outcomes.lost(problem, self.worker, self.runner.limits)
+        worker = self.worker
+        evidence = Evidence(
+            type(problem).__name__,
+            str(problem),
+            limit=self._limit(worker, case, kills),
+            worker_limit=PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism) if worker else None,
+            stage=problem.stage if isinstance(problem, DeadlineExceeded) else None,
+            phase=worker.phase if worker else None,
+            limits=self.runner.limits,
+        )
         self._drop()
-        return observation
+        return decide(evidence).observation()

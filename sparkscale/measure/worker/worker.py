@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from cluster import processes
 from cluster.gpu import Binding
 from cluster.jvm import collectors
-from cluster.load import Load
 from cluster.session import SparkRuntime, describe
 from cluster.session import start as start_session
 from sparkscale.contract import errors
@@ -25,12 +24,13 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.profile import not_used
-from sparkscale.contract.record import ErrorInfo, Observation, Outcome, SparkMetrics
+from sparkscale.contract.record import Observation, Outcome, SparkMetrics
+from sparkscale.measure.outcomes import Ended, Evidence, decide
 from sparkscale.measure.worker import cold_cache, environment
 from sparkscale.measure.worker.executors import examine
 from sparkscale.measure.worker.holding import hold_all
 from sparkscale.measure.worker.importing import import_all
-from sparkscale.measure.worker.process import out_of_memory
+from sparkscale.measure.worker.phases import PhaseClock
 from sparkscale.measure.worker.protocol import (
     Examine,
     Examined,
@@ -56,9 +56,6 @@ from workloads.base import Workload
 from workloads.libraries.tasks import Processes, SparkTasks, Tasks
 
 log = logging.getLogger(__name__)
-
-CPU_TOLERANCE = 1.1
-"""CPU seconds may exceed cores × wall by this factor before a case is invalid: the clocks tick differently."""
 
 
 PY4J = re.compile(r"^An error occurred while calling \S+\n: ")
@@ -207,9 +204,8 @@ class Worker:
         gc.collect()
         run = self._context(request.case, request.data, request.model)
         clock = PhaseClock(self.say, self._sessions, self.budget.node.cpus)
-        outcome, error, quality = self._execute(run, clock, request.cold_cache)
-        if error and self.runtime and not self.runtime.alive():
-            error = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {error.message}")
+        ended, quality = self._execute(run, clock, request.cold_cache)
+        outcome: Outcome = ended.outcome if ended else "ok"
         spark = self._spark_metrics(request.case.label)
         names = registry.workloads()[run.case.workload].pattern.tables
         made = names if outcome == "ok" else [name for name in names if name in run.tables]
@@ -217,7 +213,7 @@ class Worker:
         return Measured(
             observation=Observation(
                 outcome=outcome,
-                error=error,
+                error=ended.error if ended else None,
                 seconds=clock.seconds,
                 quality=quality,
                 figures=run.figures,
@@ -265,9 +261,8 @@ class Worker:
             log.exception("no task metrics for %s", label)
             return None
 
-    def _execute(
-        self, run: Context, clock: "PhaseClock", cold: bool
-    ) -> tuple[Outcome, ErrorInfo | None, dict[str, float]]:
+    def _execute(self, run: Context, clock: "PhaseClock", cold: bool) -> tuple[Ended | None, dict[str, float]]:
+        """How a case ended that did not end well, and the qualities of one that did."""
         case = run.case
         workload = registry.workloads()[case.workload]
         engine = workload.made(case.engine, case.parameter_set)
@@ -285,18 +280,12 @@ class Worker:
                 quality = _declared(workload, workload.quality.score(run, result))
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))
-        except errors.EngineUnsupported as error:
-            return "unsupported", _info(error), {}
-        except errors.InvalidResult as error:
-            return "invalid", _info(error), {}
         except Exception as error:
-            log.exception("%s failed", case.label)
-            return (
-                ("oom" if isinstance(error, MemoryError) or out_of_memory(str(error)) else "failed"),
-                _info(error),
-                {},
-            )
-        return "ok", None, quality
+            if not isinstance(error, errors.EngineUnsupported | errors.InvalidResult):
+                log.exception("%s failed", case.label)
+            died = self.runtime is not None and not self.runtime.alive()
+            return decide(Evidence(type(error).__name__, _message(error), driver_died=died)), {}
+        return None, quality
 
     def say(self, message: Message) -> None:
         self.replies.write(message.model_dump_json() + "\n")
@@ -321,69 +310,6 @@ class Notes(logging.Handler):
         logging.getLogger("workloads").removeHandler(self)
 
 
-class PhaseClock:
-    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees.
-
-    `cpus` are those that the case may use. Others may use them, too: `foreign` and `stolen` are their CPU seconds in
-    the phases, None where the kernel does not tell.
-    """
-
-    def __init__(self, say: Any, sessions: tuple[int, ...], cpus: tuple[int, ...]) -> None:
-        self._say = say
-        self._sessions = sessions
-        self._cpus = cpus
-        self.foreign: float | None = 0.0
-        self.stolen: float | None = 0.0
-        self.seconds: dict[str, float] = {}
-        self.cpu_seconds = 0.0
-        self.python_started: set[tuple[int, float]] = set()
-        """The Python processes that began in a phase, as `processes.python_processes` names them."""
-
-    def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
-        """Chains the phases: each gets the context and what the phase before it returned."""
-        arguments: tuple[Any, ...] = (run,)
-        for phase in phases:
-            self._say(PhaseStarted(name=phase))
-            method = getattr(engine, phase)
-            before = self._python()
-            load = Load.of(self._cpus)
-            spent = self._spent()
-            started = time.perf_counter()
-            try:
-                result = method(*arguments)
-            finally:
-                self.seconds[phase] = time.perf_counter() - started
-                own = max(0.0, self._spent() - spent)
-                self.cpu_seconds += own
-                self._count_others(load, own)
-                self.python_started |= self._python() - before
-            arguments = (run, result)
-        return arguments[1]
-
-    def _count_others(self, before: Load | None, own: float) -> None:
-        now = Load.of(self._cpus)
-        if before is None or now is None or self.foreign is None or self.stolen is None:
-            self.foreign = self.stolen = None
-            return
-        self.foreign += max(0.0, now.busy - before.busy - own)
-        self.stolen += now.stolen - before.stolen
-
-    def _python(self) -> frozenset[tuple[int, float]]:
-        return frozenset().union(*map(processes.python_processes, self._sessions))
-
-    def _spent(self) -> float:
-        """Seconds of the process trees of these sessions: the worker's, and those of the cluster's daemons."""
-        return sum(map(processes.cpu_seconds, self._sessions))
-
-    def check_budget(self, cores: int) -> None:
-        """Raises InvalidResult when more CPU was used than the budget's cores can give."""
-        wall = sum(self.seconds.values())
-        if self.cpu_seconds > CPU_TOLERANCE * cores * wall + 0.1:
-            raise errors.InvalidResult(
-                f"Used {self.cpu_seconds:.1f} CPU seconds in {wall:.1f} s on a budget of {cores} cores."
-            )
-
-
 def _declared(workload: Workload, found: dict[str, float]) -> dict[str, float]:
     """The qualities of a result. Raises ValueError for one that the workload does not declare."""
     names = {quality.name for quality in workload.quality.declared}
@@ -392,10 +318,9 @@ def _declared(workload: Workload, found: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def _info(error: Exception) -> ErrorInfo:
-    """Of a failure in the JVM without py4j's first line, which says only which call it was."""
-    message = PY4J.sub("", str(error)) or "it says no more"
-    return ErrorInfo(type=type(error).__name__, message=message[:4000])
+def _message(error: Exception) -> str:
+    """What it says; of a failure in the JVM without py4j's first line, which says only which call it was."""
+    return (PY4J.sub("", str(error)) or "it says no more")[:4000]
 
 
 def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str, Path]:

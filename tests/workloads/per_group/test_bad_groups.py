@@ -20,7 +20,8 @@ from cluster.budget import budget as granted
 from cluster.session import SparkRuntime
 from sparkscale.contract.dataset import LABEL, TIME, PreparedDataset
 from sparkscale.contract.errors import DatasetError, InvalidResult
-from sparkscale.measure.plan import plan, suite
+from sparkscale.measure.plan import suite
+from sparkscale.measure.plan.cases import planned_cases
 from tests.workloads.altering import changed, with_column
 from tests.workloads.per_group import trainers
 from tests.workloads.per_group.running import Runs, ran
@@ -222,7 +223,7 @@ def obstacle(folder: Path, data: PreparedDataset, workload: str, **params: objec
     """What a plan says of the first engine."""
     words = ", ".join(f'{key} = "{value}"' for key, value in params.items())
     (folder / "mine.toml").write_text(f'[[measure]]\nworkload = "{workload}"\nparams = {{ {words} }}\n')
-    first = plan.cases(suite.load(str(folder / "mine.toml")))[0]
+    first = planned_cases(suite.load(str(folder / "mine.toml")))[0]
     return first.unsupported(
         data, first.workload.pattern.rows(data, first.params, 1, 0), granted(profile.load("local"))
     )
@@ -267,7 +268,7 @@ def test_the_users_own_groups_and_rows_without_one(runs: Runs, tmp_path: Path) -
     data = source.prepare(str(tmp_path / "cache"), Here())
     assert any("300 rows have no value of the group column 'store'" in text for text in data.profile["warnings"])
     budget = granted(profile.load("local"))
-    reasons = {case.workload.name: case.unsupported(data, 600, budget) for case in plan.cases(own)}
+    reasons = {case.workload.name: case.unsupported(data, 600, budget) for case in planned_cases(own)}
     assert (
         reasons.pop(forecast.WORKLOAD.name)
         == "own has no time column, and a forecast needs one: name a table's with --time"

@@ -1,0 +1,155 @@
+"""The cases of a suite: each combination of what its blocks say, before data is prepared and once it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cluster import state
+from cluster.budget import Budget
+from cluster.profile import ClusterProfile, External, Standalone
+from sparkscale.contract.case import Capacity, Case, Device, ParameterSet, parse_fraction, show_fraction
+from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.seeds import Seeds
+from sparkscale.measure.plan.suite import Suite, capacity_of, params_of
+from sparkscale.measure.worker.opening import Session
+from workloads import registry
+from workloads.base import Engine, Params, Sample, SparkEngine, Workload
+
+LEAST_SAMPLE = 30
+"""Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A case of a suite before its data is prepared."""
+
+    workload: Workload
+    engine: type[Engine]
+    cluster: ClusterProfile
+    device: Device
+    dataset: str
+    fraction: float
+    parameter_set: ParameterSet
+    params: Params
+    capacity: Capacity | None
+    rounds: int
+    isolate: bool
+
+    def key(self, name: str) -> str:
+        """The text that a filter's key is matched with."""
+        return {
+            "workload": self.workload.name,
+            "engine": self.engine.name,
+            "placement": self.engine.placement,
+            "cluster": self.cluster.name,
+            "device": self.device,
+            "dataset": self.dataset,
+            "fraction": show_fraction(self.fraction),
+            "set": self.parameter_set,
+        }[name]
+
+    def bind(self, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int) -> Case:
+        """The case of a round, now that the data is known."""
+        sample_seed, model_seed = (seeds.kept() if self.workload.pattern.fixed_seeds else seeds).of(number)
+        rows = self.workload.pattern.rows(data, self.params, self.fraction, sample_seed)
+        return Case(
+            workload=self.workload.name,
+            version=self.workload.version,
+            pattern=self.workload.pattern.name,
+            task=data.task,
+            engine=self.engine.name,
+            placement=self.engine.placement,
+            cluster=self.cluster.name,
+            cluster_kind=self.cluster.kind,
+            device=self.device,
+            dataset=data.name,
+            dataset_id=data.dataset_id,
+            rows=rows,
+            fraction=self.fraction,
+            sample_seed=sample_seed,
+            model_seed=model_seed,
+            threads=self._threads(budget),
+            params=self.engine().case_params(
+                self.parameter_set,
+                self.params,
+                Sample.of(data, rows, self.fraction, sample_seed),
+                self.capacity,
+            ),
+        )
+
+    def worker(self, budget: Budget) -> Session:
+        """What cases must share to share a worker."""
+        return shared_worker(Session(self.engine.placement, self._threads(budget), self.device), self.cluster.kind)
+
+    def _threads(self, budget: Budget) -> int:
+        """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
+        if not issubclass(self.engine, SparkEngine):
+            return len(budget.node.cpus)
+        executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
+        return self.engine.task_threads(self.params, self.device, executor_cores)
+
+    def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:
+        """Why the engine cannot run here, on a sample of so many rows; None when it can."""
+        return next(self._obstacles(data, rows, budget, sample_seed), None)
+
+    def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int) -> Iterator[str]:
+        engine, cores = self.engine, budget.cores_of(self.engine.placement)
+        if reason := engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device):
+            yield reason
+        if self.device == "gpu" and not budget.gpus_of(engine.placement):
+            yield f"no GPU: {budget.no_gpu}"
+        if missing := engine.missing():
+            yield missing
+        if reason := engine.obstacle(data, self.params, self.fraction, sample_seed):
+            yield reason
+        if engine.placement == "spark" and rows < cores:
+            yield f"the sample has {rows} rows for {cores} cores: some would train on none"
+        if rows < LEAST_SAMPLE:
+            yield f"the sample has {rows} rows, too few to train on: measure a larger fraction"
+
+
+def shared_worker(session: Session, cluster_kind: str) -> Session:
+    """In local mode the JVM of one session serves the next, whose tasks may have other threads."""
+    shares = session.placement == "spark" and cluster_kind == "local"
+    return replace(session, threads=0) if shares else session
+
+
+def planned_cases(
+    suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None
+) -> list[PlannedCase]:
+    """Every case of the suite, profile after profile, blocks in their order.
+
+    `rounds` replaces the suite's, and caps a block's own; `clusters` replaces the suite's profiles. Each is visited
+    once, however often it is named.
+    """
+    overall = rounds or suite.rounds
+    return [
+        PlannedCase(
+            workload=workload,
+            engine=engine,
+            cluster=cluster,
+            device=device,
+            dataset=dataset,
+            fraction=parse_fraction(fraction),
+            parameter_set=parameter_set,
+            params=params,
+            capacity=capacity_of(workload, block),
+            rounds=min(block.rounds or overall, overall),
+            isolate=block.isolate,
+        )
+        for cluster in state.profiles(clusters or suite.clusters)
+        for block in suite.measure
+        if not block.only_tables
+        for workload in [registry.workloads()[block.workload]]
+        for engine in workload.engines
+        for dataset in block.datasets
+        for device in block.devices
+        if engine.name in block.engines or ("*" in block.engines and device in engine.devices)
+        for parameter_set in block.sets
+        for params in params_of(workload, block)
+        for fraction in block.fractions
+    ]
+
+
+def count_executions(planned: list[PlannedCase]) -> int:
+    """How many executions these cases are, warm-ups not counted."""
+    return sum(case.rounds for case in dict.fromkeys(planned))

@@ -1,0 +1,40 @@
+"""The cases that a user's filter selects."""
+
+from fnmatch import fnmatchcase
+
+from sparkscale.contract.errors import ConfigError
+from sparkscale.measure.plan.cases import PlannedCase
+
+FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset", "fraction", "set")
+
+
+def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCase]:
+    """Those that match a filter such as "engine=xgboost*,fraction=1/4".
+
+    Different keys must all match; of one key's several values, any. Raises ConfigError for an unknown key, a
+    value that names nothing, and a filter that matches nothing.
+    """
+    wanted: dict[str, list[str]] = {}
+    for part in expression.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value:
+            raise ConfigError(f"The filter '{part}' is not KEY=VALUE, such as engine=xgboost* or fraction=1/4.")
+        if key not in FILTER_KEYS:
+            raise ConfigError(f"Unknown filter key '{key}': choose from {', '.join(FILTER_KEYS)}.")
+        known = sorted({case.key(key) for case in planned})
+        if not any(_matches(choice, value) for choice in known):
+            raise ConfigError(f"The filter {key}={value} matches nothing: this suite has {', '.join(known)}.")
+        wanted.setdefault(key, []).append(value)
+    chosen = [
+        case
+        for case in planned
+        if all(any(_matches(case.key(key), value) for value in values) for key, values in wanted.items())
+    ]
+    if not chosen:
+        raise ConfigError(f"The filter '{expression}' matches none of the suite's {len(planned)} cases.")
+    return chosen
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A workload may be written without its pattern: gradient_boosting."""
+    return fnmatchcase(name, pattern) or ("." in name and fnmatchcase(name.split(".", 1)[1], pattern))

@@ -1,0 +1,76 @@
+"""Times an engine's phases, and counts the CPU time that they and others used meanwhile."""
+
+import time
+from typing import Any
+
+from cluster import processes
+from cluster.load import Load
+from sparkscale.contract import errors
+from sparkscale.contract.context import Context
+from sparkscale.measure.worker.protocol import PhaseStarted
+
+CPU_TOLERANCE = 1.1
+"""CPU seconds may exceed cores × wall by this factor before a case is invalid: the clocks tick differently."""
+
+
+class PhaseClock:
+    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees.
+
+    `cpus` are those that the case may use. Others may use them, too: `foreign` and `stolen` are their CPU seconds in
+    the phases, None where the kernel does not tell.
+    """
+
+    def __init__(self, say: Any, sessions: tuple[int, ...], cpus: tuple[int, ...]) -> None:
+        self._say = say
+        self._sessions = sessions
+        self._cpus = cpus
+        self.foreign: float | None = 0.0
+        self.stolen: float | None = 0.0
+        self.seconds: dict[str, float] = {}
+        self.cpu_seconds = 0.0
+        self.python_started: set[tuple[int, float]] = set()
+        """The Python processes that began in a phase, as `processes.python_processes` names them."""
+
+    def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
+        """Chains the phases: each gets the context and what the phase before it returned."""
+        arguments: tuple[Any, ...] = (run,)
+        for phase in phases:
+            self._say(PhaseStarted(name=phase))
+            method = getattr(engine, phase)
+            before = self._python()
+            load = Load.of(self._cpus)
+            spent = self._spent()
+            started = time.perf_counter()
+            try:
+                result = method(*arguments)
+            finally:
+                self.seconds[phase] = time.perf_counter() - started
+                own = max(0.0, self._spent() - spent)
+                self.cpu_seconds += own
+                self._count_others(load, own)
+                self.python_started |= self._python() - before
+            arguments = (run, result)
+        return arguments[1]
+
+    def _count_others(self, before: Load | None, own: float) -> None:
+        now = Load.of(self._cpus)
+        if before is None or now is None or self.foreign is None or self.stolen is None:
+            self.foreign = self.stolen = None
+            return
+        self.foreign += max(0.0, now.busy - before.busy - own)
+        self.stolen += now.stolen - before.stolen
+
+    def _python(self) -> frozenset[tuple[int, float]]:
+        return frozenset().union(*map(processes.python_processes, self._sessions))
+
+    def _spent(self) -> float:
+        """Seconds of the process trees of these sessions: the worker's, and those of the cluster's daemons."""
+        return sum(map(processes.cpu_seconds, self._sessions))
+
+    def check_budget(self, cores: int) -> None:
+        """Raises InvalidResult when more CPU was used than the budget's cores can give."""
+        wall = sum(self.seconds.values())
+        if self.cpu_seconds > CPU_TOLERANCE * cores * wall + 0.1:
+            raise errors.InvalidResult(
+                f"Used {self.cpu_seconds:.1f} CPU seconds in {wall:.1f} s on a budget of {cores} cores."
+            )
