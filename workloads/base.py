@@ -6,6 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, model_validator
@@ -330,6 +331,7 @@ class Workload:
         """What its engines may report."""
         return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
 
+    @cached_property
     def description(self) -> WorkloadDescription:
         """What records refer to, so that they can be read without the workload."""
         return WorkloadDescription(
@@ -345,6 +347,8 @@ class Workload:
             figures=(*self.pattern.figures, *self.figures),
             beside=self.quality.beside,
             capacity=self.capacity.param if self.capacity else "",
+            target=self.pattern.target,
+            params=self.params.model_dump(mode="json"),
             engines=tuple(
                 EngineDescription(
                     name=engine.name,

@@ -71,7 +71,7 @@ def workloads() -> dict[str, Workload]:
 
 def descriptions() -> list[WorkloadDescription]:
     """What each workload declares."""
-    return [workload.description() for workload in workloads().values()]
+    return [workload.description for workload in workloads().values()]
 
 
 def patterns() -> dict[str, Pattern]:

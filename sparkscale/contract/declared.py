@@ -4,7 +4,7 @@ Records refer to this description, so that they can be read, compared and drawn 
 has another version of it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -119,6 +119,10 @@ class WorkloadDescription(BaseModel):
     """Names of the qualities and figures that tables show beside the quality that it is judged by."""
     capacity: str = ""
     """The parameter by which a model grows; empty if it has none."""
+    target: str = ""
+    """The parameter that holds the loss to reach; empty if it has none."""
+    params: dict[str, Any] = {}
+    """Its parameters where a suite states none."""
     engines: tuple[EngineDescription, ...] = ()
 
     def engine(self, name: str) -> EngineDescription | None:

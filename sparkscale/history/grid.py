@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sparkscale.contract.case import parse_fraction, show_fraction
+from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
-from workloads import registry
-from workloads.base import Workload
 from workloads.datasets.source import Source
 
 Axes = tuple[list[str], list[str], list[str], list[str], list[str]]
@@ -33,10 +32,10 @@ class Point(NamedTuple):
 def of_planned(case: PlannedCase, suite: Suite) -> Point:
     return Point(
         _engine(
-            case.workload,
+            case.workload.description,
             case.engine.name,
             case.parameter_set,
-            _told(case.workload, case.params.model_dump(mode="json")),
+            _told(case.workload.description, case.params.model_dump(mode="json")),
             case.capacity.param if case.capacity else None,
         ),
         _data(suite.source(case.dataset)),
@@ -51,7 +50,7 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
     case = record.case
     sources = {source.title: source for source in map(suite.source, _datasets(suite))}
     capacity = case.params.get("capacity")
-    workload = registry.workloads()[case.workload]
+    workload = record.declared
     unsaid = _unsaid(workload, suite, sources[case.dataset])
     left_out = {"set", "arguments", "capacity", *unsaid}
     params = {name: value for name, value in case.params.items() if name not in left_out}
@@ -70,19 +69,19 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
     )
 
 
-def _told(workload: Workload, params: Mapping[str, Any]) -> dict[str, Any]:
+def _told(workload: WorkloadDescription, params: Mapping[str, Any]) -> dict[str, Any]:
     """Without the target, which a case is given after it was planned: a figure of the same searches."""
-    return {name: value for name, value in params.items() if name != workload.pattern.target}
+    return {name: value for name, value in params.items() if name != workload.target}
 
 
-def _unsaid(workload: Workload, suite: Suite, source: Source) -> set[str]:
+def _unsaid(workload: WorkloadDescription, suite: Suite, source: Source) -> set[str]:
     """Parameters that the suite leaves to the data set, such as the grouping: only the record has them."""
     blocks = [
         block
         for block in suite.measure
-        if block.workload == workload.name and source in [suite.source(name) for name in block.datasets]
+        if block.workload == workload.workload and source in [suite.source(name) for name in block.datasets]
     ]
-    open_to_data = {name for name, value in workload.params.model_dump().items() if value == ""}
+    open_to_data = {name for name, value in workload.params.items() if value == ""}
     return {name for name in open_to_data if not any({*block.params, *block.sweep} & {name} for block in blocks)}
 
 
@@ -132,13 +131,13 @@ def _datasets(suite: Suite) -> list[str]:
 
 
 def _engine(
-    workload: Workload, engine: str, parameter_set: str, params: Mapping[str, Any], capacity: str | None
+    workload: WorkloadDescription, engine: str, parameter_set: str, params: Mapping[str, Any], capacity: str | None
 ) -> str:
-    label = f"{workload.name.split('.', 1)[1]}/{engine}"
+    label = f"{workload.workload.split('.', 1)[1]}/{engine}"
     if parameter_set == "defaults":
         return f"{label} (defaults)"
     chosen = capacity if parameter_set == "tuned" else None
-    usual = _flat(workload.params.model_dump(mode="json"))
+    usual = _flat(workload.params)
     other = {name: value for name, value in _flat(params).items() if name != chosen and usual.get(name) != value}
     words = " ".join(f"{name}={_written(value)}" for name, value in sorted(other.items()))
     return label + (f" ({parameter_set})" if parameter_set != "aligned" else "") + (f" {words}" if words else "")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sparkscale.contract import earlier
 from sparkscale.contract.case import digest
 from sparkscale.contract.declared import EngineDescription, WorkloadDescription
+from sparkscale.contract.errors import StoreError
 from sparkscale.store.schema import FORMAT
 
 
@@ -21,9 +22,11 @@ def migrated(path: Path, engine: sa.Engine, patience_seconds: float) -> sa.Engin
     with closing(sqlite3.connect(path, timeout=patience_seconds, isolation_level=None)) as connection:
         try:
             migrate(connection)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if "readonly" not in str(error):
-                raise
+                raise StoreError(
+                    f"{path} cannot be brought to the present format, and is as it was: {error}. Use another --out."
+                ) from error
         else:
             return engine
         engine.dispose()

@@ -112,8 +112,8 @@ def record(store: Store, workload: Workload, engine: type[Engine]) -> RunRecord:
         host=store.describe("host", {"cpu": "Test", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"}),
         software="s",
         session=None,
-        workload=store.describe("workload", workload.description().model_dump(mode="json")),
-        description=workload.description(),
+        workload=store.describe("workload", workload.description.model_dump(mode="json")),
+        description=workload.description,
     )
     tables = TABLES[workload.pattern.report]()
     store.add(kept, {name: stored(table) for name, table in tables.items()})

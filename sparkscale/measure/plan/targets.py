@@ -42,6 +42,6 @@ def _given(
     if not parameter:
         return planned
     case = planned.bind(data[planned.dataset], budget, seeds, 1)  # every round has the same sample
-    judged_by = metric(planned.workload.description(), case)
+    judged_by = metric(planned.workload.description, case)
     loss = next((target.loss for target in targets if target.suits(case, judged_by)), None)
     return replace(planned, params=planned.params.changed({parameter: loss}))

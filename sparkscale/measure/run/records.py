@@ -125,7 +125,7 @@ class Recorder:
     def _workload(self, case: Case) -> tuple[str, WorkloadDescription]:
         """The id of the stored description of the case's workload, and the description."""
         if case.workload not in self._workloads:
-            found = registry.workloads()[case.workload].description()
+            found = registry.workloads()[case.workload].description
             self._workloads[case.workload] = self.store.describe("workload", found.model_dump(mode="json")), found
         return self._workloads[case.workload]
 
