@@ -99,12 +99,12 @@ def test_a_file_that_cannot_be_written_is_migrated_in_memory(folder: Path, monke
     connect = sqlite3.connect
 
     def reading_only(path: Any, **named: Any) -> sqlite3.Connection:
-        found = connect(path, **named)
+        found: sqlite3.Connection = connect(path, **named)
         if path != ":memory:":
             found.execute("PRAGMA query_only=ON")
         return found
 
-    monkeypatch.setattr(migrations.sqlite3, "connect", reading_only)
+    monkeypatch.setattr(sqlite3, "connect", reading_only)
     with Store.existing(folder) as store:
         assert all(record.workload for record in store.records())
         assert "Answers" in shown(store)

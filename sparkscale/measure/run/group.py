@@ -1,0 +1,378 @@
+"""Executions that share a worker: each is warmed up, sent, watched, and recorded, whatever becomes of it."""
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sparkscale.contract.case import Case
+from sparkscale.contract.errors import ModelError, SparkscaleError
+from sparkscale.contract.model import PreparedModel
+from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
+from sparkscale.measure.outcomes import Evidence, PassedLimit, decide, left_something
+from sparkscale.measure.plan.rounds import Execution
+from sparkscale.measure.run import warming
+from sparkscale.measure.run.idle import imported_by
+from sparkscale.measure.run.records import Used
+from sparkscale.measure.run.scratch import contents, tables_folder, vanished
+from sparkscale.measure.worker.opening import Session, restart_session
+from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
+from sparkscale.measure.worker.protocol import Measure, Measured
+from sparkscale.measure.worker.samplers import GpuSampler, MemorySampler
+
+if TYPE_CHECKING:
+    from sparkscale.measure.run.runner import Runner
+
+WARMUP_ATTEMPTS = 2
+"""A worker that dies in a warm-up, or whose cluster is hit, is replaced once: the case has not been tried yet."""
+
+WARM_ATTEMPTS = 3
+"""How often a case is executed at most, until it finds every process that it needs. Each execution leaves more."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A case that left no record, and is to be executed once more."""
+
+    reason: str
+
+
+@dataclass
+class Group:
+    """Executions that share a worker; one that is lost is replaced before the next execution."""
+
+    runner: "Runner"
+    worker: WorkerProcess | None = None
+    failed: dict[str, RunRecord] = field(default_factory=dict)
+    """Warm-ups that failed, by the ids of their cases: they are not tried again in this group."""
+    passes: dict[str, warming.Passes] = field(default_factory=dict)
+    """Of the warm-ups that this worker ran, by the ids of their cases."""
+    disturbed: bool = False
+    """Whether a daemon ended during the last execution: its worker's session is not what it was."""
+
+    def run(self, executions: list[Execution]) -> None:
+        try:
+            for execution in executions:
+                self._measure(execution)
+        except BaseException:
+            self._drop()
+            raise
+        if self.worker:
+            self.worker.close()
+
+    def _drop(self) -> None:
+        if self.worker:
+            self.worker.kill()
+        self.worker = None
+        self.passes.clear()
+
+    def _measure(self, execution: Execution) -> None:
+        """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
+        attempt = 1
+        while True:
+            self._restore(execution)
+            if execution.isolated:
+                self._drop()
+            elif failed := self._warm_up(execution):
+                self._skip(execution, failed)
+                return
+            result = self._execute(execution, execution.case, warms=False, last=attempt == WARM_ATTEMPTS)
+            if isinstance(result, Retry):
+                self.runner.observer.note(f"{execution.case.label}: {result.reason}")
+                continue
+            if not result.is_warmup:
+                return
+            self.runner.observer.note(
+                f"{result.case.label}: in its phases {result.python_started} Python process(es) began, so it was not "
+                "warm: it is measured again"
+            )
+            attempt += 1
+
+    def _restore(self, execution: Execution) -> None:
+        """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
+        if self.worker and self.worker.scratch_vanished:
+            self.runner.observer.note(f"{self.worker.scratch} has vanished: its worker is replaced")
+            self._drop()
+        cluster = self.runner.cluster
+        if execution.case.placement == "spark" and cluster is not None and cluster.lost():
+            self._drop()
+            with self.runner.ledger.time("starting"):
+                self._say_restored(cluster.restore())
+
+    def _say_restored(self, names: list[str]) -> None:
+        if names:
+            self.disturbed = True
+            self.runner.observer.note(
+                f"{self.runner.profile.name}: {', '.join(names)} had ended, and was started again"
+            )
+
+    def _warm_up(self, execution: Execution) -> RunRecord | None:
+        """Warms the worker up for this case, if it is not warm for it, or may be so no longer.
+
+        Samples are tried from the smallest on; `warming.step` says which one follows a failed one. Returns the record
+        of the last one if none succeeded.
+        """
+        if self.worker and warming.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
+            return None
+        number, last = 0, len(execution.warmups) - 1
+        while True:
+            case = execution.warmups[number]
+            record = self.failed.get(case.id) or self._warm_up_on(execution, case)
+            if record is None:
+                return None
+            self.failed[case.id] = record
+            step = warming.step(record)
+            if number == last or not step:
+                return record
+            number = min(number + step, last)
+
+    def _warm_up_on(self, execution: Execution, case: Case) -> RunRecord | None:
+        """Warms up on one sample; returns the record that failed. A lost worker is replaced, and tried once more."""
+        for _ in range(WARMUP_ATTEMPTS):
+            record = self._passes(execution, case)
+            if self.disturbed:
+                error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
+                record = record.model_copy(update={"outcome": "failed", "error": error})
+            elif record.outcome in warming.RAN and self.worker:
+                self.worker.warmed[execution.warmup_key] = self.worker.phases_ended
+                return None
+            elif not record.error or record.error.type not in warming.LOST:
+                break
+        return record
+
+    def _passes(self, execution: Execution, case: Case) -> RunRecord:
+        """Executes a warm-up until its worker is warm; returns the last record, or the first that broke off."""
+        self._passes_of(case).begin()
+        while True:
+            result = self._execute(execution, case, warms=True)
+            if isinstance(result, Retry):
+                self.runner.observer.note(f"{case.label} warm-up: {result.reason}")
+            elif self.disturbed or result.outcome not in warming.RAN or self._passes_of(case).enough(result):
+                return result
+
+    def _passes_of(self, case: Case) -> warming.Passes:
+        """What is known of its warm-ups in this worker: nothing, if the one before has been replaced."""
+        return self.passes.setdefault(case.id, warming.Passes(case))
+
+    def _skip(self, execution: Execution, warmup: RunRecord) -> None:
+        """A case without a warm-up has no warm time: it ends as its warm-up did."""
+        kind, message = (warmup.error.type, warmup.error.message) if warmup.error else ("", "")
+        error = ErrorInfo(type=kind, message=f"In its warm-up on {warming.sample_text(warmup.case)}: {message}")
+        observation = Observation(outcome=warmup.outcome, error=error, phase=warmup.phase)
+        self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
+        record = self.runner.recorder.keep(
+            execution,
+            execution.case,
+            datetime.now(UTC),
+            observation,
+            "warm",
+            self.worker,
+            deadline_seconds=self.runner.deadline_seconds,
+        )
+        self.runner.observer.finished(record, 0.0)
+
+    def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | Retry:
+        """Sends one case to the worker and stores what becomes of it. The `last` attempt is stored as warm even if
+        Python processes began in it: where each attempt starts some, they are a part of its time.
+
+        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases: the next
+        call starts a new worker.
+        """
+        runner = self.runner
+        started_at, begun = datetime.now(UTC), time.monotonic()
+        kind = " isolated" if execution.isolated else " warm-up" if warms else ""
+        label = f"round {execution.round}, {case.label}{kind}"
+        runner.observer.executing(case, label)
+        tables: dict[str, bytes] = {}
+        worker, position, used = self.worker, None, Used()
+        kills = self._daemon_kills(case)
+        self.disturbed = False
+        try:
+            model = runner.models.get(case.id)
+            if isinstance(model, ModelError):
+                raise model
+            worker = self._opened(case)
+            position = worker.executions - 1
+            observation, used, tables = self._ask(worker, execution, case, model)
+            if observation.outcome != "ok":
+                observation = self._weighed(worker, case, kills, observation)
+        except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
+            observation = self._lost(problem, case, kills)
+            worker = worker if position is not None else None  # none that was lost before the case began
+        if worker and worker.scratch_vanished:
+            observation, tables = self._lost(vanished(worker.scratch), case, kills), {}
+        warmups = worker.warmups.setdefault(execution.warmup_key, []) if worker else []
+        others = (position or 0) - len(warmups)
+        if observation.outcome == "oom" and others > 0:
+            self._drop()
+            return Retry(f"out of memory, but its worker had executed others before ({others}): tried in a new one")
+        temperature: Temperature = "warm"
+        if warms or execution.isolated:
+            temperature = "warmup" if position else "cold"
+        elif observation.outcome == "ok" and not last and not warming.found_warm(case, observation):
+            temperature = "warmup"
+        record = runner.recorder.keep(
+            execution,
+            case,
+            started_at,
+            observation,
+            temperature,
+            worker,
+            used if observation.outcome == "ok" else Used(),
+            tables,
+            position,
+            runner.deadline_seconds,
+        )
+        if record.is_warmup and record.outcome in warming.RAN:
+            warmups.append(record.id)
+        if worker and worker.phases_ended and execution.warmup_key in worker.warmed:
+            worker.warmed[execution.warmup_key] = worker.phases_ended
+        if self.disturbed or left_something(observation):
+            self._drop()
+        runner.observer.finished(record, time.monotonic() - begun)
+        return record
+
+    def _opened(self, case: Case) -> WorkerProcess:
+        """A worker with the session that the case asks for."""
+        if self.worker is not None and self.worker.threads != case.threads:
+            self._restart_session(self.worker, case.threads)
+        if self.worker is None:
+            self.runner.observer.doing(f"starting a {case.placement} worker")
+            with self.runner.ledger.time("starting"):
+                self.worker = self.runner.spawn(Session(case.placement, case.threads, case.device))
+        self.worker.executions += 1
+        return self.worker
+
+    def _restart_session(self, worker: WorkerProcess, threads: int) -> None:
+        """Drops the worker if no other session starts in it, as after its JVM has ended."""
+        try:
+            with self.runner.ledger.time("starting"):
+                ready = restart_session(worker, threads)
+        except (WorkerDied, SparkscaleError):
+            self.runner.observer.note(
+                f"no other session starts in the worker's JVM (see {worker.log_path}): the worker is replaced"
+            )
+            self._drop()
+        else:
+            worker.session = self.runner.recorder.store.describe("session", ready.session)
+
+    def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
+        """None where a case shares its processes with others: a Connect server's, or those of another host."""
+        if case.placement == "node" or self.runner.cluster is None:
+            return MemorySampler(worker.process.pid)
+        endpoint = self.runner.cluster.endpoint
+        return MemorySampler(worker.process.pid, endpoint.whole, endpoint.executors) if endpoint.observable else None
+
+    def _gpu_sampler(self, case: Case) -> GpuSampler | None:
+        """None where a case has no GPU of this host."""
+        gpus = self.runner.budget.node.gpus
+        return GpuSampler(gpus) if case.device == "gpu" and gpus and case.cluster_kind != "external" else None
+
+    def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> Used:
+        """Peaks are of executions that had their processes, and devices, to themselves."""
+        return Used(
+            peak_pss_bytes=memory.peak() if memory else None,
+            gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
+            gpu_energy_joules=gpus.joules() if gpus else None,
+        )
+
+    def _baseline(self, case: Case, memory: MemorySampler) -> int | None:
+        """What the tree needs without data. To be asked after the peak: the worker may end for it."""
+        idle = self.runner.idle
+        if case.placement == "spark":
+            return memory.baseline
+        if self.worker and idle.known(case) is None:
+            try:
+                modules = imported_by(self.worker)
+            except (WorkerDied, DeadlineExceeded):
+                return None
+            self._drop()
+            self.runner.observer.doing(f"measuring an idle worker: {case.engine}")
+            with self.runner.ledger.time("starting"):
+                return idle.measure(case, modules)
+        return idle.known(case)
+
+    def _daemon_kills(self, case: Case) -> int:
+        """How often memory has run out in the daemons' trees so far."""
+        cluster = self.runner.cluster
+        return cluster.out_of_memory() if cluster is not None and case.placement == "spark" else 0
+
+    def _watch(self, worker: WorkerProcess, case: Case) -> None:
+        """Replaces a daemon that has ended. Raises ClusterError or ScratchError when the case cannot go on."""
+        if worker.scratch_vanished:
+            raise vanished(worker.scratch)
+        if case.placement == "spark" and self.runner.cluster is not None:
+            self._say_restored(self.runner.cluster.watch())
+
+    def _ask(
+        self, worker: WorkerProcess, execution: Execution, case: Case, model: PreparedModel | None
+    ) -> tuple[Observation, Used, dict[str, bytes]]:
+        """Returns the worker's report, the resources used until its phases ended, and the tables it made."""
+        runner = self.runner
+        memory = self._sampler(worker, case) if execution.isolated else None
+        if memory:
+            memory.begin()
+        gpus = self._gpu_sampler(case)
+        used = [Used()]
+        begun = time.monotonic()
+        with tables_folder(worker.scratch) as folder:
+            request = Measure(
+                case=case,
+                data=runner.data[case.dataset],
+                tables=folder,
+                model=model,
+                cold_cache=runner.recorder.invocation.cold_cache,
+            )
+            try:
+                reply = worker.request(
+                    request,
+                    runner.limits,
+                    [found for found in (memory, gpus) if found],
+                    runner.observer.phase,
+                    lambda: used.append(self._used(execution, memory, gpus)),
+                    lambda: self._watch(worker, case),
+                )
+            except (WorkerDied, DeadlineExceeded):
+                runner.ledger.spent["phases"] += time.monotonic() - begun
+                raise
+            assert isinstance(reply, Measured)
+            runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
+            tables = contents(reply.tables)
+        if memory and reply.observation.outcome == "ok":
+            used.append(replace(used[-1], baseline_bytes=self._baseline(case, memory)))
+        return reply.observation, used[-1], tables
+
+    def _limit(self, worker: WorkerProcess | None, case: Case, kills: int) -> PassedLimit | None:
+        """The limit on memory that the case has reached; None if it reached none. `kills` is how often memory had run
+        out in the daemons' trees before.
+        """
+        if worker and worker.limit.reached(worker.process.pid):
+            return PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism)
+        if self._daemon_kills(case) == kills:
+            return None
+        mechanism = worker.limit.mechanism if worker else "cgroup"
+        return PassedLimit(self.runner.budget.daemons[0].memory_bytes, mechanism)
+
+    def _weighed(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
+        """What the worker says of a case that did not end well, in the light of the limits that were reached."""
+        limit = self._limit(worker, case, kills)
+        if limit is None:
+            return observation
+        said = observation.error or ErrorInfo(type="MemoryError", message="")
+        ended = decide(Evidence(said.type, said.message, limit=limit))
+        return observation.model_copy(update={"outcome": ended.outcome, "error": ended.error})
+
+    def _lost(self, problem: Exception, case: Case, kills: int) -> Observation:
+        """Ends a worker that gave no answer, or lost its folder, and says what became of the case."""
+        worker = self.worker
+        evidence = Evidence(
+            type(problem).__name__,
+            str(problem),
+            limit=self._limit(worker, case, kills),
+            worker_limit=PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism) if worker else None,
+            stage=problem.stage if isinstance(problem, DeadlineExceeded) else None,
+            phase=worker.phase if worker else None,
+            limits=self.runner.limits,
+        )
+        self._drop()
+        return decide(evidence).observation()
