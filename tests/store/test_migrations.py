@@ -1,7 +1,7 @@
 """Stores of earlier releases: brought to the present format without losing anything.
 
 `format-1.sqlite` was written by `sparkscale run` of commit 9ef7e82, the last one of format 1: a small suite with all
-four patterns, an engine that no GPU was there for, and two failed cases.
+four patterns, and an engine that no GPU was there for.
 """
 
 import json
