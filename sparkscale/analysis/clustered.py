@@ -60,14 +60,16 @@ class ClusteredAuc:
         """`unit`, `label` (0 or 1) and `score` are of shape (rows,)."""
         cluster = clusters(unit)
         count = int(cluster.max()) + 1
-        values, rank = np.unique(score, return_inverse=True)
-        positive, owner = rank[label == 1], cluster[label == 1]
-        negative, other = rank[label == 0], cluster[label == 0]
+        positive = label == 1
+        negatives, other = _ascending(score[~positive], cluster[~positive])
+        positives, owner = _ascending(score[positive], cluster[positive])
+        below = np.searchsorted(negatives, positives, "left")
+        not_above = np.searchsorted(negatives, positives, "right")
         concordant = np.empty((count, count))
+        counted = np.zeros(len(negatives) + 1, np.int64)  # negatives of one unit among the first so many
         for j in range(count):
-            here = np.bincount(negative[other == j], minlength=len(values))
-            below = np.cumsum(here) - here / 2
-            concordant[:, j] = np.bincount(owner, weights=below[positive], minlength=count)
+            np.cumsum(other == j, out=counted[1:])
+            concordant[:, j] = np.bincount(owner, counted[below] + counted[not_above], minlength=count) / 2
         return cls(
             concordant,
             np.bincount(owner, minlength=count).astype(float),
@@ -160,6 +162,12 @@ def _numbered(unit: bytes, kind: str) -> Array:
     result: Array = number % MOST_CLUSTERS
     result.setflags(write=False)
     return result
+
+
+def _ascending(score: Array, cluster: Array) -> tuple[Array, Array]:
+    """Both in the order of the scores."""
+    order = np.argsort(score)
+    return score[order], cluster[order]
 
 
 def _over(above: Array, below: Array) -> Array:

@@ -1,5 +1,8 @@
 """All executions of one experiment: what it costs, and how good its models are over rounds."""
 
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -8,7 +11,7 @@ from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.plausibility import quality_warning
-from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
+from sparkscale.analysis.statistics import Array, Interval, Spread, ratios_by_round
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, RunRecord
@@ -56,23 +59,23 @@ class Cell:
     @cached_property
     def _scored(self) -> dict[Seeds, tuple[ClusteredQuality, ClusteredQuality | None]]:
         """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
-        found = {}
-        for record in metrics.scored(self.records):
-            if record.case.seeds in found:
-                continue  # of seeds that rounds repeat the first execution says all
-            if self.judging.key not in record.quality:
-                continue  # an earlier version of the workload was judged by something else
-            try:
-                table = self.store.table(record.id, SCORES)
-            except KeyError:
-                continue
-            unit, label, score = (table.column(name).to_numpy() for name in (UNIT, LABEL, "score"))
-            truth = table.column(TRUTH).to_numpy() if TRUTH in table.column_names else None
-            found[record.case.seeds] = (
-                self.judging.of(unit, label, score),
-                None if truth is None else self.judging.of(unit, label, truth),
-            )
-        return found
+        found: dict[Seeds, Future[tuple[ClusteredQuality, ClusteredQuality | None]]] = {}
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
+            for record in metrics.scored(self.records):
+                if record.case.seeds in found:
+                    continue  # of seeds that rounds repeat the first execution says all
+                if self.judging.key not in record.quality:
+                    continue  # an earlier version of the workload was judged by something else
+                with suppress(KeyError):
+                    scores = self.store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
+                    found[record.case.seeds] = pool.submit(self._judged, scores)
+        return {seeds: judged.result() for seeds, judged in found.items()}
+
+    def _judged(self, scores: dict[str, Array]) -> tuple[ClusteredQuality, ClusteredQuality | None]:
+        """The quality of the scores, and that of the truth, where it is known."""
+        unit, label, truth = scores[UNIT], scores[LABEL], scores.get(TRUTH)
+        of_truth = None if truth is None else self.judging.of(unit, label, truth)
+        return self.judging.of(unit, label, scores["score"]), of_truth
 
     @property
     def qualities(self) -> dict[Seeds, ClusteredQuality]:
