@@ -1,5 +1,6 @@
 """Our own code for executors that have never seen this checkout, as one zip."""
 
+import importlib.util
 import zipfile
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -29,8 +30,25 @@ def ship(spark: Any, scratch: Path) -> Path:
 def pack(archive: Path) -> None:
     """Every source of our packages, and of those that add workloads; equal sources make equal bytes."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
-        for package in (*PACKAGES, *plugins.packages()):
+        for package in PACKAGES:
             _add(target, resources.files(package), package)
+        for name in plugins.packages():
+            if name not in PACKAGES:
+                _add_plugin(target, name)
+
+
+def _add_plugin(target: zipfile.ZipFile, name: str) -> None:
+    """A package, or a module, that adds workloads. One with compiled extensions cannot run from a zip: it must be
+    installed on the executors.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:  # not there, or a name space that packages share
+        return
+    if not spec.submodule_search_locations:
+        source = Path(spec.origin).read_bytes()
+        target.writestr(zipfile.ZipInfo(f"{name}.py", EPOCH), source, zipfile.ZIP_DEFLATED)
+    elif not list(Path(spec.origin).parent.rglob("*.so")):
+        _add(target, resources.files(name), name)
 
 
 def _add(target: zipfile.ZipFile, folder: Traversable, name: str) -> None:

@@ -9,7 +9,19 @@ from rich.console import Console
 WIDTH = 118
 """Columns of what is no terminal: wide enough for the tables."""
 
-PLAIN = {"–": "-", "—": "-", "−": "-", "×": "x", "·": "*", "≤": "<=", "≥": ">=", "…": "...", "√": "sqrt", "ρ": "rho"}
+PLAIN = {
+    "–": "-",
+    "•": "*",
+    "—": "-",
+    "−": "-",
+    "×": "x",
+    "·": "*",
+    "≤": "<=",
+    "≥": ">=",
+    "…": "...",
+    "√": "sqrt",
+    "ρ": "rho",
+}
 """What stands for characters of our own tables and messages."""
 
 

@@ -61,11 +61,12 @@ MEDIAN = '''
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from sparkscale.contract.dataset import LABEL, ROW, UNIT
 from sparkscale.contract.declared import Figure, Judged, QualityFigure
 from sparkscale.contract.record import SCORES
-from workloads.base import NodeEngine, Params, Quality, Workload
+from workloads.base import NodeEngine, Params, Quality, SparkEngine, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL
 from workloads.io.filesystem import read_parquet
 
@@ -93,6 +94,36 @@ class Numpy(NodeEngine):
     def fit(self, run, labels):
         run.figure("labels", len(labels))
         return float(np.quantile(labels, run.arguments["q"]))
+
+    def predict(self, run, value):
+        return value
+
+
+def medians(batches):
+    for batch in batches:
+        yield pd.DataFrame({"value": [float(batch[LABEL].median())]})
+
+
+class OnSpark(SparkEngine):
+    """The median of the medians of batches, each computed by Spark.
+
+    Differs: a median of medians.
+    """
+
+    name = "spark-median"
+    tasks = frozenset({"regression"})
+    defaults = {"q": 0.5}
+
+    def arguments(self, params, sample):
+        return {"q": params.share}
+
+    def load(self, run):
+        return run.spark.read.parquet(*run.train_paths).select(LABEL)
+
+    def fit(self, run, frame):
+        found = [row.value for row in frame.mapInPandas(medians, "value double").collect()]
+        run.figure("labels", len(found))
+        return float(np.quantile(found, run.arguments["q"]))
 
     def predict(self, run, value):
         return value
@@ -136,7 +167,7 @@ WORKLOAD = Workload(
         ("labels",),
     ),
     params=MedianParams(),
-    engines=(Numpy,),
+    engines=(Numpy, OnSpark),
     figures=(Figure(name="labels", heading="labels", unit="rows"),),
 )
 '''
@@ -153,6 +184,7 @@ rounds = 2
 
 [[measure]]
 workload = "data_parallel.median"
+engines = ["numpy"]
 datasets = ["ramp"]
 fractions = ["1/64", "1"]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkscale.store.store import Store
 from tests import outside
 
 REPOSITORY = Path(__file__).parents[1]
@@ -95,6 +96,24 @@ def test_a_record_of_an_engine_that_no_longer_exists_is_shown(folder: Path) -> N
     (costs,) = [block for block in blocks if block.get("title") == "What each engine costs and reaches"]
     assert {row[0] for row in costs["rows"]} == {"gone"}
     assert all(row[3]["median"] > 0 for row in costs["rows"])
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_its_code_reaches_executors_that_have_not_seen_it(folder: Path) -> None:
+    """A daemon's Python has no PYTHONPATH: the function of a task comes with the session."""
+    suite = folder / "spark.toml"
+    suite.write_text(outside.SUITE.replace('"numpy"', '"spark-median"'))
+    where = ("--cluster", "standalone-1x1", "--out", str(folder / "spark"))
+    done = sparkscale(folder, "run", "--suite", str(suite), "--rounds", "1", *where)
+    assert done.returncode == 0, done.stderr
+    records = json.loads(sparkscale(folder, "export", "--out", str(folder / "spark")).stdout)
+    measured = [record for record in records if record["temperature"] == "warm"]
+    assert [record["outcome"] for record in measured] == ["ok", "ok"]
+    assert all(abs(record["quality"]["absolute_error"]) < 5 for record in measured)
+    (described,) = {record["software"] for record in records}
+    with Store.existing(folder / "spark") as store:
+        assert store.description(described).content["packages"]["somebody"] == "1.0"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:

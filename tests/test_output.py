@@ -45,7 +45,7 @@ NAMES = ["speed [/min]", "timestamp[us, tz=UTC]", "[bold]", "a :key: b", "[link=
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_users_are_no_markup(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In a heading, a cell, a title and a line."""
-    grid = Grid(name, (Column(name, form="name"), Column(name, is_text=True)), ((name, name),))
+    grid = Grid(name, (Column(name, is_name=True), Column(name, is_text=True)), ((name, name),))
     console().print(drawn([grid]))
     console().print(name)
     console(stderr=True).print(name)

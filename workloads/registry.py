@@ -4,8 +4,9 @@ A new one is its own file and one line here, or comes from another package: see 
 """
 
 import importlib
+import re
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -49,7 +50,25 @@ OWN_DATASETS: dict[str, type[Source]] = {
     "devices": Devices,
 }
 
-DATASETS: dict[str, type[Source]] = {**plugins.loaded("sparkscale.datasets"), **OWN_DATASETS}
+
+def _added_datasets() -> dict[str, type[Source]]:
+    """Data sets of other packages, by name. Raises ConfigError for one that cannot be used."""
+    found: dict[str, type[Source]] = {}
+    for entry, source in plugins.loaded("sparkscale.datasets").items():
+        if not (isinstance(source, type) and issubclass(source, Source)):
+            raise ConfigError(f"The entry '{entry}' of sparkscale.datasets is no class of Source, but {source!r}.")
+        kind = source.model_fields.get("kind")
+        if kind is None or get_args(kind.annotation) != (entry,):
+            raise ConfigError(f'{source.__name__} needs the field `kind: Literal["{entry}"] = "{entry}"`.')
+        if entry in (*OWN_DATASETS, "table"):
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.datasets is called as a data set of sparkscale's is."
+            )
+        found[entry] = source
+    return found
+
+
+DATASETS: dict[str, type[Source]] = {**OWN_DATASETS, **_added_datasets()}
 """Data sets that have a name of their own, those of other packages included; any other is a table's path."""
 
 if TYPE_CHECKING:
@@ -62,15 +81,32 @@ SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 @cache
 def workloads() -> dict[str, Workload]:
     """Every workload by name. Raises ConfigError for one of another package that cannot be used."""
-    found = {workload.name: workload for workload in plugins.loaded("sparkscale.workloads").values()}
-    own = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
-    if taken := [workload.name for workload in own if workload.name in found]:
-        raise ConfigError(f"Another package adds a workload that is called as one of sparkscale's: {taken[0]}.")
-    return {workload.name: workload for workload in own} | found
+    found = dict(own_workloads())
+    for entry, workload in plugins.loaded("sparkscale.workloads").items():
+        if not isinstance(workload, Workload):
+            raise ConfigError(f"The entry '{entry}' of sparkscale.workloads is no Workload, but {workload!r}.")
+        if workload.name in found:
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.workloads is called {workload.name}, as another is."
+            )
+        if not re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", workload.name):
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.workloads is called '{workload.name}': a workload's name is that "
+                "of its pattern, a dot, and its own, such as data_parallel.churn."
+            )
+        found[workload.name] = workload
+    return found
+
+
+@cache
+def own_workloads() -> dict[str, Workload]:
+    """The workloads that sparkscale brings, by name."""
+    found = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
+    return {workload.name: workload for workload in found}
 
 
 def descriptions() -> list[WorkloadDescription]:
-    """What each workload declares."""
+    """What each workload declares, those of other packages included."""
     return [workload.description for workload in workloads().values()]
 
 

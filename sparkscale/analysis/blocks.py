@@ -37,6 +37,8 @@ class Column:
     large: tuple[float, str] | None = None
     beyond: str = "infinite"
     counts: bool = False
+    is_name: bool = False
+    """If true, it holds names, which stand on the left."""
     is_text: bool = False
     """If true, it holds sentences, which may be wrapped."""
     priority: int = 0
@@ -44,7 +46,7 @@ class Column:
 
 def name(heading: str, priority: int = 0) -> Column:
     """A column of names, which stand on the left."""
-    return Column(heading, form="name", priority=priority)
+    return Column(heading, is_name=True, priority=priority)
 
 
 def seconds(heading: str, priority: int = 0) -> Column:
@@ -72,10 +74,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. A note explains a table and may be drawn smaller."""
+    """A paragraph. A note explains a table and may be drawn smaller; code is to be copied as it is."""
 
     text: str
     is_note: bool = False
+    is_code: bool = False
 
 
 @dataclass(frozen=True)

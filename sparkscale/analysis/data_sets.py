@@ -21,4 +21,4 @@ def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
         if left_out := not_used(profile.get("columns", [])):
             yield Warning(left_out)
         yield from (Text(f"Note: {note}") for note in profile.get("notes", []))
-        yield from (Warning(f"Warning: {warning}") for warning in profile.get("warnings", []))
+        yield from (Warning(warning) for warning in profile.get("warnings", []))

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sparkscale.analysis import blocks, metrics
-from sparkscale.analysis.blocks import Block, Column, Grid, Text
+from sparkscale.analysis.blocks import Block, Grid, Text
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, at_most
 from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord
@@ -12,7 +13,7 @@ from sparkscale.contract.wording import count
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedGoal:
     """A goal against the records of one cluster."""
 
     goal: Goal
@@ -20,8 +21,8 @@ class Judged:
 
     def samples(self) -> list[float]:
         """One for each round that has both sides, on the largest fraction that both were measured on."""
-        metric = metrics.of_records(self.records).get(self.goal.metric)
-        return [self._value(upper, lower) for upper, lower in self._pairs(metric.samples)] if metric else []
+        pairs = self._pairs(self._metric.samples) if self._metric else []
+        return [self._value(upper, lower) for upper, lower in pairs]
 
     def unequal(self) -> bool:
         """Whether the sides made different numbers of models of groups in some round: less work is no speed."""
@@ -38,8 +39,34 @@ class Judged:
             for record in metrics.latest(self.records)
         )
 
+    def words(self) -> str | None:
+        """Median and range of the samples; None without any."""
+        found = Spread.of(self.samples())
+        if found is None:
+            return None
+        median, low, high = map(self._number, (found.median, found.low, found.high))
+        return f"{median} ({low}–{high})" if found.count > 1 else median
+
+    def limit(self) -> str | None:
+        """What the samples should be; None if they need not be anything."""
+        if self.goal.limit is None:
+            return None
+        return f"at {'most' if self.goal.at_least is None else 'least'} {self._number(self.goal.limit)}"
+
+    def _number(self, value: float) -> str:
+        """A ratio with two digits; a difference in the metric's unit."""
+        if self.goal.kind == "ratio":
+            return f"{value:.2f}"
+        return f"{value:.3g} {self._metric.unit}".rstrip() if self._metric else f"{value:.3g}"
+
+    @cached_property
+    def _metric(self) -> metrics.Metric | None:
+        return metrics.of_records(self.records).get(self.goal.metric)
+
     def verdict(self, goals: int = 1) -> str:
-        """As `verdict`, of these records."""
+        """Whether these records meet the goal, in the words of the function `verdict`."""
+        if self._metric is None:
+            return f"not measured: no record has a metric '{self.goal.metric}'"
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
@@ -94,21 +121,18 @@ def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Bloc
     clusters: dict[str, list[RunRecord]] = {}
     for record in records if stated else ():
         clusters.setdefault(record.case.cluster, []).append(record)
-    every = [(cluster, Judged(goal, here)) for cluster, here in clusters.items() for goal in stated]
+    every = [(cluster, JudgedGoal(goal, here)) for cluster, here in clusters.items() for goal in stated]
     if not every:
         return
     number = sum(one.goal.limit is not None and bool(one.samples()) for _, one in every)
     columns = (
         blocks.name("cluster"),
-        Column("median (range)", ".2f"),
+        blocks.name("median (range)"),
         blocks.name("goal"),
         blocks.name("verdict"),
         blocks.prose("of"),
     )
-    rows = tuple(
-        (cluster, Spread.of(one.samples()), _limit(one.goal), one.verdict(number), one.goal.name)
-        for cluster, one in every
-    )
+    rows = tuple((cluster, one.words(), one.limit(), one.verdict(number), one.goal.name) for cluster, one in every)
     yield Grid("Goals, round by round", columns, rows)
     yield Text(
         f"A goal is met, or missed, where the {LEVEL:.0%} interval of all rounds lies on one side of it, widened for "
@@ -119,13 +143,6 @@ def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Bloc
         parts = ", ".join(f"{name} {spread.words('.2f')} s" for name, spread in breakdown(here).items())
         if parts:
             yield Text(f"fit of xgboost-spark on {cluster}: {parts}.", is_note=True)
-
-
-def _limit(goal: Goal) -> str | None:
-    if goal.limit is None:
-        return None
-    number = f"{goal.limit:.2f}" if goal.kind == "ratio" else f"{goal.limit:.3g} s"
-    return f"at {'most' if goal.at_least is None else 'least'} {number}"
 
 
 def _models(records: Sequence[RunRecord]) -> list[float]:

@@ -20,6 +20,10 @@ ESTIMATORS: dict[declared.Estimator, Callable[[Array, Array, Array], ClusteredQu
 SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LOG}
 
 
+UNJUDGED = Judged(quality="", direction="lower", tolerance=0.0, within="the same quality")
+"""Of a task for which no quality is declared."""
+
+
 @dataclass(frozen=True)
 class Judging:
     """The quality that a workload is judged by on a task, as it was declared. `name` is its heading, `second` that of
@@ -80,7 +84,7 @@ class Judging:
 
 
 def judging_of(record: RunRecord) -> Judging:
-    """How the record's workload is judged on its task. Raises KeyError for a task that it does not declare."""
+    """How the record's workload is judged on its task; by nothing, if it does not say."""
     description = record.declared
-    judged = description.judged[record.case.task]
-    return Judging(judged, description.quality(judged.quality).heading, description.quality(judged.second).heading)
+    judged = description.judged.get(record.case.task, UNJUDGED)
+    return Judging(judged, description.quality(judged.quality).title, description.quality(judged.second).title)

@@ -127,10 +127,16 @@ def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
     """A quality where smaller is better; of one that is 1 at best, what it lacks."""
 
     def samples(records: Sequence[RunRecord]) -> list[float]:
-        found = [record.quality[declared.name] for record in scored(records) if declared.name in record.quality]
-        return [1 - value for value in found] if declared.direction == "higher" else found
+        found = [record for record in scored(records) if declared.name in record.quality]
+        return [_loss(record, declared.name) for record in found]
 
     return Metric(declared.metric, declared.metric_unit, "lower", 1, declared.summary, samples, patterns)
+
+
+def _loss(record: RunRecord, name: str) -> float:
+    """A quality as a loss, by the direction that the record's own workload declares."""
+    value = record.quality[name]
+    return 1 - value if record.declared.quality(name).direction == "higher" else value
 
 
 def _figure(declared: Figure, patterns: tuple[str, ...]) -> Metric:

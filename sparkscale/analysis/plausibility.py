@@ -16,13 +16,13 @@ def quality_warning(record: RunRecord) -> str | None:
     observed = [(one, quality[one.name]) for one in record.declared.qualities if one.name in quality]
     for one, value in observed:
         if one.at_least is not None and value <= one.at_least:
-            return f"{one.heading} {value:.3f} is no better than a constant prediction"
+            return f"{one.title} {value:.3f} is no better than a constant prediction"
     for one, value in observed:
         if one.skill and quality.get(one.skill, 1.0) <= 0:
-            return f"{one.heading} {value:.4g} is no better than {one.constant}"
+            return f"{one.title} {value:.4g} is no better than {one.constant}"
     for one, value in observed:
         if one.too_good is not None and value > one.too_good:
-            return f"{one.heading} {value:.6f} is suspiciously good: look for a leak"
+            return f"{one.title} {value:.6f} is suspiciously good: look for a leak"
     return None
 
 

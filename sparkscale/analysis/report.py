@@ -1,7 +1,8 @@
 """The report of a run: what `sparkscale show` says of it, as blocks. Answers come first, tables after them."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, heap_report
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
@@ -25,11 +26,12 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
         return [*found, *heap_report.search(records)]
     compared = [one for comparisons in REPORTS.values() for one in comparisons(store, records)]
     found += _missing(invocation, records)
-    found += _answers(compared)
+    subjects = distinct_subjects(compared)
+    found += _answers(compared, subjects)
     found += goals(invocation.goals, records)
     found += _problems(records)
-    for comparison in compared:
-        found += [Heading(comparison.subject), *comparison.blocks()]
+    for comparison, subject in zip(compared, subjects, strict=True):
+        found += [Heading(subject), *comparison.blocks()]
     return [*found, *_without_report(records)]
 
 
@@ -58,9 +60,36 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
         yield Text(f"on {host['cpu']}, {cores}, {memory:.0f} GiB, {host['os']}{named}")
 
 
-def _answers(compared: Sequence[Comparison]) -> Iterator[Block]:
+def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
+    """What each comparison is about: of several with the same subject with the parameters by which they differ."""
+    alike: dict[str, list[Comparison]] = defaultdict(list)
+    for one in compared:
+        alike[one.subject].append(one)
+    found = []
+    for one in compared:
+        others = [_flat(other.case.params) for other in alike[one.subject]]
+        own = _flat(one.case.params)
+        differing = [name for name in own if any(other.get(name) != own[name] for other in others)]
+        words = ", ".join(f"{name} {own[name]}" for name in differing)
+        found.append(f"{one.subject}, {words}" if words else one.subject)
+    return found
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Parameters by their paths, without the library's own words."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= {} if name == "arguments" else _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
     """Every answer of the run, below what it is an answer about."""
-    answered = [(one.subject, answers) for one in compared if (answers := one.answers())]
+    pairs = zip(compared, subjects, strict=True)
+    answered = [(subject, answers) for one, subject in pairs if (answers := one.answers())]
     if answered:
         yield Heading("Answers")
     for subject, answers in answered:

@@ -1,4 +1,4 @@
-"""The table of `sparkscale cluster list`."""
+"""The table of `sparkscale cluster status`."""
 
 from rich.console import RenderableType
 from rich.table import Table

@@ -1,4 +1,4 @@
-"""What a workload declares of itself: its phases, figures, qualities and engines.
+"""Declarations of workloads: phases, figures, qualities and engines.
 
 Records refer to this description, so that they can be read, compared and drawn by who does not have the workload, or
 has another version of it.
@@ -28,6 +28,11 @@ class Declared(BaseModel):
     direction: Direction | None = None
     heading: str = ""
     summary: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its heading; without one its name."""
+        return self.heading or self.name
 
 
 class Figure(Declared):
@@ -141,10 +146,10 @@ class WorkloadDescription(BaseModel):
 
     def quality(self, name: str) -> QualityFigure:
         """The declaration of a quality; of one that is not declared its name is all that is known."""
-        return next((found for found in self.qualities if found.name == name), QualityFigure(name=name, heading=name))
+        return next((found for found in self.qualities if found.name == name), QualityFigure(name=name))
 
     @property
     def headings(self) -> dict[str, str]:
         """The headings of what tables show beside the judged quality, by stored name."""
-        declared = {found.name: found.heading or found.name for found in (*self.qualities, *self.figures)}
+        declared = {found.name: found.title for found in (*self.qualities, *self.figures)}
         return {name: declared[name] for name in self.beside}

@@ -1,4 +1,4 @@
-"""What the last release knew whose stores had format 1: its workloads, and the goals of its suites."""
+"""The workloads, and the goals of suites, of the last release that wrote stores of format 1."""
 
 import json
 from functools import cache

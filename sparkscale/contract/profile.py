@@ -6,13 +6,13 @@ from typing import Any
 from sparkscale.contract.wording import named
 
 AN_IDENTIFIER = ": an identifier"
-"""What the note of a column ends with whose values tell rows apart."""
+"""The end of the note of a column that identifies rows."""
 NOT_ASKED = "not among the features asked for"
 
 
 def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Which columns of a profile no engine is given, and why, as a sentence or two; empty if there are none. Those
-    that the user did not ask for are not told.
+    """Names the columns of a profile that no engine gets, and why; empty if there are none. It leaves out columns
+    that the user did not ask for.
     """
     left_out = [one for one in columns if one["role"] == "not used" and not one["note"].startswith(NOT_ASKED)]
     if not left_out:

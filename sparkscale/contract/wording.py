@@ -17,7 +17,7 @@ def brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}"[:MOST_OF_AN_ERROR]
 
 
-def named(names: Sequence[str], most: int = 10) -> str:
+def named(names: Sequence[str], most: int = 10, between: str = ", ") -> str:
     """The first of these names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return f"{between.join(names[:most])}{more}"

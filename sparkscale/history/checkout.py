@@ -18,8 +18,9 @@ from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.wording import named
-from sparkscale.history.recorded import RESULTS, ROOT
+from sparkscale.history.recorded import RESULTS
 from sparkscale.measure.worker import environment
+from sparkscale.measure.worker.environment import ROOT
 
 CONFIGURATION = "asv.conf.json"
 LOCK = "requirements.lock"
@@ -177,5 +178,5 @@ def check_installed(root: Path) -> None:
             differing.append(f"{pinned.name} {found}, not {asked}")
     if differing:
         raise ConfigError(
-            f"Other releases are installed than {LOCK} says ({named(differing, NAMED)}): run `make setup`."
+            f"Other releases are installed than {LOCK} says ({named(differing, NAMED, '; ')}): run `make setup`."
         )

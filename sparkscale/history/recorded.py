@@ -22,11 +22,9 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run.origin import check_same_origin
 from sparkscale.measure.run.progress import observer
 from sparkscale.measure.run.run import Request, begin, measure
+from sparkscale.measure.worker.environment import ROOT
 from sparkscale.store.store import Store
 from workloads import registry
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout that this code runs from."""
 
 RESULTS = ROOT / "results" / "asv"
 """asv's files there."""
@@ -124,7 +122,7 @@ def tracked_metrics(pattern: str) -> list[Metric]:
     """Of asv smaller is always better."""
     return [
         metric
-        for metric in metrics(registry.descriptions()).values()
+        for metric in metrics(workload.description for workload in registry.own_workloads().values()).values()
         if metric.in_history and metric.direction == "lower" and (not metric.patterns or pattern in metric.patterns)
     ]
 

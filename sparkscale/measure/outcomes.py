@@ -30,9 +30,6 @@ The last ones are Spark's, of an executor that did not survive it: 52 is its exi
 ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
 """
 
-RAISED: dict[str, Outcome] = {"EngineUnsupported": "unsupported", "InvalidResult": "invalid"}
-"""Outcomes of errors that an engine or a scoring raises on purpose, by their types."""
-
 DEADLINE = "DeadlineExceeded"
 """The type of the error of a worker that did not answer in time."""
 
@@ -68,13 +65,15 @@ class Evidence:
     """What is known of a case that did not end well.
 
     `error` is the type of what was raised and `message` what it says: with a worker's exit status and the last lines
-    of its log, if it died. `driver_died` if the JVM of Spark's driver has ended. `limit` is the limit on memory that
-    was reached, by the worker or, as their control groups count kills, by the cluster's daemons. `worker_limit` is
-    the limit of a worker that gave no answer. `stage` and `phase` say where time ran out.
+    of its log, if it died. `meant` is the outcome that the kind of error stands for. `driver_died` if the JVM of
+    Spark's driver has ended. `limit` is the limit on memory that was reached, by the worker or, as their control
+    groups count kills, by the cluster's daemons. `worker_limit` is the limit of a worker that gave no answer. `stage`
+    and `phase` say where time ran out.
     """
 
     error: str
     message: str
+    meant: Outcome | None = None
     driver_died: bool = False
     limit: PassedLimit | None = None
     worker_limit: PassedLimit | None = None
@@ -101,18 +100,16 @@ def decide(evidence: Evidence) -> Ended:
     kernel has ended one of its processes is seldom the reason.
     """
     error, message = evidence.error, evidence.message
-    said = "MemoryError" in error or any(sign in message for sign in OUT_OF_MEMORY)
+    said = evidence.meant is None and ("MemoryError" in error or any(sign in message for sign in OUT_OF_MEMORY))
     limit = evidence.limit or (evidence.worker_limit if said else None)
     if limit:
         return Ended("oom", ErrorInfo(type=error, message=limit.words(message)))
+    outcome: Outcome = evidence.meant or ("oom" if said else "failed")
     if evidence.driver_died:
-        died = ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {message}")
-        return Ended("oom" if said else RAISED.get(error, "failed"), died)
-    if said:
-        return Ended("oom", ErrorInfo(type=error, message=message))
-    if error == DEADLINE and evidence.limits:
+        return Ended(outcome, ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {message}"))
+    if outcome == "failed" and error == DEADLINE and evidence.limits:
         return _late(evidence, evidence.limits)
-    return Ended(RAISED.get(error, "failed"), ErrorInfo(type=error, message=message))
+    return Ended(outcome, ErrorInfo(type=error, message=message))
 
 
 def _late(evidence: Evidence, limits: CaseLimits) -> Ended:

@@ -25,15 +25,21 @@ def _written(block: Block) -> str:
         case Heading():
             return f"{'#' * block.level} {_escaped(block.text)}"
         case Text():
-            return f"*{_escaped(block.text)}*" if block.is_note else _escaped(block.text)
+            return _paragraph(block)
         case Warning():
-            return f"**{_escaped(block.text)}**"
+            return f"**Warning:** {_escaped(block.text)}"
         case Answer():
             return f"- {_escaped(block.text)}"
         case Grid():
             return _table(block)
         case Chart():
             return _table(cells.as_grid(block))
+
+
+def _paragraph(block: Text) -> str:
+    if block.is_code:
+        return f"```\n{block.text}\n```"
+    return f"*{_escaped(block.text)}*" if block.is_note else _escaped(block.text)
 
 
 def _table(grid: Grid) -> str:
@@ -49,7 +55,7 @@ def _table(grid: Grid) -> str:
 
 
 def _rule(column: Column) -> str:
-    return "---" if column.form == "name" or column.is_text else "---:"
+    return "---" if column.is_name or column.is_text else "---:"
 
 
 def _row(texts: Iterable[str]) -> str:
@@ -57,4 +63,11 @@ def _row(texts: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.translate(SPECIAL)
+    """Nothing is escaped within backticks, but what would end a cell."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick that stands alone
+        return text.translate(SPECIAL)
+    return "`".join(
+        part.replace("|", "\\|").replace("\n", " ") if number % 2 else part.translate(SPECIAL)
+        for number, part in enumerate(parts)
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text as Line
@@ -29,7 +30,7 @@ def _drawn(block: Block) -> Iterator[RenderableType]:
         case Text():
             yield Line(block.text, style="dim" if block.is_note else "")
         case Warning():
-            yield Line(block.text, style="bold")
+            yield Line(f"Warning: {block.text}", style="bold")
         case Answer():
             yield Line(f"• {block.text}")
         case Grid():
@@ -52,7 +53,7 @@ class FittedGrid:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         layout = fitted(self.grid, options.max_width)
         if layout.width <= options.max_width:
-            yield layout.table()
+            yield layout.table(options.max_width)
         else:
             yield from layout.listed()
         if layout.left_out:
@@ -81,10 +82,10 @@ class Layout:
         """Characters that a column needs at least: those of its longest unbroken piece, or of its heading."""
         column = self.grid.columns[position]
         words = column.heading.split() if position in self.stacked else column.heading.splitlines()
-        heading = max(map(len, words), default=0)
+        heading = max(map(cell_len, words), default=0)
         if column.is_text:
             return max(heading, LEAST_PROSE)
-        return max([heading, *(len(line) for row in self.grid.rows for line in self._lines(row, position))])
+        return max([heading, *(cell_len(line) for row in self.grid.rows for line in self._lines(row, position))])
 
     def _lines(self, row: tuple[Cell, ...], position: int) -> list[str]:
         found = cells.pieces(row[position], self.grid.columns[position])
@@ -99,16 +100,37 @@ class Layout:
                 heading = " ".join(column.heading.split())
                 yield Line(f"{'  ' if number else ''}{heading}: {cells.text(row[position], column)}")
 
-    def table(self) -> Table:
-        """The table, with columns that Rich cannot make too narrow."""
+    def _widths(self, most: int) -> dict[int, int]:
+        """Characters of each column's text, by position: what it needs, and more of what is left, first for the
+        columns that stay longest.
+        """
+        found = {position: self._width(position) for position in self.positions}
+        left = most - self.width
+        for position in sorted(self.positions, key=lambda position: self.grid.columns[position].priority):
+            wanted = self._wanted_width(position) - found[position]
+            found[position] += max(0, min(left, wanted))
+            left -= max(0, min(left, wanted))
+        return found
+
+    def _wanted_width(self, position: int) -> int:
+        """Characters in which a column's heading and cells need no further lines."""
+        column = self.grid.columns[position]
+        lines = [
+            *column.heading.splitlines(),
+            *(line for row in self.grid.rows for line in self._lines(row, position)),
+        ]
+        return max(map(cell_len, lines), default=0)
+
+    def table(self, most: int) -> Table:
+        """The table, at most so wide."""
+        widths = self._widths(most)
         table = Table(title=Line(self.grid.title), title_justify="left", title_style="", header_style="bold")
         for position in self.positions:
             column = self.grid.columns[position]
             table.add_column(
                 Line(column.heading),
-                justify="left" if column.form == "name" or column.is_text else "right",
-                min_width=self._width(position),
-                no_wrap=not column.is_text and position not in self.stacked,
+                justify="left" if column.is_name or column.is_text else "right",
+                width=widths[position],
                 overflow="fold",
             )
         rows = self.grid.rows
@@ -123,7 +145,7 @@ class Layout:
 
 
 def fitted(grid: Grid, width: int) -> Layout:
-    """The layout that shows most in so many characters."""
+    """The layout that shows most within a width in characters."""
     wanted = sorted(range(len(grid.columns)), key=lambda position: (grid.columns[position].priority, position))
     while True:
         positions = tuple(sorted(wanted))

@@ -50,7 +50,7 @@ class Store:
         """Raises ConfigError when the folder cannot be written."""
         cls.check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with cls._connect(folder / FILE) as store:
+        with cls._connect(folder / FILE, writes=True) as store:
             metadata.create_all(store._engine)
             with suppress(OSError):  # of a file that is another user's
                 (folder / FILE).chmod(0o600)
@@ -76,8 +76,8 @@ class Store:
 
     @classmethod
     @contextmanager
-    def _connect(cls, path: Path, unmade: ConfigError | None = None) -> Iterator["Store"]:
-        """`unmade` is raised of a file whose tables are not all there yet."""
+    def _connect(cls, path: Path, unmade: ConfigError | None = None, writes: bool = False) -> Iterator["Store"]:
+        """Raises `unmade` for a file without all its tables. A store that is only read may be a copy in memory."""
         engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:
             with engine.connect() as connection:
@@ -87,7 +87,7 @@ class Store:
             if found > FORMAT:
                 raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
             if 0 < found < FORMAT:
-                engine = migrations.migrated(path, engine, PATIENCE_SECONDS)
+                engine = migrations.migrated(path, engine, PATIENCE_SECONDS, may_copy=not writes)
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
             if any(words in str(error.orig) for words in ("disk I/O", "is full")):

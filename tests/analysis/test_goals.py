@@ -4,7 +4,7 @@ import pytest
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.blocks import Grid
-from sparkscale.analysis.goals import Judged, goals, verdict
+from sparkscale.analysis.goals import JudgedGoal, goals, verdict
 from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord, Temperature
 from sparkscale.measure.plan import suite
@@ -43,16 +43,16 @@ def test_a_ratio_is_of_one_round_and_of_warm_executions() -> None:
         executed("mllib", 4, 1.0, isolated=True),
         executed("xgboost", 4, 1.0),
     ]
-    assert Judged(HALF, records).samples() == [0.5, 0.75]
+    assert JudgedGoal(HALF, records).samples() == [0.5, 0.75]
     difference = HALF.model_copy(update={"kind": "difference"})
-    assert Judged(difference, records).samples() == [-2.0, -1.0]
+    assert JudgedGoal(difference, records).samples() == [-2.0, -1.0]
 
 
 def test_a_goal_is_not_met_by_the_rounds_that_ended_in_time() -> None:
     records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in range(1, 6)]
-    assert Judged(HALF, records).verdict() == "met"
+    assert JudgedGoal(HALF, records).verdict() == "met"
     late = executed("mllib", 6, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
-    found = Judged(HALF, [*records, late, executed("xgboost", 6, 2.0)])
+    found = JudgedGoal(HALF, [*records, late, executed("xgboost", 6, 2.0)])
     assert found.verdict() == "not resolved: 1 execution without a time"
 
 
@@ -81,9 +81,9 @@ def test_fewer_models_meet_no_goal() -> None:
         for number in range(1, 6)
         for one, models in ((executed("mllib", number, 0.5), 45.0), (executed("xgboost", number, 2.0), 90.0))
     ]
-    assert Judged(HALF, records).verdict() == "not resolved: not the same number of models"
+    assert JudgedGoal(HALF, records).verdict() == "not resolved: not the same number of models"
     same = [record.model_copy(update={"figures": {"models": 90.0}}) for record in records]
-    assert Judged(HALF, same).verdict() == "met"
+    assert JudgedGoal(HALF, same).verdict() == "met"
 
 
 def test_clusters_are_not_mixed() -> None:
@@ -99,8 +99,8 @@ def test_only_the_largest_fraction_counts() -> None:
     small = [executed(name, 1, 100.0) for name in ("mllib", "xgboost")]
     small = [r.model_copy(update={"case": r.case.model_copy(update={"fraction": 1 / 16})}) for r in small]
     whole = [executed("mllib", 1, 3.0), executed("xgboost", 1, 6.0)]
-    assert Judged(HALF, [*small, *whole]).samples() == [0.5]
-    assert Judged(HALF, [*whole, *small]).samples() == [0.5]
+    assert JudgedGoal(HALF, [*small, *whole]).samples() == [0.5]
+    assert JudgedGoal(HALF, [*whole, *small]).samples() == [0.5]
 
 
 @pytest.mark.parametrize("name", [name for name in suite.names() if suite.load(name).goal])

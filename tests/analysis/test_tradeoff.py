@@ -15,7 +15,7 @@ from sparkscale.analysis.clustered import value
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.data_parallel.cell import Step
-from sparkscale.analysis.patterns.data_parallel.comparison import Answer
+from sparkscale.analysis.patterns.data_parallel.comparison import SampleAnswer
 from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
@@ -242,7 +242,7 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float,
 )
 def test_fractions_are_tested_from_the_largest_down(steps: dict[float, tuple[float, float]], text: str) -> None:
     """The first lucky fraction is not the answer, and nothing is said of fractions that nobody measured."""
-    assert Answer.of([step(fraction, *interval) for fraction, interval in steps.items()]).text == text
+    assert SampleAnswer.of([step(fraction, *interval) for fraction, interval in steps.items()]).text == text
 
 
 @pytest.mark.parametrize(
@@ -256,12 +256,12 @@ def test_fractions_are_tested_from_the_largest_down(steps: dict[float, tuple[flo
 def test_the_search_ends_at_a_fraction_without_a_result(
     steps: dict[float, tuple[float, float]], lost: list[float], text: str
 ) -> None:
-    assert Answer.of([step(fraction, *interval) for fraction, interval in steps.items()], lost).text == text
+    assert SampleAnswer.of([step(fraction, *interval) for fraction, interval in steps.items()], lost).text == text
 
 
 def test_with_fewer_than_five_seeds_a_verdict_is_for_these_samples() -> None:
-    assert Answer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for these 3 samples"
-    assert Answer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for this sample"
+    assert SampleAnswer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for these 3 samples"
+    assert SampleAnswer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for this sample"
 
 
 def test_where_the_data_do_not_decide_the_word_is_not_resolved(store: Store) -> None:

@@ -100,6 +100,12 @@ def test_another_java_is_refused(tmp_path: Path) -> None:
         origin.check_same_java(before, store, on)
 
 
+def test_the_checkout_is_the_one_that_this_code_lies_in() -> None:
+    """After a move of the file its changes were those of one folder only."""
+    assert (environment.ROOT / "pyproject.toml").is_file()
+    assert all((environment.ROOT / name).exists() for name in environment.CODE)
+
+
 def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both were `dirty`, so a run went on with other code than it had begun with."""
     (tmp_path / "workloads").mkdir()
@@ -111,7 +117,7 @@ def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytes
         ("-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "m"),
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "sparkscale" / "measure" / "environment.py"))
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
     states = [environment.code_state()]
     assert (states[0].dirty, states[0].changes) == (False, None)
     (tmp_path / "results" / "records.sqlite").write_text("records")

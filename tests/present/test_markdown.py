@@ -33,7 +33,7 @@ def test_a_table_of_markdown_has_a_rule_and_escapes_what_is_special() -> None:
         "",
         "*small*",
         "",
-        "**beware**",
+        "**Warning:** beware",
     ]
 
 

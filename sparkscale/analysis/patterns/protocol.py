@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from sparkscale.analysis.blocks import Answer, Block
+from sparkscale.analysis.blocks import Answer, Block, Verdict
 from sparkscale.analysis.executions import of_report
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -15,6 +15,10 @@ Way = TypeVar("Way", bound=tuple[object, ...])
 
 class Comparison(Protocol):
     """Engines that do the same work on the same rows."""
+
+    @property
+    def case(self) -> Case:
+        """One of the cases that are compared."""
 
     @property
     def subject(self) -> str:
@@ -46,6 +50,16 @@ def by_subject(
     for ways in found.values():
         declared = next(iter(ways.values()))[0].declared
         ordered.append(
-            {one: ways[one] for one in sorted(ways, key=lambda one: (declared.position(str(one[0])), *one[1:]))}
+            {one: ways[one] for one in sorted(ways, key=lambda one: (declared.position(str(one[0])), *one))}
         )
     return ordered
+
+
+def advised(text: str, records: Sequence[RunRecord]) -> list[Answer]:
+    """A sentence of advice as an answer; none if it is empty. The sentence itself says what is not resolved."""
+    if not text:
+        return []
+    open_ = any(words in text for words in ("not resolved", "nothing says", "No engine", "not every round"))
+    verdict: Verdict = "not resolved" if open_ else "yes"
+    more = "more rounds" if "not resolved" in text else ""
+    return [Answer(text, verdict, tuple(record.id for record in records), more)]

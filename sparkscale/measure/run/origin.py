@@ -22,7 +22,9 @@ what a case that ran out of time is repeated with.
 
 
 def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
-    found: Parts = {"suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds"}))}
+    found: Parts = {
+        "suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds", "goal"}))
+    }
     for profile, granted in profiles.items():
         found[f"profile '{profile.name}'"] = "profile", describe(profile)
         found[f"budget on '{profile.name}'"] = "budget", granted.model_dump(mode="json")

@@ -13,10 +13,12 @@ from typing import Any
 
 import psutil
 
+import sparkscale
 from cluster import gpu
 from cluster.granted import granted_cpus, limits
 from cluster.jvm import JAVA_VARIABLES
 from cluster.topology import physical_cores, topology
+from sparkscale.contract import plugins
 from sparkscale.contract.record import CodeState
 from sparkscale.contract.threads import THREAD_VARIABLES
 from workloads import registry
@@ -29,16 +31,17 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 def packages() -> dict[str, str | None]:
     """The release of each package that can change a figure, by its name; None for one that is not installed.
 
-    They are sparkscale itself, its requirements, those of its extras included, and what the engines import beyond
-    them. An engine's import name stands for its package where no requirement installs it: cuML comes as cuml-cu12, or
-    cuml-cu13.
+    They are sparkscale itself, its requirements, those of its extras included, what adds workloads or data sets, and
+    what the engines import beyond them. An engine's import name stands for its package where no requirement installs
+    it: cuML comes as cuml-cu12, or cuml-cu13.
     """
     try:
         requirements = importlib.metadata.requires(PROJECT) or []
     except importlib.metadata.PackageNotFoundError:  # run from a folder where nothing was installed
         requirements = []
+    added = [plugins.package(entry) for group in plugins.GROUPS for entry in plugins.entries(group)]
     required = dict.fromkeys(
-        _normal(found.group()) for text in (PROJECT, *requirements) if (found := REQUIREMENT.match(text))
+        _normal(found.group()) for text in (PROJECT, *requirements, *added) if (found := REQUIREMENT.match(text))
     )
     releases = {name: _release(name) for name in required}
     distributions = importlib.metadata.packages_distributions()
@@ -152,6 +155,8 @@ VOLATILE = {
 }
 
 
+ROOT = Path(sparkscale.__file__).resolve().parents[1]
+"""The checkout that this code runs from."""
 MEASURING = (".", ":(exclude)results")
 """The files of a checkout that make it another than its commit's, in git's words."""
 CODE = ("sparkscale", "workloads", "cluster", "benchmarks", "pyproject.toml", "requirements.lock", "asv.conf.json")
@@ -160,12 +165,11 @@ CODE = ("sparkscale", "workloads", "cluster", "benchmarks", "pyproject.toml", "r
 
 def code_state() -> CodeState:
     """Commit of the checkout that this code runs from, and its changes, those of results aside."""
-    folder = Path(__file__).parents[2]
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit = _git(ROOT, "rev-parse", "HEAD")
     if commit is None:
         return CodeState(commit=None, dirty=None)
-    status = _git(folder, "status", "--porcelain", "--", *MEASURING)
-    changes = _changes(folder) if status else None
+    status = _git(ROOT, "status", "--porcelain", "--", *MEASURING)
+    changes = _changes(ROOT) if status else None
     return CodeState(commit=commit, dirty=None if status is None else bool(status), changes=changes)
 
 

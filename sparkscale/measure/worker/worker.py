@@ -261,7 +261,7 @@ class Worker:
             log.exception("no task metrics for %s", label)
             return None
 
-    def _execute(self, run: Context, clock: "PhaseClock", cold: bool) -> tuple[Ended | None, dict[str, float]]:
+    def _execute(self, run: Context, clock: PhaseClock, cold: bool) -> tuple[Ended | None, dict[str, float]]:
         """How a case ended that did not end well, and the qualities of one that did."""
         case = run.case
         workload = registry.workloads()[case.workload]
@@ -281,10 +281,11 @@ class Worker:
                 if self._observable:
                     clock.check_budget(len(self.grant.cpus))
         except Exception as error:
-            if not isinstance(error, errors.EngineUnsupported | errors.InvalidResult):
+            meant = _meant(error)
+            if meant not in ("unsupported", "invalid"):
                 log.exception("%s failed", case.label)
             died = self.runtime is not None and not self.runtime.alive()
-            return decide(Evidence(type(error).__name__, _message(error), driver_died=died)), {}
+            return decide(Evidence(type(error).__name__, _message(error), meant, died)), {}
         return None, quality
 
     def say(self, message: Message) -> None:
@@ -316,6 +317,16 @@ def _declared(workload: Workload, found: dict[str, float]) -> dict[str, float]:
     if strange := sorted(found.keys() - names):
         raise ValueError(f"The quality {strange[0]} is not declared: add it to the qualities of {workload.name}.")
     return found
+
+
+def _meant(error: Exception) -> Outcome | None:
+    """The outcome that the kind of error stands for; None if that does not tell."""
+    kinds: dict[type[Exception], Outcome] = {
+        errors.EngineUnsupported: "unsupported",
+        errors.InvalidResult: "invalid",
+        MemoryError: "oom",
+    }
+    return next((outcome for kind, outcome in kinds.items() if isinstance(error, kind)), None)
 
 
 def _message(error: Exception) -> str:

@@ -1,11 +1,12 @@
 """All executions of one experiment: what it costs, and how good its models are over rounds."""
 
+import math
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
+from statistics import fmean, median
 
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
@@ -61,11 +62,9 @@ class Cell:
         """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
         found: dict[Seeds, Future[tuple[ClusteredQuality, ClusteredQuality | None]]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
-            for record in metrics.scored(self.records):
+            for record in self._of_quality if self.judging.judged.estimator else ():
                 if record.case.seeds in found:
                     continue  # of seeds that rounds repeat the first execution says all
-                if self.judging.key not in record.quality:
-                    continue  # an earlier version of the workload was judged by something else
                 with suppress(KeyError):
                     scores = self.store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
                     found[record.case.seeds] = pool.submit(self._judged, scores)
@@ -86,7 +85,17 @@ class Cell:
     def quality(self) -> crossed.Estimate | None:
         """The mean over seeds. None without scores."""
         qualities = list(self.qualities.values())
-        return crossed.estimate([[one] for one in qualities], scale=self.judging.scale) if qualities else None
+        if qualities:
+            return crossed.estimate([[one] for one in qualities], scale=self.judging.scale)
+        values = [record.quality[self.judging.key] for record in self._of_quality]
+        if self.judging.judged.estimator or not values:
+            return None
+        return crossed.Estimate(fmean(values), None, math.nan, 0.0, 0, 0.0, len(values), "no stored scores")
+
+    @property
+    def _of_quality(self) -> list[RunRecord]:
+        """Records that have the quality: in an earlier version the workload may have been judged by another."""
+        return [record for record in metrics.scored(self.records) if self.judging.key in record.quality]
 
     @property
     def ceiling(self) -> float | None:

@@ -15,6 +15,8 @@ from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
+AGAIN = "the cases without a result, measured again (--retry-failed)"
+
 
 @dataclass
 class EngineCurve:
@@ -36,17 +38,19 @@ class EngineCurve:
         return [step for step in found if step is not None]
 
     @cached_property
-    def answer(self) -> "Answer":
+    def answer(self) -> "SampleAnswer":
         """Nothing is enough for a model of all data that deserves doubt: it could be as poor on any sample."""
         if self.full and self.full.doubt:
-            return Answer(None, False, "not judged: see the warning on all data")
+            return SampleAnswer(None, False, "not judged: see the warning on all data")
         if self.full is not None and self.full.quality is None:
-            return Answer(None, False, "not judged: all data has no result")
+            return SampleAnswer(None, False, "not judged: all data has no result", would_resolve=AGAIN)
+        if self.full and self.full.judging.judged.estimator is None:
+            return SampleAnswer(None, False, "not judged: no scores are stored")
         steps = {step.fraction for step in self.steps}
         lost = [
             cell.case.fraction for cell in self.cells if cell.case.fraction < 1 and cell.case.fraction not in steps
         ]
-        return Answer.of(self.steps, lost if self.full else ())
+        return SampleAnswer.of(self.steps, lost if self.full else ())
 
     def cell(self, fraction: float) -> Cell | None:
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
@@ -58,15 +62,21 @@ class EngineCurve:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The smallest fraction that is enough, in words. `step` is its step, or the one that the search ended at."""
+class SampleAnswer:
+    """The smallest fraction that is enough, in words. `step` is its step, or the one that the search ended at.
+
+    `is_too_little` is true if it is resolved that no smaller fraction is enough. `would_resolve` says what to measure
+    where it is not resolved.
+    """
 
     step: Step | None
     is_enough: bool
     text: str
+    is_too_little: bool = False
+    would_resolve: str = ""
 
     @classmethod
-    def of(cls, steps: Sequence[Step], lost: Sequence[float] = ()) -> "Answer":
+    def of(cls, steps: Sequence[Step], lost: Sequence[float] = ()) -> "SampleAnswer":
         """From the largest fraction down, up to the first that is not enough, or has no result (`lost`).
 
         Fractions are tested in a fixed order and the search ends with the first failure, so the chance of naming one
@@ -75,14 +85,20 @@ class Answer:
         """
         by_fraction: dict[float, Step | None] = {**dict.fromkeys(lost), **{step.fraction: step for step in steps}}
         if not by_fraction:
-            return cls(None, False, "no smaller fraction beside all data was measured")
+            return cls(
+                None, False, "no smaller fraction beside all data was measured", would_resolve="a smaller fraction"
+            )
         enough: Step | None = None
         for fraction, step in sorted(by_fraction.items(), reverse=True):
             if step is None:
                 name = f"{show_fraction(fraction)} has no result"
-                return cls(enough, enough is not None, f"{_in_words(enough, None)} ({name})" if enough else name)
+                text = f"{_in_words(enough, None)} ({name})" if enough else name
+                return cls(enough, enough is not None, text, would_resolve="" if enough else AGAIN)
             if step.verdict != "enough":
-                return cls(enough or step, enough is not None, _in_words(enough, step))
+                above = "" if enough else _unmeasured(fraction, 1)
+                too_little = not enough and step.verdict == "not enough" and not above
+                more = "" if enough or too_little else _would_resolve(step, above)
+                return cls(enough or step, enough is not None, _in_words(enough, step), too_little, more)
             enough = step
         return cls(enough, True, _in_words(enough, None))
 
@@ -109,6 +125,17 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
     text += f" ({show_fraction(failed.fraction)} {failed.verdict}{reason}"
     between = _unmeasured(failed.fraction, enough.fraction)
     return text + (f"; {between} not measured)" if between else ")")
+
+
+def _would_resolve(step: Step, above: str) -> str:
+    """What to measure if a fraction is not shown to be enough, or too little; `above` are larger ones that nobody
+    measured.
+    """
+    if step.verdict == "not enough":
+        return f"the fractions {above}" if "," in above else f"the fraction {above}"
+    if "unit" in step.estimate.why_none:
+        return "a hold-out of more units"
+    return "more rounds, each with seeds of its own"
 
 
 def _unmeasured(low: float, high: float) -> str:

@@ -9,7 +9,7 @@ from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel.comparison import Comparison, EngineCurve, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.contract.wording import count
@@ -35,7 +35,12 @@ class Tradeoff:
     @property
     def subject(self) -> str:
         case = self.found.case
-        return f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}"
+        size = f", {self.found.size}" if self.found.size and not self.found.tuned else ""
+        return f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}{size}"
+
+    @property
+    def case(self) -> Case:
+        return self.found.case
 
     @property
     def has_samples(self) -> bool:
@@ -54,12 +59,9 @@ class Tradeoff:
         elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
             spread = f" ({seconds.low:.0%}–{seconds.high:.0%})" if seconds.count > 1 else ""
             text += f"; its time to model is {seconds.median:.0%}{spread} of all data's"
-        verdict: blocks.Verdict = "yes" if answer.is_enough else "not resolved"
-        if answer.step and answer.step.verdict == "not enough" and not answer.is_enough:
-            verdict = "no"
+        verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
         evidence = tuple(record.id for cell in curve.cells for record in cell.records)
-        more = "more rounds, each with seeds of its own" if verdict == "not resolved" else ""
-        return Answer(f"{text}.", verdict, evidence, more)
+        return Answer(f"{text}.", verdict, evidence, answer.would_resolve)
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

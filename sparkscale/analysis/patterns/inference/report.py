@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
 from sparkscale.analysis.patterns.inference.comparison import Comparison, Way, advice, comparisons
+from sparkscale.analysis.patterns.protocol import advised
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
@@ -34,6 +35,10 @@ class Prediction:
     found: Comparison
 
     @property
+    def case(self) -> Case:
+        return self.found.case
+
+    @property
     def subject(self) -> str:
         case = self.found.case
         which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
@@ -42,7 +47,7 @@ class Prediction:
     def answers(self) -> list[Answer]:
         """Which engine to use."""
         text = advice(self.found)
-        return [Answer(text, evidence=tuple(record.id for record in self.found.records))] if text else []
+        return advised(text, self.found.records)
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

@@ -15,9 +15,10 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     advice,
     comparisons,
 )
+from sparkscale.analysis.patterns.protocol import advised
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
@@ -37,6 +38,10 @@ class Training:
     found: Comparison
 
     @property
+    def case(self) -> Case:
+        return self.found.case
+
+    @property
     def subject(self) -> str:
         case = self.found.case
         which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
@@ -46,7 +51,7 @@ class Training:
     def answers(self) -> list[Answer]:
         """Which engine to use, on the largest sample."""
         text = advice(self.found) if self.found.is_largest else ""
-        return [Answer(text, evidence=tuple(record.id for record in self.found.records))] if text else []
+        return advised(text, self.found.records)
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
@@ -116,7 +121,7 @@ class Training:
 
     def _tasks(self) -> Grid:
         found = self.found
-        names = {quality.name: quality.heading for quality in found.ways[0].declared.qualities}
+        names = {quality.name: quality.title for quality in found.ways[0].declared.qualities}
         observed = [name for name in names if any(name in record.quality for record in found.records)]
         columns = (
             blocks.name("engine"),

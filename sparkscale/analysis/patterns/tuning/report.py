@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
+from sparkscale.analysis.patterns.protocol import advised
 from sparkscale.analysis.patterns.tuning.comparison import SHARES, Comparison, Search, advice, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.target import MARGIN, SUITE, targets_found
 from sparkscale.contract.wording import count
@@ -28,6 +29,10 @@ class Searches:
     found: Comparison
 
     @property
+    def case(self) -> Case:
+        return self.found.case
+
+    @property
     def subject(self) -> str:
         case = self.found.case
         fraction = show_fraction(case.fraction)
@@ -46,7 +51,7 @@ class Searches:
         """Which engine to use, or which target was found."""
         evidence = tuple(record.id for record in self.records)
         if not self.is_for_targets:
-            return [Answer(advice(self.found), evidence=evidence)]
+            return advised(advice(self.found), self.records)
         found = targets_found(self.records)
         if not found:
             return [Answer("No search found a target.", "no", evidence)]
@@ -97,7 +102,7 @@ class Searches:
     def _winners(self) -> Grid:
         searches = self.found.searches
         names = {
-            quality.name: quality.heading
+            quality.name: quality.title
             for quality in searches[0].declared.qualities
             if quality.metric  # the skill only tells whether a constant is as good
         }
@@ -145,7 +150,7 @@ class Searches:
                 "Runs of the suite `tuning` into the same --out use the best target that was found on the same data "
                 "with the same seed, unless the suite states one. A suite of your own may state it:"
             )
-            yield Text("\n\n".join(target.toml for target in found))
+            yield Text("\n\n".join(target.toml for target in found), is_code=True)
 
     def _footnotes(self) -> Iterator[Text]:
         searches = self.found.searches

@@ -1,0 +1,67 @@
+"""Outcomes from evidence: memory, deadlines by stage, what was raised on purpose, a dead driver."""
+
+import pytest
+
+from sparkscale.contract.record import Observation, Outcome
+from sparkscale.measure.outcomes import CaseLimits, Evidence, PassedLimit, Stage, decide, left_something
+
+LIMITS = CaseLimits(phases=5.0, outside=300.0)
+LIMIT = PassedLimit(2**30, "cgroup")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "outcome", "message"),
+    [
+        (Evidence("ValueError", "no"), "failed", "no"),
+        (Evidence("XGBoostError", "std::bad_alloc"), "oom", "std::bad_alloc"),
+        (Evidence("_ArrayMemoryError", "too large"), "oom", "too large"),
+        (Evidence("Own", "too large", meant="oom"), "oom", "too large"),
+        (Evidence("ValueError", "no", limit=LIMIT), "oom", "Passed the memory limit of 1024 MiB (cgroup). no"),
+        (
+            Evidence("WorkerDied", "OutOfMemoryError", worker_limit=LIMIT),
+            "oom",
+            "Passed the memory limit of 1024 MiB (cgroup). OutOfMemoryError",
+        ),
+        (Evidence("WorkerDied", "signal 9", worker_limit=LIMIT), "failed", "signal 9"),
+        (
+            Evidence("InvalidResult", "the first says: MemoryError", meant="invalid"),
+            "invalid",
+            "the first says: MemoryError",
+        ),
+        (Evidence("Own", "needs a GPU", meant="unsupported"), "unsupported", "needs a GPU"),
+        (Evidence("Py4JError", "gone", driver_died=True), "failed", "The JVM of Spark's driver ended. gone"),
+    ],
+)
+def test_the_outcome_follows_from_the_evidence(evidence: Evidence, outcome: Outcome, message: str) -> None:
+    ended = decide(evidence)
+    assert (ended.outcome, ended.error.message) == (outcome, message)
+    assert ended.phase is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "outcome", "said"),
+    [
+        ("checks", "failed", "The checks before the first phase were not done within 300 s."),
+        ("phases", "timeout", "No result within 5 s in `fit`."),
+        ("scoring", "failed", "All phases ended in time, but scoring was not done within 300 s."),
+    ],
+)
+def test_a_deadline_is_a_timeout_in_phases_only(stage: Stage, outcome: Outcome, said: str) -> None:
+    ended = decide(Evidence("DeadlineExceeded", "", stage=stage, phase="fit", limits=LIMITS))
+    assert (ended.outcome, ended.error.message) == (outcome, said)
+    assert ended.phase == ("fit" if outcome == "timeout" else None)
+
+
+def test_a_late_case_that_passed_its_memory_limit_is_out_of_memory() -> None:
+    late = Evidence("DeadlineExceeded", "", limit=LIMIT, stage="phases", phase="fit", limits=LIMITS)
+    assert decide(late).outcome == "oom"
+
+
+def test_only_an_engine_that_broke_leaves_something() -> None:
+    def of(outcome: Outcome, error: str) -> Observation:
+        return Observation(outcome=outcome, error=decide(Evidence(error, "")).error)
+
+    assert left_something(of("failed", "ValueError"))
+    assert left_something(of("oom", "MemoryError"))
+    assert not left_something(of("failed", "DatasetError"))
+    assert not left_something(of("invalid", "InvalidResult"))
