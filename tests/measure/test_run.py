@@ -61,6 +61,7 @@ FIELDS = {
     "python_started",
     "data",
     "model",
+    "workload",
 }
 CASE_FIELDS = {
     "workload",
