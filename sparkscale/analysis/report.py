@@ -24,7 +24,7 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     found: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
         return [*found, *heap_report.search(records)]
-    compared = [one for comparisons in REPORTS.values() for one in comparisons(store, records)]
+    compared = [one for reports in REPORTS.values() for one in reports(store, records)]
     found += _missing(invocation, records)
     subjects = distinct_subjects(compared)
     found += _answers(compared, subjects)

@@ -103,7 +103,7 @@ class Groups:
         made = record(f"g{self.write.count}")
         return made.model_copy(update={"case": measured, "round": number, "host": self.write.host})
 
-    def comparison(self) -> per_group.Comparison:
+    def comparison(self) -> per_group.Trainings:
         (found,) = [one for one in per_group.comparisons(self.store, self.records) if one.is_largest]
         return found
 

@@ -99,7 +99,7 @@ class Searches:
         self.store.add(kept, {})
         self.records.append(kept)
 
-    def comparison(self) -> tuning.Comparison:
+    def comparison(self) -> tuning.Searches:
         (found,) = tuning.comparisons(self.store, self.records)
         return found
 

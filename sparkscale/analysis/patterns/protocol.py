@@ -31,8 +31,8 @@ class Comparison(Protocol):
         """Its tables, with what a reader must know of them."""
 
 
-Comparisons = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
-"""From a store and the records of a run to what they compare."""
+Reports = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
+"""From a store and the records of a run to the report of each comparison."""
 
 
 def by_subject(

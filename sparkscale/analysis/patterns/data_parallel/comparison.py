@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
-from sparkscale.analysis.executions import of_report
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step, share_of
+from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Capacity, Case, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
@@ -145,7 +145,7 @@ def _unmeasured(low: float, high: float) -> str:
 
 
 @dataclass
-class Comparison:
+class Tradeoff:
     """Engines of one workload on the same rows with the same parameters."""
 
     case: Case
@@ -207,26 +207,28 @@ def _whole(found: Spread) -> str:
     return f"{found.low:.0f}" if found.low == found.high else f"{found.low:.0f}–{found.high:.0f}"
 
 
-def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
+def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
     """One per workload, data set, cluster, device and parameters, in the order of the records.
 
     Engines that do not support a case are in none: `problems` says why.
     """
-    by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in of_report("data_parallel", records):
-        by_case[record.case.experiment].append(record)
-    cells = [Cell(found[0].case, found, store) for found in by_case.values()]
-    groups: dict[str, list[Cell]] = defaultdict(list)
+    groups = [
+        [Cell(of_way[0].case, of_way, store) for of_way in ways.values()]
+        for ways in by_subject("data_parallel", records, Case.subject_key, _way)
+    ]
+    cells = [cell for group in groups for cell in group]
     with_aligned = {_work(cell.case) for cell in cells if cell.case.parameter_set == "aligned"}
-    for cell in cells:
-        if cell.case.parameter_set != "defaults" or _work(cell.case) not in with_aligned:
-            groups[cell.case.subject_key()].append(cell)
-    return sorted((_comparison(group, cells) for group in groups.values()), key=lambda found: found.case.workload)
+    own = [
+        group
+        for group in groups
+        if group[0].case.parameter_set != "defaults" or _work(group[0].case) not in with_aligned
+    ]
+    return sorted((_comparison(group, cells) for group in own), key=lambda found: found.case.workload)
 
 
-def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
+def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
     curves: dict[str, list[Cell]] = defaultdict(list)
-    for cell in sorted(group, key=lambda cell: (cell.case.placement, cell.case.engine, cell.case.fraction)):
+    for cell in group:
         curves[cell.case.engine].append(cell)
     case = group[0].case
     defaults = {
@@ -237,7 +239,11 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Comparison:
         and cell.case.fraction == 1
         and _work(cell.case) == _work(case)
     }
-    return Comparison(case, [EngineCurve(name, found) for name, found in curves.items()], defaults)
+    return Tradeoff(case, [EngineCurve(name, found) for name, found in curves.items()], defaults)
+
+
+def _way(case: Case) -> tuple[str, float, str]:
+    return case.engine, case.fraction, case.experiment
 
 
 def _work(case: Case) -> str:

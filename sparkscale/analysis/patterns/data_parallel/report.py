@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
-from sparkscale.analysis.patterns.data_parallel.comparison import Comparison, EngineCurve, comparisons
+from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import Case, show_fraction
@@ -21,16 +21,16 @@ FIRST_RUN = (
 )
 
 
-def tradeoffs(store: Store, records: Sequence[RunRecord]) -> list["Tradeoff"]:
+def reports(store: Store, records: Sequence[RunRecord]) -> list["TradeoffReport"]:
     """One for each workload, data set, cluster, device and parameters."""
-    return [Tradeoff(found) for found in comparisons(store, records)]
+    return [TradeoffReport(found) for found in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
-class Tradeoff:
+class TradeoffReport:
     """The report of one comparison."""
 
-    found: Comparison
+    found: Tradeoff
 
     @property
     def subject(self) -> str:

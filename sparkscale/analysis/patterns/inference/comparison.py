@@ -75,7 +75,7 @@ class Way(Executions):
 
 
 @dataclass
-class Comparison:
+class Predictions:
     """Ways of applying one model to the same rows."""
 
     case: Case
@@ -127,7 +127,7 @@ def _rate(way: Way) -> float:
     return way.rows_per_second.median if way.rows_per_second else -math.inf
 
 
-def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
+def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
     """One per workload, data set, sample, cluster, device and model, in the order of the records."""
     found = []
     for ways in by_subject("inference", records, _subject, _way):
@@ -135,7 +135,7 @@ def comparisons(records: Iterable[RunRecord]) -> list[Comparison]:
         for engine, _, size in ways:
             sizes[engine].add(size)
         made = [Way(of_way[0].case, of_way, len(sizes[way[0]]) > 1) for way, of_way in ways.items()]
-        found.append(Comparison(made[0].case, made))
+        found.append(Predictions(made[0].case, made))
     return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))
 
 
@@ -148,7 +148,7 @@ def _way(case: Case) -> tuple[str, int, int]:
     return case.engine, int(case.params["threads"]), int(case.params["batch_rows"])
 
 
-def advice(comparison: Comparison) -> str:
+def advice(comparison: Predictions) -> str:
     """Which engine to use for these rows, and why, in one sentence; empty where fewer than two have a time."""
     ways = comparison.fastest
     if len(ways) < 2:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
-from sparkscale.analysis.patterns.inference.comparison import Comparison, Way, advice, comparisons
+from sparkscale.analysis.patterns.inference.comparison import Predictions, Way, advice, comparisons
 from sparkscale.analysis.patterns.protocol import advised
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case, show_fraction
@@ -23,16 +23,16 @@ RUNGS = {
 """What each rung of the Spark tax adds, by engine."""
 
 
-def predictions(store: Store, records: Sequence[RunRecord]) -> list["Prediction"]:  # noqa: ARG001 - needs no tables
+def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:  # noqa: ARG001 - needs no tables
     """One for each workload, data set, sample, cluster, device and model."""
-    return [Prediction(found) for found in comparisons(records)]
+    return [PredictionsReport(found) for found in comparisons(records)]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionsReport:
     """The report of one model on the same rows."""
 
-    found: Comparison
+    found: Predictions
 
     @property
     def case(self) -> Case:

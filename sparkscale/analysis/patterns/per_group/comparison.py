@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin, of_report
+from sparkscale.analysis.executions import Executions, margin
 from sparkscale.analysis.patterns.outcomes import unsuccessful
+from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
@@ -136,7 +137,7 @@ class Models:
 
 
 @dataclass
-class Comparison:
+class Trainings:
     """Engines of one workload on the same groups with the same parameters."""
 
     case: Case
@@ -237,27 +238,17 @@ def same(ratios: Sequence[float]) -> str:
     return "not resolved" if found.low <= 1 <= found.high else "different"
 
 
-def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
+def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Trainings]:
     """One per workload, data set, grouping, sample, cluster, device and parameters, in the order of the records."""
-    by_case: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in of_report("per_group", records):
-        by_case[record.case.experiment].append(record)
-    ways = [Way(found[0].case, found) for found in by_case.values()]
-    found: dict[str, list[Way]] = defaultdict(list)
+    made = []
+    for ways in by_subject("per_group", records, lambda case: case.subject_key("fraction"), _way):
+        group = [Way(of_way[0].case, of_way) for of_way in ways.values()]
+        made.append(Trainings(group[0].case, group, store))
     largest: dict[str, float] = defaultdict(float)
-    for way in ways:
-        subject = _subject(way.case)
-        found[f"{subject} {way.case.fraction}"].append(way)
-        largest[subject] = max(largest[subject], way.case.fraction)
-    made = [
-        Comparison(
-            group[0].case,
-            sorted(group, key=lambda way: way.declared.position(way.engine)),
-            store,
-            group[0].case.fraction == largest[_subject(group[0].case)],
-        )
-        for group in found.values()
-    ]
+    for one in made:
+        subject = one.case.subject_key()
+        largest[subject] = max(largest[subject], one.case.fraction)
+    made = [replace(one, is_largest=one.case.fraction == largest[one.case.subject_key()]) for one in made]
     return sorted(
         made,
         key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, _by(one.case), one.case.fraction),
@@ -268,12 +259,11 @@ def _by(case: Case) -> str:
     return str(case.params["by"])
 
 
-def _subject(case: Case) -> str:
-    """What cases of one table share but the sample."""
-    return case.subject_key()
+def _way(case: Case) -> tuple[str, str]:
+    return case.engine, case.experiment
 
 
-def advice(comparison: Comparison) -> str:
+def advice(comparison: Trainings) -> str:
     """Which engine to use on these groups, and why, in one sentence; empty where fewer than two have a time."""
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
@@ -308,7 +298,7 @@ def _break_even(laid_out: Way, other: Way) -> int:
     return max(2, math.ceil(dearer / (others.median - own.median)))
 
 
-def _why(comparison: Comparison, best: Way) -> str:
+def _why(comparison: Trainings, best: Way) -> str:
     """By the measured shares and times: what the time goes into, work on groups or bringing rows to it."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:

@@ -10,7 +10,7 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     JOBLIB,
     LOOP,
     USES,
-    Comparison,
+    Trainings,
     Way,
     advice,
     comparisons,
@@ -26,16 +26,16 @@ from sparkscale.store.store import Store
 MIB = 2**20
 
 
-def trainings(store: Store, records: Sequence[RunRecord]) -> list["Training"]:
+def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport"]:
     """One for each workload, data set, grouping, sample, cluster, device and parameters."""
-    return [Training(found) for found in comparisons(store, records)]
+    return [TrainingsReport(found) for found in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingsReport:
     """The report of one workload on one sample of groups; all there is to say only of the largest sample."""
 
-    found: Comparison
+    found: Trainings
 
     @property
     def case(self) -> Case:

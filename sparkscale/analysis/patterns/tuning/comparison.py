@@ -182,7 +182,7 @@ class Search(Executions):
 
 
 @dataclass
-class Comparison:
+class Searches:
     """Engines of one workload that search the same space on the same rows."""
 
     case: Case
@@ -246,7 +246,7 @@ class Comparison:
         return [found for search in self.searches for found in search.failures]
 
 
-def advice(found: Comparison) -> str:
+def advice(found: Searches) -> str:
     """Which engine to use on this space, in a sentence or two; empty where nothing says."""
     if found.target is None:
         return (
@@ -307,7 +307,7 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
     )
 
 
-def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
+def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
     found = []
     for ways in by_subject("tuning", records, _subject, _way):
@@ -315,7 +315,7 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Comparison]:
             Search(of_way[0].case, of_way, store, *(_varies(ways, way, place) for place in (2, 3)))
             for way, of_way in ways.items()
         ]
-        found.append(Comparison(searches[0].case, searches))
+        found.append(Searches(searches[0].case, searches))
     return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
 from sparkscale.analysis.patterns.protocol import advised
-from sparkscale.analysis.patterns.tuning.comparison import SHARES, Comparison, Search, advice, comparisons
+from sparkscale.analysis.patterns.tuning.comparison import SHARES, Search, Searches, advice, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
@@ -17,16 +17,16 @@ from sparkscale.store.store import Store
 MIB = 2**20
 
 
-def searches(store: Store, records: Sequence[RunRecord]) -> list["Searches"]:
+def reports(store: Store, records: Sequence[RunRecord]) -> list["SearchesReport"]:
     """One for each workload, data set, sample, cluster, device, space and target."""
-    return [Searches(found) for found in comparisons(store, records)]
+    return [SearchesReport(found) for found in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
-class Searches:
+class SearchesReport:
     """The report of one workload's searches; without advice where they are to find a target."""
 
-    found: Comparison
+    found: Searches
 
     @property
     def case(self) -> Case:
