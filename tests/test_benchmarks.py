@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.budget import budget
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.every_metric import metrics
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds

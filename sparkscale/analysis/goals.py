@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sparkscale.analysis import blocks, metrics
 from sparkscale.analysis.blocks import Block, Grid, Text
+from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, at_most
 from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord
@@ -61,7 +62,7 @@ class JudgedGoal:
 
     @cached_property
     def _metric(self) -> metrics.Metric | None:
-        return metrics.of_records(self.records).get(self.goal.metric)
+        return of_records(self.records).get(self.goal.metric)
 
     def verdict(self, goals: int = 1) -> str:
         """Whether these records meet the goal, in the words of the function `verdict`."""

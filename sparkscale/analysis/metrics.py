@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.declared import Direction, Figure, QualityFigure, WorkloadDescription
+from sparkscale.contract.declared import Direction
 from sparkscale.contract.record import RunRecord
 
 Samples = Callable[[Sequence[RunRecord]], list[float]]
@@ -95,16 +95,6 @@ def rows_per_second(record: RunRecord) -> float:
     return record.case.rows / time_to_model(record)
 
 
-def models_per_second(record: RunRecord) -> float:
-    """Models of groups over the time to all of them."""
-    return record.figures.get("models", 0.0) / time_to_model(record)
-
-
-def time_with_layout(record: RunRecord) -> float:
-    """Seconds of layout + load + fit, of a pattern that has a layout: what it costs to use one once."""
-    return time_to_model(record) + record.seconds["layout"]
-
-
 def memory_needed(record: RunRecord) -> int | None:
     """Bytes that a node engine's case needs beyond an idle worker that imported the same modules.
 
@@ -114,39 +104,6 @@ def memory_needed(record: RunRecord) -> int | None:
     if record.outcome != "ok" or record.case.placement == "spark" or peak is None or baseline is None:
         return None
     return max(0, peak - baseline)
-
-
-def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
-    def samples(records: Sequence[RunRecord]) -> list[float]:
-        return [record.seconds[name] for record in timed(records) if name in record.seconds]
-
-    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, patterns)
-
-
-def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
-    """A quality where smaller is better; of one that is 1 at best, what it lacks."""
-
-    def samples(records: Sequence[RunRecord]) -> list[float]:
-        found = [record for record in scored(records) if declared.name in record.quality]
-        return [_loss(record, declared.name) for record in found]
-
-    return Metric(declared.metric, declared.metric_unit, "lower", 1, declared.summary, samples, patterns)
-
-
-def _loss(record: RunRecord, name: str) -> float:
-    """A quality as a loss, by the direction that the record's own workload declares."""
-    value = record.quality[name]
-    return 1 - value if record.declared.quality(name).direction == "higher" else value
-
-
-def _figure(declared: Figure, patterns: tuple[str, ...]) -> Metric:
-    name = declared.name
-
-    def samples(records: Sequence[RunRecord]) -> list[float]:
-        return [record.figures[name] for record in timed(records) if name in record.figures]
-
-    direction = declared.direction or "lower"
-    return Metric(name, declared.unit, direction, 1, declared.summary, samples, patterns, declared.in_history)
 
 
 TIME_TO_MODEL = Metric(
@@ -195,71 +152,3 @@ MEMORY_NEEDED = Metric(
 )
 EVERYWHERE = (TIME_TO_MODEL, ROWS_PER_SECOND, SECONDS_PER_MILLION_ROWS, PEAK_MEMORY, MEMORY_NEEDED)
 """Metrics that each record can carry."""
-
-
-def of_groups(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
-    """Metrics of patterns that train a model for each group."""
-    return (
-        Metric(
-            "time_with_layout",
-            "s",
-            "lower",
-            1,
-            "seconds until all groups have models, rows laid out by group included: layout + load + fit",
-            lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
-            patterns,
-        ),
-        Metric(
-            "models_per_second",
-            "1/s",
-            "higher",
-            1,
-            "models of groups over the seconds of load + fit",
-            lambda records: [models_per_second(record) for record in timed(records) if "models" in record.figures],
-            patterns,
-        ),
-        Metric(
-            "groups_without_model",
-            "groups",
-            "lower",
-            1,
-            "groups that have no model, for whatever reason",
-            lambda records: [
-                r.figures["groups"] - r.figures["models"] for r in scored(records) if "groups" in r.figures
-            ],
-            patterns,
-        ),
-    )
-
-
-def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
-    """Every metric that records of these workloads can carry, by name. They follow from what workloads declare: their
-    phases, qualities and figures.
-    """
-    workloads = list(described)
-    phases: dict[str, dict[str, None]] = {}
-    qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
-    figures: dict[str, tuple[Figure, dict[str, None]]] = {}
-    for workload in workloads:
-        for phase in workload.phases:
-            phases.setdefault(phase, {})[workload.pattern] = None
-        for quality in workload.qualities:
-            if quality.metric:
-                qualities.setdefault(quality.name, (quality, {}))[1][workload.pattern] = None
-        for figure in workload.figures:
-            if figure.metric:
-                figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
-    with_groups = tuple(dict.fromkeys(workload.pattern for workload in workloads if workload.report == "per_group"))
-    found = [
-        *EVERYWHERE,
-        *(of_groups(with_groups) if with_groups else ()),
-        *(_phase(name, tuple(patterns)) for name, patterns in phases.items()),
-        *(_quality(quality, tuple(patterns)) for quality, patterns in qualities.values()),
-        *(_figure(figure, tuple(patterns)) for figure, patterns in figures.values()),
-    ]
-    return {metric.name: metric for metric in found}
-
-
-def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
-    """Every metric that these records can carry, by name."""
-    return metrics({record.case.workload: record.declared for record in records}.values())

@@ -8,7 +8,7 @@ from sparkscale.analysis import blocks, circumstances, heap_report
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
 from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
-from sparkscale.analysis.patterns import REPORTS
+from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.problems import problems
 from sparkscale.contract.case import show_fraction
@@ -24,7 +24,7 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     found: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
         return [*found, *heap_report.search(records)]
-    compared = [one for reports in REPORTS.values() for one in reports(store, records)]
+    compared = [one for pattern in PATTERNS.values() for one in pattern.reports(store, records)]
     found += _missing(invocation, records)
     subjects = distinct_subjects(compared)
     found += _answers(compared, subjects)
@@ -128,6 +128,6 @@ def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[B
 
 def _without_report(records: Sequence[RunRecord]) -> Iterator[Block]:
     """Records of patterns that no report is known of."""
-    strange = Counter(record.declared.report for record in records if record.declared.report not in REPORTS)
+    strange = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
     for name, number in strange.items():
         yield Warning(f"{count(number, 'record')} cannot be shown: this sparkscale has no report '{name}'.")

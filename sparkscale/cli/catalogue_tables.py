@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster import profile
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.every_metric import metrics
 from sparkscale.contract.case import Device
 from sparkscale.measure.plan import suite
 from workloads import registry

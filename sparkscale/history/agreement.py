@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sparkscale.analysis.metrics import of_records
+from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord

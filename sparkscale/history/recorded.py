@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sparkscale.analysis.metrics import Metric, metrics
+from sparkscale.analysis.every_metric import metrics
+from sparkscale.analysis.metrics import Metric
 from sparkscale.contract.case import digest
 from sparkscale.contract.record import RunRecord
 from sparkscale.history.grid import Axes, Point, axes, known_axes, of_planned, of_record, points

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparkscale.analysis import metrics
+from sparkscale.analysis import every_metric
 from sparkscale.analysis.blocks import Grid
 from sparkscale.analysis.goals import JudgedGoal, goals, verdict
 from sparkscale.contract.goal import Goal, Side
@@ -112,7 +112,7 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
         if not found.isolate
     ]
     for goal in suite.load(name).goal:
-        assert goal.metric in metrics.metrics(registry.descriptions())
+        assert goal.metric in every_metric.metrics(registry.descriptions())
         sides = [[found for found, made in planned if side.takes(made)] for side in (goal.upper, goal.lower) if side]
         both = set.intersection(*({found.fraction for found in side} for side in sides))
         for side in sides:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparkscale.analysis.blocks import Column
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.every_metric import metrics
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.contract.case import Case

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparkscale.analysis import memory, metrics
+from sparkscale.analysis import every_metric, memory, metrics
 from sparkscale.contract.record import RunRecord
 from tests.analysis.test_tradeoff import case
 from tests.store.test_store import record
@@ -39,7 +39,7 @@ def test_the_peak_of_a_spark_engine_is_said_under_its_heap_and_has_no_share() ->
     assert memory.shown([large]) == "(2,174 MiB\nunder a heap of 10.0 GiB)"
     assert memory.share([measured("mllib", 1 / 4, 1_900, 600, heap=10_240)], [large]) is None
     assert metrics.memory_needed(large) is None
-    assert metrics.metrics(registry.descriptions())["peak_memory"].samples([large]) == [2_174 * MIB]
+    assert every_metric.metrics(registry.descriptions())["peak_memory"].samples([large]) == [2_174 * MIB]
 
 
 def test_records_of_earlier_releases_show_their_peak_only() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis.blocks import Column
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.every_metric import metrics
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.per_group import comparison as per_group
 from sparkscale.contract.case import Case

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import blocks, metrics, problems
+from sparkscale.analysis import blocks, every_metric, metrics, problems
 from sparkscale.analysis.clustered import value
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
@@ -166,7 +166,9 @@ def test_a_failure_has_no_time(filled: Store) -> None:
     assert full is not None
     assert cells.text(full.seconds, blocks.seconds("s")) == "> any [0 of 2]"
     assert full.quality is None
-    assert all(metric.samples(full.records) == [] for metric in metrics.metrics(registry.descriptions()).values())
+    assert all(
+        metric.samples(full.records) == [] for metric in every_metric.metrics(registry.descriptions()).values()
+    )
 
 
 def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparkscale.analysis import metrics
+from sparkscale.analysis import every_metric
 from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.analysis.patterns.per_group import comparison as per_group
 from sparkscale.analysis.patterns.tuning import comparison as tuning
@@ -141,7 +141,7 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
 
 
 def test_every_metric_names_patterns_that_declare_it() -> None:
-    found = metrics.metrics(registry.descriptions())
+    found = every_metric.metrics(registry.descriptions())
     assert found["error_rate"].patterns == ("data_parallel_lazy",)
     assert set(found["auc_loss"].patterns) == {"data_parallel", "tuning"}
     assert found["task_skew"].patterns == ("per_group",)

@@ -15,7 +15,7 @@ import pytest
 
 from cluster import java, profile
 from cluster.budget import budget
-from sparkscale.analysis.metrics import metrics
+from sparkscale.analysis.every_metric import metrics
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history.checkout import LOCK, check_installed, machine

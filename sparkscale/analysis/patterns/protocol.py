@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from sparkscale.analysis.blocks import Answer, Block, Verdict
 from sparkscale.analysis.executions import of_report
+from sparkscale.analysis.metrics import Metric
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
@@ -33,6 +35,14 @@ class Comparison(Protocol):
 
 Reports = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
 """From a store and the records of a run to the report of each comparison."""
+
+
+@dataclass(frozen=True)
+class PatternAnalysis:
+    """What is known of a pattern beside its declarations: its reports, and metrics for patterns of these names."""
+
+    reports: Reports
+    metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
 
 
 def by_subject(

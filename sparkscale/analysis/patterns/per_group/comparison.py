@@ -10,6 +10,7 @@ from typing import Any
 from sparkscale.analysis import metrics
 from sparkscale.analysis.executions import Executions, margin
 from sparkscale.analysis.patterns.outcomes import unsuccessful
+from sparkscale.analysis.patterns.per_group.metrics import models_per_second
 from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
@@ -54,7 +55,7 @@ class Way(Executions):
 
     @property
     def models_per_second(self) -> Spread | None:
-        return self.rate(metrics.models_per_second)
+        return self.rate(models_per_second)
 
     def figure(self, name: str) -> Spread | None:
         return Spread.of([r.figures[name] for r in metrics.scored(self.records) if name in r.figures])

@@ -1,0 +1,81 @@
+"""Every metric that records can carry: of all records, from declarations, and of patterns."""
+
+from collections.abc import Iterable, Sequence
+
+from sparkscale.analysis.metrics import EVERYWHERE, Metric, scored, timed
+from sparkscale.analysis.patterns import PATTERNS
+from sparkscale.contract.declared import Figure, QualityFigure, WorkloadDescription
+from sparkscale.contract.record import RunRecord
+
+
+def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
+    """Every metric that records of these workloads can carry, by name. They follow from what workloads declare: their
+    phases, qualities and figures.
+    """
+    workloads = list(described)
+    phases: dict[str, dict[str, None]] = {}
+    qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
+    figures: dict[str, tuple[Figure, dict[str, None]]] = {}
+    for workload in workloads:
+        for phase in workload.phases:
+            phases.setdefault(phase, {})[workload.pattern] = None
+        for quality in workload.qualities:
+            if quality.metric:
+                qualities.setdefault(quality.name, (quality, {}))[1][workload.pattern] = None
+        for figure in workload.figures:
+            if figure.metric:
+                figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
+    by_report: dict[str, dict[str, None]] = {}
+    for workload in workloads:
+        by_report.setdefault(workload.report, {})[workload.pattern] = None
+    found = [
+        *EVERYWHERE,
+        *(
+            m
+            for name, patterns in by_report.items()
+            if name in PATTERNS
+            for m in PATTERNS[name].metrics(tuple(patterns))
+        ),
+        *(_phase(name, tuple(patterns)) for name, patterns in phases.items()),
+        *(_quality(quality, tuple(patterns)) for quality, patterns in qualities.values()),
+        *(_figure(figure, tuple(patterns)) for figure, patterns in figures.values()),
+    ]
+    return {metric.name: metric for metric in found}
+
+
+def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
+    """Every metric that these records can carry, by name."""
+    return metrics({record.case.workload: record.declared for record in records}.values())
+
+
+def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        return [record.seconds[name] for record in timed(records) if name in record.seconds]
+
+    return Metric(f"seconds_{name}", "s", "lower", 1, f"seconds of the phase `{name}`", samples, patterns)
+
+
+def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
+    """A quality where smaller is better; of one that is 1 at best, what it lacks."""
+
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        found = [record for record in scored(records) if declared.name in record.quality]
+        return [_loss(record, declared.name) for record in found]
+
+    return Metric(declared.metric, declared.metric_unit, "lower", 1, declared.summary, samples, patterns)
+
+
+def _loss(record: RunRecord, name: str) -> float:
+    """A quality as a loss, by the direction that the record's own workload declares."""
+    value = record.quality[name]
+    return 1 - value if record.declared.quality(name).direction == "higher" else value
+
+
+def _figure(declared: Figure, patterns: tuple[str, ...]) -> Metric:
+    name = declared.name
+
+    def samples(records: Sequence[RunRecord]) -> list[float]:
+        return [record.figures[name] for record in timed(records) if name in record.figures]
+
+    direction = declared.direction or "lower"
+    return Metric(name, declared.unit, direction, 1, declared.summary, samples, patterns, declared.in_history)

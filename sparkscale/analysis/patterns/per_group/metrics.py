@@ -1,0 +1,49 @@
+"""Metrics of patterns that train a model for each group."""
+
+from sparkscale.analysis.metrics import Metric, scored, time_to_model, timed
+from sparkscale.contract.record import RunRecord
+
+
+def models_per_second(record: RunRecord) -> float:
+    """Models of groups over the time to all of them."""
+    return record.figures.get("models", 0.0) / time_to_model(record)
+
+
+def time_with_layout(record: RunRecord) -> float:
+    """Seconds of layout + load + fit, of a pattern that has a layout: what it costs to use one once."""
+    return time_to_model(record) + record.seconds["layout"]
+
+
+def metrics(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
+    """Those that do not follow from a declaration, for these patterns."""
+    return (
+        Metric(
+            "time_with_layout",
+            "s",
+            "lower",
+            1,
+            "seconds until all groups have models, rows laid out by group included: layout + load + fit",
+            lambda records: [time_with_layout(record) for record in timed(records) if "layout" in record.seconds],
+            patterns,
+        ),
+        Metric(
+            "models_per_second",
+            "1/s",
+            "higher",
+            1,
+            "models of groups over the seconds of load + fit",
+            lambda records: [models_per_second(record) for record in timed(records) if "models" in record.figures],
+            patterns,
+        ),
+        Metric(
+            "groups_without_model",
+            "groups",
+            "lower",
+            1,
+            "groups that have no model, for whatever reason",
+            lambda records: [
+                r.figures["groups"] - r.figures["models"] for r in scored(records) if "groups" in r.figures
+            ],
+            patterns,
+        ),
+    )
