@@ -1,4 +1,4 @@
-"""What a reader must know of where the cases of one table ran."""
+"""Notes below a table: where its cases ran, and what disturbed them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,9 +10,9 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 
 FOREIGN_SHARE = 0.05
-"""Of a case's CPU time, what others may use without a word."""
+"""Other processes may use this share of a case's CPU time before a note says so."""
 LEAST_SECONDS = 0.5
-"""Phases that take less together say nothing of others: the kernel counts in ticks of 10 ms."""
+"""Shorter phases are not checked for other processes, because the kernel counts CPU time in ticks of 10 ms."""
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
@@ -21,7 +21,7 @@ KINDS = {
 
 
 def notes(case: Case, every: Sequence[RunRecord]) -> Iterator[str]:
-    """Sentences, each of which could change what a figure of the table means: of one of its cases and all records."""
+    """Sentences that could change the meaning of a table's figures, from one of its cases and all its records."""
     yield from _page_cache(every)
     spark = [record for record in every if record.case.placement == "spark"]
     ran = [record for record in spark if record.outcome == "ok"]
@@ -54,7 +54,7 @@ def cores(host: Mapping[str, Any]) -> str:
 
 
 def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterator[str]:
-    """What engines of a workload cannot do like the others, each told once."""
+    """A sentence for each engine that cannot do something like the others."""
     for name in dict.fromkeys(engines):
         engine = declared.engine(name)
         if engine and engine.differs:

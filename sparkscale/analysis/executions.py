@@ -14,7 +14,7 @@ from sparkscale.contract.record import RunRecord
 
 @dataclass
 class Executions:
-    """Of one case, or of those that differ in their seeds only."""
+    """The executions of one case, or of cases that differ in their seeds only."""
 
     case: Case
     records: list[RunRecord]
@@ -25,22 +25,22 @@ class Executions:
 
     @property
     def declared(self) -> WorkloadDescription:
-        """What its workload declared."""
+        """The description of its workload."""
         return self.records[0].declared
 
     @cached_property
     def timed(self) -> list[RunRecord]:
-        """Those whose seconds count."""
+        """The executions with valid seconds."""
         return metrics.timed(self.records)
 
     @property
     def by_round(self) -> dict[int, RunRecord]:
-        """Those whose seconds count; each round has its own seeds."""
+        """The executions with valid seconds, by round; each round has its own seeds."""
         return {record.round: record for record in self.timed}
 
     @cached_property
     def times(self) -> Spread | None:
-        """Seconds to the model, a timeout as longer than any."""
+        """Seconds to the model. A timeout is longer than any of them."""
         return metrics.spread_of_times(self.records)
 
     @property
@@ -49,16 +49,16 @@ class Executions:
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """What the executions did in a second. A timeout did less than any of them: minus infinity."""
+        """Units of work per second. A timeout is minus infinity, because it did less than any other."""
         if self.times is None:
             return None
         timeouts = [-math.inf] * (self.times.count - self.times.known)
         return Spread.of([*map(per_second, self.timed), *timeouts], self.times.executions)
 
     def ratios(self, other: "Executions", upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-        """Figures by round over others, one of which is this engine's and one the `other`'s.
+        """Divides one engine's figures by the other's, round by round.
 
-        Empty where either has an execution without a time.
+        Returns an empty list if either engine has an execution without a time.
         """
         return ratios_by_round(upper, lower) if self.has_every_time and other.has_every_time else []
 
@@ -67,9 +67,7 @@ class Executions:
 
 
 def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that a report compares: of each pattern that has it, without warm-ups and without what an engine
-    does not support.
-    """
+    """The records that a report compares. It leaves out warm-ups and cases that an engine does not support."""
     return [
         record
         for record in records
@@ -78,8 +76,8 @@ def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> str:
-    """How many `times` of another one did, as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib"; and
-    whether that is resolved, as one of this number of verdicts.
+    """A comparison as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words
+    between. It adds if that is not resolved, as one of this number of verdicts.
     """
     spread = Spread.of(ratios)
     if spread is None:

@@ -26,7 +26,7 @@ class JudgedGoal:
         return [self._value(upper, lower) for upper, lower in pairs]
 
     def unequal(self) -> bool:
-        """Whether the sides made different numbers of models of groups in some round: less work is no speed."""
+        """True if the sides made different numbers of models in some round, because less work is no speed."""
         return any(one != other for one, other in self._pairs(_models))
 
     def lost(self) -> int:
@@ -49,7 +49,7 @@ class JudgedGoal:
         return f"{median} ({low}–{high})" if found.count > 1 else median
 
     def limit(self) -> str | None:
-        """What the samples should be; None if they need not be anything."""
+        """The goal's limit in words. Returns None if it has none."""
         if self.goal.limit is None:
             return None
         return f"at {'most' if self.goal.at_least is None else 'least'} {self._number(self.goal.limit)}"
@@ -65,7 +65,7 @@ class JudgedGoal:
         return of_records(self.records).get(self.goal.metric)
 
     def verdict(self, goals: int = 1) -> str:
-        """Whether these records meet the goal, in the words of the function `verdict`."""
+        """As a word or two: if these records meet the goal. See the function `verdict`."""
         if self._metric is None:
             return f"not measured: no record has a metric '{self.goal.metric}'"
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
@@ -79,7 +79,7 @@ class JudgedGoal:
         return [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
 
     def _by_fraction(self, side: Side, samples: metrics.Samples) -> dict[tuple[float, int], float]:
-        """By fraction and round."""
+        """Samples of one side, by fraction and round."""
         chosen = [record for record in self.records if not record.isolated and side.takes(record.case)]
         measured = (((record.case.fraction, record.round), samples([record])) for record in chosen)
         return {key: found[0] for key, found in measured if found}
@@ -151,7 +151,7 @@ def _models(records: Sequence[RunRecord]) -> list[float]:
 
 
 def breakdown(records: Iterable[RunRecord]) -> dict[str, Spread]:
-    """Where the seconds of xgboost.spark's `fit` went, by its figures."""
+    """Splits the seconds of xgboost.spark's `fit`, from its figures."""
     names = ("starting", "importing", "waiting", "transferring", "training", "returning")
     counted = metrics.timed(list(records))
     samples = {

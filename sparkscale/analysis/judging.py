@@ -21,7 +21,7 @@ SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LO
 
 
 UNJUDGED = Judged(quality="", direction="lower", tolerance=0.0, within="the same quality")
-"""Of a task for which no quality is declared."""
+"""Used for a task without a declared quality."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Judging:
 
     @property
     def truth(self) -> str:
-        """What reaches the ceiling, where data sets know it."""
+        """Names what reaches the ceiling, for data sets that know it."""
         return self.judged.truth
 
     @property
@@ -64,15 +64,16 @@ class Judging:
         return SCALES[self.judged.scale]
 
     def of(self, unit: Array, label: Array, score: Array) -> ClusteredQuality:
-        """From unit, label and score, all of shape (rows,). Raises ValueError for a quality of which no scores are
-        stored.
+        """The quality as a function of its units, from unit, label and score, all of shape (rows,).
+
+        Raises ValueError if the quality has no estimator, because no scores are stored.
         """
         if self.judged.estimator is None:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
         return ESTIMATORS[self.judged.estimator](unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
-        """What a part gives up against a whole, of floats or of arrays of bootstrap replicates; positive is worse."""
+        """The quality that a part gives up against a whole; positive is worse. Takes floats or arrays."""
         lost = whole - part if self.judged.direction == "higher" else part - whole
         return lost / whole if self.judged.relative else lost
 

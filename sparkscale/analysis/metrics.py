@@ -27,26 +27,26 @@ class Metric:
     samples: Samples
     patterns: tuple[str, ...] = ()
     in_history: bool = True
-    """Whether asv tracks it. It does not track what vanishes when it becomes worse: that would look like nothing."""
+    """If true, asv tracks it. asv does not track a metric that has no value when it becomes worse."""
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Executions whose seconds count: ok, warm, and on the same executors from beginning to end."""
+    """Executions with valid seconds: ok, warm, and on the same executors from beginning to end."""
     return [r for r in records if r.outcome == "ok" and r.temperature == "warm" and not lost_executors(r)]
 
 
 def lost_executors(record: RunRecord) -> int:
-    """How many executors went away while the case ran: Spark did their work again, which is no time of the case."""
+    """The number of executors that were lost while the case ran. Spark did their work again: the time is not valid."""
     return record.spark.executors_lost if record.spark else 0
 
 
 def scored(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Executions whose quality counts: ok, warm or cold alike, for a model is no better for being cold."""
+    """Executions with a valid quality: ok, whether warm or cold."""
     return [record for record in records if record.outcome == "ok" and not record.is_warmup]
 
 
 def time_to_model(record: RunRecord) -> float:
-    """Seconds of the phases by which the pattern compares its engines (data-parallel: load + fit)."""
+    """Seconds of the phases that count as time to model (data-parallel: load + fit)."""
     return sum(record.seconds[phase] for phase in record.declared.time_to_model)
 
 
@@ -86,7 +86,7 @@ def first_run(record: RunRecord) -> float | None:
 
 
 def _was_timed(record: RunRecord) -> bool:
-    """Whether time ran out in a phase by which engines are compared. Records of earlier releases do not say."""
+    """True if time ran out in a phase that counts as time to model, or the record does not say where."""
     return record.phase is None or record.phase in record.declared.time_to_model
 
 

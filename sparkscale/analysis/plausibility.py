@@ -1,4 +1,4 @@
-"""Doubts about a quality: the model is no better than a constant, or too good to be true."""
+"""Doubts about a quality: the model is not better than a constant, or too good to be true."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

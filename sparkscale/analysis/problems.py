@@ -1,4 +1,4 @@
-"""What did not end well in a run."""
+"""The cases of a run that have no result."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Problem:
 
 
 def problems(records: Iterable[RunRecord]) -> list[Problem]:
-    """What did not end well and was not retried since."""
+    """Executions without a result, unless a later one of the same case has one."""
     found: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
     for record in metrics.latest(records):
         if record.outcome != "ok":
@@ -33,7 +33,7 @@ def problems(records: Iterable[RunRecord]) -> list[Problem]:
 
 
 def failed(records: list[RunRecord], added: int) -> bool:
-    """Whether a run ends as failed: an execution without a good record, or a broken one among the last `added`."""
+    """True if an execution has no good record, or one of the last `added` records is broken."""
     fine = ("ok", "unsupported")
     new = records[len(records) - added :]
     return any(record.outcome not in fine for record in metrics.latest(records)) or any(

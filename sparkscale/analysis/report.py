@@ -1,4 +1,4 @@
-"""The report of a run: what `sparkscale show` says of it, as blocks. Answers come first, tables after them."""
+"""The report of a run as blocks, as `sparkscale show` prints it. Answers come first, tables after them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from sparkscale.store.store import Store
 
 
 def report(store: Store, invocation: Invocation) -> list[Block]:
-    """Everything that is said of one run."""
+    """All blocks of the report of one run."""
     records = store.records(invocation.id)
     found: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
@@ -36,7 +36,7 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
 
 
 def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
-    """Where a run's wall time went, on one line. `spent` holds activities and their seconds."""
+    """A line that splits a run's wall time. `spent` holds activities and their seconds."""
     shares = {name: seconds / wall_seconds for name, seconds in spent}
     shares["else"] = 1 - sum(shares.values())
     names = {
@@ -61,7 +61,7 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
 
 
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
-    """What each comparison is about: of several with the same subject with the parameters by which they differ."""
+    """The subject of each comparison. Where several are equal, the parameters that differ are added."""
     alike: dict[str, list[Comparison]] = defaultdict(list)
     for one in compared:
         alike[one.subject].append(one)
@@ -87,7 +87,7 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
-    """Every answer of the run, below what it is an answer about."""
+    """All answers of the run, below the subject of each."""
     pairs = zip(compared, subjects, strict=True)
     answered = [(subject, answers) for one, subject in pairs if (answers := one.answers())]
     if answered:
@@ -127,7 +127,7 @@ def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[B
 
 
 def _without_report(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Records of patterns that no report is known of."""
+    """A warning for records with a pattern that has no report here."""
     strange = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
     for name, number in strange.items():
         yield Warning(f"{count(number, 'record')} cannot be shown: this sparkscale has no report '{name}'.")

@@ -1,4 +1,4 @@
-"""What there is to choose from, as tables."""
+"""The tables of `sparkscale list`."""
 
 from collections.abc import Iterator
 from typing import get_args

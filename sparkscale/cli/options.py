@@ -1,4 +1,4 @@
-"""What several commands have: exit codes, options, and what is made of them."""
+"""Options and exit codes that several commands share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -38,7 +38,7 @@ def names(text: str | None) -> tuple[str, ...] | None:
 
 
 def settings(features: str | None = None, **said: str | None) -> dict[str, Any]:
-    """What was said of a data set, without what was not."""
+    """The settings of a data set that the user gave."""
     found: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if features is not None:
         found["features"] = [name.strip() for name in features.split(",") if name.strip()]

@@ -136,6 +136,6 @@ class Case(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What this case measures a fraction of."""
+        """The case without its fraction, as a person names it."""
         kind = "" if self.parameter_set == "aligned" else f" ({self.parameter_set})"
         return f"{self.workload} {self.engine}{kind} {self.dataset}"

@@ -98,7 +98,7 @@ class EngineDescription(BaseModel):
     placement: Placement
     summary: str = ""
     differs: str = ""
-    """What it cannot do like the others, as a sentence; empty if there is nothing."""
+    """A sentence about what it cannot do like the others; empty if there is nothing."""
     traits: tuple[str, ...] = ()
 
 
@@ -140,7 +140,7 @@ class WorkloadDescription(BaseModel):
         return names.index(engine) if engine in names else len(names)
 
     def has(self, engine: str, trait: str) -> bool:
-        """Whether an engine has a trait."""
+        """True if the engine has the trait."""
         found = self.engine(engine)
         return found is not None and trait in found.traits
 

@@ -10,14 +10,14 @@ from sparkscale.contract.declared import WorkloadDescription
 
 @cache
 def workloads() -> dict[str, WorkloadDescription]:
-    """By name."""
+    """The workloads by name."""
     text = (resources.files("sparkscale.contract") / "workloads-of-format-1.json").read_text(encoding="utf-8")
     return {found["workload"]: WorkloadDescription.model_validate(found) for found in json.loads(text)}
 
 
 @cache
 def goals() -> dict[str, list[dict[str, Any]]]:
-    """By the names of suites."""
+    """The goals by the names of suites."""
     text = (resources.files("sparkscale.contract") / "goals-of-format-1.json").read_text(encoding="utf-8")
     found: dict[str, list[dict[str, Any]]] = json.loads(text)
     return found

@@ -17,7 +17,7 @@ class Side(BaseModel):
     params: dict[str, Any] = {}
 
     def takes(self, case: Case) -> bool:
-        """Whether the case is one of this side."""
+        """True if the case belongs to this side."""
         same = (case.workload, case.engine) == (self.workload, self.engine)
         return same and all(case.params.get(name) == value for name, value in self.params.items())
 

@@ -1,4 +1,4 @@
-"""What other packages add: workloads, data sets and cluster profiles, by entry points of their own.
+"""Workloads, data sets and cluster profiles that other packages add by entry points.
 
 A package adds to its pyproject.toml, for example:
 
@@ -32,7 +32,7 @@ def entries(group: Group) -> tuple[EntryPoint, ...]:
 
 
 def loaded(group: Group) -> dict[str, Any]:
-    """What the entries of a group stand for, by name.
+    """The objects behind the entries of a group, by name.
 
     Raises ConfigError, with the package that is at fault, for an entry that cannot be loaded, and for a name that two
     packages have.

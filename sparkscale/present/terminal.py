@@ -63,7 +63,7 @@ class FittedGrid:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns of a grid are drawn, by their positions, and in which of them ranges go below medians."""
+    """The columns of a grid that are drawn, by position. In the `stacked` ones ranges go below medians."""
 
     grid: Grid
     positions: tuple[int, ...]
@@ -113,7 +113,7 @@ class Layout:
         return found
 
     def _wanted_width(self, position: int) -> int:
-        """Characters in which a column's heading and cells need no further lines."""
+        """The width at which a column's heading and cells need no extra lines."""
         column = self.grid.columns[position]
         lines = [
             *column.heading.splitlines(),

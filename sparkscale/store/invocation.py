@@ -30,13 +30,13 @@ class Invocation(BaseModel):
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     seeds: Seeds | None = None
-    """Those of samples and models; None: of an earlier release, that had `seed` in every round."""
+    """The seeds of samples and models. None in runs of an earlier release, which had `seed` in every round."""
     origin: dict[str, str] = {}
     """Ids of the descriptions of its suite, profiles and budgets, by what a sentence calls them."""
     goals: tuple[Goal, ...] = ()
-    """Those of its suite."""
+    """The goals of its suite."""
     cold_cache: bool = False
-    """Whether the page cache of the data's files was emptied before each execution."""
+    """If true, the page cache of the data's files was emptied before each execution."""
     executions: int
     """How many records it has when it is complete, warm-ups not counted; 0 for a search, which decides as it goes."""
 

@@ -86,7 +86,7 @@ def to_format_2(connection: sqlite3.Connection) -> None:
 
 
 STEPS = {1: to_format_2}
-"""By the format that each begins with."""
+"""Each step, by the format that it begins with."""
 
 
 def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescription:

@@ -172,14 +172,14 @@ class Store:
                 connection.execute(tables.insert(), {"record": record.id, "name": name, "sha256": sha256})
 
     def records(self, invocation: str | None = None) -> list[RunRecord]:
-        """In the order in which they were measured."""
+        """Records in the order in which they were measured; of one run, or of all."""
         query = sa.select(records.c.content).order_by(records.c.number)
         if invocation is not None:
             query = query.where(records.c.invocation == invocation)
         return self._read(query)
 
     def records_of(self, suite: str) -> list[RunRecord]:
-        """Of every run of a suite, in the order in which they were measured."""
+        """Records of every run of a suite, in the order in which they were measured."""
         query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite)
         return self._read(query.order_by(records.c.number))
 

@@ -1,4 +1,4 @@
-"""What became of the parts of a case, groups or trials, by the table that has a row for each."""
+"""Outcomes of the parts of a case, such as groups or trials, from the table with a row for each."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

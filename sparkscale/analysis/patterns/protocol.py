@@ -1,4 +1,4 @@
-"""What every pattern's analysis offers: comparisons, each with its answers and its tables."""
+"""The protocol of a pattern's analysis: comparisons, each with its answers and its tables."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ class Comparison(Protocol):
         """What is compared, in one line."""
 
     def answers(self) -> list[Answer]:
-        """What follows from it, each in a sentence or two; empty if nothing does."""
+        """Its conclusions, each in a sentence or two; empty if there are none."""
 
     def blocks(self) -> Iterator[Block]:
         """Its tables, with what a reader must know of them."""

@@ -99,12 +99,12 @@ class Cell:
 
     @property
     def ceiling(self) -> float | None:
-        """What a model that knows the truth reaches on this hold-out; None where nobody knows it."""
+        """The quality of the true values on this hold-out. Returns None if they are not known."""
         return next((value(truth) for _, truth in self._scored.values() if truth), None)
 
     @cached_property
     def below_ceiling(self) -> "Step | None":
-        """What the model gives up against the truth, paired on the hold-out's units."""
+        """The quality that the model gives up against the truth, paired on the hold-out's units."""
         pairs = [(truth, model) for model, truth in self._scored.values() if truth]
         return Step.of(self.case.fraction, pairs, self.judging) if pairs else None
 
@@ -122,7 +122,7 @@ class Cell:
 
     @cached_property
     def capacity(self) -> Spread | None:
-        """What the parameter set `tuned` chose, such as a number of trees or epochs."""
+        """The capacity that the parameter set `tuned` chose, such as a number of trees."""
         return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
 
     def seconds_by_round(self) -> dict[int, float]:
@@ -151,7 +151,7 @@ class Step:
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":
-        """What `part` gives up against `whole`. None where no pair of seeds was scored in both."""
+        """The quality that `part` gives up against `whole`. Returns None if they share no seeds with scores."""
         both = [seeds for seeds in whole.qualities if seeds in part.qualities]
         pairs = [(whole.qualities[seeds], part.qualities[seeds]) for seeds in both]
         return cls.of(part.case.fraction, pairs, part.judging) if pairs else None

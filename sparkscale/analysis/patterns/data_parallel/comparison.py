@@ -159,7 +159,7 @@ class Tradeoff:
 
     @property
     def declared(self) -> WorkloadDescription:
-        """What its workload declared."""
+        """The description of its workload."""
         return self.records[0].declared
 
     @property
@@ -185,7 +185,7 @@ class Tradeoff:
 
     @property
     def tuned(self) -> Capacity | None:
-        """The range in which the engines chose their capacity; None where it was given."""
+        """The range from which engines chose their capacity. Returns None if it was given."""
         found = self.case.params.get("capacity")
         return Capacity.model_validate(found) if found else None
 
@@ -247,5 +247,5 @@ def _way(case: Case) -> tuple[str, float, str]:
 
 
 def _work(case: Case) -> str:
-    """What cases share that differ in their parameters only."""
+    """Equal for cases that differ in their parameters only."""
     return case.subject_key(without=case.params)

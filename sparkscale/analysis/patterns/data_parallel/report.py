@@ -47,7 +47,7 @@ class TradeoffReport:
         return any(cell.case.fraction < 1 for cell in self.found.cells)
 
     def answers(self) -> list[Answer]:
-        """For each engine, which sample is enough."""
+        """One answer for each engine: the sample that is enough."""
         return [self._answer(curve) for curve in self.found.curves] if self.has_samples else []
 
     def _answer(self, curve: EngineCurve) -> Answer:
@@ -126,7 +126,7 @@ class TradeoffReport:
                 yield Warning(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.")
 
     def _ceiling(self) -> Iterator[Text]:
-        """What no model can beat."""
+        """States the ceiling: the quality that no model can beat but by chance."""
         if self.found.ceiling is not None:
             judging = self.found.judging
             yield Text(
@@ -226,7 +226,7 @@ class TradeoffReport:
         yield from (Text(note, is_note=True) for note in notes if note)
 
     def _interval_note(self) -> str:
-        """What an interval covers, and why there is none."""
+        """Says what the intervals cover, or why there are none."""
         found = self.found
         estimates = [cell.quality for cell in found.cells if cell.quality]
         if not estimates:

@@ -1,4 +1,4 @@
-"""Batch inference: how many rows a second each way of reaching the model makes, and what Spark takes of them."""
+"""Batch inference: compares rows per second of engines, and shows what Spark costs step by step."""
 
 import math
 from collections import defaultdict
@@ -16,10 +16,9 @@ from sparkscale.contract.record import RunRecord
 
 SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
-"""What computes on all cores of a node without Spark: the first of these that was measured is what Spark is set
-against."""
+"""Engines that use all cores of a node without Spark. Spark is compared with the first one that was measured."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
-"""Of the Spark tax, after the native ones: inside Spark's tasks, Arrow in, a DataFrame in and out."""
+"""The steps of the Spark tax after the native engines: inside Spark's tasks, Arrow in, a DataFrame in and out."""
 
 
 @dataclass
@@ -27,16 +26,16 @@ class Way(Executions):
     """All executions of one engine on the same rows, in batches of one size, with as many threads."""
 
     tells_batch: bool = False
-    """Whether another of the engine has batches of another size."""
+    """If true, the engine was also measured with batches of another size."""
 
     @property
     def threads(self) -> int:
-        """That it was told to use; 0: all, as every engine on Spark does."""
+        """The number of threads that the case asks for. 0 means all; engines on Spark always use all."""
         return int(self.case.params["threads"]) if self.case.placement == "node" else 0
 
     @property
     def applies_the_same_model(self) -> bool:
-        """And not a library's own of the same parameters."""
+        """If true, it applies the model that all engines are given, and not one of its library's own."""
         return self.declared.has(self.engine, "given_model")
 
     @property
@@ -54,7 +53,7 @@ class Way(Executions):
 
     @cached_property
     def rates(self) -> dict[int, float]:
-        """By round, rows per second of load + predict."""
+        """Rows per second of load + predict, by round."""
         return {number: metrics.rows_per_second(record) for number, record in self.by_round.items()}
 
     @property
@@ -62,10 +61,7 @@ class Way(Executions):
         return self.rate(metrics.rows_per_second)
 
     def over(self, other: "Way | None") -> list[float]:
-        """How many times as many rows a second as another, round by round.
-
-        Empty where either has an execution without a time.
-        """
+        """Rows per second over those of another, round by round. Empty if either has an execution without a time."""
         return [] if other is None else self.ratios(other, self.rates, other.rates)
 
     def efficiency(self, one_thread: "Way | None") -> Spread | None:
@@ -87,11 +83,11 @@ class Predictions:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the model."""
+        """The parameters of the model."""
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
     def way(self, engine: str, threads: int = 0) -> Way | None:
-        """The engine's fastest, where several sizes of batches were measured; None where none has a time."""
+        """The engine with its fastest size of batches. Returns None if no execution has a time."""
         found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.timed]
         return max(found, key=lambda way: (way.has_every_time, _rate(way)), default=None)
 
@@ -101,19 +97,19 @@ class Predictions:
 
     @property
     def native(self) -> Way | None:
-        """On all cores of a node: of those with every time, if there are some."""
+        """The engine on all cores of a node, preferably one with every time."""
         found = [way for way in map(self.way, NATIVE) if way]
         return next((way for way in found if way.has_every_time), found[0] if found else None)
 
     @property
     def rungs(self) -> list[Way]:
-        """Of the Spark tax, from native on one thread on; empty where the ends were not measured."""
+        """The steps of the Spark tax, beginning with one native thread. Empty if its ends were not measured."""
         found = [way for way in (self.one_thread, self.native, *map(self.way, RUNGS)) if way]
         return found if len(found) > 2 and self.one_thread and self.way(RUNGS[-1]) else []
 
     @property
     def fastest(self) -> list[Way]:
-        """Those that applied the same model, on all cores and in as many rounds as any, the fastest first."""
+        """Engines that applied the same model on all cores in every round, the fastest first."""
         rounds = max((len(way.timed) for way in self.ways), default=0)
         found = [
             way
@@ -140,7 +136,7 @@ def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
 
 
 def _subject(case: Case) -> str:
-    """What engines are compared on. How many threads one was told to use, and its batches, are told with it."""
+    """The key of cases that are compared. Threads and batches may differ, and stand beside the engine's name."""
     return case.subject_key("version", "fraction", without=("arguments", "threads", "batch_rows"))
 
 
@@ -149,7 +145,7 @@ def _way(case: Case) -> tuple[str, int, int]:
 
 
 def advice(comparison: Predictions) -> str:
-    """Which engine to use for these rows, and why, in one sentence; empty where fewer than two have a time."""
+    """A sentence that says which engine to use for these rows, and why. Empty if fewer than two have a time."""
     ways = comparison.fastest
     if len(ways) < 2:
         return ""

@@ -20,7 +20,7 @@ RUNGS = {
     "arrow-in": "rows read by Spark, Arrow in",
     "map-in-arrow": "a DataFrame in and out",
 }
-"""What each rung of the Spark tax adds, by engine."""
+"""The words for each step of the Spark tax, by engine."""
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:  # noqa: ARG001 - needs no tables
@@ -45,7 +45,7 @@ class PredictionsReport:
         return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Which engine to use."""
+        """Names the engine to use."""
         text = advice(self.found)
         return advised(text, self.found.records)
 

@@ -15,7 +15,7 @@ def time_with_layout(record: RunRecord) -> float:
 
 
 def metrics(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
-    """Those that do not follow from a declaration, for these patterns."""
+    """The metrics of these patterns that do not follow from a declaration."""
     return (
         Metric(
             "time_with_layout",

@@ -49,7 +49,7 @@ class TrainingsReport:
         return f"{case.workload} on {case.dataset} by {by}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Which engine to use, on the largest sample."""
+        """Names the engine to use; only on the largest sample."""
         text = advice(self.found) if self.found.is_largest else ""
         return advised(text, self.found.records)
 

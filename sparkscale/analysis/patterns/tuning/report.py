@@ -48,7 +48,7 @@ class SearchesReport:
         return any(record.suite == SUITE for record in self.records)
 
     def answers(self) -> list[Answer]:
-        """Which engine to use, or which target was found."""
+        """Names the engine to use, or the target that was found."""
         evidence = tuple(record.id for record in self.records)
         if not self.is_for_targets:
             return advised(advice(self.found), self.records)
