@@ -36,7 +36,7 @@ def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def lost_executors(record: RunRecord) -> int:
-    """The number of executors that were lost while the case ran. Spark did their work again: the time is not valid."""
+    """The number of executors that were lost while the case ran. Spark did their work again: the time is invalid."""
     return record.spark.executors_lost if record.spark else 0
 
 
