@@ -1,6 +1,7 @@
 """Our own code for executors that have never seen this checkout, as one zip."""
 
 import importlib.util
+import logging
 import zipfile
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sparkscale.contract import plugins
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("sparkscale", "workloads", "cluster")
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -43,11 +46,14 @@ def _add_plugin(target: zipfile.ZipFile, name: str) -> None:
     """
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:  # not there, or a name space that packages share
+        log.warning("%s adds workloads and does not travel to executors: it has no __init__.py", name)
         return
     if not spec.submodule_search_locations:
         source = Path(spec.origin).read_bytes()
         target.writestr(zipfile.ZipInfo(f"{name}.py", EPOCH), source, zipfile.ZIP_DEFLATED)
-    elif not list(Path(spec.origin).parent.rglob("*.so")):
+    elif list(Path(spec.origin).parent.rglob("*.so")):
+        log.warning("%s adds workloads and does not travel to executors: it has compiled extensions", name)
+    else:
         _add(target, resources.files(name), name)
 
 

@@ -14,7 +14,14 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, model_validator
 from sparkscale.contract.case import Capacity, Device, ParameterSet, Placement, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import Moments, PreparedDataset
-from sparkscale.contract.declared import EngineDescription, Figure, Judged, QualityFigure, WorkloadDescription
+from sparkscale.contract.declared import (
+    Declared,
+    EngineDescription,
+    Figure,
+    Judged,
+    QualityFigure,
+    WorkloadDescription,
+)
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.model import PreparedModel
 
@@ -330,6 +337,11 @@ class Workload:
     def figure_names(self) -> frozenset[str]:
         """What its engines may report."""
         return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
+
+    def metrics(self) -> dict[str, Declared]:
+        """What it declares as metrics, by the metric's name."""
+        figures = {figure.name: figure for figure in (*self.pattern.figures, *self.figures) if figure.metric}
+        return {**figures, **{quality.metric: quality for quality in self.quality.declared if quality.metric}}
 
     @cached_property
     def description(self) -> WorkloadDescription:

@@ -68,6 +68,18 @@ def _added_datasets() -> dict[str, type[Source]]:
     return found
 
 
+RESERVED_METRICS = {
+    "time_to_model",
+    "rows_per_second",
+    "seconds_per_million_rows",
+    "peak_memory",
+    "memory_needed",
+    "time_with_layout",
+    "models_per_second",
+    "groups_without_model",
+}
+"""Metrics that do not follow from a declaration."""
+
 DATASETS: dict[str, type[Source]] = {**OWN_DATASETS, **_added_datasets()}
 """Data sets that have a name of their own, those of other packages included; any other is a table's path."""
 
@@ -94,8 +106,30 @@ def workloads() -> dict[str, Workload]:
                 f"The entry '{entry}' of sparkscale.workloads is called '{workload.name}': a workload's name is that "
                 "of its pattern, a dot, and its own, such as data_parallel.churn."
             )
+        _check_declarations(entry, workload, list(found.values()))
         found[workload.name] = workload
     return found
+
+
+def _check_declarations(entry: str, workload: Workload, others: list[Workload]) -> None:
+    """Raises ConfigError for a workload that declares what another one has, or shows what it does not declare."""
+    for other in others:
+        if other.pattern.name == workload.pattern.name and other.pattern != workload.pattern:
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.workloads has another pattern {workload.pattern.name}."
+            )
+    taken = {name: declared for other in others for name, declared in other.metrics().items()}
+    for name, declared in workload.metrics().items():
+        if name in RESERVED_METRICS or taken.get(name, declared) != declared:
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.workloads declares the metric {name}, as others do."
+            )
+    declared_names = {one.name for one in (*workload.quality.declared, *workload.pattern.figures, *workload.figures)}
+    shown = {*workload.quality.beside, *workload.quality.judged_by.values()}
+    if missing := sorted(shown - declared_names):
+        raise ConfigError(
+            f"The entry '{entry}' of sparkscale.workloads shows {missing[0]}, which it does not declare."
+        )
 
 
 @cache

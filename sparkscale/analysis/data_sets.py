@@ -19,6 +19,6 @@ def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
         )
         profile = found["profile"]
         if left_out := not_used(profile.get("columns", [])):
-            yield Warning(left_out)
+            yield Text(left_out)
         yield from (Text(f"Note: {note}") for note in profile.get("notes", []))
         yield from (Warning(warning) for warning in profile.get("warnings", []))

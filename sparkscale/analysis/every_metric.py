@@ -45,7 +45,7 @@ def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
 
 def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
     """Every metric that these records can carry, by name."""
-    return metrics({record.case.workload: record.declared for record in records}.values())
+    return metrics({record.workload or record.case.workload: record.declared for record in records}.values())
 
 
 def _phase(name: str, patterns: tuple[str, ...]) -> Metric:

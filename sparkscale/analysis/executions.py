@@ -75,13 +75,21 @@ def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def margin(ratios: list[float], times: str, other: str, verdicts: int) -> str:
-    """A comparison as part of a sentence: "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words
-    between. It adds if that is not resolved, as one of this number of verdicts.
+@dataclass(frozen=True)
+class Margin:
+    """How much better one engine is than another, as part of a sentence, and if that is resolved."""
+
+    text: str
+    is_resolved: bool
+
+
+def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin:
+    """A comparison such as "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words between. It says if
+    that is not resolved, as one of this number of verdicts.
     """
     spread = Spread.of(ratios)
     if spread is None:
-        return f"not every round has a time of both it and {other}"
+        return Margin(f"not every round has a time of both it and {other}", False)
     text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
     resolved = at_most(ratios, 1.0, verdicts) is False
-    return f"{text} {times} {other}" + ("" if resolved else ", which is not resolved")
+    return Margin(f"{text} {times} {other}" + ("" if resolved else ", which is not resolved"), resolved)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sparkscale.analysis import blocks, metrics
-from sparkscale.analysis.blocks import Block, Grid, Text
+from sparkscale.analysis.blocks import Block, Grid, Heading, Text
 from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, at_most
 from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
+
+MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,17 @@ class JudgedGoal:
 
     def samples(self) -> list[float]:
         """One for each round that has both sides, on the largest fraction that both were measured on."""
-        pairs = self._pairs(self._metric.samples) if self._metric else []
-        return [self._value(upper, lower) for upper, lower in pairs]
+        return [] if self._has_zero else [self._value(upper, lower) for upper, lower in self._metric_pairs]
+
+    @cached_property
+    def _metric_pairs(self) -> list[tuple[float, float]]:
+        return self._pairs(self._metric.samples) if self._metric else []
+
+    @property
+    def _has_zero(self) -> bool:
+        """True if a ratio has a side that is 0, such as models per second of an engine that made none."""
+        of_ratio = self.goal.kind == "ratio" and self.goal.lower is not None
+        return of_ratio and any(value <= 0 for pair in self._metric_pairs for value in pair)
 
     def unequal(self) -> bool:
         """True if the sides made different numbers of models in some round, because less work is no speed."""
@@ -46,19 +57,28 @@ class JudgedGoal:
         if found is None:
             return None
         median, low, high = map(self._number, (found.median, found.low, found.high))
-        return f"{median} ({low}–{high})" if found.count > 1 else median
+        shown = f"{median} ({low}–{high})" if found.count > 1 and low != high else median
+        return f"{shown} {self._unit}".rstrip()
 
     def limit(self) -> str | None:
         """The goal's limit in words. Returns None if it has none."""
         if self.goal.limit is None:
             return None
-        return f"at {'most' if self.goal.at_least is None else 'least'} {self._number(self.goal.limit)}"
+        bound = "at most" if self.goal.at_least is None else "at least"
+        return f"{bound} {self._number(self.goal.limit)} {self._unit}".rstrip()
 
     def _number(self, value: float) -> str:
-        """A ratio with two digits; a difference in the metric's unit."""
+        """A ratio with two digits, a difference with three; bytes in MiB."""
         if self.goal.kind == "ratio":
             return f"{value:.2f}"
-        return f"{value:.3g} {self._metric.unit}".rstrip() if self._metric else f"{value:.3g}"
+        return f"{value / MIB:.3g}" if self._unit == "MiB" else f"{value:.3g}"
+
+    @property
+    def _unit(self) -> str:
+        """The unit of a difference; empty for a ratio."""
+        if self.goal.kind == "ratio" or self._metric is None:
+            return ""
+        return "MiB" if self._metric.unit == "bytes" else self._metric.unit
 
     @cached_property
     def _metric(self) -> metrics.Metric | None:
@@ -68,6 +88,8 @@ class JudgedGoal:
         """As a word or two: if these records meet the goal. See the function `verdict`."""
         if self._metric is None:
             return f"not measured: no record has a metric '{self.goal.metric}'"
+        if self._has_zero:
+            return f"not resolved: the {self.goal.metric} of a side is 0"
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
@@ -130,10 +152,11 @@ def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Bloc
         blocks.name("cluster"),
         blocks.name("median (range)"),
         blocks.name("goal"),
-        blocks.name("verdict"),
+        blocks.prose("verdict"),
         blocks.prose("of"),
     )
     rows = tuple((cluster, one.words(), one.limit(), one.verdict(number), one.goal.name) for cluster, one in every)
+    yield Heading("Goals")
     yield Grid("Goals, round by round", columns, rows)
     yield Text(
         f"A goal is met, or missed, where the {LEVEL:.0%} interval of all rounds lies on one side of it, widened for "

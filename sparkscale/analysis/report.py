@@ -10,7 +10,7 @@ from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.protocol import Comparison
-from sparkscale.analysis.problems import problems
+from sparkscale.analysis.problems import Problem, problems
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
@@ -25,11 +25,13 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     if invocation.command == "heap":
         return [*found, *heap_report.search(records)]
     compared = [one for pattern in PATTERNS.values() for one in pattern.reports(store, records)]
+    failures = problems(records)
+    found += [] if failures else [Text("Every measured case is ok.")]
     found += _missing(invocation, records)
     subjects = distinct_subjects(compared)
     found += _answers(compared, subjects)
+    found += _problems(failures) if failures else []
     found += goals(invocation.goals, records)
-    found += _problems(records)
     for comparison, subject in zip(compared, subjects, strict=True):
         found += [Heading(subject), *comparison.blocks()]
     return [*found, *_without_report(records)]
@@ -67,8 +69,8 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
         alike[one.subject].append(one)
     found = []
     for one in compared:
-        others = [_flat(other.case.params) for other in alike[one.subject]]
-        own = _flat(one.case.params)
+        others = [_flat(other.parameters) for other in alike[one.subject]]
+        own = _flat(one.parameters)
         differing = [name for name in own if any(other.get(name) != own[name] for other in others)]
         words = ", ".join(f"{name} {own[name]}" for name in differing)
         found.append(f"{one.subject}, {words}" if words else one.subject)
@@ -95,15 +97,13 @@ def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterato
     for subject, answers in answered:
         yield Text(f"{subject}:")
         yield from answers
-        for more in dict.fromkeys(answer.would_resolve for answer in answers if answer.would_resolve):
-            yield Text(f"What is not resolved needs {more}.", is_note=True)
+        wanted = list(dict.fromkeys(answer.would_resolve for answer in answers if answer.would_resolve))
+        if wanted:
+            yield Text(f"To resolve the rest, measure {'; '.join(wanted)}.", is_note=True)
 
 
-def _problems(records: Sequence[RunRecord]) -> Iterator[Block]:
-    found = problems(records)
-    if not found:
-        yield Text("Every measured case is ok.")
-        return
+def _problems(found: Sequence[Problem]) -> Iterator[Block]:
+    yield Heading("Cases without a result")
     columns = (
         blocks.name("case"),
         blocks.name("fractions", priority=1),
@@ -115,7 +115,7 @@ def _problems(records: Sequence[RunRecord]) -> Iterator[Block]:
         (one.subject, ", ".join(map(show_fraction, one.fractions)), one.outcome, one.times, one.reason or None)
         for one in found
     )
-    yield Grid("Cases without a result", columns, rows)
+    yield Grid("Each case, and why it has none", columns, rows)
 
 
 def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:

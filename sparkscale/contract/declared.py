@@ -152,4 +152,4 @@ class WorkloadDescription(BaseModel):
     def headings(self) -> dict[str, str]:
         """The headings of what tables show beside the judged quality, by stored name."""
         declared = {found.name: found.title for found in (*self.qualities, *self.figures)}
-        return {name: declared[name] for name in self.beside}
+        return {name: declared[name] for name in self.beside if name in declared}

@@ -42,6 +42,8 @@ class Goal(BaseModel):
     def _one_bound(self) -> Self:
         if self.at_most is not None and self.at_least is not None:
             raise ValueError("a goal has at_most or at_least, not both")
+        if self.kind == "ratio" and self.limit is not None and self.limit <= 0:
+            raise ValueError("the limit of a ratio is above 0")
         if self.lower is None and self.kind == "ratio":
             raise ValueError('a ratio needs `lower`; of a single case the kind is "difference"')
         return self

@@ -30,6 +30,9 @@ The last ones are Spark's, of an executor that did not survive it: 52 is its exi
 ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
 """
 
+LONGEST = 4000
+"""Characters of a message that a record keeps."""
+
 DEADLINE = "DeadlineExceeded"
 """The type of the error of a worker that did not answer in time."""
 
@@ -96,11 +99,14 @@ class Ended:
 
 
 def decide(evidence: Evidence) -> Ended:
-    """The outcome: the first that the evidence speaks for, and memory first of all, for what a library says when the
-    kernel has ended one of its processes is seldom the reason.
+    """The outcome: the first that the evidence speaks for.
+
+    Memory comes first, because a library seldom knows that the kernel has ended one of its processes. Signs are
+    looked for in the whole message, of which the beginning is kept.
     """
-    error, message = evidence.error, evidence.message
-    said = evidence.meant is None and ("MemoryError" in error or any(sign in message for sign in OUT_OF_MEMORY))
+    error, message = evidence.error, evidence.message[:LONGEST]
+    signs = "MemoryError" in error or any(sign in evidence.message for sign in OUT_OF_MEMORY)
+    said = evidence.meant is None and signs
     limit = evidence.limit or (evidence.worker_limit if said else None)
     if limit:
         return Ended("oom", ErrorInfo(type=error, message=limit.words(message)))

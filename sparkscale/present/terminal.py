@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Line
 
@@ -52,10 +53,10 @@ class FittedGrid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         layout = fitted(self.grid, options.max_width)
-        if layout.width <= options.max_width:
-            yield layout.table(options.max_width)
-        else:
-            yield from layout.listed()
+        if layout.width > options.max_width:
+            yield from listed(self.grid)
+            return
+        yield layout.table(options.max_width)
         if layout.left_out:
             headings = ", ".join(" ".join(column.heading.split()) for column in layout.left_out)
             yield Line(f"Not shown at this width: {headings}.", style="dim")
@@ -90,15 +91,6 @@ class Layout:
     def _lines(self, row: tuple[Cell, ...], position: int) -> list[str]:
         found = cells.pieces(row[position], self.grid.columns[position])
         return list(found) if position in self.stacked else [" ".join(found)]
-
-    def listed(self) -> Iterator[Line]:
-        """Each row as lines, one for each column."""
-        yield Line(self.grid.title)
-        for row in self.grid.rows:
-            for number, position in enumerate(self.positions):
-                column = self.grid.columns[position]
-                heading = " ".join(column.heading.split())
-                yield Line(f"{'  ' if number else ''}{heading}: {cells.text(row[position], column)}")
 
     def _widths(self, most: int) -> dict[int, int]:
         """Characters of each column's text, by position: what it needs, and more of what is left, first for the
@@ -142,6 +134,16 @@ class Layout:
                 shown[0] = Line()
             table.add_row(*shown, end_section=self.grid.is_grouped and last)
         return table
+
+
+def listed(grid: Grid) -> Iterator[RenderableType]:
+    """Each row as lines, one for each column."""
+    yield Line(grid.title)
+    for row in grid.rows:
+        for number, (cell, column) in enumerate(zip(row, grid.columns, strict=True)):
+            heading = " ".join(column.heading.split())
+            line = Line(f"{heading}: {cells.text(cell, column)}")
+            yield Padding(line, (0, 0, 0, 4)) if number else line
 
 
 def fitted(grid: Grid, width: int) -> Layout:

@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from sparkscale.analysis.blocks import Answer
 from sparkscale.analysis.report import report
 from sparkscale.present.terminal import drawn
 from sparkscale.store.invocation import Invocation
@@ -15,3 +16,8 @@ def shown(store: Store, invocation: Invocation | None = None, width: int = 150) 
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(drawn(report(store, invocation or store.invocation())))
     return console.export_text()
+
+
+def said(answer: Answer | None) -> str:
+    """The sentence of an answer; empty without one."""
+    return answer.text if answer else ""

@@ -1,6 +1,7 @@
 """Goals: pairs of one round and one cluster, and verdicts that the whole interval must carry."""
 
 import pytest
+from pydantic import ValidationError
 
 from sparkscale.analysis import every_metric
 from sparkscale.analysis.blocks import Grid
@@ -121,3 +122,31 @@ def test_each_side_of_a_goal_is_one_case_of_its_suite(name: str) -> None:
 
 def named(found: PlannedCase) -> dict[str, object]:
     return {"workload": found.workload.name, "engine": found.engine.name, "params": found.params.model_dump()}
+
+
+def test_a_side_that_is_0_gives_no_ratio() -> None:
+    """Two engines that made no model: their models per second were divided."""
+    records = [
+        one.model_copy(update={"seconds": {"load": 0.0, "fit": 0.0, "predict": 1.0}})
+        for number in range(1, 6)
+        for one in (executed("mllib", number, 0.5), executed("xgboost", number, 2.0))
+    ]
+    assert JudgedGoal(HALF, records).verdict() == "not resolved: the time_to_model of a side is 0"
+
+
+def test_a_metric_that_no_record_has_is_named() -> None:
+    goal = HALF.model_copy(update={"metric": "time_to_modle"})
+    assert JudgedGoal(goal, [executed("mllib", 1, 2.0)]).verdict().endswith("no record has a metric 'time_to_modle'")
+
+
+def test_a_difference_has_its_unit_once() -> None:
+    goal = HALF.model_copy(update={"kind": "difference", "at_most": 4.0})
+    records = [executed(engine, number, 1.0 + number) for engine in ENGINES for number in range(1, 3)]
+    found = JudgedGoal(goal, records)
+    assert (found.words(), found.limit()) == ("0 s", "at most 4 s")
+
+
+@pytest.mark.parametrize("limits", [{"at_most": 0.0}, {"at_most": 1.0, "at_least": 0.5}])
+def test_a_goal_that_cannot_be_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Goal.model_validate({**HALF.model_dump(exclude={"at_most"}), **limits})

@@ -13,7 +13,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
-from tests.analysis.reading import shown
+from tests.analysis.reading import said, shown
 from tests.analysis.test_tradeoff import Writer
 from tests.store.test_store import invocation, record
 from workloads import registry
@@ -126,8 +126,8 @@ def test_the_spark_tax_is_told_rung_by_rung(predictions: Predictions) -> None:
     ]
     text = shown(predictions.store)
     assert "The Spark tax" in text
-    for said in ("native, one thread", "native, all cores", "inside Spark's tasks", "a DataFrame in and out"):
-        assert said in text
+    for words in ("native, one thread", "native, all cores", "inside Spark's tasks", "a DataFrame in and out"):
+        assert words in text
 
 
 def test_without_its_ends_there_is_no_tax(predictions: Predictions) -> None:
@@ -157,17 +157,17 @@ def test_a_timeout_is_slower_than_any_rate_and_leaves_no_ratio(predictions: Pred
 def test_one_sentence_names_the_engine_and_why(predictions: Predictions) -> None:
     everything(predictions)
     (found,) = inference.comparisons(predictions.records)
-    said = inference.advice(found)
-    assert said.startswith("Use single-process: 1.10 (1.00–1.20) times the rows per second of parquet-map, which is ")
-    assert "as long as one node is fast enough" in said
-    assert said in " ".join(shown(predictions.store).split())
+    text = said(inference.advice(found))
+    assert text.startswith("Use single-process: 1.10 (1.00–1.20) times the rows per second of parquet-map, which is ")
+    assert "as long as one node is fast enough" in text
+    assert text in " ".join(shown(predictions.store).split())
 
 
 def test_a_model_that_is_loaded_too_often_is_named(predictions: Predictions) -> None:
     predictions(case("pandas-udf"), 10.0, loads=40, load_seconds=12.0)
     predictions(case("pandas-udf-iterator"), 3.0, loads=2, load_seconds=0.6)
     (found,) = inference.comparisons(predictions.records)
-    assert inference.advice(found) == (
+    assert said(inference.advice(found)) == (
         "Use pandas-udf-iterator: 3.33 times the rows per second of pandas-udf, which is not resolved; pandas-udf "
         "loads the model 40 times, 60% of its core time."
     )
@@ -192,5 +192,5 @@ def test_a_failed_case_has_no_rate_and_is_named(predictions: Predictions) -> Non
     predictions.write(case("map-in-arrow"), 1, outcome="invalid")
     text = shown(predictions.store)
     assert "because invalid" in text
-    assert inference.advice(inference.comparisons(predictions.store.records())[0]) == ""
+    assert inference.advice(inference.comparisons(predictions.store.records())[0]) is None
     assert not tradeoff.comparisons(predictions.store, predictions.records)

@@ -18,7 +18,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
-from tests.analysis.reading import shown
+from tests.analysis.reading import said, shown
 from tests.analysis.test_tradeoff import Writer
 from tests.store.test_store import invocation
 from workloads import registry
@@ -131,7 +131,7 @@ def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
     assert laid_out.speed_up(joblib, uses=1)[0] == pytest.approx(4 / 6)
     assert metrics(registry.descriptions())["time_with_layout"].samples(laid_out.records)[0] == 6.0
     assert metrics(registry.descriptions())["models_per_second"].samples(laid_out.records)[0] == 45.0
-    text = per_group.advice(found)
+    text = said(per_group.advice(found))
     assert text.startswith("Use joblib to train once (1.50 (1.50–1.52) times as fast as parquet-groups)")
     assert "and parquet-groups where its layout serves 2 trainings or more" in text
     assert "a fit takes 0.02 ms, and work on groups is 10% of parquet-groups's core time" in text
@@ -154,14 +154,14 @@ def test_one_engine_that_is_always_the_fastest(groups: Groups) -> None:
     groups("pandas-loop", *rounds(0, 9.5, 9.5, 9.5, 9.5, 9.5))
     groups("apply-in-pandas", *rounds(0, 0.5, 20, 20, 20, 20))
     groups("parquet-groups", *rounds(1.0, 1.5, 1.5, 1.5, 1.5, 1.5))
-    text = per_group.advice(groups.comparison())
+    text = said(per_group.advice(groups.comparison()))
     assert text.startswith("Use parquet-groups: 3.33 (3.33–3.33) times as fast as pandas-loop, its layout counted;")
 
 
 def test_a_margin_that_rounds_do_not_decide_is_not_resolved(groups: Groups) -> None:
     groups("pandas-loop", *rounds(0, 1.4, 0.6, 1.4))
     groups("joblib", *rounds(0, 1.0, 1.0, 1.0))
-    assert "times as fast as pandas-loop, which is not resolved" in per_group.advice(groups.comparison())
+    assert "times as fast as pandas-loop, which is not resolved" in said(per_group.advice(groups.comparison()))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_less_work_is_no_speed(groups: Groups) -> None:
     groups("apply-in-arrow", *rounds(0, 0.5, 0.5), models=40)
     groups("parquet-groups", *rounds(0.1, 0.1))
     groups("grouped-map", *rounds(0, 0.2, 0.2))
-    assert per_group.advice(groups.comparison()).startswith(
+    assert said(per_group.advice(groups.comparison())).startswith(
         "Use joblib: 2.50 (2.50–2.50) times as fast as pandas-loop"
     )
 
@@ -196,7 +196,7 @@ def test_less_work_is_no_speed(groups: Groups) -> None:
 def test_a_layout_pays_against_another_by_what_it_costs_more(groups: Groups) -> None:
     groups("apply-in-pandas-bucketed", *rounds(5.0, 9.5, 9.5))
     groups("parquet-groups", *rounds(14.0, 8.5, 8.5))
-    assert "parquet-groups where its layout serves 9 trainings or more" in per_group.advice(groups.comparison())
+    assert "parquet-groups where its layout serves 9 trainings or more" in said(per_group.advice(groups.comparison()))
 
 
 def test_everything_is_shown(groups: Groups) -> None:
@@ -231,9 +231,9 @@ def test_engines_that_disagree_on_the_models_are_named(groups: Groups) -> None:
 def test_the_way_matters_little_only_where_every_way_is_mostly_work(groups: Groups) -> None:
     groups("joblib", *rounds(0.0, 1.5, 1.5), busy=2.8)
     groups("parquet-groups", *rounds(0.1, 1.6, 1.6), busy=2.8)
-    assert per_group.advice(groups.comparison()).endswith("so the way to the groups matters little.")
+    assert said(per_group.advice(groups.comparison())).endswith("so the way to the groups matters little.")
     groups("apply-in-pandas", *rounds(0.0, 39.5, 39.5), busy=2.8)
-    told = per_group.advice(groups.comparison())
+    told = said(per_group.advice(groups.comparison()))
     assert (
         "work on groups is 70% of joblib's core time and 3.5% of apply-in-pandas's: the rest is moving rows" in told
     )
@@ -271,7 +271,7 @@ def test_the_loop_uses_one_core_and_says_nothing_of_the_others(groups: Groups) -
     groups("joblib", *rounds(0.0, 1.5, 1.5), busy=2.8)
     groups("parquet-groups", *rounds(0.1, 1.6, 1.6), busy=2.8)
     groups("pandas-loop", *rounds(0.0, 19.5, 19.5), busy=2.8)
-    told = per_group.advice(groups.comparison())
+    told = said(per_group.advice(groups.comparison()))
     assert told.endswith("so the way to the groups matters little for engines that use all cores.")
 
 
@@ -280,7 +280,7 @@ def test_the_way_matters_by_the_same_count_of_layouts_on_both_sides(groups: Grou
     groups("joblib", *rounds(0.0, 9.5, 9.5), busy=15.0)
     groups("apply-in-arrow", *rounds(0.0, 10.5, 10.5), busy=15.0)
     groups("parquet-groups", *rounds(100.0, 4.5, 4.5), busy=2.0)
-    told = per_group.advice(groups.comparison())
+    told = said(per_group.advice(groups.comparison()))
     assert "matters little" not in told
     assert "20.0% of parquet-groups's: the rest is moving rows and starting tasks" in told
 

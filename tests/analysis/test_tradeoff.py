@@ -383,3 +383,41 @@ def test_the_answer_names_the_capacity_that_each_engine_chose(store: Store) -> N
         write(made.case.model_copy(update={"fraction": 1 / 4}), number, seconds=1.0, noise=0.1)
     told = "for models with trees chosen on all data: sklearn 40–80, xgboost 160"
     assert told in " ".join(shown(store).split())
+
+
+@pytest.mark.parametrize(
+    ("steps", "lost", "too_little", "would_resolve"),
+    [
+        ({1 / 2: ENOUGH}, (), False, ""),
+        ({1 / 2: NOT_ENOUGH}, (), True, ""),
+        ({1 / 4: NOT_ENOUGH}, (), False, "the fraction 1/2"),
+        ({1 / 8: NOT_ENOUGH}, (), False, "the fractions 1/2, 1/4"),
+        ({1 / 2: OPEN}, (), False, "more rounds, each with seeds of its own"),
+        ({}, (1 / 2,), False, "the cases without a result, measured again (--retry-failed)"),
+        ({}, (), False, "a smaller fraction"),
+    ],
+)
+def test_an_answer_says_what_would_resolve_it(
+    steps: dict[float, tuple[float, float]], lost: tuple[float, ...], too_little: bool, would_resolve: str
+) -> None:
+    found = SampleAnswer.of([step(fraction, *interval) for fraction, interval in steps.items()], lost)
+    assert (found.is_too_little, found.would_resolve) == (too_little, would_resolve)
+
+
+def test_an_answer_needs_all_data(store: Store) -> None:
+    write = Writer(store)
+    for fraction in (1 / 16, 1 / 4):
+        write(case("sklearn", fraction), 1, seconds=1.0, noise=0.1)
+    answer = curve(store, "sklearn").answer
+    assert (answer.text, answer.would_resolve) == ("not judged: all data was not measured", "all data")
+
+
+def test_comparisons_of_one_subject_are_told_apart_by_their_parameters(store: Store) -> None:
+    write = Writer(store)
+    for trees in (10, 20):
+        measured = case("sklearn", 1.0)
+        measured = measured.model_copy(update={"params": {**measured.params, "trees": trees, "depth": 6}})
+        write(measured, 1, seconds=float(trees), noise=0.1)
+    headings = [line for line in shown(store).splitlines() if line.startswith("data_parallel.gradient_boosting on")]
+    assert len(set(headings)) == 2
+    assert all("depth" not in line for line in headings)

@@ -12,7 +12,7 @@ from sparkscale.analysis.patterns.tuning import comparison as tuning
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
-from tests.analysis.reading import shown
+from tests.analysis.reading import said, shown
 from tests.analysis.test_tradeoff import Writer
 from tests.store.test_store import invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
@@ -151,11 +151,11 @@ def test_the_advice_says_when_it_is_not_resolved(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.4], [0.4, 0.4]] * 3)
     searches("optuna-joblib", *[[0.4, 0.4], [0.9, 0.4]] * 3, seconds=1.9)
     searches("grid", *[[0.9, 0.9, 0.4]] * 6, seconds=9.0)
-    told = tuning.advice(searches.comparison())
+    told = said(tuning.advice(searches.comparison()))
     assert "whether sooner than hyperopt (" in told
     assert told.endswith("is not resolved.")
     searches("random-joblib", *[[0.4]] * 6, seconds=0.1)
-    told = tuning.advice(searches.comparison())
+    told = said(tuning.advice(searches.comparison()))
     assert told.endswith("in 1.1 s, sooner than every other engine; the next is optuna-joblib (3.8 s).")
 
 
@@ -163,7 +163,7 @@ def test_one_search_resolves_nothing(searches: Searches) -> None:
     """It said "sooner than every other engine every time (5.0 s against 5.0 s)"."""
     searches("hyperopt", [0.9, 0.4])
     searches("optuna-joblib", [0.9, 0.4], seconds=2.0)
-    told = tuning.advice(searches.comparison())
+    told = said(tuning.advice(searches.comparison()))
     assert told.endswith(
         "it reached a validation loss of 0.5 in 5.0 s; whether sooner than optuna-joblib (5.0 s) is not "
         "resolved: 1 sampler seed, and 5 are the least."
@@ -173,7 +173,7 @@ def test_one_search_resolves_nothing(searches: Searches) -> None:
 def test_the_only_engine_that_reaches_the_target_is_said_to_be(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.4]] * 6)
     searches("optuna-joblib", *[[0.9, 0.6]] * 6)
-    assert tuning.advice(searches.comparison()).endswith("in 5.0 s, and no other engine mostly did.")
+    assert said(tuning.advice(searches.comparison())).endswith("in 5.0 s, and no other engine mostly did.")
 
 
 def test_a_search_that_failed_never_came_there(searches: Searches) -> None:
@@ -186,7 +186,7 @@ def test_a_search_that_failed_never_came_there(searches: Searches) -> None:
     times = fast.to_target(0.5)
     assert times is not None
     assert (times.low, times.median) == (1.1, math.inf)
-    assert tuning.advice(found).startswith("Use hyperopt: ")
+    assert said(tuning.advice(found)).startswith("Use hyperopt: ")
     text = shown(searches.store)
     assert "1 of 5" in text
     assert "0.8000 [1 of 5]" in text
@@ -195,7 +195,7 @@ def test_a_search_that_failed_never_came_there(searches: Searches) -> None:
 def test_only_equal_attempts_are_ranked(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.4]] * 3)
     searches("optuna-joblib", [0.4], seconds=0.1)
-    told = tuning.advice(searches.comparison())
+    told = said(tuning.advice(searches.comparison()))
     assert told == (
         "Use hyperopt: it reached a validation loss of 0.5 in 5.0 s; no other engine was ranked. Not ranked: "
         "optuna-joblib (1 of the 3 searches that others made were begun)."
@@ -250,7 +250,7 @@ def test_fewer_trials_are_no_reason_where_a_search_failed(searches: Searches) ->
 def test_where_some_never_came_there_more_seeds_are_needed(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.4]] * 5)
     searches("optuna-joblib", *[[0.9, 0.6]] * 5)
-    told = tuning.advice(searches.comparison())
+    told = said(tuning.advice(searches.comparison()))
     assert told.endswith("optuna-joblib (mostly never) is not resolved: 5 sampler seeds, and 6 are the least.")
 
 

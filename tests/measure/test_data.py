@@ -226,7 +226,7 @@ BAD = [
     ),
     (["--data", "classification", "--rows", "10"], "greater than or equal to 1000"),
     (["--data", "classification", "--rows", "1e12"], "GiB are free: ask for fewer rows"),
-    (["--label", "y"], "--label says something of a data set: name it with --data"),
+    (["--label", "y"], "--label needs --data"),
 ]
 
 

@@ -52,6 +52,13 @@ def test_a_deadline_is_a_timeout_in_phases_only(stage: Stage, outcome: Outcome, 
     assert ended.phase == ("fit" if outcome == "timeout" else None)
 
 
+def test_the_cause_at_the_end_of_a_long_trace_is_seen() -> None:
+    trace = "SparkException\n" + "\tat org.apache.spark\n" * 400 + "Caused by: java.lang.OutOfMemoryError"
+    ended = decide(Evidence("Py4JJavaError", trace))
+    assert ended.outcome == "oom"
+    assert len(ended.error.message) == 4000
+
+
 def test_a_late_case_that_passed_its_memory_limit_is_out_of_memory() -> None:
     late = Evidence("DeadlineExceeded", "", limit=LIMIT, stage="phases", phase="fit", limits=LIMITS)
     assert decide(late).outcome == "oom"

@@ -59,3 +59,9 @@ def test_an_answer_names_its_evidence() -> None:
         "evidence": ["r1", "r2"],
         "would_resolve": "more rounds",
     }
+
+
+def test_code_stays_as_it_is() -> None:
+    text = '[[target]]\ndataset_id = "d"'
+    assert written([Text(text, is_code=True)]) == f"```\n{text}\n```\n"
+    assert written([Text("use `a_b`, not a_b")]) == "use `a_b`, not a\\_b\n"

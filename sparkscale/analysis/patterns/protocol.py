@@ -1,12 +1,12 @@
 """The protocol of a pattern's analysis: comparisons, each with its answers and its tables."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
-from sparkscale.analysis.blocks import Answer, Block, Verdict
-from sparkscale.analysis.executions import of_report
+from sparkscale.analysis.blocks import Answer, Block
+from sparkscale.analysis.executions import Margin, of_report
 from sparkscale.analysis.metrics import Metric
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -19,8 +19,8 @@ class Comparison(Protocol):
     """Engines that do the same work on the same rows."""
 
     @property
-    def case(self) -> Case:
-        """One of the cases that are compared."""
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters that all cases share which are compared."""
 
     @property
     def subject(self) -> str:
@@ -65,11 +65,13 @@ def by_subject(
     return ordered
 
 
-def advised(text: str, records: Sequence[RunRecord]) -> list[Answer]:
-    """A sentence of advice as an answer; none if it is empty. The sentence itself says what is not resolved."""
-    if not text:
-        return []
-    open_ = any(words in text for words in ("not resolved", "nothing says", "No engine", "not every round"))
-    verdict: Verdict = "not resolved" if open_ else "yes"
-    more = "more rounds" if "not resolved" in text else ""
-    return [Answer(text, verdict, tuple(record.id for record in records), more)]
+def recommended(text: str, margins: Sequence[Margin]) -> Answer:
+    """A recommendation that rests on these margins: it is resolved if all of them are."""
+    if all(margin.is_resolved for margin in margins):
+        return Answer(text, "yes")
+    return Answer(text, "not resolved", would_resolve="more rounds")
+
+
+def with_evidence(answer: Answer | None, records: Sequence[RunRecord]) -> list[Answer]:
+    """The answer with the ids of the records that it rests on; an empty list without an answer."""
+    return [replace(answer, evidence=tuple(record.id for record in records))] if answer else []

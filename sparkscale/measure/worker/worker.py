@@ -331,7 +331,7 @@ def _meant(error: Exception) -> Outcome | None:
 
 def _message(error: Exception) -> str:
     """What it says; of a failure in the JVM without py4j's first line, which says only which call it was."""
-    return (PY4J.sub("", str(error)) or "it says no more")[:4000]
+    return PY4J.sub("", str(error)) or "it says no more"
 
 
 def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from sparkscale.analysis import metrics
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
 from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step, share_of
@@ -40,17 +41,24 @@ class EngineCurve:
     @cached_property
     def answer(self) -> "SampleAnswer":
         """Nothing is enough for a model of all data that deserves doubt: it could be as poor on any sample."""
-        if self.full and self.full.doubt:
-            return SampleAnswer(None, False, "not judged: see the warning on all data")
-        if self.full is not None and self.full.quality is None:
-            return SampleAnswer(None, False, "not judged: all data has no result", would_resolve=AGAIN)
-        if self.full and self.full.judging.judged.estimator is None:
-            return SampleAnswer(None, False, "not judged: no scores are stored")
+        if self.full is None:
+            return SampleAnswer(None, False, "not judged: all data was not measured", would_resolve="all data")
+        if refused := self._not_judged(self.full):
+            again = AGAIN if not metrics.scored(self.full.records) else ""
+            return SampleAnswer(None, False, f"not judged: {refused}", would_resolve=again)
         steps = {step.fraction for step in self.steps}
         lost = [
             cell.case.fraction for cell in self.cells if cell.case.fraction < 1 and cell.case.fraction not in steps
         ]
-        return SampleAnswer.of(self.steps, lost if self.full else ())
+        return SampleAnswer.of(self.steps, lost)
+
+    def _not_judged(self, full: Cell) -> str:
+        """The reason why no sample is judged against the model of all data; empty if there is none."""
+        if full.doubt:
+            return "see the warning on all data"
+        if full.judging.judged.estimator is None:
+            return "no scores are stored"
+        return "all data has no result" if full.quality is None else ""
 
     def cell(self, fraction: float) -> Cell | None:
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
@@ -133,8 +141,8 @@ def _would_resolve(step: Step, above: str) -> str:
     """
     if step.verdict == "not enough":
         return f"the fractions {above}" if "," in above else f"the fraction {above}"
-    if "unit" in step.estimate.why_none:
-        return "a hold-out of more units"
+    if step.estimate.why_none:
+        return "a larger hold-out, of more units"
     return "more rounds, each with seeds of its own"
 
 

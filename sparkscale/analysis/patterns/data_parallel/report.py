@@ -1,7 +1,8 @@
 """The report of sample and full data: what each engine costs and reaches, and whether a sample is enough."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Text, Warning
@@ -9,7 +10,7 @@ from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.contract.wording import count
@@ -39,8 +40,13 @@ class TradeoffReport:
         return f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}{size}"
 
     @property
-    def case(self) -> Case:
-        return self.found.case
+    def parameters(self) -> Mapping[str, Any]:
+        return self.found.case.params
+
+    @property
+    def is_judged(self) -> bool:
+        """True if its workload declares a quality for the task."""
+        return bool(self.found.judging.key)
 
     @property
     def has_samples(self) -> bool:
@@ -48,7 +54,7 @@ class TradeoffReport:
 
     def answers(self) -> list[Answer]:
         """One answer for each engine: the sample that is enough."""
-        return [self._answer(curve) for curve in self.found.curves] if self.has_samples else []
+        return [self._answer(curve) for curve in self.found.curves] if self.has_samples and self.is_judged else []
 
     def _answer(self, curve: EngineCurve) -> Answer:
         answer = curve.answer
@@ -75,7 +81,7 @@ class TradeoffReport:
             )
         yield from (Warning(warning) for warning in quality_warnings(found.records))
         yield from self._passing_the_ceiling()
-        if self.has_samples:
+        if self.has_samples and self.is_judged:
             yield self._samples()
         yield self._curves()
         yield from self._ceiling()
@@ -95,7 +101,7 @@ class TradeoffReport:
             Column("rows", ",", priority=4),
             blocks.seconds("time to model, s\nmedian (range)"),
             *([blocks.seconds("first run, s\ncold, with start", priority=3)] if found.has_first_runs else []),
-            quality,
+            *([quality] if self.is_judged else []),
             *([Column(found.tuned.param, ".0f", priority=1)] if found.tuned else []),
             *([] if found.ceiling is None else [below]),
             *([Column(memory.HEADING, priority=5)] if found.has_memory else []),
@@ -112,7 +118,8 @@ class TradeoffReport:
         yield cell.seconds
         if found.has_first_runs:
             yield cell.first_run
-        yield _estimated(cell.quality, bool(cell.doubt))
+        if self.is_judged:
+            yield _estimated(cell.quality, bool(cell.doubt))
         if found.tuned:
             yield cell.capacity
         if found.ceiling is not None:
@@ -214,7 +221,10 @@ class TradeoffReport:
         times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
         kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
         if rounds == 0:
-            kind = "there is none, for every execution was the first of its worker"
+            isolated = all(record.isolated for record in found.records if record.outcome == "ok")
+            ok = any(record.outcome == "ok" for record in found.records)
+            kind = "no execution has one"
+            kind += ", because each was the first of its worker" if ok and isolated else ""
         notes = [
             f"Time to model is {' + '.join(found.declared.time_to_model)}: {kind}.",
             *circumstances.notes(found.case, found.records),
@@ -234,8 +244,11 @@ class TradeoffReport:
         name, seeds = found.judging.name, max(estimate.seeds for estimate in estimates)
         shown = next((estimate for estimate in estimates if estimate.interval), None)
         if shown is None:
-            least = f" ({FEWEST_UNITS} effective units are the least)" if "unit" in estimates[0].why_none else ""
-            return f"{name} has no interval: {estimates[0].why_none} in the hold-out{least}."
+            why = estimates[0].why_none
+            if not why[:1].isdigit():
+                return f"{name} has no interval: {why}."
+            least = f" ({FEWEST_UNITS} effective units are the least)" if "unit" in why else ""
+            return f"{name} has no interval: {why} in the hold-out{least}."
         held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
         drawn = f"and {count(seeds, 'draw')} of sample and model"
         if seeds < crossed.FEWEST_SEEDS:

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin
-from sparkscale.analysis.patterns.protocol import by_subject
+from sparkscale.analysis.blocks import Answer
+from sparkscale.analysis.executions import Executions, Margin, margin
+from sparkscale.analysis.patterns.protocol import by_subject, recommended
 from sparkscale.analysis.statistics import Spread, pairs
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -19,6 +20,9 @@ NATIVE = ("joblib", SINGLE)
 """Engines that use all cores of a node without Spark. Spark is compared with the first one that was measured."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """The steps of the Spark tax after the native engines: inside Spark's tasks, Arrow in, a DataFrame in and out."""
+
+OF_A_WAY = ("threads", "batch_rows")
+"""Parameters in which the engines of a comparison may differ; they stand beside an engine's name."""
 
 
 @dataclass
@@ -137,24 +141,26 @@ def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
 
 def _subject(case: Case) -> str:
     """The key of cases that are compared. Threads and batches may differ, and stand beside the engine's name."""
-    return case.subject_key("version", "fraction", without=("arguments", "threads", "batch_rows"))
+    return case.subject_key("version", "fraction", without=("arguments", *OF_A_WAY))
 
 
 def _way(case: Case) -> tuple[str, int, int]:
     return case.engine, int(case.params["threads"]), int(case.params["batch_rows"])
 
 
-def advice(comparison: Predictions) -> str:
-    """A sentence that says which engine to use for these rows, and why. Empty if fewer than two have a time."""
+def advice(comparison: Predictions) -> Answer | None:
+    """Says which engine to use for these rows, and why. Returns None if fewer than two have a time."""
     ways = comparison.fastest
     if len(ways) < 2:
-        return ""
+        return None
     best, other, verdicts = ways[0], ways[1], pairs(len(ways))
-    text = f"Use {best.label}: {_margin(best, other, verdicts)}"
+    margins = [_margin(best, other, verdicts)]
+    text = f"Use {best.label}: {margins[0].text}"
     if best.case.placement == "node":
         inside = next((way for way in ways if way.case.placement == "spark"), None)
         if inside and inside is not other:
-            text += f", {_margin(best, inside, verdicts)}"
+            margins.append(_margin(best, inside, verdicts))
+            text += f", {margins[-1].text}"
         text += ", as long as one node is fast enough"
     loads, fewer = other.figure("model_loads"), best.figure("model_loads")
     seconds = other.figure("model_load_seconds")
@@ -164,8 +170,8 @@ def advice(comparison: Predictions) -> str:
             f"; {other.label} loads the model {loads.median:,.0f} times, {seconds.median / spent.median:.0%} of its "
             "core time"
         )
-    return f"{text}."
+    return recommended(f"{text}.", margins)
 
 
-def _margin(best: Way, other: Way, verdicts: int) -> str:
+def _margin(best: Way, other: Way, verdicts: int) -> Margin:
     return margin(best.over(other), "times the rows per second of", other.label, verdicts)

@@ -1,14 +1,15 @@
 """The report of batch inference: rows per second of each engine, where Spark's time goes, which engine to use."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
-from sparkscale.analysis.patterns.inference.comparison import Predictions, Way, advice, comparisons
-from sparkscale.analysis.patterns.protocol import advised
+from sparkscale.analysis.patterns.inference.comparison import OF_A_WAY, Predictions, Way, advice, comparisons
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
@@ -35,8 +36,8 @@ class PredictionsReport:
     found: Predictions
 
     @property
-    def case(self) -> Case:
-        return self.found.case
+    def parameters(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.found.case.params.items() if name not in OF_A_WAY}
 
     @property
     def subject(self) -> str:
@@ -46,8 +47,7 @@ class PredictionsReport:
 
     def answers(self) -> list[Answer]:
         """Names the engine to use."""
-        text = advice(self.found)
-        return advised(text, self.found.records)
+        return with_evidence(advice(self.found), self.found.records)
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
@@ -125,7 +125,7 @@ class PredictionsReport:
 
     def _footnotes(self) -> Iterator[Text]:
         found = self.found
-        rounds = max((len(way.timed) for way in found.ways), default=0)
+        rounds = len({record.round for record in found.records})
         notes = [
             f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. Every row was compared "
             "with the reference. Efficiency is rows per second over those of one thread of one process, times the "

@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.executions import Executions, margin
+from sparkscale.analysis.blocks import Answer
+from sparkscale.analysis.executions import Executions, Margin, margin
 from sparkscale.analysis.patterns.outcomes import unsuccessful
 from sparkscale.analysis.patterns.per_group.metrics import models_per_second
-from sparkscale.analysis.patterns.protocol import by_subject
+from sparkscale.analysis.patterns.protocol import by_subject, recommended
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, pairs, rounds_interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import GROUPS, RunRecord
@@ -264,29 +265,33 @@ def _way(case: Case) -> tuple[str, str]:
     return case.engine, case.experiment
 
 
-def advice(comparison: Trainings) -> str:
-    """Which engine to use on these groups, and why, in one sentence; empty where fewer than two have a time."""
+def advice(comparison: Trainings) -> Answer | None:
+    """Says which engine to use on these groups, and why. Returns None if fewer than two have a time."""
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
-        return ""
+        return None
+    if not any(models for way in comparison.ways for models in way.models_by_round.values()):
+        return Answer("No group has a model, so no engine is better than another.", "no")
     once, often = by_uses[USES[0]], by_uses[USES[-1]]
     first, reusing = once[0], often[0]
     verdicts = pairs(len(once)) * (1 if first.engine == reusing.engine else 2)
     alone = _margin(first, once[1], 1, verdicts)
+    margins = [alone]
     if first.engine == reusing.engine:
-        text = f"Use {first.engine}: {alone}{', its layout counted' if first.lays_out else ''}"
+        text = f"Use {first.engine}: {alone.text}{', its layout counted' if first.lays_out else ''}"
     else:
+        margins.append(_margin(reusing, first, USES[-1], verdicts))
         text = (
-            f"Use {first.engine} to train once ({alone}), and {reusing.engine} where its layout serves "
+            f"Use {first.engine} to train once ({alone.text}), and {reusing.engine} where its layout serves "
             f"{_break_even(reusing, first)} trainings or more (over {USES[-1]} trainings "
-            f"{_margin(reusing, first, USES[-1], verdicts)})"
+            f"{margins[-1].text})"
         )
     if first.case.placement == "node":
         text += "; while all rows fit on one node"
-    return f"{text}; {_why(comparison, reusing)}."
+    return recommended(f"{text}; {_why(comparison, reusing)}.", margins)
 
 
-def _margin(best: Way, other: Way, uses: int, verdicts: int) -> str:
+def _margin(best: Way, other: Way, uses: int, verdicts: int) -> Margin:
     return margin(best.speed_up(other, uses), "times as fast as", other.engine, verdicts)
 
 

@@ -1,7 +1,8 @@
 """The report of one model per group: what each engine costs, what became of the groups, which engine to use."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
@@ -15,10 +16,10 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     advice,
     comparisons,
 )
-from sparkscale.analysis.patterns.protocol import advised
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
@@ -38,8 +39,8 @@ class TrainingsReport:
     found: Trainings
 
     @property
-    def case(self) -> Case:
-        return self.found.case
+    def parameters(self) -> Mapping[str, Any]:
+        return self.found.case.params
 
     @property
     def subject(self) -> str:
@@ -50,8 +51,7 @@ class TrainingsReport:
 
     def answers(self) -> list[Answer]:
         """Names the engine to use; only on the largest sample."""
-        text = advice(self.found) if self.found.is_largest else ""
-        return advised(text, self.found.records)
+        return with_evidence(advice(self.found) if self.found.is_largest else None, self.found.records)
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
@@ -150,7 +150,7 @@ class TrainingsReport:
 
     def _footnotes(self) -> Iterator[Text]:
         found = self.found
-        rounds = max((len(way.timed) for way in found.ways), default=0)
+        rounds = len({record.round for record in found.records})
         yield Text(
             f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
             "Models are on storage when `fit` ends.",

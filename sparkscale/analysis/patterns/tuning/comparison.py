@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.blocks import Answer
 from sparkscale.analysis.executions import Executions
 from sparkscale.analysis.patterns.outcomes import unsuccessful
 from sparkscale.analysis.patterns.protocol import by_subject
@@ -31,8 +32,15 @@ SHARES = (0.25, 0.5, 1.0)
 
 Array = np.ndarray[Any, Any]
 
+SEEDS = "more sampler seeds (`sweep = { sampler_seed = [1, 2, …] }` in a suite)"
+EQUAL = "the same searches with every engine"
+"""What would resolve an answer."""
+
 Attempt = tuple[int, int]
 """A sampler's seed and a round."""
+
+OF_A_WAY = ("sampler_seed", "trials", "parallelism", "random_starts")
+"""Parameters in which the engines of a comparison may differ; they stand beside an engine's name."""
 
 
 @dataclass(frozen=True)
@@ -246,20 +254,22 @@ class Searches:
         return [found for search in self.searches for found in search.failures]
 
 
-def advice(found: Searches) -> str:
-    """Which engine to use on this space, in a sentence or two; empty where nothing says."""
+def advice(found: Searches) -> Answer:
+    """Says which engine to use on this space."""
     if found.target is None:
-        return (
+        return Answer(
             "No target loss is known for this sample of this data, so nothing says which search is the quickest: "
-            "`sparkscale run --suite tuning-target` finds one, with the same --data and --seed."
+            "`sparkscale run --suite tuning-target` finds one, with the same --data and --seed.",
+            "not resolved",
+            would_resolve="a target loss",
         )
     unranked = f" Not ranked: {'; '.join(found.unranked)}." if found.unranked else ""
     if not found.ranking:
-        return f"No engine can be ranked.{unranked}"
+        return Answer(f"No engine can be ranked.{unranked}", "not resolved", would_resolve=EQUAL)
     reached = [pair for pair in found.ranking if math.isfinite(pair[1].median)]
     if not reached:
         none = f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
-        return none + unranked
+        return Answer(none + unranked, "no")
     best, times = reached[0]
     known, rivals, verdicts = best.by_seed(found.target), found.ranking[1:], pairs(len(found.ranking))
     told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
@@ -268,13 +278,13 @@ def advice(found: Searches) -> str:
         least = fewest_seeds(verdicts, all(math.isfinite(spread.high) for _, spread in [reached[0], *unresolved]))
         few = f": {count(len(known), 'sampler seed')}, and {least} are the least"
         told = f"{told}; whether sooner than {_named(unresolved)} is not resolved{few if len(known) < least else ''}."
-    elif not rivals:
-        told = f"{told}; no other engine was ranked."
-    elif len(reached) == 1:
-        told = f"{told}, and no other engine mostly did."
-    else:
-        told = f"{told}, sooner than every other engine; the next is {_named(reached[1:2])}."
-    return told + unranked
+        return Answer(told + unranked, "not resolved", would_resolve=SEEDS)
+    if not rivals:
+        return Answer(f"{told}; no other engine was ranked.{unranked}", "not resolved", would_resolve=EQUAL)
+    told += (
+        ", and no other engine mostly did" if len(reached) == 1 else ", sooner than every other engine; the next is "
+    )
+    return Answer(f"{told}{_named(reached[1:2])}.{unranked}", "yes")
 
 
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
@@ -328,9 +338,8 @@ def _subject(case: Case) -> str:
     """What engines are compared on. Seeds are replicates; how many trials an engine was given, and how many at once,
     is told with it.
     """
-    own = ("arguments", "sampler_seed", "trials", "parallelism", "random_starts")
     # the target loss is one of this sample's validation part
-    return case.subject_key("version", "fraction", "sample_seed", without=own)
+    return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *OF_A_WAY))
 
 
 def _way(case: Case) -> tuple[str, int, int, int]:

@@ -1,14 +1,15 @@
 """The report of parallel tuning: how soon each way of searching finds what, and what a trial costs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
-from sparkscale.analysis.patterns.protocol import advised
-from sparkscale.analysis.patterns.tuning.comparison import SHARES, Search, Searches, advice, comparisons
+from sparkscale.analysis.patterns.protocol import with_evidence
+from sparkscale.analysis.patterns.tuning.comparison import OF_A_WAY, SHARES, Search, Searches, advice, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.target import MARGIN, SUITE, targets_found
 from sparkscale.contract.wording import count
@@ -29,14 +30,14 @@ class SearchesReport:
     found: Searches
 
     @property
-    def case(self) -> Case:
-        return self.found.case
+    def parameters(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.found.case.params.items() if name not in OF_A_WAY}
 
     @property
     def subject(self) -> str:
         case = self.found.case
-        fraction = show_fraction(case.fraction)
-        return f"{case.workload} on {case.dataset}, {fraction} of the rows, cluster {case.cluster}, {case.device}"
+        which = "all rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the rows"
+        return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     @property
     def records(self) -> list[RunRecord]:
@@ -51,7 +52,7 @@ class SearchesReport:
         """Names the engine to use, or the target that was found."""
         evidence = tuple(record.id for record in self.records)
         if not self.is_for_targets:
-            return advised(advice(self.found), self.records)
+            return with_evidence(advice(self.found), self.records)
         found = targets_found(self.records)
         if not found:
             return [Answer("No search found a target.", "no", evidence)]
@@ -64,7 +65,8 @@ class SearchesReport:
         yield Text(_space(found.case.params), is_note=True)
         yield from (Warning(warning) for warning in quality_warnings(self.records))
         yield self._searches()
-        yield self._courses()
+        if self.found.moments:
+            yield self._courses()
         yield self._winners()
         yield self._trials()
         if found.failures:
