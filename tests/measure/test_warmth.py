@@ -63,7 +63,7 @@ def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_agai
     assert cold.id in again.warmed_by
     assert sum(cold.seconds.values()) > sum(again.seconds.values())
     assert [note for note in observer.notes if "so it was not warm: it is measured again" in note]
-    assert len(of_report("tradeoff", records)) == 4
+    assert len(of_report("data_parallel", records)) == 4
 
 
 def test_engines_that_keep_processes_are_warmed_up_again_when_these_may_be_gone(
