@@ -248,7 +248,7 @@ class Engine(ABC):
 
     @classmethod
     def traits(cls) -> frozenset[str]:
-        """What tables must know of it, beside its name and placement; a pattern may add some of its own."""
+        """The traits that tables need besides its name and placement. A pattern may add some of its own."""
         found = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
         return frozenset(name for name, there in found.items() if there)
 
@@ -331,21 +331,21 @@ class Workload:
     """What the parameter set `tuned` chooses; None where there is no such set."""
     version: int = 1
     figures: tuple[Figure, ...] = ()
-    """What its engines may report, beside the figures of its pattern."""
+    """Figures that its engines may report besides those of its pattern."""
 
     @property
     def figure_names(self) -> frozenset[str]:
-        """What its engines may report."""
+        """Names of the figures that its engines may report."""
         return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
 
     def metrics(self) -> dict[str, Declared]:
-        """What it declares as metrics, by the metric's name."""
+        """The figures and qualities that it declares as metrics, by the metric's name."""
         figures = {figure.name: figure for figure in (*self.pattern.figures, *self.figures) if figure.metric}
         return {**figures, **{quality.metric: quality for quality in self.quality.declared if quality.metric}}
 
     @cached_property
     def description(self) -> WorkloadDescription:
-        """What records refer to, so that they can be read without the workload."""
+        """The description that records refer to, so that they can be read without the workload."""
         return WorkloadDescription(
             workload=self.name,
             version=self.version,

@@ -1,4 +1,4 @@
-"""Which workloads, patterns and data sets there are.
+"""The workloads, patterns and data sets that exist.
 
 A new one is its own file and one line here, or comes from another package: see `sparkscale.contract.plugins`.
 """
@@ -140,7 +140,7 @@ def own_workloads() -> dict[str, Workload]:
 
 
 def descriptions() -> list[WorkloadDescription]:
-    """What each workload declares, those of other packages included."""
+    """The description of each workload, those of other packages included."""
     return [workload.description for workload in workloads().values()]
 
 

@@ -12,11 +12,12 @@ def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
     """Every metric that records of these workloads can carry, by name. They follow from what workloads declare: their
     phases, qualities and figures.
     """
-    workloads = list(described)
     phases: dict[str, dict[str, None]] = {}
     qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
     figures: dict[str, tuple[Figure, dict[str, None]]] = {}
-    for workload in workloads:
+    by_report: dict[str, dict[str, None]] = {}
+    for workload in described:
+        by_report.setdefault(workload.report, {})[workload.pattern] = None
         for phase in workload.phases:
             phases.setdefault(phase, {})[workload.pattern] = None
         for quality in workload.qualities:
@@ -25,9 +26,6 @@ def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
         for figure in workload.figures:
             if figure.metric:
                 figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
-    by_report: dict[str, dict[str, None]] = {}
-    for workload in workloads:
-        by_report.setdefault(workload.report, {})[workload.pattern] = None
     found = [
         *EVERYWHERE,
         *(

@@ -90,6 +90,7 @@ def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin
     spread = Spread.of(ratios)
     if spread is None:
         return Margin(f"not every round has a time of both it and {other}", False)
-    text = f"{spread.median:.2f}" + (f" ({spread.low:.2f}–{spread.high:.2f})" if spread.count > 1 else "")
     resolved = at_most(ratios, 1.0, verdicts) is False
-    return Margin(f"{text} {times} {other}" + ("" if resolved else ", which is not resolved"), resolved)
+    return Margin(
+        f"{spread.words('.2f')} {times} {other}" + ("" if resolved else ", which is not resolved"), resolved
+    )

@@ -1,8 +1,7 @@
 """The report of a run as blocks, as `sparkscale show` prints it. Answers come first, tables after them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from sparkscale.analysis import blocks, circumstances, heap_report
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
@@ -11,7 +10,7 @@ from sparkscale.analysis.goals import goals
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.problems import Problem, problems
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.invocation import Invocation
@@ -69,23 +68,12 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
         alike[one.subject].append(one)
     found = []
     for one in compared:
-        others = [_flat(other.parameters) for other in alike[one.subject]]
-        own = _flat(one.parameters)
+        others = [by_path(other.parameters) for other in alike[one.subject]]
+        own = by_path(one.parameters)
         differing = [name for name in own if any(other.get(name) != own[name] for other in others)]
         words = ", ".join(f"{name} {own[name]}" for name in differing)
         found.append(f"{one.subject}, {words}" if words else one.subject)
     return found
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Parameters by their paths, without the library's own words."""
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            flat |= {} if name == "arguments" else _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:

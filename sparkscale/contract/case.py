@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +41,14 @@ def digest(value: Any) -> str:
     """Sixteen hex digits that name a JSON value: SHA-256 of its canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Parameters by their paths: those of a model within parameters are "model.trees", "model.depth"."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        flat |= by_path(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
 
 
 class Capacity(BaseModel):
@@ -95,7 +103,7 @@ class Case(BaseModel):
         """Equal for cases that differ only in their seeds, and in what follows from a sample: its rows, and arguments
         that depend on them.
         """
-        params = {name: value for name, value in self.params.items() if name != "arguments"}
+        params = self.params_without("arguments")
         rest = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
         return digest([rest, params])
 
@@ -118,14 +126,17 @@ class Case(BaseModel):
         """The parameters that were stated for all engines alike: without the set's name, what `tuned` may choose, and
         the library's own words.
         """
-        return {name: value for name, value in self.params.items() if name not in ("set", "capacity", "arguments")}
+        return self.params_without("set", "capacity", "arguments")
+
+    def params_without(self, *names: str) -> dict[str, Any]:
+        """The parameters but those of these names."""
+        return {name: value for name, value in self.params.items() if name not in names}
 
     def subject_key(self, *fields: str, without: Iterable[str] = ("arguments",)) -> str:
         """Equal for cases that have the same workload, data set, cluster and device, the same values of these further
         fields, and the same parameters but those `without`.
         """
-        left_out = set(without)
-        params = {name: value for name, value in self.params.items() if name not in left_out}
+        params = self.params_without(*without)
         shared = [getattr(self, name) for name in ("workload", "dataset_id", "cluster", "device", *fields)]
         return json.dumps([shared, params], sort_keys=True)
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sparkscale.contract.case import parse_fraction, show_fraction
+from sparkscale.contract.case import by_path, parse_fraction, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
@@ -137,18 +137,10 @@ def _engine(
     if parameter_set == "defaults":
         return f"{label} (defaults)"
     chosen = capacity if parameter_set == "tuned" else None
-    usual = _flat(workload.params)
-    other = {name: value for name, value in _flat(params).items() if name != chosen and usual.get(name) != value}
+    usual = by_path(workload.params)
+    other = {name: value for name, value in by_path(params).items() if name != chosen and usual.get(name) != value}
     words = " ".join(f"{name}={_written(value)}" for name, value in sorted(other.items()))
     return label + (f" ({parameter_set})" if parameter_set != "aligned" else "") + (f" {words}" if words else "")
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Parameters of a model within parameters, by their paths."""
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 def _written(value: Any) -> str:

@@ -72,6 +72,6 @@ def recommended(text: str, margins: Sequence[Margin]) -> Answer:
     return Answer(text, "not resolved", would_resolve="more rounds")
 
 
-def with_evidence(answer: Answer | None, records: Sequence[RunRecord]) -> list[Answer]:
-    """The answer with the ids of the records that it rests on; an empty list without an answer."""
-    return [replace(answer, evidence=tuple(record.id for record in records))] if answer else []
+def with_evidence(answer: Answer, records: Sequence[RunRecord]) -> Answer:
+    """The answer with the ids of the records that it rests on."""
+    return replace(answer, evidence=tuple(record.id for record in records))

@@ -8,6 +8,7 @@ from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
@@ -41,7 +42,7 @@ class TradeoffReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params
+        return self.found.case.params_without("arguments")
 
     @property
     def is_judged(self) -> bool:
@@ -63,11 +64,10 @@ class TradeoffReport:
         if not answer.is_enough:
             text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
         elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
-            spread = f" ({seconds.low:.0%}–{seconds.high:.0%})" if seconds.count > 1 else ""
-            text += f"; its time to model is {seconds.median:.0%}{spread} of all data's"
+            text += f"; its time to model is {seconds.words('.0%')} of all data's"
         verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
-        evidence = tuple(record.id for cell in curve.cells for record in cell.records)
-        return Answer(f"{text}.", verdict, evidence, answer.would_resolve)
+        concluded = Answer(f"{text}.", verdict, would_resolve=answer.would_resolve)
+        return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

@@ -37,7 +37,7 @@ class PredictionsReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {name: value for name, value in self.found.case.params.items() if name not in OF_A_WAY}
+        return self.found.case.params_without("arguments", *OF_A_WAY)
 
     @property
     def subject(self) -> str:
@@ -47,7 +47,8 @@ class PredictionsReport:
 
     def answers(self) -> list[Answer]:
         """Names the engine to use."""
-        return with_evidence(advice(self.found), self.found.records)
+        answer = advice(self.found)
+        return [with_evidence(answer, self.found.records)] if answer else []
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

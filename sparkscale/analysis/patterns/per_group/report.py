@@ -40,7 +40,7 @@ class TrainingsReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params
+        return self.found.case.params_without("arguments")
 
     @property
     def subject(self) -> str:
@@ -51,7 +51,8 @@ class TrainingsReport:
 
     def answers(self) -> list[Answer]:
         """Names the engine to use; only on the largest sample."""
-        return with_evidence(advice(self.found) if self.found.is_largest else None, self.found.records)
+        answer = advice(self.found) if self.found.is_largest else None
+        return [with_evidence(answer, self.found.records)] if answer else []
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

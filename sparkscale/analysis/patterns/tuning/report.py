@@ -31,7 +31,7 @@ class SearchesReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {name: value for name, value in self.found.case.params.items() if name not in OF_A_WAY}
+        return self.found.case.params_without("arguments", *OF_A_WAY)
 
     @property
     def subject(self) -> str:
@@ -50,14 +50,15 @@ class SearchesReport:
 
     def answers(self) -> list[Answer]:
         """Names the engine to use, or the target that was found."""
-        evidence = tuple(record.id for record in self.records)
-        if not self.is_for_targets:
-            return with_evidence(advice(self.found), self.records)
+        answer = self._target() if self.is_for_targets else advice(self.found)
+        return [with_evidence(answer, self.records)]
+
+    def _target(self) -> Answer:
         found = targets_found(self.records)
         if not found:
-            return [Answer("No search found a target.", "no", evidence)]
+            return Answer("No search found a target.", "no")
         told = ", ".join(f"{target.metric} {target.loss:g}" for target in found)
-        return [Answer(f"Target loss: {told}, the best validation loss and {MARGIN:.0%} more.", "yes", evidence)]
+        return Answer(f"Target loss: {told}, the best validation loss and {MARGIN:.0%} more.", "yes")
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
