@@ -4,7 +4,7 @@ Hold-out rows of one week share weather and delays, so the units are weeks (or g
 rows: Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -35,6 +35,10 @@ class ClusteredQuality(Protocol):
 
     def at(self, weights: Array) -> Array:
         """The quality for each row of `weights`, of shape (replicates, units). NaN where it does not exist."""
+
+    @property
+    def sums(self) -> Mapping[str, Array]:
+        """All that it knows of the scores, by name; each of shape (units,) or (units, units)."""
 
 
 def value(quality: ClusteredQuality) -> float:
@@ -75,6 +79,14 @@ class ClusteredAuc:
             np.bincount(owner, minlength=count).astype(float),
             np.bincount(other, minlength=count).astype(float),
         )
+
+    @classmethod
+    def of_sums(cls, sums: Mapping[str, Array]) -> "ClusteredAuc":
+        return cls(**sums)
+
+    @property
+    def sums(self) -> Mapping[str, Array]:
+        return {"concordant": self.concordant, "positives": self.positives, "negatives": self.negatives}
 
     @property
     def units(self) -> int:
@@ -121,7 +133,7 @@ class ClusteredRatio:
         """One minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
         cluster = clusters(unit)
         errors, deviations = (np.bincount(cluster, weights=squares) for squares in (score, label))
-        return cls(errors, deviations, _rows(cluster), lambda unexplained: 1 - unexplained)
+        return cls(errors, deviations, _rows(cluster), one_minus)
 
     @classmethod
     def accuracy(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
@@ -133,6 +145,16 @@ class ClusteredRatio:
         cluster = clusters(unit)
         rows = _rows(cluster)
         return cls(np.bincount(cluster, weights=value), rows, rows, transform)
+
+    @classmethod
+    def of_sums(
+        cls, sums: Mapping[str, Array], transform: Callable[[Array], Array] = np.asarray
+    ) -> "ClusteredRatio":
+        return cls(**sums, transform=transform)
+
+    @property
+    def sums(self) -> Mapping[str, Array]:
+        return {"above": self.above, "below": self.below, "rows": self.rows}
 
     @property
     def units(self) -> int:
@@ -148,6 +170,11 @@ class ClusteredRatio:
 
     def at(self, weights: Array) -> Array:
         return self.transform(_over(weights @ self.above, weights @ self.below))
+
+
+def one_minus(unexplained: Array) -> Array:
+    """The share that is explained."""
+    return 1 - unexplained
 
 
 def clusters(unit: Array) -> Array:

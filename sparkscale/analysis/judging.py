@@ -1,21 +1,33 @@
 """How results are judged: the quality that decides whether a sample is enough, and how it is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
+import numpy as np
+
+from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio, one_minus
 from sparkscale.analysis.crossed import LOG, LOGIT, PLAIN, Scale
 from sparkscale.analysis.statistics import Array
 from sparkscale.contract import declared
 from sparkscale.contract.declared import Judged
 from sparkscale.contract.record import RunRecord
 
-ESTIMATORS: dict[declared.Estimator, Callable[[Array, Array, Array], ClusteredQuality]] = {
-    "auc": ClusteredAuc.of,
-    "rmse": ClusteredRatio.rmse,
-    "mean_score": ClusteredRatio.mean_score,
-    "explained": ClusteredRatio.explained,
-    "accuracy": ClusteredRatio.accuracy,
+
+@dataclass(frozen=True)
+class Estimation:
+    """How a quality follows from unit, label and score, all of shape (rows,), and from the sums of such a quality."""
+
+    of_scores: Callable[[Array, Array, Array], ClusteredQuality]
+    of_sums: Callable[[Mapping[str, Array]], ClusteredQuality]
+
+
+ESTIMATORS: dict[declared.Estimator, Estimation] = {
+    "auc": Estimation(ClusteredAuc.of, ClusteredAuc.of_sums),
+    "rmse": Estimation(ClusteredRatio.rmse, partial(ClusteredRatio.of_sums, transform=np.sqrt)),
+    "mean_score": Estimation(ClusteredRatio.mean_score, ClusteredRatio.of_sums),
+    "explained": Estimation(ClusteredRatio.explained, partial(ClusteredRatio.of_sums, transform=one_minus)),
+    "accuracy": Estimation(ClusteredRatio.accuracy, ClusteredRatio.of_sums),
 }
 SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LOG}
 
@@ -63,14 +75,16 @@ class Judging:
         """On which the interval of the quality itself is symmetric."""
         return SCALES[self.judged.scale]
 
-    def of(self, unit: Array, label: Array, score: Array) -> ClusteredQuality:
-        """The quality as a function of its units, from unit, label and score, all of shape (rows,).
-
-        Raises ValueError if the quality has no estimator, because no scores are stored.
-        """
+    @property
+    def estimation(self) -> Estimation:
+        """How the quality follows from scores. Raises ValueError if no scores are stored: it has no estimator."""
         if self.judged.estimator is None:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
-        return ESTIMATORS[self.judged.estimator](unit, label, score)
+        return ESTIMATORS[self.judged.estimator]
+
+    def of(self, unit: Array, label: Array, score: Array) -> ClusteredQuality:
+        """The quality as a function of its units, from unit, label and score, all of shape (rows,)."""
+        return self.estimation.of_scores(unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
         """The quality that a part gives up against a whole; positive is worse. Takes floats or arrays."""

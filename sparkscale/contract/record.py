@@ -13,8 +13,9 @@ Temperature = Literal["cold", "warmup", "warm"]
 PageCache = Literal["warm", "cold"]
 Kind = Literal["host", "software", "session", "data", "model", "workload", "suite", "profile", "budget"]
 
-SCORES, GROUPS, TRIALS = "scores", "groups", "trials"
-"""Names of tables: hold-out scores; one row per group; one per trial of a search."""
+SCORES, GROUPS, TRIALS, SUMS = "scores", "groups", "trials", "sums"
+"""Names of tables: hold-out scores; one row per group; one per trial of a search; the sums over each unit of the
+hold-out that stand for its scores in a condensed archive."""
 
 
 class Frozen(BaseModel):

@@ -139,10 +139,14 @@ class Store:
         """Stores a description once; returns its id. Here, as in records, no known secret is stored."""
         content = redaction.values(content)
         description = Description(kind=kind, id=digest([kind, content]), content=content)
+        self.keep(description)
+        return description.id
+
+    def keep(self, description: Description) -> None:
+        """Stores a description under its id, once."""
         statement = insert_once(descriptions).on_conflict_do_nothing()
         with self._engine.begin() as connection:
             connection.execute(statement, description.model_dump())
-        return description.id
 
     def description(self, identity: str) -> Description:
         """Raises KeyError."""
@@ -171,6 +175,11 @@ class Store:
                 connection.execute(insert_blob, {"sha256": sha256, "content": content})
                 connection.execute(tables.insert(), {"record": record.id, "name": name, "sha256": sha256})
 
+    def runs(self) -> list[str]:
+        """The ids of all runs, the oldest first."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(invocations.c.id).order_by(invocations.c.started_at)).scalars())
+
     def records(self, invocation: str | None = None) -> list[RunRecord]:
         """Records in the order in which they were measured; of one run, or of all."""
         query = sa.select(records.c.content).order_by(records.c.number)
@@ -195,6 +204,17 @@ class Store:
             RunRecord.model_validate({**content, "description": workloads.get(content.get("workload"))})
             for content in found
         ]
+
+    def tables(self, record: str) -> dict[str, bytes]:
+        """A record's tables by name, each as the bytes of a Parquet file."""
+        query = (
+            sa.select(tables.c.name, blobs.c.content)
+            .join(blobs, tables.c.sha256 == blobs.c.sha256)
+            .where(tables.c.record == record)
+            .order_by(tables.c.name)
+        )
+        with self._engine.connect() as connection:
+            return {row.name: row.content for row in connection.execute(query)}
 
     def columns(self, record: str, name: str, wanted: Sequence[str]) -> dict[str, Any]:
         """Columns of a record's table as NumPy arrays, those that the table has. Raises KeyError as `table` does.

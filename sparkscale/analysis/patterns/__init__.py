@@ -1,16 +1,29 @@
 """The analysis of patterns: one folder for each, and one line in PATTERNS."""
 
+from typing import Any
+
 from sparkscale.analysis.patterns.data_parallel import report as data_parallel
+from sparkscale.analysis.patterns.data_parallel import scores
 from sparkscale.analysis.patterns.inference import report as inference
 from sparkscale.analysis.patterns.per_group import metrics as per_group_metrics
 from sparkscale.analysis.patterns.per_group import report as per_group
 from sparkscale.analysis.patterns.protocol import PatternAnalysis
 from sparkscale.analysis.patterns.tuning import report as tuning
+from sparkscale.contract.record import RunRecord
 
 PATTERNS: dict[str, PatternAnalysis] = {
-    "data_parallel": PatternAnalysis(data_parallel.reports),
-    "per_group": PatternAnalysis(per_group.reports, per_group_metrics.metrics),
+    "data_parallel": PatternAnalysis(data_parallel.reports, condensed=scores.condensed),
+    "per_group": PatternAnalysis(per_group.reports, per_group_metrics.metrics, per_group.condensed),
     "tuning": PatternAnalysis(tuning.reports),
     "inference": PatternAnalysis(inference.reports),
 }
 """By the `report` that patterns declare; a run's reports come in this order."""
+
+
+def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
+    """The smallest table that the reports of a record's pattern need in place of a stored one; None if they need none.
+
+    `table` is a pyarrow.Table.
+    """
+    pattern = PATTERNS.get(record.declared.report)
+    return pattern.condensed(record, name, table) if pattern else (name, table)

@@ -10,6 +10,7 @@ from sparkscale.analysis.executions import Margin, of_report
 from sparkscale.analysis.metrics import Metric
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
+from sparkscale.store.archive import Condense
 from sparkscale.store.store import Store
 
 Way = TypeVar("Way", bound=tuple[object, ...])
@@ -43,6 +44,8 @@ class PatternAnalysis:
 
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
+    condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
+    """The smallest table that its reports need in place of a stored one."""
 
 
 def by_subject(

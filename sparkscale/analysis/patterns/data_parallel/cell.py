@@ -11,11 +11,11 @@ from statistics import fmean, median
 from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.clustered import ClusteredQuality, value
 from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.patterns.data_parallel.scores import Qualities, reading
 from sparkscale.analysis.plausibility import quality_warning
-from sparkscale.analysis.statistics import Array, Interval, Spread, ratios_by_round
+from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
 from sparkscale.contract.case import Case
-from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
-from sparkscale.contract.record import SCORES, RunRecord
+from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
 Seeds = tuple[int, int]
@@ -58,23 +58,16 @@ class Cell:
         return judging_of(self.records[0])
 
     @cached_property
-    def _scored(self) -> dict[Seeds, tuple[ClusteredQuality, ClusteredQuality | None]]:
+    def _scored(self) -> dict[Seeds, Qualities]:
         """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
-        found: dict[Seeds, Future[tuple[ClusteredQuality, ClusteredQuality | None]]] = {}
+        found: dict[Seeds, Future[Qualities]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
             for record in self._of_quality if self.judging.judged.estimator else ():
                 if record.case.seeds in found:
                     continue  # of seeds that rounds repeat the first execution says all
                 with suppress(KeyError):
-                    scores = self.store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
-                    found[record.case.seeds] = pool.submit(self._judged, scores)
+                    found[record.case.seeds] = pool.submit(reading(self.store, record, self.judging))
         return {seeds: judged.result() for seeds, judged in found.items()}
-
-    def _judged(self, scores: dict[str, Array]) -> tuple[ClusteredQuality, ClusteredQuality | None]:
-        """The quality of the scores, and that of the truth, where it is known."""
-        unit, label, truth = scores[UNIT], scores[LABEL], scores.get(TRUTH)
-        of_truth = None if truth is None else self.judging.of(unit, label, truth)
-        return self.judging.of(unit, label, scores["score"]), of_truth
 
     @property
     def qualities(self) -> dict[Seeds, ClusteredQuality]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, crossed, memory
-from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Text, Warning
+from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Series, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.patterns.protocol import with_evidence
@@ -68,6 +68,23 @@ class TradeoffReport:
         verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
         concluded = Answer(f"{text}.", verdict, would_resolve=answer.would_resolve)
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
+
+    def chart(self) -> Chart:
+        """Time to model against training rows, a line for each engine: the median of rounds with its range."""
+        series = []
+        for curve in self.found.curves:
+            timed = [(cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and not cell.seconds.is_censored]
+            points = [(float(rows), one.median, one.low, one.high) for rows, one in timed]
+            if points:
+                series.append(Series(curve.engine, *zip(*points, strict=True)))
+        return Chart(
+            "Time to model against training rows",
+            "training rows",
+            "time to model, s: median and range",
+            tuple(series),
+            is_log_x=True,
+            is_log_y=True,
+        )
 
     def blocks(self) -> Iterator[Block]:
         found = self.found

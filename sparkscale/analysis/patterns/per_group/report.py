@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
 from sparkscale.analysis.patterns.per_group.comparison import (
@@ -20,7 +23,7 @@ from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.record import RunRecord
+from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
@@ -30,6 +33,15 @@ MIB = 2**20
 def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport"]:
     """One for each workload, data set, grouping, sample, cluster, device and parameters."""
     return [TrainingsReport(found) for found in comparisons(store, records)]
+
+
+def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
+    """The groups without a model instead of all groups."""
+    if name != GROUPS:
+        return name, table
+    if record.is_warmup:
+        return None
+    return name, table.filter(pc.not_equal(table.column("outcome"), "ok")).select(["key", "outcome", "error"])
 
 
 @dataclass(frozen=True)
