@@ -1,7 +1,7 @@
 """Controls: two figures that asv times itself, to be held against what the workers' clocks say of the same."""
 
+from sparkscale.history.asv_benchmarks import TIMEOUT
 from sparkscale.history.controls import SessionStart, SmallFit
-from sparkscale.history.recorded import TIMEOUT
 
 
 class Fit:

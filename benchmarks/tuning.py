@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
+from sparkscale.history.asv_benchmarks import TIMEOUT, Recorded, begun, span, tracked, version
 from sparkscale.history.grid import Axes, Point
-from sparkscale.history.recorded import TIMEOUT, Recorded, begun, span, tracked, version
 
 
 @tracked

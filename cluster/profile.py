@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from sparkscale.contract import plugins, redaction
 from sparkscale.contract.errors import ConfigError, plain
+from sparkscale.contract.file_names import checked
 from sparkscale.contract.location import local_path
-from sparkscale.contract.naming import checked
-from sparkscale.contract.wording import count
+from sparkscale.contract.phrases import count
 
 Pairs = tuple[tuple[str, str], ...]
 

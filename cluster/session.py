@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from cluster import shipping
+from cluster import code_zip
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
@@ -131,7 +131,7 @@ def start(
         else _classic(profile, budget, endpoint, threads, device, scratch)
     )
     if endpoint.address != "local":
-        shipping.ship(runtime.spark, scratch)
+        code_zip.ship(runtime.spark, scratch)
     return runtime
 
 

@@ -13,7 +13,7 @@ from cluster.daemon import Daemon
 from cluster.profile import ClusterProfile, cache_folder, load
 from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError
-from sparkscale.contract.naming import checked
+from sparkscale.contract.file_names import checked
 
 
 class ClusterState(BaseModel):

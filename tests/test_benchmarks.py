@@ -14,11 +14,11 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
 from sparkscale.history import grid
+from sparkscale.history.asv_benchmarks import benchmark_class, tracked_metrics
 from sparkscale.history.grid import Point
-from sparkscale.history.recorded import benchmark_class, tracked_metrics
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import planned_cases
-from tests.store.test_store import record
+from tests.builders import record
 from workloads import registry
 from workloads.datasets.flights import Flights
 from workloads.datasets.tabular import Classification

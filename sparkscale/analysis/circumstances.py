@@ -6,8 +6,8 @@ from typing import Any
 from sparkscale.analysis import metrics
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.wording import count
 
 FOREIGN_SHARE = 0.05
 """Other processes may use this share of a case's CPU time before a note says so."""

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy.special import fdtri, stdtrit
 
-from sparkscale.analysis.clustered import ClusteredQuality
 from sparkscale.analysis.statistics import LEVEL, REPLICATES, SEED, Array, Interval
+from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 
 FEWEST_SEEDS = 3
@@ -72,7 +72,7 @@ class Estimate:
 
 
 def estimate(
-    qualities: Sequence[Sequence[ClusteredQuality]],
+    qualities: Sequence[Sequence[UnitQuality]],
     combine: Callable[..., Any] = lambda one: one,
     scale: Scale = PLAIN,
 ) -> Estimate:
@@ -156,9 +156,7 @@ def _interval(value: float, half: float, scale: Scale) -> Interval | None:
     return Interval(scale.back(middle - width), scale.back(middle + width))
 
 
-def replicates(
-    qualities: Sequence[Sequence[ClusteredQuality]], combine: Callable[..., Any] = lambda one: one
-) -> Array:
+def replicates(qualities: Sequence[Sequence[UnitQuality]], combine: Callable[..., Any] = lambda one: one) -> Array:
     """The crossed bootstrap: units and seeds are drawn anew, each with replacement; shape (REPLICATES,).
 
     Source: Owen, 2007, as above. Draws are the same for equal numbers of units and seeds, so that engines and

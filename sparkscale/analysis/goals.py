@@ -9,8 +9,8 @@ from sparkscale.analysis.blocks import Block, Grid, Heading, Text
 from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, at_most
 from sparkscale.contract.goal import Goal, Side
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.wording import count
 
 MIB = 2**20
 

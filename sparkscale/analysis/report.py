@@ -11,8 +11,8 @@ from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.problems import Problem, problems
 from sparkscale.contract.case import by_path, show_fraction
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.wording import count
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sparkscale.contract.wording import count
+from sparkscale.contract.phrases import count
 from sparkscale.output import console
 
 app = typer.Typer(

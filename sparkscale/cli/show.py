@@ -8,7 +8,7 @@ import typer
 from sparkscale.cli.options import OUT, Out
 from sparkscale.contract import private
 from sparkscale.contract.errors import ConfigError
-from sparkscale.contract.wording import count
+from sparkscale.contract.phrases import count
 from sparkscale.output import console
 
 app = typer.Typer()
@@ -54,7 +54,9 @@ def show_(
 def export_(
     form: Annotated[
         ExportFormat,
-        typer.Option("--format", help="json prints whole records; archive writes whole runs for `sparkscale import`."),
+        typer.Option(
+            "--format", help="json prints whole records; archive writes whole runs for `sparkscale import`."
+        ),
     ] = "json",
     to: Annotated[
         Path | None, typer.Option(help="File to write (default: stdout; parquet and archive need one).")

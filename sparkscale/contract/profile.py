@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparkscale.contract.wording import named
+from sparkscale.contract.phrases import named
 
 AN_IDENTIFIER = ": an identifier"
 """The end of the note of a column that identifies rows."""

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sparkscale.contract import earlier
+from sparkscale.contract import format_1
 from sparkscale.contract.case import Case
 from sparkscale.contract.declared import WorkloadDescription
 
@@ -157,7 +157,7 @@ class RunRecord(Frozen):
         """What its workload declared when it was measured; of a record that an earlier release wrote, what that
         release's workload would have. Raises ValueError if neither is known.
         """
-        found = self.description or earlier.workloads().get(self.case.workload)
+        found = self.description or format_1.workloads().get(self.case.workload)
         if found is None:
             raise ValueError(f"The record {self.id} has no description of its workload: read it from a store.")
         return found

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.stats import norm
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio
-from sparkscale.analysis.judging import Judging
+from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.statistics import Array, Interval, interval, rounds_interval
+from sparkscale.analysis.unit_quality import UnitAuc, UnitQuality, UnitRatio
 from sparkscale.contract.case import digest
 from workloads.quality.qualities import BY_ACCURACY, BY_AUC, BY_INERTIA, BY_RMSE, BY_VARIANCE_EXPLAINED
 
@@ -56,7 +56,7 @@ SELDOM = 0.1
 
 
 JUDGED = (BY_AUC, BY_RMSE, BY_INERTIA, BY_ACCURACY, BY_VARIANCE_EXPLAINED)
-JUDGINGS = {judged.quality: Judging(judged) for judged in JUDGED}
+JUDGINGS = {judged.quality: Criterion(judged) for judged in JUDGED}
 """How the simulated qualities are judged, by their stored names."""
 
 
@@ -166,18 +166,18 @@ def simulated(scenario: Scenario, repeats: int) -> Covered:
     generator = np.random.default_rng(scenario.seed(repeats))
     if scenario.kind == "rounds":
         return _of_rounds(scenario, repeats, generator)
-    judging = JUDGINGS[scenario.kind]
+    criterion = JUDGINGS[scenario.kind]
     held: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
     truth, given_up = truths(scenario)
     for _ in range(repeats):
         pairs = qualities(scenario, generator)
-        level = crossed.estimate([[whole] for whole, _ in pairs], scale=judging.scale).interval
+        level = crossed.estimate([[whole] for whole, _ in pairs], scale=criterion.scale).interval
         if level:
             held["level"].append(_holds(level, truth))
-        difference = crossed.estimate(pairs, judging.given_up).interval
+        difference = crossed.estimate(pairs, criterion.given_up).interval
         if difference:
             held["difference"].append(_holds(difference, given_up))
-            held["percentile"].append(_holds(interval(crossed.replicates(pairs, judging.given_up)), given_up))
+            held["percentile"].append(_holds(interval(crossed.replicates(pairs, criterion.given_up)), given_up))
     shares = {
         name: float(np.mean(found)) if len(found) >= max(1, SELDOM * repeats) else float("nan")
         for name, found in held.items()
@@ -189,7 +189,7 @@ def _holds(given: Interval, truth: float) -> bool:
     return given.low <= truth <= given.high
 
 
-def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[ClusteredQuality, ClusteredQuality]]:
+def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[UnitQuality, UnitQuality]]:
     """The qualities of both models on one hold-out, seed by seed."""
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
@@ -210,32 +210,32 @@ def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[
     return pairs
 
 
-def _auc(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:
-    return ClusteredAuc.of(unit, label, distance * label + shift + noise)
+def _auc(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:
+    return UnitAuc.of(unit, label, distance * label + shift + noise)
 
 
-def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:
+def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:
     """The threshold lies midway between the classes, in both directions alike."""
     margin = (label - 0.5) * distance + shift * 0 + noise
-    return ClusteredRatio.accuracy(unit, label, norm.cdf(margin))
+    return UnitRatio.accuracy(unit, label, norm.cdf(margin))
 
 
-def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
+def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
     """The error of a row has the deviation 1/distance."""
-    return ClusteredRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
+    return UnitRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
 
 
-def _inertia(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
-    return ClusteredRatio.mean_score(unit, np.zeros(len(unit)), (noise / distance) ** 2)
+def _inertia(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
+    return UnitRatio.mean_score(unit, np.zeros(len(unit)), (noise / distance) ** 2)
 
 
-def _explained(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> ClusteredQuality:  # noqa: ARG001
+def _explained(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
     """The error is a quarter of the deviation at the usual distance; both vary with the unit."""
     total = (1 + shift) ** 2 + 1
-    return ClusteredRatio.explained(unit, total, (noise / distance) ** 2 * total / 8)
+    return UnitRatio.explained(unit, total, (noise / distance) ** 2 * total / 8)
 
 
-_DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], ClusteredQuality]] = {
+_DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = {
     "auc": _auc,
     "accuracy": _accuracy,
     "rmse": _rmse,

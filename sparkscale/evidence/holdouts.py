@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.clustered import ClusteredAuc, value
 from sparkscale.analysis.statistics import Array, Interval, interval
+from sparkscale.analysis.unit_quality import UnitAuc, value
 from sparkscale.contract.case import SLICES
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset, slice_folder
 from sparkscale.contract.location import join
 from workloads.data_parallel.pattern import labels, ordinal_matrix
-from workloads.datasets.slicing import mix, slices_of
+from workloads.datasets.training_slices import mix, slices_of
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.xgboost import OBJECTIVES, BoostedTrees, boosting_arguments
 
@@ -141,15 +141,15 @@ def _draw(
     distinct = np.unique(block)
     order = np.argsort(mix(distinct + draw * DAYS, DRAW_KEY), kind="stable")
     held = np.isin(block, distinct[order[: round(HELD_OUT * len(distinct))]])
-    by_block: list[list[ClusteredAuc]] = []
-    by_day: list[list[ClusteredAuc]] = []
+    by_block: list[list[UnitAuc]] = []
+    by_day: list[list[UnitAuc]] = []
     for seed in range(draw * seeds, (draw + 1) * seeds):
         slices = np.argsort(mix(np.arange(SLICES) + seed * SLICES, DRAW_KEY), kind="stable")[: int(fraction * SLICES)]
         part = ~held & np.isin(slices_of(rows.row), slices)
         scores = [_scores(rows, chosen, held, seed, params, threads) for chosen in (~held, part)]
-        by_block.append([ClusteredAuc.of(block[held], rows.label[held], score) for score in scores])
+        by_block.append([UnitAuc.of(block[held], rows.label[held], score) for score in scores])
         if not by_day:
-            by_day.append([ClusteredAuc.of(rows.day[held], rows.label[held], score) for score in scores])
+            by_day.append([UnitAuc.of(rows.day[held], rows.label[held], score) for score in scores])
     after, drawn = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
     first = value(by_day[0][0]) - value(by_day[0][1])
     return Draw(

@@ -14,21 +14,21 @@ from cluster import state
 from cluster.budget import budget
 from sparkscale.contract.errors import ConfigError, RecordingError
 from sparkscale.contract.record import RunRecord
-from sparkscale.history import environments
+from sparkscale.history import package_environments
+from sparkscale.history.asv_benchmarks import chosen as chosen_by
+from sparkscale.history.asv_benchmarks import placed, taken
+from sparkscale.history.asv_results import describe_machine, file_of, record, selections
 from sparkscale.history.checkout import Checkout, check_installed, check_same_machine, damaged, machine
 from sparkscale.history.controls import CLUSTER
-from sparkscale.history.environments import Environment
 from sparkscale.history.grid import Point, of_planned
+from sparkscale.history.package_environments import Environment
 from sparkscale.history.part import Part
-from sparkscale.history.recorded import chosen as chosen_by
-from sparkscale.history.recorded import placed, taken
-from sparkscale.history.recording import describe_machine, file_of, record, selections
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.run import Request, begin
-from sparkscale.measure.worker.environment import code_state
+from sparkscale.measure.worker.descriptions import code_state
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
@@ -68,7 +68,7 @@ class Bench:
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
     releases: tuple[str, ...] = ()
-    """NAME==VERSION, as `environments.combinations` takes them."""
+    """NAME==VERSION, as `package_environments.combinations` takes them."""
     machine: str | None = None
     dirty: bool = False
     resume: bool = False
@@ -103,7 +103,7 @@ def bench(given: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
     _check_cases(asked, found, controls)
     profiles = state.profiles(asked.clusters or found.clusters)
     machines = [machine(asked.machine, profile, budget(profile)) for profile in profiles]
-    combined = environments.combinations(asked.releases)
+    combined = package_environments.combinations(asked.releases)
     for told in machines:
         check_same_machine(checkout.results, told)
         describe_machine(told)
@@ -161,9 +161,9 @@ def _check_code(checkout: Checkout, records: list[RunRecord]) -> None:
 
 def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[str], None]) -> Environment:
     if not releases:
-        return environments.installed()
+        return package_environments.installed()
     say(f"making ready {', '.join(releases)}")
-    return environments.thin(releases, checkout.root / ".asv" / "with")
+    return package_environments.thin(releases, checkout.root / ".asv" / "with")
 
 
 def _check_options(asked: Bench) -> None:

@@ -16,11 +16,11 @@ from cluster.profile import ClusterProfile, cache_folder
 from cluster.session import describe
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
+from sparkscale.contract.phrases import named
 from sparkscale.contract.record import CodeState
-from sparkscale.contract.wording import named
-from sparkscale.history.recorded import RESULTS
-from sparkscale.measure.worker import environment
-from sparkscale.measure.worker.environment import ROOT
+from sparkscale.history.asv_benchmarks import RESULTS
+from sparkscale.measure.worker import descriptions
+from sparkscale.measure.worker.descriptions import ROOT
 
 CONFIGURATION = "asv.conf.json"
 LOCK = "requirements.lock"
@@ -39,7 +39,7 @@ class Checkout:
         """Raises ConfigError where asv could not say what was measured."""
         if not (ROOT / CONFIGURATION).is_file():
             raise ConfigError(f"{ROOT} has no {CONFIGURATION}: `sparkscale bench` works in a checkout of sparkscale.")
-        state = environment.code_state()
+        state = descriptions.code_state()
         if state.commit is None:
             raise ConfigError(
                 f"{ROOT} is no git repository, or git is not installed: asv keeps its history by commits. "
@@ -101,7 +101,7 @@ def _whole(path: Path) -> bool:
 
 def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, str]:
     """What asv is told of this host, on one profile: its own description knows no cluster, no Java and no GPU."""
-    host = environment.host()
+    host = descriptions.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
     shown, said = describe(on), on.model_dump(exclude_defaults=True)
     settings = {key: shown[key] for key in said if key not in WORDS_OF_A_PROFILE}

@@ -16,9 +16,9 @@ from rich.text import Text
 from cluster import state
 from cluster.budget import budget
 from sparkscale.contract.errors import RecordingError
+from sparkscale.history.asv_benchmarks import Settings
+from sparkscale.history.asv_results import describe_machine, selections
 from sparkscale.history.checkout import Checkout, machine
-from sparkscale.history.recorded import Settings
-from sparkscale.history.recording import describe_machine, selections
 from sparkscale.measure.plan import suite
 from sparkscale.store.store import Store
 

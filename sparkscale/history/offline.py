@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from sparkscale.measure.worker.environment import ROOT
+from sparkscale.measure.worker.descriptions import ROOT
 
 FETCHED = ROOT / ".asv" / "pages" / "node_modules"
 

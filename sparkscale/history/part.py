@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.history.recorded import chosen
+from sparkscale.history.asv_benchmarks import chosen
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.measure.plan import suite
 from sparkscale.measure.run.progress import observer

@@ -17,17 +17,13 @@ def svg(chart: Chart) -> str:
     points = [
         {"name": series.name, "x": x, "y": y, "low": low, "high": high}
         for series in chart.series
-        for x, y, low, high in zip(
-            series.x, series.y, series.low or series.y, series.high or series.y, strict=True
-        )
+        for x, y, low, high in zip(series.x, series.y, series.low or series.y, series.high or series.y, strict=True)
     ]
     names = [series.name for series in chart.series]
     x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
     y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
-    colour = alt.Color(
-        "name:N", title=None, sort=names, scale=alt.Scale(domain=names, range=COLOURS[: len(names)])
-    )
-    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
+    colour = alt.Color("name:N", title=None, sort=names, scale=alt.Scale(domain=names, range=COLOURS[: len(names)]))
+    base = alt.Chart(alt.InlineData(points)).encode(x=x, color=colour)
     ranges = base.mark_rule(strokeWidth=2, opacity=0.5).encode(y=alt.Y("low:Q", title=chart.y), y2="high:Q")
     drawn = (ranges + base.mark_line(point=True).encode(y=y)).properties(
         title=chart.title, width=WIDTH, height=HEIGHT, background="white"

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sparkscale.store.store import FILE, Store
 FORMAT_KEY = b"sparkscale_store_format"
 
 Condense = Callable[[RunRecord, str, Any], tuple[str, Any] | None]
-"""From a record and the name and content (pyarrow.Table) of one of its tables to the name and the table that are kept.
+"""From a record, the name of one of its tables, and that table (pyarrow.Table) to the name and table that are kept.
 None: no table is kept."""
 
 
@@ -72,7 +72,8 @@ def _copy(store: Store, run: str, to: Store, condense: Condense | None) -> None:
         named = (record.host, record.software, record.session, record.data, record.model, record.workload)
         kept |= {identity for identity in named if identity is not None}
     for identity in sorted(kept):
-        to.keep(store.description(identity))
+        with suppress(KeyError):  # a description that the store lacks, its copy lacks, too
+            to.keep(store.description(identity))
 
 
 def _bytes(table: Any) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sparkscale.contract import earlier
+from sparkscale.contract import format_1
 from sparkscale.contract.case import digest
 from sparkscale.contract.declared import EngineDescription, WorkloadDescription
 from sparkscale.contract.errors import StoreError
@@ -56,7 +56,7 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
     """From format 1 to 2: records refer to a description of their workload."""
     names = "SELECT DISTINCT json_extract(content, '$.case.workload') FROM records"
     for (name,) in connection.execute(names).fetchall():
-        description = _with_all_engines(connection, earlier.workloads().get(name) or _of_records(connection, name))
+        description = _with_all_engines(connection, format_1.workloads().get(name) or _of_records(connection, name))
         content = description.model_dump(mode="json")
         identity = digest(["workload", content])
         connection.execute(
@@ -72,7 +72,7 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
 
 def state_goals(connection: sqlite3.Connection) -> None:
     """From format 1 to 2: a run holds the goals of its suite."""
-    for suite, goals in earlier.goals().items():
+    for suite, goals in format_1.goals().items():
         connection.execute(
             "UPDATE invocations SET content = json_set(content, '$.goals', json(?)) WHERE suite = ?",
             (json.dumps(goals), suite),
@@ -103,7 +103,7 @@ def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescri
     pattern, version = rows[0][:2]
     qualities = {name for *_, quality in rows for name in json.loads(quality or "{}")}
     named: dict[str, Any] = {"workload": workload, "version": version, "summary": "", "engines": (), "capacity": ""}
-    alike = [found for found in earlier.workloads().values() if found.pattern == pattern]
+    alike = [found for found in format_1.workloads().values() if found.pattern == pattern]
     judged_alike = (one for one in alike if qualities & {judged.quality for judged in one.judged.values()})
     if like := next(judged_alike, None):
         return like.model_copy(update=named)

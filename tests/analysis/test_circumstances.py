@@ -11,8 +11,7 @@ from sparkscale.analysis import metrics, problems
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.record import RunRecord, SparkMetrics
 from sparkscale.store.store import Store
-from tests.analysis.test_tradeoff import case
-from tests.store.test_store import invocation, record
+from tests.builders import case, invocation, record
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.clustered import ClusteredAuc, ClusteredRatio
 from sparkscale.analysis.crossed import Estimate, estimate, replicates
 from sparkscale.analysis.statistics import Array, Interval
+from sparkscale.analysis.unit_quality import UnitAuc, UnitRatio
 
 UNITS, ROWS = 40, 4000
 
 
-def mean_of(values: Array) -> ClusteredRatio:
+def mean_of(values: Array) -> UnitRatio:
     """A mean over rows of equal units: `values` is of shape (units,)."""
     unit = np.repeat(np.arange(len(values)), 10)
-    return ClusteredRatio.mean_score(unit, np.zeros(len(unit)), np.repeat(values, 10))
+    return UnitRatio.mean_score(unit, np.zeros(len(unit)), np.repeat(values, 10))
 
 
 def layout(seed: int, of_seeds: float, of_units: float, of_cells: float, seeds: int = 6) -> Array:
@@ -89,7 +89,7 @@ def test_a_difference_needs_thirty_rows_of_the_rarer_class() -> None:
     for positives, reason in ((6, "6 rows of the rarer class"), (29, "29 rows of the rarer class"), (30, "")):
         label = (np.arange(ROWS) < positives).astype(float)
         score = label + generator.normal(size=ROWS)
-        pair = [ClusteredAuc.of(np.arange(ROWS), label, score + noise) for noise in (0, generator.normal(size=ROWS))]
+        pair = [UnitAuc.of(np.arange(ROWS), label, score + noise) for noise in (0, generator.normal(size=ROWS))]
         assert estimate([pair], np.subtract).why_none == reason
         level = estimate([pair[:1]], scale=crossed.LOGIT)
         assert level.interval is not None
@@ -112,7 +112,7 @@ def test_draws_without_a_positive_are_no_quality() -> None:
     label = np.zeros(200)
     label[0] = 1
     score = label + np.random.default_rng(8).normal(size=200)
-    one = ClusteredAuc.of(np.arange(200), label, score)
+    one = UnitAuc.of(np.arange(200), label, score)
     drawn = replicates([[one]])
     assert np.isnan(drawn).any()
     assert estimate([[one]]).interval is None

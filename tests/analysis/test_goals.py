@@ -10,8 +10,7 @@ from sparkscale.contract.goal import Goal, Side
 from sparkscale.contract.record import RunRecord, Temperature
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
-from tests.analysis.test_tradeoff import case
-from tests.store.test_store import record
+from tests.builders import case, record
 from workloads import registry
 
 ENGINES = ("mllib", "xgboost")

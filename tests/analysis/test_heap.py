@@ -9,8 +9,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, SparkMetrics
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.analysis.test_tradeoff import case
-from tests.store.test_store import invocation, record
+from tests.builders import case, invocation, record
 
 MIB = 2**20
 

@@ -14,8 +14,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.analysis.test_tradeoff import Writer
-from tests.store.test_store import invocation, record
+from tests.builders import Writer, invocation, record
 from workloads import registry
 
 RATE = Column("a second", ",.0f", beyond="timeout", counts=True)
@@ -105,9 +104,9 @@ def test_engines_are_compared_by_rows_per_second_round_by_round(predictions: Pre
     (found,) = inference.comparisons(predictions.records)
     native, alone = found.native, found.one_thread
     assert native and alone and alone.label == "single-process, 1 thread"
-    ways = {way.label: way for way in found.ways}
-    assert ways["parquet-map"].over(native) == pytest.approx([2.0 / 2.2, 1.0, 2.0 / 2.4])
-    assert list(ways["parquet-map"].rates.values()) == pytest.approx([ROWS / 2.2, ROWS / 2.5, ROWS / 2.4])
+    variants = {variant.label: variant for variant in found.variants}
+    assert variants["parquet-map"].over(native) == pytest.approx([2.0 / 2.2, 1.0, 2.0 / 2.4])
+    assert list(variants["parquet-map"].rates.values()) == pytest.approx([ROWS / 2.2, ROWS / 2.5, ROWS / 2.4])
     efficiency = native.efficiency(alone)
     assert efficiency
     assert (efficiency.low, efficiency.median) == (0.8, 1.0)
@@ -117,7 +116,7 @@ def test_engines_are_compared_by_rows_per_second_round_by_round(predictions: Pre
 def test_the_spark_tax_is_told_rung_by_rung(predictions: Predictions) -> None:
     everything(predictions)
     (found,) = inference.comparisons(predictions.records)
-    assert [way.label for way in found.rungs] == [
+    assert [variant.label for variant in found.rungs] == [
         "single-process, 1 thread",
         "single-process",
         "parquet-map",
@@ -146,12 +145,12 @@ def test_a_timeout_is_slower_than_any_rate_and_leaves_no_ratio(predictions: Pred
     for number in (2, 3):
         predictions.write(case("parquet-map"), number, outcome="timeout", phase="predict")
     (found,) = inference.comparisons(predictions.store.records())
-    way, native = found.way("parquet-map"), found.native
-    assert way and native
-    assert cells.text(way.rows_per_second, RATE) == "timeout (timeout–1,000) [1 of 3]"
+    variant, native = found.variant("parquet-map"), found.native
+    assert variant and native
+    assert cells.text(variant.rows_per_second, RATE) == "timeout (timeout–1,000) [1 of 3]"
     assert cells.text(native.rows_per_second, RATE) == "500"
-    assert way.over(native) == native.over(way) == []
-    assert way.efficiency(native) is None
+    assert variant.over(native) == native.over(variant) == []
+    assert variant.efficiency(native) is None
 
 
 def test_one_sentence_names_the_engine_and_why(predictions: Predictions) -> None:
@@ -178,12 +177,12 @@ def test_sizes_of_batches_are_told_apart(predictions: Predictions) -> None:
     predictions(case("map-in-arrow", batch_rows=50_000), 2.0)
     predictions(case("parquet-map"), 1.0)
     (found,) = inference.comparisons(predictions.records)
-    assert [way.label for way in found.ways] == [
+    assert [variant.label for variant in found.variants] == [
         "map-in-arrow, batches of 500",
         "map-in-arrow, batches of 50,000",
         "parquet-map",
     ]
-    fastest = found.way("map-in-arrow")
+    fastest = found.variant("map-in-arrow")
     assert fastest and fastest.batch_rows == 50_000
 
 

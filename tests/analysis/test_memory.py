@@ -4,8 +4,7 @@ import pytest
 
 from sparkscale.analysis import every_metric, memory, metrics
 from sparkscale.contract.record import RunRecord
-from tests.analysis.test_tradeoff import case
-from tests.store.test_store import record
+from tests.builders import case, record
 from workloads import registry
 
 MIB = 2**20

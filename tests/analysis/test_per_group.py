@@ -19,8 +19,7 @@ from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.analysis.test_tradeoff import Writer
-from tests.store.test_store import invocation
+from tests.builders import Writer, invocation
 from workloads import registry
 
 Seconds = tuple[float, float, float]
@@ -98,7 +97,7 @@ class Groups:
             self.records.append(kept)
 
     def write_record(self, measured: Case, number: int) -> RunRecord:
-        from tests.store.test_store import record
+        from tests.builders import record
 
         made = record(f"g{self.write.count}")
         return made.model_copy(update={"case": measured, "round": number, "host": self.write.host})
@@ -123,7 +122,7 @@ def test_a_layout_is_counted_by_its_uses(groups: Groups) -> None:
     groups("joblib", *rounds(0, 3.5, 3.5, 3.5, 3.5, 3.5))
     groups("parquet-groups", *rounds(4.0, 1.5, 1.5, 1.5, 1.5, 1.6))
     found = groups.comparison()
-    laid_out, joblib = found.way("parquet-groups"), found.way("joblib")
+    laid_out, joblib = found.variant("parquet-groups"), found.variant("joblib")
     assert laid_out and joblib
     assert [laid_out.spread(uses).median for uses in per_group.USES] == [6.0, 4.0, pytest.approx(2 + 4 / 11)]  # type: ignore[union-attr]
     assert [joblib.spread(uses).median for uses in per_group.USES] == [4.0, 4.0, 4.0]  # type: ignore[union-attr]
@@ -144,7 +143,7 @@ def test_a_timeout_is_slower_than_any_rate_and_leaves_no_speed_up(groups: Groups
     for number in (2, 3):
         groups.write(case("parquet-groups"), number, outcome="timeout", phase="fit")
     (found,) = per_group.comparisons(groups.store, groups.store.records())
-    laid_out, joblib = found.way("parquet-groups"), found.way("joblib")
+    laid_out, joblib = found.variant("parquet-groups"), found.variant("joblib")
     assert laid_out and joblib
     assert cells.text(laid_out.models_per_second, RATE) == "timeout (timeout–45) [1 of 3]"
     assert laid_out.speed_up(joblib) == joblib.speed_up(laid_out) == []
@@ -245,8 +244,8 @@ def test_a_baseline_that_made_fewer_models_is_compared_with_nothing(groups: Grou
     groups("parquet-groups", *rounds(0.1, 3.5, 3.5))
     groups("pandas-loop", *rounds(0, 7.5, 7.5))
     found = groups.comparison()
-    assert found.way("joblib")
-    assert found.comparable_way("joblib") is None
+    assert found.variant("joblib")
+    assert found.comparable_variant("joblib") is None
     row = next(line for line in shown(groups.store).splitlines() if line.startswith("│ parquet-groups"))
     assert "0.50" not in row, "over joblib"
     assert "2.00" in row, "over the loop"

@@ -11,115 +11,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis import blocks, every_metric, metrics, problems
-from sparkscale.analysis.clustered import value
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.data_parallel.cell import Step
 from sparkscale.analysis.patterns.data_parallel.comparison import SampleAnswer
 from sparkscale.analysis.statistics import Interval
-from sparkscale.contract.case import Case
-from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord, Temperature
+from sparkscale.analysis.unit_quality import value
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.store.test_store import invocation, record
+from tests.builders import Writer, case, invocation, scores
 from workloads import registry
 
-ROWS, DAYS = 20_000, 70
 FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
 """How much noise is added to the scores of a model on all data."""
 
 
 SEEDS = 5
-
-
-def case(engine: str, fraction: float, parameter_set: str = "aligned", seed: int = 0) -> Case:
-    arguments = {"trees": 10} if parameter_set == "aligned" else {"trees": 100}
-    return Case(
-        workload="data_parallel.gradient_boosting",
-        version=1,
-        pattern="data_parallel",
-        task="classification",
-        engine=engine,
-        placement="spark" if engine == "mllib" else "node",
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
-        dataset="flights",
-        dataset_id="d",
-        rows=int(64_000 * fraction) + seed,
-        fraction=fraction,
-        sample_seed=seed,
-        model_seed=seed,
-        threads=2,
-        params={"set": parameter_set, "arguments": arguments},
-    )
-
-
-def scores(noise: float, seed: int = 0) -> bytes:
-    generator = np.random.default_rng(0)
-    unit = np.sort(generator.integers(0, DAYS, ROWS))
-    label = generator.integers(0, 2, ROWS)
-    signal = label + generator.normal(0, 1, ROWS)
-    noisy = signal + noise * np.random.default_rng(1 + seed).normal(0, 1, ROWS)
-    table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": noisy})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
-
-
-class Writer:
-    """Adds records of the one invocation."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.count = 0
-
-    def __call__(
-        self,
-        measured: Case,
-        number: int,
-        seconds: float | None = None,
-        outcome: Outcome = "ok",
-        temperature: Temperature = "warm",
-        isolated: bool = False,
-        peak: int | None = None,
-        noise: float | None = None,
-        phase: str | None = None,
-    ) -> RunRecord:
-        self.count += 1
-        made = record(f"r{self.count}")
-        made = made.model_copy(
-            update={
-                "case": measured,
-                "round": number,
-                "outcome": outcome,
-                "temperature": temperature,
-                "isolated": isolated,
-                "error": None if outcome == "ok" else ErrorInfo(type="E", message=f"because {outcome}\nmore"),
-                "seconds": {"load": seconds / 4, "fit": seconds * 3 / 4, "predict": 0.5} if seconds else {},
-                "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
-                "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
-                "host": self.host,
-                "phase": phase,
-                "deadline_seconds": 300.0 if phase else None,
-            }
-        )
-        self.store.add(made, {"scores": scores(noise, measured.sample_seed)} if noise is not None else {})
-        return made
-
-    @property
-    def host(self) -> str:
-        return self.store.describe(
-            "host",
-            {
-                "cpu": "Test CPU",
-                "usable_cores": 2,
-                "memory_bytes": 2**34,
-                "os": "Linux",
-                "gpus": [{"name": "Test GPU", "memory_bytes": 2**36}] * 2,
-            },
-        )
 
 
 @pytest.fixture

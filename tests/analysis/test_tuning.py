@@ -13,8 +13,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.analysis.test_tradeoff import Writer
-from tests.store.test_store import invocation, record
+from tests.builders import Writer, invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
 from workloads.tuning.trials import Answer, Trial, table_of, trial_of
 

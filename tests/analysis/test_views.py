@@ -163,8 +163,12 @@ def test_engines_are_sorted_by_the_order_of_their_own_workload(store: Store, rep
     turned = replace(second, engines=tuple(second.engine(name) for name in reversed(common)))
     records = [record(store, workload, workload.engine(name)) for workload in (first, turned) for name in common]
     orders = {
-        "per_group": lambda: [[way.engine for way in one.ways] for one in per_group.comparisons(store, records)],
-        "tuning": lambda: [[way.engine for way in one.searches] for one in tuning.comparisons(store, records)],
-        "inference": lambda: [[way.engine for way in one.ways] for one in inference.comparisons(records)],
+        "per_group": lambda: [
+            [variant.engine for variant in one.variants] for one in per_group.comparisons(store, records)
+        ],
+        "tuning": lambda: [
+            [variant.engine for variant in one.searches] for one in tuning.comparisons(store, records)
+        ],
+        "inference": lambda: [[variant.engine for variant in one.variants] for one in inference.comparisons(records)],
     }[report]()
     assert orders == [common, common[::-1]]

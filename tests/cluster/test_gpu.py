@@ -15,7 +15,7 @@ from cluster.gpu import Binding, Gpu
 from cluster.profile import Local
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
-from sparkscale.measure.worker.holding import Holding, hold, shared
+from sparkscale.measure.worker.gpu_tasks import Holding, hold, shared
 from sparkscale.measure.worker.protocol import Open
 from sparkscale.measure.worker.worker import Worker
 from tests.conftest import Ask

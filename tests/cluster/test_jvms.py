@@ -12,7 +12,7 @@ from cluster.budget import budget
 from cluster.profile import PROFILE, cache_folder
 from cluster.session import SparkRuntime
 from sparkscale.contract.threads import thread_variables
-from sparkscale.measure.worker.opening import Session, open_worker, restart_session
+from sparkscale.measure.worker.startup import Session, open_worker, restart_session
 
 pytestmark = pytest.mark.spark
 

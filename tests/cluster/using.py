@@ -7,8 +7,8 @@ from cluster.budget import budget
 from cluster.lifecycle import Cluster
 from cluster.profile import External
 from cluster.state import ClusterState
-from sparkscale.measure.worker.opening import Session, open_worker
 from sparkscale.measure.worker.protocol import Examine, Examined
+from sparkscale.measure.worker.startup import Session, open_worker
 
 PATIENCE = 120.0
 

@@ -2,27 +2,8 @@
 
 import pytest
 
-from sparkscale.contract.case import Case, parse_fraction, show_fraction
-
-CASE = Case(
-    workload="w",
-    version=1,
-    pattern="p",
-    task="classification",
-    engine="e",
-    placement="node",
-    cluster="local",
-    cluster_kind="local",
-    device="cpu",
-    dataset="d",
-    dataset_id="0",
-    rows=10,
-    fraction=0.25,
-    sample_seed=0,
-    model_seed=0,
-    threads=2,
-    params={"set": "aligned", "a": 1, "b": 2, "arguments": {"x": 1}},
-)
+from sparkscale.contract.case import parse_fraction, show_fraction
+from tests.builders import CASE
 
 
 @pytest.mark.parametrize("text", ["1", "1/2", "1/4", "1/8", "1/16", "1/32", "1/64"])

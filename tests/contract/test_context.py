@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sparkscale.contract.context import Context
-from tests.contract.test_case import CASE
+from tests.builders import CASE
 
 
 def context(**fields: Any) -> Context:

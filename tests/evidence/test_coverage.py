@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from sparkscale.analysis.clustered import value
+from sparkscale.analysis.unit_quality import value
 from sparkscale.cli.main import app
 from sparkscale.evidence import coverage
 from sparkscale.evidence.coverage import JUDGINGS, Dominant, Kind, Scenario, simulated

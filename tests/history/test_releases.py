@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparkscale.contract.errors import ConfigError
-from sparkscale.history import environments
+from sparkscale.history import package_environments
 from sparkscale.history.part import Part
 from sparkscale.store.store import Store
 from tests.history.cloning import Clone
@@ -17,12 +17,12 @@ OLD, NEW = "1.8.0", "1.9.1"
 
 
 def test_releases_of_one_package_are_measured_in_turn_and_of_several_in_every_combination() -> None:
-    assert environments.combinations([]) == [()]
-    assert environments.combinations(["xgboost==3.1.1", "xgboost==3.2.0", "xgboost==3.1.1"]) == [
+    assert package_environments.combinations([]) == [()]
+    assert package_environments.combinations(["xgboost==3.1.1", "xgboost==3.2.0", "xgboost==3.1.1"]) == [
         ("xgboost==3.1.1",),
         ("xgboost==3.2.0",),
     ]
-    assert environments.combinations(["xgboost==3.1.1", "Scikit_Learn==1.8", "xgboost==3.2.0"]) == [
+    assert package_environments.combinations(["xgboost==3.1.1", "Scikit_Learn==1.8", "xgboost==3.2.0"]) == [
         ("scikit-learn==1.8", "xgboost==3.1.1"),
         ("scikit-learn==1.8", "xgboost==3.2.0"),
     ]
@@ -31,12 +31,12 @@ def test_releases_of_one_package_are_measured_in_turn_and_of_several_in_every_co
 @pytest.mark.parametrize("wrong", ["xgboost", "xgboost>=3", "xgboost==", "../x==1", "-r==1", "xgboost==3;os"])
 def test_what_names_no_release_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError, match="names no release"):
-        environments.combinations([wrong])
+        package_environments.combinations([wrong])
 
 
 def test_what_cannot_be_installed_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"scikit-learn==0\.0\.99 cannot be installed: No matching distribution"):
-        environments.thin(("scikit-learn==0.0.99",), tmp_path)
+        package_environments.thin(("scikit-learn==0.0.99",), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,11 +103,11 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
 
 @pytest.mark.slow
 def test_an_environment_that_was_not_finished_is_made_again(tmp_path: Path) -> None:
-    made = environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    made = package_environments.thin((f"scikit-learn=={OLD}",), tmp_path)
     root = made.python.parents[1]
-    (root / environments.READY).unlink()
+    (root / package_environments.READY).unlink()
     (root / "lib").rename(root / "half")
-    again = environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    again = package_environments.thin((f"scikit-learn=={OLD}",), tmp_path)
     said = subprocess.run(
         [again.python, "-c", "import sklearn, xgboost, sparkscale; print(sklearn.__version__)"],
         capture_output=True,

@@ -26,11 +26,9 @@ from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
 from tests.cluster.using import examined, written
-from tests.measure.observing import Silent
-from tests.measure.test_faults import Start, busy_jvm_of, outcomes, records, start
+from tests.measure.observing import Silent, Start, busy_jvm_of, outcomes, records
 
 pytestmark = pytest.mark.spark
-__all__ = ["start"]
 
 PATIENCE = 240.0
 BUSY_SECONDS = 6.0

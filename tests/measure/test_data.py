@@ -19,8 +19,8 @@ import pytest
 
 from cluster.profile import cache_folder
 from sparkscale.store.store import Store
-from tests.measure.test_faults import records
-from tests.workloads.test_table import frame
+from tests.builders import frame
+from tests.measure.observing import records
 
 Call = Callable[..., "CompletedProcess[str]"]
 

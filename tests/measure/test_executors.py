@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import profile, shipping
+from cluster import code_zip, profile
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
 from sparkscale.contract.errors import ClusterError
@@ -174,8 +174,8 @@ def test_storage_that_executors_cannot_reach_is_named(cluster: Cluster, tmp_path
 def test_equal_sources_make_an_equal_archive_without_compiled_files(tmp_path: Path) -> None:
     import zipfile
 
-    shipping.pack(tmp_path / "one.zip")
-    shipping.pack(tmp_path / "other.zip")
+    code_zip.pack(tmp_path / "one.zip")
+    code_zip.pack(tmp_path / "other.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
     names = zipfile.ZipFile(tmp_path / "one.zip").namelist()
     assert {

@@ -4,11 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -21,7 +19,7 @@ from sparkscale.measure.run import run as running
 from sparkscale.measure.run import runner
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
-from tests.measure.observing import Silent
+from tests.measure.observing import PATIENCE, Silent, Start, busy_jvm_of, outcomes, records, worker_of
 
 SLOW = """
 [[measure]]
@@ -82,66 +80,6 @@ datasets = ["few"]
 params = { most_model_bytes = 1 }
 isolate = true
 """
-
-PATIENCE = 90.0
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `sparkscale run` in the background; whatever is left of it at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(suite: str, *arguments: str) -> "subprocess.Popen[str]":
-        path = tmp_path / "mine.toml"
-        path.write_text(suite)
-        command = [sys.executable, "-m", "sparkscale", "run", "--suite", str(path), "--out", str(tmp_path / "out")]
-        process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def worker_of(process: "subprocess.Popen[str]", busy_seconds: float) -> int:
-    """The worker that has used this much CPU, so that it is in the middle of a long case."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        for child in psutil.Process(process.pid).children():
-            try:
-                if os.getsid(child.pid) == child.pid and child.cpu_times().user > busy_seconds:
-                    return child.pid
-            except (ProcessLookupError, psutil.NoSuchProcess):
-                continue
-        time.sleep(0.05)
-    raise AssertionError(f"no worker was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
-
-
-def busy_jvm_of(process: "subprocess.Popen[str]") -> int:
-    """The worker whose JVM is in the middle of a case: it has used more CPU than starting takes."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        for child in psutil.Process(process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # one may end while it is looked at
-                members = processes.processes_of(child.pid)
-                if any(found.name() == "java" and found.cpu_times().user > 18 for found in members):
-                    return child.pid
-        time.sleep(0.1)
-    raise AssertionError(f"no JVM was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
-
-
-def records(out: Path) -> list[RunRecord]:
-    with Store.existing(out) as store:
-        return [record for record in store.records() if not record.is_warmup]
-
-
-def outcomes(found: list[RunRecord]) -> dict[tuple[str, float], str]:
-    return {(record.case.engine, record.case.fraction): record.outcome for record in found}
 
 
 REST_OK = {("xgboost", 1 / 64): "ok", ("xgboost", 1 / 32): "ok"}

@@ -8,8 +8,7 @@ from cluster import gpu
 from sparkscale.measure.doctor.gpu import examine_gpus
 from sparkscale.store.store import Store
 from tests.conftest import Ask
-from tests.measure.observing import Silent
-from tests.measure.test_faults import records
+from tests.measure.observing import Silent, records
 
 FALL_BACK = """
 rounds = 1

@@ -15,7 +15,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure.run import origin
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
-from sparkscale.measure.worker import environment
+from sparkscale.measure.worker import descriptions
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
 
@@ -88,7 +88,7 @@ def test_with_the_same_it_goes_on_and_with_another_deadline(begun: dict[str, Any
 def test_another_java_is_refused(tmp_path: Path) -> None:
     case = Case.model_construct(**{**dict.fromkeys(Case.model_fields, None), "cluster": "local"})  # type: ignore[arg-type]
     with Store.open(tmp_path / "out") as store:
-        software = store.describe("software", {**environment.software(None), "java_release": "17.0.15"})
+        software = store.describe("software", {**descriptions.software(None), "java_release": "17.0.15"})
         observed: dict[str, Any] = {"software": software, "case": case}
         before = [RunRecord.model_construct(**observed)]
         on: Any = SimpleNamespace(profile=profile.load("local"), jdk=SimpleNamespace(version="17.0.15"))
@@ -102,8 +102,8 @@ def test_another_java_is_refused(tmp_path: Path) -> None:
 
 def test_the_checkout_is_the_one_that_this_code_lies_in() -> None:
     """After a move of the file its changes were those of one folder only."""
-    assert (environment.ROOT / "pyproject.toml").is_file()
-    assert all((environment.ROOT / name).exists() for name in environment.CODE)
+    assert (descriptions.ROOT / "pyproject.toml").is_file()
+    assert all((descriptions.ROOT / name).exists() for name in descriptions.CODE)
 
 
 def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,17 +117,17 @@ def test_two_states_of_a_changed_tree_are_two(tmp_path: Path, monkeypatch: pytes
         ("-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "m"),
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
-    states = [environment.code_state()]
+    monkeypatch.setattr(descriptions, "ROOT", tmp_path)
+    states = [descriptions.code_state()]
     assert (states[0].dirty, states[0].changes) == (False, None)
     (tmp_path / "results" / "records.sqlite").write_text("records")
-    assert environment.code_state() == states[0]
+    assert descriptions.code_state() == states[0]
     for path, text in (("code.py", "a = 2\n"), ("code.py", "ä = 3\n"), ("neü.py", "b = 1\n"), ("neü.py", "b = 2\n")):
         (tmp_path / "workloads" / path).write_text(text, encoding="latin-1")
-        states.append(environment.code_state())
+        states.append(descriptions.code_state())
     assert len(set(states)) == 5
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "records.sqlite").write_text("records of a run with --out mine")
-    assert environment.code_state() == states[-1]
+    assert descriptions.code_state() == states[-1]
     assert str(states[1]) != str(states[2])
     assert all(state.dirty for state in states[1:])

@@ -14,7 +14,7 @@ from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import planned_cases
 from sparkscale.measure.plan.filter import select_cases
-from sparkscale.measure.plan.rounds import Execution, planned_executions, worker_groups
+from sparkscale.measure.plan.rounds import Execution, planned_executions, worker_queues
 from workloads.io.filesystem import files_below
 
 QUICK = planned_cases(suite.load("quick"))
@@ -79,7 +79,7 @@ def test_isolated_executions_begin_workers_that_others_share(data: PreparedDatas
     assert len(isolated) == 7
     for placement in ("node", "spark"):
         assert {e.round for e in isolated if e.case.placement == placement} == {1, 2, 3}
-    assert sum(len(group) == 1 for group in worker_groups(found, seed=0)) == 1
+    assert sum(len(group) == 1 for group in worker_queues(found, seed=0)) == 1
 
 
 def test_each_round_draws_seeds_of_its_own_the_same_for_all_engines(executions: list[Execution]) -> None:
@@ -118,7 +118,7 @@ def test_rows_and_arguments_are_those_of_the_fraction(executions: list[Execution
 def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated_case(
     executions: list[Execution],
 ) -> None:
-    found = list(worker_groups(executions, seed=0))
+    found = list(worker_queues(executions, seed=0))
     assert sorted(e.key for group in found for e in group) == sorted(e.key for e in executions)
     for group in found:
         assert len({(e.case.placement, e.case.device) for e in group}) == 1
@@ -130,7 +130,7 @@ def test_a_worker_never_mixes_node_and_spark_and_nothing_runs_before_an_isolated
 
 def test_sessions_of_one_jvm_take_turns_in_being_the_first(executions: list[Execution]) -> None:
     """The second finds a JVM that is warmer: with one order drawn for each round, one session may always be it."""
-    spark = [group for group in worker_groups(executions, seed=0) if group[-1].case.placement == "spark"]
+    spark = [group for group in worker_queues(executions, seed=0) if group[-1].case.placement == "spark"]
     first = [next(e for e in group if not e.isolated).session for group in sorted(spark, key=lambda g: g[0].round)]
     assert len(spark) == 3
     assert first[0] != first[1]
@@ -139,7 +139,7 @@ def test_sessions_of_one_jvm_take_turns_in_being_the_first(executions: list[Exec
 
 def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Execution]) -> None:
     def orders(seed: int) -> list[list[str]]:
-        shared = (group for group in worker_groups(executions, seed) if len(group) > 1)
+        shared = (group for group in worker_queues(executions, seed) if len(group) > 1)
         return [[e.case.id for e in group if not e.isolated] for group in shared]
 
     assert orders(0) == orders(0)
@@ -234,4 +234,4 @@ def test_a_task_has_the_cores_that_its_engine_asks_for(
         wanted = threads[execution.case.params["spark_workers"]] if execution.case.engine == "xgboost-spark" else 1
         assert (execution.case.threads, execution.session.threads) == (wanted, wanted)
         assert {case.threads for case in execution.warmups} <= {execution.case.threads}
-    assert len(list(worker_groups(found, seed=0))) == (1 if where.kind == "local" else len(set(threads.values())))
+    assert len(list(worker_queues(found, seed=0))) == (1 if where.kind == "local" else len(set(threads.values())))

@@ -12,7 +12,7 @@ from cluster.budget import budget
 from sparkscale.analysis import metrics
 from sparkscale.contract.record import SCORES, RunRecord
 from sparkscale.measure.run import run as running
-from sparkscale.measure.run import warming
+from sparkscale.measure.run import warmup
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
@@ -136,7 +136,7 @@ def test_records_say_what_warmed_their_worker_and_how_much_ran_in_it_before(
         warmups = [record.id for record in mine if record.is_warmup]
         assert {by_id[warmup].case.fraction for warmup in warmups} == {1 / 64}
         first = by_id[warmups[0]]
-        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warming.LONG_SECONDS
+        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warmup.LONG_SECONDS
         assert len(warmups) == 1 if one_is_enough else len(warmups) >= 2
         alone = 1 if engine == "sklearn" and mine[0].isolated else 0
         assert [record.position for record in mine] == [*range(alone), *range(len(mine) - alone)]
@@ -151,10 +151,10 @@ def test_a_spark_engine_is_warmed_until_two_passes_agree(found: list[RunRecord])
         if record.warmed_by and not record.is_warmup:
             passes = [by_id[warmup] for warmup in record.warmed_by]
             seconds = [warmup.seconds["load"] + warmup.seconds["fit"] for warmup in passes]
-            tolerance = max(warming.AGREEMENT * max(seconds[-2:]), warming.AGREEMENT_SECONDS)
+            tolerance = max(warmup.AGREEMENT * max(seconds[-2:]), warmup.AGREEMENT_SECONDS)
             agree = len(seconds) > 1 and abs(seconds[-1] - seconds[-2]) <= tolerance
             spent = passes[-1].started_at - passes[0].started_at
-            assert agree or spent.total_seconds() + sum(passes[-1].seconds.values()) > warming.WARMUP_SECONDS * 0.8
+            assert agree or spent.total_seconds() + sum(passes[-1].seconds.values()) > warmup.WARMUP_SECONDS * 0.8
 
 
 def test_an_isolated_execution_is_a_first_run_with_the_start_of_its_worker(found: list[RunRecord]) -> None:

@@ -21,8 +21,8 @@ from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
+from tests.builders import invocation, record
 from tests.measure.observing import Silent
-from tests.store.test_store import invocation, record
 from workloads.datasets.table import Table
 
 NOW = datetime.now(UTC)

@@ -8,7 +8,7 @@ import pytest
 
 from sparkscale.analysis.executions import of_report
 from sparkscale.contract.case import Case
-from sparkscale.measure.run import warming
+from sparkscale.measure.run import warmup
 from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """
@@ -69,7 +69,7 @@ def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_agai
 def test_engines_that_keep_processes_are_warmed_up_again_when_these_may_be_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warming, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(warmup, "IDLE_SECONDS", 0.0)
     records = measured_in_order(tmp_path, SUITE, Silent)
     warmups: dict[str, list[int]] = {"xgboost": [], "xgboost-spark": []}
     for record in records:

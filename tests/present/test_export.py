@@ -10,7 +10,7 @@ import pytest
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.present.export import export
-from tests.store.test_store import record
+from tests.builders import record
 
 RECORDS = [record("a"), record("b")]
 

@@ -1,63 +1,18 @@
 """The record store: a real SQLite file."""
 
-import io
 import json
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sparkscale import mounts
 from sparkscale.contract.errors import ConfigError, StoreError
-from sparkscale.contract.record import CodeState, Resources, RunRecord
-from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import FILE, Store
-from tests.contract.test_case import CASE
-
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-def invocation(identity: str = "one", day: int = 1, suite: str = "quick") -> Invocation:
-    return Invocation(
-        id=identity, suite=suite, started_at=NOW.replace(day=day), seed=0, rounds=3, filter=None, executions=0
-    )
-
-
-def record(identity: str, of: str = "one") -> RunRecord:
-    return RunRecord(
-        id=identity,
-        suite="quick",
-        invocation=of,
-        started_at=NOW,
-        round=1,
-        jvm=None,
-        temperature="warm",
-        isolated=False,
-        case=CASE,
-        outcome="ok",
-        error=None,
-        seconds={"load": 0.1, "fit": 1.25},
-        quality={"auc": 0.7},
-        figures={},
-        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
-        spark=None,
-        code=CodeState(commit="c", dirty=False),
-        host="h",
-        software="s",
-        session=None,
-    )
-
-
-def parquet(values: list[float]) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"score": values}), buffer)
-    return buffer.getvalue()
+from tests.builders import invocation, parquet, record
 
 
 def test_records_come_back_as_they_were_with_their_tables(tmp_path: Path) -> None:

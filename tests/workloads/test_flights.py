@@ -12,7 +12,7 @@ from sparkscale.contract.dataset import LABEL, ROW, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from workloads.datasets import flights
 from workloads.datasets.flights import Flights
-from workloads.datasets.slicing import holdout_units
+from workloads.datasets.training_slices import holdout_units
 from workloads.libraries.tasks import Here
 
 FRACTIONS = [2**-j for j in range(6, -1, -1)]

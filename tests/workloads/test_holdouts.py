@@ -10,7 +10,7 @@ import pytest
 
 from sparkscale.contract.dataset import ROW, UNIT, PreparedDataset
 from sparkscale.contract.errors import DatasetError
-from workloads.datasets import slicing
+from workloads.datasets import training_slices
 from workloads.datasets.table import Table
 from workloads.datasets.table_time import TIME_UNITS, Times, first_held_time, stretches
 from workloads.datasets.table_values import QUANTILES
@@ -73,8 +73,8 @@ def test_stretches_of_time_have_about_as_many_rows_and_are_contiguous(
     tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows come in bursts, and several share a moment: equal times are in one stretch, whatever part they lie in."""
-    monkeypatch.setattr(slicing, "BLOCK_ROWS", block)
-    monkeypatch.setattr(slicing, "PART_BLOCKS", 1)
+    monkeypatch.setattr(training_slices, "BLOCK_ROWS", block)
+    monkeypatch.setattr(training_slices, "PART_BLOCKS", 1)
     generator = np.random.default_rng(1)
     hours = np.concatenate([np.arange(2000), 5000 + generator.integers(0, 100, 600), 9000 + np.arange(400)])
     when = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(hours, unit="h")).sample(frac=1, random_state=0)

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sparkscale.contract.dataset import LABEL, PreparedDataset
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.profile import not_used
-from workloads.datasets import slicing
+from workloads.datasets import training_slices
 from workloads.datasets.table import Table
 from workloads.datasets.table_order import NEARLY_UNIQUE, SMALLEST_HASHES, OrderCounts
 from workloads.io.filesystem import read_parquet
@@ -154,8 +154,8 @@ def test_a_table_sorted_by_a_feature_is_warned_of_under_a_random_holdout(tmp_pat
 
 def test_many_parts_say_what_one_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A counter over several parts, which a counter that begins anew in each part is not."""
-    monkeypatch.setattr(slicing, "BLOCK_ROWS", 600)
-    monkeypatch.setattr(slicing, "PART_BLOCKS", 1)
+    monkeypatch.setattr(training_slices, "BLOCK_ROWS", 600)
+    monkeypatch.setattr(training_slices, "PART_BLOCKS", 1)
     columns = {"id": np.arange(ROWS), "line": np.arange(ROWS) % 600, "t": DRAW.permutation(SECONDS)}
     data = made(tmp_path, columns)
     assert len(list(Path(data.holdout_path).iterdir())) == 10

@@ -16,13 +16,13 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.dataset import LABEL, ROW, TIME, TRUTH, UNIT, PreparedDataset
 from sparkscale.contract.errors import ConfigError, DatasetError
 from sparkscale.contract.location import join
-from workloads.datasets import slicing
+from workloads.datasets import training_slices
 from workloads.datasets.blobs import Blobs
-from workloads.datasets.counting import BELL_STD, Stream, exact_sum, sigmoid
 from workloads.datasets.devices import Devices, wave
-from workloads.datasets.slicing import BLOCK_ROWS, mix
+from workloads.datasets.random_streams import BELL_STD, Stream, exact_sum, sigmoid
 from workloads.datasets.synthetic import Synthetic
 from workloads.datasets.tabular import Classification, Regression
+from workloads.datasets.training_slices import BLOCK_ROWS, mix
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.tasks import Here, Processes, SparkTasks, Tasks
 
@@ -93,7 +93,7 @@ def test_the_order_of_the_tasks_changes_nothing(
     source: Synthetic, part_blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts are made smaller, so that there are several of little data."""
-    monkeypatch.setattr(slicing, "PART_BLOCKS", part_blocks)
+    monkeypatch.setattr(training_slices, "PART_BLOCKS", part_blocks)
     one = source.prepare(str(tmp_path / "one"), Here())
     other = source.prepare(str(tmp_path / "other"), Backwards())
     assert one.content_hash == other.content_hash

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,13 @@ import pytest
 from cluster.session import SparkRuntime
 from sparkscale.contract.dataset import LABEL, ROW, TIME, UNIT, Column, PreparedDataset
 from sparkscale.contract.errors import ConfigError, DatasetError
-from workloads.datasets import slicing, source, table_files
+from tests.builders import frame
+from workloads.datasets import source, table_files, training_slices
 from workloads.datasets.table import Table
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.tasks import Here, Processes, SparkTasks, Tasks
 
 ROWS = 5000
-
-
-def frame(rows: int = ROWS) -> pd.DataFrame:
-    """Numbers, booleans, texts, categories, dates, timestamps, decimals, with nulls; names that Spark trips over."""
-    generator = np.random.default_rng(5)
-    signal = generator.normal(size=rows)
-    city = np.array(["Oslo", "Bergen", "Tromsø", None])[generator.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])]
-    amount = np.where(generator.random(rows) < 0.1, np.nan, generator.gamma(2, 100, rows))
-    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(generator.integers(0, 300 * 86400, rows)), unit="s")
-    logit = 1.5 * signal + (city == "Bergen")
-    return pd.DataFrame(
-        {
-            "Amount (€)": amount,
-            "a.b `c`": signal,
-            "A.B `C`": -signal,
-            "City": city,
-            "row": generator.random(rows) < 0.3,
-            "when": when,
-            "day": when.date,
-            "device": generator.integers(0, 100, rows),
-            "kind": pd.Categorical(generator.choice(list("abc"), rows)),
-            "whole": pd.Series(generator.integers(0, 9, rows), dtype="Int64").mask(generator.random(rows) < 0.02),
-            "price in NOK": [Decimal(int(value)) / 4 for value in generator.integers(0, 99, rows)],
-            "constant": 1,
-            "nothing": pa.nulls(rows, pa.float64()).to_pandas(),
-            "code": [f"id-{number}" for number in range(rows)],
-            "label": np.where(generator.random(rows) < 1 / (1 + np.exp(-logit)), "yes", "no"),
-            "target": 10 * logit + generator.normal(size=rows),
-        }
-    )
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +101,8 @@ def test_processes_and_spark_encode_alike(path: Path, tmp_path: Path, spark: Spa
 def test_parts_do_not_change_what_is_in_them(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table in many parts: counts, medians, vocabularies are merged over them."""
     whole = made(tmp_path / "whole", path=path, label="target", group="device")
-    monkeypatch.setattr(slicing, "BLOCK_ROWS", 600)
-    monkeypatch.setattr(slicing, "PART_BLOCKS", 1)
+    monkeypatch.setattr(training_slices, "BLOCK_ROWS", 600)
+    monkeypatch.setattr(training_slices, "PART_BLOCKS", 1)
     parts = made(tmp_path / "parts", path=path, label="target", group="device")
     assert len(list(Path(parts.holdout_path).iterdir())) == 9
     assert parts.groupings == whole.groupings

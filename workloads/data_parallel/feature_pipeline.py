@@ -21,7 +21,7 @@ from sparkscale.contract.record import SCORES
 from workloads.base import NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.numeric import EVERY_TASK, collected
 from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, spark_spread
-from workloads.datasets.slicing import moments_of
+from workloads.datasets.training_slices import moments_of
 from workloads.io.filesystem import read_parquet, row_groups
 from workloads.io.frames import spark_rows
 from workloads.quality.qualities import BY_KEPT_CELLS, EQUAL_CELLS, KEPT_CELLS, KEPT_ROWS

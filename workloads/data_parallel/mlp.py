@@ -20,7 +20,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, PreparedDataset
 from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import DeviceError, EngineUnsupported
-from sparkscale.contract.wording import count
+from sparkscale.contract.phrases import count
 from workloads.base import (
     CPU_AND_GPU,
     CUDA_NAMES,

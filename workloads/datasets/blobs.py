@@ -8,9 +8,9 @@ from pydantic import Field
 
 from sparkscale.contract.case import Task
 from sparkscale.contract.dataset import LABEL, Column
-from workloads.datasets.counting import TRUTH_BLOCK, Stream
-from workloads.datasets.slicing import Array, Shape
+from workloads.datasets.random_streams import TRUTH_BLOCK, Stream
 from workloads.datasets.synthetic import Evidence, Synthetic
+from workloads.datasets.training_slices import Array, Shape
 
 ROWS_AT_ONCE = 2**14
 LABEL_COLUMN = 2**32

@@ -15,11 +15,11 @@ from pydantic import Field
 from sparkscale.contract.case import Task
 from sparkscale.contract.dataset import LABEL, TIME, TRUTH, Column, Grouping, HoldoutRule
 from sparkscale.contract.errors import ConfigError
-from workloads.datasets.counting import Stream
-from workloads.datasets.slicing import Array, Shape, mix
+from workloads.datasets.random_streams import Stream
 from workloads.datasets.source import write_keys
 from workloads.datasets.synthetic import Evidence, Synthetic
 from workloads.datasets.tabular import irreducible_rmse, squared_error
+from workloads.datasets.training_slices import Array, Shape, mix
 
 STEP_SECONDS = 900
 DAY_SECONDS = 86_400

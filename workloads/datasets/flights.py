@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from sparkscale.contract.dataset import LABEL, ROW, UNIT, Column, Grouping
 from sparkscale.contract.errors import DatasetError
-from workloads.datasets import slicing
-from workloads.datasets.slicing import Array, Shape
+from workloads.datasets import training_slices
 from workloads.datasets.source import Layout, Source, count_groups, group_column, numeric, write_keys
+from workloads.datasets.training_slices import Array, Shape
 from workloads.io.filesystem import check_space
 from workloads.libraries.tasks import Progress, Tasks
 
@@ -88,16 +88,16 @@ class Flights(Source):
 
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:  # noqa: ARG002 - it takes a second
         rows = _read(_source_folder()).sort_values(ROW, ignore_index=True)
-        held_out = rows[UNIT].isin(slicing.holdout_units(rows[UNIT].to_numpy(), HOLDOUT_SHARE)).to_numpy()
+        held_out = rows[UNIT].isin(training_slices.holdout_units(rows[UNIT].to_numpy(), HOLDOUT_SHARE)).to_numpy()
         rows, columns = _encode(rows, ~held_out)
         groupings = tuple(_group(root, rows, name, held_out) for name in GROUPS)
         shape = Shape("classification", columns, groups=tuple(group_column(name) for name in GROUPS))
-        order, starts = slicing.placed(rows[ROW].to_numpy(), held_out)
+        order, starts = training_slices.placed(rows[ROW].to_numpy(), held_out)
         arrays = {
             field.name: rows[field.name].to_numpy()[order].astype(field.type.to_pandas_dtype())
             for field in shape.schema(held_out=True)
         }
-        part = slicing.write_part(root, 0, shape, [arrays], [starts])
+        part = training_slices.write_part(root, 0, shape, [arrays], [starts])
         return Layout(shape, [part], "group", UNIT_NAME, groupings)
 
 

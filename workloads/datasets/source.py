@@ -22,7 +22,7 @@ from sparkscale.contract.dataset import (
     slice_folder,
 )
 from sparkscale.contract.location import join
-from workloads.datasets.slicing import Array, PartReport, Shape, part_file, write_file, write_table
+from workloads.datasets.training_slices import Array, PartReport, Shape, part_file, write_file, write_table
 from workloads.io import prepared
 from workloads.io.filesystem import read_parquet, schema_of
 from workloads.libraries.tasks import Progress, Tasks, silent

@@ -15,7 +15,8 @@ from sparkscale.contract.case import Task
 from sparkscale.contract.dataset import LABEL, ROW, TRUTH, UNIT, Column, Grouping, HoldoutRule
 from sparkscale.contract.errors import ConfigError
 from workloads.datasets.amounts import parse_rows, show_rows
-from workloads.datasets.slicing import (
+from workloads.datasets.source import Layout, Source
+from workloads.datasets.training_slices import (
     BLOCK_ROWS,
     Array,
     PartReport,
@@ -26,7 +27,6 @@ from workloads.datasets.slicing import (
     random_units,
     write_part,
 )
-from workloads.datasets.source import Layout, Source
 from workloads.io.filesystem import check_space
 from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 

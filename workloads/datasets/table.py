@@ -17,16 +17,16 @@ from sparkscale.contract.errors import ConfigError, DatasetError
 from sparkscale.contract.location import join, local_path
 from workloads.datasets import table_survey as survey
 from workloads.datasets import table_target as targets
-from workloads.datasets.slicing import Array, PartReport, Shape, part_starts, placed, write_part
 from workloads.datasets.source import Layout, Source, count_groups, group_column, write_keys
 from workloads.datasets.table_files import TableFiles, fingerprint, open_parquet, stage_csv
 from workloads.datasets.table_holdout import Holdout
-from workloads.datasets.table_listing import list_files
+from workloads.datasets.table_paths import list_files
 from workloads.datasets.table_profile import profile
 from workloads.datasets.table_survey import NAMELESS, Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
 from workloads.datasets.table_time import first_held_time, stretches
 from workloads.datasets.table_values import Primitive, expand, use_of
+from workloads.datasets.training_slices import Array, PartReport, Shape, part_starts, placed, write_part
 from workloads.io.filesystem import check_space, resolve
 from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 

@@ -19,7 +19,7 @@ from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
 from workloads.datasets import table_csv
 from workloads.datasets.table_csv import check_names
-from workloads.datasets.table_listing import list_files
+from workloads.datasets.table_paths import list_files
 from workloads.datasets.table_schema import converted, united
 from workloads.io.filesystem import reported, resolve, sha256_of
 from workloads.io.prepared import FOLDER

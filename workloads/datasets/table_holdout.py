@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS, kish
-from workloads.datasets.slicing import Array
 from workloads.datasets.table_target import Target
 from workloads.datasets.table_time import Times, heaviest, spoken
+from workloads.datasets.training_slices import Array
 
 FEW_UNITS = 20
 """Fewer effective units make intervals wide, by a correction."""

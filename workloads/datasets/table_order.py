@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from workloads.datasets.slicing import Array, mix
 from workloads.datasets.table_values import FEW_LEVELS, exact_numbers, plain, use_of
+from workloads.datasets.training_slices import Array, mix
 
 DISTINCT_KEY = 0x64_69_73_74
 SMALLEST_HASHES = 4096

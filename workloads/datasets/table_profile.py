@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sparkscale.contract.phrases import named
 from sparkscale.contract.profile import NOT_ASKED
-from sparkscale.contract.wording import named
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_holdout import Holdout
 from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features

@@ -10,7 +10,6 @@ import pyarrow as pa
 from sparkscale.contract.dataset import Column
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.profile import AN_IDENTIFIER
-from workloads.datasets.slicing import Array
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_order import OrderCounts, orders
 from workloads.datasets.table_target import Target, TargetCounts, count, kept
@@ -23,6 +22,7 @@ from workloads.datasets.table_values import (
     expand,
     name_of,
 )
+from workloads.datasets.training_slices import Array
 
 INDICATED_SHARE = 0.01
 

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from sparkscale.contract.dataset import HoldoutRule, Moments
 from sparkscale.contract.errors import DatasetError
-from workloads.datasets.slicing import (
+from workloads.datasets.table_time import Times
+from workloads.datasets.table_values import MISSING, exact_numbers, moments, plain, texts, use_of
+from workloads.datasets.training_slices import (
     HOLDOUT_KEY,
     HOLDOUT_LEAST_SHARE,
     HOLDOUT_MOST_SHARE,
@@ -22,8 +24,6 @@ from workloads.datasets.slicing import (
     mix,
     random_units,
 )
-from workloads.datasets.table_time import Times
-from workloads.datasets.table_values import MISSING, exact_numbers, moments, plain, texts, use_of
 
 CLASSES_COUNTED = 1000
 GROUP_SLACK = 0.02

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkscale.contract.errors import DatasetError
-from workloads.datasets.slicing import HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE, HOLDOUT_SHARE, Array
 from workloads.datasets.table_values import QUANTILES
+from workloads.datasets.training_slices import HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE, HOLDOUT_SHARE, Array
 
 TIME_UNITS = 25
 """The hold-out's rows are cut, in the order of time, into this many stretches of about equal size. Neighbouring

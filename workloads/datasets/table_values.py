@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workloads.datasets.slicing import Array
+from workloads.datasets.training_slices import Array
 
 MOST_LEVELS = 255
 OTHER, MISSING = "(other)", "(missing)"

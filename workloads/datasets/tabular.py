@@ -16,9 +16,9 @@ from pydantic import Field
 from sparkscale.contract.case import Task
 from sparkscale.contract.dataset import LABEL, TRUTH, Column
 from sparkscale.contract.errors import ConfigError
-from workloads.datasets.counting import TRUTH_BLOCK, Stream, exact_sum, sigmoid
-from workloads.datasets.slicing import BLOCK_ROWS, Array
+from workloads.datasets.random_streams import TRUTH_BLOCK, Stream, exact_sum, sigmoid
 from workloads.datasets.synthetic import Evidence, Synthetic, unknown_share
+from workloads.datasets.training_slices import BLOCK_ROWS, Array
 
 DEPTHS = (2, 3, 4, 5, 6)
 TREES_PER_DEPTH = 3

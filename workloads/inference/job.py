@@ -15,7 +15,7 @@ from sparkscale.contract.dataset import ROW, PreparedDataset
 from sparkscale.contract.errors import ModelError, SparkscaleError
 from sparkscale.contract.location import join
 from sparkscale.contract.model import PreparedModel
-from sparkscale.contract.wording import brief
+from sparkscale.contract.phrases import brief
 from workloads.inference.formats import Format, Predictor
 from workloads.inference.models import content_of, predictions
 from workloads.io.filesystem import files_below, resolve

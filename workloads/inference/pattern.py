@@ -17,7 +17,7 @@ from sparkscale.contract.declared import Figure
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.model import PreparedModel
 from workloads.base import CPU_AND_GPU, Engine, ModelEngine, ModelParams, Pattern, Quality
-from workloads.datasets.slicing import write_file
+from workloads.datasets.training_slices import write_file
 from workloads.inference.formats import Format
 from workloads.inference.job import Job, check_columns, load, seconds_of_loads
 from workloads.inference.models import (

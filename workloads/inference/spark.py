@@ -14,8 +14,8 @@ from workloads.inference.job import Job
 from workloads.inference.models import SCORE
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
-from workloads.inference.reading import rows_to_predict
 from workloads.inference.shares import dealt, write_share
+from workloads.inference.spark_input import rows_to_predict
 from workloads.io.filesystem import row_groups
 from workloads.libraries.tasks import SparkTasks, raised_in_task
 from workloads.quality.scoring import Array

@@ -14,14 +14,14 @@ from workloads.data_parallel.one_hot import MLlibOneHot
 from workloads.data_parallel.pattern import FEATURES, one_hot_vectors
 from workloads.data_parallel.random_forest import MLlibForest
 from workloads.data_parallel.trees import MLlibTrees
-from workloads.datasets.slicing import write_file
+from workloads.datasets.training_slices import write_file
 from workloads.inference import mllib
 from workloads.inference.formats import Format, Ubjson
 from workloads.inference.job import Job
 from workloads.inference.models import SCORE, Scored, content_of
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
-from workloads.inference.reading import rows_to_predict
+from workloads.inference.spark_input import rows_to_predict
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import DatasetError
+from sparkscale.contract.file_names import folder_name
 from sparkscale.contract.location import join, local_path
-from sparkscale.contract.naming import folder_name
 from workloads.io.filesystem import files_below, first_line, resolve, sha256_of
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW, TIME
 from sparkscale.contract.location import join
 from workloads.io.filesystem import RowGroup, resolve, row_groups
-from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
-from workloads.per_group.reading import (
+from workloads.per_group.group_rows import (
     FEATURES,
     HELD_OUT,
     Block,
@@ -30,6 +29,7 @@ from workloads.per_group.reading import (
     marked,
     train_paths,
 )
+from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.training import Array, Job
 
 SHARE_BYTES = 128 * 2**20

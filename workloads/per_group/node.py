@@ -9,9 +9,9 @@ from sparkscale.contract.context import Context
 from workloads.base import NodeEngine
 from workloads.libraries.joblib_processes import joblib_processes
 from workloads.per_group import results
+from workloads.per_group.group_rows import Block, feature_matrix, read_groups, rows_of_frame
 from workloads.per_group.groups import even_spans
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
-from workloads.per_group.reading import Block, feature_matrix, read_groups, rows_of_frame
 from workloads.per_group.training import Job, train_group
 
 if TYPE_CHECKING:

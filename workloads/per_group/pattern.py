@@ -17,8 +17,8 @@ from workloads.base import CPU_AND_GPU, Engine, Params, Pattern, Quality, Sample
 from workloads.io.execution_folders import sweep
 from workloads.io.filesystem import files_below
 from workloads.per_group import results
+from workloads.per_group.group_rows import has_time
 from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
-from workloads.per_group.reading import has_time
 from workloads.per_group.training import GroupOutcome, Job, Scale, Trainer
 from workloads.quality.qualities import BRIER, BRIER_SKILL, BY_BRIER, BY_GROUP_RMSE, GROUP_R2, GROUP_RMSE
 

@@ -13,10 +13,10 @@ from sparkscale.contract.location import for_spark
 from workloads.base import SparkEngine
 from workloads.io.filesystem import remove_folder
 from workloads.per_group import results
+from workloads.per_group.group_rows import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.groups import Groups
 from workloads.per_group.layout import kept
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
-from workloads.per_group.reading import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.training import Job, train_group
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from sparkscale.contract.case import Device, Task
 from sparkscale.contract.errors import DeviceError
-from sparkscale.contract.wording import brief
+from sparkscale.contract.phrases import brief
 from workloads.libraries.tasks import Bind, bound_to_gpu
 
 Array = np.ndarray[Any, Any]

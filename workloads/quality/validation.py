@@ -31,8 +31,8 @@ from sparkscale.contract.dataset import (
 from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.location import join
 from workloads.base import Params, Sample
-from workloads.datasets.slicing import moments_of
 from workloads.datasets.table_time import Times, nearest_cut
+from workloads.datasets.training_slices import moments_of
 from workloads.io.filesystem import RowGroup, read_parquet, resolve, row_groups
 from workloads.quality.scoring import Array, in_order, log_loss, rmse
 

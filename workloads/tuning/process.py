@@ -26,8 +26,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from sparkscale.contract.phrases import brief
 from sparkscale.contract.threads import thread_variables
-from sparkscale.contract.wording import brief
 from workloads.tuning.trials import Answer, Job, failed, train_and_judge
 
 IDLE_SECONDS = 60.0

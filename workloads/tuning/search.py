@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sparkscale.contract.wording import MOST_OF_AN_ERROR
+from sparkscale.contract.phrases import MOST_OF_AN_ERROR
 from workloads.tuning.pattern import TuningParams
 from workloads.tuning.space import Parameters, Space, configurations, for_hyperopt, for_optuna, grid
 from workloads.tuning.trials import Answer, Trial, trial_of

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL
+from sparkscale.contract.phrases import brief
 from sparkscale.contract.record import TRIALS
-from sparkscale.contract.wording import brief
 from workloads.base import CPU_AND_GPU, SPARK_CONTEXT, SparkEngine
 from workloads.libraries.tasks import SparkTasks, context_of
 from workloads.quality.validation import validation_loss, with_params

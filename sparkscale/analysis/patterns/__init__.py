@@ -14,14 +14,14 @@ from sparkscale.contract.record import RunRecord
 PATTERNS: dict[str, PatternAnalysis] = {
     "data_parallel": PatternAnalysis(data_parallel.reports, condensed=scores.condensed),
     "per_group": PatternAnalysis(per_group.reports, per_group_metrics.metrics, per_group.condensed),
-    "tuning": PatternAnalysis(tuning.reports),
+    "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
 """By the `report` that patterns declare; a run's reports come in this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
-    """The smallest table that the reports of a record's pattern need in place of a stored one; None if they need none.
+    """The smallest table that reports need in place of a stored one. Returns None if they need none.
 
     `table` is a pyarrow.Table.
     """

@@ -13,7 +13,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.archive import Condense
 from sparkscale.store.store import Store
 
-Way = TypeVar("Way", bound=tuple[object, ...])
+Variant = TypeVar("Variant", bound=tuple[object, ...])
 
 
 class Comparison(Protocol):
@@ -49,21 +49,21 @@ class PatternAnalysis:
 
 
 def by_subject(
-    report: str, records: Iterable[RunRecord], subject: Callable[[Case], str], way: Callable[[Case], Way]
-) -> list[dict[Way, list[RunRecord]]]:
+    report: str, records: Iterable[RunRecord], subject: Callable[[Case], str], variant: Callable[[Case], Variant]
+) -> list[dict[Variant, list[RunRecord]]]:
     """The records of a report, by what is compared and by the ways that are compared.
 
     Subjects are in the order of the records. A way begins with its engine's name; ways are in the order in which the
     workload declares its engines, then ascending.
     """
-    found: dict[str, dict[Way, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_report(report, records):
-        found[subject(record.case)][way(record.case)].append(record)
+        found[subject(record.case)][variant(record.case)].append(record)
     ordered = []
-    for ways in found.values():
-        declared = next(iter(ways.values()))[0].declared
+    for variants in found.values():
+        declared = next(iter(variants.values()))[0].declared
         ordered.append(
-            {one: ways[one] for one in sorted(ways, key=lambda one: (declared.position(str(one[0])), *one))}
+            {one: variants[one] for one in sorted(variants, key=lambda one: (declared.position(str(one[0])), *one))}
         )
     return ordered
 

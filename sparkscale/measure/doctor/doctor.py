@@ -20,10 +20,10 @@ from cluster.profile import ClusterProfile, cache_folder
 from cluster.topology import physical_cores, topology
 from sparkscale.contract.errors import SparkscaleError
 from sparkscale.contract.location import local_path
-from sparkscale.contract.wording import count
-from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.contract.phrases import count
 from sparkscale.measure.worker.process import WorkerDied
 from sparkscale.measure.worker.protocol import Ready
+from sparkscale.measure.worker.startup import Session, open_worker
 
 LEAST_MEMORY = 4 * 2**30
 LEAST_DISK = 2 * 2**30

@@ -15,10 +15,10 @@ from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.run import Request, measure
 from sparkscale.measure.run.scratch import scratch_folder
-from sparkscale.measure.worker.holding import Holding, shared
-from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.worker.gpu_tasks import Holding, shared
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
 from sparkscale.measure.worker.protocol import Held, HoldGpus
+from sparkscale.measure.worker.startup import Session, open_worker
 from workloads.libraries.tasks import Processes
 
 HOLD_SECONDS = 1.0

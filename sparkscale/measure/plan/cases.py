@@ -10,7 +10,7 @@ from sparkscale.contract.case import Capacity, Case, Device, ParameterSet, parse
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan.suite import Suite, capacity_of, params_of
-from sparkscale.measure.worker.opening import Session
+from sparkscale.measure.worker.startup import Session
 from workloads import registry
 from workloads.base import Engine, Params, Sample, SparkEngine, Workload
 

@@ -10,7 +10,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan.cases import PlannedCase, shared_worker
-from sparkscale.measure.worker.opening import Session
+from sparkscale.measure.worker.startup import Session
 
 FRACTIONS = tuple(2.0**-j for j in range(6, -1, -1))
 """Every sample that a case can have, the smallest first."""
@@ -99,7 +99,7 @@ def _warmups(
     return tuple(found[:1] if planned.engine.model_placement else found)
 
 
-def worker_groups(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
+def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
     """Executions that share a worker, round after round; groups, and executions in them, in random order.
 
     Those of one session follow each other, and sessions take turns in being the first of a round. An isolated

@@ -15,9 +15,9 @@ from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.scratch import scratch_folder
 from sparkscale.measure.worker.executors import Executor
-from sparkscale.measure.worker.opening import Session, open_worker
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
 from sparkscale.measure.worker.protocol import Examine, Examined
+from sparkscale.measure.worker.startup import Session, open_worker
 
 EXAMINE_SECONDS = 180.0
 

@@ -17,7 +17,7 @@ from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.location import join
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.lock import machine_lock
-from sparkscale.measure.run.preparing import prepare_all
+from sparkscale.measure.run.preparation import prepare_all
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.scratch import scratch_folder
 from workloads import registry

@@ -26,7 +26,7 @@ from sparkscale.measure.run import bisection
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.lock import machine_lock
-from sparkscale.measure.run.preparing import Models, prepare_all, prepare_models
+from sparkscale.measure.run.preparation import Models, prepare_all, prepare_models
 from sparkscale.measure.run.progress import Observer, Piece, outcome_text
 from sparkscale.measure.run.records import Recorder
 from sparkscale.measure.run.runner import Runner

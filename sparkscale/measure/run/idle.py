@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.measure.worker.opening import Session
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import Import, Imported
 from sparkscale.measure.worker.samplers import MemorySampler
+from sparkscale.measure.worker.startup import Session
 
 IMPORT_SECONDS = 120.0
 

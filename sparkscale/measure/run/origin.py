@@ -11,7 +11,7 @@ from cluster.session import describe
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import Kind, RunRecord
 from sparkscale.measure.plan.suite import Suite
-from sparkscale.measure.worker import environment
+from sparkscale.measure.worker import descriptions
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
@@ -55,14 +55,14 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
     """A run is of one host, one state of the code and one release of each package. Raises ConfigError when it was
     begun by others.
     """
-    host = store.describe("host", environment.host())
-    code = environment.code_state()
+    host = store.describe("host", descriptions.host())
+    code = descriptions.code_state()
     for record in before:
         if record.host != host:
             raise ConfigError("The run to resume was measured on another host: start a new run.")
         if record.code != code:
             raise ConfigError(f"The run to resume was measured by {record.code}, not {code}: start a new run.")
-    now = _releases(environment.software(None))
+    now = _releases(descriptions.software(None))
     for identity in {record.software for record in before}:
         for name, release in _releases(store.description(identity).content).items():
             if release != now.get(name):

@@ -16,7 +16,7 @@ from sparkscale.contract.errors import ModelError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import CodeState, ErrorInfo, Observation, Resources, RunRecord, Temperature
 from sparkscale.measure.plan.rounds import Execution
-from sparkscale.measure.worker import environment
+from sparkscale.measure.worker import descriptions
 from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
@@ -136,13 +136,13 @@ class Recorder:
 
     @cached_property
     def _host(self) -> str:
-        return self.store.describe("host", environment.host())
+        return self.store.describe("host", descriptions.host())
 
     @cached_property
     def _software(self) -> str:
         """For an execution that had no worker."""
-        return self.store.describe("software", environment.software(None))
+        return self.store.describe("software", descriptions.software(None))
 
     @cached_property
     def _code(self) -> CodeState:
-        return environment.code_state()
+        return descriptions.code_state()

@@ -23,7 +23,7 @@ from sparkscale.measure.run import origin
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.lock import machine_lock
-from sparkscale.measure.run.preparing import prepare_all, prepare_models
+from sparkscale.measure.run.preparation import prepare_all, prepare_models
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder
 from sparkscale.measure.run.runner import Runner

@@ -15,15 +15,15 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ScratchError
 from sparkscale.contract.record import ErrorInfo, Observation
 from sparkscale.measure.outcomes import CaseLimits
-from sparkscale.measure.plan.rounds import Execution, worker_groups
-from sparkscale.measure.run.group import Group
+from sparkscale.measure.plan.rounds import Execution, worker_queues
 from sparkscale.measure.run.idle import IdleWorkers
 from sparkscale.measure.run.ledger import Ledger
-from sparkscale.measure.run.preparing import Models
+from sparkscale.measure.run.preparation import Models
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder
-from sparkscale.measure.worker.opening import Session, open_worker
+from sparkscale.measure.run.worker_queue import WorkerQueue
 from sparkscale.measure.worker.process import WorkerProcess
+from sparkscale.measure.worker.startup import Session, open_worker
 
 OUTSIDE_SECONDS = 300.0
 """The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
@@ -63,8 +63,8 @@ class Runner:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
         self.observer.planned([(execution.case, execution.isolated) for execution in possible])
-        for group in worker_groups(possible, self.recorder.invocation.seed):
-            Group(self).run(group)
+        for group in worker_queues(possible, self.recorder.invocation.seed):
+            WorkerQueue(self).run(group)
 
     def _unsupported(self, execution: Execution, reason: str) -> None:
         error = ErrorInfo(type="EngineUnsupported", message=reason)

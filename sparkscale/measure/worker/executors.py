@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.errors import ClusterError
 from sparkscale.contract.location import join, to_read
+from sparkscale.contract.phrases import count
 from sparkscale.contract.threads import THREAD_VARIABLES
-from sparkscale.contract.wording import count
 from workloads.io.filesystem import resolve
 from workloads.libraries.tasks import SparkTasks
 

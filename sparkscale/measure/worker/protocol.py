@@ -13,7 +13,7 @@ from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import Observation
 from sparkscale.measure.worker.executors import Executor
-from sparkscale.measure.worker.holding import Holding
+from sparkscale.measure.worker.gpu_tasks import Holding
 from workloads.registry import AnySource
 
 

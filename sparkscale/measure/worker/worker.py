@@ -26,10 +26,10 @@ from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.profile import not_used
 from sparkscale.contract.record import Observation, Outcome, SparkMetrics
 from sparkscale.measure.outcomes import Ended, Evidence, decide
-from sparkscale.measure.worker import cold_cache, environment
+from sparkscale.measure.worker import cold_cache, descriptions
 from sparkscale.measure.worker.executors import examine
-from sparkscale.measure.worker.holding import hold_all
-from sparkscale.measure.worker.importing import import_all
+from sparkscale.measure.worker.gpu_tasks import hold_all
+from sparkscale.measure.worker.imports import import_all
 from sparkscale.measure.worker.phases import PhaseClock
 from sparkscale.measure.worker.protocol import (
     Examine,
@@ -108,8 +108,8 @@ class Worker:
         return Ready(
             jvm=self.runtime.jvm if self.runtime else None,
             session_seconds=session_seconds,
-            software=environment.software(self.runtime.java() if self.runtime else None),
-            session=environment.session(
+            software=descriptions.software(self.runtime.java() if self.runtime else None),
+            session=descriptions.session(
                 cluster=describe(opening.profile),
                 threads=opening.threads,
                 budget=self.budget.model_dump(mode="json"),

@@ -29,7 +29,7 @@ from workloads.datasets.devices import Devices
 from workloads.datasets.table import Table
 from workloads.io.filesystem import make_folder
 from workloads.libraries.tasks import Here, peak_bytes
-from workloads.per_group import forecast, gradient_boosting, node, reading, ridge
+from workloads.per_group import forecast, gradient_boosting, group_rows, node, ridge
 from workloads.per_group.engines import WAYS
 from workloads.per_group.laid_out import ParquetGroups
 from workloads.per_group.layout import Plan, read_bucket
@@ -101,7 +101,7 @@ def test_rows_that_are_lost_on_the_way_to_a_group_or_doubled_are_no_result(
     got: str,
 ) -> None:
     """Every group had a model and scored as ok."""
-    whole = reading.rows_of_frame
+    whole = group_rows.rows_of_frame
     monkeypatch.setattr(node, "rows_of_frame", lambda job, frame: whole(job, reach(frame)))
     with pytest.raises(InvalidResult, match=got):
         ran(runs, ridge.WORKLOAD, "pandas-loop", devices, tmp_path / "storage")

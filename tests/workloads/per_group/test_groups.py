@@ -9,9 +9,9 @@ from sparkscale.contract.dataset import PreparedDataset
 from workloads.io.filesystem import RowGroup, resolve
 from workloads.libraries.joblib_processes import no_thread_variables
 from workloads.per_group import layout
+from workloads.per_group.group_rows import group_order
 from workloads.per_group.groups import even_spans, groups_of, row_bytes
 from workloads.per_group.layout import shares
-from workloads.per_group.reading import group_order
 from workloads.per_group.training import GroupDeadline, deadline
 
 

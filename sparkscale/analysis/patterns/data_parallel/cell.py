@@ -9,11 +9,11 @@ from functools import cached_property
 from statistics import fmean, median
 
 from sparkscale.analysis import crossed, metrics
-from sparkscale.analysis.clustered import ClusteredQuality, value
-from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.criterion import Criterion, criterion_of
 from sparkscale.analysis.patterns.data_parallel.scores import Qualities, reading
 from sparkscale.analysis.plausibility import quality_warning
 from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
+from sparkscale.analysis.unit_quality import UnitQuality, value
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
@@ -54,23 +54,23 @@ class Cell:
         return Spread.of(metrics.PEAK_MEMORY.samples(self.records))
 
     @property
-    def judging(self) -> Judging:
-        return judging_of(self.records[0])
+    def criterion(self) -> Criterion:
+        return criterion_of(self.records[0])
 
     @cached_property
     def _scored(self) -> dict[Seeds, Qualities]:
         """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
         found: dict[Seeds, Future[Qualities]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
-            for record in self._of_quality if self.judging.judged.estimator else ():
+            for record in self._of_quality if self.criterion.judged.estimator else ():
                 if record.case.seeds in found:
                     continue  # of seeds that rounds repeat the first execution says all
                 with suppress(KeyError):
-                    found[record.case.seeds] = pool.submit(reading(self.store, record, self.judging))
+                    found[record.case.seeds] = pool.submit(reading(self.store, record, self.criterion))
         return {seeds: judged.result() for seeds, judged in found.items()}
 
     @property
-    def qualities(self) -> dict[Seeds, ClusteredQuality]:
+    def qualities(self) -> dict[Seeds, UnitQuality]:
         """The quality on the hold-out, by the seeds of sample and model."""
         return {seeds: model for seeds, (model, _) in self._scored.items()}
 
@@ -79,16 +79,16 @@ class Cell:
         """The mean over seeds. None without scores."""
         qualities = list(self.qualities.values())
         if qualities:
-            return crossed.estimate([[one] for one in qualities], scale=self.judging.scale)
-        values = [record.quality[self.judging.key] for record in self._of_quality]
-        if self.judging.judged.estimator or not values:
+            return crossed.estimate([[one] for one in qualities], scale=self.criterion.scale)
+        values = [record.quality[self.criterion.key] for record in self._of_quality]
+        if self.criterion.judged.estimator or not values:
             return None
         return crossed.Estimate(fmean(values), None, math.nan, 0.0, 0, 0.0, len(values), "no stored scores")
 
     @property
     def _of_quality(self) -> list[RunRecord]:
         """Records that have the quality: in an earlier version the workload may have been judged by another."""
-        return [record for record in metrics.scored(self.records) if self.judging.key in record.quality]
+        return [record for record in metrics.scored(self.records) if self.criterion.key in record.quality]
 
     @property
     def ceiling(self) -> float | None:
@@ -99,12 +99,12 @@ class Cell:
     def below_ceiling(self) -> "Step | None":
         """The quality that the model gives up against the truth, paired on the hold-out's units."""
         pairs = [(truth, model) for model, truth in self._scored.values() if truth]
-        return Step.of(self.case.fraction, pairs, self.judging) if pairs else None
+        return Step.of(self.case.fraction, pairs, self.criterion) if pairs else None
 
     @cached_property
     def second(self) -> Spread | None:
         """The task's other quality."""
-        found = (record.quality.get(self.judging.second_key) for record in metrics.scored(self.records))
+        found = (record.quality.get(self.criterion.second_key) for record in metrics.scored(self.records))
         return Spread.of([one for one in found if one is not None])
 
     def observed(self, name: str) -> Spread | None:
@@ -136,18 +136,18 @@ class Step:
     tolerance: float
 
     @classmethod
-    def of(cls, fraction: float, pairs: list[tuple[ClusteredQuality, ClusteredQuality]], judging: Judging) -> "Step":
+    def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
         """`pairs` holds the better and the worse quality of each pair of seeds."""
-        drawn = crossed.replicates(pairs, judging.given_up)
-        share = float((drawn <= judging.tolerance).mean())  # a draw without a value is not enough
-        return cls(fraction, crossed.estimate(pairs, judging.given_up), share, judging.tolerance)
+        drawn = crossed.replicates(pairs, criterion.given_up)
+        share = float((drawn <= criterion.tolerance).mean())  # a draw without a value is not enough
+        return cls(fraction, crossed.estimate(pairs, criterion.given_up), share, criterion.tolerance)
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":
         """The quality that `part` gives up against `whole`. Returns None if they share no seeds with scores."""
         both = [seeds for seeds in whole.qualities if seeds in part.qualities]
         pairs = [(whole.qualities[seeds], part.qualities[seeds]) for seeds in both]
-        return cls.of(part.case.fraction, pairs, part.judging) if pairs else None
+        return cls.of(part.case.fraction, pairs, part.criterion) if pairs else None
 
     @property
     def interval(self) -> Interval | None:

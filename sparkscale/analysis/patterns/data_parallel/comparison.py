@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.criterion import Criterion, criterion_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS
-from sparkscale.analysis.judging import Judging, judging_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step, share_of
 from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import Spread
@@ -56,7 +56,7 @@ class EngineCurve:
         """The reason why no sample is judged against the model of all data; empty if there is none."""
         if full.doubt:
             return "see the warning on all data"
-        if full.judging.judged.estimator is None:
+        if full.criterion.judged.estimator is None:
             return "no scores are stored"
         return "all data has no result" if full.quality is None else ""
 
@@ -162,8 +162,8 @@ class Tradeoff:
     """Per engine, the case with its library's own defaults on all data."""
 
     @property
-    def judging(self) -> Judging:
-        return judging_of(self.records[0])
+    def criterion(self) -> Criterion:
+        return criterion_of(self.records[0])
 
     @property
     def declared(self) -> WorkloadDescription:
@@ -221,8 +221,8 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
     Engines that do not support a case are in none: `problems` says why.
     """
     groups = [
-        [Cell(of_way[0].case, of_way, store) for of_way in ways.values()]
-        for ways in by_subject("data_parallel", records, Case.subject_key, _way)
+        [Cell(of_variant[0].case, of_variant, store) for of_variant in variants.values()]
+        for variants in by_subject("data_parallel", records, Case.subject_key, _variant)
     ]
     cells = [cell for group in groups for cell in group]
     with_aligned = {_work(cell.case) for cell in cells if cell.case.parameter_set == "aligned"}
@@ -250,7 +250,7 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
     return Tradeoff(case, [EngineCurve(name, found) for name, found in curves.items()], defaults)
 
 
-def _way(case: Case) -> tuple[str, float, str]:
+def _variant(case: Case) -> tuple[str, float, str]:
     return case.engine, case.fraction, case.experiment
 
 

@@ -12,9 +12,9 @@ from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
-from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
 FIRST_RUN = (
@@ -47,7 +47,7 @@ class TradeoffReport:
     @property
     def is_judged(self) -> bool:
         """True if its workload declares a quality for the task."""
-        return bool(self.found.judging.key)
+        return bool(self.found.criterion.key)
 
     @property
     def has_samples(self) -> bool:
@@ -59,7 +59,7 @@ class TradeoffReport:
 
     def _answer(self, curve: EngineCurve) -> Answer:
         answer = curve.answer
-        judged = self.found.judging.within
+        judged = self.found.criterion.within
         text = f"{curve.engine}: the smallest sample with {judged} of all data's is {answer.text}"
         if not answer.is_enough:
             text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
@@ -73,7 +73,9 @@ class TradeoffReport:
         """Time to model against training rows, a line for each engine: the median of rounds with its range."""
         series = []
         for curve in self.found.curves:
-            timed = [(cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and not cell.seconds.is_censored]
+            timed = [
+                (cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and not cell.seconds.is_censored
+            ]
             points = [(float(rows), one.median, one.low, one.high) for rows, one in timed]
             if points:
                 series.append(Series(curve.engine, *zip(*points, strict=True)))
@@ -109,9 +111,9 @@ class TradeoffReport:
 
     def _curves(self) -> Grid:
         found = self.found
-        judging = found.judging
-        quality = Column(f"{judging.name} on the hold-out\n[{LEVEL:.0%} interval]", judging.judged.form)
-        below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", judging.judged.given_up_form, priority=2)
+        criterion = found.criterion
+        quality = Column(f"{criterion.name} on the hold-out\n[{LEVEL:.0%} interval]", criterion.judged.form)
+        below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", criterion.judged.given_up_form, priority=2)
         columns = [
             blocks.name("engine"),
             blocks.name("fraction"),
@@ -152,10 +154,11 @@ class TradeoffReport:
     def _ceiling(self) -> Iterator[Text]:
         """States the ceiling: the quality that no model can beat but by chance."""
         if self.found.ceiling is not None:
-            judging = self.found.judging
+            criterion = self.found.criterion
+            value = f"{criterion.name} {criterion.show(self.found.ceiling)}"
             yield Text(
-                f"Ceiling on this hold-out: {judging.name} {judging.show(self.found.ceiling)}, which {judging.truth} "
-                "reach. A model can pass it by chance only."
+                f"Ceiling on this hold-out: {value}, which {criterion.truth} reach. "
+                "A model can pass it by chance only."
             )
 
     def _beside(self) -> Iterator[Grid]:
@@ -187,14 +190,14 @@ class TradeoffReport:
             blocks.name("engine"),
             blocks.prose("smallest fraction"),
             blocks.name("compared", priority=1),
-            Column(f"{found.judging.name} given up\n[{LEVEL:.0%} interval]", found.judging.judged.given_up_form),
+            Column(f"{found.criterion.name} given up\n[{LEVEL:.0%} interval]", found.criterion.judged.given_up_form),
             blocks.share("draws in which\nit is enough", priority=2),
             blocks.share("time to model\nof all data's"),
             *([blocks.share("memory of\nall data's", priority=3)] if has_memory else []),
         )
         rows = tuple(self._sample(curve, has_memory) for curve in found.curves)
         size = f", for models with {found.size}" if found.size else ""
-        title = f"Is a sample enough? Smallest fraction with {found.judging.within} of the engine's own on all data"
+        title = f"Is a sample enough? Smallest fraction with {found.criterion.within} of the engine's own on all data"
         return Grid(title + size, columns, rows)
 
     def _sample(self, curve: EngineCurve, has_memory: bool) -> tuple[Cell, ...]:
@@ -210,11 +213,11 @@ class TradeoffReport:
         return (curve.engine, answer.text, compared, _estimated(step.estimate), draws, *shares)
 
     def _defaults(self) -> Grid:
-        judging = self.found.judging
+        criterion = self.found.criterion
         columns = (
             blocks.name("engine"),
-            *(Column(f"{judging.name}\n{which}", judging.judged.form) for which in ("aligned", "defaults")),
-            *(Column(f"{judging.second}\n{which}", ".4f", priority=2) for which in ("aligned", "defaults")),
+            *(Column(f"{criterion.name}\n{which}", criterion.judged.form) for which in ("aligned", "defaults")),
+            *(Column(f"{criterion.second}\n{which}", ".4f", priority=2) for which in ("aligned", "defaults")),
             *(blocks.seconds(f"time, s\n{which}") for which in ("aligned", "defaults")),
             blocks.prose("defaults that differ", priority=1),
         )
@@ -258,7 +261,7 @@ class TradeoffReport:
         estimates = [cell.quality for cell in found.cells if cell.quality]
         if not estimates:
             return ""
-        name, seeds = found.judging.name, max(estimate.seeds for estimate in estimates)
+        name, seeds = found.criterion.name, max(estimate.seeds for estimate in estimates)
         shown = next((estimate for estimate in estimates if estimate.interval), None)
         if shown is None:
             why = estimates[0].why_none

@@ -5,21 +5,21 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from sparkscale.analysis.clustered import ClusteredQuality
-from sparkscale.analysis.judging import Judging, judging_of
+from sparkscale.analysis.criterion import Criterion, criterion_of
 from sparkscale.analysis.statistics import Array
+from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.dataset import LABEL, TRUTH, UNIT
 from sparkscale.contract.record import SCORES, SUMS, RunRecord
 from sparkscale.store.store import Store
 
-Qualities = tuple[ClusteredQuality, ClusteredQuality | None]
+Qualities = tuple[UnitQuality, UnitQuality | None]
 """Of the model, and of the truth where that is known."""
 
 OF_TRUTH = "truth_"
 """Begins the names of the truth's sums."""
 
 
-def reading(store: Store, record: RunRecord, judging: Judging) -> Callable[[], Qualities]:
+def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[], Qualities]:
     """Reads what is stored; returns the work that is left, which any thread may do.
 
     Raises KeyError if the record has neither scores nor sums.
@@ -28,32 +28,32 @@ def reading(store: Store, record: RunRecord, judging: Judging) -> Callable[[], Q
         scores = store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
     except KeyError:
         table = store.table(record.id, SUMS)
-        return lambda: _of_sums(table, judging)
-    return lambda: _of_scores(scores, judging)
+        return lambda: _of_sums(table, criterion)
+    return lambda: _of_scores(scores, criterion)
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
     """The sums over the hold-out's units instead of the score of each row: all that intervals need."""
-    judging = judging_of(record)
+    criterion = criterion_of(record)
     if name != SCORES:
         return name, table
-    if record.is_warmup or not judging.judged.estimator:
+    if record.is_warmup or not criterion.judged.estimator:
         return None
     columns = (column for column in (UNIT, LABEL, "score", TRUTH) if column in table.column_names)
-    model, truth = _of_scores({column: table.column(column).to_numpy() for column in columns}, judging)
+    model, truth = _of_scores({column: table.column(column).to_numpy() for column in columns}, criterion)
     sums = dict(model.sums) | ({OF_TRUTH + key: value for key, value in truth.sums.items()} if truth else {})
     return SUMS, pa.table({key: list(value) if value.ndim > 1 else value for key, value in sums.items()})
 
 
-def _of_scores(scores: dict[str, Array], judging: Judging) -> Qualities:
+def _of_scores(scores: dict[str, Array], criterion: Criterion) -> Qualities:
     unit, label, truth = scores[UNIT], scores[LABEL], scores.get(TRUTH)
-    of_truth = None if truth is None else judging.of(unit, label, truth)
-    return judging.of(unit, label, scores["score"]), of_truth
+    of_truth = None if truth is None else criterion.of(unit, label, truth)
+    return criterion.of(unit, label, scores["score"]), of_truth
 
 
-def _of_sums(table: pa.Table, judging: Judging) -> Qualities:
+def _of_sums(table: pa.Table, criterion: Criterion) -> Qualities:
     sums = {name: np.array(table.column(name).to_pylist()) for name in table.column_names}
     truth = {name.removeprefix(OF_TRUTH): value for name, value in sums.items() if name.startswith(OF_TRUTH)}
     model = {name: value for name, value in sums.items() if not name.startswith(OF_TRUTH)}
-    of_sums = judging.estimation.of_sums
+    of_sums = criterion.estimation.of_sums
     return of_sums(model), of_sums(truth) if truth else None

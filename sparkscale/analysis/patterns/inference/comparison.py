@@ -21,12 +21,12 @@ NATIVE = ("joblib", SINGLE)
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """The steps of the Spark tax after the native engines: inside Spark's tasks, Arrow in, a DataFrame in and out."""
 
-OF_A_WAY = ("threads", "batch_rows")
+OF_A_VARIANT = ("threads", "batch_rows")
 """Parameters in which the engines of a comparison may differ; they stand beside an engine's name."""
 
 
 @dataclass
-class Way(Executions):
+class Variant(Executions):
     """All executions of one engine on the same rows, in batches of one size, with as many threads."""
 
     tells_batch: bool = False
@@ -64,11 +64,11 @@ class Way(Executions):
     def rows_per_second(self) -> Spread | None:
         return self.rate(metrics.rows_per_second)
 
-    def over(self, other: "Way | None") -> list[float]:
+    def over(self, other: "Variant | None") -> list[float]:
         """Rows per second over those of another, round by round. Empty if either has an execution without a time."""
         return [] if other is None else self.ratios(other, self.rates, other.rates)
 
-    def efficiency(self, one_thread: "Way | None") -> Spread | None:
+    def efficiency(self, one_thread: "Variant | None") -> Spread | None:
         """Rows per second over those of one thread of a single process, times the cores that it was granted."""
         cores = self.timed[0].resources.cores if self.timed else 1
         return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
@@ -79,85 +79,95 @@ class Predictions:
     """Ways of applying one model to the same rows."""
 
     case: Case
-    ways: list[Way]
+    variants: list[Variant]
 
     @property
     def records(self) -> list[RunRecord]:
-        return [record for way in self.ways for record in way.records]
+        return [record for variant in self.variants for record in variant.records]
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the model."""
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
-    def way(self, engine: str, threads: int = 0) -> Way | None:
+    def variant(self, engine: str, threads: int = 0) -> Variant | None:
         """The engine with its fastest size of batches. Returns None if no execution has a time."""
-        found = [way for way in self.ways if (way.engine, way.threads) == (engine, threads) and way.timed]
-        return max(found, key=lambda way: (way.has_every_time, _rate(way)), default=None)
-
-    @property
-    def one_thread(self) -> Way | None:
-        return self.way(SINGLE, threads=1)
-
-    @property
-    def native(self) -> Way | None:
-        """The engine on all cores of a node, preferably one with every time."""
-        found = [way for way in map(self.way, NATIVE) if way]
-        return next((way for way in found if way.has_every_time), found[0] if found else None)
-
-    @property
-    def rungs(self) -> list[Way]:
-        """The steps of the Spark tax, beginning with one native thread. Empty if its ends were not measured."""
-        found = [way for way in (self.one_thread, self.native, *map(self.way, RUNGS)) if way]
-        return found if len(found) > 2 and self.one_thread and self.way(RUNGS[-1]) else []
-
-    @property
-    def fastest(self) -> list[Way]:
-        """Engines that applied the same model on all cores in every round, the fastest first."""
-        rounds = max((len(way.timed) for way in self.ways), default=0)
         found = [
-            way
-            for way in self.ways
-            if way.applies_the_same_model and not way.threads and way.has_every_time and len(way.timed) == rounds
+            variant
+            for variant in self.variants
+            if (variant.engine, variant.threads) == (engine, threads) and variant.timed
+        ]
+        return max(found, key=lambda variant: (variant.has_every_time, _rate(variant)), default=None)
+
+    @property
+    def one_thread(self) -> Variant | None:
+        return self.variant(SINGLE, threads=1)
+
+    @property
+    def native(self) -> Variant | None:
+        """The engine on all cores of a node, preferably one with every time."""
+        found = [variant for variant in map(self.variant, NATIVE) if variant]
+        return next((variant for variant in found if variant.has_every_time), found[0] if found else None)
+
+    @property
+    def rungs(self) -> list[Variant]:
+        """The steps of the Spark tax, beginning with one native thread. Empty if its ends were not measured."""
+        found = [variant for variant in (self.one_thread, self.native, *map(self.variant, RUNGS)) if variant]
+        return found if len(found) > 2 and self.one_thread and self.variant(RUNGS[-1]) else []
+
+    @property
+    def fastest(self) -> list[Variant]:
+        """Engines that applied the same model on all cores in every round, the fastest first."""
+        rounds = max((len(variant.timed) for variant in self.variants), default=0)
+        found = [
+            variant
+            for variant in self.variants
+            if variant.applies_the_same_model
+            and not variant.threads
+            and variant.has_every_time
+            and len(variant.timed) == rounds
         ]
         return sorted(found, key=_rate, reverse=True)
 
 
-def _rate(way: Way) -> float:
-    return way.rows_per_second.median if way.rows_per_second else -math.inf
+def _rate(variant: Variant) -> float:
+    return variant.rows_per_second.median if variant.rows_per_second else -math.inf
 
 
 def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
     """One per workload, data set, sample, cluster, device and model, in the order of the records."""
     found = []
-    for ways in by_subject("inference", records, _subject, _way):
+    for variants in by_subject("inference", records, _subject, _variant):
         sizes = defaultdict(set)
-        for engine, _, size in ways:
+        for engine, _, size in variants:
             sizes[engine].add(size)
-        made = [Way(of_way[0].case, of_way, len(sizes[way[0]]) > 1) for way, of_way in ways.items()]
+        made = [
+            Variant(of_variant[0].case, of_variant, len(sizes[variant[0]]) > 1)
+            for variant, of_variant in variants.items()
+        ]
         found.append(Predictions(made[0].case, made))
     return sorted(found, key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, one.case.fraction))
 
 
 def _subject(case: Case) -> str:
     """The key of cases that are compared. Threads and batches may differ, and stand beside the engine's name."""
-    return case.subject_key("version", "fraction", without=("arguments", *OF_A_WAY))
+    return case.subject_key("version", "fraction", without=("arguments", *OF_A_VARIANT))
 
 
-def _way(case: Case) -> tuple[str, int, int]:
+def _variant(case: Case) -> tuple[str, int, int]:
     return case.engine, int(case.params["threads"]), int(case.params["batch_rows"])
 
 
 def advice(comparison: Predictions) -> Answer | None:
     """Says which engine to use for these rows, and why. Returns None if fewer than two have a time."""
-    ways = comparison.fastest
-    if len(ways) < 2:
+    variants = comparison.fastest
+    if len(variants) < 2:
         return None
-    best, other, verdicts = ways[0], ways[1], pairs(len(ways))
+    best, other, verdicts = variants[0], variants[1], pairs(len(variants))
     margins = [_margin(best, other, verdicts)]
     text = f"Use {best.label}: {margins[0].text}"
     if best.case.placement == "node":
-        inside = next((way for way in ways if way.case.placement == "spark"), None)
+        inside = next((variant for variant in variants if variant.case.placement == "spark"), None)
         if inside and inside is not other:
             margins.append(_margin(best, inside, verdicts))
             text += f", {margins[-1].text}"
@@ -173,5 +183,5 @@ def advice(comparison: Predictions) -> Answer | None:
     return recommended(f"{text}.", margins)
 
 
-def _margin(best: Way, other: Way, verdicts: int) -> Margin:
+def _margin(best: Variant, other: Variant, verdicts: int) -> Margin:
     return margin(best.over(other), "times the rows per second of", other.label, verdicts)

@@ -6,12 +6,12 @@ from typing import Any
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
-from sparkscale.analysis.patterns.inference.comparison import OF_A_WAY, Predictions, Way, advice, comparisons
+from sparkscale.analysis.patterns.inference.comparison import OF_A_VARIANT, Predictions, Variant, advice, comparisons
 from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
 MIB = 2**20
@@ -37,7 +37,7 @@ class PredictionsReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments", *OF_A_WAY)
+        return self.found.case.params_without("arguments", *OF_A_VARIANT)
 
     @property
     def subject(self) -> str:
@@ -52,7 +52,7 @@ class PredictionsReport:
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
-        yield Text(found.ways[0].declared.summary)
+        yield Text(found.variants[0].declared.summary)
         yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), is_note=True)
         yield from self._sizes()
         yield self._rates()
@@ -62,11 +62,11 @@ class PredictionsReport:
 
     def _sizes(self) -> Iterator[Text]:
         """Sizes of what every engine reads, and of what they write."""
-        ways = [way for way in self.found.ways if way.figure("bytes_written")]
-        if not ways:
+        variants = [variant for variant in self.found.variants if variant.figure("bytes_written")]
+        if not variants:
             return
-        model, read = (_mib(ways[0].figure(name)) for name in ("model_bytes", "bytes_read"))
-        written = [_mib(way.figure("bytes_written")) for way in ways]
+        model, read = (_mib(variants[0].figure(name)) for name in ("model_bytes", "bytes_read"))
+        written = [_mib(variant.figure("bytes_written")) for variant in variants]
         least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
         yield Text(
             f"{self.found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
@@ -88,19 +88,19 @@ class PredictionsReport:
         )
         rows = tuple(
             (
-                way.label,
-                way.times,
-                way.rows_per_second,
-                Spread.of(way.over(native)),
-                way.efficiency(found.one_thread),
-                _median(way.figure("model_loads")),
-                _median(way.figure("model_load_seconds")),
+                variant.label,
+                variant.times,
+                variant.rows_per_second,
+                Spread.of(variant.over(native)),
+                variant.efficiency(found.one_thread),
+                _median(variant.figure("model_loads")),
+                _median(variant.figure("model_load_seconds")),
             )
-            for way in found.ways
+            for variant in found.variants
         )
         return Grid("Parquet in, Parquet out: median (range)", columns, rows)
 
-    def _tax(self, rungs: list[Way]) -> Grid:
+    def _tax(self, rungs: list[Variant]) -> Grid:
         found = self.found
         columns = (
             blocks.name("rung"),
@@ -110,16 +110,16 @@ class PredictionsReport:
             blocks.share("efficiency", priority=1),
         )
         rows = []
-        for number, way in enumerate(rungs):
-            native = "native, one thread" if way.threads else f"native, all cores ({way.label})"
+        for number, variant in enumerate(rungs):
+            native = "native, one thread" if variant.threads else f"native, all cores ({variant.label})"
             before = rungs[number - 1] if number else None
             rows.append(
                 (
-                    RUNGS.get(way.engine, native),
-                    way.rows_per_second,
-                    Spread.of(way.over(before)),
-                    Spread.of(way.over(found.native)),
-                    way.efficiency(found.one_thread),
+                    RUNGS.get(variant.engine, native),
+                    variant.rows_per_second,
+                    Spread.of(variant.over(before)),
+                    Spread.of(variant.over(found.native)),
+                    variant.efficiency(found.one_thread),
                 )
             )
         return Grid("The Spark tax: the same prediction, rung by rung", columns, tuple(rows))
@@ -132,7 +132,7 @@ class PredictionsReport:
             "with the reference. Efficiency is rows per second over those of one thread of one process, times the "
             "cores. Loads, and seconds of loading, are those of all processes together.",
             *circumstances.notes(found.case, found.records),
-            *circumstances.differences(found.ways[0].declared, [way.engine for way in found.ways]),
+            *circumstances.differences(found.variants[0].declared, [variant.engine for variant in found.variants]),
         ]
         yield from (Text(note, is_note=True) for note in notes)
 

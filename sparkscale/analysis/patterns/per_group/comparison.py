@@ -30,7 +30,7 @@ LITTLE = 1.25
 
 
 @dataclass
-class Way(Executions):
+class Variant(Executions):
     """All executions of one engine on the groups of one sample."""
 
     @property
@@ -75,7 +75,7 @@ class Way(Executions):
 
     @property
     def work_share(self) -> float | None:
-        """Of the core time of load + fit, what was work on groups: preparing, training, judging, packing; of the
+        """Of the core time of load + fit, what was work on groups: preparing, training, criterion, packing; of the
         median round.
         """
         shares = [
@@ -86,7 +86,7 @@ class Way(Executions):
         found = Spread.of(shares)
         return found.median if found else None
 
-    def speed_up(self, other: "Way", uses: float = math.inf) -> list[float]:
+    def speed_up(self, other: "Variant", uses: float = math.inf) -> list[float]:
         """How many times as fast as another this one is, round by round; both with their layouts' shares.
 
         Empty where either has an execution without a time.
@@ -143,31 +143,31 @@ class Trainings:
     """Engines of one workload on the same groups with the same parameters."""
 
     case: Case
-    ways: list[Way]
+    variants: list[Variant]
     store: Store
     is_largest: bool = True
     """Whether no larger sample of the same groups was measured."""
 
-    def is_comparable(self, way: Way) -> bool:
+    def is_comparable(self, variant: Variant) -> bool:
         """Whether it made as many models as any, in each of as many rounds as any: less work is no speed."""
         most: dict[int, float] = {}
-        for other in self.ways:
+        for other in self.variants:
             for number, models in other.models_by_round.items():
                 most[number] = max(models, most.get(number, 0.0))
-        return bool(most) and way.models_by_round == most
+        return bool(most) and variant.models_by_round == most
 
-    def way(self, engine: str) -> Way | None:
+    def variant(self, engine: str) -> Variant | None:
         """The engine's executions, if some have a time."""
-        return next((way for way in self.ways if way.engine == engine and way.timed), None)
+        return next((variant for variant in self.variants if variant.engine == engine and variant.timed), None)
 
-    def comparable_way(self, engine: str) -> Way | None:
+    def comparable_variant(self, engine: str) -> Variant | None:
         """The engine's executions, if others may be compared with them."""
-        found = self.way(engine)
+        found = self.variant(engine)
         return found if found and self.is_comparable(found) else None
 
     @property
     def records(self) -> list[RunRecord]:
-        return [record for way in self.ways for record in way.records]
+        return [record for variant in self.variants for record in variant.records]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -178,54 +178,59 @@ class Trainings:
     def disagreeing(self) -> dict[str, tuple[float, ...]]:
         """Numbers of models by engine, when they are not all the same."""
         found = {
-            way.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(way.records)})) for way in self.ways
+            variant.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(variant.records)}))
+            for variant in self.variants
         }
         found = {engine: models for engine, models in found.items() if models}
         return found if len(set(found.values())) > 1 else {}
 
     def figure(self, name: str) -> float | None:
         """One that is of the groups, the same for every engine."""
-        for way in self.ways:
-            if spread := way.figure(name):
+        for variant in self.variants:
+            if spread := variant.figure(name):
                 return spread.median
         return None
 
     @cached_property
     def lost(self) -> list[Lost]:
         """From the first stored table of each engine; told once where all tell the same."""
-        found = {way.engine: self._lost_by(way) for way in self.ways if metrics.scored(way.records)}
+        found = {
+            variant.engine: self._lost_by(variant) for variant in self.variants if metrics.scored(variant.records)
+        }
         told = [[(lost.outcome, lost.groups) for lost in lost_by] for lost_by in found.values()]
         if told and all(one == told[0] for one in told):
             return [replace(lost, engine="") for lost in next(iter(found.values()))]
         return [lost for lost_by in found.values() for lost in lost_by]
 
-    def _lost_by(self, way: Way) -> list[Lost]:
-        for record in metrics.scored(way.records):
+    def _lost_by(self, variant: Variant) -> list[Lost]:
+        for record in metrics.scored(variant.records):
             try:
                 table = self.store.table(record.id, GROUPS)
             except KeyError:
                 continue
             return [
-                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]), way.engine)
+                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]), variant.engine)
                 for outcome, here in unsuccessful(table)
             ]
         return []
 
     def control(self) -> tuple[list[float], str] | None:
         """Seconds of the one over those of the other, round by round, and what to think of it."""
-        first, second = (self.way(name) for name in CONTROL)
+        first, second = (self.variant(name) for name in CONTROL)
         if first is None or second is None:
             return None
         ratios = second.speed_up(first)
         return (ratios, same(ratios)) if ratios else None
 
-    def fastest(self, uses: float) -> list[Way]:
+    def fastest(self, uses: float) -> list[Variant]:
         """Comparable engines, without the control, by their median seconds when a layout serves so many trainings."""
-        ways = [
-            way for way in self.ways if self.is_comparable(way) and way.has_every_time and way.engine != CONTROL[0]
+        variants = [
+            variant
+            for variant in self.variants
+            if self.is_comparable(variant) and variant.has_every_time and variant.engine != CONTROL[0]
         ]
-        found = [(spread.median, way) for way in ways if (spread := way.spread(uses))]
-        return [way for _, way in sorted(found, key=lambda pair: pair[0])]
+        found = [(spread.median, variant) for variant in variants if (spread := variant.spread(uses))]
+        return [variant for _, variant in sorted(found, key=lambda pair: pair[0])]
 
 
 def same(ratios: Sequence[float]) -> str:
@@ -243,8 +248,8 @@ def same(ratios: Sequence[float]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Trainings]:
     """One per workload, data set, grouping, sample, cluster, device and parameters, in the order of the records."""
     made = []
-    for ways in by_subject("per_group", records, lambda case: case.subject_key("fraction"), _way):
-        group = [Way(of_way[0].case, of_way) for of_way in ways.values()]
+    for variants in by_subject("per_group", records, lambda case: case.subject_key("fraction"), _variant):
+        group = [Variant(of_variant[0].case, of_variant) for of_variant in variants.values()]
         made.append(Trainings(group[0].case, group, store))
     largest: dict[str, float] = defaultdict(float)
     for one in made:
@@ -261,7 +266,7 @@ def _by(case: Case) -> str:
     return str(case.params["by"])
 
 
-def _way(case: Case) -> tuple[str, str]:
+def _variant(case: Case) -> tuple[str, str]:
     return case.engine, case.experiment
 
 
@@ -270,7 +275,7 @@ def advice(comparison: Trainings) -> Answer | None:
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
         return None
-    if not any(models for way in comparison.ways for models in way.models_by_round.values()):
+    if not any(models for variant in comparison.variants for models in variant.models_by_round.values()):
         return Answer("No group has a model, so no engine is better than another.", "no")
     once, often = by_uses[USES[0]], by_uses[USES[-1]]
     first, reusing = once[0], often[0]
@@ -291,11 +296,11 @@ def advice(comparison: Trainings) -> Answer | None:
     return recommended(f"{text}; {_why(comparison, reusing)}.", margins)
 
 
-def _margin(best: Way, other: Way, uses: int, verdicts: int) -> Margin:
+def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
     return margin(best.speed_up(other, uses), "times as fast as", other.engine, verdicts)
 
 
-def _break_even(laid_out: Way, other: Way) -> int:
+def _break_even(laid_out: Variant, other: Variant) -> int:
     """How many trainings a layout must serve to pay, by the medians."""
     layout, own, others = laid_out.layout, laid_out.spread(), other.spread()
     if layout is None or own is None or others is None or own.median >= others.median:
@@ -304,7 +309,7 @@ def _break_even(laid_out: Way, other: Way) -> int:
     return max(2, math.ceil(dearer / (others.median - own.median)))
 
 
-def _why(comparison: Trainings, best: Way) -> str:
+def _why(comparison: Trainings, best: Variant) -> str:
     """By the measured shares and times: what the time goes into, work on groups or bringing rows to it."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
@@ -312,11 +317,11 @@ def _why(comparison: Trainings, best: Way) -> str:
     told = (
         f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
     )
-    ways = [way for way in comparison.fastest(USES[-1]) if way.engine not in (best.engine, LOOP)]
-    slowest = ways[-1] if ways else None
+    variants = [variant for variant in comparison.fastest(USES[-1]) if variant.engine not in (best.engine, LOOP)]
+    slowest = variants[-1] if variants else None
     apart = max(best.speed_up(slowest, USES[-1]), default=math.inf) if slowest else 1.0
     if apart <= LITTLE:
-        alone = comparison.comparable_way(LOOP) if best.engine != LOOP else None
+        alone = comparison.comparable_variant(LOOP) if best.engine != LOOP else None
         return f"{told}, so the way to the groups matters little{' for engines that use all cores' if alone else ''}"
     if slowest is None or slowest.work_share is None:
         return told

@@ -15,7 +15,7 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     LOOP,
     USES,
     Trainings,
-    Way,
+    Variant,
     advice,
     comparisons,
 )
@@ -23,8 +23,8 @@ from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import GROUPS, RunRecord
-from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
 MIB = 2**20
@@ -68,7 +68,7 @@ class TrainingsReport:
 
     def blocks(self) -> Iterator[Block]:
         found = self.found
-        yield Text(found.ways[0].declared.summary)
+        yield Text(found.variants[0].declared.summary)
         parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
         yield Text(parameters or "the library's own defaults", is_note=True)
         yield from self._groups()
@@ -116,25 +116,29 @@ class TrainingsReport:
             Column(f"speed-up over\n{JOBLIB}", ".2f"),
             Column(f"with layout,\nover {JOBLIB}", ".2f", priority=2),
         )
-        loop, joblib = found.comparable_way(LOOP), found.comparable_way(JOBLIB)
+        loop, joblib = found.comparable_variant(LOOP), found.comparable_variant(JOBLIB)
         rows = []
-        for way in found.ways:
+        for variant in found.variants:
             speeds: list[Cell] = [None] * 3
-            if found.is_comparable(way):
-                speeds = [_over(way, loop), _over(way, joblib), _over(way, joblib, 1) if way.lays_out else None]
-            with_layout = way.spread(1) if way.lays_out else None
-            rows.append((way.engine, way.spread(), with_layout, way.models_per_second, *speeds))
+            if found.is_comparable(variant):
+                speeds = [
+                    _over(variant, loop),
+                    _over(variant, joblib),
+                    _over(variant, joblib, 1) if variant.lays_out else None,
+                ]
+            with_layout = variant.spread(1) if variant.lays_out else None
+            rows.append((variant.engine, variant.spread(), with_layout, variant.models_per_second, *speeds))
         return Grid("Time to all models: median (range)", columns, tuple(rows))
 
     def _uses(self) -> Grid:
         heads = ["no reuse", *(count(uses - 1, "reuse") for uses in USES[1:])]
         columns = (blocks.name("engine"), *(blocks.seconds(head) for head in heads))
-        rows = tuple((way.engine, *(way.spread(uses) for uses in USES)) for way in self.found.ways)
+        rows = tuple((variant.engine, *(variant.spread(uses) for uses in USES)) for variant in self.found.variants)
         return Grid("Seconds of a training, its share of the layout counted", columns, rows)
 
     def _tasks(self) -> Grid:
         found = self.found
-        names = {quality.name: quality.title for quality in found.ways[0].declared.qualities}
+        names = {quality.name: quality.title for quality in found.variants[0].declared.qualities}
         observed = [name for name in names if any(name in record.quality for record in found.records)]
         columns = (
             blocks.name("engine"),
@@ -145,7 +149,10 @@ class TrainingsReport:
             Column("work on groups,\nof core time", ".1%", priority=4),
             *(Column(names[name], ".4g") for name in observed),
         )
-        rows = tuple((way.engine, *_work(way), *(_quality(way, name) for name in observed)) for way in found.ways)
+        rows = tuple(
+            (variant.engine, *_work(variant), *(_quality(variant, name) for name in observed))
+            for variant in found.variants
+        )
         return Grid("Tasks, shuffle, quality on the groups' hold-outs", columns, rows)
 
     def _lost(self) -> Grid:
@@ -177,25 +184,25 @@ class TrainingsReport:
             share = spread.words(".2f") if spread else "an unknown share"
             yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
         yield from (Text(note, is_note=True) for note in circumstances.notes(found.case, found.records))
-        engines = [way.engine for way in found.ways]
-        differences = circumstances.differences(found.ways[0].declared, engines)
+        engines = [variant.engine for variant in found.variants]
+        differences = circumstances.differences(found.variants[0].declared, engines)
         yield from (Text(note, is_note=True) for note in differences)
 
 
-def _over(way: Way, other: Way | None, uses: float = float("inf")) -> Spread | None:
-    return Spread.of(way.speed_up(other, uses)) if other else None
+def _over(variant: Variant, other: Variant | None, uses: float = float("inf")) -> Spread | None:
+    return Spread.of(variant.speed_up(other, uses)) if other else None
 
 
-def _work(way: Way) -> Iterator[Cell]:
+def _work(variant: Variant) -> Iterator[Cell]:
     """Seconds of the layout, MiB moved, tasks, their skew, the share of work."""
-    moved, tasks = way.moved_bytes, way.figure("tasks")
-    yield way.layout
+    moved, tasks = variant.moved_bytes, variant.figure("tasks")
+    yield variant.layout
     yield moved.median / MIB if moved else None
     yield tasks.median if tasks else None
-    yield way.figure("task_skew")
-    yield way.work_share
+    yield variant.figure("task_skew")
+    yield variant.work_share
 
 
-def _quality(way: Way, name: str) -> float | None:
-    found = Spread.of([record.quality[name] for record in way.records if name in record.quality])
+def _quality(variant: Variant, name: str) -> float | None:
+    found = Spread.of([record.quality[name] for record in variant.records if name in record.quality])
     return found.median if found else None

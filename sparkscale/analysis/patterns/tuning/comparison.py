@@ -23,8 +23,8 @@ from sparkscale.analysis.patterns.outcomes import unsuccessful
 from sparkscale.analysis.patterns.protocol import by_subject
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, always_sooner, at_most, pairs
 from sparkscale.contract.case import Case
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import TRIALS, RunRecord
-from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
 SHARES = (0.25, 0.5, 1.0)
@@ -39,7 +39,7 @@ EQUAL = "the same searches with every engine"
 Attempt = tuple[int, int]
 """A sampler's seed and a round."""
 
-OF_A_WAY = ("sampler_seed", "trials", "parallelism", "random_starts")
+OF_A_VARIANT = ("sampler_seed", "trials", "parallelism", "random_starts")
 """Parameters in which the engines of a comparison may differ; they stand beside an engine's name."""
 
 
@@ -320,18 +320,18 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
     """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
     found = []
-    for ways in by_subject("tuning", records, _subject, _way):
+    for variants in by_subject("tuning", records, _subject, _variant):
         searches = [
-            Search(of_way[0].case, of_way, store, *(_varies(ways, way, place) for place in (2, 3)))
-            for way, of_way in ways.items()
+            Search(of_variant[0].case, of_variant, store, *(_varies(variants, variant, place) for place in (2, 3)))
+            for variant, of_variant in variants.items()
         ]
         found.append(Searches(searches[0].case, searches))
     return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
 
 
-def _varies(ways: Iterable[tuple[Any, ...]], way: tuple[Any, ...], place: int) -> bool:
+def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], place: int) -> bool:
     """Whether another way of the same engine, as parallel, has another number at this place."""
-    return any(other[:2] == way[:2] and other[place] != way[place] for other in ways)
+    return any(other[:2] == variant[:2] and other[place] != variant[place] for other in variants)
 
 
 def _subject(case: Case) -> str:
@@ -339,9 +339,9 @@ def _subject(case: Case) -> str:
     is told with it.
     """
     # the target loss is one of this sample's validation part
-    return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *OF_A_WAY))
+    return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *OF_A_VARIANT))
 
 
-def _way(case: Case) -> tuple[str, int, int, int]:
+def _variant(case: Case) -> tuple[str, int, int, int]:
     parallelism, trials, starts = (int(case.params[name]) for name in ("parallelism", "trials", "random_starts"))
     return case.engine, parallelism, trials, starts

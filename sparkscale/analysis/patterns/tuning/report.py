@@ -4,18 +4,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
 from sparkscale.analysis.patterns.protocol import with_evidence
-from sparkscale.analysis.patterns.tuning.comparison import OF_A_WAY, SHARES, Search, Searches, advice, comparisons
+from sparkscale.analysis.patterns.tuning.comparison import OF_A_VARIANT, SHARES, Search, Searches, advice, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.record import RunRecord
+from sparkscale.contract.phrases import count
+from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.contract.target import MARGIN, SUITE, targets_found
-from sparkscale.contract.wording import count
 from sparkscale.store.store import Store
 
 MIB = 2**20
+
+
+def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
+    """The trials of searches with a time. No report needs the scores of a winner."""
+    return (name, table) if name == TRIALS and not record.is_warmup else None
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["SearchesReport"]:
@@ -31,7 +38,7 @@ class SearchesReport:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments", *OF_A_WAY)
+        return self.found.case.params_without("arguments", *OF_A_VARIANT)
 
     @property
     def subject(self) -> str:

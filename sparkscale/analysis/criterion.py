@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from sparkscale.analysis.clustered import ClusteredAuc, ClusteredQuality, ClusteredRatio, one_minus
 from sparkscale.analysis.crossed import LOG, LOGIT, PLAIN, Scale
 from sparkscale.analysis.statistics import Array
+from sparkscale.analysis.unit_quality import UnitAuc, UnitQuality, UnitRatio, one_minus
 from sparkscale.contract import declared
 from sparkscale.contract.declared import Judged
 from sparkscale.contract.record import RunRecord
@@ -18,26 +18,26 @@ from sparkscale.contract.record import RunRecord
 class Estimation:
     """How a quality follows from unit, label and score, all of shape (rows,), and from the sums of such a quality."""
 
-    of_scores: Callable[[Array, Array, Array], ClusteredQuality]
-    of_sums: Callable[[Mapping[str, Array]], ClusteredQuality]
+    of_scores: Callable[[Array, Array, Array], UnitQuality]
+    of_sums: Callable[[Mapping[str, Array]], UnitQuality]
 
 
 ESTIMATORS: dict[declared.Estimator, Estimation] = {
-    "auc": Estimation(ClusteredAuc.of, ClusteredAuc.of_sums),
-    "rmse": Estimation(ClusteredRatio.rmse, partial(ClusteredRatio.of_sums, transform=np.sqrt)),
-    "mean_score": Estimation(ClusteredRatio.mean_score, ClusteredRatio.of_sums),
-    "explained": Estimation(ClusteredRatio.explained, partial(ClusteredRatio.of_sums, transform=one_minus)),
-    "accuracy": Estimation(ClusteredRatio.accuracy, ClusteredRatio.of_sums),
+    "auc": Estimation(UnitAuc.of, UnitAuc.of_sums),
+    "rmse": Estimation(UnitRatio.rmse, partial(UnitRatio.of_sums, transform=np.sqrt)),
+    "mean_score": Estimation(UnitRatio.mean_score, UnitRatio.of_sums),
+    "explained": Estimation(UnitRatio.explained, partial(UnitRatio.of_sums, transform=one_minus)),
+    "accuracy": Estimation(UnitRatio.accuracy, UnitRatio.of_sums),
 }
 SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LOG}
 
 
-UNJUDGED = Judged(quality="", direction="lower", tolerance=0.0, within="the same quality")
+NO_CRITERION = Judged(quality="", direction="lower", tolerance=0.0, within="the same quality")
 """Used for a task without a declared quality."""
 
 
 @dataclass(frozen=True)
-class Judging:
+class Criterion:
     """The quality that a workload is judged by on a task, as it was declared. `name` is its heading, `second` that of
     the quality which tables show beside it.
     """
@@ -82,7 +82,7 @@ class Judging:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
         return ESTIMATORS[self.judged.estimator]
 
-    def of(self, unit: Array, label: Array, score: Array) -> ClusteredQuality:
+    def of(self, unit: Array, label: Array, score: Array) -> UnitQuality:
         """The quality as a function of its units, from unit, label and score, all of shape (rows,)."""
         return self.estimation.of_scores(unit, label, score)
 
@@ -98,8 +98,8 @@ class Judging:
         return format(value, self.judged.given_up_form)
 
 
-def judging_of(record: RunRecord) -> Judging:
+def criterion_of(record: RunRecord) -> Criterion:
     """How the record's workload is judged on its task; by nothing, if it does not say."""
     description = record.declared
-    judged = description.judged.get(record.case.task, UNJUDGED)
-    return Judging(judged, description.quality(judged.quality).title, description.quality(judged.second).title)
+    judged = description.judged.get(record.case.task, NO_CRITERION)
+    return Criterion(judged, description.quality(judged.quality).title, description.quality(judged.second).title)

@@ -23,7 +23,7 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run.origin import check_same_origin
 from sparkscale.measure.run.progress import observer
 from sparkscale.measure.run.run import Request, begin, measure
-from sparkscale.measure.worker.environment import ROOT
+from sparkscale.measure.worker.descriptions import ROOT
 from sparkscale.store.store import Store
 from workloads import registry
 

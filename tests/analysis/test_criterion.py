@@ -15,8 +15,7 @@ from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.analysis.test_tradeoff import case
-from tests.store.test_store import invocation, record
+from tests.builders import case, invocation, record
 
 ROWS = 40_000
 NOISE = {1 / 64: 1.0, 1 / 4: 0.1, 1.0: 0.05}

@@ -17,11 +17,11 @@ from typing import Any
 
 from sparkscale.contract.errors import RecordingError, StoreError
 from sparkscale.contract.record import RunRecord
+from sparkscale.history.asv_benchmarks import Settings, benchmark, tracked_metrics
 from sparkscale.history.asv_plugin import DIRTY, environment_name
 from sparkscale.history.checkout import CONFIGURATION, Checkout
-from sparkscale.history.environments import Environment
 from sparkscale.history.grid import of_record
-from sparkscale.history.recorded import Settings, benchmark, tracked_metrics
+from sparkscale.history.package_environments import Environment
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.invocation import Invocation
 

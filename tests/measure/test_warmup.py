@@ -7,8 +7,8 @@ import pytest
 
 from sparkscale.contract.case import Case, Placement
 from sparkscale.contract.record import ErrorInfo, Outcome, RunRecord
-from sparkscale.measure.run import warming
-from sparkscale.measure.run.warming import Passes
+from sparkscale.measure.run import warmup
+from sparkscale.measure.run.warmup import Passes
 
 
 def ended(placement: Placement, seconds: float | None, outcome: Outcome = "ok", error: str = "") -> RunRecord:
@@ -75,9 +75,9 @@ def test_a_jvm_is_warmed_until_two_passes_agree_or_the_time_is_spent(
 @pytest.mark.parametrize(
     ("outcome", "error", "step"),
     [
-        ("failed", "DatasetError", warming.NEXT),
-        ("failed", "ValueError", warming.FOUR_TIMES),
-        ("unsupported", "EngineUnsupported", warming.FOUR_TIMES),
+        ("failed", "DatasetError", warmup.NEXT),
+        ("failed", "ValueError", warmup.FOUR_TIMES),
+        ("unsupported", "EngineUnsupported", warmup.FOUR_TIMES),
         ("timeout", "DeadlineExceeded", 0),
         ("oom", "MemoryError", 0),
         ("failed", "DeadlineExceeded", 0),
@@ -87,4 +87,4 @@ def test_a_jvm_is_warmed_until_two_passes_agree_or_the_time_is_spent(
     ],
 )
 def test_a_larger_sample_is_tried_only_where_it_can_help(outcome: Outcome, error: str, step: int) -> None:
-    assert warming.step(ended("spark", None, outcome, error)) == step
+    assert warmup.step(ended("spark", None, outcome, error)) == step

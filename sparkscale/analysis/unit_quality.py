@@ -14,11 +14,11 @@ import numpy as np
 from sparkscale.analysis.statistics import Array
 from sparkscale.contract.units import kish
 
-MOST_CLUSTERS = 256
+MOST_UNITS = 256
 """More units than this are bundled, which keeps whole units together and the matrices small."""
 
 
-class ClusteredQuality(Protocol):
+class UnitQuality(Protocol):
     """A quality on a hold-out as a function of the weights of the hold-out's units."""
 
     @property
@@ -41,13 +41,13 @@ class ClusteredQuality(Protocol):
         """All that it knows of the scores, by name; each of shape (units,) or (units, units)."""
 
 
-def value(quality: ClusteredQuality) -> float:
+def value(quality: UnitQuality) -> float:
     """The quality on the hold-out as it is."""
     return float(quality.at(np.ones((1, quality.units)))[0])
 
 
 @dataclass(frozen=True)
-class ClusteredAuc:
+class UnitAuc:
     """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
 
     `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
@@ -60,9 +60,9 @@ class ClusteredAuc:
     negatives: Array
 
     @classmethod
-    def of(cls, unit: Array, label: Array, score: Array) -> "ClusteredAuc":
+    def of(cls, unit: Array, label: Array, score: Array) -> "UnitAuc":
         """`unit`, `label` (0 or 1) and `score` are of shape (rows,)."""
-        cluster = clusters(unit)
+        cluster = unit_numbers(unit)
         count = int(cluster.max()) + 1
         positive = label == 1
         negatives, other = _ascending(score[~positive], cluster[~positive])
@@ -81,7 +81,7 @@ class ClusteredAuc:
         )
 
     @classmethod
-    def of_sums(cls, sums: Mapping[str, Array]) -> "ClusteredAuc":
+    def of_sums(cls, sums: Mapping[str, Array]) -> "UnitAuc":
         return cls(**sums)
 
     @property
@@ -107,7 +107,7 @@ class ClusteredAuc:
 
 
 @dataclass(frozen=True)
-class ClusteredRatio:
+class UnitRatio:
     """A ratio of two sums over rows, such as a mean: with weights w, transform(w·above / w·below).
 
     `above` and `below` hold each unit's sums, `rows` its rows.
@@ -119,37 +119,35 @@ class ClusteredRatio:
     transform: Callable[[Array], Array] = np.asarray
 
     @classmethod
-    def rmse(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+    def rmse(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
         """Root of the mean squared error; `unit`, `label` and `score` are of shape (rows,)."""
         return cls.mean(unit, (label - score) ** 2, np.sqrt)
 
     @classmethod
-    def mean_score(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":  # noqa: ARG003
+    def mean_score(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":  # noqa: ARG003
         """The mean of a score that needs no label, such as a squared distance."""
         return cls.mean(unit, score)
 
     @classmethod
-    def explained(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+    def explained(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
         """One minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
-        cluster = clusters(unit)
+        cluster = unit_numbers(unit)
         errors, deviations = (np.bincount(cluster, weights=squares) for squares in (score, label))
         return cls(errors, deviations, _rows(cluster), one_minus)
 
     @classmethod
-    def accuracy(cls, unit: Array, label: Array, score: Array) -> "ClusteredRatio":
+    def accuracy(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
         """The share of rows whose probability of class 1 lies on the label's side of one half."""
         return cls.mean(unit, ((score > 0.5) == (label == 1)).astype(float))
 
     @classmethod
-    def mean(cls, unit: Array, value: Array, transform: Callable[[Array], Array] = np.asarray) -> "ClusteredRatio":
-        cluster = clusters(unit)
+    def mean(cls, unit: Array, value: Array, transform: Callable[[Array], Array] = np.asarray) -> "UnitRatio":
+        cluster = unit_numbers(unit)
         rows = _rows(cluster)
         return cls(np.bincount(cluster, weights=value), rows, rows, transform)
 
     @classmethod
-    def of_sums(
-        cls, sums: Mapping[str, Array], transform: Callable[[Array], Array] = np.asarray
-    ) -> "ClusteredRatio":
+    def of_sums(cls, sums: Mapping[str, Array], transform: Callable[[Array], Array] = np.asarray) -> "UnitRatio":
         return cls(**sums, transform=transform)
 
     @property
@@ -177,16 +175,16 @@ def one_minus(unexplained: Array) -> Array:
     return 1 - unexplained
 
 
-def clusters(unit: Array) -> Array:
-    """Units numbered from 0, bundled when there are more than MOST_CLUSTERS."""
+def unit_numbers(unit: Array) -> Array:
+    """Units numbered from 0, bundled when there are more than MOST_UNITS."""
     return _numbered(np.ascontiguousarray(unit).tobytes(), unit.dtype.str)
 
 
 @lru_cache(maxsize=8)
 def _numbered(unit: bytes, kind: str) -> Array:
-    """As `clusters`, of an array's bytes: the executions of one data set have the same hold-out."""
+    """As `unit_numbers`, of an array's bytes: the executions of one data set have the same hold-out."""
     _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
-    result: Array = number % MOST_CLUSTERS
+    result: Array = number % MOST_UNITS
     result.setflags(write=False)
     return result
 

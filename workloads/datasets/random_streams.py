@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Philox
 
-from workloads.datasets.slicing import Array
+from workloads.datasets.training_slices import Array
 
 TRUTH_BLOCK = 2**64 - 1
 """The stream of what all blocks share: the coefficients of the truth."""

@@ -3,7 +3,7 @@
 import pytest
 
 from sparkscale.contract.errors import ConfigError
-from sparkscale.contract.naming import LONGEST, checked, folder_name
+from sparkscale.contract.file_names import LONGEST, checked, folder_name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../up", "a/b", "/etc", "two\nlines", "nul\0", "n" * 101])

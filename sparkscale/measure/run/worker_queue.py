@@ -11,14 +11,14 @@ from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
 from sparkscale.measure.outcomes import Evidence, PassedLimit, decide, left_something
 from sparkscale.measure.plan.rounds import Execution
-from sparkscale.measure.run import warming
+from sparkscale.measure.run import warmup
 from sparkscale.measure.run.idle import imported_by
 from sparkscale.measure.run.records import Used
 from sparkscale.measure.run.scratch import contents, tables_folder, vanished
-from sparkscale.measure.worker.opening import Session, restart_session
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import Measure, Measured
 from sparkscale.measure.worker.samplers import GpuSampler, MemorySampler
+from sparkscale.measure.worker.startup import Session, restart_session
 
 if TYPE_CHECKING:
     from sparkscale.measure.run.runner import Runner
@@ -38,14 +38,14 @@ class Retry:
 
 
 @dataclass
-class Group:
+class WorkerQueue:
     """Executions that share a worker; one that is lost is replaced before the next execution."""
 
     runner: "Runner"
     worker: WorkerProcess | None = None
     failed: dict[str, RunRecord] = field(default_factory=dict)
     """Warm-ups that failed, by the ids of their cases: they are not tried again in this group."""
-    passes: dict[str, warming.Passes] = field(default_factory=dict)
+    passes: dict[str, warmup.Passes] = field(default_factory=dict)
     """Of the warm-ups that this worker ran, by the ids of their cases."""
     disturbed: bool = False
     """Whether a daemon ended during the last execution: its worker's session is not what it was."""
@@ -109,10 +109,10 @@ class Group:
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Warms the worker up for this case, if it is not warm for it, or may be so no longer.
 
-        Samples are tried from the smallest on; `warming.step` says which one follows a failed one. Returns the record
+        Samples are tried from the smallest on; `warmup.step` says which one follows a failed one. Returns the record
         of the last one if none succeeded.
         """
-        if self.worker and warming.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
+        if self.worker and warmup.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
             return None
         number, last = 0, len(execution.warmups) - 1
         while True:
@@ -121,7 +121,7 @@ class Group:
             if record is None:
                 return None
             self.failed[case.id] = record
-            step = warming.step(record)
+            step = warmup.step(record)
             if number == last or not step:
                 return record
             number = min(number + step, last)
@@ -133,10 +133,10 @@ class Group:
             if self.disturbed:
                 error = ErrorInfo(type="ClusterError", message="A daemon of the cluster ended.")
                 record = record.model_copy(update={"outcome": "failed", "error": error})
-            elif record.outcome in warming.RAN and self.worker:
+            elif record.outcome in warmup.RAN and self.worker:
                 self.worker.warmed[execution.warmup_key] = self.worker.phases_ended
                 return None
-            elif not record.error or record.error.type not in warming.LOST:
+            elif not record.error or record.error.type not in warmup.LOST:
                 break
         return record
 
@@ -147,18 +147,18 @@ class Group:
             result = self._execute(execution, case, warms=True)
             if isinstance(result, Retry):
                 self.runner.observer.note(f"{case.label} warm-up: {result.reason}")
-            elif self.disturbed or result.outcome not in warming.RAN or self._passes_of(case).enough(result):
+            elif self.disturbed or result.outcome not in warmup.RAN or self._passes_of(case).enough(result):
                 return result
 
-    def _passes_of(self, case: Case) -> warming.Passes:
+    def _passes_of(self, case: Case) -> warmup.Passes:
         """What is known of its warm-ups in this worker: nothing, if the one before has been replaced."""
-        return self.passes.setdefault(case.id, warming.Passes(case))
+        return self.passes.setdefault(case.id, warmup.Passes(case))
 
-    def _skip(self, execution: Execution, warmup: RunRecord) -> None:
+    def _skip(self, execution: Execution, failed: RunRecord) -> None:
         """A case without a warm-up has no warm time: it ends as its warm-up did."""
-        kind, message = (warmup.error.type, warmup.error.message) if warmup.error else ("", "")
-        error = ErrorInfo(type=kind, message=f"In its warm-up on {warming.sample_text(warmup.case)}: {message}")
-        observation = Observation(outcome=warmup.outcome, error=error, phase=warmup.phase)
+        kind, message = (failed.error.type, failed.error.message) if failed.error else ("", "")
+        error = ErrorInfo(type=kind, message=f"In its warm-up on {warmup.sample_text(failed.case)}: {message}")
+        observation = Observation(outcome=failed.outcome, error=error, phase=failed.phase)
         self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
         record = self.runner.recorder.keep(
             execution,
@@ -209,7 +209,7 @@ class Group:
         temperature: Temperature = "warm"
         if warms or execution.isolated:
             temperature = "warmup" if position else "cold"
-        elif observation.outcome == "ok" and not last and not warming.found_warm(case, observation):
+        elif observation.outcome == "ok" and not last and not warmup.found_warm(case, observation):
             temperature = "warmup"
         record = runner.recorder.keep(
             execution,
@@ -223,7 +223,7 @@ class Group:
             position,
             runner.deadline_seconds,
         )
-        if record.is_warmup and record.outcome in warming.RAN:
+        if record.is_warmup and record.outcome in warmup.RAN:
             warmups.append(record.id)
         if worker and worker.phases_ended and execution.warmup_key in worker.warmed:
             worker.warmed[execution.warmup_key] = worker.phases_ended

@@ -8,7 +8,7 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import EngineUnsupported
 from workloads.inference import boosting
-from workloads.inference.reading import BATCH_ROWS, part_bytes, parts_of, rows_to_predict
+from workloads.inference.spark_input import BATCH_ROWS, part_bytes, parts_of, rows_to_predict
 from workloads.libraries.tasks import ranks_of
 
 Runs = Callable[..., Context]

@@ -13,9 +13,9 @@ from sparkscale.contract.errors import ClusterError, ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run.progress import Observer
-from sparkscale.measure.worker.opening import Session, open_worker
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import ModelPrepared, Prepare, Prepared, PrepareModel
+from sparkscale.measure.worker.startup import Session, open_worker
 from workloads import registry
 from workloads.registry import AnySource
 

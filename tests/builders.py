@@ -1,0 +1,194 @@
+"""Cases, records, stores and tables that tests are made of."""
+
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparkscale.contract.case import Case
+from sparkscale.contract.record import CodeState, ErrorInfo, Outcome, Resources, RunRecord, Temperature
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ROWS, DAYS = 20_000, 70
+TABLE_ROWS = 5000
+CASE = Case(
+    workload="w",
+    version=1,
+    pattern="p",
+    task="classification",
+    engine="e",
+    placement="node",
+    cluster="local",
+    cluster_kind="local",
+    device="cpu",
+    dataset="d",
+    dataset_id="0",
+    rows=10,
+    fraction=0.25,
+    sample_seed=0,
+    model_seed=0,
+    threads=2,
+    params={"set": "aligned", "a": 1, "b": 2, "arguments": {"x": 1}},
+)
+
+
+def invocation(identity: str = "one", day: int = 1, suite: str = "quick") -> Invocation:
+    return Invocation(
+        id=identity, suite=suite, started_at=NOW.replace(day=day), seed=0, rounds=3, filter=None, executions=0
+    )
+
+
+def record(identity: str, of: str = "one") -> RunRecord:
+    return RunRecord(
+        id=identity,
+        suite="quick",
+        invocation=of,
+        started_at=NOW,
+        round=1,
+        jvm=None,
+        temperature="warm",
+        isolated=False,
+        case=CASE,
+        outcome="ok",
+        error=None,
+        seconds={"load": 0.1, "fit": 1.25},
+        quality={"auc": 0.7},
+        figures={},
+        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
+        spark=None,
+        code=CodeState(commit="c", dirty=False),
+        host="h",
+        software="s",
+        session=None,
+    )
+
+
+def parquet(values: list[float]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"score": values}), buffer)
+    return buffer.getvalue()
+
+
+def case(engine: str, fraction: float, parameter_set: str = "aligned", seed: int = 0) -> Case:
+    arguments = {"trees": 10} if parameter_set == "aligned" else {"trees": 100}
+    return Case(
+        workload="data_parallel.gradient_boosting",
+        version=1,
+        pattern="data_parallel",
+        task="classification",
+        engine=engine,
+        placement="spark" if engine == "mllib" else "node",
+        cluster="local",
+        cluster_kind="local",
+        device="cpu",
+        dataset="flights",
+        dataset_id="d",
+        rows=int(64_000 * fraction) + seed,
+        fraction=fraction,
+        sample_seed=seed,
+        model_seed=seed,
+        threads=2,
+        params={"set": parameter_set, "arguments": arguments},
+    )
+
+
+def scores(noise: float, seed: int = 0) -> bytes:
+    generator = np.random.default_rng(0)
+    unit = np.sort(generator.integers(0, DAYS, ROWS))
+    label = generator.integers(0, 2, ROWS)
+    signal = label + generator.normal(0, 1, ROWS)
+    noisy = signal + noise * np.random.default_rng(1 + seed).normal(0, 1, ROWS)
+    table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": noisy})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+class Writer:
+    """Adds records of the one invocation."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.count = 0
+
+    def __call__(
+        self,
+        measured: Case,
+        number: int,
+        seconds: float | None = None,
+        outcome: Outcome = "ok",
+        temperature: Temperature = "warm",
+        isolated: bool = False,
+        peak: int | None = None,
+        noise: float | None = None,
+        phase: str | None = None,
+    ) -> RunRecord:
+        self.count += 1
+        made = record(f"r{self.count}")
+        made = made.model_copy(
+            update={
+                "case": measured,
+                "round": number,
+                "outcome": outcome,
+                "temperature": temperature,
+                "isolated": isolated,
+                "error": None if outcome == "ok" else ErrorInfo(type="E", message=f"because {outcome}\nmore"),
+                "seconds": {"load": seconds / 4, "fit": seconds * 3 / 4, "predict": 0.5} if seconds else {},
+                "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
+                "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
+                "host": self.host,
+                "phase": phase,
+                "deadline_seconds": 300.0 if phase else None,
+            }
+        )
+        self.store.add(made, {"scores": scores(noise, measured.sample_seed)} if noise is not None else {})
+        return made
+
+    @property
+    def host(self) -> str:
+        return self.store.describe(
+            "host",
+            {
+                "cpu": "Test CPU",
+                "usable_cores": 2,
+                "memory_bytes": 2**34,
+                "os": "Linux",
+                "gpus": [{"name": "Test GPU", "memory_bytes": 2**36}] * 2,
+            },
+        )
+
+
+def frame(rows: int = TABLE_ROWS) -> pd.DataFrame:
+    """Numbers, booleans, texts, categories, dates, timestamps, decimals, with nulls; names that Spark trips over."""
+    generator = np.random.default_rng(5)
+    signal = generator.normal(size=rows)
+    city = np.array(["Oslo", "Bergen", "Tromsø", None])[generator.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])]
+    amount = np.where(generator.random(rows) < 0.1, np.nan, generator.gamma(2, 100, rows))
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(generator.integers(0, 300 * 86400, rows)), unit="s")
+    logit = 1.5 * signal + (city == "Bergen")
+    return pd.DataFrame(
+        {
+            "Amount (€)": amount,
+            "a.b `c`": signal,
+            "A.B `C`": -signal,
+            "City": city,
+            "row": generator.random(rows) < 0.3,
+            "when": when,
+            "day": when.date,
+            "device": generator.integers(0, 100, rows),
+            "kind": pd.Categorical(generator.choice(list("abc"), rows)),
+            "whole": pd.Series(generator.integers(0, 9, rows), dtype="Int64").mask(generator.random(rows) < 0.02),
+            "price in NOK": [Decimal(int(value)) / 4 for value in generator.integers(0, 99, rows)],
+            "constant": 1,
+            "nothing": pa.nulls(rows, pa.float64()).to_pandas(),
+            "code": [f"id-{number}" for number in range(rows)],
+            "label": np.where(generator.random(rows) < 1 / (1 + np.exp(-logit)), "yes", "no"),
+            "target": 10 * logit + generator.normal(size=rows),
+        }
+    )

@@ -1,0 +1,134 @@
+"""Archives: whole runs in one Parquet file, with all tables or with the little that reports need."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparkscale.analysis.patterns import condensed
+from sparkscale.analysis.report import report
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import GROUPS, SCORES, SUMS
+from sparkscale.store import archive
+from sparkscale.store.store import FILE, Store
+from tests.builders import Writer, case, invocation, parquet, record
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A run with scores of two fractions over five rounds, a warm-up, a failed case, and another run."""
+    with Store.open(tmp_path / "store") as opened:
+        opened.begin(invocation())
+        opened.begin(invocation("two", day=2))
+        write = Writer(opened)
+        write(case("sklearn", 1 / 64), 1, seconds=9.0, temperature="warmup", noise=0.1)
+        for number in range(1, 6):
+            for fraction, noise in ((1 / 4, 0.2), (1.0, 0.0)):
+                write(case("sklearn", fraction, seed=number), number, seconds=fraction * number, noise=noise)
+        write(case("mllib", 1.0), 1, outcome="oom", phase="fit")
+        opened.add(record("other", of="two"), {})
+        yield opened
+
+
+def test_a_run_comes_back_whole(store: Store, tmp_path: Path) -> None:
+    archive.pack(store, ["one"], tmp_path / "run.parquet")
+    with archive.unpacked(tmp_path / "run.parquet") as copy:
+        assert copy.runs() == ["one"]
+        assert copy.invocation() == store.invocation(identity="one")
+        assert copy.records() == store.records("one")
+        for one in copy.records():
+            assert copy.tables(one.id) == store.tables(one.id)
+            if one.host != "h":
+                assert copy.description(one.host) == store.description(one.host)
+        folder = copy.path.parent
+    assert not folder.exists()
+
+
+def test_a_condensed_run_has_the_same_report(store: Store, tmp_path: Path) -> None:
+    run = store.invocation(identity="one")
+    archive.pack(store, ["one"], tmp_path / "whole.parquet")
+    archive.pack(store, ["one"], tmp_path / "small.parquet", condensed)
+    assert (tmp_path / "small.parquet").stat().st_size < (tmp_path / "whole.parquet").stat().st_size / 10
+    with archive.unpacked(tmp_path / "small.parquet") as copy:
+        names = {name for one in copy.records() for name in copy.tables(one.id)}
+        assert names == {SUMS}
+        assert report(copy, run) == report(store, run)
+
+
+def test_a_condensed_run_keeps_the_groups_without_a_model() -> None:
+    groups = pa.table({"key": ["a", "b"], "outcome": ["ok", "too small"], "error": ["", "3 rows"], "rows": [9, 3]})
+    on_groups = case("sklearn", 1.0).model_copy(update={"workload": "per_group.ridge", "pattern": "per_group"})
+    one = record("a").model_copy(update={"case": on_groups})
+    assert condensed(one.model_copy(update={"temperature": "warmup"}), GROUPS, groups) is None
+    found = condensed(one, GROUPS, groups)
+    assert found is not None
+    assert (found[0], found[1].to_pylist()) == (GROUPS, [{"key": "b", "outcome": "too small", "error": "3 rows"}])
+    assert condensed(one, "trials", groups) == ("trials", groups)
+
+
+def test_runs_are_taken_into_another_store_once(store: Store, tmp_path: Path) -> None:
+    archive.pack(store, ["one", "two"], tmp_path / "runs.parquet")
+    with Store.open(tmp_path / "theirs") as theirs:
+        theirs.begin(invocation("three", day=3))
+        theirs.add(record("mine", of="three"), {SCORES: parquet([1.0])})
+        assert archive.take(tmp_path / "runs.parquet", theirs) == ["one", "two"]
+        assert theirs.runs() == ["one", "two", "three"]
+        assert theirs.records("one") == store.records("one")
+        before = theirs.records()
+        with pytest.raises(ConfigError, match=r"Run one of .*runs.parquet is already in .*: nothing was imported"):
+            archive.take(tmp_path / "runs.parquet", theirs)
+        assert theirs.records() == before
+
+
+def test_an_archive_with_one_known_run_brings_none(store: Store, tmp_path: Path) -> None:
+    archive.pack(store, ["one", "two"], tmp_path / "both.parquet")
+    archive.pack(store, ["two"], tmp_path / "two.parquet")
+    with Store.open(tmp_path / "theirs") as theirs:
+        archive.take(tmp_path / "two.parquet", theirs)
+        with pytest.raises(ConfigError, match="Run two of"):
+            archive.take(tmp_path / "both.parquet", theirs)
+        assert theirs.runs() == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "table", "reason"),
+    [
+        ({}, "records", "is no archive of runs"),
+        ({archive.FORMAT_KEY: b"99"}, "records", "has format 99"),
+        ({archive.FORMAT_KEY: b"2"}, "sqlite_master", "is damaged: it has rows of an unknown table 'sqlite_master'"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_refused(
+    tmp_path: Path, metadata: dict[bytes, bytes], table: str, reason: str
+) -> None:
+    schema = pa.schema([("table", pa.string()), ("content", pa.string()), ("blob", pa.binary())], metadata=metadata)
+    pq.write_table(pa.table([[table], ["{}"], [None]], schema=schema), tmp_path / "other.parquet")
+    with Store.open(tmp_path / "store") as store:
+        with pytest.raises(ConfigError, match=reason):
+            archive.take(tmp_path / "other.parquet", store)
+        assert store.runs() == []
+
+
+def test_files_that_cannot_be_read_or_written_are_named(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    for name in ("text.parquet", "absent.parquet"):
+        with pytest.raises(ConfigError, match=f"{name} cannot be read as an archive of runs"):
+            archive.take(tmp_path / name, store)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        archive.pack(store, ["one"], tmp_path / "absent" / "run.parquet")
+
+
+def test_an_import_that_fails_half_way_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    archive.pack(store, ["one"], tmp_path / "run.parquet")
+    with Store.open(tmp_path / "theirs") as theirs:
+        with closing(sqlite3.connect(theirs.path)) as raw:
+            raw.execute("CREATE TRIGGER full BEFORE INSERT ON tables BEGIN SELECT RAISE(ABORT, 'full'); END")
+            raw.commit()
+        with pytest.raises(sqlite3.Error, match="full"):
+            archive.take(tmp_path / "run.parquet", theirs)
+        assert theirs.runs() == []
+        assert (tmp_path / "theirs" / FILE).exists()
