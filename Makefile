@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test test-all check pages clean
+.PHONY: setup run test test-all check results docs pages clean
 
 setup: $(READY)
 
@@ -36,7 +36,17 @@ check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy docs/tools
 	@$(BIN)/lint-imports
+
+# Writes the measured tables and figures of the documentation from docs/results/records.
+results: $(READY)
+	@$(BIN)/python docs/tools/results.py
+
+# The documentation as a site, in site/: open site/index.html. A broken link is an error.
+docs: $(READY)
+	@$(BIN)/python docs/tools/commands.py
+	@$(BIN)/mkdocs build --strict --quiet
 
 # What asv's pages load from elsewhere, for `asv publish` to put beside them. Needs npm.
 pages:
@@ -45,5 +55,5 @@ pages:
 
 # Records in results/ stay.
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .asv *.egg-info
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .asv *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

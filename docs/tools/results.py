@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from sparkscale.analysis import circumstances
@@ -30,8 +30,8 @@ from sparkscale.analysis.blocks import Answer, Block, Grid, Heading, Text
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.data_parallel.report import TradeoffReport
 from sparkscale.analysis.report import distinct_subjects, report
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.wording import count
 from sparkscale.present import cells, charts, markdown
 from sparkscale.store import archive
 from sparkscale.store.invocation import Invocation
@@ -116,7 +116,9 @@ class Run:
 
     def table(self, subject: str, title: str, options: dict[str, list[str]]) -> Grid:
         """A table of the report with the selected columns and rows."""
-        grids = (block for block in self.section(subject) if isinstance(block, Grid) and block.title.startswith(title))
+        grids = (
+            block for block in self.section(subject) if isinstance(block, Grid) and block.title.startswith(title)
+        )
         found = next(grids, None)
         if found is None:
             raise MarkError(f"{self.name} has no table '{title}' in '{subject}'")
@@ -137,7 +139,9 @@ class Run:
         for one, name in zip(compared, distinct_subjects(compared), strict=True):
             if name.startswith(subject) and isinstance(one, TradeoffReport):
                 chart = one.chart()
-                file = RESULTS / "figures" / f"{self.name}-{subject.rsplit('.')[-1].replace('_', '-')}.svg"
+                file = (
+                    RESULTS / "figures" / f"{self.name}-{subject.rsplit('.', maxsplit=1)[-1].replace('_', '-')}.svg"
+                )
                 WRITTEN[file] = charts.svg(chart)
                 return f"![{chart.title}]({Path(os.path.relpath(file, page.parent)).as_posix()})"
         raise MarkError(f"{self.name} has no figure of '{subject}'")
@@ -156,9 +160,7 @@ WRITTEN: dict[Path, str] = {}
 def lowered(found: Sequence[Block]) -> Iterator[Block]:
     """A report within a page, which has a title of its own."""
     for block in found:
-        if not isinstance(block, Heading):
-            yield block
-        elif block.level > 1:
+        if not isinstance(block, Heading) or block.level > 1:
             yield block
 
 
@@ -193,14 +195,14 @@ def generate(pages: Sequence[Path]) -> None:
                 runs[name] = Run(name, store, store.invocation(identity=store.runs()[-1]))
             return runs[name]
 
-        def filled(match: re.Match[str], page: Path) -> str:
+        def filled(page: Path, match: re.Match[str]) -> str:
             name, kind, *arguments = shlex.split(match["wanted"])
             text = replacement(run(name), kind, arguments, page).strip()
             return f"<!-- measured {match['wanted']} -->\n{text}\n<!-- /measured -->"
 
         for page in pages:
             try:
-                WRITTEN[page] = MARKED.sub(lambda match, page=page: filled(match, page), page.read_text())
+                WRITTEN[page] = MARKED.sub(partial(filled, page), page.read_text())
             except MarkError as error:
                 sys.exit(f"{page.relative_to(ROOT)}: {error}.")
 
@@ -208,7 +210,7 @@ def generate(pages: Sequence[Path]) -> None:
 def main(arguments: Sequence[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.exit(__doc__)
-    generate([ROOT / "README.md", *sorted(RESULTS.glob("*.md"))])
+    generate([ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(RESULTS.glob("*.md"))])
     differing = [path for path, text in WRITTEN.items() if not path.exists() or path.read_text() != text]
     for path in differing:
         if arguments:
