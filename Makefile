@@ -46,7 +46,7 @@ results: $(READY)
 # The documentation as a site, in site/: open site/index.html. A broken link is an error.
 docs: $(READY)
 	@$(BIN)/python docs/tools/commands.py
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # What asv's pages load from elsewhere, for `asv publish` to put beside them. Needs npm.
 pages:

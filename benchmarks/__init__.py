@@ -1,7 +1,8 @@
-"""The asv view of what sparkscale measures: a class per pattern, and the controls beside them.
+"""The benchmarks that asv sees: a class per pattern, and the controls.
 
-asv takes `PYTHONPATH` away from its processes. The code that lies beside this folder is what is measured, here and in
-the workers, even where another checkout is installed: else its figures would be stored for this one's commit.
+asv removes `PYTHONPATH` from its processes. This module restores it, so that the code next to this folder is measured
+here and in the workers, even if another checkout is installed. Otherwise that checkout's figures would be stored for
+this commit.
 """
 
 import importlib.util
@@ -11,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-found = importlib.util.find_spec("sparkscale")
-if found is None or not found.origin or Path(found.origin).resolve().parents[1] != ROOT:
+installed = importlib.util.find_spec("sparkscale")
+if installed is None or not installed.origin or Path(installed.origin).resolve().parents[1] != ROOT:
     sys.path.insert(0, str(ROOT))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

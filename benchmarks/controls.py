@@ -1,11 +1,11 @@
-"""Controls: two figures that asv times itself, to be held against what the workers' clocks say of the same."""
+"""Controls: two figures that asv times itself, to compare with the workers' times of the same calls."""
 
 from sparkscale.history.asv_benchmarks import TIMEOUT
 from sparkscale.history.controls import SessionStart, SmallFit
 
 
 class Fit:
-    """XGBoost, ten trees on a quarter of the flights."""
+    """XGBoost with ten trees on a quarter of the flights."""
 
     timeout = TIMEOUT
     number = 1
@@ -16,7 +16,7 @@ class Fit:
     param_names: tuple[str, ...] = ()
 
     def setup(self) -> None:
-        """Loads the rows, before each fit: asv calls it so with `number` 1."""
+        """Loads the rows. With `number` 1, asv calls this before each fit."""
         self.prepared = SmallFit()
 
     def time_fit(self) -> None:
@@ -26,7 +26,7 @@ class Fit:
 
 
 class Session:
-    """A Spark session in local mode."""
+    """The start of a Spark session in local mode."""
 
     timeout = TIMEOUT
     number = 1
@@ -37,7 +37,7 @@ class Session:
     param_names: tuple[str, ...] = ()
 
     def timeraw_session_start(self) -> tuple[str, str]:
-        """Statement and set-up, for a Python of its own each time."""
+        """Returns the statement to time and its set-up. asv runs them in a fresh Python each time."""
         return "prepared.start()", f"from {SessionStart.__module__} import SessionStart\nprepared = SessionStart()"
 
     timeraw_session_start.pretty_name = "control: the start of a Spark session, timed by asv"  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from sparkscale.history.asv_benchmarks import TIMEOUT, Recorded, begun, span, tracked, version
+from sparkscale.history.asv_benchmarks import TIMEOUT, Recorded, run_to_read, span, tracked, version
 from sparkscale.history.grid import Axes, Point
 
 
@@ -19,5 +19,8 @@ class Inference(Recorded):
     version = version("inference")
 
     def setup_cache(self) -> str:
-        """The run that holds the records: this class's own, for asv shares one that is inherited."""
-        return begun()
+        """Returns the id of the run that holds the records.
+
+        Each class has this method itself, because asv would run an inherited one once for all classes.
+        """
+        return run_to_read()

@@ -1,1 +1,1 @@
-"""Where it runs: the only place that starts or stops a process of Spark."""
+"""Clusters: profiles, budgets, daemons and sessions. Only this package starts or stops processes of Spark."""

@@ -1,4 +1,4 @@
-"""Our own code for executors that have never seen this checkout, as one zip."""
+"""Packs our own code into one zip, for executors that do not have this checkout."""
 
 import importlib.util
 import logging
@@ -17,9 +17,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def ship(spark: Any, scratch: Path) -> Path:
-    """Puts our packages on the path of the session's Python workers; returns the zip.
+    """Puts our packages on the path of the session's Python workers, and returns the path of the zip.
 
-    By `addPyFile`, or on Spark Connect as an artifact.
+    A classic session uses `addPyFile`; a Spark Connect session adds the zip as an artifact.
     """
     archive = scratch / "sparkscale.zip"
     pack(archive)
@@ -31,7 +31,10 @@ def ship(spark: Any, scratch: Path) -> Path:
 
 
 def pack(archive: Path) -> None:
-    """Every source of our packages, and of those that add workloads; equal sources make equal bytes."""
+    """Writes every source file of our packages, and of packages that add workloads, into a zip.
+
+    Equal sources make equal bytes.
+    """
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for package in PACKAGES:
             _add(target, resources.files(package), package)
@@ -41,24 +44,32 @@ def pack(archive: Path) -> None:
 
 
 def _add_plugin(target: zipfile.ZipFile, name: str) -> None:
-    """A package, or a module, that adds workloads. One with compiled extensions cannot run from a zip: it must be
-    installed on the executors.
+    """Adds a package, or a module, that adds workloads. A package with compiled extensions cannot run from a zip: it
+    must be installed on the executors.
     """
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:  # not there, or a name space that packages share
-        log.warning("%s adds workloads and does not travel to executors: it has no __init__.py", name)
+    if spec is None or spec.origin is None:  # missing, or a namespace package
+        log.warning(
+            "Package %s adds workloads but is not sent to executors, because it has no __init__.py: add one, or "
+            "install the package on the executors",
+            name,
+        )
         return
     if not spec.submodule_search_locations:
         source = Path(spec.origin).read_bytes()
         target.writestr(zipfile.ZipInfo(f"{name}.py", EPOCH), source, zipfile.ZIP_DEFLATED)
     elif list(Path(spec.origin).parent.rglob("*.so")):
-        log.warning("%s adds workloads and does not travel to executors: it has compiled extensions", name)
+        log.warning(
+            "Package %s adds workloads but is not sent to executors, because it has compiled extensions: install it "
+            "on the executors",
+            name,
+        )
     else:
         _add(target, resources.files(name), name)
 
 
 def _add(target: zipfile.ZipFile, folder: Traversable, name: str) -> None:
-    for entry in sorted(folder.iterdir(), key=lambda found: found.name):
+    for entry in sorted(folder.iterdir(), key=lambda child: child.name):
         inside = f"{name}/{entry.name}"
         if entry.is_dir() and entry.name != "__pycache__":
             _add(target, entry, inside)

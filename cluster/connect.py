@@ -1,4 +1,4 @@
-"""A Spark Connect server on this machine, in front of Spark in local mode."""
+"""Starts a Spark Connect server on this machine, in front of Spark in local mode."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster import java
 from cluster.budget import Grant
-from cluster.daemon import Daemon, environment_of
+from cluster.daemon import Daemon, daemon_environment
 from cluster.settings import write_settings
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -17,7 +17,9 @@ LISTENING = r"Spark Connect server started at: \S*?:(\d+)"
 def start_server(
     conf: Mapping[str, str], token: str, jdk: java.Java, grant: Grant, folder: Path, logs: Path, outlives: bool
 ) -> Daemon:
-    """`conf` is the session's that it serves, master included; clients must bring the token."""
+    """Starts the server. `conf` holds the settings of the session that it serves, the master included. Clients must
+    send the token.
+    """
     own = folder / f"server-{time.time_ns()}"
     settings = {
         **conf,
@@ -27,9 +29,9 @@ def start_server(
     }
     spark_class = str(java.spark_home() / "bin" / "spark-class")
     submit = [spark_class, "org.apache.spark.deploy.SparkSubmit", "--class", SERVER, "spark-internal"]
-    # of a Connect session's executorEnv nothing reaches Python: its workers have the server's environment
+    # Spark ignores spark.executorEnv for the Python workers of a Connect server: they get the server's environment
     environment = {
-        **environment_of(jdk),
+        **daemon_environment(jdk),
         **write_settings(own / "conf", settings, threads=int(conf["spark.task.cpus"])),
         "SPARK_CONNECT_MODE": "0",
     }
@@ -38,5 +40,5 @@ def start_server(
 
 
 def address(server: Daemon) -> str:
-    """Where it listens: by the name localhost, for on any other the client sends no token without TLS."""
+    """Returns the server's URL. Without TLS a client sends its token only to a server named localhost."""
     return f"sc://localhost:{server.await_text(LISTENING).group(1)}"

@@ -1,4 +1,4 @@
-"""A daemon of Spark: a process that leads a session of its own, under limits, with a log."""
+"""A daemon of Spark: a process that leads its own process session (setsid), with limits and a log."""
 
 import contextlib
 import re
@@ -23,14 +23,14 @@ LOG_TAIL_LINES = 8
 
 
 class Daemon(BaseModel):
-    """Names one daemon so that a later command finds it again. `pid` is also its session's id."""
+    """Identifies one daemon, so that a later command finds it again. `pid` is also the id of its process session."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     pid: int
     created: float
-    """When the process began: a process with this id and another beginning is not ours."""
+    """The start time of the process. A process with this id and another start time is not ours."""
     log: Path
     memory_bytes: int
     cgroup: Path | None
@@ -46,12 +46,16 @@ class Daemon(BaseModel):
         outlives: bool,
         limited: bool = True,
     ) -> "Daemon":
-        """Starts it; with `outlives` it does not end with this process. A log that is there is left alone."""
-        log = _unused(log)
-        shown = {**java.own_environment(), **processes.mark(), **environment}
+        """Starts a daemon and returns at once. With `outlives` the daemon goes on when this process ends.
+
+        If the log exists, the daemon writes to a new file beside it.
+        """
+        log = _unused_path(log)
+        variables = {**java.own_environment(), **processes.mark(), **environment}
         if outlives:
-            del shown[processes.MARK]
-        shown.pop(gpu.VISIBLE, None)  # Spark's addresses count all devices, and libraries would count among these
+            del variables[processes.MARK]
+        # Spark numbers all devices of the host, but libraries would number only the visible ones
+        variables.pop(gpu.VISIBLE, None)
         limit = processes.MemoryLimit.create(grant.memory_bytes) if limited else None
         launch = Launch(
             cpus=grant.cpus,
@@ -66,7 +70,7 @@ class Daemon(BaseModel):
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=shown,
+                env=variables,
                 cwd=log.parent,
                 start_new_session=True,
             )
@@ -83,8 +87,9 @@ class Daemon(BaseModel):
 
     @property
     def alive(self) -> bool:
+        """True if the daemon's process still runs."""
         if self.pid in _STARTED:
-            _STARTED[self.pid].poll()  # else it stays a zombie
+            _STARTED[self.pid].poll()  # otherwise it stays a zombie
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
@@ -92,13 +97,16 @@ class Daemon(BaseModel):
             return False
 
     def await_text(self, pattern: str) -> "re.Match[str]":
-        """What its log says of itself once it is up. Raises ClusterError when it ends before, or takes too long."""
+        """Waits until the daemon's log matches the pattern, and returns the match.
+
+        Raises ClusterError if the daemon ends before that, or if it takes longer than START_SECONDS.
+        """
         deadline = time.monotonic() + START_SECONDS
         while True:
             alive = self.alive
-            found = re.search(pattern, self.log.read_text(errors="replace"))
-            if found:
-                return found
+            match = re.search(pattern, self.log.read_text(errors="replace"))
+            if match:
+                return match
             if not alive:
                 raise ClusterError(f"Spark's {self.name} did not start. {self.last_words()}")
             if time.monotonic() > deadline:
@@ -108,16 +116,17 @@ class Daemon(BaseModel):
             time.sleep(POLL_SECONDS)
 
     def last_words(self) -> str:
+        """Returns the last lines of the daemon's log, as the end of a message."""
         tail = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return f"The last lines of {self.log}:\n" + "\n".join(tail)
 
     def out_of_memory(self) -> int:
-        """How often the kernel has ended a process of its tree for passing the memory limit."""
+        """Returns how many processes of the daemon's tree the kernel has killed at the memory limit."""
         return processes.MemoryLimit(self.memory_bytes, self.cgroup).kills() if self.cgroup else 0
 
     def end(self) -> None:
-        """Ends the daemon and everything it started; does nothing when it is gone."""
-        if not self._id_is_anothers():
+        """Ends the daemon and everything that it started. Does nothing if all of that has ended."""
+        if not self._id_was_reused():
             processes.end_session(self.pid)
         with contextlib.suppress(KeyError, subprocess.TimeoutExpired):
             _STARTED.pop(self.pid).wait(timeout=5)
@@ -125,8 +134,11 @@ class Daemon(BaseModel):
             processes.MemoryLimit(self.memory_bytes, self.cgroup).remove()
         redaction.scrub(self.log)
 
-    def _id_is_anothers(self) -> bool:
-        """No process gets this id while one of our session lives: so if one has it, nothing of ours is left."""
+    def _id_was_reused(self) -> bool:
+        """True if a foreign process has the daemon's id.
+
+        The kernel reuses an id only when no process of the process session is left: then there is nothing to end.
+        """
         try:
             return psutil.Process(self.pid).create_time() != self.created
         except psutil.NoSuchProcess:
@@ -134,25 +146,28 @@ class Daemon(BaseModel):
 
 
 def end_children(known: Collection[int]) -> None:
-    """Ends the daemons that this process started and nobody knows of: one that was just starting."""
+    """Ends the daemons that this process started and that are not in `known`, such as one that was just starting."""
     for pid in _STARTED.keys() - set(known):
         processes.end_session(pid)
         _STARTED.pop(pid).wait()
 
 
-def _unused(path: Path) -> Path:
-    """A daemon that replaces another must not be taken for ready by what the other one said."""
-    number, found = 1, path
-    while found.exists():
+def _unused_path(path: Path) -> Path:
+    """Returns a path at which no file exists yet: this one, or one with a number.
+
+    Each daemon needs a new log, because `await_text` would find the lines of the daemon that it replaces.
+    """
+    number, candidate = 1, path
+    while candidate.exists():
         number += 1
-        found = path.with_stem(f"{path.stem}-{number}")
-    return found
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
 
 
 _STARTED: dict[int, "subprocess.Popen[bytes]"] = {}
-"""Children of this process, which must reap them."""
+"""The daemons that this process started, by process id. Their parent must reap them when they end."""
 
 
-def environment_of(jdk: java.Java) -> dict[str, str]:
-    """Variables of every daemon: everything binds to loopback."""
+def daemon_environment(jdk: java.Java) -> dict[str, str]:
+    """Returns the environment variables of every daemon. With them, everything binds to the loopback interface."""
     return {**jdk.environment(), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}

@@ -1,4 +1,4 @@
-"""Where a session connects to."""
+"""The address that a session connects to, and the processes behind it."""
 
 import re
 import socket
@@ -14,24 +14,24 @@ PORTS = {"spark": 7077, "sc": 15002}
 
 
 class Endpoint(BaseModel):
-    """A master's or a Connect server's address, and what the runner knows of the processes behind it."""
+    """The address of a master or a Connect server, and what the runner knows about the processes behind it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str
     """local[N], spark://…, yarn, k8s://…, or sc://…"""
     secret: str = Field(default="", repr=False)
-    """Of a cluster that sparkscale started, or the token of a Connect server."""
+    """The secret of a cluster that sparkscale started, or the token of a Connect server. Empty: there is none."""
     daemons: tuple[int, ...] = ()
-    """Sessions of processes on this host whose CPU time belongs to the cases."""
+    """Ids of the process sessions on this host that work for the cases: their CPU time is counted."""
     whole: tuple[int, ...] = ()
-    """Of these sessions, those that serve this worker alone: a fresh Connect server's."""
+    """The members of `daemons` that serve this worker alone, such as a fresh Connect server."""
     executors: tuple[int, ...] = ()
-    """Of these sessions, those that do so but for the daemon that leads them, which started executors for it."""
+    """The members of `daemons` in which only the executors serve this worker, not the daemon that started them."""
     events: Path | None = None
-    """The event log's folder, where another process than the worker writes it."""
+    """The folder of the event log, if another process than the worker writes it."""
     observable: bool = True
-    """Whether the processes that a case uses run on this host, and for nobody else."""
+    """True if all processes that a case uses run on this host and serve nobody else."""
 
     @property
     def is_connect(self) -> bool:
@@ -39,7 +39,9 @@ class Endpoint(BaseModel):
 
 
 def existing(profile: ClusterProfile) -> Endpoint:
-    """Of a profile whose daemons are not sparkscale's. Raises ClusterError when nobody answers there."""
+    """Returns the endpoint of a profile without daemons of sparkscale. Raises ClusterError if nothing listens at its
+    address.
+    """
     if isinstance(profile, Local):
         return Endpoint(address="local")
     assert isinstance(profile, Connect | External)
@@ -49,15 +51,16 @@ def existing(profile: ClusterProfile) -> Endpoint:
 
 
 def check_route(cluster: str, address: str) -> None:
-    """Raises ClusterError, with the reason, unless something listens at spark:// or sc:// HOST:PORT.
+    """Raises ClusterError, with the reason, if nothing listens at a spark:// or sc:// address.
 
-    Spark's own clients would try for a minute, gRPC's without end. Of several masters one is enough.
+    Spark's own clients would try for a minute, and gRPC's clients without end. If the address names several masters,
+    one that listens is enough.
     """
-    scheme, _, rest = address.partition("://")
+    scheme, _, after_scheme = address.partition("://")
     if scheme not in PORTS:
         return
     reasons = []
-    for place in re.split(r"[/;?]", rest, maxsplit=1)[0].split(","):
+    for place in re.split(r"[/;?]", after_scheme, maxsplit=1)[0].split(","):
         host, _, port = place.rpartition(":") if ":" in place else (place, "", "")
         try:
             socket.create_connection((host.strip("[]"), int(port or PORTS[scheme])), ROUTE_SECONDS).close()
@@ -65,4 +68,7 @@ def check_route(cluster: str, address: str) -> None:
             reasons.append(f"{place}: {error}")
         else:
             return
-    raise ClusterError(f"Cluster '{cluster}' cannot be reached at {address} ({'; '.join(reasons)}).")
+    raise ClusterError(
+        f"Cluster '{cluster}' cannot be reached at {address} ({'; '.join(reasons)}): start it, or correct the "
+        "address in its profile."
+    )

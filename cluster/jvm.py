@@ -1,7 +1,8 @@
-"""Options of Spark's JVMs, and which garbage collector a JVM runs.
+"""Options of Spark's JVMs, and the garbage collector that a JVM runs.
 
-Without options a JVM chooses by the CPUs and the memory that it sees: Serial on one CPU, G1 on two
-(`is_server_class_machine` in HotSpot). One executor of one core and a driver of two would differ in their collector.
+Without options a JVM chooses its collector by the CPUs and the memory that it sees: Serial on one CPU, G1 on two
+(`is_server_class_machine` in HotSpot). An executor with one core and a driver with two would use different
+collectors.
 """
 
 import os
@@ -13,56 +14,59 @@ from typing import Any
 from cluster import processes
 
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-"""A user's shell sets options of every JVM by these variables. They stay in effect, and records hold them."""
+"""A user's shell sets options of every JVM with these variables. They stay in effect, and records hold them."""
 
 COLLECTOR = "Parallel"
-"""The reason, and what is still to be compared, stands in docs/spark-engines.md."""
+"""The collector of every JVM that computes. docs/spark-engines.md gives the reason."""
 
 NAMES_COLLECTOR = re.compile(r"-XX:\+Use(?:Serial|Parallel|ParallelOld|G1|Z|Shenandoah|Epsilon|ConcMarkSweep)GC\b")
 
 THREADS = {"G1 Main Marker": "G1", "ZDirector": "Z", "Shenandoah Cont": "Shenandoah", "GC Thread#0": "Parallel"}
-"""Threads that only one collector has, by the 15 characters that Linux keeps of a name; G1 has Parallel's, too."""
+"""Names of threads, and the collector that a JVM with such a thread runs; the first name that matches decides.
+
+Linux keeps 15 characters of a name. G1 has the threads of Parallel too, so G1 comes first.
+"""
 
 ROLES = {
     "org.apache.spark.executor.CoarseGrainedExecutorBackend": "executor",
     "org.apache.spark.sql.connect.service.SparkConnectServer": "server",
     "org.apache.spark.deploy.SparkSubmit": "driver",
 }
-"""The JVMs that compute, by a word of their command lines. A Connect server has two of them: the first counts."""
+"""The JVMs that compute, by a word of their command lines. The command line of a Connect server has two of the words:
+the first in this list counts."""
 
 
-def options(threads: int, said: Iterable[str]) -> str:
-    """The options that pin a JVM's collector and the number of its parallel threads.
+def options(threads: int, user_options: Iterable[str]) -> str:
+    """Returns the options that pin a JVM's collector and the number of its parallel threads.
 
-    `said` holds the user's own options. If they name a collector, only the threads are pinned: a JVM that is given
-    two collectors does not start.
+    If the user's own options name a collector, only the threads are pinned: a JVM does not start with two collectors.
     """
-    collector = [] if any(map(NAMES_COLLECTOR.search, said)) else [f"-XX:+Use{COLLECTOR}GC"]
+    collector = [] if any(map(NAMES_COLLECTOR.search, user_options)) else [f"-XX:+Use{COLLECTOR}GC"]
     return " ".join([*collector, f"-XX:ParallelGCThreads={threads}"])
 
 
-def from_shell(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Options that the user's shell gives every JVM on this host."""
-    found = os.environ if environment is None else environment
-    return [found[name] for name in JAVA_VARIABLES if name in found]
+def shell_options(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Returns the options that the user's shell gives to every JVM on this host."""
+    variables = os.environ if environment is None else environment
+    return [variables[name] for name in JAVA_VARIABLES if name in variables]
 
 
 def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
-    """Role, collector and threads of Spark's computing JVMs in these process trees; of equal ones, one.
+    """Returns role, collector and threads of the JVMs that compute in these process sessions, each combination once.
 
-    It looks from outside: nothing runs in a JVM for it, so a session stays as it was.
+    It reads /proc only and runs nothing in a JVM, so the Spark session stays as it was.
     """
-    found = {
-        (one["jvm"], one["collector"], str(one["threads"])): one
+    distinct = {
+        (description["jvm"], description["collector"], str(description["threads"])): description
         for session in sessions
         for process in processes.processes_of(session)
-        if (one := _collector(process.pid))
+        if (description := _collector(process.pid))
     }
-    return [found[key] for key in sorted(found)]
+    return [distinct[key] for key in sorted(distinct)]
 
 
 def _collector(pid: int) -> dict[str, Any] | None:
-    """None for a process that is no such JVM, or is gone."""
+    """Returns role, collector and threads of a JVM that computes. None for other processes and ended ones."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -71,11 +75,14 @@ def _collector(pid: int) -> dict[str, Any] | None:
     if role is None:
         return None
     threads = [word.partition("=")[2] for word in words if word.startswith("-XX:ParallelGCThreads=")]
-    return {"jvm": role, "collector": running(pid), "threads": int(threads[-1]) if threads else None}
+    return {"jvm": role, "collector": running_collector(pid), "threads": int(threads[-1]) if threads else None}
 
 
-def running(pid: int) -> str:
-    """The collector of a JVM, by the names of its threads. Serial has no thread of its own, nor has Epsilon."""
+def running_collector(pid: int) -> str:
+    """Returns the collector of a JVM, which the names of its threads show.
+
+    Serial and Epsilon have no such thread, so both are called "Serial".
+    """
     names = set(_thread_names(pid))
     return next((collector for thread, collector in THREADS.items() if thread in names), "Serial")
 

@@ -1,6 +1,6 @@
-"""Becomes a daemon of Spark: takes on its limits, then runs the command in this process.
+"""Turns this process into a daemon of Spark: sets its limits, then runs the command in this process.
 
-Started as `python -m cluster.launch JSON COMMAND…`; JSON is a Launch.
+Start it as `python -m cluster.launch JSON COMMAND…`, where JSON is a Launch.
 """
 
 import os
@@ -13,7 +13,7 @@ from cluster import processes
 
 
 class Launch(BaseModel):
-    """What the command may use; with `outlives` it goes on after the one that started it has ended."""
+    """The limits of a daemon. With `outlives` it goes on after the process that started it has ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ def main() -> None:
     os.sched_setaffinity(0, launch.cpus)
     if launch.limited:
         processes.MemoryLimit(launch.memory_bytes, launch.cgroup).apply()
-    # executors must work where nobody has this checkout on the path: they get our code from the session
+    # executors must not find this checkout on their path, as on other hosts: they get our code from the session
     os.environ.pop("PYTHONPATH", None)
     os.execvp(sys.argv[2], sys.argv[2:])
 

@@ -1,4 +1,4 @@
-"""Brings clusters up on this machine, finds running ones, restores and ends them. Never imports pyspark."""
+"""Starts clusters on this machine, finds running ones, restores and ends them. Never imports pyspark."""
 
 import secrets
 import shutil
@@ -22,7 +22,7 @@ WATCH_SECONDS = 1.0
 
 @dataclass
 class Cluster:
-    """What sessions of a profile connect to. `state` is None where no daemon of ours stands behind it."""
+    """The cluster that sessions of a profile connect to. `state` is None if sparkscale started no daemon for it."""
 
     profile: ClusterProfile
     budget: Budget
@@ -30,11 +30,11 @@ class Cluster:
     state: ClusterState | None = None
     _watch_again: float = 0.0
     _kills_before: int = 0
-    """Those of `out_of_memory` in the trees of daemons that have been ended since."""
+    """The count of `out_of_memory` in the process trees of daemons that this object has ended."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Raises ClusterError when nobody answers at an existing cluster's address."""
+        """Raises ClusterError if nothing listens at the address of an existing cluster."""
         if self.state is None:
             return existing(self.profile)
         sessions = tuple(daemon.pid for daemon in self.state.daemons)
@@ -51,24 +51,25 @@ class Cluster:
 
     @property
     def is_renewable(self) -> bool:
-        """Whether a worker has a JVM of its own only after `renew`: a Connect server of a run's."""
+        """True for a Connect server that a run has started: only after `renew` does a worker get a fresh JVM."""
         return isinstance(self.profile, Connect) and self.state is not None and not self.state.kept
 
     def renew(self) -> None:
-        """Ends the daemons, and starts them again."""
+        """Ends all daemons and starts new ones."""
         self._end_daemons(self._state.daemons)
-        self._note(daemons=(), ready=False)
+        self._save(daemons=(), ready=False)
         self._start()
 
     def lost(self) -> list[Daemon]:
-        """The daemons that have ended."""
+        """Returns the daemons that have ended."""
         return [daemon for daemon in self.state.daemons if not daemon.alive] if self.state else []
 
     def watch(self) -> list[str]:
-        """To be called while a case runs. A worker that has ended is replaced, so that Spark can go on with the case;
-        returns what was. Without its master an application goes on; without its Connect server it cannot.
+        """Replaces Spark workers that have ended, so that Spark can go on with the case. Returns their names.
 
-        Raises ClusterError when the case has no chance.
+        Call this while a case runs. An application goes on without its master, but not without its Connect server.
+
+        Raises ClusterError if the Connect server has ended.
         """
         if time.monotonic() < self._watch_again:
             return []
@@ -81,19 +82,19 @@ class Cluster:
         return [] if self.state.daemons[0] in lost else self.restore()
 
     def out_of_memory(self) -> int:
-        """How often the kernel has ended a process of a daemon's tree for passing its memory limit."""
+        """Returns how many processes of all daemons' trees the kernel has killed at their memory limits."""
         now = sum(daemon.out_of_memory() for daemon in self.state.daemons) if self.state else 0
         return self._kills_before + now
 
     def restore(self) -> list[str]:
-        """Starts again what has ended; returns what that was. Sessions that were open do not survive it."""
+        """Starts daemons again that have ended, and returns their names. Open sessions do not survive this."""
         lost = self.lost()
         if not lost or self.state is None:
             return []
         names = [daemon.name for daemon in lost]
         self._end_daemons(lost)
         left = tuple(daemon for daemon in self.state.daemons if daemon not in lost)
-        if self.state.daemons[0] in lost:  # without its master, or server, nothing that is left is of use
+        if self.state.daemons[0] in lost:  # the other daemons are of no use without their master or server
             self._end_daemons(left)
             left = ()
         self.state = self.state.model_copy(update={"daemons": left, "ready": False}).save()
@@ -112,29 +113,29 @@ class Cluster:
             self.state = None
 
     def _start(self) -> None:
-        """Every daemon that is not there; the cluster is written down after each. Ready means: all are in service."""
+        """Starts every daemon that is missing, and saves the state after each. `ready` means: all are in service."""
         if isinstance(self.profile, Standalone):
             self._start_standalone(self.profile)
         else:
             self._start_server()
-        self._note(ready=True)
+        self._save(ready=True)
 
     def _start_standalone(self, profile: Standalone) -> None:
-        there = {daemon.name: daemon for daemon in self._state.daemons}
+        daemons = {daemon.name: daemon for daemon in self._state.daemons}
         common = self._state.secret, self.jdk
-        if "master" not in there:
+        if "master" not in daemons:
             folder = self._state.folder / f"master-{secrets.token_hex(4)}"
             master = standalone.start_master(
                 profile, *common, self.budget.driver, folder, self._state.logs, self._state.kept
             )
-            self._note(daemons=(master,))
+            self._save(daemons=(master,))
             address, web = standalone.addresses(master)
-            self._note(address=address, web=web)
-            there = {"master": master}
+            self._save(address=address, web=web)
+            daemons = {"master": master}
         for number, grant in enumerate(self.budget.daemons, start=1):
             name = f"worker-{number}"
-            if name not in there:
-                there[name] = standalone.start_worker(
+            if name not in daemons:
+                daemons[name] = standalone.start_worker(
                     profile,
                     number,
                     grant,
@@ -144,8 +145,8 @@ class Cluster:
                     self._state.logs,
                     self._state.kept,
                 )
-                ordered = ("master", *(f"worker-{one + 1}" for one in range(len(self.budget.daemons))))
-                self._note(daemons=tuple(there[found] for found in ordered if found in there))
+                order = ("master", *(f"worker-{number + 1}" for number in range(len(self.budget.daemons))))
+                self._save(daemons=tuple(daemons[name] for name in order if name in daemons))
         standalone.await_workers(self._state.web, len(self.budget.daemons), self._state.daemons)
 
     def _start_server(self) -> None:
@@ -164,25 +165,25 @@ class Cluster:
             self._state.logs,
             self._state.kept,
         )
-        self._note(daemons=(server,))
-        self._note(address=connect.address(server))
+        self._save(daemons=(server,))
+        self._save(address=connect.address(server))
 
     @property
     def _state(self) -> ClusterState:
         assert self.state is not None
         return self.state
 
-    def _note(self, **changes: object) -> None:
+    def _save(self, **changes: object) -> None:
         self.state = self._state.model_copy(update=changes).save()
 
 
 def bring_up(
     profile: ClusterProfile, budget: Budget, jdk: java.Java, folder: Path, logs: Path, kept: bool
 ) -> Cluster:
-    """Starts a profile's daemons; `kept` ones outlive this process. What they write goes below `folder`.
+    """Starts a profile's daemons. If `kept`, they outlive this process.
 
-    To be called under the machine's lock. Raises ClusterError, with the daemon's last words, when they do not start;
-    then none is left.
+    They write below `folder`, and their logs to `logs`. The caller holds the machine's lock. Raises ClusterError,
+    with the end of the daemon's log, if a daemon does not start; then all of them are ended.
     """
     if not profile.starts_daemons:
         return Cluster(profile, budget, jdk)
@@ -213,30 +214,30 @@ def bring_up(
 
 
 def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster | None:
-    """The cluster of this profile that `sparkscale cluster up` keeps, if there is one.
+    """Returns this profile's cluster that `sparkscale cluster up` started; None if there is none.
 
-    Raises ConfigError when one of that name runs with other settings.
+    Raises ConfigError if a cluster with this name runs with other settings.
     """
-    found = state.find(profile.name)
-    if found is None or not found.up:
+    saved = state.find(profile.name)
+    if saved is None or not saved.up:
         return None
-    if found.profile != profile:
+    if saved.profile != profile:
         raise ConfigError(
             f"A cluster '{profile.name}' is up with other settings than the profile's: end it with "
             f"`sparkscale cluster down {profile.name}`."
         )
-    return Cluster(profile, budget, jdk, found)
+    return Cluster(profile, budget, jdk, saved)
 
 
 @contextmanager
 def cluster_for(
     profile: ClusterProfile, budget: Budget, jdk: java.Java, folder: Path, logs: Path
 ) -> Iterator[Cluster]:
-    """The profile's running cluster, left running, else one that is brought up for the block, and ended after it."""
-    found = running(profile, budget, jdk)
-    if found is not None:
-        found.restore()
-        yield found
+    """Yields the profile's running cluster and leaves it running. If there is none, starts one for the block only."""
+    kept = running(profile, budget, jdk)
+    if kept is not None:
+        kept.restore()
+        yield kept
         return
     cluster = bring_up(profile, budget, jdk, folder, logs, kept=False)
     try:
@@ -246,31 +247,34 @@ def cluster_for(
 
 
 def sweep() -> list[str]:
-    """Ends the clusters that nobody owns any more, as of a killed run; returns their names.
+    """Ends the clusters that have no owner any more, such as those of a killed run. Returns their names.
 
-    To be called under the machine's lock, which the owner of a living one holds.
+    The caller holds the machine's lock. The owner of a running cluster holds it too, so none of those is ended.
     """
     ended = []
-    for found in state.every():
-        if found.stale or (found.ready and not found.up):
-            _end(found)
-            ended.append(found.profile.name)
+    for saved in state.every():
+        if saved.stale or (saved.ready and not saved.up):
+            _end(saved)
+            ended.append(saved.profile.name)
     return ended
 
 
 def take_down(name: str) -> ClusterState:
-    """Ends a cluster that is kept. Raises ClusterError when there is none."""
-    found = state.find(name)
-    if found is None:
-        up = ", ".join(one.profile.name for one in state.every()) or "none"
+    """Ends a cluster that `sparkscale cluster up` started. Raises ClusterError if there is none with this name."""
+    saved = state.find(name)
+    if saved is None:
+        up = ", ".join(other.profile.name for other in state.every()) or "none"
         raise ClusterError(f"No cluster '{name}' is up (up: {up}).")
-    _end(found)
-    return found
+    _end(saved)
+    return saved
 
 
-def _end(found: ClusterState) -> None:
-    """Workers before their master, which would else notice them missing; then what they wrote."""
-    for daemon in reversed(found.daemons):
+def _end(saved: ClusterState) -> None:
+    """Ends the daemons of a cluster, then removes their files.
+
+    Workers end before their master, which would otherwise notice that they are missing.
+    """
+    for daemon in reversed(saved.daemons):
         daemon.end()
-    shutil.rmtree(found.folder, ignore_errors=True)
-    found.forget()
+    shutil.rmtree(saved.folder, ignore_errors=True)
+    saved.forget()

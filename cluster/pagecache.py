@@ -1,4 +1,4 @@
-"""The kernel's page cache of files: how much of them it holds, and how it is made to forget them."""
+"""The kernel's page cache: measures how much of given files it holds, and drops them from it."""
 
 import ctypes
 import mmap
@@ -8,27 +8,28 @@ from pathlib import Path
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 PAGE_CACHE = "1"
-"""What to write there to free clean pages of files; proc_sys_vm(5)."""
+"""Written to DROP_CACHES, this frees clean pages of files; proc_sys_vm(5)."""
 
 TOLERATED_SHARE = 0.01
-"""The share of pages that may stay: the kernel keeps a few on lists of each CPU for a moment."""
+"""This share of the pages may stay, because the kernel keeps a few on lists of each CPU for a moment."""
 
 
 def drop(files: Sequence[Path]) -> float:
-    """Makes the kernel forget these files; returns the share of their pages that it still holds.
+    """Drops these files from the page cache. Returns the share of their pages that it still holds, from 0 to 1.
 
-    Each file is written out and given up (posix_fadvise(2), POSIX_FADV_DONTNEED), which needs no privilege and
-    touches nothing else. Where pages stay, as some file systems keep them, the whole page cache is dropped, if this
-    process may do that.
+    Each file is written to disk and released (posix_fadvise(2), POSIX_FADV_DONTNEED). That needs no privilege and
+    touches no other file. Some file systems keep the pages all the same: then the whole page cache is dropped, if
+    this process may do that.
     """
     for file in files:
-        _give_up(file)
+        _release(file)
     if resident_share(files) > TOLERATED_SHARE:
         _drop_all()
     return resident_share(files)
 
 
-def _give_up(file: Path) -> None:
+def _release(file: Path) -> None:
+    """Writes a file's pages to disk and lets the kernel drop them."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fdatasync(descriptor)  # a page that is not yet written stays
@@ -38,7 +39,7 @@ def _give_up(file: Path) -> None:
 
 
 def _drop_all() -> None:
-    """Does nothing where this process may not."""
+    """Drops the whole page cache. Does nothing if this process may not do that."""
     try:
         DROP_CACHES.write_text(PAGE_CACHE)
     except OSError:
@@ -46,19 +47,19 @@ def _drop_all() -> None:
 
 
 def resident_share(files: Sequence[Path]) -> float:
-    """The share of the files' pages that the page cache holds, from 0 to 1; 0 for files without a page."""
+    """Returns the share of the files' pages that the page cache holds, from 0 to 1; 0 for files without a page."""
     held = pages = 0
     for file in files:
-        found = residency(file)
-        held += sum(found)
-        pages += len(found)
+        resident = residency(file)
+        held += sum(resident)
+        pages += len(resident)
     return held / pages if pages else 0.0
 
 
 def residency(file: Path) -> list[bool]:
-    """Tells for each page of a file whether the page cache holds it, by mincore(2).
+    """Returns one value per page of a file: true if the page cache holds the page, by mincore(2).
 
-    Only the owner of a file, and who may write it, gets a true answer: to others the kernel says that it holds all.
+    Only the owner of a file, or a user who may write it, gets a true answer. To others the kernel reports all pages.
     """
     size = file.stat().st_size
     if size == 0:

@@ -1,8 +1,9 @@
-"""What a process tree may use and has used: CPU affinity, thread variables, memory limits, CPU and memory.
+"""Process trees: finds their processes, limits and measures their memory, measures their CPU time, and ends them.
 
-A worker leads a session (setsid), and what it starts stays in that session whatever process group it makes for
-itself, orphans included; some libraries' children lead sessions of their own, and are found as its descendants. The
-session's id therefore names the whole tree.
+In this module a `session` is a process session (setsid), not a Spark session. A worker leads one. Every process that
+the worker starts stays in it, whatever process group that process makes for itself, orphans included. The children of
+some libraries lead their own process sessions; they are found as descendants. So the session's id stands for the
+whole tree.
 """
 
 import ctypes
@@ -26,23 +27,23 @@ ACCOUNTING = "cpuacct"
 EMPTY_SECONDS = 5.0
 SHARED_MEMORY = Path("/dev/shm")
 OWNED = re.compile(r"(?:sem\.)?(?:loky-|joblib_memmapping_folder_|torch_)(\d+)[-_]")
-"""Names that libraries give what they keep there, with the id of the process that made it."""
+"""Names of files and folders that libraries make in shared memory. Each has the id of the process that made it."""
 PR_SET_PDEATHSIG = 1
 
-
 MARK = "SPARKSCALE_RUN"
-"""The environment variable by which the processes of a run are known, whatever sessions they make for themselves: it
-holds the run's own process, by id and beginning."""
+"""The environment variable that marks all processes of a run, whatever process sessions they make for themselves. It
+holds the id and the start time of the run's own process."""
 
 
 def mark() -> dict[str, str]:
-    """The variable for what this process starts, unless it is to live on."""
+    """Returns the variable that marks the processes which this process starts, except those that shall outlive it."""
     return {MARK: f"{os.getpid()}:{psutil.Process().create_time()}"}
 
 
 def sweep_marked() -> None:
-    """Kills what was started by runs that have ended: after a run was killed, processes of joblib live on. To be
-    called under the machine's lock.
+    """Kills the processes of runs that have ended: after a run was killed, processes of joblib live on.
+
+    The caller holds the machine's lock.
     """
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError, ValueError):
@@ -52,7 +53,7 @@ def sweep_marked() -> None:
 
 
 def lives(pid: int, created: float) -> bool:
-    """Whether the process that had this id and began then is still there: ids are given again."""
+    """True if the process with this id and this start time still exists. The kernel reuses ids."""
     try:
         return psutil.Process(pid).create_time() == created
     except psutil.NoSuchProcess:
@@ -65,7 +66,7 @@ def die_with_parent() -> None:
 
 
 def processes_of(session: int) -> list[psutil.Process]:
-    """The living processes of a session, and their descendants in whatever session."""
+    """Returns the living processes of a process session, and their descendants in any process session."""
     parents: dict[int, int] = {}
     members: set[int] = set()
     for pid in psutil.pids():
@@ -73,28 +74,28 @@ def processes_of(session: int) -> list[psutil.Process]:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             continue
-        state, parent, _, leader = stat.rpartition(")")[2].split()[:4]  # proc(5); a name may hold anything
+        state, parent, _, leader = stat.rpartition(")")[2].split()[:4]  # proc(5); a name may contain any character
         if state != "Z":
             parents[pid] = int(parent)
             if int(leader) == session:
                 members.add(pid)
     while added := {pid for pid, parent in parents.items() if parent in members} - members:
         members |= added
-    found = []
+    found_processes = []
     for pid in sorted(members):
         with suppress(psutil.NoSuchProcess):
-            found.append(psutil.Process(pid))
-    return found
+            found_processes.append(psutil.Process(pid))
+    return found_processes
 
 
 def python_processes(session: int) -> frozenset[tuple[int, float]]:
-    """The living Python processes of a session and their descendants: ids, and when each began."""
-    found = set()
+    """Returns the living Python processes of a process session and their descendants, by id and start time."""
+    identities = set()
     for process in processes_of(session):
         with suppress(psutil.Error, OSError):
             if Path(process.exe()).name.startswith("python"):
-                found.add((process.pid, process.create_time()))
-    return frozenset(found)
+                identities.add((process.pid, process.create_time()))
+    return frozenset(identities)
 
 
 def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
@@ -108,10 +109,10 @@ def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
 
 
 def cpu_seconds(session: int) -> float:
-    """User and system time of all that a session ever ran, as the control group of its leader counts it.
+    """Returns the user and system time of everything that a process session ever ran.
 
-    Where there is no such group: of its living processes and of the children that they have reaped. That is less,
-    for PySpark's daemon reaps none.
+    Source: the control group of its leader. Without such a group, returns the time of its living processes and of the
+    children that they have reaped. That is less, because PySpark's daemon does not reap its children.
     """
     counted = _accounted(session)
     if counted is not None:
@@ -125,12 +126,12 @@ def cpu_seconds(session: int) -> float:
 
 
 def counts_unreaped(session: int) -> bool:
-    """Whether `cpu_seconds` counts children that nobody reaped too: a control group of the leader's does."""
+    """True if `cpu_seconds` also counts children that nobody reaped. It does so if the leader has a control group."""
     return _accounted(session) is not None
 
 
 def _accounted(leader: int) -> float | None:
-    """What the control group of this process, if we made it one, has counted so far."""
+    """Returns the CPU seconds that this process's control group has counted. None if sparkscale made no group."""
     try:
         for controllers, below in memberships(str(leader)):
             if not below.name.startswith(CGROUP_PREFIX):
@@ -146,7 +147,7 @@ def _accounted(leader: int) -> float | None:
 
 
 def pss_bytes(session: int, without_leader: bool = False) -> int:
-    """Proportional set size, summed over the session: pages that processes share are counted once."""
+    """Returns the proportional set size of a process session in bytes: pages that processes share count once."""
 
     def size(process: psutil.Process) -> int:
         return 0 if without_leader and process.pid == session else process.memory_full_info().pss
@@ -155,10 +156,11 @@ def pss_bytes(session: int, without_leader: bool = False) -> int:
 
 
 def peak_pss_bytes(session: int) -> int | None:
-    """The peak of a session that is one process: the kernel's peak resident size less what it now shares.
+    """Returns the peak memory of a process session with one process: its peak resident size less what it now shares.
 
-    It spans the process's life, imports and scoring included. None for a session of several processes, whose peaks
-    need not coincide. Source: proc(5), `VmHWM` of /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
+    The peak covers the whole life of the process, imports and scoring included. Returns None for a session with
+    several processes, because they may reach their peaks at different times. Source: proc(5), `VmHWM` of
+    /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
     """
     processes = processes_of(session)
     if len(processes) != 1:
@@ -171,15 +173,19 @@ def peak_pss_bytes(session: int) -> int | None:
 
 
 def await_end(session: int, patience_seconds: float) -> None:
-    """Returns when no process of the session is left, or patience is: whoever ends by itself tidies up."""
+    """Waits until no process of the session is left, or the patience is over.
+
+    A process that ends by itself removes its own files.
+    """
     deadline = time.monotonic() + patience_seconds
     while (alive := processes_of(session)) and time.monotonic() < deadline:
         psutil.wait_procs(alive, timeout=0.1)
 
 
 def end_session(session: int, patience_seconds: float = 10.0) -> None:
-    """Kills every process of the session and returns when none is left (or patience is). Of their shared memory
-    nothing stays.
+    """Kills every process of the session, and removes what they have left in shared memory.
+
+    Returns when no process is left, or the patience is over.
     """
     deadline = time.monotonic() + patience_seconds
     ended = {session}
@@ -194,8 +200,8 @@ def end_session(session: int, patience_seconds: float = 10.0) -> None:
     remove_shared(ended)
 
 
-def _works(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not yet asked for."""
+def _runs(pid: int) -> bool:
+    """True if there is a process with this id that is no zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -203,16 +209,22 @@ def _works(pid: int) -> bool:
 
 
 def remove_shared(ended: Collection[int]) -> None:
-    """Removes what these processes, by their ids, have left in shared memory: joblib's semaphores and rows."""
+    """Removes what ended processes have left in shared memory, such as joblib's semaphores and rows.
+
+    `ended` holds the ids of the processes.
+    """
     for path in SHARED_MEMORY.glob("*"):
-        found = OWNED.match(path.name)
-        if found and int(found[1]) in ended and not _works(int(found[1])):
+        owner = OWNED.match(path.name)
+        if owner and int(owner[1]) in ended and not _runs(int(owner[1])):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sweep_limits() -> None:
-    """Removes the empty control groups of runs that were killed; a living process may be about to use its own."""
+    """Removes the empty control groups of runs that were killed.
+
+    Keeps the groups of living processes, which may be about to use them.
+    """
     for parent in (*(parent for parent, _ in _cgroup_parents(CGROUP_ROOT)), *_accounting_parents()):
         for folder in parent.glob(f"{CGROUP_PREFIX}*"):
             maker = folder.name.removeprefix(CGROUP_PREFIX).partition("-")[0]
@@ -224,8 +236,8 @@ def sweep_limits() -> None:
 class MemoryLimit:
     """A limit on the memory of one process tree.
 
-    `cgroup` is the folder of a control group (version 2 or 1); None where none can be made, and then RLIMIT_DATA
-    limits each process by itself.
+    `cgroup` is the folder of a control group (version 2 or 1). None: no control group can be made, so RLIMIT_DATA
+    limits each process separately.
     """
 
     limit_bytes: int
@@ -233,11 +245,12 @@ class MemoryLimit:
 
     @property
     def mechanism(self) -> str:
+        """Returns the mechanism that enforces the limit, in words for a record."""
         return "cgroup" if self.cgroup else "RLIMIT_DATA"
 
     @classmethod
     def create(cls, limit_bytes: int) -> "MemoryLimit":
-        """Makes a control group, if this process may, directly below its own."""
+        """Makes a control group directly below that of this process, if this process may do that."""
         name = f"{CGROUP_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
         for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
@@ -256,7 +269,7 @@ class MemoryLimit:
         return cls(limit_bytes, None)
 
     def apply(self) -> None:
-        """Puts the calling process, and all that it will start, under the limit."""
+        """Puts the calling process, and every process that it will start, under the limit."""
         if self.cgroup:
             for folder in self._folders():
                 (folder / "cgroup.procs").write_text(str(os.getpid()))
@@ -264,17 +277,17 @@ class MemoryLimit:
             resource.setrlimit(resource.RLIMIT_DATA, (self.limit_bytes, self.limit_bytes))
 
     def reached(self, pid: int) -> bool:
-        """Whether the kernel has killed a process of the tree for passing the limit.
+        """True if the kernel has killed a process of the tree at the limit.
 
-        Without a cgroup: whether this process, still alive, is within 5 % of it. Libraries that cannot start a thread
-        for lack of memory may hang.
+        Without a control group: true if this process is still alive and within 5 % of the limit. Libraries that
+        cannot start a thread for lack of memory may hang.
         """
         if not self.cgroup:
             return _status_bytes(pid, "VmData") > 0.95 * self.limit_bytes
         return self.kills() > 0
 
     def kills(self) -> int:
-        """How many processes the kernel has ended for passing the limit; 0 where there is no cgroup to tell."""
+        """Returns how many processes the kernel has killed at the limit; always 0 without a control group."""
         for file in ("memory.events", "memory.oom_control"):
             if self.cgroup and (self.cgroup / file).is_file():
                 counts = dict(line.split() for line in (self.cgroup / file).read_text().splitlines())
@@ -282,7 +295,7 @@ class MemoryLimit:
         return 0
 
     def remove(self) -> None:
-        """Ends what is left in the control group, such as a dead process's children, and removes it."""
+        """Kills the processes left in the control group, such as a dead process's children, and removes the group."""
         for folder in self._folders():
             with suppress(OSError):
                 for pid in (folder / "cgroup.procs").read_text().split():
@@ -292,7 +305,7 @@ class MemoryLimit:
             _remove(folder)
 
     def _folders(self) -> list[Path]:
-        """The group that limits memory, and in version 1 the one of the same name that counts CPU time."""
+        """Returns the control group that limits memory. In version 1, also the group that counts CPU time."""
         if self.cgroup is None:
             return []
         others = [parent / self.cgroup.name for parent in _accounting_parents()]
@@ -300,18 +313,20 @@ class MemoryLimit:
 
 
 def _status_bytes(pid: int, name: str) -> int:
-    """A size from /proc/PID/status, see proc(5); 0 for a process that is gone."""
+    """Returns a size in bytes from /proc/PID/status, see proc(5); 0 for a process that has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else 0
+    size = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(size.group(1)) * 1024 if size else 0
 
 
 def memberships(process: str = "self") -> list[tuple[list[str], Path]]:
-    """The control groups that a process is in, one in each hierarchy: its controllers, [""] in version 2, and the
-    path below the hierarchy's root (proc(5), cgroups(7)). Raises OSError for a process that is gone.
+    """Returns the control groups of a process, one per hierarchy (proc(5), cgroups(7)).
+
+    Each is a pair: the controllers, [""] in version 2, and the path below the hierarchy's root. Raises OSError for a
+    process that has ended.
     """
     lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
     parts = [line.split(":", 2) for line in lines]
@@ -319,7 +334,7 @@ def memberships(process: str = "self") -> list[tuple[list[str], Path]]:
 
 
 def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
-    """Where a child group could be made, and the file that takes its limit."""
+    """Returns the folders in which a child group could be made, and the name of the file that takes its limit."""
     parents = []
     for controllers, below in memberships():
         if controllers == [""]:
@@ -330,22 +345,27 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
 
 
 def _accounting_parents() -> list[Path]:
-    """Where a group that counts CPU time could be made: version 1 only, for in version 2 every group does."""
-    found = []
+    """Returns the folders in which a group that counts CPU time could be made.
+
+    Empty in version 2, where every group counts CPU time.
+    """
+    candidates = []
     for controllers, below in memberships():
         if ACCOUNTING in controllers:
             inside = [part for part in below.parts if not part.startswith(CGROUP_PREFIX)]
-            found.append(CGROUP_ROOT.joinpath(ACCOUNTING, *inside))
-    return [folder for folder in found if folder.is_dir()]
+            candidates.append(CGROUP_ROOT.joinpath(ACCOUNTING, *inside))
+    return [folder for folder in candidates if folder.is_dir()]
 
 
 def _await_empty(procs: Path) -> None:
+    """Waits until a control group has no process, at most EMPTY_SECONDS."""
     deadline = time.monotonic() + EMPTY_SECONDS
     while procs.read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 def _remove(folder: Path) -> None:
+    """Removes an empty control group. Does nothing if it cannot be removed."""
     try:
         folder.rmdir()
     except OSError:

@@ -1,4 +1,4 @@
-"""A cluster profile: a named description of where cases run. What it grants on this host stands in `budget.py`."""
+"""A cluster profile: a named description of where cases run. `budget.py` computes what it grants on this host."""
 
 import os
 import re
@@ -20,29 +20,29 @@ from sparkscale.contract.phrases import count
 Pairs = tuple[tuple[str, str], ...]
 
 UNITS = {"m": 2**20, "g": 2**30}
-"""What the letters after an amount of memory stand for."""
+"""The bytes of each unit letter after an amount of memory."""
 
 SPARK_CONTEXT = frozenset({"spark_context"})
 
 
 class Profile(BaseModel):
-    """What profiles of every kind have, as read from `profiles/NAME.toml`."""
+    """The fields that profiles of every kind have, as read from `profiles/NAME.toml`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     capabilities: ClassVar[frozenset[str]] = SPARK_CONTEXT
-    """What a session of this kind offers to the engines that need it."""
+    """The capabilities of a session on this kind of cluster. Some engines need one of them."""
 
     name: str
     summary: str = ""
     cores: int | Literal["all"] = "all"
     memory: str = "75%"
     heap_share: float = Field(default=0.6, gt=0, le=1)
-    """Of the memory, what a JVM's heap may take; the rest is for Python workers and the JVM's own needs."""
+    """The share of the memory that a JVM's heap may take. The rest is for Python workers and the JVM's own needs."""
     storage: str = ""
-    """Where prepared data lies, a folder or a URI such as s3://bucket/folder; empty: the user's cache folder."""
+    """The location of prepared data: a folder or a URI such as s3://bucket/folder. Empty: the user's cache folder."""
     conf: Pairs = ()
-    """Further Spark settings, written as a table [conf]."""
+    """More Spark settings, written as a table [conf]."""
 
     @field_validator("conf", "secrets", mode="before", check_fields=False)
     @classmethod
@@ -65,31 +65,34 @@ class Profile(BaseModel):
 
     @property
     def starts_daemons(self) -> bool:
-        """Whether sparkscale starts processes for it that outlive a worker."""
+        """True if sparkscale starts processes for this cluster that outlive a worker."""
         return False
 
     @property
     def shape(self) -> str:
-        """How large it is, in words."""
+        """Returns the size of the cluster in words, such as "2 × (1 core, 20%)"."""
         return _size(self.cores, self.memory)
 
     @property
     def storage_location(self) -> str:
-        """The location that `storage` names, absolute."""
+        """Returns the location that `storage` names. A path is made absolute."""
         path = local_path(self.storage or str(cache_folder()))
         return self.storage if path is None else str(path.absolute())
 
     def secret_values(self) -> dict[str, str]:
-        """The settings whose values stand in environment variables. Raises ConfigError for one that is not set."""
-        found = {}
+        """Returns the settings that `secrets` reads from environment variables, by name of the setting.
+
+        Raises ConfigError if one of the variables is not set.
+        """
+        values = {}
         for key, variable in getattr(self, "secrets", ()):
             if not os.environ.get(variable):
                 raise ConfigError(
                     f"Cluster '{self.name}' reads {key} from the environment variable {variable}: set it."
                 )
-            found[key] = os.environ[variable]
-        redaction.remember(found.values())
-        return found
+            values[key] = os.environ[variable]
+        redaction.remember(values.values())
+        return values
 
 
 class Local(Profile):
@@ -97,13 +100,13 @@ class Local(Profile):
 
     kind: Literal["local"]
     gpus: int | Literal["all"] = "all"
-    """Of this host, how many GPUs single-node engines and Spark's one process may use."""
+    """The number of this host's GPUs that single-node engines and Spark's one process may use."""
     tasks_per_gpu: int = Field(default=1, ge=1)
-    """How many tasks, or processes of one engine, share a GPU."""
+    """The number of Spark tasks, or processes of one engine, that share a GPU."""
 
 
 class Standalone(Profile):
-    """Spark's own Master and Workers, started on this machine. `cores`, `memory` and `gpus` are each worker's."""
+    """Spark's own Master and Workers, started on this machine. `cores`, `memory` and `gpus` are per worker."""
 
     kind: Literal["standalone"]
     workers: int = Field(default=1, ge=1)
@@ -113,15 +116,15 @@ class Standalone(Profile):
     gpus: int = Field(default=0, ge=0)
     tasks_per_gpu: int = Field(default=1, ge=1)
     encrypt: bool = False
-    """Encrypts what goes over the network and what is spilled to disk."""
+    """If true, Spark encrypts its network traffic and the data that it spills to disk."""
     ui: bool = False
-    """Whether applications have a web page."""
+    """If true, applications have a web page."""
     patience_seconds: float = Field(default=60, ge=1, le=3600)
     """How long a session waits for its executors."""
     oversubscribe: bool = False
-    """More executor cores than this host has; records are marked."""
+    """If true, executors may have more cores together than this host. Records are marked."""
     python: str = ""
-    """The executors' Python; empty: the one that runs sparkscale."""
+    """The executors' Python. Empty: the Python that runs sparkscale."""
 
     @property
     def starts_daemons(self) -> bool:
@@ -133,25 +136,25 @@ class Standalone(Profile):
 
 
 class Connect(Profile):
-    """A Spark Connect server: started on this machine in front of local mode, or, with `url`, an existing one."""
+    """A Spark Connect server. With `url` it exists already; otherwise it is started here, in front of local mode."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
     kind: Literal["connect"]
     url: str = ""
-    """sc://HOST:PORT of a server that is there already; then `cores` is how many its executors have."""
+    """sc://HOST:PORT of an existing server. Then `cores` is the number of cores that its executors have together."""
     memory: str = "60%"
     driver_memory: str = "10%"
-    """Of the client, which is a Python process."""
+    """The memory of the client, which is a Python process."""
     secrets: Pairs = ()
-    """Environment variables that hold secrets, by name; `token` is the server's."""
+    """Names of environment variables that hold secrets. The one for `token` holds the server's token."""
 
     @model_validator(mode="after")
     def _existing_server_is_described(self) -> "Connect":
         if self.url and not re.fullmatch(r"sc://[^/;\s]+(/.*)?", self.url):
             raise ValueError(f"url: '{self.url}' is no address like sc://host:15002")
         if self.url and self.cores == "all":
-            raise ValueError("cores: say how many cores the executors behind `url` have together")
+            raise ValueError("cores: set the number of cores that the executors behind `url` have together")
         return self
 
     @property
@@ -160,25 +163,26 @@ class Connect(Profile):
 
 
 class External(Profile):
-    """An existing cluster. `cores` and `memory` are each executor's; sparkscale starts and stops no daemon of it."""
+    """An existing cluster. `cores` and `memory` are per executor. sparkscale starts and stops none of its daemons."""
 
     kind: Literal["external"]
     master: str = Field(pattern=r"^(spark://.+|yarn|k8s://.+)$")
     executors: int = Field(ge=1)
     cores: int = Field(ge=1)
     memory: str = Field(pattern=r"^\d+[mg]$")
-    """An amount such as '8g'; `heap_share` of it is the executor's heap, the rest its overhead."""
+    """An amount such as '8g'. `heap_share` of it is the executor's heap, and the rest is its overhead."""
     driver_memory: str = "25%"
     node_memory: str = "75%"
-    """What a single-node engine may use on the host that sparkscale runs on."""
+    """The memory that a single-node engine may use on the host that sparkscale runs on."""
     patience_seconds: float = Field(default=120, ge=1, le=3600)
     """How long a session waits for its executors: an autoscaler may take minutes."""
     gpus: int = Field(default=0, ge=0)
     tasks_per_gpu: int = Field(default=1, ge=1)
     python: str = ""
-    """The executors' Python, as they call it; empty: python3."""
+    """The executors' Python, as a path or a command on their hosts. Empty: python3."""
     secrets: Pairs = ()
-    """Spark settings whose values stand in environment variables: "spark.authenticate.secret" = "MY_SECRET"."""
+    """Spark settings, and the environment variables that hold their values: "spark.authenticate.secret" =
+    "MY_SECRET"."""
 
     @property
     def memory_bytes(self) -> int:
@@ -205,32 +209,40 @@ def _size(cores: int | str, memory: str, gpus: int = 0) -> str:
 
 
 def cache_folder() -> Path:
-    """Where sparkscale keeps what can be made again: $XDG_CACHE_HOME/sparkscale."""
+    """Returns the folder for files that can be made again: $XDG_CACHE_HOME/sparkscale."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparkscale"
 
 
 def names() -> list[str]:
-    """The profiles that sparkscale brings, and those of other packages."""
+    """Returns the names of the profiles in sparkscale and in packages that add profiles."""
     return sorted(_files())
 
 
 def _files() -> dict[str, Traversable]:
-    """The files of the profiles by name; what sparkscale brings comes before what other packages add."""
+    """Returns the files of the profiles by name. A profile of sparkscale wins over one of another package."""
     folders = [resources.files(package) for package in plugins.loaded("sparkscale.clusters").values()]
-    found: dict[str, Traversable] = {}
+    files: dict[str, Traversable] = {}
     for folder in (*folders, resources.files("cluster") / "profiles"):
-        found |= {e.name.removesuffix(".toml"): e for e in folder.iterdir() if e.name.endswith(".toml")}
-    return found
+        files |= {
+            entry.name.removesuffix(".toml"): entry for entry in folder.iterdir() if entry.name.endswith(".toml")
+        }
+    return files
 
 
 def name_of(name_or_path: str) -> str:
-    """What a profile is called: its file's name without the ending. Raises ConfigError for what is no name."""
+    """Returns the name of a profile: its file's name without the ending.
+
+    Raises ConfigError if it is no valid name.
+    """
     is_file = name_or_path.endswith(".toml")
     return checked("cluster", Path(name_or_path).name.removesuffix(".toml") if is_file else name_or_path)
 
 
 def load(name_or_path: str) -> ClusterProfile:
-    """A profile by name, else by path. Raises ConfigError, naming the file and the field."""
+    """Reads a profile by its name, or by the path of its file.
+
+    Raises ConfigError, with the file and the field, if it cannot be read or is wrong.
+    """
     source: Traversable = Path(name_or_path)
     if name_or_path in names():
         source = _files()[name_or_path]
@@ -241,22 +253,23 @@ def load(name_or_path: str) -> ClusterProfile:
     name = name_of(source.name)
     try:
         content: dict[str, Any] = tomllib.loads(source.read_text())
-        found = PROFILE.validate_python({**content, "name": name})
+        profile = PROFILE.validate_python({**content, "name": name})
     except OSError as error:
         raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is no valid TOML: {error}.") from error
     except ValidationError as error:
         raise ConfigError(f"{source}: {_fault(error)}.") from error
-    redaction.remember_settings(dict(found.conf))
-    return found
+    redaction.remember_settings(dict(profile.conf))
+    return profile
 
 
 def _fault(error: ValidationError) -> str:
+    """Returns the first problem of a profile in words, with its field."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in KINDS)
     if first["type"] == "union_tag_not_found":
-        return f"kind: say which: {', '.join(KINDS)}"
+        return f"kind: is missing, set one of {', '.join(KINDS)}"
     if first["type"] == "union_tag_invalid":
         return f"kind: '{first['ctx']['tag']}' is none of {', '.join(repr(kind) for kind in KINDS)}"
     return f"{where}: {plain(first['msg'])}" if where else plain(first["msg"])

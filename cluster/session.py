@@ -1,4 +1,4 @@
-"""A Spark session from a cluster profile, and what can be said of it."""
+"""Starts a Spark session from a cluster profile, and describes it."""
 
 import os
 import re
@@ -28,9 +28,9 @@ END_SECONDS = 1.0
 
 @dataclass
 class SparkRuntime:
-    """A running session with its event log, if this host can read it.
+    """A running Spark session. `events` is its event log; None if this host cannot read it.
 
-    `jvm` is the application's id, which names the JVM of a first session.
+    `jvm` is the id of the application. A JVM is identified by the application of its first session.
     """
 
     spark: Any
@@ -39,19 +39,20 @@ class SparkRuntime:
     is_connect: bool = False
 
     def tidy(self) -> None:
-        """Between cases: forgets cached data.
+        """Removes cached data. Call this between cases.
 
-        No garbage collection is forced: a full one gives memory back, and the next case would pay for its return.
+        It forces no garbage collection: a full one gives memory back to the system, and the next case would spend
+        time to get it again.
         """
         self.spark.catalog.clearCache()
 
     def conf(self) -> dict[str, str]:
-        """The effective configuration, secrets redacted."""
-        found = self.spark.conf.getAll if self.is_connect else dict(self.spark.sparkContext.getConf().getAll())
-        return {key: redaction.setting(key, str(value)) for key, value in sorted(found.items())}
+        """Returns the effective configuration, with secrets redacted."""
+        settings = self.spark.conf.getAll if self.is_connect else dict(self.spark.sparkContext.getConf().getAll())
+        return {key: redaction.setting(key, str(value)) for key, value in sorted(settings.items())}
 
     def java(self) -> dict[str, str | None]:
-        """Versions of the JVM and of its Java, vendor, and the BLAS that it loaded."""
+        """Returns the version of the JVM, the version and the vendor of its Java, and the BLAS that it loaded."""
         version, release, vendor = (
             self._static("java.lang.System", "getProperty", f"java.{name}")
             for name in ("vm.version", "version", "vendor")
@@ -64,34 +65,37 @@ class SparkRuntime:
         }
 
     def _blas(self) -> str:
-        """The class that MLlib's linear algebra calls: a native library's, the Vector API's, or plain Java's."""
-        found = self._static("dev.ludovic.netlib.blas.NativeBLAS", "getInstance")
-        found = found or self._static("dev.ludovic.netlib.blas.JavaBLAS", "getInstance")
-        return str(found).rsplit(".", 1)[-1].partition("@")[0]
+        """Returns the class that MLlib's linear algebra calls: of a native library, of the Vector API, or plain
+        Java."""
+        instance = self._static("dev.ludovic.netlib.blas.NativeBLAS", "getInstance")
+        instance = instance or self._static("dev.ludovic.netlib.blas.JavaBLAS", "getInstance")
+        return str(instance).rsplit(".", 1)[-1].partition("@")[0]
 
     def _static(self, name: str, method: str, *arguments: str) -> str | None:
         """Calls a static method of the Java class `name`, and returns its result as text; None if it throws.
 
-        In local mode py4j asks the JVM, in milliseconds. Elsewhere executors compute, and only SQL reaches them. SQL
-        leaves a new JVM a little warmer than a first run should find it.
+        In local mode py4j calls the method in the JVM, in milliseconds. On other clusters executors compute, and only
+        SQL reaches them. SQL makes a new JVM a little warmer than a first run should find it.
         """
         if self.is_connect or not self.spark.sparkContext.master.startswith("local"):
             texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))
-            found = self.spark.sql(f"SELECT try_reflect({texts})").first()[0]
+            result = self.spark.sql(f"SELECT try_reflect({texts})").first()[0]
         else:
             from py4j.java_gateway import JavaObject
             from py4j.protocol import Py4JJavaError
 
             try:
-                found = getattr(attrgetter(name)(self.spark.sparkContext._jvm), method)(*arguments)
+                result = getattr(attrgetter(name)(self.spark.sparkContext._jvm), method)(*arguments)
             except Py4JJavaError:
                 return None
-            found = found.toString() if isinstance(found, JavaObject) else found
-        return None if found is None else str(found)
+            result = result.toString() if isinstance(result, JavaObject) else result
+        return None if result is None else str(result)
 
     def alive(self) -> bool:
-        """Whether the driver's JVM still listens. A killed one closes its sockets before it is gone: it is given
-        a moment to end, and has ended too when it takes no connection.
+        """True if the driver's JVM still listens.
+
+        A killed JVM closes its sockets before its process ends. So this waits a moment for the end of the process,
+        and then tries to connect.
         """
         if self.is_connect:
             return True
@@ -105,10 +109,12 @@ class SparkRuntime:
         return False
 
     def stop(self) -> None:
+        """Stops the session."""
         self.spark.stop()
 
 
 def _listens(address: str, port: int) -> bool:
+    """True if something accepts a connection at this address."""
     try:
         socket.create_connection((address, port), END_SECONDS).close()
     except OSError:
@@ -119,10 +125,12 @@ def _listens(address: str, port: int) -> bool:
 def start(
     profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> SparkRuntime:
-    """Starts the session of a worker. `threads` is what each task may use, `device` what it computes on; everything
-    Spark writes on this host goes below `scratch`.
+    """Starts the Spark session of a worker.
 
-    Raises ClusterError when there is no session, or not all of its executors, within a bounded time.
+    Each Spark task may use `threads` threads and computes on `device`. Spark writes everything on this host below
+    `scratch`.
+
+    Raises ClusterError if the session, or one of its executors, is missing after a limited time.
     """
     (scratch / JAVA_TEMPORARY).mkdir(parents=True, exist_ok=True)
     runtime = (
@@ -145,12 +153,13 @@ def _classic(
     events = scratch / "events"
     events.mkdir()
     settings = session_settings(profile, budget, endpoint, threads, device, scratch)
-    in_jvm = 1 if isinstance(profile, Local) else threads  # it outlives the session, and MLlib's tasks have one each
+    # a local JVM outlives the session, and each of MLlib's Spark tasks has one thread
+    in_jvm = 1 if isinstance(profile, Local) else threads
     os.environ.update(write_settings(scratch / "conf", settings, in_jvm), PYSPARK_PYTHON=_python(profile))
     if is_on_loopback(endpoint.address):
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     builder = SparkSession.builder.master(master(budget, endpoint)).appName("sparkscale")
-    if SparkContext._gateway is not None:  # the JVM lives, and has read the settings of its first session
+    if SparkContext._gateway is not None:  # the JVM still runs, with the settings of its first session
         builder = builder.config(map={**settings})
     try:
         spark = builder.getOrCreate()
@@ -170,23 +179,23 @@ def _python(profile: ClusterProfile) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What gRPC says, or the first line of what the JVM does."""
-    called = re.search(r'status = StatusCode\.(\w+)\s+details = "([^"]*)', str(error))
-    if called:
-        return f"{called[1]}: {called[2]}".removesuffix(".")
+    """Returns the status and the details of a gRPC error, or the first line of the JVM's exception."""
+    status = re.search(r'status = StatusCode\.(\w+)\s+details = "([^"]*)', str(error))
+    if status:
+        return f"{status[1]}: {status[2]}".removesuffix(".")
     return str(getattr(error, "java_exception", None) or error).strip().splitlines()[0].removesuffix(".")
 
 
 def _check_executors(profile: Standalone | External, spark: Any) -> None:
-    """Spark has waited for them, and would begin with fewer. Raises ClusterError."""
-    wanted = profile.workers if isinstance(profile, Standalone) else profile.executors
-    found = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
-    if found < wanted:
+    """Raises ClusterError if executors are missing. Spark has waited for them, and would now start with fewer."""
+    requested = profile.workers if isinstance(profile, Standalone) else profile.executors
+    present = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
+    if present < requested:
         spark.stop()
         raise ClusterError(
-            f"Of the {wanted} executors of cluster '{profile.name}' {found} came within "
+            f"Cluster '{profile.name}' started {present} of {requested} executors within "
             f"{profile.patience_seconds:.0f} s: its workers may have fewer cores, less memory or fewer GPUs "
-            "free than the profile asks for."
+            "free than the profile asks for. Ask for less, or raise `patience_seconds`."
         )
 
 
@@ -208,37 +217,41 @@ def _connect(profile: ClusterProfile, endpoint: Endpoint) -> SparkRuntime:
     version = _within(ANSWER_SECONDS, answer, profile, endpoint)
     if version != pyspark.__version__:
         raise ClusterError(
-            f"Cluster '{profile.name}' runs Spark {version}, and here is {pyspark.__version__}: install the same."
+            f"Cluster '{profile.name}' runs Spark {version}, but pyspark {pyspark.__version__} is installed here: "
+            f"install pyspark {version}."
         )
-    spark = SparkSession.builder.remote(url).create()  # here, for it is active in the thread that makes it
+    spark = SparkSession.builder.remote(url).create()  # a session is active only in the thread that creates it
     events = EventLog(spark, endpoint.events, is_connect=True) if endpoint.events else None
     return SparkRuntime(spark, str(spark.conf.get("spark.app.id")), events, is_connect=True)
 
 
 def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, endpoint: Endpoint) -> str:
-    """What the call returns; the client itself would try without end. Raises ClusterError."""
-    found: list[str] = []
-    failed: list[Exception] = []
+    """Returns the result of the call.
 
-    def calling() -> None:
+    Raises ClusterError if it fails or takes longer: the client tries without end.
+    """
+    results: list[str] = []
+    errors: list[Exception] = []
+
+    def target() -> None:
         try:
-            found.append(call())
+            results.append(call())
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
 
-    thread = threading.Thread(target=calling, daemon=True)
+    thread = threading.Thread(target=target, daemon=True)
     thread.start()
     thread.join(seconds)
-    if found:
-        return found[0]
-    reason = _reason(failed[0]) if failed else f"no answer within {seconds:.0f} s"
+    if results:
+        return results[0]
+    reason = _reason(errors[0]) if errors else f"no answer within {seconds:.0f} s"
     raise ClusterError(
         f"Cluster '{profile.name}' opens no Spark Connect session at {redaction.text(endpoint.address)}: {reason}."
     )
 
 
 def describe(profile: ClusterProfile) -> dict[str, Any]:
-    """A profile as it may be stored; of its secrets only which environment variables held them."""
-    found = profile.model_dump(mode="json")
-    shown = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in found.items()}
-    return {**shown, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}
+    """Returns a profile as it may be stored. Instead of its secrets it names the environment variables with them."""
+    fields = profile.model_dump(mode="json")
+    safe = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in fields.items()}
+    return {**safe, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}

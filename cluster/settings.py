@@ -1,6 +1,6 @@
-"""Settings of Spark: those of a session, and the folder that SPARK_CONF_DIR points to.
+"""The settings of a Spark session, and the folder that SPARK_CONF_DIR points to.
 
-Nothing secret ever stands on a command line, which every user of the machine can read.
+No secret is ever part of a command line, because every user of the machine can read those.
 """
 
 import re
@@ -18,9 +18,10 @@ from sparkscale.contract.threads import thread_variables
 
 LOOPBACK = ("127.0.0.1", "localhost")
 LONGEST_TEMPORARY = 60
-"""Characters of a path at which Spark's sockets still can lie: theirs may have 107 (unix(7)), and their names 43."""
+"""A folder for Spark's sockets may have this many characters in its path: a socket's path may have 107 (unix(7)), and
+the names of these sockets take 43."""
 JAVA_TEMPORARY = "java"
-"""Folder of a session's scratch folder that its JVMs on this host keep temporary files in. It must be there."""
+"""The subfolder of a session's scratch folder for temporary files of its JVMs on this host. It must exist."""
 
 INFORMING = (
     "org.apache.spark.deploy.master.Master",
@@ -28,7 +29,7 @@ INFORMING = (
     "org.apache.spark.deploy.worker.Worker",
     "org.apache.spark.sql.connect.service.SparkConnectServer",
 )
-"""Classes of daemons whose log says where they listen; of all others warnings are enough."""
+"""Classes of daemons that log the address at which they listen. For all other classes warnings are enough."""
 
 LOGGING = """\
 rootLogger.level = warn
@@ -44,12 +45,12 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
 def session_settings(
     profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> dict[str, str]:
-    """Every setting of a session: what all have in common, what its kind of cluster needs, then the profile's own.
+    """Returns every setting of a session: the common ones, those of its kind of cluster, then the profile's own.
 
-    `threads` is what each task may use; a session for `gpu` gives each task a share of a device. What Spark writes on
-    this host goes below `scratch`.
+    Each Spark task may use `threads` threads. A session for `gpu` gives each Spark task a share of a device. Spark
+    writes everything on this host below `scratch`.
     """
-    found = {
+    settings = {
         **_common(budget, threads, scratch),
         **_driver(profile, budget, endpoint),
         **_executors(profile, budget, endpoint),
@@ -57,16 +58,16 @@ def session_settings(
         **dict(profile.conf),
         **{key: value for key, value in profile.secret_values().items() if key.startswith("spark.")},
     }
-    return {**found, **_java_options(profile, budget, found, scratch / JAVA_TEMPORARY)}
+    return {**settings, **_java_options(profile, budget, settings, scratch / JAVA_TEMPORARY)}
 
 
 def master(budget: Budget, endpoint: Endpoint) -> str:
-    """The master's URL."""
+    """Returns the URL of the master."""
     return f"local[{budget.cores}]" if endpoint.address == "local" else endpoint.address
 
 
 def is_on_loopback(address: str) -> bool:
-    """Whether only this host can talk to what listens there."""
+    """True if only this host can connect to this address."""
     return address == "local" or urlsplit(address).hostname in LOOPBACK
 
 
@@ -83,9 +84,9 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": str(budget.cores),
-        # a sample is up to 64 folders; above this number Spark lists them in a job of as many tasks
+        # a sample has up to 64 folders; above this setting Spark lists them in a job with one Spark task per folder
         "spark.sql.sources.parallelPartitionDiscovery.threshold": str(SLICES),
-        # by TCP a task in Python takes 40 ms longer: a delayed acknowledgement on the loopback
+        # over TCP a Spark task in Python takes 40 ms longer, because of a delayed acknowledgement on the loopback
         "spark.python.unix.domain.socket.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
@@ -94,49 +95,51 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
 
 
 def _java_options(
-    profile: ClusterProfile, budget: Budget, said: Mapping[str, str], temporary: Path
+    profile: ClusterProfile, budget: Budget, settings: Mapping[str, str], temporary: Path
 ) -> dict[str, str]:
-    """Options of the JVMs that compute: the same collector whatever CPUs a JVM sees, with a thread for each core. On
-    this host their temporary files, native libraries among them, go where they are removed after whatever end, unless
-    that path is too long for sockets, or its file system runs no programs.
+    """Returns the options of the JVMs that compute: the same collector on any CPUs, with one thread for each core.
 
-    Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may say, so those win.
+    JVMs on this host write temporary files, such as native libraries, to `temporary`, which is removed however they
+    end. They do not if that path is too long for sockets, or if its file system does not run programs.
+
+    Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may set, so the profile's options
+    win.
     """
     cores = {"driver": len(_driver_grant(profile, budget).cpus)}
     if isinstance(profile, Standalone):
         cores["executor"] = len(budget.daemons[0].cpus)
     if isinstance(profile, External):
         cores["executor"] = profile.cores
-    found = {}
+    options = {}
     for role, threads in cores.items():
         key = f"spark.{role}.defaultJavaOptions"
-        given = [said[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in said]
-        # an existing cluster mostly has this shell's settings, and with two collectors no executor starts
-        ours = jvm.options(threads, [*given, *jvm.from_shell()])
-        here = role == "driver" or isinstance(profile, Standalone)
+        given = [settings[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in settings]
+        # executors of an existing cluster mostly have this shell's settings, and none starts with two collectors
+        ours = jvm.options(threads, [*given, *jvm.shell_options()])
+        on_this_host = role == "driver" or isinstance(profile, Standalone)
         fits = len(str(temporary)) <= LONGEST_TEMPORARY and mounts.runs_programs(temporary)
-        place = f'"-Djava.io.tmpdir={temporary}"' if here and fits else ""
-        found[key] = " ".join(filter(None, [ours, place, said.get(key, "")]))
-    return found
+        temporary_option = f'"-Djava.io.tmpdir={temporary}"' if on_this_host and fits else ""
+        options[key] = " ".join(filter(None, [ours, temporary_option, settings.get(key, "")]))
+    return options
 
 
 def _driver_grant(profile: ClusterProfile, budget: Budget) -> Grant:
-    """In front of local mode a Connect server is the driver, and its executor."""
+    """Returns the grant of the driver's JVM. In front of local mode, that is the Connect server."""
     return budget.daemons[0] if isinstance(profile, Connect) and budget.daemons else budget.driver
 
 
 def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
-    found = {
+    settings = {
         "spark.driver.memory": f"{_driver_grant(profile, budget).heap_bytes // 2**20}m",
-        # its memory decides how much a driver collects, not a default of 1 GiB
+        # the driver's memory limits how much it collects, not Spark's default of 1 GiB
         "spark.driver.maxResultSize": "0",
     }
     if endpoint.address == "local":
-        # the driver's own ports are for nobody else; in local mode Spark makes a secret by itself
-        found["spark.authenticate"] = "true"
+        # protects the driver's ports from other users; in local mode Spark makes a secret by itself
+        settings["spark.authenticate"] = "true"
     if is_on_loopback(endpoint.address):
-        found |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-    return found
+        settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    return settings
 
 
 def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
@@ -145,11 +148,11 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
     shared = {
         "spark.cores.max": str(budget.cores),
         "spark.executor.cores": str(profile.cores),
-        # a case must not begin on half of its executors
+        # a case must not start on only a part of its executors
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{profile.patience_seconds:.0f}s",
         "spark.dynamicAllocation.enabled": "false",
-        # a barrier stage that finds too few slots, for an executor is lost, gives up after this many tries of 15 s
+        # a barrier stage with too few slots, because an executor is lost, gives up after this many tries of 15 s
         "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
     }
     assert budget.executor_heap_bytes is not None
@@ -175,37 +178,41 @@ HEAP = re.compile(r"(\d+)\s*(?:(b)|([kmgtp])b?)?", re.IGNORECASE)
 
 
 def heap_setting(profile: ClusterProfile) -> str:
-    """The setting that decides how much heap the JVM that computes has."""
+    """Returns the name of the setting for the heap of the JVM that computes."""
     return "spark.executor.memory" if isinstance(profile, Standalone | External) else "spark.driver.memory"
 
 
 def heap_bytes(profile: ClusterProfile, conf: Mapping[str, str] | None) -> int | None:
-    """Heap of the JVM that computes, by a session's effective configuration; None where that does not say."""
-    found = HEAP.fullmatch((conf or {}).get(heap_setting(profile), "").strip())
-    if found is None:
+    """Returns the heap of the JVM that computes, in bytes, from a session's effective configuration.
+
+    None if the configuration does not contain it.
+    """
+    amount = HEAP.fullmatch((conf or {}).get(heap_setting(profile), "").strip())
+    if amount is None:
         return None
-    exponent = 0 if found[2] else 10 * " kmgtp".index((found[3] or "m").lower())
-    return int(found[1]) << exponent
+    exponent = 0 if amount[2] else 10 * " kmgtp".index((amount[3] or "m").lower())
+    return int(amount[1]) << exponent
 
 
 def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, str]:
-    """A process of Python is bound to one GPU before it loads CUDA, so no other task may get it afterwards.
+    """Returns the settings of a session for GPUs.
 
-    In local mode tasks are given no resources: the driver's are what libraries ask for.
+    A Python process is bound to one GPU before it loads CUDA, so no other Spark task may reuse the process. In local
+    mode Spark gives no resources to tasks: libraries then ask for those of the driver.
     """
-    found = {"spark.python.worker.reuse": "false"}
-    found |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
+    settings = {"spark.python.worker.reuse": "false"}
+    settings |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
     if isinstance(profile, Standalone | External):
-        found["spark.executor.resource.gpu.amount"] = str(profile.gpus)
-        found["spark.task.resource.gpu.amount"] = f"{1 / budget.tasks_per_gpu:.6g}"
+        settings["spark.executor.resource.gpu.amount"] = str(profile.gpus)
+        settings["spark.task.resource.gpu.amount"] = f"{1 / budget.tasks_per_gpu:.6g}"
     if isinstance(profile, Local) and budget.driver.gpus:
-        found["spark.driver.resource.gpu.amount"] = str(len(budget.driver.gpus))
-        found["spark.driver.resource.gpu.discoveryScript"] = str(gpu.announcer(scratch, budget.driver.gpus))
-    return found
+        settings["spark.driver.resource.gpu.amount"] = str(len(budget.driver.gpus))
+        settings["spark.driver.resource.gpu.discoveryScript"] = str(gpu.discovery_script(scratch, budget.driver.gpus))
+    return settings
 
 
 def security(profile: Standalone, secret: str) -> dict[str, str]:
-    """Settings that the daemons, drivers and executors of a cluster share."""
+    """Returns the security settings that the daemons, drivers and executors of a cluster share."""
     encrypted = str(profile.encrypt).lower()
     return {
         "spark.authenticate": "true",
@@ -216,10 +223,10 @@ def security(profile: Standalone, secret: str) -> dict[str, str]:
 
 
 def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = None) -> dict[str, str]:
-    """Makes the folder, for its owner's eyes only; returns the variable that makes Spark read it.
+    """Writes a settings folder that only its owner can read. Returns the variable that makes Spark read it.
 
-    `threads` is the number that native libraries use in the JVM that Spark's scripts launch. Nothing else is bound by
-    it: in local mode each task may call BLAS, but the Python process that launches the JVM trains with all cores.
+    Native libraries use `threads` threads in the JVM that Spark's scripts launch. The number limits nothing else: in
+    local mode each Spark task may call BLAS, but the Python process that launches the JVM trains with all cores.
     """
     folder.mkdir(mode=0o700, parents=True)
     defaults = folder / "spark-defaults.conf"
@@ -236,5 +243,5 @@ def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = 
 
 
 def _escaped(value: str) -> str:
-    """As java.util.Properties reads it."""
+    """Returns the value with the escapes that java.util.Properties reads."""
     return value.replace("\\", "\\\\").replace("\n", "\\n")

@@ -1,4 +1,4 @@
-"""What is written down of a cluster while it is up, so that a later command finds it: one file per profile name."""
+"""The saved state of a cluster that is up, so that a later command finds it: one file per profile name."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,10 @@ from sparkscale.contract.file_names import checked
 
 
 class ClusterState(BaseModel):
-    """A cluster on this machine. `kept` ones outlive the command that started them, once they are `ready`."""
+    """A cluster on this machine. If `kept`, it outlives the command that started it, once it is `ready`.
+
+    `owner` is the process that started it, `owner_created` the start time of that process.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,34 +31,38 @@ class ClusterState(BaseModel):
     ready: bool = False
     secret: str = Field(repr=False)
     address: str = ""
-    """spark://HOST:PORT or sc://HOST:PORT, once it is known."""
+    """spark://HOST:PORT or sc://HOST:PORT. Empty until it is known."""
     web: str = ""
-    """The master's page, from which the list of workers is read."""
+    """The web page of the master, which lists its workers. Empty for a Connect server."""
     folder: Path
-    """Settings, work directories, event log."""
+    """The folder with settings, work directories and the event log."""
     logs: Path
     daemons: tuple[Daemon, ...] = ()
 
     def model_post_init(self, _: Any) -> None:
-        """Whoever knows a cluster knows its secret, which the daemons' logs may hold."""
+        """Registers the cluster's secret for redaction, because the daemons' logs may contain it."""
         redaction.remember([self.secret])
 
     @property
     def stale(self) -> bool:
-        """Whether nobody owns it any more: its owner ended without ending it."""
+        """True if the cluster has no owner any more: its owner ended without ending the cluster."""
         return not (self.kept and self.ready) and not processes.lives(self.owner, self.owner_created)
 
     @property
     def up(self) -> bool:
+        """True if the cluster is ready and at least one daemon still runs."""
         return self.ready and any(daemon.alive for daemon in self.daemons)
 
     @property
     def whole(self) -> bool:
-        """Whether it is in service with every daemon."""
+        """True if the cluster is ready and every daemon runs."""
         return self.ready and all(daemon.alive for daemon in self.daemons)
 
     def save(self) -> "ClusterState":
-        """For its owner's eyes only: it holds the secret."""
+        """Writes the state to its file and returns it.
+
+        Only its owner can read the file, because it has the secret.
+        """
         path = state_path(self.profile.name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -65,27 +72,29 @@ class ClusterState(BaseModel):
         return self
 
     def forget(self) -> None:
+        """Removes the file."""
         state_path(self.profile.name).unlink(missing_ok=True)
 
 
 def this_process() -> tuple[int, float]:
-    """Id and beginning of the calling process: the owner of what it starts."""
+    """Returns the id and the start time of the calling process, which owns the clusters that it starts."""
     return os.getpid(), psutil.Process().create_time()
 
 
 def state_folder() -> Path:
+    """Returns the folder with the states of all clusters of this user."""
     return cache_folder() / "clusters"
 
 
 def state_path(name: str) -> Path:
-    """Raises ConfigError for what cannot be a name."""
+    """Returns the file of a cluster's state. Raises ConfigError if the name is not valid."""
     return state_folder() / f"{checked('cluster', name)}.json"
 
 
 def find(name: str) -> ClusterState | None:
-    """The cluster of a profile's name, whatever became of it.
+    """Returns the saved cluster with this profile name, even if its daemons have ended. None if there is no file.
 
-    Raises ConfigError for a file that cannot be read: daemons that nobody sees would take part in every measurement.
+    Raises ConfigError if the file cannot be read: unknown daemons would disturb every measurement.
     """
     path = state_path(name)
     try:
@@ -100,34 +109,34 @@ def find(name: str) -> ClusterState | None:
 
 
 def every() -> Iterator[ClusterState]:
-    """All that are written down, by name."""
+    """Yields all saved clusters, in the order of their names."""
     for path in sorted(state_folder().glob("*.json")):
-        found = find(path.stem)
-        if found:
-            yield found
+        saved = find(path.stem)
+        if saved:
+            yield saved
 
 
 def profiles(names: Iterable[str]) -> list[ClusterProfile]:
-    """Profiles by name, by path, or by the address of a cluster that is up on this machine; each once.
+    """Returns profiles by name, by path, or by the address of a cluster that is up on this machine; each once.
 
-    Raises ConfigError as `profile.load` does, for an address at which no cluster of ours is, and when two different
-    profiles have one name.
+    Raises ConfigError as `profile.load` does, if no cluster of sparkscale is up at an address, and if two different
+    profiles have the same name.
     """
     chosen: dict[str, ClusterProfile] = {}
-    for one in map(_profile, names):
-        if chosen.setdefault(one.name, one) != one:
-            raise ConfigError(f"Two different clusters are called '{one.name}': rename one of the files.")
+    for profile in map(_profile, names):
+        if chosen.setdefault(profile.name, profile) != profile:
+            raise ConfigError(f"Two different clusters are called '{profile.name}': rename one of the files.")
     return list(chosen.values())
 
 
 def _profile(name: str) -> ClusterProfile:
     if "://" not in name:
         return load(name)
-    up = {found.address: found.profile for found in every() if found.up}
+    up = {saved.address: saved.profile for saved in every() if saved.up}
     if name.rstrip("/") not in up:
         kind = "connect" if name.startswith("sc:") else "external"
         raise ConfigError(
-            f'No cluster of this machine is up at {name}: name another by a TOML file of kind = "{kind}", which says '
-            "how many cores it has."
+            f"No cluster of this machine is up at {name}: describe another cluster by a TOML file with "
+            f'kind = "{kind}", which gives its number of cores.'
         )
     return up[name.rstrip("/")]

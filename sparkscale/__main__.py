@@ -1,4 +1,4 @@
-"""`python -m sparkscale` is the console script."""
+"""Runs the console script as `python -m sparkscale`."""
 
 from sparkscale.cli.main import main
 

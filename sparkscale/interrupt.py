@@ -1,4 +1,4 @@
-"""Ctrl-C, the SIGTERM of a batch system, and the SIGHUP of a terminal that is closed end a command in one way."""
+"""Ends a command in the same way on Ctrl-C, SIGTERM (batch systems) and SIGHUP (a closed terminal)."""
 
 import signal
 from collections.abc import Iterator
@@ -6,35 +6,35 @@ from contextlib import contextmanager
 from typing import Any
 
 EXIT_INTERRUPTED = 130
-"""What a command ends with then, as a shell has it of SIGINT."""
+"""The exit code of an interrupted command, the same that a shell reports for SIGINT."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A signal raises KeyboardInterrupt out of this block, whatever it was that the signal hit.
+    """A signal ends this block with KeyboardInterrupt, whatever code the signal interrupts.
 
     A library may turn the exception into one of its own: pydantic, in the middle of serializing, raises
     PydanticSerializationError; click prints "Aborted!" and exits with 1.
     """
-    asked = False
+    interrupted = False
 
     def interrupt(*_: Any) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal interrupted
+        interrupted = True
         raise KeyboardInterrupt
 
-    # under nohup SIGHUP is ignored, and stays so
-    deaf = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
-    before = {number: signal.signal(number, interrupt) for number in heard}
+    # nohup ignores SIGHUP, and that must stay so
+    ignores_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    handled = [number for number in SIGNALS if not (ignores_hangup and number == signal.SIGHUP)]
+    previous = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield
     except (Exception, SystemExit) as error:
-        if asked:
+        if interrupted:
             raise KeyboardInterrupt from error
         raise
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

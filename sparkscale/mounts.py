@@ -1,4 +1,4 @@
-"""What kind of file system a path lies on."""
+"""Finds the kind of file system that holds a path."""
 
 import os
 from pathlib import Path
@@ -20,35 +20,37 @@ LOCAL = {
     "xfs",
     "zfs",
 }
-"""Those whose memory-mapped files and locks work as one machine's processes expect."""
+"""File systems with memory-mapped files and locks that work as the processes of one machine expect."""
 
 
 def kind_of(path: Path, mounts: list[tuple[str, str]] | None = None) -> str:
-    """Its type as the kernel calls it, "nfs4" say; empty where it is not known.
+    """Returns the type of the file system in the kernel's words, such as "nfs4". Empty if it is not known.
 
-    `mounts` holds mount points and types in the order in which they were mounted (this machine's).
+    `mounts` holds mount points and types in the order of mounting. Its default is this machine's.
     """
-    real = os.path.realpath(_there(path))
+    real = os.path.realpath(_nearest_existing(path))
     known = (
-        mounts if mounts is not None else [(one.mountpoint, one.fstype) for one in psutil.disk_partitions(all=True)]
+        mounts
+        if mounts is not None
+        else [(partition.mountpoint, partition.fstype) for partition in psutil.disk_partitions(all=True)]
     )
-    above = [(point, kind) for point, kind in known if real == point or real.startswith(point.rstrip("/") + "/")]
-    return max(reversed(above), key=lambda mount: len(mount[0]), default=("", ""))[1]
+    containing = [(point, kind) for point, kind in known if real == point or real.startswith(point.rstrip("/") + "/")]
+    return max(reversed(containing), key=lambda mount: len(mount[0]), default=("", ""))[1]
 
 
 def is_local(path: Path) -> bool:
-    """Whether it is on a disk or in the memory of this machine, as far as that is known."""
+    """Returns true if the path is known to be on a disk or in the memory of this machine."""
     return kind_of(path) in LOCAL
 
 
 def runs_programs(path: Path) -> bool:
-    """Whether programs, and libraries of machine code, may be run from there: not where it is mounted `noexec`."""
-    return not os.statvfs(_there(path)).f_flag & os.ST_NOEXEC
+    """Returns true if programs and native libraries may run from the path. False if it is mounted `noexec`."""
+    return not os.statvfs(_nearest_existing(path)).f_flag & os.ST_NOEXEC
 
 
-def _there(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    found = path.absolute()
-    while not found.exists() and found != found.parent:
-        found = found.parent
-    return found
+def _nearest_existing(path: Path) -> Path:
+    """Returns the path, or the nearest folder above it that exists."""
+    existing = path.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    return existing

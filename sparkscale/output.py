@@ -1,4 +1,4 @@
-"""Where all that a user reads is written: tables and progress, also where not every character can be spelled."""
+"""The consoles for everything that a user reads, also for encodings that lack some characters."""
 
 import codecs
 import sys
@@ -7,7 +7,7 @@ import unicodedata
 from rich.console import Console
 
 WIDTH = 118
-"""Columns of what is no terminal: wide enough for the tables."""
+"""The width of output that does not go to a terminal, in columns. It is wide enough for the tables."""
 
 PLAIN = {
     "–": "-",
@@ -22,31 +22,31 @@ PLAIN = {
     "√": "sqrt",
     "ρ": "rho",
 }
-"""What stands for characters of our own tables and messages."""
+"""ASCII replacements for characters in our tables and messages."""
 
 
 def console(stderr: bool = False) -> Console:
-    """Writes text as it is: in names and messages of users, "[/min]" is no markup and ":key:" no emoji."""
-    found = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-    if not stderr and not found.is_terminal:
-        found.width = WIDTH
-    return found
+    """Returns a console that writes text unchanged: "[/min]" in a name is no markup and ":key:" no emoji."""
+    user_console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not stderr and not user_console.is_terminal:
+        user_console.width = WIDTH
+    return user_console
 
 
 def printable() -> None:
-    """From now on stdout and stderr hold whatever is written: what they cannot spell is written in ASCII."""
-    codecs.register_error("sparkscale", _spelled)
+    """From now on, stdout and stderr accept every text. Characters that they cannot encode are written in ASCII."""
+    codecs.register_error("sparkscale", _replacement)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="sparkscale")
 
 
-def _spelled(error: UnicodeError) -> tuple[str, int]:
+def _replacement(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     part = error.object[error.start : error.end]
     return "".join(PLAIN.get(char) or _ascii(char) for char in part), error.end
 
 
 def _ascii(char: str) -> str:
-    """A letter without its accent, the digit that a raised one shows; "?" for anything else."""
+    """Returns a letter without its accent, or a raised digit as a plain one; "?" for any other character."""
     return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or "?"

@@ -1,4 +1,4 @@
-"""Says in one sentence which folder cannot be written, and which variable names another."""
+"""Says in one sentence which folder cannot be written, and which environment variable sets another one."""
 
 import errno
 import re
@@ -7,15 +7,15 @@ from pathlib import Path
 
 FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "is full: its quota is used up"}
 CLOSED = {
-    errno.EROFS: "cannot be written, for its file system is read-only",
+    errno.EROFS: "cannot be written, because its file system is read-only",
     errno.EACCES: "may not be read or written by this user",
     errno.EPERM: "may not be changed by this user",
 }
-NO_TEMPORARY = "There is no folder for temporary files that can be written: name one with TMPDIR."
+NO_TEMPORARY = "No folder for temporary files can be written: name one with TMPDIR."
 
 
 def sentence(error: OSError) -> str | None:
-    """What an error of the operating system means for a user; None for one that is not of a folder's."""
+    """Returns the meaning of an operating system's error for a user. None if the error is not about a folder."""
     if error.errno == errno.ENOENT and "No usable temporary directory" in str(error):
         return NO_TEMPORARY
     where = _path(error)
@@ -32,7 +32,7 @@ def sentence(error: OSError) -> str | None:
 
 
 def _path(error: OSError) -> Path | None:
-    """What the error is of; Arrow names it in its message only."""
+    """Returns the path that the error is about. None if unknown. Arrow names it only in the message."""
     if isinstance(error.filename, str | Path):
         return Path(error.filename).absolute()
     named = re.search(r"'(/[^']+)'", str(error))
@@ -40,13 +40,13 @@ def _path(error: OSError) -> Path | None:
 
 
 def _variable(path: Path) -> str | None:
-    """What names the folder that the path lies in, if it is one of ours."""
+    """Returns the environment variable that sets the folder of this path. None if none does."""
     from cluster.profile import cache_folder
 
     if path.is_relative_to(cache_folder().absolute()):
         return "XDG_CACHE_HOME"
     try:
         temporary = Path(tempfile.gettempdir())
-    except OSError:  # there is none
+    except OSError:  # there is no temporary folder
         return None
     return "TMPDIR" if path.is_relative_to(temporary.absolute()) else None

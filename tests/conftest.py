@@ -1,12 +1,14 @@
 """Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cluster.endpoint import existing
 from cluster.lifecycle import Cluster
 from cluster.profile import Standalone
 from cluster.session import SparkRuntime
+from sparkscale.cli.main import main
 from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
@@ -28,6 +31,7 @@ from workloads.libraries.tasks import Here
 
 Runs = Callable[..., Context]
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 TAKE_THE_LOCK = {
@@ -206,18 +210,47 @@ def ask(nvml: Path) -> Ask:
 
 
 @pytest.fixture
-def sparkscale() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Runs the command line as a user does."""
+def command() -> Call:
+    """Runs the command line in a process, as a user does."""
 
-    def call(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    def call(
+        *arguments: str, cwd: Path | None = None, env: Mapping[str, object] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "sparkscale", *arguments],
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
-            cwd=str(options.get("cwd", Path.cwd())),
-            env={**os.environ, **{str(k): str(v) for k, v in dict(options.get("env", {})).items()}},  # type: ignore[call-overload]
+            cwd=cwd,
+            env={**os.environ, **{name: str(value) for name, value in (env or {}).items()}},
         )
+
+    return call
+
+
+@pytest.fixture
+def sparkscale(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Runs the command line in this process, without a second of imports: the same entry, exit codes and texts."""
+
+    def call(
+        *arguments: str, cwd: Path | None = None, env: Mapping[str, object] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        code: object = 0
+        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["sparkscale", *arguments])
+            patch.chdir(cwd or Path.cwd())
+            for name, value in (env or {}).items():
+                patch.setenv(name, str(value))
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+            except Exception:
+                traceback.print_exc()
+                code = 1
+        stdout, stderr = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 0, stdout, stderr)
 
     return call

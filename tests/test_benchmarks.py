@@ -87,7 +87,7 @@ def test_no_two_cases_of_a_suite_are_one_to_asv(name: str) -> None:
     cases: dict[tuple[str, Point], set[Any]] = {}
     for case in planned_cases(found):
         same = (case.engine, case.params, case.dataset, case.fraction, case.parameter_set, case.capacity)
-        cases.setdefault((case.workload.pattern.name, grid.of_planned(case, found)), set()).add(same)
+        cases.setdefault((case.workload.pattern.name, grid.planned_point(case, found)), set()).add(same)
     assert {key: same for key, same in cases.items() if len(same) > 1} == {}
 
 
@@ -113,7 +113,7 @@ def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDat
             if planned.dataset == "flights":
                 case = planned.bind(data, budget(planned.cluster), Seeds(fixed=True), 1)
                 stored = Case.model_validate_json(case.model_dump_json())
-                assert grid.of_record(RECORD.model_copy(update={"case": stored}), one) == grid.of_planned(
+                assert grid.record_point(RECORD.model_copy(update={"case": stored}), one) == grid.planned_point(
                     planned, one
                 )
 

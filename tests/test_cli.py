@@ -1,17 +1,14 @@
 """The command line: what it says, and that a wrong request writes nothing."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 from cluster import gpu
 from sparkscale import __version__
 from sparkscale.store.store import Store
-
-Call = Callable[..., "CompletedProcess[str]"]
+from tests.conftest import Call
 
 BAD_REQUESTS = [
     (["--suite", "quik"], "Unknown suite 'quik': choose from asv, capacity, ceiling, data-parallel, "),
@@ -48,6 +45,14 @@ def test_a_wrong_request_is_one_sentence_and_writes_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_process_says_the_same_and_exits_with_2(command: Call, tmp_path: Path) -> None:
+    """The tests above run the command line in their own process."""
+    done = command("run", "--suite", "quik", "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Unknown suite 'quik': choose from asv, ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_an_output_directory_that_cannot_be_written_is_refused(sparkscale: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/sparkscale")):
@@ -73,8 +78,8 @@ def test_reading_where_nothing_was_measured_says_what_to_do(sparkscale: Call, tm
     assert not (tmp_path / "none").exists()
 
 
-def test_debug_shows_the_traceback(sparkscale: Call) -> None:
-    done = sparkscale("--debug", "run", "--suite", "quik")
+def test_debug_shows_the_traceback(command: Call) -> None:
+    done = command("--debug", "run", "--suite", "quik")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "ConfigError" in done.stderr
@@ -89,8 +94,8 @@ def test_version_and_help(sparkscale: Call) -> None:
     assert "Examples" in sparkscale("run", "--help").stdout
 
 
-def test_help_imports_nothing_heavy(sparkscale: Call) -> None:
-    done = sparkscale("--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+def test_help_imports_nothing_heavy(command: Call) -> None:
+    done = command("--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
     heavy = {"pyspark", "torch", "xgboost", "sklearn", "pandas", "pyarrow", "numpy", "sqlalchemy", "scipy"}
     imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "typer" in imported
@@ -151,19 +156,19 @@ def test_without_a_gpu_its_cases_are_unsupported_and_say_why(sparkscale: Call, t
 
 
 @pytest.mark.spark
-def test_doctor_checks_each_part(sparkscale: Call) -> None:
-    done = sparkscale("doctor")
+def test_doctor_checks_each_part(command: Call) -> None:
+    done = command("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     for part in ("Java", "Spark start-up", "BLAS in the JVM", "cores", "memory", "disk", "GPUs"):
         assert part in done.stdout
 
 
-def test_doctor_without_a_usable_java_says_what_is_missing(sparkscale: Call, tmp_path: Path) -> None:
+def test_doctor_without_a_usable_java_says_what_is_missing(command: Call, tmp_path: Path) -> None:
     """Spark's own start script is made to fail, so no Java will do."""
     shell = tmp_path / "bash"
     shell.write_text("#!/bin/sh\nexit 1\n")
     shell.chmod(0o755)
-    done = sparkscale("doctor", env={"PATH": str(tmp_path), "JAVA_HOME": ""})
+    done = command("doctor", env={"PATH": str(tmp_path), "JAVA_HOME": ""})
     assert done.returncode == 1
     assert "missing" in done.stdout
     assert "make setup" in done.stdout

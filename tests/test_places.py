@@ -29,7 +29,7 @@ def test_the_variable_that_names_the_folder_is_told(number: int) -> None:
 
 def test_arrow_names_the_folder_in_its_message_only() -> None:
     said = OSError(errno.EROFS, "Cannot create directory '/data/x'. Detail: [errno 30] Read-only file system")
-    assert str(places.sentence(said)).startswith("/data/x cannot be written, for its file system is read-only: ")
+    assert str(places.sentence(said)).startswith("/data/x cannot be written, because its file system is read-only: ")
 
 
 @pytest.mark.parametrize(

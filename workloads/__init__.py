@@ -1,1 +1,1 @@
-"""What runs: workloads, engines and data sets. No clocks, no cluster start-up in here."""
+"""Workloads, engines and data sets. Code here starts no clocks and no clusters."""

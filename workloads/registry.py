@@ -1,6 +1,6 @@
-"""The workloads, patterns and data sets that exist.
+"""The list of all workloads, patterns and data sets.
 
-A new one is its own file and one line here, or comes from another package: see `sparkscale.contract.plugins`.
+To add one, write a file and add a line here, or register it from another package: see `sparkscale.contract.plugins`.
 """
 
 import importlib
@@ -52,20 +52,25 @@ OWN_DATASETS: dict[str, type[Source]] = {
 
 
 def _added_datasets() -> dict[str, type[Source]]:
-    """Data sets of other packages, by name. Raises ConfigError for one that cannot be used."""
-    found: dict[str, type[Source]] = {}
+    """Returns the data sets of other packages, by name. Raises ConfigError for one that cannot be used."""
+    added: dict[str, type[Source]] = {}
     for entry, source in plugins.loaded("sparkscale.datasets").items():
         if not (isinstance(source, type) and issubclass(source, Source)):
-            raise ConfigError(f"The entry '{entry}' of sparkscale.datasets is no class of Source, but {source!r}.")
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.datasets is {source!r}: make it a subclass of Source."
+            )
         kind = source.model_fields.get("kind")
         if kind is None or get_args(kind.annotation) != (entry,):
-            raise ConfigError(f'{source.__name__} needs the field `kind: Literal["{entry}"] = "{entry}"`.')
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.datasets has the wrong `kind`: give {source.__name__} the field "
+                f'`kind: Literal["{entry}"] = "{entry}"`.'
+            )
         if entry in (*OWN_DATASETS, "table"):
             raise ConfigError(
-                f"The entry '{entry}' of sparkscale.datasets is called as a data set of sparkscale's is."
+                f"The entry '{entry}' of sparkscale.datasets has the name of a data set of sparkscale: rename it."
             )
-        found[entry] = source
-    return found
+        added[entry] = source
+    return added
 
 
 RESERVED_METRICS = {
@@ -78,10 +83,10 @@ RESERVED_METRICS = {
     "models_per_second",
     "groups_without_model",
 }
-"""Metrics that do not follow from a declaration."""
+"""Metrics of sparkscale's own, which no workload may declare."""
 
 DATASETS: dict[str, type[Source]] = {**OWN_DATASETS, **_added_datasets()}
-"""Data sets that have a name of their own, those of other packages included; any other is a table's path."""
+"""All data sets with a name, those of other packages included. A table has a path instead."""
 
 if TYPE_CHECKING:
     AnySource = Flights | Classification | Regression | Blobs | Devices | Table
@@ -92,68 +97,76 @@ SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 
 @cache
 def workloads() -> dict[str, Workload]:
-    """Every workload by name. Raises ConfigError for one of another package that cannot be used."""
-    found = dict(own_workloads())
+    """Returns every workload by name. Raises ConfigError if one of another package cannot be used."""
+    known = dict(own_workloads())
     for entry, workload in plugins.loaded("sparkscale.workloads").items():
         if not isinstance(workload, Workload):
-            raise ConfigError(f"The entry '{entry}' of sparkscale.workloads is no Workload, but {workload!r}.")
-        if workload.name in found:
             raise ConfigError(
-                f"The entry '{entry}' of sparkscale.workloads is called {workload.name}, as another is."
+                f"The entry '{entry}' of sparkscale.workloads is no Workload, but {workload!r}: point it at a "
+                "Workload."
+            )
+        if workload.name in known:
+            raise ConfigError(
+                f"The entry '{entry}' of sparkscale.workloads has the name {workload.name}, which another workload "
+                "has: rename it."
             )
         if not re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", workload.name):
             raise ConfigError(
-                f"The entry '{entry}' of sparkscale.workloads is called '{workload.name}': a workload's name is that "
-                "of its pattern, a dot, and its own, such as data_parallel.churn."
+                f"The entry '{entry}' of sparkscale.workloads is called '{workload.name}': use the name of its "
+                "pattern, a dot and a name in lower case, such as data_parallel.churn."
             )
-        _check_declarations(entry, workload, list(found.values()))
-        found[workload.name] = workload
-    return found
+        _check_declarations(entry, workload, list(known.values()))
+        known[workload.name] = workload
+    return known
 
 
 def _check_declarations(entry: str, workload: Workload, others: list[Workload]) -> None:
-    """Raises ConfigError for a workload that declares what another one has, or shows what it does not declare."""
+    """Raises ConfigError if a workload declares a pattern or metric that another has, or shows an undeclared one."""
     for other in others:
         if other.pattern.name == workload.pattern.name and other.pattern != workload.pattern:
             raise ConfigError(
-                f"The entry '{entry}' of sparkscale.workloads has another pattern {workload.pattern.name}."
+                f"The entry '{entry}' of sparkscale.workloads has another pattern {workload.pattern.name} than "
+                f"{other.name}: use that pattern, or rename yours."
             )
-    taken = {name: declared for other in others for name, declared in other.metrics().items()}
+    others_metrics = {name: declared for other in others for name, declared in other.metrics().items()}
     for name, declared in workload.metrics().items():
-        if name in RESERVED_METRICS or taken.get(name, declared) != declared:
+        if name in RESERVED_METRICS or others_metrics.get(name, declared) != declared:
             raise ConfigError(
-                f"The entry '{entry}' of sparkscale.workloads declares the metric {name}, as others do."
+                f"The entry '{entry}' of sparkscale.workloads declares the metric {name}, which exists already: "
+                "rename it."
             )
-    declared_names = {one.name for one in (*workload.quality.declared, *workload.pattern.figures, *workload.figures)}
+    declarations = (*workload.quality.declared, *workload.pattern.figures, *workload.figures)
+    declared_names = {declaration.name for declaration in declarations}
     shown = {*workload.quality.beside, *workload.quality.judged_by.values()}
     if missing := sorted(shown - declared_names):
         raise ConfigError(
-            f"The entry '{entry}' of sparkscale.workloads shows {missing[0]}, which it does not declare."
+            f"The entry '{entry}' of sparkscale.workloads shows {missing[0]}, which it does not declare: declare it "
+            "as a quality or a figure."
         )
 
 
 @cache
 def own_workloads() -> dict[str, Workload]:
-    """The workloads that sparkscale brings, by name."""
-    found = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
-    return {workload.name: workload for workload in found}
+    """Returns the workloads of sparkscale itself, by name."""
+    own = [importlib.import_module(module).WORKLOAD for module in WORKLOAD_MODULES]
+    return {workload.name: workload for workload in own}
 
 
 def descriptions() -> list[WorkloadDescription]:
-    """The description of each workload, those of other packages included."""
+    """Returns the description of each workload, those of other packages included."""
     return [workload.description for workload in workloads().values()]
 
 
 def patterns() -> dict[str, Pattern]:
-    """Every pattern by name."""
+    """Returns every pattern by name."""
     return {workload.pattern.name: workload.pattern for workload in workloads().values()}
 
 
 def source(definition: dict[str, Any]) -> AnySource:
-    """A data set from its definition as a user writes it. Raises pydantic's ValidationError."""
+    """Returns the data set of a definition as a user writes it. Raises pydantic's ValidationError."""
     return SOURCE.validate_python(settings(definition))
 
 
 def settings(definition: dict[str, Any]) -> dict[str, Any]:
-    """A definition with its kind: one that has a path is a table's."""
+    """Returns a definition with its kind. A definition with a path is a table's."""
     return {"kind": "table", **definition} if "path" in definition else definition

@@ -158,10 +158,12 @@ WRITTEN: dict[Path, str] = {}
 
 
 def lowered(found: Sequence[Block]) -> Iterator[Block]:
-    """A report within a page, which has a title of its own."""
+    """A report within a part of a page: without its title, its headings one level lower."""
     for block in found:
-        if not isinstance(block, Heading) or block.level > 1:
+        if not isinstance(block, Heading):
             yield block
+        elif block.level > 1:
+            yield replace(block, level=block.level + 1)
 
 
 def replacement(run: Run, kind: str, arguments: Sequence[str], page: Path) -> str:

@@ -1,1 +1,1 @@
-"""What it means: metrics, statistics and tables, all pure functions of stored records."""
+"""The analysis of stored records: metrics, statistics, answers and tables. All are pure functions of records."""

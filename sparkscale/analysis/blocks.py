@@ -1,4 +1,4 @@
-"""The pieces of a report as data: what is said and with which numbers, not how it is drawn."""
+"""The pieces of a report as data: their texts and numbers, without the way in which they are drawn."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,17 +18,17 @@ class Estimated:
 
 
 Cell = float | int | str | Spread | Estimated | None
-"""A number (also a share), a median with its range, a value with its interval, text, or nothing."""
+"""A number (also a share), a median with its range, a value with its interval, a text, or nothing (None)."""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of a grid.
 
-    `form` is Python's format specification of its numbers, after they were multiplied with `scale`; numbers from
-    `large[0]` on have the form `large[1]`. `beyond` stands for an infinite number, such as the seconds of a timeout:
-    "{limit}" in it is the limit that was exceeded. If `counts`, a cell says how many executions have a number, where
-    some have none. Where a grid is too wide, columns are left out from the highest `priority` down; 0 stays.
+    `form` is Python's format specification of its numbers, after multiplication with `scale`. Numbers from `large[0]`
+    on have the form `large[1]`. `beyond` replaces an infinite number, such as the seconds of a timeout; "{limit}" in
+    it is the exceeded limit. If `counts`, a cell says how many executions have a number, unless all have one. If a
+    grid is too wide, columns are left out from the highest `priority` down; columns with priority 0 stay.
     """
 
     heading: str
@@ -38,29 +38,32 @@ class Column:
     beyond: str = "infinite"
     counts: bool = False
     is_name: bool = False
-    """If true, it holds names, which stand on the left."""
+    """If true, it holds names, which are aligned left."""
     is_text: bool = False
     """If true, it holds sentences, which may be wrapped."""
     priority: int = 0
 
 
 def name(heading: str, priority: int = 0) -> Column:
-    """A column of names, which stand on the left."""
+    """Returns a column of names, which are aligned left."""
     return Column(heading, is_name=True, priority=priority)
 
 
 def seconds(heading: str, priority: int = 0) -> Column:
-    """A column of seconds. A timeout is longer than its limit, and executions without a time are counted."""
+    """Returns a column of seconds.
+
+    A timeout is shown as longer than its limit, and executions with a time are counted.
+    """
     return Column(heading, ".2f", beyond="> {limit}", counts=True, priority=priority)
 
 
 def share(heading: str, priority: int = 0) -> Column:
-    """A column of shares."""
+    """Returns a column of shares."""
     return Column(heading, ".0%", priority=priority)
 
 
 def prose(heading: str, priority: int = 0) -> Column:
-    """A column of sentences."""
+    """Returns a column of sentences."""
     return Column(heading, is_text=True, priority=priority)
 
 
@@ -74,7 +77,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. A note explains a table and may be drawn smaller; code is to be copied as it is."""
+    """A paragraph. A note explains a table and may be drawn smaller. Code is shown unchanged, to be copied."""
 
     text: str
     is_note: bool = False
@@ -90,10 +93,10 @@ class Warning:
 
 @dataclass(frozen=True)
 class Answer:
-    """A sentence that answers a question, and what it rests on.
+    """A sentence that answers a question, and its evidence.
 
-    `verdict` is None where the sentence decides nothing. `evidence` holds the ids of the records. `would_resolve`
-    says what to measure, where the verdict is "not resolved".
+    `verdict` is None if the sentence decides nothing. `evidence` holds the ids of the records that it rests on. If
+    the verdict is "not resolved", `would_resolve` says what to measure.
     """
 
     text: str
@@ -104,7 +107,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. If `is_grouped`, rows with the same first cell belong together, and it is drawn once."""
+    """A table. If `is_grouped`, rows with the same first cell belong together, and that cell is drawn once."""
 
     title: str
     columns: tuple[Column, ...]
@@ -114,7 +117,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one line, ascending in x. `low` and `high` bound each point's interval."""
+    """Points of one line, ascending in x. `low` and `high` are the limits of each point's interval."""
 
     name: str
     x: tuple[float, ...]
@@ -125,7 +128,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is plotted: lines of y over x."""
+    """A chart with lines of y over x."""
 
     title: str
     x: str

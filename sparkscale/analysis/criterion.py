@@ -1,4 +1,4 @@
-"""How results are judged: the quality that decides whether a sample is enough, and how it is shown."""
+"""The criterion for results: the quality that decides if a sample is enough, and its format."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sparkscale.contract.record import RunRecord
 
 @dataclass(frozen=True)
 class Estimation:
-    """How a quality follows from unit, label and score, all of shape (rows,), and from the sums of such a quality."""
+    """Computes a quality from unit, label and score, all of shape (rows,), or from its stored sums."""
 
     of_scores: Callable[[Array, Array, Array], UnitQuality]
     of_sums: Callable[[Mapping[str, Array]], UnitQuality]
@@ -33,13 +33,14 @@ SCALES: dict[declared.Scale, Scale] = {"plain": PLAIN, "logit": LOGIT, "log": LO
 
 
 NO_CRITERION = Judged(quality="", direction="lower", tolerance=0.0, within="the same quality")
-"""Used for a task without a declared quality."""
+"""The criterion for a learning task without a declared quality."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """The quality that a workload is judged by on a task, as it was declared. `name` is its heading, `second` that of
-    the quality which tables show beside it.
+    """The declared quality that judges a workload on a learning task.
+
+    `name` is its heading. `second` is the heading of the other quality that tables show.
     """
 
     judged: Judged
@@ -48,7 +49,7 @@ class Criterion:
 
     @property
     def key(self) -> str:
-        """The quality in a record that it judges by."""
+        """The name of the quality in records."""
         return self.judged.quality
 
     @property
@@ -62,34 +63,37 @@ class Criterion:
 
     @property
     def truth(self) -> str:
-        """Names what reaches the ceiling, for data sets that know it."""
+        """The name of the model that reaches the ceiling, for data sets that know it."""
         return self.judged.truth
 
     @property
     def tolerance(self) -> float:
-        """A sample is enough when it gives up no more than this."""
+        """A sample is enough if it gives up no more than this."""
         return self.judged.tolerance
 
     @property
     def scale(self) -> Scale:
-        """On which the interval of the quality itself is symmetric."""
+        """The scale on which the interval of the quality itself is symmetric."""
         return SCALES[self.judged.scale]
 
     @property
     def estimation(self) -> Estimation:
-        """How the quality follows from scores. Raises ValueError if no scores are stored: it has no estimator."""
+        """The estimation of the quality from scores.
+
+        Raises ValueError if it has no estimator: no scores are stored.
+        """
         if self.judged.estimator is None:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
         return ESTIMATORS[self.judged.estimator]
 
     def of(self, unit: Array, label: Array, score: Array) -> UnitQuality:
-        """The quality as a function of its units, from unit, label and score, all of shape (rows,)."""
+        """Returns the quality as a function of its units, from unit, label and score, all of shape (rows,)."""
         return self.estimation.of_scores(unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
-        """The quality that a part gives up against a whole; positive is worse. Takes floats or arrays."""
-        lost = whole - part if self.judged.direction == "higher" else part - whole
-        return lost / whole if self.judged.relative else lost
+        """Returns the quality that a part gives up against the whole. Positive is worse. Takes floats or arrays."""
+        loss = whole - part if self.judged.direction == "higher" else part - whole
+        return loss / whole if self.judged.relative else loss
 
     def show(self, value: float) -> str:
         return format(value, self.judged.form)
@@ -99,7 +103,7 @@ class Criterion:
 
 
 def criterion_of(record: RunRecord) -> Criterion:
-    """How the record's workload is judged on its task; by nothing, if it does not say."""
+    """Returns the criterion of the record's workload on its learning task; NO_CRITERION's if none is declared."""
     description = record.declared
     judged = description.judged.get(record.case.task, NO_CRITERION)
     return Criterion(judged, description.quality(judged.quality).title, description.quality(judged.second).title)

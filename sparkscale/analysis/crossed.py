@@ -1,4 +1,4 @@
-"""The estimate of a quality, or of a difference, over two crossed samples: hold-out units and seeds.
+"""Estimates a quality, or a difference, over two crossed samples: hold-out units and seeds.
 
 Seed s (a draw of the training sample and of the model) gives a quality θ_s on U hold-out units. The estimate is the
 mean of θ_s over S seeds. With d_su the jackknife deviation of θ_s from leaving out unit u, its variance is
@@ -29,13 +29,13 @@ from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 
 FEWEST_SEEDS = 3
-"""With fewer the spread over seeds is not estimated: the interval is for these samples."""
+"""With fewer seeds, the spread over seeds is not estimated, and the interval holds for these samples only."""
 POOLED_FEW, POOLED = 0.35, 0.20
-"""Levels of the test whether seeds, or units, vary at all beyond the cells, for less than three degrees of freedom
-and for more. Where they do not, their mean squares are not counted apart (Bancroft: Analysis and inference for
-incompletely specified models, Biometrics 20, 1964). With these, coverage stays above 90 %."""
+"""Levels of the test if seeds, or units, vary beyond the cells: for fewer than three degrees of freedom, and for
+more. If they do not, their mean squares are not counted separately (Bancroft: Analysis and inference for
+incompletely specified models, Biometrics 20, 1964). With these levels, coverage stays above 90 %."""
 ENOUGH_SEEDS = 5
-"""With fewer a verdict about samples says "for these samples"."""
+"""With fewer seeds, a verdict about samples says "for these samples"."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ LOG = Scale(lambda x: float(np.log(x)), lambda z: float(np.exp(z)), lambda x: 1 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`value` is the mean over seeds, `standard_error` NaN where it is unknown. `interval` is None if it could not
-    hold; `why_none` is the reason then, such as "3 units", and empty otherwise.
+    """The estimate: `value` is the mean over seeds. `standard_error` is NaN if it is unknown.
+
+    `interval` is None if no valid one exists. Then `why_none` is the reason, such as "3 units"; otherwise it is
+    empty.
     """
 
     value: float
@@ -73,13 +75,13 @@ class Estimate:
 
 def estimate(
     qualities: Sequence[Sequence[UnitQuality]],
-    combine: Callable[..., Any] = lambda one: one,
+    combine: Callable[..., Any] = lambda quality: quality,
     scale: Scale = PLAIN,
 ) -> Estimate:
-    """The mean over seeds of a quality, or of a combination of several such as what a sample gives up.
+    """Estimates the mean over seeds of a quality, or of a combination of several, such as a difference.
 
     `qualities` holds one sequence per seed; `combine` takes the qualities of one seed as arrays of equal shape.
-    All are of the same hold-out, so that units are paired between them.
+    All belong to the same hold-out, so that units are paired between them.
     """
     units = qualities[0][0].units
     ones, left_out = np.ones((1, units)), 1 - np.eye(units)
@@ -87,7 +89,9 @@ def estimate(
     parts = np.array([combine(*(quality.at(left_out) for quality in seed)) for seed in qualities])
     effective = min(quality.effective_units for seed in qualities for quality in seed)
     is_difference = len(qualities[0]) > 1
-    rare = min((one.rare_rows for seed in qualities for one in seed if one.rare_rows is not None), default=None)
+    rare = min(
+        (quality.rare_rows for seed in qualities for quality in seed if quality.rare_rows is not None), default=None
+    )
     if effective < FEWEST_UNITS:
         return _without_interval(values, units, effective, _counted(effective))
     if is_difference and rare is not None and rare < FEWEST_OF_A_CLASS:
@@ -98,6 +102,7 @@ def estimate(
 
 
 def _counted(effective: float) -> str:
+    """Returns the number of effective units in words."""
     number = f"{effective:.1f}".removesuffix(".0")
     return f"{number} {'unit' if number == '1' else 'units'}"
 
@@ -107,7 +112,7 @@ def _without_interval(values: Array, units: int, effective: float, why: str) -> 
 
 
 def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) -> Estimate:
-    """From θ_s, shape (seeds,), and d_su, shape (seeds, units)."""
+    """Returns the estimate from θ_s, shape (seeds,), and d_su, shape (seeds, units)."""
     seeds, units = deviations.shape
     if not np.isfinite(deviations).all():
         return _without_interval(values, units, effective, "no value without one of the units")
@@ -129,11 +134,11 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
 
 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:
-    """The variance of the mean and its degrees of freedom.
+    """Returns the variance of the mean and its degrees of freedom.
 
-    A factor counts only where its mean square exceeds that of the cells by more than chance would in most cases.
+    A factor counts only if its mean square exceeds that of the cells by more than chance would in most cases.
     """
-    if not of_cells:  # one or two seeds, or seeds that differ in nothing but their level
+    if not of_cells:  # one or two seeds, or seeds that differ only in their level
         spent = of_seeds**2 / (seeds - 1) + of_units**2 / (effective - 1) if of_seeds else 0.0
         return of_seeds + of_units, (of_seeds + of_units) ** 2 / spent if spent else effective - 1
     cells = (seeds - 1) * (effective - 1)
@@ -156,11 +161,13 @@ def _interval(value: float, half: float, scale: Scale) -> Interval | None:
     return Interval(scale.back(middle - width), scale.back(middle + width))
 
 
-def replicates(qualities: Sequence[Sequence[UnitQuality]], combine: Callable[..., Any] = lambda one: one) -> Array:
-    """The crossed bootstrap: units and seeds are drawn anew, each with replacement; shape (REPLICATES,).
+def replicates(
+    qualities: Sequence[Sequence[UnitQuality]], combine: Callable[..., Any] = lambda quality: quality
+) -> Array:
+    """Returns the crossed bootstrap's values, shape (REPLICATES,): units and seeds are drawn, each with replacement.
 
     Source: Owen, 2007, as above. Draws are the same for equal numbers of units and seeds, so that engines and
-    fractions are paired. NaN where a draw has no value, such as one without a positive.
+    fractions are paired. A draw without a value, such as one without a positive, is NaN.
     """
     generator = np.random.default_rng(SEED)
     units, seeds = qualities[0][0].units, len(qualities)
@@ -168,5 +175,5 @@ def replicates(qualities: Sequence[Sequence[UnitQuality]], combine: Callable[...
     of_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=REPLICATES) / seeds
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.array([combine(*(quality.at(of_units) for quality in seed)) for seed in qualities])
-    found: Array = np.einsum("rs,sr->r", of_seeds, values)
-    return found
+    drawn: Array = np.einsum("rs,sr->r", of_seeds, values)
+    return drawn

@@ -1,4 +1,4 @@
-"""Says of each data set of a run how it was held out, which columns are not used, and what may be wrong with it."""
+"""Describes each data set of a run: its hold-out, the columns that are not used, and possible faults."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,15 +9,16 @@ from sparkscale.store.store import Store
 
 
 def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
-    """A few lines for each data set, in the order of the records. Records of earlier releases do not say."""
+    """Yields a few lines for each data set, in the order of the records. Some old records name no data set."""
     for identity in dict.fromkeys(record.data for record in records if record.data):
-        found = store.description(identity).content
+        description = store.description(identity).content
         yield Text(
-            f"{found['name']}: {sum(found['slice_rows']):,} training rows, {found['holdout_rows']:,} held out "
-            f"({found['holdout']}, in units of a {found['unit_name']})",
+            f"{description['name']}: {sum(description['slice_rows']):,} training rows, "
+            f"{description['holdout_rows']:,} held out "
+            f"({description['holdout']}, in units of a {description['unit_name']})",
             is_note=True,
         )
-        profile = found["profile"]
+        profile = description["profile"]
         if left_out := not_used(profile.get("columns", [])):
             yield Text(left_out)
         yield from (Text(f"Note: {note}") for note in profile.get("notes", []))

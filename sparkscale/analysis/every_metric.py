@@ -1,4 +1,4 @@
-"""Every metric that records can carry: of all records, from declarations, and of patterns."""
+"""All metrics that records can have: common ones, those of patterns, and those that follow from declarations."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,15 +8,16 @@ from sparkscale.contract.declared import Figure, QualityFigure, WorkloadDescript
 from sparkscale.contract.record import RunRecord
 
 
-def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
-    """Every metric that records of these workloads can carry, by name. They follow from what workloads declare: their
-    phases, qualities and figures.
+def metrics(descriptions: Iterable[WorkloadDescription]) -> dict[str, Metric]:
+    """Returns every metric that records of these workloads can have, by name.
+
+    Most follow from the phases, qualities and figures that the workloads declare.
     """
     phases: dict[str, dict[str, None]] = {}
     qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
     figures: dict[str, tuple[Figure, dict[str, None]]] = {}
     by_report: dict[str, dict[str, None]] = {}
-    for workload in described:
+    for workload in descriptions:
         by_report.setdefault(workload.report, {})[workload.pattern] = None
         for phase in workload.phases:
             phases.setdefault(phase, {})[workload.pattern] = None
@@ -26,23 +27,23 @@ def metrics(described: Iterable[WorkloadDescription]) -> dict[str, Metric]:
         for figure in workload.figures:
             if figure.metric:
                 figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
-    found = [
+    all_metrics = [
         *EVERYWHERE,
         *(
-            m
+            metric
             for name, patterns in by_report.items()
             if name in PATTERNS
-            for m in PATTERNS[name].metrics(tuple(patterns))
+            for metric in PATTERNS[name].metrics(tuple(patterns))
         ),
         *(_phase(name, tuple(patterns)) for name, patterns in phases.items()),
         *(_quality(quality, tuple(patterns)) for quality, patterns in qualities.values()),
         *(_figure(figure, tuple(patterns)) for figure, patterns in figures.values()),
     ]
-    return {metric.name: metric for metric in found}
+    return {metric.name: metric for metric in all_metrics}
 
 
 def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
-    """Every metric that these records can carry, by name."""
+    """Returns every metric that these records can have, by name."""
     return metrics({record.workload or record.case.workload: record.declared for record in records}.values())
 
 
@@ -54,17 +55,20 @@ def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
 
 
 def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
-    """A quality where smaller is better; of one that is 1 at best, what it lacks."""
+    """Returns the metric of a quality.
+
+    Lower is better: a quality with a best value of 1 becomes its distance to 1.
+    """
 
     def samples(records: Sequence[RunRecord]) -> list[float]:
-        found = [record for record in scored(records) if declared.name in record.quality]
-        return [_loss(record, declared.name) for record in found]
+        with_quality = [record for record in scored(records) if declared.name in record.quality]
+        return [_loss(record, declared.name) for record in with_quality]
 
     return Metric(declared.metric, declared.metric_unit, "lower", 1, declared.summary, samples, patterns)
 
 
 def _loss(record: RunRecord, name: str) -> float:
-    """A quality as a loss, by the direction that the record's own workload declares."""
+    """Returns a quality as a loss, by the direction that the record's workload declares."""
     value = record.quality[name]
     return 1 - value if record.declared.quality(name).direction == "higher" else value
 

@@ -1,4 +1,4 @@
-"""All executions of one engine in a comparison, and how much better than another it did."""
+"""All executions of one engine in a comparison, and its margin over another engine."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from sparkscale.contract.record import RunRecord
 
 @dataclass
 class Executions:
-    """The executions of one case, or of cases that differ in their seeds only."""
+    """The executions of one case, or of cases that differ only in their seeds."""
 
     case: Case
     records: list[RunRecord]
@@ -40,25 +40,25 @@ class Executions:
 
     @cached_property
     def times(self) -> Spread | None:
-        """Seconds to the model. A timeout is longer than any of them."""
+        """Time to model in seconds. A timeout counts as longer than any time."""
         return metrics.spread_of_times(self.records)
 
     @property
     def has_every_time(self) -> bool:
-        """True if each execution has a time. Otherwise the rounds that have one may be the quick ones."""
+        """True if each execution has a time. If not, the rounds with a time may be just the quick ones."""
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """Units of work per second. A timeout is minus infinity, because it did less than any other."""
+        """Returns units of work per second. A timeout is minus infinity, because it did less than any other."""
         if self.times is None:
             return None
         timeouts = [-math.inf] * (self.times.count - self.times.known)
         return Spread.of([*map(per_second, self.timed), *timeouts], self.times.executions)
 
     def ratios(self, other: "Executions", upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-        """Divides one engine's figures by the other's, round by round.
+        """Returns one engine's figures over the other's, round by round.
 
-        Returns an empty list if either engine has an execution without a time.
+        The list is empty if either engine has an execution without a time.
         """
         return ratios_by_round(upper, lower) if self.has_every_time and other.has_every_time else []
 
@@ -67,7 +67,7 @@ class Executions:
 
 
 def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The records that a report compares. It leaves out warm-ups and cases that an engine does not support."""
+    """Returns the records that a report compares, without warm-ups and cases that an engine does not support."""
     return [
         record
         for record in records
@@ -77,15 +77,16 @@ def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
 
 @dataclass(frozen=True)
 class Margin:
-    """How much better one engine is than another, as part of a sentence, and if that is resolved."""
+    """The advantage of one engine over another, as part of a sentence. `is_resolved` is true if it is significant."""
 
     text: str
     is_resolved: bool
 
 
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin:
-    """A comparison such as "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words between. It says if
-    that is not resolved, as one of this number of verdicts.
+    """Returns a comparison such as "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words between.
+
+    The text says so if the advantage is not resolved. `verdicts` is the number of verdicts that are made together.
     """
     spread = Spread.of(ratios)
     if spread is None:

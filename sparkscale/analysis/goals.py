@@ -1,4 +1,4 @@
-"""The goals of a suite, round by round: whether its records meet them."""
+"""Judges the goals of a suite, round by round, on the records of a run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class JudgedGoal:
-    """A goal against the records of one cluster."""
+    """A goal and the records of one cluster that judge it."""
 
     goal: Goal
     records: Sequence[RunRecord]
 
     def samples(self) -> list[float]:
-        """One for each round that has both sides, on the largest fraction that both were measured on."""
+        """Returns one value for each round with both sides, on the largest fraction that both sides have."""
         return [] if self._has_zero else [self._value(upper, lower) for upper, lower in self._metric_pairs]
 
     @cached_property
@@ -32,16 +32,19 @@ class JudgedGoal:
 
     @property
     def _has_zero(self) -> bool:
-        """True if a ratio has a side that is 0, such as models per second of an engine that made none."""
+        """True if a side of a ratio is 0, such as models per second of an engine that made none."""
         of_ratio = self.goal.kind == "ratio" and self.goal.lower is not None
         return of_ratio and any(value <= 0 for pair in self._metric_pairs for value in pair)
 
     def unequal(self) -> bool:
-        """True if the sides made different numbers of models in some round, because less work is no speed."""
-        return any(one != other for one, other in self._pairs(_models))
+        """Returns true if the sides made different numbers of models in some round: less work is not faster work."""
+        return any(upper_models != lower_models for upper_models, lower_models in self._pairs(_models))
 
     def lost(self) -> int:
-        """How many executions of either side ended without a time: the rounds that are left may be the quick ones."""
+        """Returns how many executions of both sides have no time.
+
+        The rounds with a time may be just the quick ones.
+        """
         sides = [side for side in (self.goal.upper, self.goal.lower) if side]
         return sum(
             not record.isolated
@@ -52,23 +55,23 @@ class JudgedGoal:
         )
 
     def words(self) -> str | None:
-        """Median and range of the samples; None without any."""
-        found = Spread.of(self.samples())
-        if found is None:
+        """Returns median and range of the samples. None without samples."""
+        spread = Spread.of(self.samples())
+        if spread is None:
             return None
-        median, low, high = map(self._number, (found.median, found.low, found.high))
-        shown = f"{median} ({low}–{high})" if found.count > 1 and low != high else median
+        median, low, high = map(self._number, (spread.median, spread.low, spread.high))
+        shown = f"{median} ({low}–{high})" if spread.count > 1 and low != high else median
         return f"{shown} {self._unit}".rstrip()
 
     def limit(self) -> str | None:
-        """The goal's limit in words. Returns None if it has none."""
+        """Returns the goal's limit in words. None if it has no limit."""
         if self.goal.limit is None:
             return None
         bound = "at most" if self.goal.at_least is None else "at least"
         return f"{bound} {self._number(self.goal.limit)} {self._unit}".rstrip()
 
     def _number(self, value: float) -> str:
-        """A ratio with two digits, a difference with three; bytes in MiB."""
+        """Returns a ratio with two decimals, or a difference with three digits; bytes in MiB."""
         if self.goal.kind == "ratio":
             return f"{value:.2f}"
         return f"{value / MIB:.3g}" if self._unit == "MiB" else f"{value:.3g}"
@@ -85,7 +88,7 @@ class JudgedGoal:
         return of_records(self.records).get(self.goal.metric)
 
     def verdict(self, goals: int = 1) -> str:
-        """As a word or two: if these records meet the goal. See the function `verdict`."""
+        """Returns the verdict on these records in a few words. See the function `verdict`."""
         if self._metric is None:
             return f"not measured: no record has a metric '{self.goal.metric}'"
         if self._has_zero:
@@ -93,7 +96,7 @@ class JudgedGoal:
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
-        """Both sides' samples, by round, on the largest fraction that both were measured on."""
+        """Returns both sides' samples by round, on the largest fraction that both sides have."""
         upper = self._by_fraction(self.goal.upper, samples)
         lower = self._by_fraction(self.goal.lower, samples) if self.goal.lower else upper
         both = upper.keys() & lower.keys()
@@ -101,10 +104,10 @@ class JudgedGoal:
         return [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
 
     def _by_fraction(self, side: Side, samples: metrics.Samples) -> dict[tuple[float, int], float]:
-        """Samples of one side, by fraction and round."""
-        chosen = [record for record in self.records if not record.isolated and side.takes(record.case)]
-        measured = (((record.case.fraction, record.round), samples([record])) for record in chosen)
-        return {key: found[0] for key, found in measured if found}
+        """Returns the samples of one side, by fraction and round."""
+        side_records = [record for record in self.records if not record.isolated and side.takes(record.case)]
+        measured = (((record.case.fraction, record.round), samples([record])) for record in side_records)
+        return {key: values[0] for key, values in measured if values}
 
     def _value(self, upper: float, lower: float) -> float:
         if self.goal.lower is None:
@@ -113,9 +116,11 @@ class JudgedGoal:
 
 
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
-    """ "met" or "missed", where the whole interval of these samples, one of each round, says so for this number of
-    goals together. "not resolved" where it does not, rounds are too few, executions were lost, or the sides did not
-    make as many models. Empty without a limit.
+    """Returns "met" or "missed" if the whole interval of these samples (one per round) is on one side of the limit.
+
+    The interval holds for this number of `goals` together. The result begins with "not resolved" if the limit lies in
+    the interval, if there are too few rounds, if executions were lost, or if the sides made different numbers of
+    models. It is empty without a limit.
     """
     limit = goal.limit
     if not samples:
@@ -129,25 +134,29 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
     if len(samples) < FEWEST_ROUNDS:
         return f"not resolved: {count(len(samples), 'round')}, and {FEWEST_ROUNDS} are the least"
 
-    def turned(value: float) -> float:
-        """The value, or for a goal with a lower limit a value that falls as it rises."""
+    def as_upper_limit(value: float) -> float:
+        """Returns the value, turned around for a goal with a lower limit so that it becomes an upper limit."""
         if goal.at_least is None:
             return value
         return 1 / value if goal.kind == "ratio" else -value
 
-    met = at_most([*map(turned, samples)], turned(limit), goals, goal.kind == "ratio")
+    met = at_most([*map(as_upper_limit, samples)], as_upper_limit(limit), goals, goal.kind == "ratio")
     return "not resolved" if met is None else "met" if met else "missed"
 
 
 def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Block]:
-    """The goals that a suite stated, cluster by cluster; nothing for a suite without goals."""
+    """Yields the goals of a suite, cluster by cluster. Yields nothing for a suite without goals."""
     clusters: dict[str, list[RunRecord]] = {}
     for record in records if stated else ():
         clusters.setdefault(record.case.cluster, []).append(record)
-    every = [(cluster, JudgedGoal(goal, here)) for cluster, here in clusters.items() for goal in stated]
-    if not every:
+    judged_goals = [
+        (cluster, JudgedGoal(goal, cluster_records))
+        for cluster, cluster_records in clusters.items()
+        for goal in stated
+    ]
+    if not judged_goals:
         return
-    number = sum(one.goal.limit is not None and bool(one.samples()) for _, one in every)
+    number = sum(judged.goal.limit is not None and bool(judged.samples()) for _, judged in judged_goals)
     columns = (
         blocks.name("cluster"),
         blocks.name("median (range)"),
@@ -155,7 +164,10 @@ def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Bloc
         blocks.prose("verdict"),
         blocks.prose("of"),
     )
-    rows = tuple((cluster, one.words(), one.limit(), one.verdict(number), one.goal.name) for cluster, one in every)
+    rows = tuple(
+        (cluster, judged.words(), judged.limit(), judged.verdict(number), judged.goal.name)
+        for cluster, judged in judged_goals
+    )
     yield Heading("Goals")
     yield Grid("Goals, round by round", columns, rows)
     yield Text(
@@ -163,8 +175,8 @@ def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Bloc
         "the number of goals that are judged together; the range that is shown is that of the rounds.",
         is_note=True,
     )
-    for cluster, here in clusters.items():
-        parts = ", ".join(f"{name} {spread.words('.2f')} s" for name, spread in breakdown(here).items())
+    for cluster, cluster_records in clusters.items():
+        parts = ", ".join(f"{name} {spread.words('.2f')} s" for name, spread in breakdown(cluster_records).items())
         if parts:
             yield Text(f"fit of xgboost-spark on {cluster}: {parts}.", is_note=True)
 
@@ -174,11 +186,12 @@ def _models(records: Sequence[RunRecord]) -> list[float]:
 
 
 def breakdown(records: Iterable[RunRecord]) -> dict[str, Spread]:
-    """Splits the seconds of xgboost.spark's `fit`, from its figures."""
+    """Returns the parts of the seconds of xgboost.spark's `fit`, from its figures."""
     names = ("starting", "importing", "waiting", "transferring", "training", "returning")
-    counted = metrics.timed(list(records))
+    timed_records = metrics.timed(list(records))
     samples = {
-        name: [r.figures[f"seconds_{name}"] for r in counted if f"seconds_{name}" in r.figures] for name in names
+        name: [r.figures[f"seconds_{name}"] for r in timed_records if f"seconds_{name}" in r.figures]
+        for name in names
     }
-    spreads = {name: Spread.of(found) for name, found in samples.items()}
+    spreads = {name: Spread.of(values) for name, values in samples.items()}
     return {name: spread for name, spread in spreads.items() if spread}

@@ -1,4 +1,4 @@
-"""The smallest heap that is enough, from the records of one `sparkscale heap`."""
+"""Finds the smallest heap that is enough, from the records of one `sparkscale heap`."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ Verdict = Literal["enough", "too slow", "too little"]
 
 
 def seconds(records: Sequence[RunRecord]) -> Spread | None:
-    """Warm times to model; None without any."""
+    """Returns the warm times to model. None without any."""
     return Spread.of([metrics.time_to_model(record) for record in metrics.timed(records)])
 
 
 def failure(record: RunRecord) -> str | None:
-    """Says how a case failed, as part of a sentence; None if it ended well.
+    """Returns how a case failed, as part of a sentence. None if it did not fail.
 
     An executor that ran out of heap is lost, and Spark does its work again: the case may then end ok.
     """
@@ -34,17 +34,17 @@ def failure(record: RunRecord) -> str | None:
     return "loses an executor" if metrics.lost_executors(record) else None
 
 
-def is_enough(own: Sequence[RunRecord], probe: Sequence[RunRecord]) -> bool | None:
-    """Says if the heap of a probe is enough: no repeat fails, and the median time is within the limit.
+def is_enough(own_records: Sequence[RunRecord], probe_records: Sequence[RunRecord]) -> bool | None:
+    """Returns true if the heap of a probe is enough: no repeat fails, and the median time is within the limit.
 
-    None while the repeats do not decide yet. Raises ValueError if there is no time under the own heap.
+    Returns None while the repeats do not decide. Raises ValueError if there is no time under the own heap.
     """
-    if any(map(failure, probe)):
+    if any(map(failure, probe_records)):
         return False
-    reference = seconds(own)
+    reference = seconds(own_records)
     if reference is None:
         raise ValueError("no time under the profile's own heap")
-    within = [metrics.time_to_model(record) <= WITHIN * reference.median for record in metrics.timed(probe)]
+    within = [metrics.time_to_model(record) <= WITHIN * reference.median for record in metrics.timed(probe_records)]
     if max(within.count(True), within.count(False)) >= AGREEING:
         return within.count(True) >= AGREEING
     return None
@@ -80,14 +80,14 @@ class Probe:
 
     @property
     def is_torn(self) -> bool:
-        """True if its repeats lie on both sides of the limit, so that noise has decided."""
+        """True if its repeats lie on both sides of the limit, so that noise decides."""
         if self.failure or self.seconds is None or self.own_seconds is None:
             return False
         return self.seconds.low <= WITHIN * self.own_seconds < self.seconds.high
 
     @property
     def words(self) -> str:
-        """Says how the case fares with a heap that is not enough, as part of a sentence."""
+        """The result of the case with a heap that is not enough, as part of a sentence."""
         if self.failure:
             return f"{failure(self.failure)} at {amount(self.heap_bytes)}"
         return f"takes {self.slowdown:.2f} × as long at {amount(self.heap_bytes)}"
@@ -101,7 +101,7 @@ class Search:
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Search | None":
-        """None without a record of the case itself."""
+        """Returns the search of these records. None without a timed record of the case."""
         by_heap: dict[int, list[RunRecord]] = defaultdict(list)
         for record in records:
             if not record.is_warmup and record.resources.heap_bytes is not None:
@@ -122,21 +122,21 @@ class Search:
 
     @cached_property
     def needed(self) -> Probe | None:
-        """The smallest heap that is enough, as are all larger ones; None if the own heap is not."""
-        found = None
+        """The smallest heap such that it and all larger ones are enough. None if the profile's own heap is not."""
+        smallest = None
         for probe in self.probes:
             if probe.verdict != "enough":
                 break
-            found = probe
-        return found
+            smallest = probe
+        return smallest
 
     @property
     def below(self) -> list[Probe]:
-        """The probes with less than what is needed, from the largest down."""
+        """The probes with less than the needed heap, from the largest down."""
         return [probe for probe in self.probes if self.needed is None or probe.heap_bytes < self.needed.heap_bytes]
 
     def sentences(self) -> list[str]:
-        """Says which heap is needed, how sure that is, and how the case fares with less."""
+        """Returns sentences: the needed heap, how certain it is, and the results with smaller heaps."""
         label, own = self.own.records[0].case.label, self.own
         if self.needed is None or own.seconds is None:
             error = own.failure.error if own.failure else None
@@ -147,25 +147,25 @@ class Search:
         failed = next((probe for probe in self.below if probe.verdict == "too little"), None)
         less = " and ".join(probe.words for probe in (slow, failed) if probe)
         size = f"{amount(needed.heap_bytes)}{'' if self.below else ' or less'}"
-        found = [
+        sentences = [
             f"{label} needs a heap of {size}: with it, the time to model stays within "
             f"{WITHIN:g} × of {time.median:.2f} s ({time.low:.2f}–{time.high:.2f}) under {amount(own.heap_bytes)}."
         ]
         if less:
             largest = self.below[0].heap_bytes
-            found.append(
+            sentences.append(
                 f"It {less}. The smallest heap lies between {amount(largest)} and {amount(needed.heap_bytes)}."
             )
         elif needed is not own:
-            found.append("No heap that was tried is too small: Spark starts no JVM with less than 450 MiB.")
+            sentences.append("No heap that was tried is too small: Spark starts no JVM with less than 450 MiB.")
         lucky = next((probe for probe in self.below if probe.verdict == "enough"), None)
         if lucky:
-            found.append(
+            sentences.append(
                 f"Yet {amount(lucky.heap_bytes)} was enough: noise is larger here than the effect of the heap. "
                 "Search again."
             )
         torn = [probe for probe in (*self.below[:1], needed) if probe.is_torn]
         if torn:
             heaps = " and ".join(amount(probe.heap_bytes) for probe in torn)
-            found.append(f"At {heaps} the repeats lie on both sides of the limit: noise decides there.")
-        return found
+            sentences.append(f"At {heaps} the repeats lie on both sides of the limit: noise decides there.")
+        return sentences

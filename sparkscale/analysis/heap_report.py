@@ -11,12 +11,12 @@ from sparkscale.contract.record import RunRecord
 
 
 def search(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """What the probes say, and the probes; nothing without a record of the case itself."""
-    found = Search.of(records)
-    if found is None:
+    """Yields the conclusions of the search and a table of its probes. Yields nothing without a record of the case."""
+    heap_search = Search.of(records)
+    if heap_search is None:
         return
     evidence = tuple(record.id for record in records)
-    yield from (Answer(sentence, evidence=evidence) for sentence in found.sentences())
+    yield from (Answer(sentence, evidence=evidence) for sentence in heap_search.sentences())
     columns = (
         blocks.name("heap"),
         Column("repeats", ","),
@@ -27,21 +27,21 @@ def search(records: Sequence[RunRecord]) -> Iterator[Block]:
     )
     rows = tuple(
         (
-            f"{amount(probe.heap_bytes)}{' (own)' if probe is found.own else ''}",
+            f"{amount(probe.heap_bytes)}{' (own)' if probe is heap_search.own else ''}",
             len(probe.records),
             probe.seconds,
-            None if probe is found.own else probe.slowdown,
+            None if probe is heap_search.own else probe.slowdown,
             _collecting(probe),
             _verdict(probe),
         )
-        for probe in found.probes
+        for probe in heap_search.probes
     )
-    case = found.own.records[0].case
+    case = heap_search.own.records[0].case
     yield Grid(f"{case.label}, cluster {case.cluster}: heaps that were tried", columns, rows)
 
 
 def _collecting(probe: Probe) -> Spread | None:
-    """Seconds that its tasks spent in garbage collection, summed over them: Spark's own count."""
+    """Returns the seconds of garbage collection, summed over its Spark tasks, as Spark counts them."""
     return Spread.of([record.spark.gc_seconds for record in probe.records if record.spark])
 
 

@@ -13,10 +13,10 @@ Samples = Callable[[Sequence[RunRecord]], list[float]]
 
 @dataclass(frozen=True)
 class Metric:
-    """`samples` maps the records of one case to one number per execution that counts for it.
+    """A metric. `samples` maps the records of one case to one number per execution that counts for it.
 
-    `version` rises when the numbers stop being comparable with earlier ones. `patterns` are those whose records can
-    carry it; empty: all.
+    `version` rises when the numbers are no longer comparable with earlier ones. `patterns` names the patterns that
+    have the metric; empty means all.
     """
 
     name: str
@@ -27,57 +27,58 @@ class Metric:
     samples: Samples
     patterns: tuple[str, ...] = ()
     in_history: bool = True
-    """If true, asv tracks it. asv does not track a metric that has no value when it becomes worse."""
+    """If true, asv tracks it. A metric that has no value when it gets worse must not be tracked."""
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Executions with valid seconds: ok, warm, and on the same executors from beginning to end."""
+    """Returns executions with valid seconds: ok, warm, and without a lost executor."""
     return [r for r in records if r.outcome == "ok" and r.temperature == "warm" and not lost_executors(r)]
 
 
 def lost_executors(record: RunRecord) -> int:
-    """The number of executors that were lost while the case ran. Spark did their work again: the time is invalid."""
+    """Returns the number of executors lost during the case. Spark did their work again, so its time is invalid."""
     return record.spark.executors_lost if record.spark else 0
 
 
 def scored(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Executions with a valid quality: ok, whether warm or cold."""
+    """Returns executions with a valid quality: ok, warm or cold, but no warm-ups."""
     return [record for record in records if record.outcome == "ok" and not record.is_warmup]
 
 
 def time_to_model(record: RunRecord) -> float:
-    """Seconds of the phases that count as time to model (data-parallel: load + fit)."""
+    """Returns the seconds of the phases that count as time to model (data-parallel: load + fit)."""
     return sum(record.seconds[phase] for phase in record.declared.time_to_model)
 
 
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The last record of each execution, warm-ups not counted."""
-    found: dict[tuple[str, int, bool], RunRecord] = {}
+    """Returns the last record of each execution, without warm-ups."""
+    last_records: dict[tuple[str, int, bool], RunRecord] = {}
     for record in records:
         if not record.is_warmup:
-            found[record.case.id, record.round, record.isolated] = record
-    return list(found.values())
+            last_records[record.case.id, record.round, record.isolated] = record
+    return list(last_records.values())
 
 
 def spread_of_times(
     records: Iterable[RunRecord], seconds: Callable[[RunRecord], float] = time_to_model
 ) -> Spread | None:
-    """Seconds of the warm executions, a timeout as longer than any. Executions that ended without a time are counted,
-    as is a timeout in a phase that is not timed, such as `predict`.
+    """Returns the seconds of the warm executions. A timeout counts as longer than any.
 
-    None where none of them has a time or a timeout.
+    `executions` of the result includes those without a time, such as a timeout in a phase that is not timed
+    (`predict`). Returns None if no execution has a time or a timeout.
     """
-    tried = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
-    samples = [seconds(record) for record in timed(tried)]
-    timeouts = [record for record in tried if record.outcome == "timeout" and _was_timed(record)]
+    attempts = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
+    samples = [seconds(record) for record in timed(attempts)]
+    timeouts = [record for record in attempts if record.outcome == "timeout" and _was_timed(record)]
     limits = [record.deadline_seconds for record in timeouts if record.deadline_seconds is not None]
-    return Spread.of([*samples, *(math.inf for _ in timeouts)], len(tried), min(limits, default=None))
+    return Spread.of([*samples, *(math.inf for _ in timeouts)], len(attempts), min(limits, default=None))
 
 
 def first_run(record: RunRecord) -> float | None:
-    """Seconds that a one-off job pays: its worker's start, with Spark's session, and its time to model.
+    """Returns the seconds of a one-off job: the start of its worker, with Spark's session, and its time to model.
 
-    None unless the execution was ok and the first in its worker, and in records from before starts were observed.
+    None unless the execution was ok and the first in its worker. Also None in records of releases that did not
+    observe starts.
     """
     first = record.isolated and record.temperature == "cold" and not lost_executors(record)
     if record.outcome != "ok" or not first or record.start_seconds is None:
@@ -86,19 +87,19 @@ def first_run(record: RunRecord) -> float | None:
 
 
 def _was_timed(record: RunRecord) -> bool:
-    """True if time ran out in a phase that counts as time to model, or the record does not say where."""
+    """Returns true if the deadline fell in a phase that counts as time to model, or the record has no phase."""
     return record.phase is None or record.phase in record.declared.time_to_model
 
 
 def rows_per_second(record: RunRecord) -> float:
-    """Rows of the case over its time to model: in inference, of those that a model was applied to."""
+    """Returns the rows of the case over its time to model. In inference, these are the predicted rows."""
     return record.case.rows / time_to_model(record)
 
 
 def memory_needed(record: RunRecord) -> int | None:
-    """Bytes that a node engine's case needs beyond an idle worker that imported the same modules.
+    """Returns the bytes that a node engine's case needs beyond an idle worker with the same imports.
 
-    None for a Spark engine, whose peak follows from its heap, and for a record without a peak or a baseline.
+    None for a Spark engine, because its peak follows from its heap, and for a record without a peak or a baseline.
     """
     peak, baseline = record.resources.peak_pss_bytes, record.resources.baseline_bytes
     if record.outcome != "ok" or record.case.placement == "spark" or peak is None or baseline is None:
@@ -148,7 +149,7 @@ MEMORY_NEEDED = Metric(
     "lower",
     1,
     "peak memory of a node engine beyond an idle worker with the same imports",
-    lambda records: [float(found) for record in records if (found := memory_needed(record)) is not None],
+    lambda records: [float(needed) for record in records if (needed := memory_needed(record)) is not None],
 )
 EVERYWHERE = (TIME_TO_MODEL, ROWS_PER_SECOND, SECONDS_PER_MILLION_ROWS, PEAK_MEMORY, MEMORY_NEEDED)
-"""Metrics that each record can carry."""
+"""Metrics that every record can have."""

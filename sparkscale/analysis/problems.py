@@ -1,4 +1,4 @@
-"""The cases of a run that have no result."""
+"""Finds the cases of a run that have no result."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ class Problem:
 
 
 def problems(records: Iterable[RunRecord]) -> list[Problem]:
-    """Executions without a result, unless a later one of the same case has one."""
-    found: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
+    """Returns executions without a result, unless a later execution of the same case has one."""
+    fractions_by_problem: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
     for record in metrics.latest(records):
         if record.outcome != "ok":
             reason = (record.error.message if record.error else "").partition("\n")[0]
-            found[record.case.subject, record.outcome, reason].append(record.case.fraction)
+            fractions_by_problem[record.case.subject, record.outcome, reason].append(record.case.fraction)
     return [
-        Problem(*what, fractions=tuple(sorted(set(fractions))), times=len(fractions))
-        for what, fractions in found.items()
+        Problem(*problem, fractions=tuple(sorted(set(fractions))), times=len(fractions))
+        for problem, fractions in fractions_by_problem.items()
     ]
 
 
 def failed(records: list[RunRecord], added: int) -> bool:
-    """True if an execution has no good record, or one of the last `added` records is broken."""
+    """Returns true if an execution has no good record, or if a warm-up among the last `added` records failed."""
     fine = ("ok", "unsupported")
     new = records[len(records) - added :]
     return any(record.outcome not in fine for record in metrics.latest(records)) or any(

@@ -1,4 +1,4 @@
-"""The report of a run as blocks, as `sparkscale show` prints it. Answers come first, tables after them."""
+"""The report of a run as blocks, for `sparkscale show`. Answers come first, then tables."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,26 +18,26 @@ from sparkscale.store.store import Store
 
 
 def report(store: Store, invocation: Invocation) -> list[Block]:
-    """All blocks of the report of one run."""
+    """Returns all blocks of the report of one run."""
     records = store.records(invocation.id)
-    found: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
+    report_blocks: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
-        return [*found, *heap_report.search(records)]
-    compared = [one for pattern in PATTERNS.values() for one in pattern.reports(store, records)]
+        return [*report_blocks, *heap_report.search(records)]
+    comparisons = [item for pattern in PATTERNS.values() for item in pattern.reports(store, records)]
     failures = problems(records)
-    found += [] if failures else [Text("Every measured case is ok.")]
-    found += _missing(invocation, records)
-    subjects = distinct_subjects(compared)
-    found += _answers(compared, subjects)
-    found += _problems(failures) if failures else []
-    found += goals(invocation.goals, records)
-    for comparison, subject in zip(compared, subjects, strict=True):
-        found += [Heading(subject), *comparison.blocks()]
-    return [*found, *_without_report(records)]
+    report_blocks += [] if failures else [Text("Every measured case is ok.")]
+    report_blocks += _missing(invocation, records)
+    subjects = distinct_subjects(comparisons)
+    report_blocks += _answers(comparisons, subjects)
+    report_blocks += _problems(failures) if failures else []
+    report_blocks += goals(invocation.goals, records)
+    for comparison, subject in zip(comparisons, subjects, strict=True):
+        report_blocks += [Heading(subject), *comparison.blocks()]
+    return [*report_blocks, *_without_report(records)]
 
 
 def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
-    """A line that splits a run's wall time. `spent` holds activities and their seconds."""
+    """Returns a line with the parts of a run's wall time. `spent` holds activities and their seconds."""
     shares = {name: seconds / wall_seconds for name, seconds in spent}
     shares["else"] = 1 - sum(shares.values())
     names = {
@@ -62,35 +62,35 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
 
 
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
-    """The subject of each comparison. Where several are equal, the parameters that differ are added."""
-    alike: dict[str, list[Comparison]] = defaultdict(list)
-    for one in compared:
-        alike[one.subject].append(one)
-    found = []
-    for one in compared:
-        others = [by_path(other.parameters) for other in alike[one.subject]]
-        own = by_path(one.parameters)
+    """Returns the subject of each comparison. If several are equal, it adds the parameters that differ."""
+    by_subject: dict[str, list[Comparison]] = defaultdict(list)
+    for comparison in compared:
+        by_subject[comparison.subject].append(comparison)
+    subjects = []
+    for comparison in compared:
+        others = [by_path(other.parameters) for other in by_subject[comparison.subject]]
+        own = by_path(comparison.parameters)
         differing = [name for name in own if any(other.get(name) != own[name] for other in others)]
         words = ", ".join(f"{name} {own[name]}" for name in differing)
-        found.append(f"{one.subject}, {words}" if words else one.subject)
-    return found
+        subjects.append(f"{comparison.subject}, {words}" if words else comparison.subject)
+    return subjects
 
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
-    """All answers of the run, below the subject of each."""
+    """Yields all answers of the run, each below its subject."""
     pairs = zip(compared, subjects, strict=True)
-    answered = [(subject, answers) for one, subject in pairs if (answers := one.answers())]
+    answered = [(subject, answers) for comparison, subject in pairs if (answers := comparison.answers())]
     if answered:
         yield Heading("Answers")
     for subject, answers in answered:
         yield Text(f"{subject}:")
         yield from answers
-        wanted = list(dict.fromkeys(answer.would_resolve for answer in answers if answer.would_resolve))
-        if wanted:
-            yield Text(f"To resolve the rest, measure {'; '.join(wanted)}.", is_note=True)
+        measurements = list(dict.fromkeys(answer.would_resolve for answer in answers if answer.would_resolve))
+        if measurements:
+            yield Text(f"To resolve the rest, measure {'; '.join(measurements)}.", is_note=True)
 
 
-def _problems(found: Sequence[Problem]) -> Iterator[Block]:
+def _problems(problems_found: Sequence[Problem]) -> Iterator[Block]:
     yield Heading("Cases without a result")
     columns = (
         blocks.name("case"),
@@ -100,8 +100,14 @@ def _problems(found: Sequence[Problem]) -> Iterator[Block]:
         blocks.prose("reason"),
     )
     rows = tuple(
-        (one.subject, ", ".join(map(show_fraction, one.fractions)), one.outcome, one.times, one.reason or None)
-        for one in found
+        (
+            problem.subject,
+            ", ".join(map(show_fraction, problem.fractions)),
+            problem.outcome,
+            problem.times,
+            problem.reason or None,
+        )
+        for problem in problems_found
     )
     yield Grid("Each case, and why it has none", columns, rows)
 
@@ -115,7 +121,7 @@ def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[B
 
 
 def _without_report(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """A warning for records with a pattern that has no report here."""
-    strange = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
-    for name, number in strange.items():
+    """Yields a warning for records with a pattern that has no report in this release."""
+    unknown_reports = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
+    for name, number in unknown_reports.items():
         yield Warning(f"{count(number, 'record')} cannot be shown: this sparkscale has no report '{name}'.")

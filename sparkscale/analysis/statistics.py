@@ -1,4 +1,4 @@
-"""Spreads and intervals of few samples, such as the seconds of each round."""
+"""Spreads and intervals of a few samples, such as the seconds of each round."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ REPLICATES = 2000
 LEVEL = 0.95
 SEED = 20130101
 FEWEST_ROUNDS = 5
-"""With fewer no interval is made of them, and nothing is resolved."""
+"""With fewer rounds there is no interval, and nothing is resolved."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and range of few samples.
+    """Median and range of a few samples.
 
-    A sample that is only known to exceed `limit`, such as a timeout, is infinite: `known` counts the others.
-    `executions` is how many there were, those without a sample included.
+    A sample that is only known to exceed `limit`, such as a timeout, is infinite. `known` counts the finite ones.
+    `executions` counts all executions, also those without a sample.
     """
 
     median: float
@@ -43,7 +43,7 @@ class Spread:
     def of(
         cls, samples: Sequence[float], executions: int | None = None, limit: float | None = None
     ) -> "Spread | None":
-        """None without samples. `executions` defaults to the number of samples."""
+        """Returns the spread of the samples. None without samples. `executions` defaults to the number of samples."""
         if not samples:
             return None
         known = sum(map(math.isfinite, samples))
@@ -56,30 +56,30 @@ class Spread:
         return self.median, self.low, self.high
 
     def words(self, form: str) -> str:
-        """Median and range, as part of a sentence: "1.20 (1.10–1.30)". One sample has no range."""
+        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". One sample has no range."""
         median = format(self.median, form)
         return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
 
     @property
     def is_censored(self) -> bool:
-        """Whether some execution has no sample of its own."""
+        """True if some execution has no finite sample."""
         return self.known < self.executions
 
 
 def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-    """`upper` over `lower` in each round that both have, the first round first."""
+    """Returns `upper` over `lower` for each round that both have, in the order of rounds."""
     return [upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())]
 
 
 def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool = True) -> Interval:
-    """Of the centre of one sample per round, at LEVEL for all the `verdicts` together, which is their number; of few
-    rounds their range.
+    """Returns the interval of the centre of one sample per round, or the range of fewer than FEWEST_ROUNDS rounds.
 
-    Student's t, for ratios on a log scale: there the noise of both sides is alike, so that the centre is mean and
-    median in one. A noise with heavy tails makes it too wide, not too narrow (Benjamini, J. Am. Stat. Assoc. 78,
-    1983).
-    Of several verdicts each has its part of the error (Dunn: Multiple comparisons among means, J. Am. Stat. Assoc.
-    56, 1961). Ratios must be positive.
+    It holds at LEVEL for all verdicts together; `verdicts` is their number. Each verdict has its part of the error
+    (Dunn: Multiple comparisons among means, J. Am. Stat. Assoc. 56, 1961).
+
+    The interval is Student's t, for ratios on a log scale: there the noise of both sides is equal, so that the centre
+    is both mean and median. Noise with heavy tails makes it too wide, not too narrow (Benjamini, J. Am. Stat. Assoc.
+    78, 1983). Ratios must be positive.
     """
     if len(samples) < FEWEST_ROUNDS:
         return Interval(min(samples), max(samples))
@@ -91,36 +91,38 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
 
 
 def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ratios: bool = True) -> bool | None:
-    """Whether what one sample per round measures is at most this. None, not resolved, where its interval holds both
-    sides, or rounds are too few.
+    """Returns true if the quantity that these samples measure, one per round, is at most `threshold`, else false.
 
-    Every verdict of goals and advice is made of this, so none rests on one lucky round, or on one of many tries.
+    Returns None (not resolved) if the interval holds the threshold, or if there are too few rounds. All verdicts of
+    goals and advice use this function, so none rests on one lucky round, or on one of many tries.
     """
     if len(samples) < FEWEST_ROUNDS:
         return None
-    found = rounds_interval(samples, verdicts, of_ratios)
-    if found.high <= threshold:
+    bounds = rounds_interval(samples, verdicts, of_ratios)
+    if bounds.high <= threshold:
         return True
-    return False if found.low > threshold else None
+    return False if bounds.low > threshold else None
 
 
 def pairs(compared: int) -> int:
-    """How many verdicts stand behind naming the best of these: it was not known which would be the best, so any two
-    might have been compared.
+    """Returns the number of verdicts behind naming the best of `compared` engines.
+
+    The best was not known before, so any two might have been compared.
     """
     return max(1, compared * (compared - 1) // 2)
 
 
 def always_sooner(wins: int, verdicts: int = 1) -> bool:
-    """Whether it is resolved that one of two comes first, if it did in each of `wins` pairs and not all times are
-    known. The sign test, both sides, at 1 - LEVEL for all the `verdicts` together (Conover: Practical Nonparametric
-    Statistics, 1999, section 3.4).
+    """Returns true if it is resolved that one of two comes first, after it did in each of `wins` pairs.
+
+    This is for pairs in which not all times are known. It is the two-sided sign test, at 1 - LEVEL for all `verdicts`
+    together (Conover: Practical Nonparametric Statistics, 1999, section 3.4).
     """
     return 2 * 0.5**wins <= (1 - LEVEL) / max(1, verdicts)
 
 
 def interval(replicates: Array) -> Interval:
-    """Percentile interval at LEVEL."""
+    """Returns the percentile interval at LEVEL."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high))

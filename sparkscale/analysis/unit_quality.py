@@ -1,4 +1,4 @@
-"""Qualities as functions of the weights of the hold-out's units, from which intervals are made.
+"""Qualities as functions of the weights of the hold-out's units. Intervals are computed from them.
 
 Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or stretches of time), not
 rows: Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
@@ -15,7 +15,7 @@ from sparkscale.analysis.statistics import Array
 from sparkscale.contract.units import kish
 
 MOST_UNITS = 256
-"""More units than this are bundled, which keeps whole units together and the matrices small."""
+"""More units than this are bundled. That keeps whole units together and the matrices small."""
 
 
 class UnitQuality(Protocol):
@@ -23,26 +23,26 @@ class UnitQuality(Protocol):
 
     @property
     def units(self) -> int:
-        """How many units there are."""
+        """The number of units."""
 
     @property
     def effective_units(self) -> float:
-        """Kish's effective number of units: as few as the rarest kind of row lies in."""
+        """Kish's effective number of units, for the kind of row that has the fewest."""
 
     @property
     def rare_rows(self) -> int | None:
-        """Rows of the rarer class. None where rows have no class."""
+        """Rows of the rarer class. None if rows have no class."""
 
     def at(self, weights: Array) -> Array:
-        """The quality for each row of `weights`, of shape (replicates, units). NaN where it does not exist."""
+        """Returns the quality for each row of `weights`, of shape (replicates, units). NaN if it does not exist."""
 
     @property
     def sums(self) -> Mapping[str, Array]:
-        """All that it knows of the scores, by name; each of shape (units,) or (units, units)."""
+        """The sums from which it is computed, by name, each of shape (units,) or (units, units)."""
 
 
 def value(quality: UnitQuality) -> float:
-    """The quality on the hold-out as it is."""
+    """Returns the quality on the hold-out itself."""
     return float(quality.at(np.ones((1, quality.units)))[0])
 
 
@@ -51,7 +51,7 @@ class UnitAuc:
     """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
 
     `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
-    rightly, ties half; `positives` and `negatives` are counts per unit. With weights w,
+    correctly, with ties as half; `positives` and `negatives` are counts per unit. With weights w,
     AUC(w) = wᵀ·concordant·w / ((w·positives)(w·negatives)); all ones give the AUC itself.
     """
 
@@ -61,23 +61,23 @@ class UnitAuc:
 
     @classmethod
     def of(cls, unit: Array, label: Array, score: Array) -> "UnitAuc":
-        """`unit`, `label` (0 or 1) and `score` are of shape (rows,)."""
-        cluster = unit_numbers(unit)
-        count = int(cluster.max()) + 1
+        """Returns the AUC of `unit`, `label` (0 or 1) and `score`, all of shape (rows,)."""
+        number = unit_numbers(unit)
+        count = int(number.max()) + 1
         positive = label == 1
-        negatives, other = _ascending(score[~positive], cluster[~positive])
-        positives, owner = _ascending(score[positive], cluster[positive])
+        negatives, negative_unit = _ascending(score[~positive], number[~positive])
+        positives, positive_unit = _ascending(score[positive], number[positive])
         below = np.searchsorted(negatives, positives, "left")
         not_above = np.searchsorted(negatives, positives, "right")
         concordant = np.empty((count, count))
-        counted = np.zeros(len(negatives) + 1, np.int64)  # negatives of one unit among the first so many
+        counted = np.zeros(len(negatives) + 1, np.int64)  # negatives of one unit among the first ones
         for j in range(count):
-            np.cumsum(other == j, out=counted[1:])
-            concordant[:, j] = np.bincount(owner, counted[below] + counted[not_above], minlength=count) / 2
+            np.cumsum(negative_unit == j, out=counted[1:])
+            concordant[:, j] = np.bincount(positive_unit, counted[below] + counted[not_above], minlength=count) / 2
         return cls(
             concordant,
-            np.bincount(owner, minlength=count).astype(float),
-            np.bincount(other, minlength=count).astype(float),
+            np.bincount(positive_unit, minlength=count).astype(float),
+            np.bincount(negative_unit, minlength=count).astype(float),
         )
 
     @classmethod
@@ -94,7 +94,7 @@ class UnitAuc:
 
     @property
     def effective_units(self) -> float:
-        """The least of that for rows, positives and negatives: six positives are six units at most."""
+        """The smallest of those for rows, positives and negatives: six positives are at most six units."""
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
 
     @property
@@ -120,31 +120,31 @@ class UnitRatio:
 
     @classmethod
     def rmse(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """Root of the mean squared error; `unit`, `label` and `score` are of shape (rows,)."""
+        """Returns the root of the mean squared error. `unit`, `label` and `score` are of shape (rows,)."""
         return cls.mean(unit, (label - score) ** 2, np.sqrt)
 
     @classmethod
     def mean_score(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":  # noqa: ARG003
-        """The mean of a score that needs no label, such as a squared distance."""
+        """Returns the mean of a score that needs no label, such as a squared distance."""
         return cls.mean(unit, score)
 
     @classmethod
     def explained(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """One minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
-        cluster = unit_numbers(unit)
-        errors, deviations = (np.bincount(cluster, weights=squares) for squares in (score, label))
-        return cls(errors, deviations, _rows(cluster), one_minus)
+        """Returns one minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
+        number = unit_numbers(unit)
+        errors, deviations = (np.bincount(number, weights=squares) for squares in (score, label))
+        return cls(errors, deviations, _rows(number), one_minus)
 
     @classmethod
     def accuracy(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """The share of rows whose probability of class 1 lies on the label's side of one half."""
+        """Returns the share of rows with a probability of class 1 on the label's side of one half."""
         return cls.mean(unit, ((score > 0.5) == (label == 1)).astype(float))
 
     @classmethod
     def mean(cls, unit: Array, value: Array, transform: Callable[[Array], Array] = np.asarray) -> "UnitRatio":
-        cluster = unit_numbers(unit)
-        rows = _rows(cluster)
-        return cls(np.bincount(cluster, weights=value), rows, rows, transform)
+        number = unit_numbers(unit)
+        rows = _rows(number)
+        return cls(np.bincount(number, weights=value), rows, rows, transform)
 
     @classmethod
     def of_sums(cls, sums: Mapping[str, Array], transform: Callable[[Array], Array] = np.asarray) -> "UnitRatio":
@@ -171,35 +171,35 @@ class UnitRatio:
 
 
 def one_minus(unexplained: Array) -> Array:
-    """The share that is explained."""
+    """Returns the explained share."""
     return 1 - unexplained
 
 
 def unit_numbers(unit: Array) -> Array:
-    """Units numbered from 0, bundled when there are more than MOST_UNITS."""
+    """Returns units numbered from 0, bundled if there are more than MOST_UNITS."""
     return _numbered(np.ascontiguousarray(unit).tobytes(), unit.dtype.str)
 
 
 @lru_cache(maxsize=8)
 def _numbered(unit: bytes, kind: str) -> Array:
-    """As `unit_numbers`, of an array's bytes: the executions of one data set have the same hold-out."""
+    """Returns `unit_numbers` for an array's bytes, from a cache: executions of one data set share its hold-out."""
     _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
     result: Array = number % MOST_UNITS
     result.setflags(write=False)
     return result
 
 
-def _ascending(score: Array, cluster: Array) -> tuple[Array, Array]:
-    """Both in the order of the scores."""
+def _ascending(score: Array, number: Array) -> tuple[Array, Array]:
+    """Returns both arrays in the order of the scores."""
     order = np.argsort(score)
-    return score[order], cluster[order]
+    return score[order], number[order]
 
 
 def _over(above: Array, below: Array) -> Array:
-    """The ratio; NaN where there is nothing below."""
+    """Returns the ratio. NaN where `below` is 0."""
     result: Array = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
     return result
 
 
-def _rows(cluster: Array) -> Array:
-    return np.bincount(cluster).astype(float)
+def _rows(number: Array) -> Array:
+    return np.bincount(number).astype(float)

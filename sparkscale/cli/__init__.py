@@ -1,1 +1,1 @@
-"""The command line: one module for each group of commands. What they do is in the packages below."""
+"""The command line: one module for each group of commands. Other packages do the work."""

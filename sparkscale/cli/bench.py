@@ -1,4 +1,4 @@
-"""`sparkscale bench` and its kin: the history that asv keeps."""
+"""`sparkscale bench`, `bench-controls` and `bench-harness`: record measurements in the history that asv keeps."""
 
 from typing import Annotated
 
@@ -20,35 +20,47 @@ def bench(
         typer.Option(
             "--with",
             metavar="NAME==VERSION",
-            help="Measure with this release instead of the installed one. Repeatable: of one package each in turn, "
-            "of several every combination; rounds alternate between them.",
+            help="Measure with this release instead of the installed one. Repeatable: several releases of one "
+            "package are measured in turn, and releases of several packages in every combination. Rounds alternate "
+            "between them.",
         ),
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, help="Rounds, instead of the suite's number. asv's comparison needs 7, its interval 8."),
+        typer.Option(
+            min=1, help="Number of rounds (default: the suite's). asv's comparison needs 7, its interval 8."
+        ),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Clusters to visit instead of the suite's.")
+        str | None, typer.Option(metavar="A,B,…", help="Clusters to measure on, instead of the suite's.")
     ] = None,
     expressions: Annotated[
         list[str] | None,
-        typer.Option("--bench", "-b", metavar="REGEX", help="Only the cases of which a figure's name matches."),
+        typer.Option(
+            "--bench", "-b", metavar="REGEX", help="Measure only cases with a figure that has a matching name."
+        ),
     ] = None,
     machine: Annotated[
         str | None,
-        typer.Option("--machine", "-m", help="This host's name in asv (its hostname); the cluster's is added."),
+        typer.Option(
+            "--machine",
+            "-m",
+            help="Name of this host in asv (default: its hostname). The cluster's name is appended.",
+        ),
     ] = None,
     dirty: Annotated[
-        bool, typer.Option("--dirty", help="Record a tree with changes, under a name that says so.")
+        bool,
+        typer.Option("--dirty", help="Also record uncommitted changes, under a name that says so."),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Go on, and repeat what is not ok.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run that was interrupted.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Like --resume, and also repeat cases that are not ok.")
+    ] = False,
     out: Out = OUT,
 ) -> None:
-    """Measure a suite, and have asv record it for the present commit: for `asv publish`, `compare` and `show`.
+    """Measure a suite and record it with asv for the current commit. `asv publish`, `compare` and `show` read it.
 
-    Further options go to `asv run`. Exits as `sparkscale run` does.
+    Other options are passed on to `asv run`. The exit codes are those of `sparkscale run`.
 
     Examples:
 
@@ -65,7 +77,7 @@ def bench(
     from sparkscale.history.bench import Bench
     from sparkscale.history.bench import bench as run
 
-    asked = Bench(
+    request = Bench(
         suite=suite,
         out=out,
         rounds=rounds,
@@ -80,32 +92,34 @@ def bench(
     )
     try:
         with interruptible():
-            recorded = run(asked, lambda text: typer.echo(text, err=True))
+            recorded_runs = run(request, lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:
         typer.echo(
-            "Interrupted. What was measured is kept, and asv's files are as they were: go on with the same "
-            "command and --resume.",
+            "Interrupted. The records so far are kept, and asv's files are unchanged: continue with the same command "
+            "and --resume.",
             err=True,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    for one in recorded:
-        for path in one.files:
-            typer.echo(f"Recorded {one.environment.title} (run {one.invocation.id}): {path}")
-    typer.echo("Look at it with `asv publish` and `asv preview`, or `asv compare`: see docs/history.md.")
-    if any(failed(one.records, len(one.records)) for one in recorded):
+    for recorded_run in recorded_runs:
+        for path in recorded_run.files:
+            typer.echo(f"Recorded {recorded_run.environment.title} (run {recorded_run.invocation.id}): {path}")
+    typer.echo(
+        "See the history with `asv publish` and `asv preview`, or with `asv compare`: docs/history.md says how."
+    )
+    if any(failed(recorded_run.records, len(recorded_run.records)) for recorded_run in recorded_runs):
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("bench-controls")
 def bench_controls(
     machine: Annotated[
-        str | None, typer.Option("--machine", "-m", help="This host's name in asv (its hostname).")
+        str | None, typer.Option("--machine", "-m", help="Name of this host in asv (default: its hostname).")
     ] = None,
     out: Out = OUT,
 ) -> None:
-    """Hold what asv timed itself against the recorded figures: a small fit, and the start of a Spark session.
+    """Compare asv's own timings with the recorded figures: a small fit, and the start of a Spark session.
 
-    Of the present commit, as `sparkscale bench` recorded it on this machine.
+    It reads what `sparkscale bench` recorded for the current commit on this machine.
 
     Examples:
 
@@ -118,17 +132,20 @@ def bench_controls(
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
-        found = agreements(Checkout.here(allow_dirty=True), machine or platform.node(), store)
-    console().print(report(found))
+        compared = agreements(Checkout.here(allow_dirty=True), machine or platform.node(), store)
+    console().print(report(compared))
 
 
 @app.command("bench-harness")
 def bench_harness(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each way.")] = 2,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of rounds, with `sparkscale bench` and with `asv run`.")
+    ] = 2,
 ) -> None:
-    """Measure what the harness costs: a small grid by `sparkscale bench`, then by `asv run` with a JVM for each case.
+    """Measure what the harness costs.
 
-    Both run the committed code in a clone; nothing is recorded here. It takes ten minutes on two cores.
+    It measures a small suite with `sparkscale bench`, then with `asv run` and a JVM for each case. Both run the
+    committed code in a clone; nothing is recorded here. The command takes ten minutes on two cores.
 
     Examples:
 
@@ -137,5 +154,5 @@ def bench_harness(
     from sparkscale.history.harness import harness, report
 
     with interruptible():
-        ways = harness(rounds, lambda text: typer.echo(text, err=True))
-    console().print(report(ways))
+        results = harness(rounds, lambda text: typer.echo(text, err=True))
+    console().print(report(results))

@@ -1,4 +1,4 @@
-"""`sparkscale list`: what there is to choose from."""
+"""`sparkscale list`: lists suites, workloads, engines, data sets, clusters and metrics."""
 
 from typing import Annotated, Literal
 
@@ -17,10 +17,13 @@ Topic = Literal["suites", "workloads", "engines", "datasets", "clusters", "metri
 def list_(
     topic: Annotated[Topic, typer.Argument(help="What to list.")],
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Of engines: which run on which kind of cluster and device.")
+        bool,
+        typer.Option(
+            "--matrix", help="Show which engines run on which kinds of cluster and devices. Only for engines."
+        ),
     ] = False,
 ) -> None:
-    """List what there is to choose from.
+    """List the suites, workloads, engines, data sets, clusters or metrics.
 
     Examples:
 
@@ -31,5 +34,5 @@ def list_(
     from sparkscale.cli.catalogue_tables import catalogue, engine_matrix
 
     if matrix and topic != "engines":
-        raise ConfigError("--matrix is of engines: `sparkscale list engines --matrix`.")
+        raise ConfigError(f"--matrix shows engines, not {topic}: use `sparkscale list engines --matrix`.")
     console().print(engine_matrix() if matrix else catalogue(topic))

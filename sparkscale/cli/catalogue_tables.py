@@ -39,8 +39,8 @@ def _suites() -> Rows:
     from sparkscale.measure.plan.cases import planned_cases
 
     for name in suite.names():
-        found = suite.load(name)
-        yield name, str(found.rounds), str(len(planned_cases(found))), found.summary
+        loaded = suite.load(name)
+        yield name, str(loaded.rounds), str(len(planned_cases(loaded))), loaded.summary
 
 
 def _workloads() -> Rows:
@@ -69,8 +69,8 @@ def _datasets() -> Rows:
 
 def _clusters() -> Rows:
     for name in profile.names():
-        found = profile.load(name)
-        yield name, found.kind, found.shape, found.summary
+        loaded = profile.load(name)
+        yield name, loaded.kind, loaded.shape, loaded.summary
 
 
 def _metrics() -> Rows:
@@ -79,7 +79,10 @@ def _metrics() -> Rows:
 
 
 def engine_matrix() -> RenderableType:
-    """Engine × kind of cluster × device, from the engines' needs and devices and the kinds' capabilities."""
+    """Returns a table of the devices on which each engine runs, for each kind of cluster, and reasons for the gaps.
+
+    The table follows from the engines' needs and devices, and from the capabilities of the kinds of cluster.
+    """
     from cluster import gpu
 
     table = Table(header_style="bold")
@@ -89,19 +92,20 @@ def engine_matrix() -> RenderableType:
     for workload in registry.workloads().values():
         for engine in workload.engines:
             cells = []
-            for kind, found in profile.KINDS.items():
-                missing = {
-                    device: engine.unsupported(kind, found.capabilities, device) for device in get_args(Device)
+            for kind, cluster_kind in profile.KINDS.items():
+                obstacles = {
+                    device: engine.unsupported(kind, cluster_kind.capabilities, device) for device in get_args(Device)
                 }
-                reasons |= dict.fromkeys(reason for reason in missing.values() if reason)
-                cells.append(", ".join(device for device, reason in missing.items() if not reason) or "–")
+                reasons |= dict.fromkeys(reason for reason in obstacles.values() if reason)
+                cells.append(", ".join(device for device, reason in obstacles.items() if not reason) or "–")
             table.add_row(workload.name, engine.name, *cells)
-    there = gpu.discover()
-    here = f"{len(there.devices)} here" if there.devices else f"none here ({there.reason})"
+    gpus = gpu.discover()
+    gpu_count = f"{len(gpus.devices)} on this host" if gpus.devices else f"none on this host: {gpus.reason}"
     return Group(
         table,
         *(Text(f"– {reason}.") for reason in reasons),
         Text(
-            f"On device gpu an engine runs where the profile grants GPUs: {here}. A `–` is recorded as unsupported."
+            f"On device gpu, an engine runs if the profile grants GPUs ({gpu_count}). A case with `–` is recorded as "
+            "unsupported."
         ),
     )

@@ -1,4 +1,4 @@
-"""`sparkscale cluster`: keep a cluster up between runs, and see what is up."""
+"""`sparkscale cluster`: keep clusters up between runs, list them and stop them."""
 
 from typing import Annotated
 
@@ -8,17 +8,17 @@ from sparkscale.contract.phrases import count
 from sparkscale.output import console
 
 app = typer.Typer(
-    no_args_is_help=True, help="Keep a cluster on this machine up between runs; see what is up; end it."
+    no_args_is_help=True, help="Keep a cluster on this machine up between runs, list the clusters, stop one."
 )
 
-Profile = Annotated[str, typer.Argument(metavar="PROFILE", help="A profile's name, or the path of its TOML file.")]
+Profile = Annotated[str, typer.Argument(metavar="PROFILE", help="Name of a profile, or path of its TOML file.")]
 
 
 @app.command()
 def up(profile: Profile) -> None:
-    """Start a profile's daemons, and keep them up: runs on this profile use them.
+    """Start the daemons of a profile and keep them up. Runs on this profile then use them.
 
-    Everything listens on free ports of the loopback interface, behind a fresh secret.
+    All daemons listen on free ports of the loopback interface, and a new secret protects them.
 
     Examples:
 
@@ -29,44 +29,46 @@ def up(profile: Profile) -> None:
     from sparkscale.measure.run import clusters
     from sparkscale.measure.run.progress import observer
 
-    found = clusters.up(profile, observer)
-    name = found.profile.name
+    state = clusters.up(profile, observer)
+    name = state.profile.name
     typer.echo(
-        f"Cluster {name} is up at {found.address}: {count(len(found.daemons), 'daemon')}, logs in {found.logs}."
+        f"Cluster {name} is up at {state.address}: {count(len(state.daemons), 'daemon')}, logs in {state.logs}."
     )
-    if found.web:
-        typer.echo(f"The master's page: {found.web}")
-    typer.echo(f"Measure on it with `sparkscale run --cluster {name}`, end it with `sparkscale cluster down {name}`.")
+    if state.web:
+        typer.echo(f"The master's page: {state.web}")
+    typer.echo(
+        f"Measure on it with `sparkscale run --cluster {name}`. Stop it with `sparkscale cluster down {name}`."
+    )
 
 
 @app.command()
 def down(profile: Profile) -> None:
-    """End a cluster that `up` started, and everything that runs on it.
+    """Stop a cluster that `up` started, and everything that runs on it.
 
     Example: sparkscale cluster down standalone-2x1
     """
     from sparkscale.measure.run import clusters
 
-    found = clusters.down(profile)
-    typer.echo(f"Cluster {found.profile.name} is down: {count(len(found.daemons), 'daemon')} ended.")
+    state = clusters.down(profile)
+    typer.echo(f"Cluster {state.profile.name} is down: {count(len(state.daemons), 'daemon')} ended.")
 
 
 @app.command()
 def status(
     profile: Annotated[
-        str | None, typer.Argument(metavar="[PROFILE]", help="One profile (default: all that are up).")
+        str | None, typer.Argument(metavar="[PROFILE]", help="Name of a profile (default: all clusters that are up).")
     ] = None,
 ) -> None:
-    """Show which clusters are up on this machine, and whether each of their daemons lives.
+    """Show which clusters are up on this machine, and which of their daemons are alive.
 
-    Exits with 1 when the profile that was asked for is not up, or a daemon of it has ended.
+    Exits with 1 if PROFILE is given and its cluster is not up, or one of its daemons has ended.
 
     Example: sparkscale cluster status
     """
     from sparkscale.cli.cluster_tables import cluster_table
     from sparkscale.measure.run import clusters
 
-    found = clusters.known(profile)
-    console().print(cluster_table(found))
-    if profile is not None and not all(state.whole for state in found):
+    states = clusters.cluster_states(profile)
+    console().print(cluster_table(states))
+    if profile is not None and not all(state.whole for state in states):
         raise typer.Exit(1)

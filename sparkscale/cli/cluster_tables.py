@@ -7,19 +7,25 @@ from rich.text import Text
 from cluster.state import ClusterState
 
 
-def cluster_table(found: list[ClusterState]) -> RenderableType:
-    """What is up on this machine."""
-    if not found:
-        return Text("No cluster is up: `sparkscale cluster up standalone-2x1` starts one.")
+def cluster_table(states: list[ClusterState]) -> RenderableType:
+    """Returns a table of the clusters on this machine, with a row for each daemon."""
+    if not states:
+        return Text("No cluster is up. Start one with `sparkscale cluster up standalone-2x1`.")
     table = Table(header_style="bold")
     for name in ("cluster", "address", "state", "daemon", "process", "log"):
         table.add_column(name, overflow="fold")
-    for one in found:
-        word = "up" if one.whole else "stale: the next start ends it" if one.stale else "damaged: a run restores it"
-        for number, daemon in enumerate(one.daemons or [None]):
-            first = (one.profile.name, one.address, word if one.ready or one.stale else "starting")
+    for state in states:
+        condition = (
+            "up" if state.whole else "stale: the next start ends it" if state.stale else "damaged: a run restores it"
+        )
+        for number, daemon in enumerate(state.daemons or [None]):
+            cluster_cells = (
+                state.profile.name,
+                state.address,
+                condition if state.ready or state.stale else "starting",
+            )
             table.add_row(
-                *(first if number == 0 else ("", "", "")),
+                *(cluster_cells if number == 0 else ("", "", "")),
                 *(
                     (daemon.name, f"{daemon.pid}{'' if daemon.alive else ' (ended)'}", str(daemon.log))
                     if daemon

@@ -1,4 +1,4 @@
-"""`sparkscale data`: make data sets ready, and see and remove what lies in the cache."""
+"""`sparkscale data`: prepare data sets, and list, describe and remove cached ones."""
 
 from typing import Annotated, Any
 
@@ -8,14 +8,14 @@ from sparkscale.cli.options import Features, Group, Holdout, Label, Rows, TaskOp
 from sparkscale.contract.errors import ConfigError
 from sparkscale.output import console
 
-app = typer.Typer(no_args_is_help=True, help="Make data sets ready; list, describe and remove what is cached.")
+app = typer.Typer(no_args_is_help=True, help="Prepare data sets; list, describe and remove cached ones.")
 
-Cluster = Annotated[str, typer.Option(help="The cluster profile whose storage is meant.")]
+Cluster = Annotated[str, typer.Option(help="Profile of the cluster that stores the data.")]
 
 
 @app.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="A data set's name, or a table's path or URI.")],
+    name: Annotated[str, typer.Argument(help="Name of a data set, or path or URI of a table.")],
     rows: Rows = None,
     label: Label = None,
     group: Group = None,
@@ -27,15 +27,17 @@ def prepare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of a synthetic data set, such as features=20."),
     ] = None,
-    tasks: Annotated[int | None, typer.Option(min=1, help="How many tasks write (default: one per part).")] = None,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="Number of tasks that write in parallel (default: one for each part).")
+    ] = None,
     spark: Annotated[
-        bool, typer.Option("--spark/--no-spark", help="Spark's executors write, or processes of this node.")
+        bool, typer.Option("--spark/--no-spark", help="Write with Spark's executors, or with processes on this node.")
     ] = True,
     cluster: Cluster = "local",
 ) -> None:
-    """Make a data set ready on the storage of a cluster; what is there already is only checked.
+    """Prepare a data set on the storage of a cluster. Data that is there already is only checked.
 
-    The data are the same for any number of tasks, with Spark and without.
+    The data is the same for any number of tasks, with Spark and without.
 
     Examples:
 
@@ -49,14 +51,14 @@ def prepare(
     from sparkscale.measure.run import data
     from sparkscale.measure.run.progress import observer
 
-    said = settings(features, rows=rows, label=label, group=group, time=time, task=task, holdout=holdout)
-    source = data.source_of(name, {**said, **_settings(set_ or [])})
+    options = settings(features, rows=rows, label=label, group=group, time=time, task=task, holdout=holdout)
+    source = data.source_of(name, {**options, **_settings(set_ or [])})
     console().print(described(data.prepare(source, cluster, observer, spark, tasks)))
 
 
 @app.command("list")
 def list_(cluster: Cluster = "local") -> None:
-    """List the data sets that are cached, with their bytes.
+    """List the cached data sets and their sizes.
 
     Example: sparkscale data list
     """
@@ -64,13 +66,13 @@ def list_(cluster: Cluster = "local") -> None:
     from sparkscale.cli.data_tables import cached_table
     from sparkscale.measure.run import data
 
-    where = profile.load(cluster)
-    console().print(cached_table(where.storage_location, data.cached(where)))
+    cluster_profile = profile.load(cluster)
+    console().print(cached_table(cluster_profile.storage_location, data.cached(cluster_profile)))
 
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A name or an id that `sparkscale data list` shows.")],
+    name: Annotated[str, typer.Argument(help="Name or id of a data set, as `sparkscale data list` shows it.")],
     cluster: Cluster = "local",
 ) -> None:
     """Describe a cached data set: rows, hold-out, columns, groups, ceiling, and a table's profile.
@@ -81,17 +83,19 @@ def describe(
     from sparkscale.cli.data_tables import described
     from sparkscale.measure.run import data
 
-    for found in data.find(name, profile.load(cluster)):
-        if found.data is None:
-            console().print(f"{found.id} is half-written: prepare it again, or remove it.")
+    for entry in data.find(name, profile.load(cluster)):
+        if entry.data is None:
+            console().print(f"{entry.id} is half-written: prepare it again or remove it.")
         else:
-            console().print(described(found.data))
+            console().print(described(entry.data))
 
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="A name or an id that `sparkscale data list` shows.")],
-    every: Annotated[bool, typer.Option("--all", help="All of this name, if there are several.")] = False,
+    name: Annotated[str, typer.Argument(help="Name or id of a data set, as `sparkscale data list` shows it.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Remove all data sets of this name, if there are several.")
+    ] = False,
     cluster: Cluster = "local",
 ) -> None:
     """Remove a cached data set. It can be made again.
@@ -102,24 +106,23 @@ def remove(
     from sparkscale.measure.run import data
     from sparkscale.measure.run.lock import machine_lock
 
-    where = profile.load(cluster)
-    found = data.find(name, where)
-    if len(found) > 1 and not every:
-        raise ConfigError(
-            f"'{name}' is {len(found)} data sets: name one of {', '.join(one.id for one in found)}, or add --all."
-        )
+    cluster_profile = profile.load(cluster)
+    entries = data.find(name, cluster_profile)
+    if len(entries) > 1 and not every:
+        ids = ", ".join(entry.id for entry in entries)
+        raise ConfigError(f"'{name}' is {len(entries)} data sets: name one of {ids}, or add --all.")
     with machine_lock():
-        for one in found:
-            freed = data.remove(one, where)
-            typer.echo(f"Removed {one.id}: {freed / 2**20:,.1f} MiB.")
+        for entry in entries:
+            freed = data.remove(entry, cluster_profile)
+            typer.echo(f"Removed {entry.id}: {freed / 2**20:,.1f} MiB.")
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:
-    """From KEY=VALUE. Raises ConfigError for anything else."""
-    found = {}
+    """Parses texts such as "features=20" into keys and values. Raises ConfigError for a text of another form."""
+    parsed = {}
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not key or not value:
             raise ConfigError(f"--set {text} is not KEY=VALUE, such as features=20.")
-        found[key] = value
-    return found
+        parsed[key] = value
+    return parsed

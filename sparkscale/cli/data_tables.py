@@ -1,4 +1,4 @@
-"""Tables of `sparkscale data`: what is cached, and everything about one data set."""
+"""Tables that `sparkscale data` prints: the cached data sets, and the details of one."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,34 +13,34 @@ from sparkscale.measure.run.data import Cached
 from workloads.datasets.source import MERGED_PREFIX
 
 
-def cached_table(storage: str, found: list[Cached]) -> RenderableType:
-    """What lies in the cache; a merged copy counts for the data set it is one of."""
-    if not found:
-        return Text(f"Nothing is cached in {storage}: `sparkscale data prepare flights` makes a first data set.")
+def cached_table(storage: str, entries: list[Cached]) -> RenderableType:
+    """Returns a table of the cached data sets. The size of a data set includes its merged copies."""
+    if not entries:
+        return Text(f"Nothing is cached in {storage}. Prepare a data set with `sparkscale data prepare flights`.")
     table = Table(header_style="bold", title=f"Data sets in {storage}", title_justify="left", title_style="")
     for name in ("id", "task"):
         table.add_column(name, no_wrap=name == "id", overflow="fold")
     for name in ("training rows", "hold-out rows", "features", "MiB"):
         table.add_column(name, justify="right")
     table.add_column("state", overflow="fold")
-    for one in found:
-        if one.is_merged:
+    for entry in entries:
+        if entry.is_merged:
             continue
         copies = [
-            other.bytes for other in found if one.manifest and other.name == f"{MERGED_PREFIX}{one.manifest.id}"
+            other.bytes for other in entries if entry.manifest and other.name == f"{MERGED_PREFIX}{entry.manifest.id}"
         ]
-        size = f"{(one.bytes + sum(copies)) / 2**20:,.1f}"
-        data = one.data
+        size = f"{(entry.bytes + sum(copies)) / 2**20:,.1f}"
+        data = entry.data
         if data is None:
-            table.add_row(one.id, "", "", "", "", size, "half-written: prepare it again, or remove it")
+            table.add_row(entry.id, "", "", "", "", size, "half-written: prepare it again or remove it")
         else:
             numbers = f"{sum(data.slice_rows):,}", f"{data.holdout_rows:,}", str(len(data.columns)), size
-            table.add_row(one.id, data.task, *numbers, "ready")
+            table.add_row(entry.id, data.task, *numbers, "ready")
     return table
 
 
 def described(data: PreparedDataset) -> RenderableType:
-    """Everything a user may want to know of a data set."""
+    """Returns the details of a data set, and the columns and warnings if it is a table."""
     table = Table(show_header=False, title=f"{data.name} ({data.task})", title_justify="left", title_style="bold")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -57,7 +57,7 @@ def described(data: PreparedDataset) -> RenderableType:
 def _facts(data: PreparedDataset) -> Iterator[tuple[str, str]]:
     yield "id", data.dataset_id
     yield "content hash", data.content_hash
-    yield "lies in", data.root
+    yield "stored in", data.root
     yield "bytes", f"{data.bytes:,}"
     yield (
         "training rows",
@@ -78,7 +78,7 @@ def _facts(data: PreparedDataset) -> Iterator[tuple[str, str]]:
             f"{group.min_rows} rows or more",
         )
     if data.ceiling:
-        yield "the truth reaches", ", ".join(f"{name} {value:.6g}" for name, value in data.ceiling.items())
+        yield "ceiling", ", ".join(f"{name} {value:.6g}" for name, value in data.ceiling.items())
     label = data.profile.get("label", {})
     if label:
         share = f", {label['positive_share']:.1%} are {label['positive']}" if "positive" in label else ""
@@ -95,14 +95,14 @@ def _facts(data: PreparedDataset) -> Iterator[tuple[str, str]]:
     )
 
 
-def _columns(found: list[dict[str, Any]]) -> Table:
+def _columns(columns: list[dict[str, Any]]) -> Table:
     table = Table(header_style="bold", title="Columns of the table", title_justify="left", title_style="")
     for name in ("column", "type", "used as"):
         table.add_column(name, overflow="fold")
     table.add_column("missing", justify="right")
     table.add_column("levels", justify="right")
     table.add_column("encoded as, or why not", overflow="fold")
-    for column in found:
+    for column in columns:
         missing = "–" if column["missing_share"] is None else f"{column['missing_share']:.1%}"
         levels = "–" if column["levels"] is None else f"{column['levels']:,}"
         encoded = ", ".join(column["encoded"]) or column["note"]

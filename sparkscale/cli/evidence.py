@@ -1,4 +1,4 @@
-"""`sparkscale evidence`: that printed intervals hold."""
+"""`sparkscale evidence`: shows that the printed intervals hold."""
 
 import os
 from typing import Annotated
@@ -16,17 +16,19 @@ app = typer.Typer(
 
 @app.command()
 def coverage(
-    repeats: Annotated[int, typer.Option(min=10, help="Simulations of each scenario.")] = 500,
+    repeats: Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")] = 500,
     kind: Annotated[
         str | None,
-        typer.Option(help="Only this interval: auc, rmse, accuracy, variance_explained, inertia or rounds."),
+        typer.Option(help="Simulate only this interval: auc, rmse, accuracy, variance_explained, inertia or rounds."),
     ] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Processes at once (default: all cores).")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
+    ] = None,
 ) -> None:
     """Simulate how often the printed intervals hold a known truth, by units, rounds and rows of each class.
 
-    Scenarios outside of the limits are simulated again, five times as often. Takes about half an hour on two cores.
-    Every simulation has a fixed seed.
+    A scenario with a coverage outside the limits is simulated again, five times as often. The command takes about
+    half an hour on two cores. Every simulation has a fixed seed.
 
     Examples:
 
@@ -38,30 +40,30 @@ def coverage(
     from sparkscale.evidence import show
     from sparkscale.present.terminal import drawn
 
-    every = simulation.scenarios()
-    kinds = list(dict.fromkeys(scenario.kind for scenario in every))
+    scenarios = simulation.scenarios()
+    kinds = list(dict.fromkeys(scenario.kind for scenario in scenarios))
     if kind is not None and kind not in kinds:
         raise ConfigError(f"Unknown interval '{kind}': choose from {', '.join(kinds)}.")
-    chosen = [scenario for scenario in every if kind in (None, scenario.kind)]
+    chosen = [scenario for scenario in scenarios if kind in (None, scenario.kind)]
     with console(stderr=True).status("starting") as status:
         cores = processes or len(os.sched_getaffinity(0))
-        found = simulation.coverage(chosen, repeats, cores, status.update)
-    console().print(drawn(show.coverage(found, repeats)))
+        results = simulation.coverage(chosen, repeats, cores, status.update)
+    console().print(drawn(show.coverage(results, repeats)))
 
 
 @app.command()
 def holdouts(
     lengths: Annotated[
-        str, typer.Option(metavar="A,B,…", help="Days of a block that is held out whole.")
+        str, typer.Option(metavar="A,B,…", help="Lengths of the blocks that are held out, in days.")
     ] = "1,7,14,28",
-    draws: Annotated[int, typer.Option(min=2, help="Fresh hold-outs for each length.")] = 24,
-    seeds: Annotated[int, typer.Option(min=1, help="Samples and models for each hold-out.")] = 3,
-    trees: Annotated[int, typer.Option(min=1, help="Trees of XGBoost, with learning rate 0.3.")] = 40,
-    fraction: Annotated[str, typer.Option(help="The sample.")] = "1/4",
+    draws: Annotated[int, typer.Option(min=2, help="Number of hold-outs to draw for each length.")] = 24,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of samples and models for each hold-out.")] = 3,
+    trees: Annotated[int, typer.Option(min=1, help="Number of XGBoost's trees. The learning rate is 0.3.")] = 40,
+    fraction: Annotated[str, typer.Option(help="Fraction of the training rows in a sample, such as 1/4.")] = "1/4",
 ) -> None:
-    """Draw hold-outs, samples and models of `flights` anew, and compare their spread with the printed errors.
+    """Draw new hold-outs, samples and models of `flights`, and compare their spread with the printed standard errors.
 
-    Takes about ten minutes on two cores.
+    The command takes about ten minutes on two cores.
 
     Examples:
 
@@ -87,16 +89,18 @@ def holdouts(
         data = Flights().prepare(str(cache_folder().absolute()), Here())
         params = BoostedTrees(trees=trees, learning_rate=0.3)
         cores = len(os.sched_getaffinity(0))
-        found = list(study.studies(data, days, draws, seeds, params, share, cores, status.update))
-    console().print(drawn(show.holdouts(found)))
+        results = list(study.studies(data, days, draws, seeds, params, share, cores, status.update))
+    console().print(drawn(show.holdouts(results)))
 
 
 def _days(length: str) -> int:
-    """Raises ConfigError for a length of which ten blocks do not fit into the year."""
+    """Parses a length in days. Raises ConfigError if fewer than ten blocks of this length fit into the year."""
     from sparkscale.evidence.holdouts import DAYS
 
     if not length.strip().isdigit():
-        raise ConfigError(f"--lengths: '{length.strip()}' is no number of days. Write some like 1,7,14.")
+        raise ConfigError(f"--lengths: '{length.strip()}' is not a number of days. Write lengths such as 1,7,14.")
     if not 1 <= int(length) <= DAYS // 10:
-        raise ConfigError(f"--lengths: a block has 1 to {DAYS // 10} days, so that there are ten to draw from.")
+        raise ConfigError(
+            f"--lengths: {int(length)} is out of range: choose 1 to {DAYS // 10} days, so that a year has ten blocks."
+        )
     return int(length)

@@ -1,4 +1,4 @@
-"""`sparkscale heap`: how much heap a case of a Spark engine needs."""
+"""`sparkscale heap`: finds how much heap a case of a Spark engine needs."""
 
 from typing import Annotated
 
@@ -26,17 +26,15 @@ app = typer.Typer()
 
 @app.command()
 def heap(
-    case: Annotated[str, typer.Argument(metavar="CASE", help="A filter that selects one case of a Spark engine.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="Filter that selects one case of a Spark engine.")],
     suite: Annotated[str, typer.Option(help="A suite's name, or the path of a TOML file.")] = "quick",
     out: Out = OUT,
     cluster: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A cluster profile instead of the suite's.")
+        str | None, typer.Option(metavar="NAME", help="Profile of the cluster to measure on, instead of the suite's.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="Measure on this instead of the suite's data: a data set's name, or a table's path or URI."
-        ),
+        typer.Option(help="Data set to measure on, instead of the suite's: its name, or the path or URI of a table."),
     ] = None,
     rows: Rows = None,
     label: Label = None,
@@ -48,8 +46,9 @@ def heap(
 ) -> None:
     """Find the smallest heap with which a case still ends within 1.2 × its time.
 
-    Measures the case under the cluster's own heap, then bisects. Each probe is a fresh worker with another heap; the
-    limit on all memory stays. Takes some twenty executions. Exits with 1 when the case fails under the own heap.
+    The command measures the case with the heap of the cluster's profile, then bisects. Each probe is a fresh worker
+    with another heap; the limit on all memory stays. A search takes about twenty executions. Exits with 1 if the case
+    fails with the heap of the profile.
 
     Examples:
 
@@ -67,18 +66,23 @@ def heap(
     from sparkscale.present.terminal import drawn
     from sparkscale.store.store import Store
 
-    said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
-    wanted = source(data, said)
+    given = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
+    data_source = source(data, given)
     try:
         with interruptible():
-            invocation = search(Request(case, suite, out, cluster, wanted), observer, is_enough)
+            invocation = search(Request(case, suite, out, cluster, data_source), observer, is_enough)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The records are kept, and a new search starts anew.", err=True)
+        typer.echo(
+            "Interrupted. The records so far are kept, but a search cannot be resumed: run the command again.",
+            err=True,
+        )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
         records = store.records(invocation)
     console().print(drawn(report(records)))
-    typer.echo(f"Records: {out / 'records.sqlite'} (run {invocation}); again: sparkscale show --run {invocation}")
-    found = Search.of(records)
-    if found is None or found.needed is None:
+    typer.echo(
+        f"Records: {out / 'records.sqlite'} (run {invocation}). Show again: `sparkscale show --run {invocation}`."
+    )
+    result = Search.of(records)
+    if result is None or result.needed is None:
         raise typer.Exit(EXIT_FAILED)

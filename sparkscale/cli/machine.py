@@ -1,4 +1,4 @@
-"""`sparkscale doctor` and `sparkscale bench-data`: what this machine can do."""
+"""`sparkscale doctor` and `sparkscale bench-data`: check this machine, and measure how fast it makes data."""
 
 from typing import Annotated
 
@@ -12,18 +12,21 @@ app = typer.Typer()
 
 @app.command("bench-data")
 def bench_data(
-    rows: Annotated[str, typer.Option(help="Rows of each table: 1e6, 10_000_000, 100M.")] = "2e6",
-    columns: Annotated[int, typer.Option(min=2, help="float32 columns of each table.")] = 50,
+    rows: Annotated[str, typer.Option(help="Number of rows of each table, such as 1e6, 10_000_000 or 100M.")] = "2e6",
+    columns: Annotated[int, typer.Option(min=2, help="Number of float32 columns of each table.")] = 50,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Each with fresh processes, the contenders in random order.")
+        int,
+        typer.Option(
+            min=1, help="Number of rounds. Each runs all four generators in fresh processes, in random order."
+        ),
     ] = 3,
     memory_rows: Annotated[
-        str, typer.Option(help="Rows of one more table, for which a task's peak memory is shown; 0: none.")
+        str, typer.Option(help="Rows of one more table, to measure the peak memory of a task. 0 leaves it out.")
     ] = "4e6",
 ) -> None:
-    """Measure how fast synthetic data is made, beside Spark SQL's randn() and scikit-learn's make_classification.
+    """Compare how fast sparkscale, Spark SQL's randn() and scikit-learn's make_classification make synthetic data.
 
-    Everything is written to a temporary folder, and deleted.
+    Everything is written to a temporary folder, which is deleted at the end.
 
     Examples:
 
@@ -34,19 +37,19 @@ def bench_data(
     from sparkscale.measure.run.bench_data import measure_generation, report
     from sparkscale.measure.run.progress import observer
 
-    found = measure_generation(rows, columns, rounds, memory_rows, observer)
-    console().print(report(found))
+    measured = measure_generation(rows, columns, rounds, memory_rows, observer)
+    console().print(report(measured))
 
 
 @app.command()
 def doctor(
     gpu: Annotated[
-        bool, typer.Option("--gpu", help="Check the GPUs instead: NVML, CUDA, Spark's scheduler, measured cases.")
+        bool, typer.Option("--gpu", help="Check only the GPUs: NVML, CUDA, Spark's scheduler, and measured cases.")
     ] = False,
 ) -> None:
     """Check that this machine can measure: Java, Spark, BLAS, cores, memory, disk, GPUs.
 
-    Exits with 1 when something that is needed is missing.
+    Exits with 1 if a needed part is missing.
 
     Examples:
 

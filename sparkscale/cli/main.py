@@ -1,4 +1,4 @@
-"""The command line's root: its groups of commands, and how errors and signals end it."""
+"""The root command: it collects all commands, and turns errors and signals into messages and exit codes."""
 
 import logging
 import sys
@@ -33,9 +33,9 @@ for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - see main
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 - see main
 ) -> None:
-    """What each way of scaling machine learning with Apache Spark costs and what it buys.
+    """Measure what each way of scaling machine learning with Apache Spark costs, and what it buys.
 
     Measure:   sparkscale run --suite quick
 
@@ -59,11 +59,10 @@ def root(
 
 
 def main() -> None:
-    """Runs a command; a SparkscaleError is one sentence on stderr, unless --debug."""
+    """Runs a command. A SparkscaleError becomes one sentence on stderr; --debug shows its traceback instead."""
     printable()
-    private.begin()
     try:
-        with interruptible():
+        with private.for_the_user_only(), interruptible():
             app()
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
@@ -73,8 +72,8 @@ def main() -> None:
         typer.echo(f"Error: {redaction.text(str(error))}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        said = places.sentence(error)
-        if said is None or "--debug" in sys.argv:
+        sentence = places.sentence(error)
+        if sentence is None or "--debug" in sys.argv:
             raise
-        typer.echo(f"Error: {redaction.text(said)}", err=True)
+        typer.echo(f"Error: {redaction.text(sentence)}", err=True)
         sys.exit(EXIT_USAGE)

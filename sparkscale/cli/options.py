@@ -13,45 +13,59 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-Out = Annotated[Path, typer.Option("--out", help="Directory of the records.")]
+Out = Annotated[Path, typer.Option("--out", help="Directory that holds the records.")]
 OUT = Path("results")
 
-Rows = Annotated[str | None, typer.Option(help="Rows of a synthetic data set: 1e6, 10_000_000, 100M.")]
-Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: what is to be predicted.")]
-Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: whose rows belong together.")]
-Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: when a row was made.")]
+Rows = Annotated[
+    str | None, typer.Option(help="Number of rows of a synthetic data set, such as 1e6, 10_000_000 or 100M.")
+]
+Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column to predict. Only for a table.")]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="Column of the user, device or other key that rows belong to. Only for a table."
+    ),
+]
+Time = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column with the date or time of each row. Only for a table.")
+]
 Features = Annotated[
-    str | None, typer.Option(metavar="A,B,…", help="Of a table: its features (default: every other column).")
+    str | None,
+    typer.Option(metavar="A,B,…", help="Columns to predict from. Only for a table (default: every other column)."),
 ]
 TaskOption = Annotated[
-    Literal["classification", "regression"] | None, typer.Option(help="Of a table (default: what fits its label).")
+    Literal["classification", "regression"] | None,
+    typer.Option(help="What kind of prediction to learn. Only for a table (default: what fits the label column)."),
 ]
 Holdout = Annotated[
     Literal["random", "group", "time"] | None,
-    typer.Option(help="Of a table: rows, whole groups, or the latest (default: time, else group, else random)."),
+    typer.Option(
+        help="Rows to hold out: random rows, whole groups, or the latest rows. Only for a table (default: time if "
+        "--time is given, else group if --group is given, else random)."
+    ),
 ]
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
-    """The names of a list such as "a,b"; None if there is no list."""
+    """Splits a list of names such as "a,b". Returns None if the option was not given."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def settings(features: str | None = None, **said: str | None) -> dict[str, Any]:
-    """The settings of a data set that the user gave."""
-    found: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+def settings(features: str | None = None, **options: str | None) -> dict[str, Any]:
+    """Returns the settings of a data set that the user gave. Options that were not given (None) are left out."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if features is not None:
-        found["features"] = [name.strip() for name in features.split(",") if name.strip()]
-    return found
+        given["features"] = [name.strip() for name in features.split(",") if name.strip()]
+    return given
 
 
-def source(data: str | None, said: dict[str, Any]) -> "AnySource | None":
-    """The data set of `--data` with the `settings` that were given; None without it.
+def source(data: str | None, given: dict[str, Any]) -> "AnySource | None":
+    """Returns the data set that `--data` names, with the settings that the user gave. None without `--data`.
 
-    Raises ConfigError for settings without a data set, and for what is no data set.
+    Raises ConfigError if settings were given without `--data`, or if `data` names no data set.
     """
     from sparkscale.measure.run.data import source_of
 
-    if said and data is None:
-        raise ConfigError(f"--{next(iter(said))} needs --data.")
-    return None if data is None else source_of(data, said)
+    if given and data is None:
+        raise ConfigError(f"--{next(iter(given))} needs --data.")
+    return None if data is None else source_of(data, given)

@@ -30,53 +30,57 @@ def run(
     suite: Annotated[str, typer.Option(help="A suite's name, or the path of a TOML file.")] = "quick",
     filter_: Annotated[
         str | None,
-        typer.Option("--filter", help="Only the cases that match, such as 'engine=xgboost*,fraction=1/4'."),
+        typer.Option("--filter", help="Measure only the cases that match, such as 'engine=xgboost*,fraction=1/4'."),
     ] = None,
     out: Out = OUT,
     resume: Annotated[
-        bool, typer.Option(help="Go on with the suite's last run as it was begun: measure what is missing.")
+        bool,
+        typer.Option(help="Continue the suite's last run, with its options: measure only what is missing."),
     ] = False,
-    retry_failed: Annotated[bool, typer.Option(help="Go on likewise, and repeat what is not ok.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Like --resume, and also repeat cases that are not ok.")] = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="First seed of samples and models, and of the order (0).")
+        int | None,
+        typer.Option(min=0, help="Seed for samples, models and the order of executions (default: 0)."),
     ] = None,
     sample_seed: Annotated[
-        int | None, typer.Option(min=0, help="Round r draws its sample with this seed + r (--seed).")
+        int | None,
+        typer.Option(min=0, help="Round r draws its sample with this seed + r (default: the value of --seed)."),
     ] = None,
     model_seed: Annotated[
-        int | None, typer.Option(min=0, help="Round r trains its models with this seed + r (--seed).")
+        int | None,
+        typer.Option(min=0, help="Round r trains its models with this seed + r (default: the value of --seed)."),
     ] = None,
     fixed_seeds: Annotated[
-        bool, typer.Option("--fixed-seeds", help="All rounds have the same sample and the same model seed.")
+        bool, typer.Option("--fixed-seeds", help="Use the same sample and the same model seed in all rounds.")
     ] = False,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the suite's number.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Number of rounds (default: the suite's).")] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Clusters to visit, each once, instead of the suite's: profiles, TOML files, or the address of one "
-            "that is up.",
+            help="Clusters to measure on, each once, instead of the suite's: names of profiles, paths of TOML files, "
+            "or the address of a cluster that is up.",
         ),
     ] = None,
     cold_cache: Annotated[
         bool,
         typer.Option(
             "--cold-cache",
-            help="Empty the page cache of the data's files before each execution. Without it, phases find the data "
-            "in memory, where earlier executions left it.",
+            help="Empty the page cache of the data's files before each execution. Without this option, phases read "
+            "from memory what earlier executions left there.",
         ),
     ] = False,
     least_models: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Exit with 1 when groups have fewer models than this share of them; 0.9: nine of ten."
+            min=0,
+            max=1,
+            help="Exit with 1 if a smaller share of the groups than this got a model; 0.9 means nine of ten.",
         ),
     ] = 0.0,
     data: Annotated[
         str | None,
-        typer.Option(
-            help="Measure on this instead of the suite's data: a data set's name, or a table's path or URI."
-        ),
+        typer.Option(help="Data set to measure on, instead of the suite's: its name, or the path or URI of a table."),
     ] = None,
     rows: Rows = None,
     label: Label = None,
@@ -88,8 +92,8 @@ def run(
 ) -> None:
     """Measure a suite and print what a sample saves and what it costs.
 
-    Exits with 0 when every case is ok or unsupported, with 1 when one is not or groups have too few models
-    (--least-models), with 2 when the request is wrong.
+    Exits with 0 if every case is ok or unsupported, with 1 if a case is not or too few groups got a model
+    (--least-models), with 2 if the request is wrong.
 
     Examples:
 
@@ -121,7 +125,7 @@ def run(
     from sparkscale.store.store import Store
 
     ledger = Ledger()
-    said = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
+    given = settings(rows=rows, label=label, group=group, time=time, features=features, task=task, holdout=holdout)
     request = Request(
         suite,
         out,
@@ -131,7 +135,7 @@ def run(
         names(cluster),
         resume,
         retry_failed,
-        source(data, said),
+        source(data, given),
         sample_seed=sample_seed,
         model_seed=model_seed,
         fixed_seeds=fixed_seeds,
@@ -141,12 +145,12 @@ def run(
         with interruptible():
             finished = measure(request, observer, ledger)
     except KeyboardInterrupt:
-        again = f"sparkscale run --suite {suite} --out {out} --resume"
-        typer.echo(f"Interrupted. What was measured is kept: go on with `{again}`.", err=True)
+        resume_command = f"sparkscale run --suite {suite} --out {out} --resume"
+        typer.echo(f"Interrupted. The records so far are kept: continue with `{resume_command}`.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
-        found = report(store, store.invocation(identity=finished.invocation))
-    console().print(drawn([*found, breakdown(ledger.wall(), ledger.spent.items())]))
+        blocks = report(store, store.invocation(identity=finished.invocation))
+    console().print(drawn([*blocks, breakdown(ledger.wall(), ledger.spent.items())]))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     models = Models.of(finished.records)
     if models is not None:

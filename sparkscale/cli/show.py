@@ -1,4 +1,4 @@
-"""`sparkscale show`, `sparkscale export` and `sparkscale import`: read what was measured, here or elsewhere."""
+"""`sparkscale show`, `sparkscale export` and `sparkscale import`: print, write and copy records."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,10 +20,13 @@ ExportFormat = Literal["json", "csv", "parquet", "archive"]
 
 @app.command("show")
 def show_(
-    suite: Annotated[str | None, typer.Option(help="The last run of this suite (default: of any).")] = None,
-    run_: Annotated[str | None, typer.Option("--run", help="A run by its id.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Take the last run of this suite (default: of any suite).")
+    ] = None,
+    run_: Annotated[str | None, typer.Option("--run", help="Take the run with this id.")] = None,
     form: Annotated[
-        ReportFormat, typer.Option("--format", help="markdown for documents, json for programs.")
+        ReportFormat,
+        typer.Option("--format", help="text for a terminal, markdown for documents, json for programs."),
     ] = "text",
     out: Out = OUT,
 ) -> None:
@@ -42,11 +45,11 @@ def show_(
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
-        found = report(store, store.invocation(suite, run_))
+        blocks = report(store, store.invocation(suite, run_))
     if form == "text":
-        console().print(terminal.drawn(found))
+        console().print(terminal.drawn(blocks))
     else:
-        text = markdown.written(found) if form == "markdown" else structured.as_json(found)
+        text = markdown.written(blocks) if form == "markdown" else structured.as_json(blocks)
         typer.echo(text.encode(), nl=form == "json")
 
 
@@ -55,21 +58,25 @@ def export_(
     form: Annotated[
         ExportFormat,
         typer.Option(
-            "--format", help="json prints whole records; archive writes whole runs for `sparkscale import`."
+            "--format",
+            help="json, csv and parquet hold records; archive holds whole runs, which `sparkscale import` reads.",
         ),
     ] = "json",
     to: Annotated[
-        Path | None, typer.Option(help="File to write (default: stdout; parquet and archive need one).")
+        Path | None, typer.Option(help="File to write (default: stdout). parquet and archive need a file.")
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="The last run of this suite (default: of any).")] = None,
-    run_: Annotated[str | None, typer.Option("--run", help="A run by its id.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="The records of all runs.")] = False,
+    suite: Annotated[
+        str | None, typer.Option(help="Take the last run of this suite (default: of any suite).")
+    ] = None,
+    run_: Annotated[str | None, typer.Option("--run", help="Take the run with this id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Export all runs, not only the last.")] = False,
     condensed: Annotated[
-        bool, typer.Option("--condensed", help="Of an archive: keep of the tables only what reports need.")
+        bool,
+        typer.Option("--condensed", help="Keep only the parts of tables that reports need. Only for an archive."),
     ] = False,
     out: Out = OUT,
 ) -> None:
-    """Print or write the last run's records.
+    """Print the records of the last run, or write them to a file.
 
     Examples:
 
@@ -87,27 +94,29 @@ def export_(
     if condensed and form != "archive":
         raise ConfigError("--condensed needs --format archive.")
     if form in ("parquet", "archive") and to is None:
-        raise ConfigError(f"--format {form} writes a binary file: name it with --to FILE.parquet.")
+        raise ConfigError(f"--format {form} is binary and needs a file: add --to FILE.parquet.")
     with Store.existing(out) as store:
         runs = store.runs() if every else [store.invocation(suite, run_).id]
         if form == "archive":
             assert to is not None
-            with private.as_the_user_has_it():
+            with private.with_users_umask():
                 archive.pack(store, runs, to, patterns.condensed if condensed else None)
             return
         records = [record for run in runs for record in store.records(run)]
-    with private.as_the_user_has_it():
+    with private.with_users_umask():
         text = export(records, form, to)
     if text is not None:
-        typer.echo(text.encode())  # data, which no terminal's encoding changes
+        typer.echo(text.encode())  # as bytes, because the encoding of the terminal must not change data
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="An archive that `sparkscale export --format archive` wrote.")],
+    file: Annotated[Path, typer.Argument(help="Archive that `sparkscale export --format archive` wrote.")],
     out: Out = OUT,
 ) -> None:
-    """Copy the runs of an archive into a record store, to show and compare them like runs of this machine.
+    """Copy the runs of an archive into a record store.
+
+    They can then be shown and compared like runs of this machine.
 
     Example:
 

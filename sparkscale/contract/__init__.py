@@ -1,1 +1,3 @@
-"""The bottom layer: what every other package agrees on. Standard library and Pydantic only."""
+"""The bottom layer: types and rules that every other package shares. It needs only the standard library and
+Pydantic.
+"""

@@ -1,4 +1,4 @@
-"""A case: what is measured, and its identity."""
+"""A case (the thing that is measured) and its identity."""
 
 import hashlib
 import json
@@ -16,9 +16,9 @@ SLICES = 64
 
 
 def parse_fraction(text: str) -> float:
-    """The fraction that a user wrote: "1/16", "1" or "all".
+    """Returns the value of a fraction that a user wrote, such as "1/16", "1" or "all".
 
-    Raises ValueError when it is not 1/2^j with 0 ≤ j ≤ 6: training rows lie in 64 slices.
+    Raises ValueError if it is not 1/2^j with 0 ≤ j ≤ 6: training rows lie in 64 slices.
     """
     numerator, _, denominator = ("1" if text == "all" else text).partition("/")
     value = int(numerator) / int(denominator or 1)
@@ -28,23 +28,23 @@ def parse_fraction(text: str) -> float:
 
 
 def fraction_slices(fraction: float) -> float:
-    """How many of the 64 slices a fraction is (whole for every valid one)."""
+    """Returns how many of the 64 slices a fraction has. It is a whole number for every valid fraction."""
     return fraction * SLICES
 
 
 def show_fraction(fraction: float) -> str:
-    """1.0 as "1", 0.25 as "1/4"."""
+    """Returns the text of a fraction: "1" for 1.0, "1/4" for 0.25."""
     return "1" if fraction == 1 else f"1/{round(1 / fraction)}"
 
 
 def digest(value: Any) -> str:
-    """Sixteen hex digits that name a JSON value: SHA-256 of its canonical form."""
+    """Returns sixteen hex digits that name a JSON value: the SHA-256 of its canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Parameters by their paths: those of a model within parameters are "model.trees", "model.depth"."""
+    """Returns parameters by their paths: those of a model within parameters become "model.trees", "model.depth"."""
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat |= by_path(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -52,7 +52,7 @@ def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class Capacity(BaseModel):
-    """The parameter by which a model grows, and the range in which `tuned` chooses it."""
+    """The parameter that makes a model larger, and the range from which `tuned` chooses it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +61,7 @@ class Capacity(BaseModel):
     most: int = Field(ge=1)
 
     def steps(self) -> Iterator[int]:
-        """From the least on, each twice the one before, up to the most."""
+        """Yields the values to try: `least`, then twice the one before, up to `most`."""
         value = self.least
         while value <= self.most:
             yield value
@@ -100,16 +100,17 @@ class Case(BaseModel):
 
     @property
     def experiment(self) -> str:
-        """Equal for cases that differ only in their seeds, and in what follows from a sample: its rows, and arguments
-        that depend on them.
+        """An id that is equal for cases that differ only in their seeds and in what follows from a sample.
+
+        That is the number of its rows, and arguments that depend on them.
         """
         params = self.params_without("arguments")
-        rest = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
-        return digest([rest, params])
+        fields = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
+        return digest([fields, params])
 
     @property
     def seeds(self) -> tuple[int, int]:
-        """The seed of the sample and that of the model."""
+        """The seed of the sample and the seed of the model."""
         return self.sample_seed, self.model_seed
 
     @property
@@ -118,23 +119,26 @@ class Case(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The parameters in the library's own words."""
+        """The parameters as the library names them."""
         return dict(self.params["arguments"])
 
     @property
     def stated(self) -> dict[str, Any]:
-        """The parameters that were stated for all engines alike: without the set's name, what `tuned` may choose, and
-        the library's own words.
+        """The parameters that hold for all engines.
+
+        They leave out the name of the parameter set, the range for `tuned`, and the library's own arguments.
         """
         return self.params_without("set", "capacity", "arguments")
 
     def params_without(self, *names: str) -> dict[str, Any]:
-        """The parameters but those of these names."""
+        """Returns the parameters without those of these names."""
         return {name: value for name, value in self.params.items() if name not in names}
 
     def subject_key(self, *fields: str, without: Iterable[str] = ("arguments",)) -> str:
-        """Equal for cases that have the same workload, data set, cluster and device, the same values of these further
-        fields, and the same parameters but those `without`.
+        """Returns a key that is equal for cases with the same subject.
+
+        Such cases have the same workload, data set, cluster and device, the same values of the further `fields`, and
+        the same parameters. The parameters `without` may differ.
         """
         params = self.params_without(*without)
         shared = [getattr(self, name) for name in ("workload", "dataset_id", "cluster", "device", *fields)]
@@ -142,11 +146,11 @@ class Case(BaseModel):
 
     @property
     def label(self) -> str:
-        """How a person names this case among those of one suite."""
+        """A readable name of this case, unique enough within one suite."""
         return f"{self.subject} {show_fraction(self.fraction)}"
 
     @property
     def subject(self) -> str:
-        """The case without its fraction, as a person names it."""
+        """A readable name of the case without its fraction."""
         kind = "" if self.parameter_set == "aligned" else f" ({self.parameter_set})"
         return f"{self.workload} {self.engine}{kind} {self.dataset}"

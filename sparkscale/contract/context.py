@@ -1,4 +1,4 @@
-"""The context of a case: all that a phase may touch."""
+"""The context of a case: everything that a phase may use."""
 
 import logging
 import math
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def no_gpu() -> AbstractContextManager[tuple[str, ...]]:
-    """Where no GPU was granted."""
+    """The default of `bind_gpu`. Raises EngineUnsupported, because no GPU was granted."""
     raise EngineUnsupported("There is no GPU to bind: the cluster profile grants none.")
 
 
 @dataclass
 class Context:
-    """Handed to every phase of one execution.
+    """The context that every phase of one execution gets.
 
     `spark` is the session (pyspark.sql.SparkSession), None for a node engine.
     `storage` is a location that every executor of the cluster can reach.
@@ -33,23 +33,23 @@ class Context:
     data: PreparedDataset
     cores: int
     slots: int
-    """How many tasks of Spark, or single-threaded processes of a node engine, can run at once; on a GPU no more than
-    have a share of one."""
+    """How many Spark tasks, or single-threaded processes of a node engine, can run at once. On a GPU it is at most
+    the number that get a share of one."""
     storage: str
     spark: Any = None
     model: PreparedModel | None = None
-    """What the case is to apply, where its pattern applies one."""
+    """The model that the case applies; None if its pattern applies none."""
     gpus: int = 0
     """How many GPUs this process may use, outside Spark's tasks."""
     executor_memory_bytes: int | None = None
-    """What one executor may use, its JVM and Python workers together; None where nobody says."""
+    """The memory of one executor, for its JVM and Python workers together. None if it is unknown."""
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
-    """`with run.bind_gpu() as addresses`: the block sees the GPUs of its task, or of its node, and no other. It must
+    """`with run.bind_gpu() as addresses`: the block sees only the GPUs of its Spark task, or of its node. It must
     begin before the process uses CUDA. Picklable."""
     execution: str = field(default_factory=execution_id)
-    """Names the files of this execution where other machines write, too."""
+    """The id in the names of this execution's files, in folders that other machines write to as well."""
     made: list[PreparedDataset] = field(default_factory=list)
-    """Data that was made for this execution alone, before its phases, such as a validation part."""
+    """Data that was prepared only for this execution, before its phases, such as a validation part."""
     declared: frozenset[str] = frozenset()
     """Names of the figures that its workload declares."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -57,15 +57,16 @@ class Context:
     stack: ExitStack = field(default_factory=ExitStack)
 
     def figure(self, name: str, value: float) -> None:
-        """Adds a number to the record. Raises ValueError for one that the workload does not declare, or that is not
-        finite.
+        """Adds a number to the record.
+
+        Raises ValueError if the workload does not declare the figure, or if the number is not finite.
         """
         if name not in self.declared:
             raise ValueError(
                 f"The figure {name} is not declared: add it to `figures` of {self.case.workload}, or of its pattern."
             )
         if not math.isfinite(value):
-            raise ValueError(f"The figure {name} is {value}.")
+            raise ValueError(f"The figure {name} is {value}: a figure must be a finite number.")
         self.figures[name] = float(value)
 
     def table(self, name: str, arrow: Any) -> None:
@@ -73,15 +74,15 @@ class Context:
         self.tables[name] = arrow
 
     def with_case(self, **changes: Any) -> "Context":
-        """The same execution, with fields of its case changed."""
+        """Returns the context of the same execution, with some fields of its case changed."""
         return replace(self, case=self.case.model_copy(update=changes))
 
     def enter(self, resource: AbstractContextManager[Any]) -> Any:
-        """Opens what must be closed when the case ends, however it ends."""
+        """Opens a resource and returns it. It is closed when the case ends, even after an error."""
         return self.stack.enter_context(resource)
 
     def at_end(self, close: Callable[[], Any]) -> None:
-        """Calls `close` when the case ends, however it ends. A fault in it is logged and hides no other."""
+        """Calls `close` when the case ends, even after an error. An error in `close` is only logged."""
 
         def closing() -> None:
             try:
@@ -98,5 +99,5 @@ class Context:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The case's parameters in the library's own words."""
+        """The case's parameters as the library names them."""
         return self.case.arguments

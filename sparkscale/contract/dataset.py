@@ -1,4 +1,4 @@
-"""A prepared data set: where its rows lie, what its columns are, which slices or groups a sample is."""
+"""A prepared data set: the place of its rows, its columns, and the slices or groups of a sample."""
 
 import hashlib
 import math
@@ -11,8 +11,9 @@ from sparkscale.contract.case import SLICES, Task, fraction_slices
 from sparkscale.contract.location import join
 
 ROW, UNIT, LABEL, TRUTH, TIME = "row", "unit", "label", "truth", "time"
-"""Columns beside the features: the row's id, the hold-out unit it belongs to (a week), the label; in the hold-out of
-synthetic data what a model that knows the truth would predict; in data with a time its moment."""
+"""The columns that are not features: the row's id, its hold-out unit (such as a week) and its label. `truth` is
+what a model that knows the truth would predict, only in the hold-out of synthetic data. `time` is only in data
+with a time."""
 
 HoldoutRule = Literal["random", "group", "time"]
 
@@ -26,8 +27,8 @@ class Column(Frozen):
 
     A numeric column holds numbers without nulls. A categorical one holds label-free ordinal codes
     0 … len(vocabulary) - 1 into a vocabulary fixed when the data set was made.
-    `mean` and `std` are those of the full training rows (of the distribution, where data is synthetic), so that every
-    engine scales alike. `source` is the user's own name of the column it was made from.
+    `mean` and `std` are those of all training rows, or of the distribution if the data is synthetic, so that every
+    engine scales in the same way. `source` is the user's name of the column that it was made from.
     """
 
     name: str
@@ -39,11 +40,11 @@ class Column(Frozen):
 
 
 class Grouping(Frozen):
-    """A way to part the rows into groups, one model each.
+    """A division of the rows into groups, with one model for each.
 
-    `column` holds a row's group as a code 0 … groups - 1; `keys` is the Parquet file, relative to the root, that says
-    for each code its key and its rows. A group with fewer than `min_rows` rows, hold-out included, is too small to
-    train on: it is counted, and named as such by what trains, never dropped in silence.
+    `column` holds a row's group as a code 0 … groups - 1. `keys` is the Parquet file, relative to the root, with the
+    key and the number of rows for each code. A group with fewer than `min_rows` rows, hold-out included, is too small
+    to train on. It is counted, and engines report it as too small; it is never dropped silently.
     """
 
     name: str
@@ -57,9 +58,10 @@ class Grouping(Frozen):
     """Rows of the smallest, the median and the largest group."""
 
     def sample(self, fraction: float, sample_seed: int) -> list[int]:
-        """The codes of a sample of groups: for per-group workloads a fraction means groups, not rows.
+        """Returns the codes of a sample of groups: for per-group workloads a fraction means groups, not rows.
 
-        The first max(1, round(fraction·groups)) of an order that the seed alone decides, so samples are nested.
+        They are the first max(1, round(fraction·groups)) of an order that depends only on the seed, so samples are
+        nested.
         """
 
         def rank(code: int) -> bytes:
@@ -69,7 +71,7 @@ class Grouping(Frozen):
 
 
 class Moments(Frozen):
-    """Moments of some rows' values: how many rows, their mean, and the sum of squared deviations from that mean."""
+    """Moments of the values of some rows: number of rows, mean, and sum of squared deviations from that mean."""
 
     rows: int
     mean: float
@@ -77,12 +79,12 @@ class Moments(Frozen):
 
     @property
     def std(self) -> float:
-        """The population's standard deviation, which divides by n; 0 without rows."""
+        """The population's standard deviation, which divides by n. It is 0 without rows."""
         return math.sqrt(self.squares / self.rows) if self.rows else 0.0
 
     @classmethod
     def total(cls, parts: Iterable["Moments"]) -> "Moments":
-        """All rows of these parts together, without a loss of digits for a mean far from 0.
+        """Returns the moments of all rows of these parts, without a loss of digits if the mean is far from 0.
 
         Formula: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
         (1979).
@@ -98,7 +100,7 @@ class Moments(Frozen):
 
 
 class PreparedDataset(Frozen):
-    """What a manifest says of a data set that lies ready at `root`, a local path or a URI."""
+    """A data set that is ready to read at `root` (a local path or a URI), as its manifest describes it."""
 
     name: str
     dataset_id: str
@@ -110,45 +112,50 @@ class PreparedDataset(Frozen):
     holdout_rows: int
     holdout: HoldoutRule
     unit_name: str
-    """What the hold-out's units are called: "week"."""
+    """The name of a hold-out unit, such as "week"."""
     bytes: int
     groupings: tuple[Grouping, ...] = ()
     ceiling: dict[str, float] = {}
-    """Qualities of the truth itself on this hold-out: no model beats them but by chance."""
+    """The qualities that the truth itself reaches on this hold-out. A model can be better only by chance."""
     definition: dict[str, Any] = {}
     profile: dict[str, Any] = {}
-    """What was found in the user's table."""
+    """The description of the user's table; empty for other data."""
     merged: dict[int, str] = {}
-    """Per sample seed, the root of a copy whose slices are merged into few files; only small data has one."""
+    """For each sample seed, the root of a copy with its slices merged into few files. Only small data has copies."""
     slice_labels: tuple[Moments, ...] = ()
-    """The labels of each slice's rows; empty in manifests that were written before format 4."""
+    """The moments of the labels of each slice. Empty in manifests that were written before format 4."""
 
     def slices(self, fraction: float, sample_seed: int) -> list[int]:
-        """The slices of a sample: the first 64·fraction of an order that the seed alone decides.
+        """Returns the slices of a sample: the first 64·fraction of an order that depends only on the seed.
 
-        Nested: a smaller fraction of the same seed is a prefix of a larger one.
+        Samples are nested: a smaller fraction of the same seed is a prefix of a larger one.
         """
         order = sorted(range(SLICES), key=lambda s: hashlib.sha256(f"{sample_seed}:{s}".encode()).digest())
         return order[: int(fraction_slices(fraction))]
 
     def train_paths(self, fraction: float, sample_seed: int) -> list[str]:
-        """Folders of Parquet files that hold the sample: one per slice, or few where they are merged."""
+        """Returns the folders of the sample's Parquet files: one per slice, or few if the slices are merged."""
         slices = self.slices(fraction, sample_seed)
         if sample_seed in self.merged:
             return [join(self.merged[sample_seed], merged_folder(j)) for j in range(len(slices).bit_length())]
         return [join(self.root, slice_folder(s)) for s in sorted(slices)]
 
     def fraction_of_files(self, files: int, sample_seed: int) -> float:
-        """The smallest whose sample lies in so many folders, or all of it."""
+        """Returns the smallest fraction with a sample in at least this many folders; 1 if no fraction has as many."""
         fractions = (2.0**-j for j in range(SLICES.bit_length() - 1, -1, -1))
-        return next((one for one in fractions if len(self.train_paths(one, sample_seed)) >= files), 1.0)
+        return next(
+            (fraction for fraction in fractions if len(self.train_paths(fraction, sample_seed)) >= files), 1.0
+        )
 
     def rows(self, fraction: float, sample_seed: int) -> int:
-        """Training rows in the sample."""
+        """Returns the number of training rows in the sample."""
         return sum(self.slice_rows[s] for s in self.slices(fraction, sample_seed))
 
     def label_moments(self, fraction: float, sample_seed: int) -> Moments | None:
-        """The labels of the sample's training rows, exact for every sample. None if the manifest does not say."""
+        """Returns the exact moments of the labels of the sample's training rows.
+
+        None if the manifest has no labels.
+        """
         if not self.slice_labels:
             return None
         return Moments.total(self.slice_labels[s] for s in sorted(self.slices(fraction, sample_seed)))
@@ -162,11 +169,11 @@ class PreparedDataset(Frozen):
         return [column.name for column in self.columns]
 
     def grouping(self, name: str) -> Grouping:
-        """Raises KeyError for one that the data set does not offer."""
+        """Returns the grouping of this name. Raises KeyError if the data set does not have it."""
         return {grouping.name: grouping for grouping in self.groupings}[name]
 
     def description(self) -> dict[str, Any]:
-        """What is stored beside the records: everything but where it lies."""
+        """Returns the description that is stored with the records: everything but the place of the files."""
         return self.model_dump(mode="json", exclude={"root", "merged"})
 
 
@@ -174,10 +181,13 @@ HOLDOUT_FOLDER = "holdout"
 
 
 def slice_folder(number: int) -> str:
-    """Folder of one slice, relative to the data set's root."""
+    """Returns the folder of one slice, relative to the data set's root."""
     return f"train/slice-{number:02d}"
 
 
 def merged_folder(number: int) -> str:
-    """Folder of what the 2^number-th part of the slices adds to the part half as large: slices 2^(number-1) …"""
+    """Returns the folder, relative to the root, of the slices from 2^(number-1) on that complete the first 2^number.
+
+    Folder 0 holds the first slice. So the folders up to `number` hold the first 2^number slices of the sample.
+    """
     return f"train/group-{number}"

@@ -1,7 +1,7 @@
 """Declarations of workloads: phases, figures, qualities and engines.
 
-Records refer to this description, so that they can be read, compared and drawn by who does not have the workload, or
-has another version of it.
+Records refer to this description. So they can be read, compared and drawn by someone who does not have the workload,
+or has another version of it.
 """
 
 from typing import Any, Literal
@@ -16,9 +16,10 @@ Scale = Literal["plain", "logit", "log"]
 
 
 class Declared(BaseModel):
-    """A number that records may hold, by the name under which it is stored.
+    """The declaration of a number that records may hold.
 
-    `heading` is its name in tables. `direction` says which is better, a smaller or a larger number; None: neither is.
+    `name` is its stored name, `heading` its name in tables. `direction` says if lower or higher is better; None:
+    neither is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,15 +32,15 @@ class Declared(BaseModel):
 
     @property
     def title(self) -> str:
-        """Its heading; without one its name."""
+        """Its heading, or its name if it has no heading."""
         return self.heading or self.name
 
 
 class Figure(Declared):
-    """A number that an engine reports with `run.figure`, besides its seconds.
+    """A number that an engine reports with `run.figure`, in addition to its seconds.
 
-    A figure that is a `metric` can be compared over records. asv keeps those that are `in_history`: not one that has
-    no value when it becomes worse, for that would look like nothing.
+    A figure that is a `metric` can be compared over records. asv keeps those that are `in_history`. A figure that has
+    no value when it gets worse must not be in it: asv would show nothing.
     """
 
     metric: bool = False
@@ -49,10 +50,10 @@ class Figure(Declared):
 class QualityFigure(Declared):
     """A quality that a workload's `score` returns.
 
-    `metric` is the metric that follows from it, where smaller is better: the quality itself, or 1 minus a quality of
-    which 1 is the best (`direction` "higher"). `skill` is the quality that is above 0 only for a result better than
-    `constant`, which a sentence ends with. A value above `too_good` makes a leak likely; one of `at_least` or less is
-    no better than a constant.
+    `metric` names the metric that is computed from it, where lower is better. That is the quality itself, or 1 minus
+    a quality with a best value of 1 (`direction` "higher"). `skill` names the quality that is above 0 only if a
+    result is better than `constant`, which is the end of a sentence. A value above `too_good` makes a leak likely. A
+    value of `at_least` or less is no better than a constant prediction.
     """
 
     metric: str = ""
@@ -64,12 +65,12 @@ class QualityFigure(Declared):
 
 
 class Judged(BaseModel):
-    """The quality by which a sample is judged against all data.
+    """The quality that judges a sample against all data.
 
-    A sample is enough when it gives up at most `tolerance`: of the quality itself, or of its share where it is
-    `relative`. `within` says so in words. `estimator` computes the quality from stored scores, `scale` is the scale
-    on which its interval is symmetric, `form` and `given_up_form` are Python's format specifications of a value and
-    of a difference. `second` is another quality that tables show beside it. `truth` names what reaches the best
+    A sample is enough if it gives up at most `tolerance` of the quality, or that share of it if it is `relative`.
+    `within` says so in words. `estimator` computes the quality from stored scores. The interval of the quality is
+    symmetric on `scale`. `form` and `given_up_form` are Python's format specifications of a value and of a
+    difference. `second` is another quality that tables show, too. `truth` names the model that reaches the best
     possible value, for data sets that know it.
     """
 
@@ -81,7 +82,7 @@ class Judged(BaseModel):
     relative: bool = False
     within: str
     estimator: Estimator | None = None
-    """None: no scores are stored, so there is no interval."""
+    """None if no scores are stored. Then there is no interval."""
     scale: Scale = "plain"
     form: str = ".4f"
     given_up_form: str = "+.4f"
@@ -90,7 +91,7 @@ class Judged(BaseModel):
 
 
 class EngineDescription(BaseModel):
-    """One engine, as tables need it. `traits` are those of its pattern, such as "lays_out"."""
+    """The description of an engine for tables. `traits` are traits of its pattern that it has, such as "lays_out"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,12 +99,12 @@ class EngineDescription(BaseModel):
     placement: Placement
     summary: str = ""
     differs: str = ""
-    """A sentence about what it cannot do like the others; empty if there is nothing."""
+    """A sentence about differences from the other engines that cannot be removed; empty if there are none."""
     traits: tuple[str, ...] = ()
 
 
 class WorkloadDescription(BaseModel):
-    """A workload as its records need it. `engines` are in the order of tables.
+    """The description of a workload for its records. `engines` are in the order of tables.
 
     `report` names the tables that show its records: a folder of `sparkscale/analysis/patterns/`.
     """
@@ -121,35 +122,35 @@ class WorkloadDescription(BaseModel):
     qualities: tuple[QualityFigure, ...] = ()
     figures: tuple[Figure, ...] = ()
     beside: tuple[str, ...] = ()
-    """Names of the qualities and figures that tables show beside the quality that it is judged by."""
+    """Names of the qualities and figures that tables show next to the judged quality."""
     capacity: str = ""
-    """The parameter by which a model grows; empty if it has none."""
+    """The parameter that makes a model larger; empty if the workload has none."""
     target: str = ""
-    """The parameter that holds the loss to reach; empty if it has none."""
+    """The parameter that holds the loss to reach; empty if the workload has none."""
     params: dict[str, Any] = {}
-    """Its parameters where a suite states none."""
+    """The default parameters, for suites that state none."""
     engines: tuple[EngineDescription, ...] = ()
 
     def engine(self, name: str) -> EngineDescription | None:
-        """None for an engine that it did not have when it was described."""
+        """Returns the description of the engine. None if the workload did not have it when it was described."""
         return next((engine for engine in self.engines if engine.name == name), None)
 
     def position(self, engine: str) -> int:
-        """The place of an engine in tables; unknown ones come last."""
-        names = [one.name for one in self.engines]
+        """Returns the position of an engine in tables. Unknown engines come last."""
+        names = [description.name for description in self.engines]
         return names.index(engine) if engine in names else len(names)
 
     def has(self, engine: str, trait: str) -> bool:
-        """True if the engine has the trait."""
-        found = self.engine(engine)
-        return found is not None and trait in found.traits
+        """Returns true if the engine has the trait."""
+        description = self.engine(engine)
+        return description is not None and trait in description.traits
 
     def quality(self, name: str) -> QualityFigure:
-        """The declaration of a quality; of one that is not declared its name is all that is known."""
-        return next((found for found in self.qualities if found.name == name), QualityFigure(name=name))
+        """Returns the declaration of a quality. If it is not declared, the result has only its name."""
+        return next((quality for quality in self.qualities if quality.name == name), QualityFigure(name=name))
 
     @property
     def headings(self) -> dict[str, str]:
-        """The headings of what tables show beside the judged quality, by stored name."""
-        declared = {found.name: found.title for found in (*self.qualities, *self.figures)}
-        return {name: declared[name] for name in self.beside if name in declared}
+        """The headings of the numbers that tables show next to the judged quality, by stored name."""
+        titles = {number.name: number.title for number in (*self.qualities, *self.figures)}
+        return {name: titles[name] for name in self.beside if name in titles}

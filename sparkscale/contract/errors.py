@@ -3,45 +3,45 @@
 SparkscaleError
 ├── ConfigError          the user's mistake: a suite, a filter, an option, a profile
 ├── BusyError            another run is measuring on this machine
-├── DatasetError         a data set that cannot be read or made
-├── ModelError           a prepared model that cannot be read, or does not fit the rows
-├── OutputError          what a case is to write cannot be written: a full disk, a folder that is there already
+├── DatasetError         a data set cannot be read or prepared
+├── ModelError           a prepared model cannot be read, or does not fit the rows
+├── OutputError          a case cannot write its output: the disk is full, or the folder exists already
 ├── ScratchError         the folder that a worker writes to while it measures has vanished, or cannot be made
-├── ClusterError         Java or Spark does not start, a worker that cannot be reached
+├── ClusterError         Java or Spark does not start, or a worker cannot be reached
 ├── StoreError           the record store cannot be read or written
-├── RecordingError       asv did not take what was measured, or a process that measures ended
-├── DeviceError          a library computed elsewhere than on the device it was asked to
+├── RecordingError       asv did not record what was measured, or a process that measures for it failed
+├── DeviceError          a library did not compute on the requested device
 ├── EngineUnsupported    this engine cannot run this case; its message is the reason
 └── InvalidResult        the case ran, but its result is wrong
 
-Each message says what was wrong, where, and what to do.
+Each message says what is wrong, where, and what to do.
 """
 
 
 class SparkscaleError(Exception):
-    """Base of all. `exit_code` is what the command line ends with: 2 is the user's to mend."""
+    """The base of all errors. `exit_code` is the exit code of the command: 2 if the user can correct the error."""
 
     exit_code = 2
 
 
 class ConfigError(SparkscaleError):
-    """A suite, filter, option or profile that does not fit."""
+    """A suite, filter, option or profile is wrong."""
 
 
 class BusyError(SparkscaleError):
-    """Two runs on one machine at once would measure each other."""
+    """Another run is measuring on this machine. Two runs at once would disturb each other."""
 
 
 class DatasetError(SparkscaleError):
-    """A data set that cannot be read or made."""
+    """A data set cannot be read or prepared."""
 
 
 class ModelError(SparkscaleError):
-    """A prepared model that cannot be read, or does not fit the rows it is applied to."""
+    """A prepared model cannot be read, or does not fit the rows that it is applied to."""
 
 
 class OutputError(SparkscaleError):
-    """What a case is to write cannot be written."""
+    """A case cannot write its output."""
 
     exit_code = 1
 
@@ -61,19 +61,19 @@ class StoreError(SparkscaleError):
 
 
 class RecordingError(SparkscaleError):
-    """asv did not take what was measured, or a process that measures for it ended."""
+    """asv did not record what was measured, or a process that measures for it failed."""
 
     exit_code = 1
 
 
 class DeviceError(SparkscaleError):
-    """A case for a GPU that ran on the CPU: its time is of something else."""
+    """A case for a GPU ran on the CPU, so its time says nothing about the GPU."""
 
     exit_code = 1
 
 
 class EngineUnsupported(SparkscaleError):
-    """Raised by an engine that cannot run on this cluster, device or task."""
+    """Raised by an engine that cannot run on this cluster, on this device or for this learning task."""
 
     exit_code = 1
 
@@ -85,5 +85,5 @@ class InvalidResult(SparkscaleError):
 
 
 def plain(message: str) -> str:
-    """A message of pydantic's as part of a sentence: without what it adds to a validator's own words."""
+    """Returns a message of Pydantic as part of a sentence, without the words that Pydantic adds to it."""
     return message.removeprefix("Value error, ").removesuffix(".")

@@ -1,4 +1,4 @@
-"""The id of one execution of a case, by which its files on a shared storage are told from others'."""
+"""The id of one execution of a case. It distinguishes the execution's files on a shared storage."""
 
 import hashlib
 import socket
@@ -10,17 +10,20 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def execution_id() -> str:
-    """A new one: this machine's mark and sixteen random digits."""
+    """Returns a new id: the mark of this machine and sixteen random digits."""
     return f"{_machine()}-{uuid4().hex[:16]}"
 
 
 def machine_of(execution: str) -> str:
-    """The mark of the machine on which the execution was begun."""
+    """Returns the mark of the machine that began the execution."""
     return execution.partition("-")[0]
 
 
 @cache
 def _machine() -> str:
-    """Of a host as long as it is up; containers of one host differ in their names."""
+    """Returns the mark of this machine.
+
+    It changes when the host restarts; containers of a host have different ones.
+    """
     boot = BOOT.read_text() if BOOT.exists() else ""
     return hashlib.sha256(f"{socket.gethostname()} {boot}".encode()).hexdigest()[:8]

@@ -1,23 +1,23 @@
-"""Names that become the names of files and folders."""
+"""Checks names that become the names of files and folders."""
 
 import re
 
 from sparkscale.contract.errors import ConfigError
 
 LONGEST = 100
-"""Bytes of a name: a file system takes 255, and what is made of a name is longer than it."""
+"""The largest number of bytes in a name. File systems allow 255, and file names add more to a name."""
 
 
 def checked(kind: str, name: str) -> str:
-    """The name, if a file can be called so and lies where it should. `kind` says what it names.
+    """Returns the name if it can be the name of a file. `kind` says what it names, for messages.
 
-    Raises ConfigError for an empty name, one that begins with a dot, holds a slash or a control character, or is too
-    long: a profile called `..` would have its files beside the folder that is theirs.
+    Raises ConfigError if the name is empty or too long, begins with a dot, or has a slash or a control character. A
+    profile called `..` would have its files outside of its folder.
     """
     if not name or name.startswith(".") or re.search(r"[/\x00-\x1f\x7f]", name):
         raise ConfigError(
-            f"{name!r} cannot be the name of a {kind}: a name holds a character or more, no slash, and does not "
-            "begin with a dot."
+            f"{name!r} cannot be the name of a {kind}: a name has at least one character, has no slash, and "
+            "does not begin with a dot."
         )
     if len(name.encode()) > LONGEST:
         raise ConfigError(f"The name of the {kind} '{name[:20]}…' is longer than {LONGEST} bytes: shorten it.")
@@ -25,7 +25,9 @@ def checked(kind: str, name: str) -> str:
 
 
 def folder_name(text: str) -> str:
-    """A folder's name that is like the text: in ASCII, for a JVM may not spell more, and cut where it is long. What
-    must not share a folder needs more than this in its name.
+    """Returns a folder name that resembles the text.
+
+    It is ASCII, because a JVM may not be able to write more, and cut if it is long. Different texts can get the same
+    name, so callers that must not share a folder add something unique.
     """
     return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:LONGEST].lstrip(".") or "unnamed"

@@ -1,4 +1,4 @@
-"""The workloads, and the goals of suites, of the last release that wrote stores of format 1."""
+"""The workloads and the suites' goals in the last release that wrote stores of format 1."""
 
 import json
 from functools import cache
@@ -10,14 +10,16 @@ from sparkscale.contract.declared import WorkloadDescription
 
 @cache
 def workloads() -> dict[str, WorkloadDescription]:
-    """The workloads by name."""
+    """Returns the descriptions of the workloads by name."""
     text = (resources.files("sparkscale.contract") / "workloads-of-format-1.json").read_text(encoding="utf-8")
-    return {found["workload"]: WorkloadDescription.model_validate(found) for found in json.loads(text)}
+    return {
+        description["workload"]: WorkloadDescription.model_validate(description) for description in json.loads(text)
+    }
 
 
 @cache
 def goals() -> dict[str, list[dict[str, Any]]]:
-    """The goals by the names of suites."""
+    """Returns the goals by the name of their suite."""
     text = (resources.files("sparkscale.contract") / "goals-of-format-1.json").read_text(encoding="utf-8")
-    found: dict[str, list[dict[str, Any]]] = json.loads(text)
-    return found
+    goals_by_suite: dict[str, list[dict[str, Any]]] = json.loads(text)
+    return goals_by_suite

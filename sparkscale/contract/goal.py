@@ -1,4 +1,4 @@
-"""A goal: a metric of one measured case over that of another, and how large or small it should be."""
+"""A goal: the ratio or difference of a metric between two measured cases, and its limit."""
 
 from typing import Any, Literal, Self
 
@@ -8,7 +8,7 @@ from sparkscale.contract.case import Case
 
 
 class Side(BaseModel):
-    """The cases of one side of a goal: an engine of a workload, with these parameters."""
+    """The cases of one side of a goal: those of an engine of a workload with these parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,15 +17,15 @@ class Side(BaseModel):
     params: dict[str, Any] = {}
 
     def takes(self, case: Case) -> bool:
-        """True if the case belongs to this side."""
+        """Returns true if the case belongs to this side."""
         same = (case.workload, case.engine) == (self.workload, self.engine)
         return same and all(case.params.get(name) == value for name, value in self.params.items())
 
 
 class Goal(BaseModel):
-    """`upper` over `lower`, or their difference, of a metric; without `lower` the metric itself.
+    """The ratio `upper` / `lower` of a metric, or the difference. Without `lower`, the metric of `upper` itself.
 
-    It should be `at_most`, or `at_least`, this; with neither it is shown without a verdict.
+    `at_most` or `at_least` is its limit. Without a limit it is shown without a verdict.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,12 +43,12 @@ class Goal(BaseModel):
         if self.at_most is not None and self.at_least is not None:
             raise ValueError("a goal has at_most or at_least, not both")
         if self.kind == "ratio" and self.limit is not None and self.limit <= 0:
-            raise ValueError("the limit of a ratio is above 0")
+            raise ValueError("the limit of a ratio must be above 0")
         if self.lower is None and self.kind == "ratio":
-            raise ValueError('a ratio needs `lower`; of a single case the kind is "difference"')
+            raise ValueError('a ratio needs `lower`: add it, or set kind = "difference" for a single case')
         return self
 
     @property
     def limit(self) -> float | None:
-        """The most, or the least, that it should be."""
+        """The upper or lower limit; None without a limit."""
         return self.at_least if self.at_most is None else self.at_most

@@ -1,24 +1,24 @@
-"""Where data lies: a local path, or a URI such as s3://bucket/folder?region=eu-north-1."""
+"""Locations of data: a local path, or a URI such as s3://bucket/folder?region=eu-north-1."""
 
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 HADOOP_SCHEMES = {"s3": "s3a"}
-"""What Hadoop calls the schemes for which it has another name than `pyarrow.fs`."""
+"""Hadoop's names of schemes that have another name in `pyarrow.fs`."""
 
 GLOB = re.compile(r"[\[\]{}*?\\]")
-"""What has a meaning in a path that Spark reads (org.apache.hadoop.fs.GlobPattern)."""
+"""Characters with a special meaning in a path that Spark reads (org.apache.hadoop.fs.GlobPattern)."""
 
 
 def scheme(location: str) -> str:
-    """The URI's scheme; empty for a path."""
+    """Returns the URI's scheme; empty for a path."""
     found, separator, _ = location.partition("://")
     return found.lower() if separator else ""
 
 
 def join(location: str, relative: str) -> str:
-    """The place `relative` below a location; a URI keeps its query."""
+    """Returns the location `relative` below another location. A URI keeps its query."""
     if not scheme(location):
         return str(Path(location) / relative)
     parts = urlsplit(location)
@@ -26,17 +26,17 @@ def join(location: str, relative: str) -> str:
 
 
 def local_path(location: str) -> Path | None:
-    """The path of a location on this machine; None for any other."""
+    """Returns the path of a location on this machine. None for any other location."""
     if scheme(location) == "file":
         return Path(unquote(urlsplit(location).path))
     return None if scheme(location) else Path(location).expanduser()
 
 
 def for_spark(location: str) -> str:
-    """The location as Hadoop's file systems write it: without a query, for Spark's own settings say the rest.
+    """Returns the location in the form of Hadoop's file systems, without a query: Spark's settings say the rest.
 
-    A local path has its scheme, or a site's default file system would be asked for it (`fs.defaultFS`). Spark decodes
-    no escapes of a URI, so there are none.
+    A local path gets its scheme. Otherwise Spark would look for it in the site's default file system
+    (`fs.defaultFS`). The result has no escapes, because Spark does not decode them in a URI.
     """
     path = local_path(location)
     if path is not None:
@@ -46,7 +46,8 @@ def for_spark(location: str) -> str:
 
 
 def to_read(location: str) -> str:
-    """The same for what Spark reads, which it takes for a pattern of names: `[`, `{`, `*` and `?` stand for
-    themselves.
+    """Returns the location as a path for Spark to read.
+
+    Spark takes such a path for a pattern of names, so `[`, `{`, `*` and `?` are escaped.
     """
     return GLOB.sub(r"\\\g<0>", for_spark(location))

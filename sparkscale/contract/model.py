@@ -1,4 +1,4 @@
-"""A prepared model: trained once, content-hashed, read by every engine from the same files."""
+"""A prepared model. It is trained once and content-hashed, and every engine reads the same files."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sparkscale.contract.dataset import Frozen
 
 
 class ModelFile(Frozen):
-    """A file of a model, relative to its root, as the manifest vouches for it."""
+    """A file of a model as its manifest lists it. `path` is relative to the model's root."""
 
     path: str
     sha256: str
@@ -14,7 +14,7 @@ class ModelFile(Frozen):
 
 
 class PreparedModel(Frozen):
-    """A model that lies ready at `root`, a local path or a URI, and its reference predictions of a case's rows."""
+    """A model at `root` (a local path or a URI), ready to read, and its reference predictions of a case's rows."""
 
     name: str
     model_id: str
@@ -23,17 +23,18 @@ class PreparedModel(Frozen):
     files: tuple[ModelFile, ...]
     definition: dict[str, Any]
     reference: str = ""
-    """A folder of Parquet files: row ids and scores; empty before they are made."""
+    """A folder of Parquet files with row ids and scores. Empty before the predictions are made."""
     reference_hash: str = ""
 
     def file(self, path: str) -> ModelFile:
-        """Raises KeyError for one that the manifest does not name."""
-        return {found.path: found for found in self.files}[path]
+        """Returns the file with this path. Raises KeyError if the manifest does not list it."""
+        return {file.path: file for file in self.files}[path]
 
     @property
     def bytes(self) -> int:
-        return sum(found.bytes for found in self.files)
+        """The total size of the files."""
+        return sum(file.bytes for file in self.files)
 
     def description(self) -> dict[str, Any]:
-        """What is stored beside the records: everything but where it lies."""
+        """Returns the description that is stored with the records: everything but the place of the files."""
         return self.model_dump(mode="json", exclude={"root", "reference"})

@@ -1,4 +1,4 @@
-"""Workloads, data sets and cluster profiles that other packages add by entry points.
+"""Loads workloads, data sets and cluster profiles that other packages add by entry points.
 
 A package adds to its pyproject.toml, for example:
 
@@ -27,35 +27,34 @@ GROUPS: tuple[Group, ...] = ("sparkscale.workloads", "sparkscale.datasets", "spa
 
 @cache
 def entries(group: Group) -> tuple[EntryPoint, ...]:
-    """The entry points of a group, by name; of one that two packages have, both."""
+    """Returns the entry points of a group, sorted by name. If two packages have the same name, returns both."""
     return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
 
 
 def loaded(group: Group) -> dict[str, Any]:
-    """The objects behind the entries of a group, by name.
+    """Returns the objects of the entry points of a group, by name.
 
-    Raises ConfigError, with the package that is at fault, for an entry that cannot be loaded, and for a name that two
-    packages have.
+    Raises ConfigError if an entry point cannot be loaded, with its package, or if two packages have the same name.
     """
-    found: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
     for entry in entries(group):
-        if entry.name in found:
+        if entry.name in objects:
             raise ConfigError(f"Two packages add '{entry.name}' to {group}: uninstall one of them.")
         try:
-            found[entry.name] = entry.load()
+            objects[entry.name] = entry.load()
         except Exception as error:
             raise ConfigError(
                 f"The package {package(entry)} adds '{entry.name}' to {group}, but {entry.value} cannot be loaded: "
                 f"{type(error).__name__}: {error}."
             ) from error
-    return found
+    return objects
 
 
 def package(entry: EntryPoint) -> str:
-    """The distribution that an entry point belongs to, or the module if that is not known."""
+    """Returns the distribution of an entry point, or its module if the distribution is not known."""
     return entry.dist.name if entry.dist else entry.module
 
 
 def packages() -> tuple[str, ...]:
-    """The top-level packages that all entries come from: what executors need, too."""
+    """Returns the top-level packages of all entry points. Executors need these packages, too."""
     return tuple(dict.fromkeys(entry.module.split(".")[0] for group in GROUPS for entry in entries(group)))

@@ -1,32 +1,45 @@
-"""What a command writes is for its user only: records, logs, and copies of a table that may be private itself."""
+"""Makes the files of a command readable only by its user: records, logs, and copies of tables that may be private."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 UMASK = 0o077
-_users = -1
-
-
-def begin() -> None:
-    """From now on this process and its children make files that nobody else may read."""
-    global _users  # noqa: PLW0603 - of the process, as the mask is
-    _users = os.umask(UMASK)
-
-
-def users_umask() -> int:
-    """The mask that the user's shell had, for what others are to read; -1, which changes nothing, before `begin`."""
-    return _users
+_users_umask = -1
 
 
 @contextmanager
-def as_the_user_has_it() -> Iterator[None]:
-    """For a file that the user asked for by its path: it is made as any other program would make it."""
-    if _users < 0:
-        yield
-        return
-    before = os.umask(_users)
+def for_the_user_only() -> Iterator[None]:
+    """Within this block, other users cannot read the files that this process and its children create."""
+    global _users_umask  # noqa: PLW0603 - the mask belongs to the process, too
+    outer = _users_umask
+    umask = os.umask(UMASK)
+    _users_umask = umask
     try:
         yield
     finally:
-        os.umask(before)
+        os.umask(umask)
+        _users_umask = outer
+
+
+def users_umask() -> int:
+    """Returns the umask of the user's shell, for files that others may read. Outside of `for_the_user_only` it is -1,
+    which changes nothing.
+    """
+    return _users_umask
+
+
+@contextmanager
+def with_users_umask() -> Iterator[None]:
+    """Files in this block get the permissions that any other program would give them.
+
+    It is for files that the user requested by path.
+    """
+    if _users_umask < 0:
+        yield
+        return
+    private_umask = os.umask(_users_umask)
+    try:
+        yield
+    finally:
+        os.umask(private_umask)

@@ -1,4 +1,4 @@
-"""A record: everything observed of one execution of one case; never edited afterwards."""
+"""A record: everything that was observed of one execution of one case. It is never edited afterwards."""
 
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ PageCache = Literal["warm", "cold"]
 Kind = Literal["host", "software", "session", "data", "model", "workload", "suite", "profile", "budget"]
 
 SCORES, GROUPS, TRIALS, SUMS = "scores", "groups", "trials", "sums"
-"""Names of tables: hold-out scores; one row per group; one per trial of a search; the sums over each unit of the
-hold-out that stand for its scores in a condensed archive."""
+"""Names of tables: the hold-out scores, one row per group, one row per trial of a search, and sums per hold-out
+unit. The sums replace the scores in a condensed archive."""
 
 
 class Frozen(BaseModel):
@@ -28,37 +28,36 @@ class ErrorInfo(Frozen):
 
 
 class Resources(Frozen):
-    """What the case was granted and what it used. Bytes, seconds; null where it was not observed."""
+    """The resources that the case got and used, in bytes and seconds. Null if not observed."""
 
     cores: int
     threads: int
     oversubscribed: bool = False
-    """Whether its profile has more executor cores than the host."""
+    """True if the profile has more executor cores than the host."""
     cpu_seconds: float | None = None
     foreign_cpu_seconds: float | None = None
-    """What other processes used, during its phases, of the CPUs that it might use. Null where they run on other
-    hosts, where not all of its own CPU time is counted, and in records of earlier releases."""
+    """CPU seconds of other processes, during the phases, on the CPUs that the case might use. Null if the phases run
+    on other hosts, if not all of the case's own CPU time is counted, and in records of earlier releases."""
     stolen_cpu_seconds: float | None = None
-    """For how long these CPUs waited meanwhile for the hypervisor, which served others (`steal` of proc(5))."""
+    """Seconds that these CPUs waited while the hypervisor served other guests (`steal` of proc(5))."""
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
-    """What the process tree needs before it has any data. Node engines: the peak of a fresh worker that imports the
-    same modules and does nothing else. Spark engines: the tree's proportional set size just before the phases.
-    """
+    """The memory of the process tree before it has any data. Node engines: the peak of a fresh worker that imports
+    the same modules and does nothing else. Spark engines: the tree's proportional set size just before the phases."""
     heap_bytes: int | None = None
-    """Heap of the JVM that computes: the driver's in local mode, one executor's on a cluster, a Connect server's.
-    Null for node engines, where the server does not say, and in records of earlier releases.
+    """Heap of the JVM that computes: the driver's in local mode, one executor's on a cluster, or a Connect server's.
+    Null for node engines, if the server does not say, and in records of earlier releases.
     """
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
     page_cache: PageCache = "warm"
-    """cold: the kernel was made to forget the data's files before the phases. warm: as earlier executions left it."""
+    """cold: the data's files were dropped from the page cache before the phases. warm: they were not."""
 
 
 class SparkMetrics(Frozen):
-    """Spark's own task metrics, summed over the tasks that ran while the case's phases did.
+    """Spark's own task metrics, summed over the Spark tasks that ran during the case's phases.
 
-    Source: TaskEnd events of Spark's event log. `spilled_bytes` is bytes written to disk by spills.
+    Source: TaskEnd events of Spark's event log. `spilled_bytes` are bytes that spills wrote to disk.
     """
 
     tasks: int = 0
@@ -71,17 +70,18 @@ class SparkMetrics(Frozen):
     spilled_bytes: int = 0
     executors_lost: int = 0
     executors: int | None = None
-    """How many executors ran the tasks, on how many hosts; in local mode the driver is the one executor."""
+    """The number of executors that ran the Spark tasks, on `hosts` hosts. In local mode the driver is the only
+    executor."""
     hosts: int | None = None
 
 
 class CodeState(Frozen):
-    """The checkout that measured: null where there is no git repository."""
+    """The state of the checkout that measured. Null if it is no git repository."""
 
     commit: str | None
     dirty: bool | None
     changes: str | None = None
-    """Digest of what was changed beside the commit; null without changes, and in records of earlier releases."""
+    """Digest of the uncommitted changes. Null if there are none, and in records of earlier releases."""
 
     def __str__(self) -> str:
         changes = f"the changes {self.changes[:8]}" if self.changes else "changes"
@@ -89,7 +89,7 @@ class CodeState(Frozen):
 
 
 class Observation(Frozen):
-    """What a worker reports of one execution: the part of a record that only it can know."""
+    """A worker's report of one execution: the part of a record that only the worker knows."""
 
     outcome: Outcome
     error: ErrorInfo | None = None
@@ -99,14 +99,17 @@ class Observation(Frozen):
     cpu_seconds: float | None = None
     spark: SparkMetrics | None = None
     phase: str | None = None
-    """The phase in which time ran out."""
+    """The phase that reached the deadline. Null if none did."""
     python_started: int | None = None
-    """Python processes that began in its phases and lived at a phase's end; null where not all were seen."""
+    """Number of Python processes that began in the phases and were alive at a phase's end. Null if not all were
+    seen."""
     foreign_cpu_seconds: float | None = None
     stolen_cpu_seconds: float | None = None
 
 
 class RunRecord(Frozen):
+    """Everything that was observed of one execution."""
+
     id: str
     suite: str
     invocation: str
@@ -132,44 +135,50 @@ class RunRecord(Frozen):
     may describe a later one in the same JVM.
     """
     start_seconds: float | None = None
-    """Seconds from starting its worker's process until that was ready: imports, and the session where there is one.
-    Null without a worker, and in records from before this was observed."""
+    """Seconds from the start of the worker's process until it was ready, with its imports and its session, if any.
+    Null without a worker, and in records of releases that did not observe it."""
     position: int | None = None
-    """How many executions its worker had begun before this one; null as in `start_seconds`."""
+    """How many executions the worker had begun before this one. Null as in `start_seconds`."""
     warmed_by: tuple[str, ...] = ()
-    """Ids of the records of the warm-ups, oldest first, that had warmed its worker for this case before."""
+    """Ids of the records of the warm-ups that had warmed the worker for this case, oldest first."""
     deadline_seconds: float | None = None
-    """The most that its phases might take together: a `timeout` took longer. Null as in `start_seconds`."""
+    """The limit for all its phases together: a `timeout` took longer. Null as in `start_seconds`."""
     phase: str | None = None
-    """The phase in which a `timeout` was cut off; null for others, and as in `start_seconds`."""
+    """The phase that was running when a `timeout` was stopped. Null for other outcomes, and as in `start_seconds`."""
     python_started: int | None = None
-    """How many Python processes began in its phases and lived at the end of one: where its engine should start none,
-    the execution was not warm. Null where they run on other hosts, and as in `start_seconds`."""
+    """How many Python processes began in its phases and were alive at the end of one. If its engine should start
+    none, the execution was not warm. Null if the processes run on other hosts, and as in `start_seconds`."""
     data: str | None = None
     model: str | None = None
     workload: str | None = None
-    """Null in what earlier releases exported."""
+    """Null in exports of earlier releases."""
     description: WorkloadDescription | None = Field(default=None, exclude=True, repr=False)
-    """What `workload` refers to; a store fills it in, and it is no part of what is stored or exported."""
+    """The description that `workload` refers to. A store fills it in; it is not stored or exported with the
+    record."""
 
     @property
     def declared(self) -> WorkloadDescription:
-        """What its workload declared when it was measured; of a record that an earlier release wrote, what that
-        release's workload would have. Raises ValueError if neither is known.
+        """The description of its workload when it was measured.
+
+        For a record without one, it is the workload of the last release with stores of format 1. Raises ValueError
+        if that is not known either.
         """
-        found = self.description or format_1.workloads().get(self.case.workload)
-        if found is None:
+        description = self.description or format_1.workloads().get(self.case.workload)
+        if description is None:
             raise ValueError(f"The record {self.id} has no description of its workload: read it from a store.")
-        return found
+        return description
 
     @property
     def is_warmup(self) -> bool:
-        """Whether it only warmed a worker for another execution. An isolated one is cold, and meant."""
+        """True if it only warmed a worker for other executions.
+
+        An isolated execution is cold on purpose, so it is none.
+        """
         return self.temperature != "warm" and not self.isolated
 
 
 class Description(Frozen):
-    """What records refer to, or a run was begun with, described once."""
+    """A host, data set, workload or the like, stored once. Records and runs refer to it."""
 
     kind: Kind
     id: str

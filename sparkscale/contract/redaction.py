@@ -1,4 +1,4 @@
-"""Keeps secrets out of what is stored or printed: by their values where these are known, else by name and look."""
+"""Removes secrets from stored and printed texts: by their values if these are known, otherwise by name and shape."""
 
 import logging
 import os
@@ -14,80 +14,86 @@ WORDS = (
     r"(?:access|private|account|encryption|api|shared|client|sas)[._-]?key|account\.key|"
     r"(?<![a-z])sas(?![a-z])|(?<![a-z])sig(?![a-z])"
 )
-"""What the name of a setting, of a variable or of an option holds whose value nobody else may know."""
+"""A regular expression for the names of settings, variables and options that have a secret value."""
 NAME = re.compile(WORDS, re.IGNORECASE)
 INSIDE = re.compile(rf"(?<![\w])([\w.-]*(?:{WORDS})[\w.-]*)=([^\s;&,\"']+)", re.IGNORECASE)
 LOOKS = re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-"""An access key of AWS; a JSON web token."""
+"""The shape of an AWS access key, and that of a JSON web token."""
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 SHORTEST = 6
-"""Values with fewer characters are not looked for: they would be found in words that are no secret."""
+"""Shorter values are not searched for, because they also occur in words that are not secret."""
 
-_known: set[str] = set()
+_remembered: set[str] = set()
 
 
 def remember(values: Iterable[str]) -> None:
-    """From now on this process redacts these values wherever they stand."""
-    _known.update(value for value in values if len(value) >= SHORTEST)
+    """From now on, this process redacts these values everywhere."""
+    _remembered.update(value for value in values if len(value) >= SHORTEST)
 
 
 def remember_settings(settings: Mapping[str, str]) -> None:
-    """Remembers the values of settings, or of variables, whose names say that they are secret."""
+    """Remembers the values of those settings or variables that have the name of a secret."""
     remember(value for name, value in settings.items() if is_secret(name))
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting, a variable or an option of this name holds a secret."""
+    """Returns true if a setting, variable or option of this name holds a secret."""
     return NAME.search(name) is not None
 
 
 def setting(name: str, value: str) -> str:
-    """A setting's value as it may be stored."""
+    """Returns the value of a setting in a form that may be stored."""
     return REDACTED if is_secret(name) else text(value)
 
 
-def text(said: str) -> str:
-    """A text as it may be stored or printed: without known values, credentials of URLs, and what looks like a key."""
-    said = _without(said, _values())
-    said = URL_CREDENTIALS.sub(REDACTED, said)
-    said = INSIDE.sub(rf"\1={REDACTED}", said)
-    return LOOKS.sub(REDACTED, said)
+def text(redacted: str) -> str:
+    """Returns a text in a form that may be stored or printed.
+
+    It removes known values, credentials in URLs, and anything that looks like a key.
+    """
+    redacted = _without_values(redacted, _secret_values())
+    redacted = URL_CREDENTIALS.sub(REDACTED, redacted)
+    redacted = INSIDE.sub(rf"\1={REDACTED}", redacted)
+    return LOOKS.sub(REDACTED, redacted)
 
 
 class Redacting(logging.Formatter):
-    """Formats what is logged without secrets."""
+    """Formats log messages without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         return text(super().format(record))
 
 
-def values(said: Any) -> Any:
-    """The same of every text in lists and dictionaries, whose keys stay; known values only, for the rest is data."""
-    return _inside(said, _values())
+def values(content: Any) -> Any:
+    """Removes known values from every text in lists and dictionaries.
+
+    Keys and values with only the look of a secret stay, because they are data.
+    """
+    return _redact_nested(content, _secret_values())
 
 
-def _inside(said: Any, known: list[str]) -> Any:
-    if isinstance(said, str):
-        return _without(said, known)
-    if isinstance(said, Mapping):
-        return {key: _inside(value, known) for key, value in said.items()}
-    if isinstance(said, list | tuple):
-        return [_inside(value, known) for value in said]
-    return said
+def _redact_nested(content: Any, known: list[str]) -> Any:
+    if isinstance(content, str):
+        return _without_values(content, known)
+    if isinstance(content, Mapping):
+        return {key: _redact_nested(value, known) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_redact_nested(value, known) for value in content]
+    return content
 
 
-def _without(said: str, known: list[str]) -> str:
+def _without_values(content: str, known: list[str]) -> str:
     for value in known:
-        said = said.replace(value, REDACTED)
-    return said
+        content = content.replace(value, REDACTED)
+    return content
 
 
 def scrub(path: Path) -> None:
-    """Takes known values out of a log that nobody writes to any more. A file that is gone, or not ours, is left."""
+    """Removes known values from a log that nobody writes to any more. Ignores a missing or inaccessible file."""
     try:
         before = path.read_bytes()
         after = before
-        for value in _values():
+        for value in _secret_values():
             after = after.replace(value.encode(), REDACTED.encode())
         if after != before:
             path.write_bytes(after)
@@ -95,8 +101,11 @@ def scrub(path: Path) -> None:
         return
 
 
-def _values() -> list[str]:
-    """Those that were remembered, and those of the variables by whose names they are secret; the longest first."""
-    found = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= SHORTEST}
-    secret = [value for value in _known | found if not os.path.exists(value)]  # noqa: PTH110 - which never raises
-    return sorted(secret, key=len, reverse=True)
+def _secret_values() -> list[str]:
+    """Returns the remembered values and those of environment variables with the name of a secret, longest first.
+
+    Names of existing files are no secrets.
+    """
+    candidates = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= SHORTEST}
+    secrets = [value for value in _remembered | candidates if not os.path.exists(value)]  # noqa: PTH110 - it never raises
+    return sorted(secrets, key=len, reverse=True)

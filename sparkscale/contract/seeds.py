@@ -1,10 +1,11 @@
-"""Which seeds a round draws."""
+"""The seeds of each round."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Seeds(BaseModel):
-    """The seeds of a run: round r, from 1, has `sample` + r and `model` + r; if `fixed`, all have `sample`, `model`.
+    """The seeds of a run. Round r (from 1) has `sample` + r and `model` + r; if `fixed`, all have `sample` and
+    `model`.
 
     All engines of a round share them, so that engines and fractions are paired within a round.
     """
@@ -16,13 +17,13 @@ class Seeds(BaseModel):
     fixed: bool = False
 
     def of(self, number: int) -> tuple[int, int]:
-        """The seed of the sample and that of the model in this round."""
+        """Returns the seed of the sample and the seed of the model in this round."""
         return (self.sample, self.model) if self.fixed else (self.sample + number, self.model + number)
 
     def samples(self, rounds: int) -> tuple[int, ...]:
-        """The seeds of samples in these rounds, and `sample` itself, which patterns with fixed seeds have."""
+        """Returns the seeds of the samples in these rounds, and `sample` itself, for patterns with fixed seeds."""
         return tuple(sorted({self.sample, *(self.of(number)[0] for number in range(1, rounds + 1))}))
 
-    def kept(self) -> "Seeds":
-        """The same for every round."""
+    def as_fixed(self) -> "Seeds":
+        """Returns the same seeds, fixed for all rounds."""
         return self.model_copy(update={"fixed": True})

@@ -1,4 +1,4 @@
-"""A target loss: how good a validation loss a search is to reach, and what it is a loss of."""
+"""A target: the validation loss that searches on one sample must reach."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -10,10 +10,11 @@ from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 
 SUITE = "tuning-target"
-"""The suite of the long searches that targets are found by."""
+"""The suite with the long searches that find targets."""
 MARGIN = 0.01
-"""A target is what the long search found, and this share more."""
+"""A target is the best loss of a long search plus this share of it."""
 DIGITS = 4
+"""Significant digits of a target."""
 
 
 def _fraction(value: Any) -> float:
@@ -24,15 +25,16 @@ def _fraction(value: Any) -> float:
 
 
 def metric(declared: WorkloadDescription, case: Case) -> str | None:
-    """The quality that the case's trials are judged by. None for a task that its workload does not have, and an
-    engine that judges trials on other rows.
+    """Returns the quality that judges the case's trials.
+
+    None if the workload does not have its learning task, or if the engine judges trials on other rows.
     """
     judged = declared.judged.get(case.task)
     return judged.quality if judged and declared.has(case.engine, "judges_on_split") else None
 
 
 def targets_found(records: "Iterable[RunRecord]") -> "list[Target]":
-    """The best target of each sample that searches have found, in the order of the records."""
+    """Returns the best target that the searches found for each sample, in the order of the records."""
     best: dict[Any, Target] = {}
     for record in records:
         judged_by = metric(record.declared, record.case)
@@ -43,24 +45,24 @@ def targets_found(records: "Iterable[RunRecord]") -> "list[Target]":
 
 
 class Target(BaseModel):
-    """Holds for one sample of one data set: a loss of other rows, or of another kind, is no target for these."""
+    """The target of one sample of one data set. It says nothing about other rows or other kinds of loss."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workload: str
     version: int
-    """The workload's: another one searches, or judges, in another way."""
+    """The workload's version. Other versions search or judge in another way."""
     dataset_id: str
     fraction: Annotated[float, BeforeValidator(_fraction)] = Field(gt=0, le=1)
     seed: int = Field(default=0, ge=0)
-    """Of the sample."""
+    """The seed of the sample."""
     metric: str
-    """The quality that the loss is of, such as "log_loss"."""
+    """The quality that the loss measures, such as "log_loss"."""
     loss: float = Field(gt=0)
 
     @classmethod
     def found_by(cls, record: RunRecord, metric: str) -> "Target | None":
-        """The target that a search's record makes; None where the search found nothing."""
+        """Returns the target that follows from a search's record. None if the search found nothing."""
         loss = record.figures.get("best_loss")
         if record.outcome != "ok" or record.is_warmup or not loss:
             return None
@@ -76,17 +78,17 @@ class Target(BaseModel):
         )
 
     def suits(self, case: Case, metric: str | None) -> bool:
-        """Whether it is a target of the case, whose searches are judged by the metric."""
+        """Returns true if it is a target for the case, with searches that are judged by `metric`."""
         return self.of == (case.workload, case.version, case.dataset_id, case.fraction, case.sample_seed, metric)
 
     @property
     def of(self) -> tuple[Any, ...]:
-        """What it belongs to."""
+        """The key of the sample and the metric that it belongs to."""
         return self.workload, self.version, self.dataset_id, self.fraction, self.seed, self.metric
 
     @property
     def toml(self) -> str:
-        """What a suite says of it."""
+        """The target in the TOML of a suite."""
         return (
             f'[[target]]\nworkload = "{self.workload}"\nversion = {self.version}\ndataset_id = "{self.dataset_id}"\n'
             f'fraction = "{show_fraction(self.fraction)}"\nseed = {self.seed}\nmetric = "{self.metric}"\n'

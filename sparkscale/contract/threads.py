@@ -1,4 +1,4 @@
-"""How many threads numeric libraries use, as their processes are told."""
+"""The environment variables that limit the threads of numeric libraries."""
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -10,5 +10,5 @@ THREAD_VARIABLES = (
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """Environment variables that make numeric libraries use this many threads."""
+    """Returns environment variables that make numeric libraries use this many threads."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))

@@ -1,9 +1,9 @@
-"""How often printed intervals hold the truth: simulated hold-outs, models and seeds of known populations.
+"""Measures how often printed intervals hold the truth, on simulated hold-outs, models and seeds.
 
 A row of the hold-out belongs to a unit. The score of a positive lies higher than that of a negative by a distance
 that differs from unit to unit, from seed to seed and from cell to cell. Units also shift all their scores. The models
-of all data and of a sample share most of the noise of a row. An expected AUC is then a normal probability,
-an expected error an integral over a normal distribution: known, not estimated.
+of all data and of a sample share most of the noise of a row. So an expected AUC is a normal probability, and an
+expected error is an integral over a normal distribution: both are known, not estimated.
 """
 
 import math
@@ -31,39 +31,42 @@ SEEDS = (3, 5, 8)
 CLASSES = ((6, 994), (30, 970), (100, 900), (1000, 1000))
 """Positives and negatives of a hold-out."""
 ROUNDS = (5, 8, 12, 20)
-DOMINANT: tuple[Dominant, ...] = ("units", "seeds")
+DOMINANT_FACTORS: tuple[Dominant, ...] = ("units", "seeds")
 
 DISTANCE, GAP = 1.0, 0.03
-"""Between the scores of the classes, in deviations of a row's noise; and what the sample's model lacks of it."""
+"""The distance between the scores of the classes, in deviations of a row's noise, and the part of it that the
+sample's model lacks."""
 LARGE, SMALL, SHIFT = 0.10, 0.02, 0.3
-"""Standard deviations of the distance over what dominates and over the rest (units, seeds, cells), and of the shift
-of a unit's scores.
+"""Standard deviations of the distance: over the dominant factor and over the others (units, seeds, cells). `SHIFT` is
+that of the shift of a unit's scores.
 """
 OWN_NOISE = 0.15
-"""The share of a row's noise, as a deviation, that each model and seed has for itself."""
+"""The part of a row's noise, as a deviation, that each model and seed does not share with others."""
 UNEVEN = 0.5
-"""Deviation of the logarithm of the rows of a unit."""
+"""Deviation of the logarithm of the number of rows in a unit."""
 
 LEAST, MOST = 0.90, 0.97
-"""An interval that says 95 % should hold the truth in a share of cases between these two."""
-AGAIN = 5
-"""A scenario with a share outside of the limits is simulated again, this many times as often: of hundreds of shares
-some lie outside by chance. What is reported of it is the second simulation alone, which was not chosen for its
-result. A share close to a limit may still be missed: it lies inside in the first simulation by the same chance.
+"""An interval at 95 % should hold the truth in a share of cases between these two."""
+REPEAT_FACTOR = 5
+"""A scenario with a share outside of the limits is simulated again, this many times as often, because some of
+hundreds of shares are outside by chance. Only the second simulation is reported, which was not chosen for its
+result. A share close to a limit may still be missed: it can be inside in the first simulation by the same chance.
 """
-SELDOM = 0.1
-"""No coverage is told if fewer of the simulations than this share give an interval: they are too few."""
+LEAST_SHARE_GIVEN = 0.1
+"""No coverage is given if less than this share of the simulations have an interval."""
 
 
 JUDGED = (BY_AUC, BY_RMSE, BY_INERTIA, BY_ACCURACY, BY_VARIANCE_EXPLAINED)
-JUDGINGS = {judged.quality: Criterion(judged) for judged in JUDGED}
-"""How the simulated qualities are judged, by their stored names."""
+CRITERIA = {judged.quality: Criterion(judged) for judged in JUDGED}
+"""The criteria of the simulated qualities, by their stored names."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A hold-out of so many units, judged with so many seeds. `positives` and `negatives` are rows of a class; where
-    there are none, all are `negatives`. The distance between classes changes most over what is `dominant`.
+    """A hold-out with a number of units, judged with a number of seeds.
+
+    `positives` and `negatives` are rows of a class. Without classes, all rows are `negatives`. The distance between
+    classes varies most over the factor `dominant`.
     """
 
     kind: Kind
@@ -83,15 +86,17 @@ class Scenario:
         return LARGE if self.dominant == "seeds" else SMALL
 
     def seed(self, repeats: int) -> int:
-        """Another number of simulations draws others."""
+        """Returns the seed of the simulations. It depends on their number, so another number draws others."""
         return int(digest(f"{self!r} {repeats}"), 16)
 
 
 @dataclass(frozen=True)
 class Covered:
-    """The shares of intervals that held the truth: for the quality of a model, for a difference,
-    and for the difference by percentiles of the crossed bootstrap. `not_given` is the share of differences
-    without an interval. A share is not a number where intervals are not given, or seldom.
+    """The shares of intervals that held the truth.
+
+    They are for the quality of a model (`level`), for a difference, and for the difference by percentiles of the
+    crossed bootstrap (`percentile`). `not_given` is the share of differences without an interval. A share is NaN if
+    there are no intervals, or too few.
     """
 
     scenario: Scenario
@@ -103,16 +108,17 @@ class Covered:
 
     @property
     def shares(self) -> list[float]:
-        """The coverage of each interval that reports print."""
+        """The coverage of the intervals that reports print."""
         return [share for share in (self.level, self.difference) if not math.isnan(share)]
 
     @property
     def holds(self) -> bool:
+        """True if all shares are within the limits."""
         return all(LEAST <= share <= MOST for share in self.shares)
 
 
 def scenarios() -> list[Scenario]:
-    """Every kind of interval, by units, seeds and rows of each class."""
+    """Returns all scenarios: every kind of interval, by units, seeds and rows of each class."""
     return [
         *(
             Scenario("auc", units, seeds, *classes, even=even)
@@ -131,7 +137,7 @@ def scenarios() -> list[Scenario]:
             Scenario("rmse", units, seeds, 0, 1000, dominant=dominant)
             for units in UNITS
             for seeds in SEEDS
-            for dominant in DOMINANT
+            for dominant in DOMINANT_FACTORS
         ),
         *(
             Scenario(kind, units, 5, 500 if kind == "accuracy" else 0, 500)
@@ -143,54 +149,57 @@ def scenarios() -> list[Scenario]:
 
 
 def coverage(
-    chosen: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
+    to_simulate: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Covered]:
-    """Simulates each scenario `repeats` times, and those outside of the limits again; `processes` at once."""
+    """Simulates each scenario `repeats` times, and those outside of the limits again, `processes` at a time."""
     with ProcessPoolExecutor(processes) as pool:
 
-        def simulate(some: Sequence[Scenario], times: int, what: str) -> list[Covered]:
-            found = []
-            for one in pool.map(partial(simulated, repeats=times), some):
-                found.append(one)
-                progress(f"{len(found)} of {len(some)} scenarios{what}")
-            return found
+        def simulate(batch: Sequence[Scenario], number: int, suffix: str) -> list[Covered]:
+            results = []
+            for result in pool.map(partial(simulated, repeats=number), batch):
+                results.append(result)
+                progress(f"{len(results)} of {len(batch)} scenarios{suffix}")
+            return results
 
-        first = simulate(chosen, repeats, "")
-        outside = [one.scenario for one in first if not one.holds]
-        again = simulate(outside, AGAIN * repeats, " outside of the limits, again")
-    instead = {one.scenario: one for one in again}
-    return [instead.get(one.scenario, one) for one in first]
+        first = simulate(to_simulate, repeats, "")
+        outside = [result.scenario for result in first if not result.holds]
+        repeated = simulate(outside, REPEAT_FACTOR * repeats, " outside of the limits, again")
+    by_scenario = {result.scenario: result for result in repeated}
+    return [by_scenario.get(result.scenario, result) for result in first]
 
 
 def simulated(scenario: Scenario, repeats: int) -> Covered:
+    """Returns the coverage of a scenario in `repeats` simulations."""
     generator = np.random.default_rng(scenario.seed(repeats))
     if scenario.kind == "rounds":
         return _of_rounds(scenario, repeats, generator)
-    criterion = JUDGINGS[scenario.kind]
-    held: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
+    criterion = CRITERIA[scenario.kind]
+    holds_truth: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
     truth, given_up = truths(scenario)
     for _ in range(repeats):
         pairs = qualities(scenario, generator)
         level = crossed.estimate([[whole] for whole, _ in pairs], scale=criterion.scale).interval
         if level:
-            held["level"].append(_holds(level, truth))
+            holds_truth["level"].append(_holds(level, truth))
         difference = crossed.estimate(pairs, criterion.given_up).interval
         if difference:
-            held["difference"].append(_holds(difference, given_up))
-            held["percentile"].append(_holds(interval(crossed.replicates(pairs, criterion.given_up)), given_up))
+            holds_truth["difference"].append(_holds(difference, given_up))
+            holds_truth["percentile"].append(
+                _holds(interval(crossed.replicates(pairs, criterion.given_up)), given_up)
+            )
     shares = {
-        name: float(np.mean(found)) if len(found) >= max(1, SELDOM * repeats) else float("nan")
-        for name, found in held.items()
+        name: float(np.mean(outcomes)) if len(outcomes) >= max(1, LEAST_SHARE_GIVEN * repeats) else float("nan")
+        for name, outcomes in holds_truth.items()
     }
-    return Covered(scenario, repeats, **shares, not_given=1 - len(held["difference"]) / repeats)
+    return Covered(scenario, repeats, **shares, not_given=1 - len(holds_truth["difference"]) / repeats)
 
 
-def _holds(given: Interval, truth: float) -> bool:
-    return given.low <= truth <= given.high
+def _holds(printed: Interval, truth: float) -> bool:
+    return printed.low <= truth <= printed.high
 
 
 def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[UnitQuality, UnitQuality]]:
-    """The qualities of both models on one hold-out, seed by seed."""
+    """Returns the qualities of both models on one simulated hold-out, a pair per seed."""
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
     unit = generator.choice(units, rows, p=share / share.sum())
@@ -200,13 +209,13 @@ def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[
     draw = _DRAWS[scenario.kind]
     pairs = []
     for _ in range(scenario.seeds):
-        made = []
+        models = []
         for gap in (0.0, GAP):
             cells = scenario.of_seeds * generator.normal() + SMALL * generator.normal(size=units)
             distance = DISTANCE - gap + (of_units + cells)[unit]
             own = np.sqrt(1 - OWN_NOISE**2) * noise + OWN_NOISE * generator.normal(size=rows)
-            made.append(draw(unit, label, distance, shift[unit], own))
-        pairs.append((made[0], made[1]))
+            models.append(draw(unit, label, distance, shift[unit], own))
+        pairs.append((models[0], models[1]))
     return pairs
 
 
@@ -215,13 +224,13 @@ def _auc(unit: Array, label: Array, distance: Array, shift: Array, noise: Array)
 
 
 def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:
-    """The threshold lies midway between the classes, in both directions alike."""
+    """Returns the accuracy. The threshold is in the middle between the classes."""
     margin = (label - 0.5) * distance + shift * 0 + noise
     return UnitRatio.accuracy(unit, label, norm.cdf(margin))
 
 
 def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
-    """The error of a row has the deviation 1/distance."""
+    """Returns the RMSE. The error of a row has the deviation 1/distance."""
     return UnitRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
 
 
@@ -230,7 +239,10 @@ def _inertia(unit: Array, label: Array, distance: Array, shift: Array, noise: Ar
 
 
 def _explained(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
-    """The error is a quarter of the deviation at the usual distance; both vary with the unit."""
+    """Returns the explained variance.
+
+    The error is a quarter of the deviation at the usual distance; both vary by unit.
+    """
     total = (1 + shift) ** 2 + 1
     return UnitRatio.explained(unit, total, (noise / distance) ** 2 * total / 8)
 
@@ -246,7 +258,7 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = 
 
 def truths(scenario: Scenario) -> tuple[float, float]:
     """Returns two expectations on rows of new units: the quality of the model of all data, and what the model of the
-    sample gives up. Each model draws seeds of its own. Both figures are means over seeds, for a quality such as an
+    sample gives up. Each model draws its own seeds. Both figures are means over seeds, because a quality such as an
     RMSE is not linear in them.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
@@ -255,7 +267,7 @@ def truths(scenario: Scenario) -> tuple[float, float]:
         np.array([_of_seed(scenario, DISTANCE - gap + scenario.of_seeds * node) for node in nodes])
         for gap in (0.0, GAP)
     )
-    given_up = JUDGINGS[scenario.kind].given_up(whole[:, None], part[None, :])
+    given_up = CRITERIA[scenario.kind].given_up(whole[:, None], part[None, :])
     return float(weights @ whole), float(weights @ given_up @ weights)
 
 
@@ -272,7 +284,7 @@ def _of_seed(scenario: Scenario, distance: float) -> float:
 
 
 def _of_rounds(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
-    """The interval over rounds of ratios that vary as those of seconds on a shared machine do."""
+    """Returns the coverage of intervals over rounds, of ratios that vary like seconds on a shared machine."""
     drawn = np.exp(0.2 * generator.standard_t(4, size=(repeats, scenario.seeds)))
-    held = [_holds(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
-    return Covered(scenario, repeats, float(np.mean(held)), float("nan"), float("nan"), 0.0)
+    holds_truth = [_holds(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
+    return Covered(scenario, repeats, float(np.mean(holds_truth)), float("nan"), float("nan"), 0.0)

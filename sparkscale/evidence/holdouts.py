@@ -1,8 +1,8 @@
-"""Is the hold-out of `flights` honest? Printed intervals against fresh draws of hold-out, sample and model.
+"""Checks the hold-out of `flights`: compares printed intervals with fresh draws of hold-out, sample and model.
 
-For each length of a block of days, each draw holds out a fifth of the year's blocks anew, trains XGBoost on all other
-rows and on a sample of them with several seeds, and estimates what the sample gives up in AUC, as a report would. The
-spread of these estimates over draws is what the printed standard error must match.
+For each length of a block of days, each draw holds out another fifth of the year's blocks. It trains XGBoost on all
+other rows and on a sample of them with several seeds, and estimates the AUC that the sample gives up, as a report
+would. The printed standard error must match the spread of these estimates over draws.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ DRAW_KEY = 0x64_72_61_77
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of the year, hold-out included. Shapes (rows,), and (rows, features)."""
+    """All rows of the year, hold-out included. The arrays have shape (rows,), `features` has (rows, features)."""
 
     row: Array
     day: Array
@@ -41,18 +41,18 @@ class Rows:
 
     @classmethod
     def of(cls, data: PreparedDataset) -> "Rows":
-        """From a prepared `flights`, all its rows."""
+        """Reads all rows of a prepared data set `flights`."""
         folders = [data.holdout_path, *(join(data.root, slice_folder(number)) for number in range(SLICES))]
         table = read_parquet(folders, [ROW, LABEL, *data.features])
         return cls(table.column(ROW).to_numpy(), _day(data, table), labels(table), ordinal_matrix(data, table))
 
 
 def _day(data: PreparedDataset, table: pa.Table) -> Array:
-    """The day of the year of each row, from 0."""
+    """Returns the day of the year of each row, from 0."""
     (month,) = (column for column in data.columns if column.name == "month")
     months = np.array([int(name) for name in month.vocabulary])[table.column("month").to_numpy()]
-    found: Array = FIRST_DAYS[months - 1] + table.column("day").to_numpy().astype(np.int64) - 1
-    return found
+    days: Array = FIRST_DAYS[months - 1] + table.column("day").to_numpy().astype(np.int64) - 1
+    return days
 
 
 Kind = Literal["before", "after"]
@@ -60,7 +60,7 @@ Kind = Literal["before", "after"]
 
 @dataclass(frozen=True)
 class Claim:
-    """An estimate with what a report prints beside it."""
+    """An estimate, with the standard error and the interval that a report prints."""
 
     value: float
     standard_error: float
@@ -69,10 +69,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one hold-out says of a sample.
+    """The estimates on one hold-out.
 
-    `before` is how reports judged it once: one seed, and percentiles of a bootstrap over days. `after` is how they
-    judge it now: all seeds and whole blocks, by `crossed.estimate`.
+    `before` is that of earlier reports: one seed, and percentiles of a bootstrap over days. `after` is that of
+    present reports: all seeds and whole blocks, by `crossed.estimate`.
     """
 
     before: Claim
@@ -89,7 +89,7 @@ class Study:
 
     @property
     def blocks(self) -> str:
-        """How many blocks a draw holds out, or from how many to how many."""
+        """The number of blocks that a draw holds out, or its range."""
         counts = sorted({draw.blocks for draw in self.draws})
         return "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 
@@ -100,17 +100,21 @@ class Study:
         return float(np.mean([claim.value for claim in self.claims(kind)]))
 
     def spread(self, kind: Kind) -> float:
-        """The standard deviation over draws: what a fresh hold-out, sample and model really change."""
+        """Returns the standard deviation over draws: the real effect of a fresh hold-out, sample and model."""
         return float(np.std([claim.value for claim in self.claims(kind)], ddof=1))
 
     def claimed(self, kind: Kind) -> float:
-        """The root mean square of the standard errors that were printed."""
+        """Returns the root mean square of the printed standard errors."""
         return float(np.sqrt(np.nanmean([claim.standard_error**2 for claim in self.claims(kind)])))
 
     def covered(self, kind: Kind, truth: float) -> float:
-        """The share of printed intervals that hold `truth`. NaN where none is printed."""
-        given = [claim.interval for claim in self.claims(kind) if claim.interval]
-        return float(np.mean([one.low <= truth <= one.high for one in given])) if given else float("nan")
+        """Returns the share of printed intervals that hold `truth`. NaN if none was printed."""
+        intervals = [claim.interval for claim in self.claims(kind) if claim.interval]
+        return (
+            float(np.mean([printed.low <= truth <= printed.high for printed in intervals]))
+            if intervals
+            else float("nan")
+        )
 
 
 def studies(
@@ -123,50 +127,55 @@ def studies(
     threads: int,
     progress: Callable[[str], None],
 ) -> Iterator[Study]:
-    """One for each length of a block, in days. `fraction` is the sample's share of the training rows."""
+    """Yields a study for each length of a block, in days. `fraction` is the sample's share of the training rows."""
     rows = Rows.of(data)
     for length in lengths:
-        found = []
+        results = []
         for draw in range(draws):
             progress(f"blocks of {length} days, draw {draw + 1} of {draws}")
-            found.append(_draw(rows, length, draw, seeds, params, fraction, threads))
-        yield Study(length, tuple(found))
+            results.append(_draw(rows, length, draw, seeds, params, fraction, threads))
+        yield Study(length, tuple(results))
 
 
 def _draw(
     rows: Rows, length: int, draw: int, seeds: int, params: BoostedTrees, fraction: float, threads: int
 ) -> Draw:
-    """Fresh seeds and a fresh hold-out: a fifth of the blocks, where the first block begins included."""
+    """Returns a draw with fresh seeds and a fresh hold-out of a fifth of the blocks.
+
+    The start of blocks varies, too.
+    """
     block = (rows.day + draw % length) // length
     distinct = np.unique(block)
     order = np.argsort(mix(distinct + draw * DAYS, DRAW_KEY), kind="stable")
-    held = np.isin(block, distinct[order[: round(HELD_OUT * len(distinct))]])
+    held_out = np.isin(block, distinct[order[: round(HELD_OUT * len(distinct))]])
     by_block: list[list[UnitAuc]] = []
     by_day: list[list[UnitAuc]] = []
     for seed in range(draw * seeds, (draw + 1) * seeds):
         slices = np.argsort(mix(np.arange(SLICES) + seed * SLICES, DRAW_KEY), kind="stable")[: int(fraction * SLICES)]
-        part = ~held & np.isin(slices_of(rows.row), slices)
-        scores = [_scores(rows, chosen, held, seed, params, threads) for chosen in (~held, part)]
-        by_block.append([UnitAuc.of(block[held], rows.label[held], score) for score in scores])
+        part = ~held_out & np.isin(slices_of(rows.row), slices)
+        scores = [_scores(rows, training, held_out, seed, params, threads) for training in (~held_out, part)]
+        by_block.append([UnitAuc.of(block[held_out], rows.label[held_out], score) for score in scores])
         if not by_day:
-            by_day.append([UnitAuc.of(rows.day[held], rows.label[held], score) for score in scores])
-    after, drawn = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
+            by_day.append([UnitAuc.of(rows.day[held_out], rows.label[held_out], score) for score in scores])
+    after, replicates = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
     first = value(by_day[0][0]) - value(by_day[0][1])
     return Draw(
-        before=Claim(first, float(np.nanstd(drawn)), interval(drawn)),
+        before=Claim(first, float(np.nanstd(replicates)), interval(replicates)),
         after=Claim(after.value, after.standard_error, after.interval),
         blocks=after.units,
     )
 
 
-def _scores(rows: Rows, chosen: Array, held: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
-    """Scores of the held-out rows by a model of the chosen rows."""
+def _scores(rows: Rows, training: Array, held_out: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
+    """Returns the scores of the held-out rows by a model of the training rows."""
     import xgboost
 
-    words = boosting_arguments(params)
-    trees = words.pop("n_estimators")
-    words |= {"objective": OBJECTIVES["classification"], "tree_method": "hist", "nthread": threads, "seed": seed}
-    bins = xgboost.QuantileDMatrix(rows.features[chosen], rows.label[chosen], max_bin=params.bins, nthread=threads)
-    model = xgboost.train(words, bins, num_boost_round=trees)
-    found: Array = model.inplace_predict(rows.features[held])
-    return found
+    arguments = boosting_arguments(params)
+    trees = arguments.pop("n_estimators")
+    arguments |= {"objective": OBJECTIVES["classification"], "tree_method": "hist", "nthread": threads, "seed": seed}
+    bins = xgboost.QuantileDMatrix(
+        rows.features[training], rows.label[training], max_bin=params.bins, nthread=threads
+    )
+    model = xgboost.train(arguments, bins, num_boost_round=trees)
+    scores: Array = model.inplace_predict(rows.features[held_out])
+    return scores

@@ -1,16 +1,16 @@
-"""The evidence as tables."""
+"""Tables of the evidence."""
 
 import math
 from collections.abc import Sequence
 
 from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.evidence.coverage import AGAIN, LEAST, MOST, SELDOM, Covered
+from sparkscale.evidence.coverage import LEAST, LEAST_SHARE_GIVEN, MOST, REPEAT_FACTOR, Covered
 from sparkscale.evidence.holdouts import Kind, Study
 
 
-def coverage(found: Sequence[Covered], repeats: int) -> list[Block]:
-    """A row for each scenario, and how many shares lie outside the limits."""
+def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
+    """Returns a row for each scenario, and a text with the number of shares outside of the limits."""
     columns = (
         name("of"),
         Column("units", priority=3),
@@ -25,28 +25,28 @@ def coverage(found: Sequence[Covered], repeats: int) -> list[Block]:
         Column("crossed boot-\nstrap (diff.)", ".1%", priority=7),
         Column("no interval\n(diff.)", ".0%", priority=1),
     )
-    rows = tuple(_covered_row(one) for one in found)
-    shares = [share for one in found for share in one.shares]
+    rows = tuple(_covered_row(covered) for covered in results)
+    shares = [share for covered in results for share in covered.shares]
     outside = [share for share in shares if not LEAST <= share <= MOST]
-    worst = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
-    again = sum(one.repeats > repeats for one in found)
-    seldom = sum(math.isnan(one.difference) and one.not_given < 1 for one in found)
-    errors = [100 * (LEVEL * (1 - LEVEL) / times) ** 0.5 for times in (repeats, AGAIN * repeats)]
+    furthest = f", the furthest at {min(shares):.1%} and {max(shares):.1%}" if outside else ""
+    repeated = sum(covered.repeats > repeats for covered in results)
+    left_out = sum(math.isnan(covered.difference) and covered.not_given < 1 for covered in results)
+    standard_errors = [100 * (LEVEL * (1 - LEVEL) / number) ** 0.5 for number in (repeats, REPEAT_FACTOR * repeats)]
     return [
         Grid(f"How often a {LEVEL:.0%} interval holds the truth", columns, rows),
         Text(
             f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
-            f"{len(outside)} do not (marked *){worst}. A share of {repeats:,} intervals has a standard error of "
-            f"{errors[0]:.1f} points. {again} of {len(found)} scenarios had a share outside, and were simulated "
-            f"again, {AGAIN * repeats:,} times ({errors[1]:.1f} points). Where intervals are not always given, a "
-            f"share rests on fewer; {seldom} differences are left out, for less than {SELDOM:.0%} of simulations "
-            "gave one."
+            f"{len(outside)} do not (marked *){furthest}. A share of {repeats:,} intervals has a standard error of "
+            f"{standard_errors[0]:.1f} points. {repeated} of {len(results)} scenarios had a share outside, and were "
+            f"simulated again, {REPEAT_FACTOR * repeats:,} times ({standard_errors[1]:.1f} points). If intervals are "
+            f"not always given, a share rests on fewer. {left_out} differences are left out, because less than "
+            f"{LEAST_SHARE_GIVEN:.0%} of simulations gave an interval."
         ),
     ]
 
 
-def _covered_row(one: Covered) -> tuple[Cell, ...]:
-    scenario = one.scenario
+def _covered_row(covered: Covered) -> tuple[Cell, ...]:
+    scenario = covered.scenario
     of_rounds = scenario.kind == "rounds"
     return (
         scenario.kind.replace("_", " "),
@@ -55,22 +55,22 @@ def _covered_row(one: Covered) -> tuple[Cell, ...]:
         *((scenario.positives, scenario.negatives) if scenario.positives else (None, None)),
         None if of_rounds else "even" if scenario.even else "uneven",
         None if of_rounds else scenario.dominant,
-        one.repeats,
-        *(_share(share) for share in (one.level, one.difference)),
-        None if math.isnan(one.percentile) else one.percentile,
-        None if of_rounds else one.not_given,
+        covered.repeats,
+        *(_share(share) for share in (covered.level, covered.difference)),
+        None if math.isnan(covered.percentile) else covered.percentile,
+        None if of_rounds else covered.not_given,
     )
 
 
 def _share(share: float) -> str | None:
-    """Marked where it lies outside the limits."""
+    """Returns a share as text, with a mark if it is outside of the limits. None if it is NaN."""
     if math.isnan(share):
         return None
     return f"{share:.1%}" + ("" if LEAST <= share <= MOST else " *")
 
 
-def holdouts(found: Sequence[Study]) -> list[Block]:
-    """Two rows for each length of a block: judged as reports did before, and as they do now."""
+def holdouts(studies: Sequence[Study]) -> list[Block]:
+    """Returns two rows for each length of a block: judged as earlier reports did, and as present ones do."""
     columns = (
         Column("days a block"),
         Column("blocks\nheld out", priority=3),
@@ -83,13 +83,13 @@ def holdouts(found: Sequence[Study]) -> list[Block]:
     )
     title = "AUC given up by the sample: printed standard errors against fresh hold-outs, samples and seeds"
     kinds: tuple[Kind, ...] = ("before", "after")
-    honest = max(found, key=lambda study: study.length).mean("after") if found else math.nan
-    rows = tuple(_study_row(study, kind, honest) for study in found for kind in kinds)
+    reference = max(studies, key=lambda study: study.length).mean("after") if studies else math.nan
+    rows = tuple(_study_row(study, kind, reference) for study in studies for kind in kinds)
     return [Grid(title, columns, rows, is_grouped=True)]
 
 
-def _study_row(study: Study, kind: Kind, honest: float) -> tuple[Cell, ...]:
-    shares = (study.covered(kind, study.mean(kind)), study.covered(kind, honest))
+def _study_row(study: Study, kind: Kind, reference: float) -> tuple[Cell, ...]:
+    shares = (study.covered(kind, study.mean(kind)), study.covered(kind, reference))
     return (
         str(study.length),
         study.blocks,

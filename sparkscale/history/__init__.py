@@ -1,1 +1,1 @@
-"""The history of figures: what asv is given, records, compares and publishes."""
+"""The history of figures over commits: measures for asv, records in its files, compares and publishes."""

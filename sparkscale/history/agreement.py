@@ -1,4 +1,4 @@
-"""What asv timed itself against what the workers' clocks say of the same calls."""
+"""Compares the times that asv took itself with the times of the same calls by the workers' clocks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,17 @@ from sparkscale.history.asv_plugin import DIRTY
 from sparkscale.history.bench import CONTROLS
 from sparkscale.history.checkout import Checkout
 from sparkscale.history.controls import CLUSTER, FIT, fit_case
-from sparkscale.history.grid import of_planned, of_record
+from sparkscale.history.grid import planned_point, record_point
 from sparkscale.measure.plan import suite
 from sparkscale.store.store import Store
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Seconds of one call by two clocks: asv's, in a process of its own, and the workers'."""
+    """The seconds of one call by two clocks: asv's, which times it in a separate process, and the workers'.
+
+    A spread is None if that clock has no samples.
+    """
 
     environment: str
     control: str
@@ -32,7 +35,7 @@ class Agreement:
     @property
     def verdict(self) -> str:
         if self.asv is None:
-            return "asv has no such control: `sparkscale bench` records it"
+            return "asv has no time of this control: record it with `sparkscale bench`"
         if self.worker is None:
             return "the run measured no such case"
         if self.asv.low <= self.worker.high and self.worker.low <= self.asv.high:
@@ -41,81 +44,96 @@ class Agreement:
 
 
 def agreements(checkout: Checkout, host: str, store: Store) -> list[Agreement]:
-    """Of each environment in which the present commit was recorded on this host.
+    """Returns an agreement per control and package environment in which the present commit was recorded on this host.
 
-    Raises ConfigError when there is none.
+    Raises ConfigError if asv has no results of this commit and host.
     """
     from asv.results import Results, iter_results_for_machine_and_hash
 
-    found = []
+    comparisons = []
     results: Results
     for results in iter_results_for_machine_and_hash(checkout.results, f"{host}-{CLUSTER}", checkout.commit):
         if not results.env_name.startswith("sparkscale-"):
             continue
-        wanted = dict(results._requirements)
-        wanted.pop(next(iter(DIRTY)), None)
-        records = _last_run(store, checkout.commit, tuple(f"{name}=={one}" for name, one in sorted(wanted.items())))
+        releases = dict(results._requirements)
+        releases.pop(next(iter(DIRTY)), None)
+        records = _last_run(
+            store, checkout.commit, tuple(f"{name}=={number}" for name, number in sorted(releases.items()))
+        )
         for control, worker in zip(CONTROLS, (_fits(store, records), _session_starts(records)), strict=True):
             known = control in results.get_all_result_keys()
             samples = (results.get_result_samples(control, []) or [None])[0] if known else None
-            found.append(Agreement(results.env_name, CONTROLS[control], Spread.of(samples or []), Spread.of(worker)))
-    if not found:
+            comparisons.append(
+                Agreement(results.env_name, CONTROLS[control], Spread.of(samples or []), Spread.of(worker))
+            )
+    if not comparisons:
         raise ConfigError(
-            f"asv has nothing of commit {checkout.commit[:8]} on {host}-{CLUSTER}: record it with `sparkscale bench`."
+            f"asv has no results of commit {checkout.commit[:8]} on {host}-{CLUSTER}: "
+            "record them with `sparkscale bench`."
         )
-    return found
+    return comparisons
 
 
 def _last_run(store: Store, commit: str, releases: tuple[str, ...]) -> list[RunRecord]:
-    """Records of the commit's last run on these releases; none where there is none."""
+    """Returns the records of the last `bench` run of the commit on these releases; empty if there was no such run."""
     by_run: dict[str, list[RunRecord]] = {}
     for record in store.records():
         if record.code.commit == commit:
             by_run.setdefault(record.invocation, []).append(record)
     for run in reversed(by_run):
-        found = store.invocation(identity=run)
-        if found.command == "bench" and found.environment == releases:
+        invocation = store.invocation(identity=run)
+        if invocation.command == "bench" and invocation.environment == releases:
             return by_run[run]
     return []
 
 
 def _fits(store: Store, records: Sequence[RunRecord]) -> list[float]:
+    """Returns the seconds of each fit of the control's case in one run; empty if the run did not measure it."""
     if not records:
         return []
     planned = fit_case()
-    of_suite = suite.load(store.invocation(identity=records[0].invocation).suite)
-    point = of_planned(planned, FIT)
+    measured_suite = suite.load(store.invocation(identity=records[0].invocation).suite)
+    point = planned_point(planned, FIT)
     pattern = planned.workload.pattern.name
-    same = [r for r in records if r.case.pattern == pattern and of_record(r, of_suite) == point]
-    return of_records(same)["seconds_fit"].samples(same) if same else []
+    matching_records = [r for r in records if r.case.pattern == pattern and record_point(r, measured_suite) == point]
+    return of_records(matching_records)["seconds_fit"].samples(matching_records) if matching_records else []
 
 
 def _session_starts(records: Sequence[RunRecord]) -> list[float]:
-    """One for each JVM."""
-    found = {
+    """Returns the seconds in which each JVM started its session."""
+    seconds_by_jvm = {
         record.jvm: record.session_seconds
         for record in records
         if record.case.cluster == CLUSTER and record.jvm and record.session_seconds is not None
     }
-    return list(found.values())
+    return list(seconds_by_jvm.values())
 
 
-def report(found: list[Agreement]) -> RenderableType:
+def report(comparisons: list[Agreement]) -> RenderableType:
     table = Table(header_style="bold")
-    for name in ("environment", "control"):
-        table.add_column(name, overflow="fold")
-    for name in ("asv's clock, s", "the workers' clock, s", "ratio of medians"):
-        table.add_column(name, justify="right")
+    for heading in ("environment", "control"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("asv's clock, s", "the workers' clock, s", "ratio of medians"):
+        table.add_column(heading, justify="right")
     table.add_column("", overflow="fold")
-    for one in found:
-        ratio = f"{one.asv.median / one.worker.median:.2f}" if one.asv and one.worker else "–"
-        table.add_row(one.environment, one.control, _shown(one.asv), _shown(one.worker), ratio, one.verdict)
+    for comparison in comparisons:
+        ratio = (
+            f"{comparison.asv.median / comparison.worker.median:.2f}" if comparison.asv and comparison.worker else "–"
+        )
+        table.add_row(
+            comparison.environment,
+            comparison.control,
+            _spread_text(comparison.asv),
+            _spread_text(comparison.worker),
+            ratio,
+            comparison.verdict,
+        )
     note = (
-        "Median (range) of n. asv times the same call in processes of its own, after the run and without a memory "
+        "Median (range) of n. asv times the same call in separate processes, after the run and without a memory "
         "limit: an engine's fit after two seconds of fits, and the start of a session in a fresh Python."
     )
     return Group(table, Text(note))
 
 
-def _shown(spread: Spread | None) -> str:
+def _spread_text(spread: Spread | None) -> str:
     return "–" if spread is None else f"{spread.median:.3g} ({spread.low:.3g}–{spread.high:.3g}) of {spread.count}"

@@ -1,4 +1,4 @@
-"""What asv's classes in `benchmarks/` are made of: each reads the records of one pattern, a case at a time."""
+"""Builds the asv classes in `benchmarks/`: each class reads the records of one pattern, one case at a time."""
 
 import logging
 import math
@@ -15,7 +15,7 @@ from sparkscale.analysis.every_metric import metrics
 from sparkscale.analysis.metrics import Metric
 from sparkscale.contract.case import digest
 from sparkscale.contract.record import RunRecord
-from sparkscale.history.grid import Axes, Point, axes, known_axes, of_planned, of_record, points
+from sparkscale.history.grid import Axes, Point, axes, known_axes, planned_point, points, record_point
 from sparkscale.interrupt import interruptible
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase
@@ -28,54 +28,61 @@ from sparkscale.store.store import Store
 from workloads import registry
 
 RESULTS = ROOT / "results" / "asv"
-"""asv's files there."""
+"""The folder of asv's files."""
 
 TIMEOUT = 6 * 3600.0
-"""Seconds: of silence, as asv counts them; each execution has the deadline of its suite, and a line when it ends."""
+"""Seconds without output after which asv ends a process. Each execution has the deadline of its suite, and prints a
+line when it ends."""
 
 UNITS = {"s": "seconds", "bytes": "bytes"}
-"""Those that asv shows in larger and smaller ones."""
+"""Our units for which asv has a name, with that name. asv shows these in larger and smaller units."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `asv run` measures, and where its records are: from the environment, for asv hands on nothing else."""
+    """What `asv run` measures, and where its records are.
+
+    asv passes nothing to its processes but environment variables, so these settings are read from them.
+    """
 
     suite: str = "asv"
     out: Path = ROOT / "results"
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
     invocation: str | None = None
-    """A run that has been measured already; None: each class begins one."""
+    """The id of a run that has been measured already. None: each class begins a run."""
 
     @classmethod
     def of_environment(cls) -> "Settings":
-        """Paths are relative to the checkout: asv changes the working directory."""
-        said = {name: value for name in _VARIABLES if (value := os.environ.get(f"SPARKSCALE_{name.upper()}"))}
+        """Reads the settings from environment variables.
+
+        Relative paths start at the checkout, because asv changes the working directory.
+        """
+        values = {name: value for name in _VARIABLES if (value := os.environ.get(f"SPARKSCALE_{name.upper()}"))}
         return cls(
-            suite=placed(said.get("suite", cls.suite)),
-            out=ROOT / said.get("out", cls.out),
-            rounds=int(said["rounds"]) if "rounds" in said else None,
-            clusters=tuple(map(placed, said["cluster"].split(","))) if "cluster" in said else None,
-            invocation=said.get("invocation"),
+            suite=absolute_if_file(values.get("suite", cls.suite)),
+            out=ROOT / values.get("out", cls.out),
+            rounds=int(values["rounds"]) if "rounds" in values else None,
+            clusters=tuple(map(absolute_if_file, values["cluster"].split(","))) if "cluster" in values else None,
+            invocation=values.get("invocation"),
         )
 
     def variables(self) -> dict[str, str]:
-        """The environment of a process for which these hold."""
-        found = {
+        """Returns the environment variables that give a process these settings."""
+        values = {
             "suite": self.suite,
             "out": str(self.out),
             "rounds": str(self.rounds) if self.rounds else "",
             "cluster": ",".join(self.clusters or ()),
             "invocation": self.invocation or "",
         }
-        return {f"SPARKSCALE_{name.upper()}": value for name, value in found.items()}
+        return {f"SPARKSCALE_{name.upper()}": value for name, value in values.items()}
 
 
-def placed(name: str, folder: Path = ROOT) -> str:
-    """A name as it is, a file's path absolute."""
+def absolute_if_file(name: str, folder: Path = ROOT) -> str:
+    """Returns the absolute path if `name` is a file, relative to `folder`; any other name unchanged."""
     path = folder / name
     return str(path) if path.is_file() else name
 
@@ -84,43 +91,52 @@ _VARIABLES = ("suite", "out", "rounds", "cluster", "invocation")
 
 
 class Recorded:
-    """Base of the classes. asv calls `setup` before each `track_*`, in a process of its own for each combination."""
+    """Base of the asv classes.
+
+    asv calls `setup` before each `track_*`, in a separate process for each combination of parameters.
+    """
 
     pattern: ClassVar[str]
 
     def setup(self, invocation: str, *parameters: str) -> None:
-        """The case's records of this run, measured if there are none.
+        """Reads the records of the case from this run, and measures the case if the run has none.
 
-        Raises NotImplementedError, which asv shows as n/a, where there is no figure: with the reason.
+        Raises NotImplementedError with the reason if there is no figure; asv then shows n/a.
         """
         self.records = _records(Settings.of_environment(), invocation, self.pattern, Point(*parameters))
 
 
 def benchmark_class(pattern: str) -> str:
-    """The name of a pattern's class, which stands in a module that is named after the pattern."""
+    """Returns the name of a pattern's class. The class is in the module of `benchmarks/` that the pattern names."""
     return "".join(word.capitalize() for word in pattern.split("_"))
 
 
 def benchmark(pattern: str, metric: str) -> str:
-    """asv's name of a metric of a pattern."""
+    """Returns asv's name of a metric of a pattern."""
     return f"{pattern}.{benchmark_class(pattern)}.track_{metric}"
 
 
-def chosen(case: PlannedCase, of_suite: Suite, expressions: Sequence[str]) -> bool:
-    """Whether asv's `--bench` with these regular expressions takes any figure of a case; without any it takes all."""
+def case_matches(case: PlannedCase, planned_suite: Suite, expressions: Sequence[str]) -> bool:
+    """Returns true if asv's `--bench` with these regular expressions selects a figure of the case.
+
+    Without expressions it selects everything.
+    """
     pattern = case.workload.pattern.name
-    parameters = ", ".join(map(repr, of_planned(case, of_suite)))
+    parameters = ", ".join(map(repr, planned_point(case, planned_suite)))
     names = [f"{benchmark(pattern, metric.name)}({parameters})" for metric in tracked_metrics(pattern)]
-    return taken(names, expressions)
+    return any_matches(names, expressions)
 
 
-def taken(names: Sequence[str], expressions: Sequence[str]) -> bool:
-    """Whether any of these benchmarks is one that asv's `--bench` takes; without any expression it takes all."""
+def any_matches(names: Sequence[str], expressions: Sequence[str]) -> bool:
+    """Returns true if asv's `--bench` with these regular expressions selects one of the benchmarks.
+
+    Without expressions it selects everything.
+    """
     return not expressions or any(re.search(expression, name) for expression in expressions for name in names)
 
 
 def tracked_metrics(pattern: str) -> list[Metric]:
-    """Of asv smaller is always better."""
+    """Returns the metrics of a pattern that asv keeps: only those where lower is better, as asv assumes for all."""
     return [
         metric
         for metric in metrics(workload.description for workload in registry.own_workloads().values()).values()
@@ -130,29 +146,32 @@ def tracked_metrics(pattern: str) -> list[Metric]:
 
 @cache
 def span(pattern: str) -> Axes:
-    """The parameters of a pattern's class: those of the suite, and those of what was recorded before."""
+    """Returns the parameters of a pattern's class: those of the suite and those that asv has recorded before."""
     settings = Settings.of_environment()
-    found = points(suite.load(settings.suite), settings.clusters, pattern)
+    suite_points = points(suite.load(settings.suite), settings.clusters, pattern)
     try:
-        known = known_axes(RESULTS / "benchmarks.json", f"{pattern}.{benchmark_class(pattern)}.")
+        recorded_axes = known_axes(RESULTS / "benchmarks.json", f"{pattern}.{benchmark_class(pattern)}.")
     except (ValueError, KeyError, AttributeError, SyntaxError):
-        log.warning("results/asv/benchmarks.json is damaged: it is left alone, and adds no parameters")
-        known = ([], [], [], [], [])
-    return axes(found, known)
+        log.warning("results/asv/benchmarks.json is damaged: it stays as it is, and its parameters are left out")
+        recorded_axes = ([], [], [], [], [])
+    return axes(suite_points, recorded_axes)
 
 
 def version(pattern: str, metric: Metric | None = None) -> str:
-    """Changes when figures stop being comparable with earlier ones: as a workload says, or the metric."""
-    raised = sorted(
+    """Returns a digest of the versions of the pattern's workloads and of the metric.
+
+    It changes when one of them declares that its figures are no longer comparable with earlier ones.
+    """
+    changed_versions = sorted(
         (workload.name, workload.version)
         for workload in registry.workloads().values()
         if workload.pattern.name == pattern and workload.version > 1
     )
-    return digest([raised, metric.version if metric else None])
+    return digest([changed_versions, metric.version if metric else None])
 
 
-def begun() -> str:
-    """For a class's `setup_cache`: the run whose records it reads, a new one where none was measured beforehand."""
+def run_to_read() -> str:
+    """Returns the id of the run that a class reads, for its `setup_cache`. Begins a run if none was measured."""
     settings = Settings.of_environment()
     if settings.invocation:
         return settings.invocation
@@ -168,7 +187,10 @@ def begun() -> str:
 
 
 def tracked(cls: type[Recorded]) -> type[Recorded]:
-    """Gives a class one `track_*` per metric; none where it has no parameters, for then asv has nothing to run."""
+    """Gives a class one `track_*` method per metric.
+
+    A class without parameters gets none, because asv has nothing to run for it.
+    """
     if all(span(cls.pattern)):
         for metric in tracked_metrics(cls.pattern):
             setattr(cls, f"track_{metric.name}", _track(cls.pattern, metric))
@@ -193,38 +215,40 @@ def _track(pattern: str, metric: Metric) -> Callable[..., Any]:
 
 
 def _records(settings: Settings, identity: str, pattern: str, point: Point) -> list[RunRecord]:
-    """Of one case, measured when the run has none; warm-ups aside."""
+    """Returns the records of one case without its warm-ups, and measures the case if the run has none."""
     with Store.existing(settings.out) as store:
         invocation = store.invocation(identity=identity)
-        measured = store.records(identity)
-        check_same_origin(measured, store)
-    of_suite = suite.load(invocation.suite)
-    found = _of(pattern, point, measured, of_suite)
-    if not found:
-        if point not in points(of_suite, invocation.clusters, pattern):
-            raise NotImplementedError(f"the suite {of_suite.name} has no such case")
+        run_records = store.records(identity)
+        check_same_origin(run_records, store)
+    measured_suite = suite.load(invocation.suite)
+    case_records = _timed_records(pattern, point, run_records, measured_suite)
+    if not case_records:
+        if point not in points(measured_suite, invocation.clusters, pattern):
+            raise NotImplementedError(f"the suite {measured_suite.name} has no such case")
         request = Request(
             invocation.suite,
             settings.out,
             resume=True,
             invocation=identity,
-            only=lambda case: case.workload.pattern.name == pattern and of_planned(case, of_suite) == point,
+            only=lambda case: case.workload.pattern.name == pattern and planned_point(case, measured_suite) == point,
         )
         with interruptible():
-            found = _of(pattern, point, measure(request, observer).records, of_suite)
+            case_records = _timed_records(pattern, point, measure(request, observer).records, measured_suite)
     reasons = {
-        f"{record.outcome}: {record.error and record.error.message}" for record in found if record.outcome != "ok"
+        f"{record.outcome}: {record.error and record.error.message}"
+        for record in case_records
+        if record.outcome != "ok"
     }
-    if all(record.outcome != "ok" for record in found):
-        raise NotImplementedError("; ".join(sorted(reasons)) or "it was not measured")
+    if all(record.outcome != "ok" for record in case_records):
+        raise NotImplementedError("; ".join(sorted(reasons)) or "the case was not measured")
     for reason in sorted(reasons):
         print(f"not counted: {reason}", file=sys.stderr)  # noqa: T201 - into asv's log
-    return found
+    return case_records
 
 
-def _of(pattern: str, point: Point, records: list[RunRecord], of_suite: Suite) -> list[RunRecord]:
+def _timed_records(pattern: str, point: Point, records: list[RunRecord], measured_suite: Suite) -> list[RunRecord]:
     return [
         record
         for record in records
-        if record.case.pattern == pattern and not record.is_warmup and of_record(record, of_suite) == point
+        if record.case.pattern == pattern and not record.is_warmup and record_point(record, measured_suite) == point
     ]

@@ -1,5 +1,5 @@
-"""What asv loads from here, by `plugins` of its configuration: environments that carry a name, their comparison, and
-pages that need no Internet.
+"""The plug-in that asv loads (`plugins` in its configuration): package environments with names, comparisons between
+them, and pages that need no Internet.
 
 Written against asv 0.6.6, which `requirements.lock` pins.
 """
@@ -23,23 +23,24 @@ from asv.results import iter_results_for_machine_and_hash
 from sparkscale.history.offline import make_offline
 
 BASE = "sparkscale"
-"""How the names of our environments begin."""
+"""The beginning of the names of our package environments."""
 
 DIRTY = {"tree": "dirty"}
-"""Stands among the requirements of what was recorded from a tree with changes, and so in its name."""
+"""A requirement that marks results from a tree with uncommitted changes. It becomes part of their name."""
 
 
 class NamedEnvironment(ExistingEnvironment):  # type: ignore[misc]
-    """A Python that is there already, known by what differs in it (the configuration's `matrix`) and not by its path:
-    asv's own names and graphs of an existing environment end with the checkout.
+    """An existing Python, named after the releases that differ in it (the configuration's `matrix`).
+
+    asv itself names an existing environment after its path, so its names and graphs would end with the checkout.
     """
 
     tool_name = BASE
 
     def __init__(self, conf: Any, executable: str, requirements: dict[str, str], variables: dict[Any, str]) -> None:
-        self._asked = dict(requirements)
+        self._given_requirements = dict(requirements)
         super().__init__(conf, executable, requirements, variables)
-        self._requirements = self._asked
+        self._requirements = self._given_requirements
 
     @property
     def python(self) -> str:
@@ -47,17 +48,20 @@ class NamedEnvironment(ExistingEnvironment):  # type: ignore[misc]
 
     @property
     def name(self) -> str:
-        return environment_name(self._asked)
+        return environment_name(self._given_requirements)
 
 
 def environment_name(requirements: dict[str, str]) -> str:
-    """Such as sparkscale-py3.11-xgboost3.1.1."""
+    """Returns the name that asv gives these requirements, such as sparkscale-py3.11-xgboost3.1.1."""
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return str(get_env_name(BASE, python, requirements, {}))
 
 
 def _results(conf: Any, machine: str, commit: str, environment: str, shown: str) -> Iterator[tuple[Any, ...]]:
-    """Of one environment, each combination that has been run, under a name that both sides of a comparison share."""
+    """Yields the results of one package environment: one item for each combination of parameters that was run.
+
+    `shown` stands in place of the environment's name, so that both sides of a comparison share it.
+    """
     for result in iter_results_for_machine_and_hash(conf.results_dir, machine, commit):
         if result.env_name != environment:
             continue
@@ -68,41 +72,42 @@ def _results(conf: Any, machine: str, commit: str, environment: str, shown: str)
             for combination, (value, stats, samples) in zip(
                 itertools.product(*axes), zip(*columns, strict=True), strict=True
             ):
-                if value is None or not math.isnan(value):  # None: it failed
-                    params = [[one] for one in combination]
+                if value is None or not math.isnan(value):  # None: the benchmark failed
+                    params = [[parameter] for parameter in combination]
                     version = result.benchmark_version.get(key)
                     yield key, params, [value], [stats], [samples], version, machine, shown
 
 
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
-    """Commit and environment of REVISION@NAME==VERSION,…: the releases that differ, `dirty` for a tree with changes,
-    `locked` or nothing for what is installed.
+    """Returns commit and environment name of REVISION@NAME==VERSION,…
 
-    Raises asv's UserError, which names what there is.
+    The releases that differ stand after the @, and `dirty` for a tree with uncommitted changes. `locked` or nothing
+    means the installed releases. Raises asv's UserError, with the recorded environments, if there is no such result.
     """
-    name, _, wanted = revision.partition("@")
+    name, _, releases = revision.partition("@")
     commit = get_repo(conf).get_hash_from_name(name)
-    parts = [part for part in wanted.split(",") if part not in ("", "locked")]
+    parts = [part for part in releases.split(",") if part not in ("", "locked")]
     (dirty,) = DIRTY.items()
-    asked = dict(dirty if part == "dirty" else part.partition("==")[::2] for part in parts)
-    environment = environment_name(asked)
-    there = sorted({one.env_name for one in iter_results_for_machine_and_hash(conf.results_dir, machine, commit)})
-    if environment not in there or len(asked) < len(parts):
-        raise util.UserError(
-            f"No results of {revision} on {machine}: of {name} there are {', '.join(there) or 'none'}"
-        )
+    requirements = dict(dirty if part == "dirty" else part.partition("==")[::2] for part in parts)
+    environment = environment_name(requirements)
+    recorded_environments = sorted(
+        {results.env_name for results in iter_results_for_machine_and_hash(conf.results_dir, machine, commit)}
+    )
+    if environment not in recorded_environments or len(requirements) < len(parts):
+        available = ", ".join(recorded_environments) or "none"
+        raise util.UserError(f"No results of {revision} on {machine}: of {name} there are {available}")
     return commit, environment
 
 
 def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) -> None:
-    """`asv compare` that takes REVISION@ENVIRONMENT, too: its own compares revisions within one environment only."""
+    """Runs `asv compare`, also for REVISION@ENVIRONMENT: asv itself compares only within one environment."""
     if "@" not in hash_1 + hash_2:
         plain(conf=conf, hash_1=hash_1, hash_2=hash_2, **options)
         return
     machine = options.pop("machine", None)
     options.pop("env_spec", None)
     if machine is None:
-        raise util.UserError("Name the machine with --machine: `ls results/asv` lists them")
+        raise util.UserError("--machine is missing: name a machine that `ls results/asv` lists")
     sides = [_side(conf, machine, revision) for revision in (hash_1, hash_2)]
     shown = " against ".join(environment for _, environment in sides)
     names = [f"{commit[:8]}@{environment}" for commit, environment in sides]
@@ -118,10 +123,10 @@ def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) ->
 
 
 def _publish(plain: Any, conf: Any, **options: Any) -> Any:
-    """`asv publish`, whose pages need no Internet where `make pages` has fetched what they load."""
+    """Runs `asv publish`. Its pages need no Internet if `make pages` has fetched the libraries that they load."""
     status = plain(conf=conf, **options)
     if not make_offline(Path(conf.html_dir)):
-        log.info("The pages load jQuery, Flot and Bootstrap from the Internet: `make pages` fetches them beforehand")
+        log.info("The pages load jQuery, Flot and Bootstrap from the Internet: to avoid it, run `make pages` before")
     return status
 
 

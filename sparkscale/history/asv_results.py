@@ -1,4 +1,4 @@
-"""Hands a measured run to asv: in a folder of its own, so that asv's files are replaced whole or not at all."""
+"""Has asv record a measured run in a temporary folder, so that asv's files are replaced as a whole or not at all."""
 
 import itertools
 import json
@@ -20,21 +20,22 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.history.asv_benchmarks import Settings, benchmark, tracked_metrics
 from sparkscale.history.asv_plugin import DIRTY, environment_name
 from sparkscale.history.checkout import CONFIGURATION, Checkout
-from sparkscale.history.grid import of_record
+from sparkscale.history.grid import record_point
 from sparkscale.history.package_environments import Environment
 from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.invocation import Invocation
 
 END_SECONDS = 10
+"""How long an interrupted asv gets to end its children, before all are killed."""
 
 
 def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]:
-    """What sets the environment apart, in asv's words."""
+    """Returns asv's requirements: the releases that differ, and `DIRTY` if the tree has uncommitted changes."""
     return {**environment.requirements, **(DIRTY if checkout.dirty else {})}
 
 
 def file_of(results: Path, checkout: Checkout, machine: str, environment: Environment) -> Path:
-    """asv's file of one commit, machine and environment."""
+    """Returns the path of asv's file of one commit, machine and package environment."""
     from asv.results import get_filename
 
     name = environment_name(requirements(environment, checkout))
@@ -43,7 +44,7 @@ def file_of(results: Path, checkout: Checkout, machine: str, environment: Enviro
 
 @dataclass(frozen=True)
 class Selection:
-    """A case that was measured: its pattern, its parameters in asv's words, and the metrics that are recorded."""
+    """A measured case: its pattern, its parameters as asv writes them, and the metrics to record."""
 
     pattern: str
     parameters: str
@@ -51,30 +52,31 @@ class Selection:
 
     @property
     def expression(self) -> str:
-        """What asv's `--bench` takes."""
+        """The regular expression for asv's `--bench`."""
         names = "|".join(re.escape(benchmark(self.pattern, metric)) for metric in self.metrics)
         return rf"^(?:{names})\({re.escape(self.parameters)}\)$"
 
 
 def selections(records: list[RunRecord], suite: Suite) -> list[Selection]:
-    """Each case with the metrics that its records carry; of a case that carries none, with those of the others, so
-    that asv shows n/a there and says why.
+    """Returns each measured case with the metrics that its records have.
+
+    A case without any metric gets those of the pattern's other cases, so that asv shows n/a for it and the reason.
     """
     cases: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         if not record.is_warmup:
-            parameters = ", ".join(map(repr, of_record(record, suite)))
+            parameters = ", ".join(map(repr, record_point(record, suite)))
             cases.setdefault((record.case.pattern, parameters), []).append(record)
-    carried = {
+    metrics_by_case = {
         (pattern, parameters): [m.name for m in tracked_metrics(pattern) if m.samples(of_case)]
         for (pattern, parameters), of_case in cases.items()
     }
-    found = []
-    for (pattern, parameters), metrics in carried.items():
-        others = [name for (other, _), names in carried.items() if other == pattern for name in names]
-        chosen = metrics or list(dict.fromkeys(others)) or ["time_to_model"]
-        found.append(Selection(pattern, parameters, tuple(chosen)))
-    return found
+    selected = []
+    for (pattern, parameters), metrics in metrics_by_case.items():
+        others = [name for (other, _), names in metrics_by_case.items() if other == pattern for name in names]
+        names_to_record = metrics or list(dict.fromkeys(others)) or ["time_to_model"]
+        selected.append(Selection(pattern, parameters, tuple(names_to_record)))
+    return selected
 
 
 def record(
@@ -87,13 +89,13 @@ def record(
     controls: Sequence[str],
     options: Sequence[str],
 ) -> None:
-    """Has asv record these cases of a run whose records are in `out`, and time these controls.
+    """Has asv record these cases of a run that is stored in `out`, and time these controls.
 
-    Raises RecordingError when asv fails; `results/asv` is as it was then, and after an interruption.
+    Raises RecordingError if asv fails. After a failure or an interruption, `results/asv` is unchanged.
     """
     checkout.results.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sparkscale-asv-") as made:
-        staging = Path(made)
+    with tempfile.TemporaryDirectory(prefix="sparkscale-asv-") as folder:
+        staging = Path(folder)
         results = staging / "results"
         _copy_of_commit(checkout, machine["machine"], results)
         matrix = {"req": {name: [version] for name, version in requirements(environment, checkout).items()}}
@@ -115,56 +117,60 @@ def record(
         command += ["--record-samples", "--show-stderr", "--launch-method", "forkserver"]
         command += [f"--bench={selection.expression}" for selection in selected]
         command += [f"--bench=^{re.escape(control)}$" for control in controls]
-        told = Settings(invocation.suite, out, clusters=invocation.clusters, invocation=invocation.id)
-        _run([*command, *options], told.variables())
+        settings = Settings(invocation.suite, out, clusters=invocation.clusters, invocation=invocation.id)
+        _run([*command, *options], settings.variables())
         _complete(file_of(results, checkout, machine["machine"], environment), selected)
         _publish(results, checkout.results)
 
 
-def describe_machine(told: dict[str, str]) -> None:
-    """Adds the machine to those that asv knows (~/.asv-machine.json): of an unknown one it would ask, or take for it
-    the only one that it knows.
+def describe_machine(description: dict[str, str]) -> None:
+    """Adds the machine to those that asv knows (~/.asv-machine.json).
 
-    Raises StoreError when the file is damaged.
+    For an unknown machine asv would ask the user, or use the only machine that it knows. Raises StoreError if the
+    file is damaged.
     """
-    from asv.machine import MachineCollection  # `asv machine` forgets what is as it would have guessed
+    from asv.machine import MachineCollection  # `asv machine` does not store values that equal its own guesses
     from asv.util import UserError
 
     try:
-        MachineCollection.save(told["machine"], told)
+        MachineCollection.save(description["machine"], description)
     except (UserError, OSError) as error:
         path = MachineCollection.get_machine_file_path()
         raise StoreError(f"{path} cannot be used by asv: move it away ({str(error).strip().rstrip('.')}).") from error
 
 
 def _complete(path: Path, selected: Sequence[Selection]) -> None:
-    """Makes asv's file say of each combination what is so: a figure, or n/a where there is none.
+    """Corrects asv's file, so that each combination of parameters has its figure, or n/a if there is none.
 
-    asv keeps, of a case that is recorded again, figures that it no longer has; and it says "failed" of a combination
-    that the file had not before. Raises RecordingError for a figure that asv failed to read.
+    When a case is recorded again, asv keeps figures that the case no longer has. asv also marks combinations that are
+    new in the file as failed. Raises RecordingError for a figure that asv failed to read.
     """
     content = json.loads(path.read_text())
     columns = content["result_columns"]
-    wanted = {(s.pattern, s.parameters): {benchmark(s.pattern, metric) for metric in s.metrics} for s in selected}
+    recorded_names = {
+        (s.pattern, s.parameters): {benchmark(s.pattern, metric) for metric in s.metrics} for s in selected
+    }
     for name, row in content["results"].items():
         pattern = name.partition(".")[0]
         axes = row[columns.index("params")]
         if not axes:
             continue
         for index, combination in enumerate(itertools.product(*axes)):
-            names = wanted.get((pattern, ", ".join(combination)))
+            names = recorded_names.get((pattern, ", ".join(combination)))
             results = row[columns.index("result")]
             failed = results is None or results[index] is None
             if names and name in names:
                 if failed:
-                    raise RecordingError(f"asv failed to read {name}({', '.join(combination)}): see above.")
+                    raise RecordingError(
+                        f"asv failed to read {name}({', '.join(combination)}): see its output above."
+                    )
             elif failed or names:
                 _forget(row, columns, index, count=math.prod(map(len, axes)))
     path.write_text(json.dumps(content))
 
 
 def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
-    """Makes one combination n/a: asv's word for what was not run is NaN, without samples and statistics."""
+    """Sets one combination to n/a. In asv's files that is NaN, without samples and statistics."""
     result = columns.index("result")
     row[result] = row[result] or [None] * count
     row[result][index] = math.nan
@@ -174,24 +180,27 @@ def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
 
 
 def _copy_of_commit(checkout: Checkout, machine: str, results: Path) -> None:
-    """What asv has of this commit and machine already, for it adds to that."""
+    """Copies the files that asv has of this commit and machine, because asv adds to them."""
     (results / machine).mkdir(parents=True)
     for path in (checkout.results / machine).glob(f"{checkout.commit[:8]}-*.json"):
         shutil.copy2(path, results / machine / path.name)
 
 
 def _publish(results: Path, to: Path) -> None:
-    """Each file whole: written beside its place, then renamed."""
+    """Copies the JSON files of `results` to `to`. Each is written under a temporary name and then renamed."""
     for path in sorted(results.glob("**/*.json")):
         target = to / path.relative_to(results)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.new")
-        shutil.copyfile(path, beside)
-        beside.replace(target)
+        temporary = target.with_name(f".{target.name}.new")
+        shutil.copyfile(path, temporary)
+        temporary.replace(target)
 
 
 def _run(command: list[str], variables: dict[str, str]) -> None:
-    """In a session of its own: Ctrl-C is for this process, which ends asv and its children itself."""
+    """Runs asv in a process group of its own, so that Ctrl-C reaches only this process, which then ends asv.
+
+    Raises RecordingError if asv fails.
+    """
     process = subprocess.Popen(
         command, env={**os.environ, **variables}, start_new_session=True, stdin=subprocess.DEVNULL
     )
@@ -201,11 +210,11 @@ def _run(command: list[str], variables: dict[str, str]) -> None:
         _end(process)
         raise
     if status not in (0, 2):  # 2: a benchmark failed, which is recorded as such
-        raise RecordingError(f"asv ended with exit status {status}: what it says stands above.")
+        raise RecordingError(f"asv ended with exit status {status}: see its output above.")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """asv ends its children when it is interrupted, but not always in time."""
+    """Interrupts asv, which then ends its children. Kills all of them if that takes more than END_SECONDS."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(END_SECONDS)

@@ -1,4 +1,4 @@
-"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then has asv record it."""
+"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then has asv record the run."""
 
 import contextlib
 import io
@@ -15,12 +15,11 @@ from cluster.budget import budget
 from sparkscale.contract.errors import ConfigError, RecordingError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history import package_environments
-from sparkscale.history.asv_benchmarks import chosen as chosen_by
-from sparkscale.history.asv_benchmarks import placed, taken
+from sparkscale.history.asv_benchmarks import absolute_if_file, any_matches, case_matches
 from sparkscale.history.asv_results import describe_machine, file_of, record, selections
 from sparkscale.history.checkout import Checkout, check_installed, check_same_machine, damaged, machine
 from sparkscale.history.controls import CLUSTER
-from sparkscale.history.grid import Point, of_planned
+from sparkscale.history.grid import Point, planned_point
 from sparkscale.history.package_environments import Environment
 from sparkscale.history.part import Part
 from sparkscale.measure.plan import suite
@@ -38,7 +37,8 @@ CONTROLS = {
     "controls.Fit.time_fit": "a small fit",
     "controls.Session.timeraw_session_start": "a session's start",
 }
-OURS = (
+"""The benchmarks that asv times itself, each with its title."""
+RESERVED_OPTIONS = (
     "range",
     "set_commit_hash",
     "env_spec",
@@ -56,19 +56,19 @@ OURS = (
     "profile",
     "quick",
 )
-"""What `sparkscale bench` says to asv itself, or what would not record."""
+"""Options of `asv run` that `sparkscale bench` sets itself, or with which asv would not record."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What the user asked for."""
+    """A request of the user."""
 
     suite: str
     out: Path
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
     releases: tuple[str, ...] = ()
-    """NAME==VERSION, as `package_environments.combinations` takes them."""
+    """Releases to measure with, each NAME==VERSION (see `package_environments.combinations`)."""
     machine: str | None = None
     dirty: bool = False
     resume: bool = False
@@ -76,12 +76,12 @@ class Bench:
     bench: tuple[str, ...] = ()
     """Regular expressions, as asv's `--bench` takes them."""
     options: tuple[str, ...] = ()
-    """More of `asv run`."""
+    """Further options of `asv run`."""
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One environment's run, and where asv has it."""
+    """The run of one package environment, and asv's files of it."""
 
     environment: Environment
     invocation: Invocation
@@ -89,142 +89,162 @@ class RecordedRun:
     files: list[Path]
 
 
-def bench(given: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
-    """Measures, then records; `say` is told what goes on between.
+def bench(user_request: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
+    """Measures the suite and has asv record it. Calls `say` with a message about each step.
 
-    Raises ConfigError for what is wrong with the request, the checkout or asv's files, before anything is measured.
+    Raises ConfigError before anything is measured if the request, the checkout or asv's files are at fault.
     """
-    checkout = Checkout.here(given.dirty)
+    checkout = Checkout.here(user_request.dirty)
     check_installed(checkout.root)
-    asked = _placed(given)
-    _check_options(asked)
-    found = suite.load(asked.suite)
-    controls = [name for name in CONTROLS if taken([name], asked.bench)]
-    _check_cases(asked, found, controls)
-    profiles = state.profiles(asked.clusters or found.clusters)
-    machines = [machine(asked.machine, profile, budget(profile)) for profile in profiles]
-    combined = package_environments.combinations(asked.releases)
-    for told in machines:
-        check_same_machine(checkout.results, told)
-        describe_machine(told)
-    _check_files(checkout, [told["machine"] for told in machines], combined)
+    request = _with_absolute_paths(user_request)
+    _check_options(request)
+    measured_suite = suite.load(request.suite)
+    controls = [name for name in CONTROLS if any_matches([name], request.bench)]
+    _check_cases(request, measured_suite, controls)
+    profiles = state.profiles(request.clusters or measured_suite.clusters)
+    machines = [machine(request.machine, profile, budget(profile)) for profile in profiles]
+    release_sets = package_environments.combinations(request.releases)
+    for description in machines:
+        check_same_machine(checkout.results, description)
+        describe_machine(description)
+    _check_files(checkout, [description["machine"] for description in machines], release_sets)
     with machine_lock():
-        runs = _measured(asked, [_environment(releases, checkout, say) for releases in combined], say)
-        recorded = []
+        runs = _measure_all(request, [_environment(releases, checkout, say) for releases in release_sets], say)
+        recorded_runs = []
         for environment, invocation in runs:
-            with Store.existing(asked.out) as store:
+            with Store.existing(request.out) as store:
                 records = store.records(invocation.id)
             _check_code(checkout, records)
             files = []
-            for profile, told in zip(profiles, machines, strict=True):
-                chosen = selections([one for one in records if one.case.cluster == profile.name], found)
-                timed = controls if profile.name == CLUSTER else []
-                if chosen or timed:
+            for profile, description in zip(profiles, machines, strict=True):
+                selected = selections([r for r in records if r.case.cluster == profile.name], measured_suite)
+                timed_controls = controls if profile.name == CLUSTER else []
+                if selected or timed_controls:
                     say(f"asv records {environment.title} on {profile.name}")
-                    record(checkout, told, environment, asked.out, invocation, chosen, timed, asked.options)
-                    files.append(file_of(checkout.results, checkout, told["machine"], environment))
-            recorded.append(RecordedRun(environment, invocation, records, files))
-    return recorded
+                    record(
+                        checkout,
+                        description,
+                        environment,
+                        request.out,
+                        invocation,
+                        selected,
+                        timed_controls,
+                        request.options,
+                    )
+                    files.append(file_of(checkout.results, checkout, description["machine"], environment))
+            recorded_runs.append(RecordedRun(environment, invocation, records, files))
+    return recorded_runs
 
 
-def _placed(asked: Bench) -> Bench:
-    """With absolute paths, for asv's processes run elsewhere."""
-    here = Path.cwd()
-    clusters = None if asked.clusters is None else tuple(placed(name, here) for name in asked.clusters)
-    return replace(asked, suite=placed(asked.suite, here), out=asked.out.absolute(), clusters=clusters)
+def _with_absolute_paths(request: Bench) -> Bench:
+    """Returns the request with absolute paths, because asv's processes run in other folders."""
+    folder = Path.cwd()
+    clusters = (
+        None if request.clusters is None else tuple(absolute_if_file(name, folder) for name in request.clusters)
+    )
+    return replace(
+        request, suite=absolute_if_file(request.suite, folder), out=request.out.absolute(), clusters=clusters
+    )
 
 
-def _check_cases(asked: Bench, found: Suite, controls: list[str]) -> None:
-    """Raises ConfigError when `--bench` takes nothing, or when asv could not tell two cases apart."""
-    cases = [case for case in planned_cases(found, clusters=asked.clusters) if chosen_by(case, found, asked.bench)]
+def _check_cases(request: Bench, measured_suite: Suite, controls: list[str]) -> None:
+    """Raises ConfigError if `--bench` matches nothing, or if asv could not tell two cases apart."""
+    cases = [
+        case
+        for case in planned_cases(measured_suite, clusters=request.clusters)
+        if case_matches(case, measured_suite, request.bench)
+    ]
     if not cases and not controls:
-        raise ConfigError(f"--bench {' '.join(asked.bench)} matches no figure of the suite {found.name}.")
-    same: dict[tuple[str, Point], PlannedCase] = {}
+        raise ConfigError(f"--bench {' '.join(request.bench)} matches no figure of the suite {measured_suite.name}.")
+    cases_by_point: dict[tuple[str, Point], PlannedCase] = {}
     for case in cases:
-        alike = replace(case, rounds=0, isolate=False)
-        point = of_planned(case, found)
-        if same.setdefault((case.workload.pattern.name, point), alike) != alike:
+        comparable = replace(case, rounds=0, isolate=False)
+        point = planned_point(case, measured_suite)
+        if cases_by_point.setdefault((case.workload.pattern.name, point), comparable) != comparable:
             raise ConfigError(
-                f"The suite {found.name} has two cases that asv could not tell apart: {' '.join(point)}. Record them "
-                "by suites of their own."
+                f"The suite {measured_suite.name} has two cases that asv could not tell apart: {' '.join(point)}. "
+                "Put them into separate suites."
             )
 
 
 def _check_code(checkout: Checkout, records: list[RunRecord]) -> None:
-    """Raises ConfigError when something else was measured than what asv would record."""
+    """Raises ConfigError if the measured code is not the code for which asv would record it."""
     if {code_state(), *(record.code for record in records)} != {checkout.code}:
         raise ConfigError(
-            f"{checkout.root} has changed since {checkout.commit[:8]} was measured: asv records nothing of it. "
-            "`sparkscale show` has the figures."
+            f"{checkout.root} has changed since {checkout.commit[:8]} was measured, so asv records nothing. "
+            "See the figures with `sparkscale show`."
         )
 
 
 def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[str], None]) -> Environment:
+    """Returns the Python with these releases, and installs them if necessary."""
     if not releases:
         return package_environments.installed()
-    say(f"making ready {', '.join(releases)}")
-    return package_environments.thin(releases, checkout.root / ".asv" / "with")
+    say(f"preparing a package environment with {', '.join(releases)}")
+    return package_environments.overlay(releases, checkout.root / ".asv" / "with")
 
 
-def _check_options(asked: Bench) -> None:
-    """Raises ConfigError for options that `asv run` does not take, or that would contradict ours."""
+def _check_options(request: Bench) -> None:
+    """Raises ConfigError for options that `asv run` does not have, and for those in RESERVED_OPTIONS."""
     from asv.commands import make_argparser
 
-    for expression in asked.bench:
+    for expression in request.bench:
         try:
             re.compile(expression)
         except re.error as error:
             raise ConfigError(f"--bench {expression} is no regular expression: {error}.") from error
     parser, _ = make_argparser()
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            parsed = parser.parse_args(["run", *asked.options])
+        with contextlib.redirect_stderr(stderr):
+            parsed = parser.parse_args(["run", *request.options])
     except SystemExit:
-        reason = (said.getvalue().strip().splitlines() or ["see `asv run --help`"])[-1].partition("error: ")[2]
-        raise ConfigError(f"asv run does not take {' '.join(asked.options)}: {reason}.") from None
-    plain = parser.parse_args(["run"])
-    for name in OURS:
-        if getattr(parsed, name, None) != getattr(plain, name, None):
+        reason = (stderr.getvalue().strip().splitlines() or ["see `asv run --help`"])[-1].partition("error: ")[2]
+        raise ConfigError(f"asv run does not take {' '.join(request.options)}: {reason}.") from None
+    defaults = parser.parse_args(["run"])
+    for name in RESERVED_OPTIONS:
+        if getattr(parsed, name, None) != getattr(defaults, name, None):
             raise ConfigError(
-                f"`sparkscale bench` does not hand on asv's {name.replace('_', '-')}: it records the present commit, "
-                "in an environment and under a machine's name of its own (--with, --machine)."
+                f"asv's option {name.replace('_', '-')} cannot be used here: `sparkscale bench` records the present "
+                "commit and sets the environment and the machine's name itself (use --with and --machine)."
             )
 
 
-def _check_files(checkout: Checkout, machines: list[str], combined: list[tuple[str, ...]]) -> None:
-    """Names asv's damaged files. Raises ConfigError when one stands where this run would be recorded."""
-    placed = {
+def _check_files(checkout: Checkout, machines: list[str], release_sets: list[tuple[str, ...]]) -> None:
+    """Warns of asv's damaged files. Raises ConfigError if this run would be recorded in one of them."""
+    target_files = {
         file_of(checkout.results, checkout, name, Environment(releases, Path()))
         for name in machines
-        for releases in combined
+        for releases in release_sets
     } | {checkout.results / "benchmarks.json"}
     for path in damaged(checkout.results):
-        if path in placed:
+        if path in target_files:
             raise ConfigError(f"{path} is damaged, and this run would be recorded there: move it away.")
         log.warning("%s is damaged: asv leaves it out, and it is left alone", path)
 
 
-def _measured(
-    asked: Bench, made: list[Environment], say: Callable[[str], None]
+def _measure_all(
+    request: Bench, environments: list[Environment], say: Callable[[str], None]
 ) -> list[tuple[Environment, Invocation]]:
-    """All environments' runs, measured: in this order in odd rounds and the other way round in even ones, so that
-    what changes on the machine meanwhile meets all of them.
+    """Measures and returns the runs of all environments.
+
+    Odd rounds measure the environments in this order, even rounds in reverse order, so that changes of the machine
+    over time affect all of them.
     """
-    runs = [(environment, _begun(asked, environment)) for environment in made]
-    of = runs[0][1].rounds
-    for number in range(1, of + 1) if len(runs) > 1 else [None]:
+    runs = [(environment, _begin_or_resume(request, environment)) for environment in environments]
+    rounds = runs[0][1].rounds
+    for number in range(1, rounds + 1) if len(runs) > 1 else [None]:
         for environment, invocation in runs if (number or 1) % 2 else reversed(runs):
             if number:
-                say(f"round {number} of {of}, {environment.title}")
+                say(f"round {number} of {rounds}, {environment.title}")
             part = Part(
-                suite=asked.suite,
-                out=asked.out,
+                suite=request.suite,
+                out=request.out,
                 invocation=invocation.id,
-                rounds=asked.rounds,
-                clusters=asked.clusters,
-                retry_failed=asked.retry_failed,
-                bench=asked.bench,
+                rounds=request.rounds,
+                clusters=request.clusters,
+                retry_failed=request.retry_failed,
+                bench=request.bench,
                 only_round=number,
             )
             if environment.releases:
@@ -234,25 +254,28 @@ def _measured(
     return runs
 
 
-def _begun(asked: Bench, environment: Environment) -> Invocation:
-    """A run of this environment: the last one where it is to be resumed and there is one, else a new one."""
-    if asked.resume or asked.retry_failed:
-        with contextlib.suppress(ConfigError), Store.existing(asked.out) as store:
-            return store.invocation(asked.suite, command="bench", environment=environment.releases)
-    request = Request(
-        asked.suite,
-        asked.out,
-        rounds=asked.rounds,
-        clusters=asked.clusters,
+def _begin_or_resume(request: Bench, environment: Environment) -> Invocation:
+    """Returns the environment's last run if one exists and the request resumes it, otherwise begins a run."""
+    if request.resume or request.retry_failed:
+        with contextlib.suppress(ConfigError), Store.existing(request.out) as store:
+            return store.invocation(request.suite, command="bench", environment=environment.releases)
+    run_request = Request(
+        request.suite,
+        request.out,
+        rounds=request.rounds,
+        clusters=request.clusters,
         command="bench",
         environment=environment.releases,
         fixed_seeds=True,
     )
-    return begin(request)
+    return begin(run_request)
 
 
 def _measure_elsewhere(environment: Environment, part: Part) -> None:
-    """By the environment's own Python, in a session of its own: an interruption is handed on, and waited for."""
+    """Measures with the environment's Python, in a process group of its own.
+
+    An interruption is passed on to that process, and this one waits for its end. Raises RecordingError if it fails.
+    """
     command = [str(environment.python), "-m", "sparkscale.history.part", part.model_dump_json()]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -262,4 +285,4 @@ def _measure_elsewhere(environment: Environment, part: Part) -> None:
         process.wait()
         raise
     if status:
-        raise RecordingError(f"Measuring {environment.title} ended with exit status {status}: see above.")
+        raise RecordingError(f"Measuring {environment.title} ended with exit status {status}: see its output above.")

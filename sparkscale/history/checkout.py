@@ -1,4 +1,4 @@
-"""The checkout that `sparkscale bench` records: its commit, asv's configuration and files, this machine's name."""
+"""The checkout that `sparkscale bench` records: its commit, asv's configuration and files, the machine's name."""
 
 import importlib.metadata
 import json
@@ -25,18 +25,19 @@ from sparkscale.measure.worker.descriptions import ROOT
 CONFIGURATION = "asv.conf.json"
 LOCK = "requirements.lock"
 NAMED = 5
+"""How many differing packages a message names."""
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where this code lies, at which commit, and whether there are changes beside it."""
+    """The folder of this code, its commit, and any uncommitted changes."""
 
     root: Path
     code: CodeState
 
     @classmethod
     def here(cls, allow_dirty: bool) -> "Checkout":
-        """Raises ConfigError where asv could not say what was measured."""
+        """Returns this checkout. Raises ConfigError if its code does not belong to a commit that asv could record."""
         if not (ROOT / CONFIGURATION).is_file():
             raise ConfigError(f"{ROOT} has no {CONFIGURATION}: `sparkscale bench` works in a checkout of sparkscale.")
         state = descriptions.code_state()
@@ -47,13 +48,13 @@ class Checkout:
             )
         if _top(ROOT) != ROOT:
             raise ConfigError(f"{ROOT} lies within another git repository, {_top(ROOT)}: clone sparkscale with git.")
-        found = cls(ROOT, state)
-        if found.dirty and not allow_dirty:
+        checkout = cls(ROOT, state)
+        if checkout.dirty and not allow_dirty:
             raise ConfigError(
                 f"{ROOT} has changes that are not committed, and asv would take them for commit {state.commit[:8]}: "
-                "commit them, or record them apart with --dirty."
+                "commit them, or record them separately with --dirty."
             )
-        return found
+        return checkout
 
     @property
     def commit(self) -> str:
@@ -61,7 +62,7 @@ class Checkout:
 
     @property
     def dirty(self) -> bool:
-        """Where git does not say, too."""
+        """True if there are uncommitted changes, or if git does not say."""
         return self.code.dirty is not False
 
     @property
@@ -69,24 +70,24 @@ class Checkout:
         return RESULTS
 
     def configuration(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.root / CONFIGURATION).read_text())
-        return found
+        content: dict[str, Any] = json.loads((self.root / CONFIGURATION).read_text())
+        return content
 
 
 def _top(folder: Path) -> Path:
-    """Where the working tree of this folder begins."""
-    said = subprocess.run(
+    """Returns the root of the git working tree that holds this folder."""
+    output = subprocess.run(
         ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
     )
-    return Path(said.stdout.strip()).resolve()
+    return Path(output.stdout.strip()).resolve()
 
 
 def damaged(results: Path) -> list[Path]:
-    """Files that asv cannot read."""
-    return [path for path in sorted(results.glob("**/*.json")) if not _whole(path)]
+    """Returns the files that asv cannot read."""
+    return [path for path in sorted(results.glob("**/*.json")) if not _is_readable(path)]
 
 
-def _whole(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     from asv.results import Results
     from asv.util import UserError
 
@@ -99,35 +100,35 @@ def _whole(path: Path) -> bool:
     return True
 
 
-def machine(name: str | None, on: ClusterProfile, granted: Budget) -> dict[str, str]:
-    """What asv is told of this host, on one profile: its own description knows no cluster, no Java and no GPU."""
+def machine(name: str | None, profile: ClusterProfile, granted: Budget) -> dict[str, str]:
+    """Returns the description of this host for asv, on one profile. asv's own knows no cluster, Java or GPU."""
     host = descriptions.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
-    shown, said = describe(on), on.model_dump(exclude_defaults=True)
-    settings = {key: shown[key] for key in said if key not in WORDS_OF_A_PROFILE}
-    ours = on.kind == "local" or on.starts_daemons
+    described, stated = describe(profile), profile.model_dump(exclude_defaults=True)
+    settings = {key: described[key] for key in stated if key not in FIELDS_WITHOUT_EFFECT}
+    uses_our_java = profile.kind == "local" or profile.starts_daemons
     return {
-        "machine": f"{name or platform.node()}-{on.name}",
+        "machine": f"{name or platform.node()}-{profile.name}",
         "os": host["os"],
         "arch": platform.machine(),
         "cpu": f"{host['cpu']}{gpus and f'; GPU {gpus}'}",
         "num_cpu": str(len(granted.node.cpus)),
         "ram": f"{host['memory_bytes'] / 2**30:.0f} GiB",
         "profile": digest(settings),
-        "java": _java() if ours else "the cluster's own",
+        "java": _java() if uses_our_java else "the cluster's own",
     }
 
 
 def _java() -> str:
-    """The version that Spark would run on; engines without Spark are measured where there is none, too."""
+    """Returns the version of the Java that Spark would use, or "none": engines without Spark need no Java."""
     try:
         return java.find(cache_folder()).version
     except ClusterError:
         return "none"
 
 
-WORDS_OF_A_PROFILE = ("name", "summary", "storage", "patience_seconds")
-"""What changes no figure."""
+FIELDS_WITHOUT_EFFECT = ("name", "summary", "storage", "patience_seconds")
+"""Fields of a profile that change no figure."""
 CHECKED = {
     "cpu": "CPU",
     "num_cpu": "number of cores",
@@ -135,34 +136,38 @@ CHECKED = {
     "profile": "profile (a digest of its settings)",
     "java": "Java",
 }
-"""What must be the same under one name, as a sentence calls it."""
-SINCE = ("profile", "java")
-"""What earlier releases did not keep."""
+"""Fields that must be equal under one machine name, with the words that messages use."""
+ADDED_LATER = ("profile", "java")
+"""Fields that earlier releases did not store."""
 
 
-def check_same_machine(results: Path, told: dict[str, str]) -> None:
-    """Raises ConfigError when there are results of another host, profile or Java under this one's name: a difference
-    between them would read as one of the code.
+def check_same_machine(results: Path, description: dict[str, str]) -> None:
+    """Raises ConfigError if this name already has results of another host, profile or Java.
+
+    A difference between the machines would look like a change of the code. Raises StoreError if the file is damaged.
     """
-    path = results / told["machine"] / "machine.json"
+    path = results / description["machine"] / "machine.json"
     if not path.is_file():
         return
     try:
-        before = json.loads(path.read_text())
-        known = {field: before[field] for field in CHECKED if field in before or field not in SINCE}
+        recorded = json.loads(path.read_text())
+        recorded_fields = {
+            field: recorded[field] for field in CHECKED if field in recorded or field not in ADDED_LATER
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is damaged: move it away.") from error
-    for field, before_it in known.items():
-        if before_it != told[field]:
+    for field, recorded_value in recorded_fields.items():
+        if recorded_value != description[field]:
             raise ConfigError(
-                f"{path.parent} holds results of another machine, whose {CHECKED[field]} is {before_it}, not "
-                f"{told[field]}: name this one with --machine NAME."
+                f"{path.parent} holds results of another machine: its {CHECKED[field]} is {recorded_value}, not "
+                f"{description[field]}. Give this machine another name with --machine NAME."
             )
 
 
 def check_installed(root: Path) -> None:
-    """Raises ConfigError if other releases are installed than the lock says: after `git pull` without `make setup`
-    the new commit would be recorded with the old releases.
+    """Raises ConfigError if the installed releases differ from the lock file.
+
+    After `git pull` without `make setup`, the new commit would be recorded with the old releases.
     """
     differing = []
     for line in (root / LOCK).read_text().splitlines():
@@ -170,13 +175,13 @@ def check_installed(root: Path) -> None:
             continue
         pinned = Requirement(line)
         try:
-            found = importlib.metadata.version(pinned.name)
+            installed = importlib.metadata.version(pinned.name)
         except importlib.metadata.PackageNotFoundError:
-            found = "none"
-        asked = next(iter(pinned.specifier)).version
-        if found.partition("+")[0] != asked.partition("+")[0]:  # a build tag is no other release
-            differing.append(f"{pinned.name} {found}, not {asked}")
+            installed = "none"
+        locked = next(iter(pinned.specifier)).version
+        if installed.partition("+")[0] != locked.partition("+")[0]:  # a build tag does not make another release
+            differing.append(f"{pinned.name} {installed}, not {locked}")
     if differing:
         raise ConfigError(
-            f"Other releases are installed than {LOCK} says ({named(differing, NAMED, '; ')}): run `make setup`."
+            f"The installed releases differ from {LOCK} ({named(differing, NAMED, '; ')}): run `make setup`."
         )

@@ -1,7 +1,7 @@
-"""What asv times itself, beside the figures that it is handed: a small fit, and the start of a Spark session.
+"""The controls: a small fit and the start of a Spark session, which asv times itself.
 
-Each is the very call that a worker brackets with its clock, so that the two clocks can be compared; but without a
-worker's memory limit.
+Each is the same call that a worker times, so that the two clocks can be compared. It has no memory limit, unlike a
+worker.
 """
 
 import os
@@ -35,30 +35,31 @@ FIT = Suite(
         ),
     ),
 )
-"""The case whose fit is timed; the suites `asv` and `quick` have it, too."""
+"""The suite with the case of the timed fit. The suites `asv` and `quick` contain this case, too."""
 
 CLUSTER = "local"
-"""The profile whose session is started."""
+"""The profile for the session that is started."""
 
 
 @cache
-def _alone() -> ExitStack:
-    """Takes the machine's lock for as long as this process lives. Raises BusyError."""
+def _locked() -> ExitStack:
+    """Takes the machine's lock until this process ends. Raises BusyError if another run has it."""
     stack = ExitStack()
     stack.enter_context(machine_lock())
     return stack
 
 
 def fit_case() -> PlannedCase:
+    """Returns the case of the timed fit."""
     (case,) = planned_cases(FIT)
     return case
 
 
 class SmallFit:
-    """A fit on rows that are loaded already."""
+    """A fit on rows that are already loaded."""
 
     def __init__(self) -> None:
-        _alone()
+        _locked()
         planned = fit_case()
         granted = budget(planned.cluster)
         tasks = Processes(len(granted.node.cpus), processes.die_with_parent)
@@ -72,7 +73,7 @@ class SmallFit:
             storage=planned.cluster.storage_location,
             declared=planned.workload.figure_names,
         )
-        self.engine: Any = planned.workload.made(case.engine, case.parameter_set)
+        self.engine: Any = planned.workload.create_engine(case.engine, case.parameter_set)
         self.train = self.engine.load(self.run)
 
     def fit(self) -> None:
@@ -80,15 +81,17 @@ class SmallFit:
 
 
 class SessionStart:
-    """All that a worker has before it starts its session; what it leaves ends with the process."""
+    """Prepares everything that a worker has before it starts its session. Its resources end with the process."""
 
     def __init__(self) -> None:
-        _alone()
+        _locked()
         stack = ExitStack()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sparkscale-control-")))
-        on = profile.load(CLUSTER)
-        granted = budget(on)
-        cluster = stack.enter_context(ready_cluster(on, granted, scratch, scratch, observer()))
+        cluster_profile = profile.load(CLUSTER)
+        granted = budget(cluster_profile)
+        cluster = stack.enter_context(ready_cluster(cluster_profile, granted, scratch, scratch, observer()))
         os.environ.update({**thread_variables(len(granted.node.cpus)), **cluster.jdk.environment()})
-        self.start = partial(spark_session.start, on, granted, cluster.endpoint, 1, "cpu", scratch / "session")
+        self.start = partial(
+            spark_session.start, cluster_profile, granted, cluster.endpoint, 1, "cpu", scratch / "session"
+        )
         self._stack = stack

@@ -1,4 +1,4 @@
-"""Where a figure stands in asv: the parameters of a case, and the axes that the cases of suites span."""
+"""The position of a figure in asv: the parameters of a case, and the axes that the cases of suites span."""
 
 import ast
 import json
@@ -18,10 +18,10 @@ Axes = tuple[list[str], list[str], list[str], list[str], list[str]]
 
 
 class Point(NamedTuple):
-    """One combination of asv's parameters: what figures of different commits must share to be comparable."""
+    """One combination of asv's parameters. Figures of different commits are comparable if they share it."""
 
     engine: str
-    """Workload and engine, and the parameters that are not the workload's defaults."""
+    """Workload and engine, and the parameters that differ from the workload's defaults."""
     data: str
     """The data set and its rows, hold-out included."""
     fraction: str
@@ -29,13 +29,14 @@ class Point(NamedTuple):
     cluster: str
 
 
-def of_planned(case: PlannedCase, suite: Suite) -> Point:
+def planned_point(case: PlannedCase, suite: Suite) -> Point:
+    """Returns the point of a planned case of this suite."""
     return Point(
         _engine(
             case.workload.description,
             case.engine.name,
             case.parameter_set,
-            _told(case.workload.description, case.params.model_dump(mode="json")),
+            _without_target(case.workload.description, case.params.model_dump(mode="json")),
             case.capacity.param if case.capacity else None,
         ),
         _data(suite.source(case.dataset)),
@@ -45,21 +46,21 @@ def of_planned(case: PlannedCase, suite: Suite) -> Point:
     )
 
 
-def of_record(record: RunRecord, suite: Suite) -> Point:
-    """Of a record of this suite. Raises KeyError when the suite has no such data set."""
+def record_point(record: RunRecord, suite: Suite) -> Point:
+    """Returns the point of a record of this suite. Raises KeyError if the suite does not have its data set."""
     case = record.case
     sources = {source.title: source for source in map(suite.source, _datasets(suite))}
     capacity = case.params.get("capacity")
     workload = record.declared
-    unsaid = _unsaid(workload, suite, sources[case.dataset])
-    left_out = {"set", "arguments", "capacity", *unsaid}
-    params = {name: value for name, value in case.params.items() if name not in left_out}
+    data_params = _left_to_data(workload, suite, sources[case.dataset])
+    excluded = {"set", "arguments", "capacity", *data_params}
+    params = {name: value for name, value in case.params.items() if name not in excluded}
     return Point(
         _engine(
             workload,
             case.engine,
             case.parameter_set,
-            _told(workload, params),
+            _without_target(workload, params),
             capacity["param"] if capacity else None,
         ),
         _data(sources[case.dataset]),
@@ -69,13 +70,16 @@ def of_record(record: RunRecord, suite: Suite) -> Point:
     )
 
 
-def _told(workload: WorkloadDescription, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the target, which a case is given after it was planned: a figure of the same searches."""
+def _without_target(workload: WorkloadDescription, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters without the target, which a case gets only after it was planned.
+
+    The searches are the same with and without a target.
+    """
     return {name: value for name, value in params.items() if name != workload.target}
 
 
-def _unsaid(workload: WorkloadDescription, suite: Suite, source: Source) -> set[str]:
-    """Parameters that the suite leaves to the data set, such as the grouping: only the record has them."""
+def _left_to_data(workload: WorkloadDescription, suite: Suite, source: Source) -> set[str]:
+    """Returns the parameters that the suite leaves to the data set, such as the grouping. Only records have them."""
     blocks = [
         block
         for block in suite.measure
@@ -86,14 +90,14 @@ def _unsaid(workload: WorkloadDescription, suite: Suite, source: Source) -> set[
 
 
 def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list[Point]:
-    """Of the suite's cases of one pattern, each once."""
+    """Returns the distinct points of the suite's cases of one pattern."""
     cases = planned_cases(suite, clusters=clusters)
-    return list(dict.fromkeys(of_planned(case, suite) for case in cases if case.workload.pattern.name == pattern))
+    return list(dict.fromkeys(planned_point(case, suite) for case in cases if case.workload.pattern.name == pattern))
 
 
-def axes(found: Iterable[Point], known: Axes) -> Axes:
-    """What the points span, united with what is known already: asv shows no figure outside of its axes."""
-    united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(found), strict=True)]
+def axes(new_points: Iterable[Point], known: Axes) -> Axes:
+    """Returns the axes of these points united with `known`: asv shows no figure outside of its axes."""
+    united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(new_points), strict=True)]
     engines, data, fractions, devices, clusters = united
     return (
         sorted(engines),
@@ -105,9 +109,9 @@ def axes(found: Iterable[Point], known: Axes) -> Axes:
 
 
 def known_axes(benchmarks: Path, prefix: str) -> Axes:
-    """The axes that asv's `benchmarks.json` has for benchmarks whose names begin so; empty where it has none.
+    """Returns the axes that asv's `benchmarks.json` has for benchmarks with this prefix; empty if it has none.
 
-    Raises ValueError when the file is damaged.
+    Raises ValueError if the file is damaged.
     """
     empty: Axes = ([], [], [], [], [])
     if not benchmarks.is_file():
@@ -133,13 +137,18 @@ def _datasets(suite: Suite) -> list[str]:
 def _engine(
     workload: WorkloadDescription, engine: str, parameter_set: str, params: Mapping[str, Any], capacity: str | None
 ) -> str:
+    """Returns the label of an engine: workload/engine, the parameter set, and parameters that are not defaults."""
     label = f"{workload.workload.split('.', 1)[1]}/{engine}"
     if parameter_set == "defaults":
         return f"{label} (defaults)"
-    chosen = capacity if parameter_set == "tuned" else None
-    usual = by_path(workload.params)
-    other = {name: value for name, value in by_path(params).items() if name != chosen and usual.get(name) != value}
-    words = " ".join(f"{name}={_written(value)}" for name, value in sorted(other.items()))
+    capacity_param = capacity if parameter_set == "tuned" else None
+    defaults = by_path(workload.params)
+    changed = {
+        name: value
+        for name, value in by_path(params).items()
+        if name != capacity_param and defaults.get(name) != value
+    }
+    words = " ".join(f"{name}={_written(value)}" for name, value in sorted(changed.items()))
     return label + (f" ({parameter_set})" if parameter_set != "aligned" else "") + (f" {words}" if words else "")
 
 
@@ -147,13 +156,13 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-@cache  # asked of each record, and of a table read from its files
+@cache  # needed for each record, and a table reads it from its files
 def _data(source: Source) -> str:
-    """Its title, rows, and all else that is not as usual; not where its files lie."""
+    """Returns the label of a data set: title, rows, and fields that are not defaults. It leaves out the path."""
     fields = type(source).model_fields
-    said = source.model_dump(mode="json", exclude={"name", "kind", "rows", "path"})
-    usual = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
-    other = [f"{name}={_written(value)}" for name, value in said.items() if value != usual[name]]
+    values = source.model_dump(mode="json", exclude={"name", "kind", "rows", "path"})
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+    changed = [f"{name}={_written(value)}" for name, value in values.items() if value != defaults[name]]
     rows = source.stated_rows
-    words = [*([] if rows is None else [f"{rows:,} rows"]), *other]
+    words = [*([] if rows is None else [f"{rows:,} rows"]), *changed]
     return f"{source.title} ({', '.join(words)})" if words else source.title

@@ -1,4 +1,4 @@
-"""What the harness costs: the same grid by `sparkscale bench`, and by `asv run`, which starts a JVM for each case."""
+"""Measures what the harness costs: the same grid by `sparkscale bench`, and by `asv run` with a JVM for each case."""
 
 import os
 import subprocess
@@ -25,12 +25,12 @@ from sparkscale.store.store import Store
 SUITE = "harness"
 ALL_BUT_CONTROLS = "^(?!controls)"
 GOAL = 4.0
-"""`asv run` should take as many times the wall time."""
+"""`asv run` should take at least this many times the wall time of `sparkscale bench`."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way through the grid, from the command to its end."""
+class GridRun:
+    """One pass through the grid, from the start of the command to its end."""
 
     name: str
     wall_seconds: float
@@ -40,43 +40,51 @@ class Way:
     not_ok: int
 
 
-def harness(rounds: int, say: Callable[[str], None]) -> list[Way]:
-    """Runs the committed code twice over the suite `harness`, in a clone, so that the history here stays as it is.
+def harness(rounds: int, say: Callable[[str], None]) -> list[GridRun]:
+    """Runs the suite `harness` by both commands, in a clone of the commit, so that this history stays unchanged.
 
-    Raises RecordingError when one of the two fails.
+    Raises RecordingError if one of the two fails.
     """
     checkout = Checkout.here(allow_dirty=True)
-    with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as made:
-        clone = Path(made) / "checkout"
+    with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as folder:
+        clone = Path(folder) / "checkout"
         subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
         (profile,) = state.profiles(suite.load(SUITE).clusters)
-        told = machine(None, profile, budget(profile))
-        describe_machine(told)
+        description = machine(None, profile, budget(profile))
+        describe_machine(description)
         bench = ["sparkscale", "bench", "--suite", SUITE, "--rounds", str(rounds), "--out", "results/bench"]
         say(f"sparkscale bench, {rounds} rounds of the suite {SUITE}")
-        ways = [_way("sparkscale bench", [*bench, "--bench", ALL_BUT_CONTROLS], clone, {}, "bench")]
+        grid_runs = [_run_grid("sparkscale bench", [*bench, "--bench", ALL_BUT_CONTROLS], clone, {}, "bench")]
         with Store.existing(clone / "results" / "bench") as store:
             selected = selections(store.records(), suite.load(SUITE))
-        asv = ["asv", "run", "--machine", told["machine"], "--set-commit-hash", checkout.commit, "--record-samples"]
+        asv = [
+            "asv",
+            "run",
+            "--machine",
+            description["machine"],
+            "--set-commit-hash",
+            checkout.commit,
+            "--record-samples",
+        ]
         asv += [f"--bench={selection.expression}" for selection in selected]
         settings = Settings(suite=SUITE, rounds=rounds, out=clone / "results" / "plain")
         say(f"asv run, {rounds} rounds of the same cases and figures")
-        ways.append(_way("asv run", asv, clone, settings.variables(), "plain"))
-        return ways
+        grid_runs.append(_run_grid("asv run", asv, clone, settings.variables(), "plain"))
+        return grid_runs
 
 
-def _way(name: str, command: list[str], clone: Path, variables: dict[str, str], out: str) -> Way:
+def _run_grid(name: str, command: list[str], clone: Path, variables: dict[str, str], out: str) -> GridRun:
     environment = {**os.environ, "PYTHONPATH": str(clone), **variables}
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", *command], cwd=clone, env=environment, check=False)
-    wall = time.monotonic() - started
-    if done.returncode not in (0, 2):
-        raise RecordingError(f"{name} ended with exit status {done.returncode}: see above.")
+    finished = subprocess.run([sys.executable, "-m", *command], cwd=clone, env=environment, check=False)
+    wall_seconds = time.monotonic() - started
+    if finished.returncode not in (0, 2):
+        raise RecordingError(f"{name} ended with exit status {finished.returncode}: see its output above.")
     with Store.existing(clone / "results" / out) as store:
         records = store.records()
-    return Way(
+    return GridRun(
         name,
-        wall,
+        wall_seconds,
         jvms=len({record.jvm for record in records if record.jvm}),
         executions=sum(not record.is_warmup for record in records),
         warmups=sum(record.is_warmup for record in records),
@@ -84,18 +92,19 @@ def _way(name: str, command: list[str], clone: Path, variables: dict[str, str], 
     )
 
 
-def report(ways: list[Way]) -> RenderableType:
+def report(grid_runs: list[GridRun]) -> RenderableType:
     table = Table(header_style="bold")
     table.add_column("")
-    for name in ("wall, s", "JVM starts", "executions", "warm-ups", "not ok"):
-        table.add_column(name, justify="right")
-    for way in ways:
-        numbers = (way.jvms, way.executions, way.warmups, way.not_ok)
-        table.add_row(way.name, f"{way.wall_seconds:.0f}", *map(str, numbers))
-    bench, plain = ways
+    for heading in ("wall, s", "JVM starts", "executions", "warm-ups", "not ok"):
+        table.add_column(heading, justify="right")
+    for grid_run in grid_runs:
+        numbers = (grid_run.jvms, grid_run.executions, grid_run.warmups, grid_run.not_ok)
+        table.add_row(grid_run.name, f"{grid_run.wall_seconds:.0f}", *map(str, numbers))
+    bench, plain = grid_runs
     ratio = plain.wall_seconds / bench.wall_seconds
-    met = "met" if ratio >= GOAL else "missed"
+    goal_result = "met" if ratio >= GOAL else "missed"
     verdict = (
-        f"asv run took {ratio:.1f} times the wall time of sparkscale bench (goal {GOAL:g}: {met}), one run of each."
+        f"asv run took {ratio:.1f} times the wall time of sparkscale bench (goal {GOAL:g}: {goal_result}), one run "
+        "of each."
     )
     return Group(table, Text(verdict))

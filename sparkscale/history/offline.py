@@ -1,4 +1,4 @@
-"""asv's pages without the Internet: what they load from there lies beside them, once `make pages` has fetched it."""
+"""Makes asv's pages work without the Internet, with the libraries that `make pages` has fetched."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 from sparkscale.measure.worker.descriptions import ROOT
 
 FETCHED = ROOT / ".asv" / "pages" / "node_modules"
+"""The folder of the fetched libraries."""
 
 FILES = {
     "jquery-3.3.1.min.js": "jquery/dist/jquery.min.js",
@@ -20,15 +21,16 @@ FILES = {
     "bootstrap.min.js": "bootstrap/dist/js/bootstrap.min.js",
     "bootstrap.min.css": "bootstrap/dist/css/bootstrap.min.css",
 }
-"""What asv 0.6.6 loads, by the files' names there, in npm's packages of the same release (stupidtable's is newer)."""
+"""The files that asv 0.6.6 loads: their names in its pages, and their paths in npm's packages of the same releases
+(stupidtable's is newer)."""
 
 REMOTE = re.compile(r'(src|href)="https://[^"]+/([^"/]+)"((?: (?:integrity|crossorigin|referrerpolicy)="[^"]*")*)')
 
 
 def make_offline(html: Path) -> bool:
-    """Puts the fetched files beside the pages and has them loaded from there; whether there were any.
+    """Copies the fetched files next to the pages and has the pages load them. Returns false if none were fetched.
 
-    Raises KeyError for a file that asv loads and this does not know.
+    Raises KeyError if asv loads a file that FILES does not have.
     """
     if not FETCHED.is_dir():
         return False
@@ -36,9 +38,9 @@ def make_offline(html: Path) -> bool:
     local = html / "local"
     local.mkdir(exist_ok=True)
 
-    def placed(found: re.Match[str]) -> str:
-        shutil.copyfile(FETCHED / FILES[found[2]], local / found[2])
-        return f'{found[1]}="local/{found[2]}"'
+    def local_reference(match: re.Match[str]) -> str:
+        shutil.copyfile(FETCHED / FILES[match[2]], local / match[2])
+        return f'{match[1]}="local/{match[2]}"'
 
-    index.write_text(REMOTE.sub(placed, index.read_text()))
+    index.write_text(REMOTE.sub(local_reference, index.read_text()))
     return True

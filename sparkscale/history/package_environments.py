@@ -1,4 +1,4 @@
-"""Thin environments: other releases of some packages, laid over the Python that runs this."""
+"""Package environments: other releases of some packages on top of the Python that runs this."""
 
 import importlib.metadata
 import itertools
@@ -23,29 +23,28 @@ INSTALL_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python to measure with. `releases` are what differs in it from what is installed: none, or NAME==VERSION."""
+    """A Python to measure with. `releases` are those that differ from the installed ones, each NAME==VERSION."""
 
     releases: tuple[str, ...]
     python: Path
 
     @property
     def requirements(self) -> dict[str, str]:
-        """Versions by package, as asv keeps them."""
+        """Versions by package, as asv stores them."""
         return dict(release.split("==") for release in self.releases)
 
     @property
     def title(self) -> str:
-        return ", ".join(self.releases) or "what is installed"
+        return ", ".join(self.releases) or "the installed releases"
 
 
-def combinations(asked: Sequence[str]) -> list[tuple[str, ...]]:
-    """Which releases to measure together: of one package each in turn, of several packages every combination; of none
-    one empty one.
+def combinations(releases: Sequence[str]) -> list[tuple[str, ...]]:
+    """Returns the sets of releases to measure: every combination of one release per package.
 
-    Raises ConfigError for what is no NAME==VERSION.
+    Without releases, returns one empty set. Raises ConfigError for a release that is not NAME==VERSION.
     """
     by_package: dict[str, list[str]] = {}
-    for release in asked:
+    for release in releases:
         if not PINNED.fullmatch(release):
             raise ConfigError(f"--with {release} names no release: write NAME==VERSION, such as xgboost==3.1.1.")
         name, _, number = release.partition("==")
@@ -56,31 +55,33 @@ def combinations(asked: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def installed() -> Environment:
+    """Returns the Python that runs this."""
     return Environment((), Path(sys.executable))
 
 
-def thin(releases: tuple[str, ...], folder: Path) -> Environment:
-    """The environment below `folder`, made when it is not whole, or was laid over other packages than there are now.
+def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
+    """Returns the package environment of these releases below `folder`.
 
-    It holds only what differs, for pip takes what it sees of the Python below as installed.
+    Makes it if it is missing or incomplete, or if the installed packages have changed since. It holds only what
+    differs: pip takes the packages of the Python below it as installed.
 
-    Raises ConfigError with pip's reason for what cannot be installed, and leaves nothing then.
+    If a release cannot be installed, raises ConfigError with pip's reason and leaves no environment behind.
     """
-    below = _installed_packages()
+    installed_packages = _installed_packages()
     root = folder / "-".join(release.replace("==", "-") for release in releases)
     python = root / "bin" / "python"
-    if (root / READY).is_file() and (root / READY).read_text() == below and python.exists():
+    if (root / READY).is_file() and (root / READY).read_text() == installed_packages and python.exists():
         return Environment(releases, python)
     shutil.rmtree(root, ignore_errors=True)
     try:
         _run([sys.executable, "-m", "venv", "--without-pip", str(root)], releases)
         site = root / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
         line = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-        (site / "below.pth").write_text(line)  # a line of code, so that the .pth files below count, too
+        (site / "below.pth").write_text(line)  # a line of code, so that the .pth files there count, too
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
         _run([*pip, "install", "--quiet", *releases], releases)
         _check_releases(python, releases)
-        (root / READY).write_text(below)
+        (root / READY).write_text(installed_packages)
     except BaseException:
         shutil.rmtree(root, ignore_errors=True)
         raise
@@ -88,30 +89,35 @@ def thin(releases: tuple[str, ...], folder: Path) -> Environment:
 
 
 def _installed_packages() -> str:
-    found = {(one.metadata["Name"], one.version) for one in importlib.metadata.distributions()}
-    return digest(sorted(map(list, found)))
+    """Returns a digest of the names and versions of all installed packages."""
+    packages = {
+        (distribution.metadata["Name"], distribution.version) for distribution in importlib.metadata.distributions()
+    }
+    return digest(sorted(map(list, packages)))
 
 
 def _check_releases(python: Path, releases: tuple[str, ...]) -> None:
-    """Raises ConfigError when this Python sees other releases than were asked for."""
+    """Raises ConfigError if this Python finds other releases than the requested ones."""
     for release in releases:
-        name, _, asked = release.partition("==")
+        name, _, requested = release.partition("==")
         code = f"import importlib.metadata as m; print(m.version({name!r}))"
-        seen = _run([str(python), "-c", code], releases).strip()
-        if Version(seen) != Version(asked):
-            raise ConfigError(f"{release} cannot be used: Python finds {name} {seen} in {python.parents[1]}.")
+        found_version = _run([str(python), "-c", code], releases).strip()
+        if Version(found_version) != Version(requested):
+            raise ConfigError(
+                f"{release} cannot be used: Python finds {name} {found_version} in {python.parents[1]}."
+            )
 
 
 def _run(command: list[str], releases: tuple[str, ...]) -> str:
-    """What it prints."""
+    """Returns what the command prints. Raises ConfigError with its reason if it fails."""
     try:
-        done = subprocess.run(
+        finished = subprocess.run(
             command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False, start_new_session=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"{', '.join(releases)} cannot be installed: {error}.") from error
-    if done.returncode:
-        said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = (said or done.stderr.strip().splitlines() or ["pip says no more"])[-1].rstrip(".")
+    if finished.returncode:
+        errors = [line.removeprefix("ERROR: ") for line in finished.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = (errors or finished.stderr.strip().splitlines() or ["pip gives no reason"])[-1].rstrip(".")
         raise ConfigError(f"{', '.join(releases)} cannot be installed: {reason}.")
-    return done.stdout
+    return finished.stdout

@@ -1,4 +1,4 @@
-"""Measures a part of a run in another environment: `PYTHON -m sparkscale.history.part JSON`, JSON being a Part."""
+"""Measures a part of a run in another package environment: `PYTHON -m sparkscale.history.part JSON` with a Part."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sparkscale.contract.errors import SparkscaleError
-from sparkscale.history.asv_benchmarks import chosen
+from sparkscale.history.asv_benchmarks import case_matches
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.measure.plan import suite
 from sparkscale.measure.run.progress import observer
@@ -14,7 +14,10 @@ from sparkscale.measure.run.run import Request, measure
 
 
 class Part(BaseModel):
-    """Which part: of a run that has begun, the cases that asv's `--bench` would take, in one round or in all."""
+    """A part of a run that has begun: the cases that asv's `--bench` selects, in one round or in all.
+
+    `only_round` is None for all rounds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,8 +31,8 @@ class Part(BaseModel):
     only_round: int | None
 
     def measure(self) -> None:
-        """Raises what `measure` of a run raises."""
-        found = suite.load(self.suite)
+        """Measures this part. Raises what `sparkscale.measure.run.run.measure` raises."""
+        measured_suite = suite.load(self.suite)
         request = Request(
             self.suite,
             self.out,
@@ -38,7 +41,7 @@ class Part(BaseModel):
             resume=True,
             retry_failed=self.retry_failed,
             invocation=self.invocation,
-            only=lambda case: chosen(case, found, self.bench),
+            only=lambda case: case_matches(case, measured_suite, self.bench),
             only_round=self.only_round,
         )
         measure(request, observer)

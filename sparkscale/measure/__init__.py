@@ -1,1 +1,1 @@
-"""How it is measured: suites, the runner and its workers, the record store."""
+"""Measures: suites say what, the runner and its workers do it, the store gets the records."""

@@ -1,5 +1,6 @@
-"""Decides from evidence which outcome a case has: in its worker, from what was raised; in the runner, from limits,
-deadlines and kills, too.
+"""Decides the outcome of a case from evidence.
+
+A worker decides from the error that was raised. The runner also knows limits, deadlines and kills.
 """
 
 from dataclasses import dataclass
@@ -23,55 +24,56 @@ OUT_OF_MEMORY = (
     "possible container OOM",
     "killed by YARN for exceeding",
 )
-"""What libraries say when memory runs out; under RLIMIT_DATA a thread's stack is memory, too.
+"""Parts of messages that say that memory ran out. Under RLIMIT_DATA, the stack of a thread counts as memory, too.
 
-The last ones are Spark's, of an executor that did not survive it: 52 is its exit status after an OutOfMemoryError
+The last ones are Spark's messages about an executor that ended: 52 is its exit status after an OutOfMemoryError
 (org.apache.spark.util.SparkExitCode.OOM), the others come from Kubernetes (describeExitCode of
 ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
 """
 
-LONGEST = 4000
-"""Characters of a message that a record keeps."""
+MESSAGE_CHARACTERS = 4000
+"""A record keeps this many characters of a message."""
 
 DEADLINE = "DeadlineExceeded"
-"""The type of the error of a worker that did not answer in time."""
+"""The error type that is recorded if a worker did not answer in time."""
 
 
 @dataclass(frozen=True)
 class CaseLimits:
-    """Seconds that a case may take: for its phases together, and for what lies outside of them.
+    """The seconds that a case may take: `phases` for all its phases together, `outside` for the work around them.
 
-    `outside` holds for the checks and the tidying before the first phase, and once more for scoring.
+    `outside` is the limit of the checks and the tidying before the first phase, and also the limit of scoring.
     """
 
     phases: float
     outside: float
 
     def of(self, stage: Stage) -> float:
+        """Returns the limit of this stage, in seconds."""
         return self.phases if stage == "phases" else self.outside
 
 
 @dataclass(frozen=True)
 class PassedLimit:
-    """A limit on memory that processes of a case have reached."""
+    """A memory limit that processes of a case reached. `mechanism` is how it is enforced, such as `cgroup`."""
 
     limit_bytes: int
     mechanism: str
 
-    def words(self, message: str) -> str:
-        """Says that memory ran out, and what was said besides."""
+    def explained(self, message: str) -> str:
+        """Returns a message that names this limit first and then quotes `message`."""
         return f"Passed the memory limit of {self.limit_bytes / 2**20:.0f} MiB ({self.mechanism}). {message}".strip()
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a case that did not end well.
+    """Everything that is known about a case that did not end well.
 
-    `error` is the type of what was raised and `message` what it says: with a worker's exit status and the last lines
-    of its log, if it died. `meant` is the outcome that the kind of error stands for. `driver_died` if the JVM of
-    Spark's driver has ended. `limit` is the limit on memory that was reached, by the worker or, as their control
-    groups count kills, by the cluster's daemons. `worker_limit` is the limit of a worker that gave no answer. `stage`
-    and `phase` say where time ran out.
+    `error` is the type of the error, and `message` its text. If the worker died, the text has its exit status and the
+    last lines of its log. `meant` is the outcome that the kind of error stands for. `driver_died` is true if the JVM
+    of Spark's driver has ended. `limit` is the memory limit that was reached: by the worker, or by the cluster's
+    daemons, because their control groups count kills. `worker_limit` is the memory limit of a worker that gave no
+    answer. `stage` and `phase` say where time ran out.
     """
 
     error: str
@@ -87,30 +89,30 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a case ended. `phase` is where a timeout was."""
+    """The outcome of a case and its error. `phase` is the phase of a timeout, if it is known."""
 
     outcome: Outcome
     error: ErrorInfo
     phase: str | None = None
 
     def observation(self) -> Observation:
-        """Of a case of which nothing else is known."""
+        """Returns an observation that holds only this outcome and its error."""
         return Observation(outcome=self.outcome, error=self.error, phase=self.phase)
 
 
 def decide(evidence: Evidence) -> Ended:
-    """The outcome: the first that the evidence speaks for.
+    """Returns the first outcome that the evidence supports.
 
-    Memory comes first, because a library seldom knows that the kernel has ended one of its processes. Signs are
-    looked for in the whole message, of which the beginning is kept.
+    Memory comes first, because a library seldom knows that the kernel has ended one of its processes. The whole
+    message is searched for signs of this, but only its beginning is kept.
     """
-    error, message = evidence.error, evidence.message[:LONGEST]
-    signs = "MemoryError" in error or any(sign in evidence.message for sign in OUT_OF_MEMORY)
-    said = evidence.meant is None and signs
-    limit = evidence.limit or (evidence.worker_limit if said else None)
+    error, message = evidence.error, evidence.message[:MESSAGE_CHARACTERS]
+    has_memory_signs = "MemoryError" in error or any(sign in evidence.message for sign in OUT_OF_MEMORY)
+    memory_ran_out = evidence.meant is None and has_memory_signs
+    limit = evidence.limit or (evidence.worker_limit if memory_ran_out else None)
     if limit:
-        return Ended("oom", ErrorInfo(type=error, message=limit.words(message)))
-    outcome: Outcome = evidence.meant or ("oom" if said else "failed")
+        return Ended("oom", ErrorInfo(type=error, message=limit.explained(message)))
+    outcome: Outcome = evidence.meant or ("oom" if memory_ran_out else "failed")
     if evidence.driver_died:
         return Ended(outcome, ErrorInfo(type="DriverDied", message=f"The JVM of Spark's driver ended. {message}"))
     if outcome == "failed" and error == DEADLINE and evidence.limits:
@@ -119,20 +121,20 @@ def decide(evidence: Evidence) -> Ended:
 
 
 def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
-    """Phases have the deadline that the suite sets. A case that is late outside of them has failed."""
+    """Returns `timeout` if the phases took too long: the suite sets their deadline. Otherwise the case has failed."""
     if evidence.stage == "checks":
         text = f"The checks before the first phase were not done within {limits.outside:g} s."
         return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
     if evidence.stage == "scoring":
         text = f"All phases ended in time, but scoring was not done within {limits.outside:g} s."
         return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
-    where = f" in `{evidence.phase}`" if evidence.phase else ""
-    text = f"No result within {limits.phases:g} s{where}."
+    in_phase = f" in `{evidence.phase}`" if evidence.phase else ""
+    text = f"No result within {limits.phases:g} s{in_phase}."
     return Ended("timeout", ErrorInfo(type=DEADLINE, message=text), evidence.phase)
 
 
-def left_something(observation: Observation) -> bool:
-    """True if the engine broke, for its remains could change the next case.
+def may_disturb_next_case(observation: Observation) -> bool:
+    """Returns true if the engine broke: what it left in its worker could change the next case.
 
     Data that was refused before the first phase leaves nothing.
     """

@@ -1,4 +1,4 @@
-"""The text of a grid's cells, the same for every way of drawing."""
+"""The texts of a grid's cells, which are the same in every output format."""
 
 import math
 
@@ -9,8 +9,9 @@ NOTHING = "–"
 
 
 def pieces(cell: Cell, column: Column) -> tuple[str, ...]:
-    """A cell's text, in pieces that must not be broken: a median and its range, a value and its interval, the lines
-    of a text.
+    """Returns a cell's text in pieces that must not be broken.
+
+    The pieces are a median and its range, a value and its interval, or the lines of a text.
     """
     match cell:
         case None:
@@ -26,12 +27,12 @@ def pieces(cell: Cell, column: Column) -> tuple[str, ...]:
 
 
 def text(cell: Cell, column: Column) -> str:
-    """A cell's text on one line."""
+    """Returns a cell's text on one line."""
     return " ".join(pieces(cell, column))
 
 
 def number(value: float, column: Column, limit: float | None = None) -> str:
-    """A number as its column shows it. `limit` is what an infinite one exceeds."""
+    """Returns a number in the format of its column. `limit` is the limit that an infinite number exceeds."""
     if math.isinf(value):
         return column.beyond.format(limit="any" if limit is None else f"{limit:g}")
     shown = value if column.scale == 1 else value * column.scale
@@ -40,26 +41,26 @@ def number(value: float, column: Column, limit: float | None = None) -> str:
     return format(shown, column.form)
 
 
-def _spread(found: Spread, column: Column) -> tuple[str, ...]:
-    """Median and range; the range is left out where it is the same number."""
-    counted = (f"[{found.known} of {found.executions}]",) if column.counts and found.is_censored else ()
-    median, low, high = (number(value, column, found.limit) for value in (found.median, found.low, found.high))
-    if found.count > 1 and not low == high == median:
+def _spread(spread: Spread, column: Column) -> tuple[str, ...]:
+    """Returns median and range. The range is left out if it is the same number."""
+    counted = (f"[{spread.known} of {spread.executions}]",) if column.counts and spread.is_censored else ()
+    median, low, high = (number(value, column, spread.limit) for value in (spread.median, spread.low, spread.high))
+    if spread.count > 1 and not low == high == median:
         return (median, f"({low}–{high})", *counted)
     return (median, *counted)
 
 
-def _estimated(found: Estimated, column: Column) -> tuple[str, ...]:
-    """Value and interval; "!" marks a doubtful one."""
-    mark = ("!",) if found.is_doubtful else ()
-    if found.interval is None:
-        return (" ".join((number(found.value, column), *mark)),)
-    low, high = (number(value, column) for value in (found.interval.low, found.interval.high))
-    return (number(found.value, column), " ".join((f"[{low}, {high}]", *mark)))
+def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
+    """Returns value and interval, with "!" if they are doubtful."""
+    mark = ("!",) if estimated.is_doubtful else ()
+    if estimated.interval is None:
+        return (" ".join((number(estimated.value, column), *mark)),)
+    low, high = (number(value, column) for value in (estimated.interval.low, estimated.interval.high))
+    return (number(estimated.value, column), " ".join((f"[{low}, {high}]", *mark)))
 
 
 def as_grid(chart: Chart) -> Grid:
-    """The points of a chart as a table, for what cannot draw."""
+    """Returns the points of a chart as a table, for outputs that cannot draw."""
     bounded = any(series.low for series in chart.series)
     headings = (chart.x, chart.y, *(("from", "to") if bounded else ()))
     columns = (name(""), *(Column(heading, ".4g") for heading in headings))

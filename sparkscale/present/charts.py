@@ -10,7 +10,7 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 
 
 def svg(chart: Chart) -> str:
-    """The chart as an SVG document: a line for each series, and a bar for the range of each point that has one."""
+    """Returns the chart as an SVG document: a line for each series, and a bar for each point's range, if any."""
     import altair as alt
     import vl_convert
 
@@ -34,4 +34,4 @@ def svg(chart: Chart) -> str:
 def _scale(is_log: bool) -> Any:
     import altair as alt
 
-    return alt.Scale(type="log") if is_log else alt.Scale(zero=False)
+    return alt.Scale(type="log", nice=False, padding=20) if is_log else alt.Scale(zero=False)

@@ -1,4 +1,4 @@
-"""Records as JSON, CSV or Parquet."""
+"""Exports records as JSON, CSV or Parquet."""
 
 import json
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ Format = Literal["json", "csv", "parquet"]
 
 
 def export(records: list[RunRecord], form: Format, to: Path | None) -> str | None:
-    """Text to print, or None when it was written to `to`. Parquet is no text, so it needs `to`.
+    """Writes records to `to`, or returns them as text if `to` is None.
 
-    JSON is an array of whole records; CSV and Parquet have one column per field, nested names joined by dots.
+    JSON is an array of whole records. CSV and Parquet have one column per field, with nested names joined by dots.
+    Raises ConfigError if the file cannot be written, or for Parquet without `to`, because it is binary.
     """
     if form == "parquet":
         if to is None:
@@ -46,7 +47,10 @@ def _frame(records: list[RunRecord]) -> Any:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings joined by dots; parameters, which differ from case to case, stay one JSON text."""
+    """Returns a flat mapping with nested names joined by dots.
+
+    Parameters differ by case, so they become one JSON text.
+    """
     flat: dict[str, Any] = {}
     for key, item in value.items():
         name = f"{prefix}{key}"

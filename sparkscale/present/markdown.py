@@ -6,17 +6,17 @@ from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Headi
 from sparkscale.present import cells
 
 SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
-"""Characters that Markdown would take for its own within a cell."""
+"""Characters with a meaning for Markdown within a cell, and their replacements."""
 
 
-def written(found: Iterable[Block]) -> str:
-    """Everything that blocks say; ends with a line break."""
+def written(blocks: Iterable[Block]) -> str:
+    """Returns all blocks as Markdown, with a line break at the end."""
     parts: list[str] = []
-    answers = False
-    for block in found:
+    after_answer = False
+    for block in blocks:
         is_answer = isinstance(block, Answer)
-        parts.append(("\n" if is_answer and answers else "\n\n") + _written(block))
-        answers = is_answer
+        parts.append(("\n" if is_answer and after_answer else "\n\n") + _written(block))
+        after_answer = is_answer
     return "".join(parts).strip() + "\n"
 
 
@@ -63,9 +63,9 @@ def _row(texts: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Nothing is escaped within backticks, but what would end a cell."""
+    """Escapes a text. Within backticks, it escapes only characters that would end a cell."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backtick that stands alone
+    if len(parts) % 2 == 0:  # a backtick without a second one
         return text.translate(SPECIAL)
     return "`".join(
         part.replace("|", "\\|").replace("\n", " ") if number % 2 else part.translate(SPECIAL)

@@ -9,12 +9,13 @@ from typing import Any
 from sparkscale.analysis.blocks import Block
 
 
-def as_json(found: Iterable[Block]) -> str:
-    """An array of blocks, each an object with its `kind`. An infinite number, such as the seconds of a timeout, is
-    null.
+def as_json(blocks: Iterable[Block]) -> str:
+    """Returns a JSON array of blocks, each an object with its `kind`.
+
+    An infinite number, such as the seconds of a timeout, becomes null.
     """
-    blocks = [{"kind": type(block).__name__.lower(), **_plain(block)} for block in found]
-    return json.dumps(blocks, indent=1, ensure_ascii=False)
+    objects = [{"kind": type(block).__name__.lower(), **_plain(block)} for block in blocks]
+    return json.dumps(objects, indent=1, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

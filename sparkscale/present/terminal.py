@@ -13,14 +13,14 @@ from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid,
 from sparkscale.present import cells
 
 PADDING, EDGE = 3, 1
-"""Characters that a table needs beside a column's text, and beside all columns."""
+"""Characters that a table needs in addition to a column's text, and in addition to all columns."""
 LEAST_PROSE = 18
-"""Characters that a column of sentences gets at least."""
+"""The smallest width of a column of sentences, in characters."""
 
 
-def drawn(found: Iterable[Block]) -> RenderableType:
-    """Everything that blocks say."""
-    return Group(*(line for block in found for line in _drawn(block)))
+def drawn(blocks: Iterable[Block]) -> RenderableType:
+    """Returns all blocks for drawing."""
+    return Group(*(line for block in blocks for line in _drawn(block)))
 
 
 def _drawn(block: Block) -> Iterator[RenderableType]:
@@ -42,11 +42,11 @@ def _drawn(block: Block) -> Iterator[RenderableType]:
 
 @dataclass(frozen=True)
 class FittedGrid:
-    """A grid that is drawn as the width allows.
+    """A grid that is drawn to fit the width.
 
-    Where one line for each row is too wide, ranges go below their medians, in the columns of the highest priority
-    first. Where that is still too wide, the column of the highest priority is left out, and a line says which. What
-    has priority 0 stays: in a terminal too narrow even for that, each row is a list.
+    If one line per row is too wide, ranges go below their medians, first in the columns with the highest priority. If
+    that is still too wide, the column with the highest priority is left out, and a line says which. Columns with
+    priority 0 stay: if the terminal is too narrow for them, each row becomes a list.
     """
 
     grid: Grid
@@ -64,7 +64,7 @@ class FittedGrid:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a grid that are drawn, by position. In the `stacked` ones ranges go below medians."""
+    """The columns of a grid that are drawn, by position. In `stacked` columns, ranges go below medians."""
 
     grid: Grid
     positions: tuple[int, ...]
@@ -76,11 +76,11 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Characters that the table needs at least."""
+        """The smallest width of the table, in characters."""
         return sum(self._width(position) + PADDING for position in self.positions) + EDGE
 
     def _width(self, position: int) -> int:
-        """Characters that a column needs at least: those of its longest unbroken piece, or of its heading."""
+        """Returns the smallest width of a column: that of its longest unbroken piece, or of its heading."""
         column = self.grid.columns[position]
         words = column.heading.split() if position in self.stacked else column.heading.splitlines()
         heading = max(map(cell_len, words), default=0)
@@ -89,23 +89,24 @@ class Layout:
         return max([heading, *(cell_len(line) for row in self.grid.rows for line in self._lines(row, position))])
 
     def _lines(self, row: tuple[Cell, ...], position: int) -> list[str]:
-        found = cells.pieces(row[position], self.grid.columns[position])
-        return list(found) if position in self.stacked else [" ".join(found)]
+        parts = cells.pieces(row[position], self.grid.columns[position])
+        return list(parts) if position in self.stacked else [" ".join(parts)]
 
     def _widths(self, most: int) -> dict[int, int]:
-        """Characters of each column's text, by position: what it needs, and more of what is left, first for the
-        columns that stay longest.
+        """Returns the width of each column's text, by position.
+
+        Each column gets its smallest width. Columns with the lowest priority get the remaining characters first.
         """
-        found = {position: self._width(position) for position in self.positions}
+        widths = {position: self._width(position) for position in self.positions}
         left = most - self.width
         for position in sorted(self.positions, key=lambda position: self.grid.columns[position].priority):
-            wanted = self._wanted_width(position) - found[position]
-            found[position] += max(0, min(left, wanted))
+            wanted = self._wanted_width(position) - widths[position]
+            widths[position] += max(0, min(left, wanted))
             left -= max(0, min(left, wanted))
-        return found
+        return widths
 
     def _wanted_width(self, position: int) -> int:
-        """The width at which a column's heading and cells need no extra lines."""
+        """Returns the width at which a column's heading and cells need no extra lines."""
         column = self.grid.columns[position]
         lines = [
             *column.heading.splitlines(),
@@ -114,7 +115,7 @@ class Layout:
         return max(map(cell_len, lines), default=0)
 
     def table(self, most: int) -> Table:
-        """The table, at most so wide."""
+        """Returns the table with at most this width."""
         widths = self._widths(most)
         table = Table(title=Line(self.grid.title), title_justify="left", title_style="", header_style="bold")
         for position in self.positions:
@@ -127,17 +128,17 @@ class Layout:
             )
         rows = self.grid.rows
         for number, row in enumerate(rows):
-            last = number == len(rows) - 1 or rows[number + 1][0] != row[0]
-            same = self.grid.is_grouped and number > 0 and rows[number - 1][0] == row[0]
-            shown = [Line("\n".join(self._lines(row, at))) for at in self.positions]
-            if same and self.positions[0] == 0:
-                shown[0] = Line()
-            table.add_row(*shown, end_section=self.grid.is_grouped and last)
+            ends_section = number == len(rows) - 1 or rows[number + 1][0] != row[0]
+            repeats_first = self.grid.is_grouped and number > 0 and rows[number - 1][0] == row[0]
+            texts = [Line("\n".join(self._lines(row, column_position))) for column_position in self.positions]
+            if repeats_first and self.positions[0] == 0:
+                texts[0] = Line()
+            table.add_row(*texts, end_section=self.grid.is_grouped and ends_section)
         return table
 
 
 def listed(grid: Grid) -> Iterator[RenderableType]:
-    """Each row as lines, one for each column."""
+    """Yields each row as lines, one for each column."""
     yield Line(grid.title)
     for row in grid.rows:
         for number, (cell, column) in enumerate(zip(row, grid.columns, strict=True)):
@@ -147,14 +148,16 @@ def listed(grid: Grid) -> Iterator[RenderableType]:
 
 
 def fitted(grid: Grid, width: int) -> Layout:
-    """The layout that shows most within a width in characters."""
-    wanted = sorted(range(len(grid.columns)), key=lambda position: (grid.columns[position].priority, position))
+    """Returns the layout that shows most within a width in characters."""
+    kept_positions = sorted(
+        range(len(grid.columns)), key=lambda position: (grid.columns[position].priority, position)
+    )
     while True:
-        positions = tuple(sorted(wanted))
-        for stacked in range(len(wanted) + 1):
-            layout = Layout(grid, positions, frozenset(wanted[len(wanted) - stacked :]))
+        positions = tuple(sorted(kept_positions))
+        for stacked in range(len(kept_positions) + 1):
+            layout = Layout(grid, positions, frozenset(kept_positions[len(kept_positions) - stacked :]))
             if layout.width <= width:
                 return layout
-        if not grid.columns[wanted[-1]].priority:
+        if not grid.columns[kept_positions[-1]].priority:
             return layout
-        wanted.pop()
+        kept_positions.pop()

@@ -1,1 +1,1 @@
-"""The record store: runs, records with their tables, and what records refer to."""
+"""The record store: runs, records with their tables, and the descriptions that records refer to."""

@@ -1,6 +1,6 @@
-"""Whole runs in one Parquet file: to share them, or to keep them beside a text that quotes them.
+"""Archives: whole runs in one Parquet file, to share them or to keep them with a text that quotes them.
 
-The file has one row for each row of a store that holds these runs and nothing else: `table` names the store's table,
+The file has one row for each row of a store with only these runs: `table` names the store's table,
 `content` holds the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the format.
 """
 
@@ -22,12 +22,12 @@ from sparkscale.store.store import FILE, Store
 FORMAT_KEY = b"sparkscale_store_format"
 
 Condense = Callable[[RunRecord, str, Any], tuple[str, Any] | None]
-"""From a record, the name of one of its tables, and that table (pyarrow.Table) to the name and table that are kept.
-None: no table is kept."""
+"""A function from a record, the name of one of its tables and that table (pyarrow.Table) to the name and table to
+store. It returns None if no table is stored."""
 
 
 def pack(store: Store, runs: Sequence[str], path: Path, condense: Condense | None = None) -> None:
-    """Writes whole runs to a Parquet file. Without `condense`, all tables of records are kept as they are.
+    """Writes whole runs to a Parquet file. Without `condense`, all tables of records are stored unchanged.
 
     Raises ConfigError if the file cannot be written.
     """
@@ -52,7 +52,7 @@ def pack(store: Store, runs: Sequence[str], path: Path, condense: Condense | Non
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Store]:
-    """A temporary store with the runs of an archive. Raises ConfigError if the file is no archive."""
+    """Opens a temporary store with the runs of an archive. Raises ConfigError if the file is no archive."""
     with tempfile.TemporaryDirectory(prefix="sparkscale-archive-") as folder:
         _restore(path, Path(folder))
         with Store.existing(Path(folder)) as store:
@@ -62,17 +62,17 @@ def unpacked(path: Path) -> Iterator[Store]:
 def _copy(store: Store, run: str, to: Store, condense: Condense | None) -> None:
     invocation = store.invocation(identity=run)
     to.begin(invocation)
-    kept = set(invocation.origin.values())
+    descriptions = set(invocation.origin.values())
     for record in store.records(run):
         tables = store.tables(record.id)
         if condense is not None:
             smaller = (condense(record, name, store.table(record.id, name)) for name in tables)
-            tables = {one[0]: _bytes(one[1]) for one in smaller if one is not None}
+            tables = {table[0]: _bytes(table[1]) for table in smaller if table is not None}
         to.add(record, tables)
         named = (record.host, record.software, record.session, record.data, record.model, record.workload)
-        kept |= {identity for identity in named if identity is not None}
-    for identity in sorted(kept):
-        with suppress(KeyError):  # a description that the store lacks, its copy lacks, too
+        descriptions |= {identity for identity in named if identity is not None}
+    for identity in sorted(descriptions):
+        with suppress(KeyError):  # if the store lacks a description, so does its copy
             to.keep(store.description(identity))
 
 
@@ -86,59 +86,59 @@ def _bytes(table: Any) -> bytes:
 
 
 def _rows(store: Path) -> list[tuple[str, str, bytes | None]]:
-    """Table, content and blob of each row of a store."""
-    found = []
+    """Returns table, content and blob of each row of a store."""
+    rows = []
     with closing(sqlite3.connect(store)) as connection:
         connection.row_factory = sqlite3.Row
         for table in metadata.sorted_tables:
             for row in connection.execute(f"SELECT * FROM {table.name} ORDER BY rowid"):
                 values = dict(row)
                 blob = values.pop("content") if table.name == "blobs" else None
-                found.append((table.name, json.dumps(values), blob))
-    return found
+                rows.append((table.name, json.dumps(values), blob))
+    return rows
 
 
 def _restore(path: Path, folder: Path) -> None:
-    """Makes a store of an archive, in the format in which it was written; reading it migrates it."""
+    """Makes a store from an archive, in the format in which it was written. Opening the store migrates it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_table(path, use_threads=False)
+        archive = pq.read_table(path, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{path} cannot be read as an archive of runs: {str(error).splitlines()[0]}") from error
-    form = int((found.schema.metadata or {}).get(FORMAT_KEY, 0))
-    if not form:
+    format_number = int((archive.schema.metadata or {}).get(FORMAT_KEY, 0))
+    if not format_number:
         raise ConfigError(f"{path} is no archive of runs: write one with `sparkscale export --format archive`.")
-    if form > FORMAT:
-        raise ConfigError(f"{path} has format {form}, this sparkscale reads {FORMAT}: update sparkscale.")
+    if format_number > FORMAT:
+        raise ConfigError(f"{path} has format {format_number}, this sparkscale reads {FORMAT}: update sparkscale.")
     engine = sa.create_engine(f"sqlite:///{folder / FILE}")
     try:
         with engine.begin() as connection:
             metadata.create_all(connection)
-            for row in found.to_pylist():
+            for row in archive.to_pylist():
                 values = json.loads(row["content"])
                 if row["blob"] is not None:
                     values["content"] = row["blob"]
-                known = metadata.tables.get(row["table"])
-                if known is None or not set(values) <= set(known.columns.keys()):
+                target = metadata.tables.get(row["table"])
+                if target is None or not set(values) <= set(target.columns.keys()):
                     raise ConfigError(f"{path} is damaged: it has rows of an unknown table '{row['table']}'.")
                 names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
                 connection.execute(sa.text(f"INSERT INTO {row['table']} ({names}) VALUES ({marks})"), values)
-            connection.exec_driver_sql(f"PRAGMA user_version={form}")
+            connection.exec_driver_sql(f"PRAGMA user_version={format_number}")
     finally:
         engine.dispose()
 
 
 def take(archive: Path, store: Store) -> list[str]:
-    """Copies the runs of an archive into a store, all of them or none; returns their ids.
+    """Copies the runs of an archive into a store, all or none, and returns their ids.
 
     Raises ConfigError if the file is no archive, or if one of its runs is in the store already.
     """
     with unpacked(archive) as other:
         runs = other.runs()
-        if there := [run for run in runs if run in store.runs()]:
-            raise ConfigError(f"Run {there[0]} of {archive} is already in {store.path}: nothing was imported.")
+        if present := [run for run in runs if run in store.runs()]:
+            raise ConfigError(f"Run {present[0]} of {archive} is already in {store.path}: nothing was imported.")
         with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
             connection.execute("ATTACH DATABASE ? AS other", (str(other.path),))
             connection.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Brings a store that an earlier release wrote to the present format, without losing a record of it."""
+"""Migrates a store that an earlier release wrote to the present format, without losing a record."""
 
 import json
 import sqlite3
@@ -16,10 +16,10 @@ from sparkscale.store.schema import FORMAT
 
 
 def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: bool) -> sa.Engine:
-    """The engine of the store in the present format: the same one. If the file cannot be written, and the store is
-    only read (`may_copy`), the engine of a copy in memory.
+    """Migrates the store and returns its engine.
 
-    Raises StoreError if the file cannot be brought to the present format; it is as it was then.
+    If the file cannot be written and the store is only read (`may_copy`), it returns the engine of a migrated copy in
+    memory. Raises StoreError if the file cannot be migrated. The file is then unchanged.
     """
     with closing(sqlite3.connect(path, timeout=patience_seconds, isolation_level=None)) as connection:
         try:
@@ -27,7 +27,7 @@ def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: b
         except sqlite3.Error as error:
             if "readonly" not in str(error) or not may_copy:
                 raise StoreError(
-                    f"{path} cannot be brought to the present format, and is as it was: {error}. Use another --out."
+                    f"{path} cannot be brought to the present format, and is unchanged: {error}. Use another --out."
                 ) from error
         else:
             return engine
@@ -39,11 +39,11 @@ def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: b
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """All steps in one transaction: another process sees the store before them, or after them."""
+    """Runs all steps in one transaction, so that other processes see the store before or after all of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        for number in range(found, FORMAT):
+        present_format = connection.execute("PRAGMA user_version").fetchone()[0]
+        for number in range(present_format, FORMAT):
             STEPS[number](connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
     except BaseException:
@@ -53,7 +53,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def describe_workloads(connection: sqlite3.Connection) -> None:
-    """From format 1 to 2: records refer to a description of their workload."""
+    """Step from format 1 to 2: makes records refer to a description of their workload."""
     names = "SELECT DISTINCT json_extract(content, '$.case.workload') FROM records"
     for (name,) in connection.execute(names).fetchall():
         description = _with_all_engines(connection, format_1.workloads().get(name) or _of_records(connection, name))
@@ -71,7 +71,7 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
 
 
 def state_goals(connection: sqlite3.Connection) -> None:
-    """From format 1 to 2: a run holds the goals of its suite."""
+    """Step from format 1 to 2: stores the goals of its suite in each run."""
     for suite, goals in format_1.goals().items():
         connection.execute(
             "UPDATE invocations SET content = json_set(content, '$.goals', json(?)) WHERE suite = ?",
@@ -80,20 +80,20 @@ def state_goals(connection: sqlite3.Connection) -> None:
 
 
 def to_format_2(connection: sqlite3.Connection) -> None:
-    """Records and runs say what had to be looked up in the release that wrote them."""
+    """Stores in records and runs what earlier releases had only in their code."""
     describe_workloads(connection)
     state_goals(connection)
 
 
 STEPS = {1: to_format_2}
-"""Each step, by the format that it begins with."""
+"""The steps, by the format from which they start."""
 
 
 def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescription:
-    """A description of a workload that no release had, such as one of a branch.
+    """Returns a description of a workload that no release had, such as one of a branch.
 
-    It is that of a workload with the same pattern and one of the qualities that the records have, so that they are
-    judged by it; without such a workload the phases are all that is known.
+    It is that of a workload with the same pattern and with one of the qualities in the records, so that it judges
+    them. Without such a workload, only the phases are known.
     """
     query = (
         "SELECT json_extract(content, '$.case.pattern'), json_extract(content, '$.case.version'), "
@@ -102,45 +102,53 @@ def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescri
     rows: list[tuple[Any, ...]] = connection.execute(query, (workload,)).fetchall()
     pattern, version = rows[0][:2]
     qualities = {name for *_, quality in rows for name in json.loads(quality or "{}")}
-    named: dict[str, Any] = {"workload": workload, "version": version, "summary": "", "engines": (), "capacity": ""}
-    alike = [found for found in format_1.workloads().values() if found.pattern == pattern]
-    judged_alike = (one for one in alike if qualities & {judged.quality for judged in one.judged.values()})
-    if like := next(judged_alike, None):
-        return like.model_copy(update=named)
-    if alike:
-        return alike[0].model_copy(update={**named, "judged": {}, "qualities": (), "beside": ()})
+    known_fields: dict[str, Any] = {
+        "workload": workload,
+        "version": version,
+        "summary": "",
+        "engines": (),
+        "capacity": "",
+    }
+    same_pattern = [found for found in format_1.workloads().values() if found.pattern == pattern]
+    same_quality = (
+        found for found in same_pattern if qualities & {judged.quality for judged in found.judged.values()}
+    )
+    if similar := next(same_quality, None):
+        return similar.model_copy(update=known_fields)
+    if same_pattern:
+        return same_pattern[0].model_copy(update={**known_fields, "judged": {}, "qualities": (), "beside": ()})
     phases = _phases(connection, workload)
-    return WorkloadDescription(pattern=pattern, report=pattern, phases=phases, time_to_model=phases, **named)
+    return WorkloadDescription(pattern=pattern, report=pattern, phases=phases, time_to_model=phases, **known_fields)
 
 
-def _with_all_engines(connection: sqlite3.Connection, found: WorkloadDescription) -> WorkloadDescription:
-    """The same with the engines that records have besides, such as those that were renamed since."""
+def _with_all_engines(connection: sqlite3.Connection, description: WorkloadDescription) -> WorkloadDescription:
+    """Returns the description with the further engines of the records, such as engines that were renamed since."""
     query = (
         "SELECT json_extract(content, '$.case.engine'), max(json_extract(content, '$.case.placement')), "
         "max(coalesce(json_extract(content, '$.seconds.layout'), 0) > 0.01), "
         "max(json_extract(content, '$.model') IS NOT NULL) "
         "FROM records WHERE json_extract(content, '$.case.workload') = ? GROUP BY 1 ORDER BY 2, 1"
     )
-    known = {engine.name for engine in found.engines}
-    more = []
-    for engine, placement, lays_out, given_model in connection.execute(query, (found.workload,)):
-        if engine in known:
+    described = {engine.name for engine in description.engines}
+    additional = []
+    for engine, placement, lays_out, given_model in connection.execute(query, (description.workload,)):
+        if engine in described:
             continue
         traits = {
-            "lays_out": lays_out and found.report == "per_group",
-            "given_model": given_model and found.report == "inference",
-            "judges_on_split": found.report == "tuning",
+            "lays_out": lays_out and description.report == "per_group",
+            "given_model": given_model and description.report == "inference",
+            "judges_on_split": description.report == "tuning",
         }
-        has = tuple(name for name, there in traits.items() if there)
-        more.append(EngineDescription(name=engine, placement=placement, traits=has))
-    return found.model_copy(update={"engines": (*found.engines, *more)})
+        engine_traits = tuple(name for name, is_present in traits.items() if is_present)
+        additional.append(EngineDescription(name=engine, placement=placement, traits=engine_traits))
+    return description.model_copy(update={"engines": (*description.engines, *additional)})
 
 
 def _phases(connection: sqlite3.Connection, workload: str) -> tuple[str, ...]:
-    """The phases that its records have seconds of, in their order."""
+    """Returns the phases with seconds in the records, in their order."""
     query = (
         "SELECT json_extract(content, '$.seconds') FROM records "
         "WHERE json_extract(content, '$.case.workload') = ? AND outcome = 'ok'"
     )
-    found = [json.loads(seconds) for (seconds,) in connection.execute(query, (workload,))]
-    return tuple(dict.fromkeys(name for seconds in found for name in seconds))
+    all_seconds = [json.loads(seconds) for (seconds,) in connection.execute(query, (workload,))]
+    return tuple(dict.fromkeys(name for seconds in all_seconds for name in seconds))

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 FORMAT = 2
-"""Rises when records of earlier releases must be changed to be read: see `migrations`."""
+"""The format number. It rises if records of earlier releases must be changed to be read: see `migrations`."""
 
 metadata = sa.MetaData()
 

@@ -1,4 +1,4 @@
-"""The record store: one SQLite file; a record and its tables arrive in one transaction."""
+"""The record store: one SQLite file. A record and its tables are stored in one transaction."""
 
 import hashlib
 import tempfile
@@ -22,11 +22,11 @@ from sparkscale.store.schema import FORMAT, blobs, descriptions, invocations, me
 
 FILE = "records.sqlite"
 PATIENCE_SECONDS = 60
-"""How long a writer waits for readers, or a reader for a writer, where there is no write-ahead log."""
+"""How long writers wait for readers, and readers for writers, without a write-ahead log."""
 
 
 class Store:
-    """Records of one results folder. `open` makes the folder; `existing` wants one that is there."""
+    """The records of one results folder. `open` makes the folder if it is missing; `existing` needs a store in it."""
 
     def __init__(self, path: Path, engine: sa.Engine) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class Store:
 
     @staticmethod
     def check_writable(folder: Path) -> None:
-        """Raises ConfigError when the folder cannot be written, or made; leaves nothing."""
+        """Raises ConfigError if the folder cannot be written or made. It leaves nothing behind."""
         try:
             existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
             with tempfile.TemporaryFile(dir=existing):
@@ -47,17 +47,20 @@ class Store:
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator["Store"]:
-        """Raises ConfigError when the folder cannot be written."""
+        """Opens the store of a folder, and makes both if necessary.
+
+        Raises ConfigError if the folder cannot be written.
+        """
         cls.check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with cls._connect(folder / FILE, writes=True) as store:
             metadata.create_all(store._engine)
-            with suppress(OSError):  # of a file that is another user's
+            with suppress(OSError):  # the file may belong to another user
                 (folder / FILE).chmod(0o600)
             with store._engine.connect() as connection:
                 # a write-ahead log needs memory that all processes share: over a network it corrupts the file
                 journal = "WAL" if mounts.is_local(folder) else "DELETE"
-                with suppress(sa.exc.OperationalError):  # someone reads it: it stays as it was made
+                with suppress(sa.exc.OperationalError):  # someone reads the file, so its journal stays as it was made
                     connection.exec_driver_sql(f"PRAGMA journal_mode={journal}")
                 connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
             yield store
@@ -65,28 +68,36 @@ class Store:
     @classmethod
     @contextmanager
     def existing(cls, folder: Path) -> Iterator["Store"]:
-        """Raises ConfigError when there is no store, or a run is just making it."""
-        none = ConfigError(
+        """Opens the store of a folder. Raises ConfigError if there is none, or if a run is just making it."""
+        missing = ConfigError(
             f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
         )
         if not (folder / FILE).is_file():
-            raise none
-        with cls._connect(folder / FILE, unmade=none) as store:
+            raise missing
+        with cls._connect(folder / FILE, if_incomplete=missing) as store:
             yield store
 
     @classmethod
     @contextmanager
-    def _connect(cls, path: Path, unmade: ConfigError | None = None, writes: bool = False) -> Iterator["Store"]:
-        """Raises `unmade` for a file without all its tables. A store that is only read may be a copy in memory."""
+    def _connect(
+        cls, path: Path, if_incomplete: ConfigError | None = None, writes: bool = False
+    ) -> Iterator["Store"]:
+        """Opens a file, and migrates it if necessary. Raises `if_incomplete` if the file does not have all its
+        tables.
+
+        A store that is only read may be a copy in memory.
+        """
         engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:
             with engine.connect() as connection:
-                found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if not found and unmade:
-                raise unmade
-            if found > FORMAT:
-                raise StoreError(f"{path} has format {found}, this sparkscale reads {FORMAT}: use another --out.")
-            if 0 < found < FORMAT:
+                format_number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if not format_number and if_incomplete:
+                raise if_incomplete
+            if format_number > FORMAT:
+                raise StoreError(
+                    f"{path} has format {format_number}, this sparkscale reads {FORMAT}: use another --out."
+                )
+            if 0 < format_number < FORMAT:
                 engine = migrations.migrated(path, engine, PATIENCE_SECONDS, may_copy=not writes)
             yield cls(path, engine)
         except sa.exc.DatabaseError as error:
@@ -99,6 +110,7 @@ class Store:
             engine.dispose()
 
     def begin(self, invocation: Invocation) -> None:
+        """Stores a new run."""
         row = {
             "id": invocation.id,
             "started_at": invocation.started_at.isoformat(),
@@ -115,9 +127,9 @@ class Store:
         command: Command | None = None,
         environment: tuple[str, ...] | None = None,
     ) -> Invocation:
-        """The latest, of one suite, command and environment, or of any, or the one of this id.
+        """Returns the run with this id, or the latest run of a suite, command and package environment (or of any).
 
-        A search for a heap is no run: only its id or its command selects it. Raises ConfigError when there is none.
+        A heap search is only selected by its id or command. Raises ConfigError if there is no such run.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -126,17 +138,17 @@ class Store:
             query = query.where(invocations.c.id == identity)
         with self._engine.connect() as connection:
             for content in connection.execute(query).scalars():
-                found = Invocation.model_validate(content)
-                if command is None and identity is None and found.command == "heap":
+                invocation = Invocation.model_validate(content)
+                if command is None and identity is None and invocation.command == "heap":
                     continue
-                if command in (None, found.command) and environment in (None, found.environment):
-                    return found
-        which = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
-        which += f" with {', '.join(environment)}" if environment else ""
-        raise ConfigError(f"There is no run{which} in {self.path}: measure one with `sparkscale run`.")
+                if command in (None, invocation.command) and environment in (None, invocation.environment):
+                    return invocation
+        wanted = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
+        wanted += f" with {', '.join(environment)}" if environment else ""
+        raise ConfigError(f"There is no run{wanted} in {self.path}: measure one with `sparkscale run`.")
 
     def describe(self, kind: Kind, content: dict[str, Any]) -> str:
-        """Stores a description once; returns its id. Here, as in records, no known secret is stored."""
+        """Stores a description once and returns its id. As in records, known secrets are removed."""
         content = redaction.values(content)
         description = Description(kind=kind, id=digest([kind, content]), content=content)
         self.keep(description)
@@ -149,7 +161,7 @@ class Store:
             connection.execute(statement, description.model_dump())
 
     def description(self, identity: str) -> Description:
-        """Raises KeyError."""
+        """Returns the description with this id. Raises KeyError if the store does not have it."""
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(descriptions).where(descriptions.c.id == identity)).one_or_none()
         if row is None:
@@ -176,37 +188,38 @@ class Store:
                 connection.execute(tables.insert(), {"record": record.id, "name": name, "sha256": sha256})
 
     def runs(self) -> list[str]:
-        """The ids of all runs, the oldest first."""
+        """Returns the ids of all runs, the oldest first."""
         with self._engine.connect() as connection:
             return list(connection.execute(sa.select(invocations.c.id).order_by(invocations.c.started_at)).scalars())
 
     def records(self, invocation: str | None = None) -> list[RunRecord]:
-        """Records in the order in which they were measured; of one run, or of all."""
+        """Returns the records of one run, or of all, in the order of measurement."""
         query = sa.select(records.c.content).order_by(records.c.number)
         if invocation is not None:
             query = query.where(records.c.invocation == invocation)
         return self._read(query)
 
     def records_of(self, suite: str) -> list[RunRecord]:
-        """Records of every run of a suite, in the order in which they were measured."""
+        """Returns the records of all runs of a suite, in the order of measurement."""
         query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite)
         return self._read(query.order_by(records.c.number))
 
     def _read(self, query: sa.Select[Any]) -> list[RunRecord]:
-        """Records with the descriptions of their workloads."""
-        stated = sa.select(descriptions.c.id, descriptions.c.content).where(descriptions.c.kind == "workload")
+        """Returns the selected records with the descriptions of their workloads."""
+        workload_query = sa.select(descriptions.c.id, descriptions.c.content).where(descriptions.c.kind == "workload")
         with self._engine.connect() as connection:
-            found = connection.execute(query).scalars().all()  # at once: who reads may keep a writer waiting
+            # all at once, because a reader may keep a writer waiting
+            contents = connection.execute(query).scalars().all()
             workloads = {
-                row.id: WorkloadDescription.model_validate(row.content) for row in connection.execute(stated)
+                row.id: WorkloadDescription.model_validate(row.content) for row in connection.execute(workload_query)
             }
         return [
             RunRecord.model_validate({**content, "description": workloads.get(content.get("workload"))})
-            for content in found
+            for content in contents
         ]
 
     def tables(self, record: str) -> dict[str, bytes]:
-        """A record's tables by name, each as the bytes of a Parquet file."""
+        """Returns a record's tables by name, each as the bytes of a Parquet file."""
         query = (
             sa.select(tables.c.name, blobs.c.content)
             .join(blobs, tables.c.sha256 == blobs.c.sha256)
@@ -216,19 +229,20 @@ class Store:
         with self._engine.connect() as connection:
             return {row.name: row.content for row in connection.execute(query)}
 
-    def columns(self, record: str, name: str, wanted: Sequence[str]) -> dict[str, Any]:
-        """Columns of a record's table as NumPy arrays, those that the table has. Raises KeyError as `table` does.
+    def columns(self, record: str, name: str, names: Sequence[str]) -> dict[str, Any]:
+        """Returns those of the named columns that a record's table has, as NumPy arrays.
 
-        Without nulls and of numbers only: Arrow would import pandas to convert others.
+        Columns must be numbers without nulls: for others Arrow would import pandas. Raises KeyError as `table` does.
         """
         import numpy as np
 
-        table = self.table(record, name, wanted)
+        table = self.table(record, name, names)
         return {column: np.from_dlpack(table.column(column).combine_chunks()) for column in table.column_names}
 
     def table(self, record: str, name: str, columns: Sequence[str] | None = None) -> Any:
-        """A record's table as pyarrow.Table, or those of some columns that it has. Raises KeyError when it carries
-        none of this name.
+        """Returns a record's table as pyarrow.Table, or only those of the given columns that it has.
+
+        Raises KeyError if the record has no table of this name.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -242,7 +256,7 @@ class Store:
             content = connection.execute(query).scalar_one_or_none()
         if content is None:
             raise KeyError(f"{record} has no table {name}")
-        # in this thread: one of Arrow's that gives back Python's bytes while the interpreter ends aborts it
+        # read in this thread: a thread of Arrow that frees Python's bytes while the interpreter exits would abort it
         file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-        known = None if columns is None else [column for column in columns if column in file.schema_arrow.names]
-        return file.read(columns=known, use_threads=False)
+        present = None if columns is None else [column for column in columns if column in file.schema_arrow.names]
+        return file.read(columns=present, use_threads=False)

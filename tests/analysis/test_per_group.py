@@ -55,8 +55,8 @@ def groups_table() -> bytes:
     rows = [
         {"key": "a", "outcome": "ok", "error": None},
         {"key": "b", "outcome": "timeout", "error": "no model within 2 s"},
-        {"key": "c", "outcome": "too small", "error": "7 rows, and 100 are the least"},
-        {"key": "d", "outcome": "too small", "error": "9 rows, and 100 are the least"},
+        {"key": "c", "outcome": "too small", "error": "7 rows; at least 100 are needed"},
+        {"key": "d", "outcome": "too small", "error": "9 rows; at least 100 are needed"},
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), buffer)
@@ -211,7 +211,7 @@ def test_everything_is_shown(groups: Groups) -> None:
     assert "100 groups of 7 to 900 rows, median 80, hold-outs included; 90 have a model" in text
     assert "Control: grouped-map takes 1.00 (0.97–1.02) of apply-in-pandas's time: not resolved." in text
     assert "no model within 2 s" in text
-    assert "7 rows, and 100 are the least" in text
+    assert "7 rows; at least 100 are needed" in text
     assert "Use parquet-groups to train once" not in text
     assert re.search(r"parquet-groups .* 2\.00 ", text), "over joblib"
     assert "RMSE" in text

@@ -147,7 +147,7 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low: float, high: float,
         ({1 / 4: OPEN, 1 / 2: ENOUGH}, "1/2 (1/4 not resolved)"),
         ({1 / 4: OPEN}, "1/4 not resolved; 1/2 was not measured"),
         ({1 / 4: ENOUGH, 1 / 2: ENOUGH}, "1/4"),
-        ({}, "no smaller fraction beside all data was measured"),
+        ({}, "no smaller fraction than all data was measured"),
     ],
 )
 def test_fractions_are_tested_from_the_largest_down(steps: dict[float, tuple[float, float]], text: str) -> None:
@@ -300,7 +300,7 @@ def test_the_answer_names_the_capacity_that_each_engine_chose(store: Store) -> N
         ({1 / 2: NOT_ENOUGH}, (), True, ""),
         ({1 / 4: NOT_ENOUGH}, (), False, "the fraction 1/2"),
         ({1 / 8: NOT_ENOUGH}, (), False, "the fractions 1/2, 1/4"),
-        ({1 / 2: OPEN}, (), False, "more rounds, each with seeds of its own"),
+        ({1 / 2: OPEN}, (), False, "more rounds, each with its own seeds"),
         ({}, (1 / 2,), False, "the cases without a result, measured again (--retry-failed)"),
         ({}, (), False, "a smaller fraction"),
     ],

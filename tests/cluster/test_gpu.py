@@ -15,7 +15,7 @@ from cluster.gpu import Binding, Gpu
 from cluster.profile import Local
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
-from sparkscale.measure.worker.gpu_tasks import Holding, hold, shared
+from sparkscale.measure.worker.gpu_tasks import Holding, hold, overlapping
 from sparkscale.measure.worker.protocol import Open
 from sparkscale.measure.worker.worker import Worker
 from tests.conftest import Ask
@@ -166,8 +166,8 @@ def holding(address: str, began: float, ended: float) -> Holding:
 
 def test_two_tasks_on_one_gpu_at_once_are_found() -> None:
     first, second, third = holding("0", 0, 2), holding("1", 1, 3), holding("0", 1.5, 4)
-    assert shared([first, second, third]) == [(first, third)]
-    assert shared([first, second, holding("0", 2, 4)]) == []
+    assert overlapping([first, second, third]) == [(first, third)]
+    assert overlapping([first, second, holding("0", 2, 4)]) == []
 
 
 SCHEDULE = """
@@ -208,7 +208,7 @@ def test_no_gpu_is_ever_held_by_two_tasks_at_once(ask: Ask, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-3000:]
     held = [Holding.model_validate(found) for found in json.loads(done.stdout)]
     assert len(held) == 8
-    assert shared(held) == []
+    assert overlapping(held) == []
     assert {found.addresses for found in held} == {("0",), ("1",), ("2",), ("3",)}
     assert [found.visible for found in held] == [found.addresses[0] for found in held]
     assert {found.visible_after for found in held} == {None}

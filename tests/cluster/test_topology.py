@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.topology import Core, apart, deal, physical_cores, topology
+from cluster.topology import Core, cores_first, deal, physical_cores, topology
 
 Cores = dict[int, Core]
 
@@ -22,19 +22,19 @@ def threaded(numbering: str) -> Cores:
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_as_many_cores_as_there_are_physical_ones_share_none(numbering: str, count: int) -> None:
     cores = threaded(numbering)
-    assert physical_cores(apart(range(8), cores)[:count], cores) == count
+    assert physical_cores(cores_first(range(8), cores)[:count], cores) == count
 
 
 @pytest.mark.parametrize(("numbering", "order"), [("far", (0, 1, 2, 3)), ("near", (0, 2, 4, 6))])
 def test_the_order_is_one_thread_of_each_core_then_the_second_ones(numbering: str, order: tuple[int, ...]) -> None:
-    ordered = apart(range(8), threaded(numbering))
+    ordered = cores_first(range(8), threaded(numbering))
     assert ordered[:4] == order
     assert sorted(ordered) == list(range(8))
 
 
 def test_two_executors_are_two_physical_cores() -> None:
     cores = threaded("near")
-    first, second = deal(apart(range(8), cores)[:2], cores, shares=2, each=1)
+    first, second = deal(cores_first(range(8), cores)[:2], cores, shares=2, each=1)
     assert (first, second) == ((0,), (2,))
     assert physical_cores((*first, *second), cores) == 2
 
@@ -48,7 +48,7 @@ def test_siblings_stay_in_one_executor_where_all_threads_are_used() -> None:
 
 def test_executors_of_three_cores_share_no_physical_core_where_four_are_there() -> None:
     cores = threaded("near")
-    first, second = deal(apart(range(8), cores)[:6], cores, shares=2, each=3)
+    first, second = deal(cores_first(range(8), cores)[:6], cores, shares=2, each=3)
     assert (len(first), len(second)) == (3, 3)
     assert not {cores[cpu] for cpu in first} & {cores[cpu] for cpu in second}
 
@@ -67,11 +67,11 @@ def test_more_cpus_than_the_shares_have_room_for_are_refused() -> None:
 
 def test_cores_of_one_package_come_before_the_next_packages() -> None:
     cores: Cores = {0: (0, 0), 1: (1, 1), 2: (0, 2), 3: (1, 3)}
-    assert apart(range(4), cores) == (0, 2, 1, 3)
+    assert cores_first(range(4), cores) == (0, 2, 1, 3)
 
 
 def test_a_cpu_of_which_nothing_is_known_is_a_core() -> None:
-    assert apart((3, 1), {}) == (1, 3)
+    assert cores_first((3, 1), {}) == (1, 3)
     assert physical_cores((3, 1), {}) == 2
 
 

@@ -39,7 +39,7 @@ def test_what_is_no_workload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_workload_called_as_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     adding(monkeypatch, SAME_NAME)
-    with pytest.raises(ConfigError, match=r"is called data_parallel\.pca, as another is"):
+    with pytest.raises(ConfigError, match=r"has the name data_parallel\.pca, which another workload has"):
         registry.workloads()
 
 
@@ -57,13 +57,13 @@ def declaring(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
 
 def test_a_metric_that_others_declare_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     declaring(monkeypatch, figures=(Figure(name="task_skew", unit="apples", metric=True),))
-    with pytest.raises(ConfigError, match="declares the metric task_skew, as others do"):
+    with pytest.raises(ConfigError, match="declares the metric task_skew, which exists already"):
         registry.workloads()
 
 
 def test_a_metric_of_all_records_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     declaring(monkeypatch, figures=(Figure(name="time_to_model", metric=True),))
-    with pytest.raises(ConfigError, match="declares the metric time_to_model, as others do"):
+    with pytest.raises(ConfigError, match="declares the metric time_to_model, which exists already"):
         registry.workloads()
 
 

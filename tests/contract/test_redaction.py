@@ -14,7 +14,7 @@ from workloads.io.filesystem import resolve
 def known(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """What this process knows, for this test only."""
     found: set[str] = set()
-    monkeypatch.setattr(redaction, "_known", found)
+    monkeypatch.setattr(redaction, "_remembered", found)
     return found
 
 

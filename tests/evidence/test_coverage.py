@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from sparkscale.analysis.unit_quality import value
 from sparkscale.cli.main import app
 from sparkscale.evidence import coverage
-from sparkscale.evidence.coverage import JUDGINGS, Dominant, Kind, Scenario, simulated
+from sparkscale.evidence.coverage import CRITERIA, Dominant, Kind, Scenario, simulated
 
 
 @pytest.mark.parametrize("kind", ["auc", "accuracy", "rmse", "inertia", "variance_explained"])
@@ -17,7 +17,7 @@ def test_the_truths_of_a_scenario_are_what_very_many_units_and_seeds_give(
 ) -> None:
     """Both models judge the same rows, so a difference is known better than a level."""
     scenario = Scenario(kind, units, seeds, 20_000, 20_000, dominant=dominant)
-    given_up = JUDGINGS[kind].given_up
+    given_up = CRITERIA[kind].given_up
     drawn = coverage.qualities(scenario, np.random.default_rng(1))
     pairs = np.array([[value(whole), value(part)] for whole, part in drawn])
     level, difference = coverage.truths(scenario)
@@ -81,8 +81,8 @@ def test_the_command_prints_a_table() -> None:
     ("arguments", "sentence"),
     [
         (["coverage", "--kind", "f1"], "Unknown interval 'f1': choose from auc, rmse"),
-        (["holdouts", "--lengths", "seven"], "--lengths: 'seven' is no number of days"),
-        (["holdouts", "--lengths", "0"], "a block has 1 to 36 days"),
+        (["holdouts", "--lengths", "seven"], "--lengths: 'seven' is not a number of days"),
+        (["holdouts", "--lengths", "0"], "--lengths: 0 is out of range: choose 1 to 36 days"),
         (["holdouts", "--fraction", "1/3"], "1/3 is no power of two"),
     ],
 )

@@ -148,8 +148,8 @@ def test_results_are_no_change_of_the_tree(clone: Clone) -> None:
         (["--with", "xgboost==99.9"], "xgboost==99.9 cannot be installed: No matching distribution found"),
         (["--bench", "("], "--bench ( is no regular expression"),
         (["--colour"], "asv run does not take --colour"),
-        (["main"], "does not hand on asv's range"),
-        (["--set-commit-hash", "HEAD"], "does not hand on asv's set-commit-hash"),
+        (["main"], "asv's option range cannot be used here"),
+        (["--set-commit-hash", "HEAD"], "asv's option set-commit-hash cannot be used here"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(clone: Clone, options: list[str], expected: str) -> None:
@@ -205,7 +205,7 @@ def test_results_of_another_machine_are_not_added_to(clone: Clone, field: str, n
     done = clone.bench()
     path.write_text(before)
     assert done.returncode == 2
-    assert f"holds results of another machine, whose {named} is another, not" in done.stderr
+    assert f"holds results of another machine: its {named} is another, not" in done.stderr
 
 
 def test_the_settings_of_a_profile_belong_to_the_machine() -> None:
@@ -258,7 +258,7 @@ def test_ctrl_c_keeps_what_was_measured_and_asvs_files_and_it_goes_on(clone: Clo
     only = ("--bench", r"time_to_model\('gradient_boosting/xgboost.*1/64")
     command = ("sparkscale", "bench", "--suite", str(clone.suite), "--machine", "here", "--rounds", "5", *only)
     said = clone.interrupted(*command, after="[2/5]")
-    assert "Interrupted. What was measured is kept" in said
+    assert "Interrupted. The records so far are kept" in said
     assert {path: path.read_bytes() for path in clone.asv.glob("**/*.json")} == files
     before = [record.id for record in records(clone)]
     other = clone.bench("--resume", "--rounds", "3", *only)

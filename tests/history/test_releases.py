@@ -1,4 +1,4 @@
-"""Other releases of a dependency, in thin environments."""
+"""Other releases of a dependency, in package environments."""
 
 import importlib.metadata
 import json
@@ -36,7 +36,7 @@ def test_what_names_no_release_is_refused(wrong: str) -> None:
 
 def test_what_cannot_be_installed_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"scikit-learn==0\.0\.99 cannot be installed: No matching distribution"):
-        package_environments.thin(("scikit-learn==0.0.99",), tmp_path)
+        package_environments.overlay(("scikit-learn==0.0.99",), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,11 +103,11 @@ def test_two_releases_are_measured_side_by_side_and_compared(clone: Clone) -> No
 
 @pytest.mark.slow
 def test_an_environment_that_was_not_finished_is_made_again(tmp_path: Path) -> None:
-    made = package_environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    made = package_environments.overlay((f"scikit-learn=={OLD}",), tmp_path)
     root = made.python.parents[1]
     (root / package_environments.READY).unlink()
     (root / "lib").rename(root / "half")
-    again = package_environments.thin((f"scikit-learn=={OLD}",), tmp_path)
+    again = package_environments.overlay((f"scikit-learn=={OLD}",), tmp_path)
     said = subprocess.run(
         [again.python, "-c", "import sklearn, xgboost, sparkscale; print(sklearn.__version__)"],
         capture_output=True,

@@ -1,5 +1,6 @@
 """Shared by tests of measuring."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from sparkscale.contract import plugins
 from tests.measure.observing import Start
+from workloads import registry
+
+TOY_PACKAGE = Path(__file__).parents[1] / "toy_package"
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The workload data_parallel.toy, by entry point, in this process and in those that it starts."""
+    monkeypatch.syspath_prepend(TOY_PACKAGE)
+    monkeypatch.setenv("PYTHONPATH", str(TOY_PACKAGE), prepend=os.pathsep)
+    caches = (plugins.entries, registry.workloads)
+    for one in caches:
+        one.cache_clear()
+    yield
+    monkeypatch.undo()
+    for one in caches:
+        one.cache_clear()
 
 
 @pytest.fixture

@@ -281,7 +281,9 @@ def test_a_server_that_is_up_is_measured_on_by_its_address(
         "run", "--suite", str(path), "--cluster", "sc://elsewhere:1", "--out", str(tmp_path / "out")
     )
     assert elsewhere.returncode == 2
-    assert elsewhere.stderr.startswith("Error: No cluster of this machine is up at sc://elsewhere:1: name another by")
+    assert elsewhere.stderr.startswith(
+        "Error: No cluster of this machine is up at sc://elsewhere:1: describe another cluster by"
+    )
 
 
 NEEDS = """
@@ -412,7 +414,7 @@ def test_a_profile_that_asks_for_too_much_stops_the_run_before_it_begins(
     (tmp_path / "greedy.toml").write_text('kind = "standalone"\nworkers = 500\n')
     done = sparkscale("run", "--cluster", str(tmp_path / "greedy.toml"), "--out", str(tmp_path / "out"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: Cluster 'greedy' asks for 500 cores, of which ")
+    assert done.stderr.startswith("Error: Cluster 'greedy' asks for 500 cores, but only ")
     assert not (tmp_path / "out").exists()
 
 

@@ -107,9 +107,12 @@ def test_a_run_that_was_begun_warm_is_not_gone_on_with_cold(suite: str, tmp_path
     [
         (
             {"kind": "external", "master": "yarn", "executors": 1, "cores": 1, "memory": "2g"},
-            r"the executors of cluster 'theirs' are elsewhere: leave it out",
+            r"the executors of cluster 'theirs' may be on other hosts: leave it out",
         ),
-        ({"kind": "connect", "url": "sc://host", "cores": 1}, r"the executors of cluster 'theirs' are elsewhere"),
+        (
+            {"kind": "connect", "url": "sc://host", "cores": 1},
+            r"the executors of cluster 'theirs' may be on other hosts",
+        ),
         ({"kind": "local", "storage": "s3://bucket/a"}, r"cluster 'theirs' keeps its data at s3://bucket/a: leave"),
     ],
 )

@@ -99,9 +99,9 @@ def test_a_regression_is_measured_by_the_engines_that_do_it(sparkscale: Call, ta
     assert {record.case.dataset for record in records} == {"mine"}
     linear = [record for record in records if "logistic" in record.case.workload]
     assert {record.outcome for record in linear} == {"unsupported"}
-    assert all(record.error and "does no regression" in record.error.message for record in linear)
+    assert all(record.error and "does not support regression" in record.error.message for record in linear)
     assert "RMSE" in done.stdout
-    assert "does no regression" in done.stdout
+    assert "does not support regression" in done.stdout
 
 
 def test_a_sample_of_one_class_fails_with_that_reason_and_the_others_go_on(sparkscale: Call, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_warm_up_without_both_classes_is_followed_by_the_next_sample_and_erase
 
 
 BAD = [
-    (["--data", "{table}"], "Say which column of {table} is to be predicted, with --label: it has Amount"),
+    (["--data", "{table}"], "Name the column of {table} to predict with --label: it has Amount"),
     (["--data", "{table}", "--label", "nope"], "has no column 'nope', which --label names"),
     (["--data", "{table}", "--label", "constant"], "the label column 'constant' is constant"),
     (
@@ -218,7 +218,7 @@ BAD = [
     (["--data", "{table}", "--label", "label", "--rows", "5"], "has no setting 'rows': it has label, group, time"),
     (["--data", "flights", "--rows", "5"], "has no setting 'rows': it is fixed"),
     (["--data", "flihgts"], "Unknown data set 'flihgts': choose from flights, classification"),
-    (["--data", "/no/t.parquet", "--label", "y"], "There is no /no/t.parquet"),
+    (["--data", "/no/t.parquet", "--label", "y"], "/no/t.parquet does not exist"),
     (["--data", "ftp://h/t.parquet", "--label", "y"], "the scheme 'ftp' is not supported"),
     (
         ["--data", "classification", "--rows", "many"],

@@ -1,4 +1,7 @@
-"""What goes wrong in a run, caused for real: killed, hanging and greedy workers, Ctrl-C, a second run."""
+"""What goes wrong in a run, caused for real: killed, hanging and greedy workers, Ctrl-C, a second run.
+
+The workload that goes wrong is `data_parallel.toy` of tests/toy_package, in real workers.
+"""
 
 import os
 import shutil
@@ -19,49 +22,23 @@ from sparkscale.measure.run import run as running
 from sparkscale.measure.run import runner
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
-from tests.measure.observing import PATIENCE, Silent, Start, busy_jvm_of, outcomes, records, worker_of
+from tests.measure.observing import PATIENCE, Silent, Start, outcomes, records
 
-SLOW = """
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["sklearn"]
-fractions = ["1/64"]
-params = { trees = 100000 }
-isolate = true
+pytestmark = pytest.mark.usefixtures("toy")
+
+DATA = """
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
 """
 
-FAST = """
+BYSTANDERS = """
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost"]
-fractions = ["1/64", "1/32"]
-params = { trees = 5 }
-"""
-
-ONE = """
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost"]
-fractions = ["1/64"]
-params = { trees = 5 }
-isolate = true
-"""
-
-ON_SPARK = """
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["mllib"]
-fractions = ["1/64"]
-params = { trees = 5000 }
-isolate = true
-"""
-
-GREEDY = """
-[[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["sklearn"]
-isolate = true
-params = { trees = 200 }
+workload = "data_parallel.toy"
+engines = ["bystander"]
+datasets = ["tiny"]
+fractions = ["1/2", "1"]
 """
 
 NO_MODELS = """
@@ -81,18 +58,68 @@ params = { most_model_bytes = 1 }
 isolate = true
 """
 
+REST_OK = {("bystander", 1 / 2): "ok", ("bystander", 1.0): "ok"}
+FOREVER = 600.0
+"""Seconds."""
 
-REST_OK = {("xgboost", 1 / 64): "ok", ("xgboost", 1 / 32): "ok"}
+
+def suite_of(
+    engine: str = "toy", rounds: int = 1, deadline: int = 300, rest: str = BYSTANDERS, **params: object
+) -> str:
+    """A suite with a toy of these parameters, in a worker of its own, and bystanders in another."""
+    stated = ", ".join(
+        f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for name, value in params.items()
+    )
+    return f"""
+rounds = {rounds}
+deadline_seconds = {deadline}
+{DATA}
+[[measure]]
+workload = "data_parallel.toy"
+engines = ["{engine}"]
+datasets = ["tiny"]
+isolate = true
+params = {{ {stated} }}
+{rest}
+"""
 
 
-def test_a_killed_worker_costs_its_case_only(start: Start, tmp_path: Path) -> None:
-    process = start(f"rounds = 1\n{SLOW}{FAST}")
-    worker = worker_of(process, busy_seconds=8)
+def worker_in_fit(process: "subprocess.Popen[str]", marker: Path) -> int:
+    """The process id of the worker, once its case is in `fit`."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        if marker.exists() and (text := marker.read_text()):
+            return int(text)
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"no case was in fit within {PATIENCE} s: {process.communicate()[1][-2000:]}")
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """What a run has printed, to stdout and stderr, when it has ended."""
+    return process.communicate(timeout=PATIENCE)
+
+
+def wait_until_gone(worker: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while processes.processes_of(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes.processes_of(worker) == []
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "in-fit"
+
+
+def test_a_killed_worker_costs_its_case_only(start: Start, tmp_path: Path, marker: Path) -> None:
+    process = start(suite_of(marker=str(marker), seconds=FOREVER))
+    worker = worker_in_fit(process, marker)
     os.kill(worker, signal.SIGKILL)
-    stdout, _ = process.communicate(timeout=PATIENCE)
+    stdout, _ = ended(process)
     assert process.returncode == 1
     found = records(tmp_path / "out")
-    assert outcomes(found) == {("sklearn", 1 / 64): "failed", **REST_OK}
+    assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
     failed = next(record for record in found if record.outcome == "failed")
     assert failed.error is not None
     assert "signal 9" in failed.error.message
@@ -101,57 +128,75 @@ def test_a_killed_worker_costs_its_case_only(start: Start, tmp_path: Path) -> No
     assert processes.processes_of(worker) == []
 
 
-def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path) -> None:
-    process = start(f"rounds = 1\ndeadline_seconds = 12\n{SLOW}{FAST}")
-    process.communicate(timeout=PATIENCE)
+def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path, marker: Path) -> None:
+    """Also if it ignores the signals by which it is asked to end."""
+    process = start(suite_of(deadline=3, marker=str(marker), seconds=FOREVER, ignores_signals=True))
+    worker = worker_in_fit(process, marker)
+    ended(process)
     assert process.returncode == 1
     found = records(tmp_path / "out")
-    assert outcomes(found) == {("sklearn", 1 / 64): "timeout", **REST_OK}
+    assert outcomes(found) == {("toy", 1.0): "timeout", **REST_OK}
     late = next(record for record in found if record.outcome == "timeout")
     assert late.error is not None
-    assert late.error.message == "No result within 12 s in `fit`."
-    assert late.deadline_seconds == 12  # a table can say "> 12"
+    assert late.error.message == "No result within 3 s in `fit`."
+    assert late.deadline_seconds == 3  # a table can say "> 3"
+    assert processes.processes_of(worker) == []
 
 
-def outside_of_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: float, scoring: float) -> RunRecord:
-    """The record of a case with a deadline of 8 s, and these seconds added before its phases and to its scoring."""
-    slow = f"""
-import gc, time
-import scipy.stats
-collect, ranks = gc.collect, scipy.stats.rankdata
-gc.collect = lambda: (time.sleep({before}), collect())[1]
-scipy.stats.rankdata = lambda scores: (time.sleep({scoring}), ranks(scores))[1]
-"""
-    (tmp_path / "sitecustomize.py").write_text(slow)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def test_what_an_engine_raises_and_prints_is_kept(start: Start, tmp_path: Path) -> None:
+    """What it prints to stdout is no answer of its worker."""
+    process = start(suite_of(output='{"kind": "done"}', error="no more seats"))
+    stdout, _ = ended(process)
+    assert process.returncode == 1
+    found = records(tmp_path / "out")
+    assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
+    failed = next(record for record in found if record.outcome == "failed")
+    assert failed.error is not None
+    assert (failed.error.type, failed.error.message) == ("RuntimeError", "no more seats")
+    assert "no more seats" in stdout
+    logs = "".join(path.read_text() for path in (tmp_path / "out" / "logs").rglob("*.log"))
+    assert '{"kind": "done"}' in logs
+
+
+def test_processes_that_an_engine_leaves_end_with_its_worker(start: Start, tmp_path: Path, marker: Path) -> None:
+    process = start(suite_of(marker=str(marker), seconds=2.0, children=2, rest=""))
+    worker = worker_in_fit(process, marker)
+    children = [child.pid for child in psutil.Process(worker).children()]
+    ended(process)
+    assert process.returncode == 0
+    assert len(children) == 2
+    assert outcomes(records(tmp_path / "out")) == {("toy", 1.0): "ok"}
+    assert not any(psutil.pid_exists(pid) for pid in children)
+
+
+def outside_of_phases(tmp_path: Path, before: float, scoring: float) -> RunRecord:
+    """The record of a case with a deadline of 2 s, and these seconds added before its phases and to its scoring."""
     path = tmp_path / "mine.toml"
-    path.write_text(f"rounds = 1\ndeadline_seconds = 8\n{ONE}")
+    path.write_text(suite_of(deadline=2, rest="", memory_mib=50, seconds_before=before, seconds_of_scoring=scoring))
     (record,) = running.measure(Request(suite=str(path), out=tmp_path / "out"), Silent).records
     return record
 
 
-def test_the_deadline_is_of_the_phases_and_neither_of_checks_nor_of_scoring(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All told it takes twice the deadline, which was a timeout."""
-    record = outside_of_phases(tmp_path, monkeypatch, before=8.5, scoring=8.5)
+def test_the_deadline_is_of_the_phases_and_neither_of_checks_nor_of_scoring(tmp_path: Path) -> None:
+    """In total it takes more than twice the deadline."""
+    record = outside_of_phases(tmp_path, before=2.5, scoring=2.5)
     assert (record.outcome, record.error) == ("ok", None)
-    assert sum(record.seconds.values()) < 8 == record.deadline_seconds
+    assert sum(record.seconds.values()) < 2 == record.deadline_seconds
     assert (record.resources.peak_pss_bytes or 0) > 50 * 2**20
 
 
 @pytest.mark.parametrize(
     ("before", "scoring", "reason"),
     [
-        (60.0, 0.0, "The checks before the first phase were not done within 8 s."),
-        (0.0, 60.0, "All phases ended in time, but scoring was not done within 8 s."),
+        (FOREVER, 0.0, "The checks before the first phase were not done within 2 s."),
+        (0.0, FOREVER, "All phases ended in time, but scoring was not done within 2 s."),
     ],
 )
 def test_what_is_late_outside_of_phases_has_failed_and_is_no_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: float, scoring: float, reason: str
 ) -> None:
     monkeypatch.setattr(runner, "OUTSIDE_SECONDS", 1.0)
-    record = outside_of_phases(tmp_path, monkeypatch, before, scoring)
+    record = outside_of_phases(tmp_path, before, scoring)
     assert record.outcome == "failed"
     assert record.error is not None
     assert record.error.message == reason
@@ -159,15 +204,17 @@ def test_what_is_late_outside_of_phases_has_failed_and_is_no_timeout(
 
 
 @pytest.mark.parametrize("whole_run", [False, True], ids=["the worker's", "the run's"])
-def test_a_scratch_folder_that_vanishes_costs_its_case_only(start: Start, tmp_path: Path, whole_run: bool) -> None:
-    process = start(f"rounds = 1\n{SLOW}{FAST}")
-    worker_of(process, busy_seconds=8)
+def test_a_scratch_folder_that_vanishes_costs_its_case_only(
+    start: Start, tmp_path: Path, marker: Path, whole_run: bool
+) -> None:
+    process = start(suite_of(marker=str(marker), seconds=FOREVER))
+    worker_in_fit(process, marker)
     (folder,) = Path(tempfile.gettempdir()).glob("sparkscale-run-*/local-*-node")
     shutil.rmtree(folder.parent if whole_run else folder)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    _, stderr = ended(process)
     assert process.returncode == 1
     found = records(tmp_path / "out")
-    assert outcomes(found) == {("sklearn", 1 / 64): "failed", **REST_OK}
+    assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
     failed = next(record for record in found if record.outcome == "failed")
     assert failed.error is not None
     assert failed.error.message == (
@@ -180,13 +227,14 @@ def test_a_scratch_folder_that_vanishes_costs_its_case_only(start: Start, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.spark
-def test_a_spark_worker_whose_folder_vanishes_is_replaced(start: Start, tmp_path: Path) -> None:
-    process = start(f"rounds = 1\n{ON_SPARK}{FAST.replace('xgboost', 'mllib')}")
-    busy_jvm_of(process)
+def test_a_spark_worker_whose_folder_vanishes_is_replaced(start: Start, tmp_path: Path, marker: Path) -> None:
+    others = BYSTANDERS.replace("bystander", "toy-spark")
+    process = start(suite_of("toy-spark", rest=others, marker=str(marker), seconds=FOREVER))
+    worker_in_fit(process, marker)
     (folder,) = Path(tempfile.gettempdir()).glob("sparkscale-run-*")
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)  # the run removes files of its own meanwhile
-    _, stderr = process.communicate(timeout=2 * PATIENCE)
+    _, stderr = ended(process)
     assert process.returncode == 1
     found = records(tmp_path / "out")
     assert sorted(record.outcome for record in found) == ["failed", "ok", "ok"]
@@ -210,10 +258,10 @@ def test_a_node_engine_beyond_its_memory_is_oom(
         pytest.skip("no memory cgroup can be made here")
     (tmp_path / "small.toml").write_text(f'kind = "local"\nmemory = "{memory}"\n')
     suite = tmp_path / "greedy.toml"
-    suite.write_text(f'rounds = 1\ndeadline_seconds = 40\nclusters = ["{tmp_path / "small.toml"}"]\n{GREEDY}{FAST}')
+    suite.write_text(f'clusters = ["{tmp_path / "small.toml"}"]\n{suite_of(deadline=40, memory_mib=1000)}')
     finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
     found = [record for record in finished.records if not record.is_warmup]
-    assert outcomes(found) == {("sklearn", 1.0): "oom", **REST_OK}
+    assert outcomes(found) == {("toy", 1.0): "oom", **REST_OK}
     with Store.existing(tmp_path / "out") as store:
         assert found[0].session is not None
         assert store.description(found[0].session).content["memory_limit"] == mechanism
@@ -229,22 +277,18 @@ class Noting(Silent):
         self.notes.append(text)
 
 
-@pytest.mark.parametrize(("leaked_mib", "outcome", "warmups"), [(600, "ok", 2), (1300, "oom", 2)])
-def test_memory_that_other_cases_left_is_not_a_case_s_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaked_mib: int, outcome: str, warmups: int
-) -> None:
+@pytest.mark.parametrize(("leaked_mib", "outcome"), [(300, "ok"), (450, "oom")])
+def test_memory_that_other_cases_left_is_not_a_case_s_own(tmp_path: Path, leaked_mib: int, outcome: str) -> None:
     """Each execution leaks: the memory is enough for a warm-up and a case, or else for a warm-up only."""
-    leak = f"collect, held = gc.collect, []\ngc.collect = lambda: (held.append(b'x' * {leaked_mib << 20}), collect())"
-    (tmp_path / "sitecustomize.py").write_text(f"import gc\n{leak}\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "small.toml").write_text('kind = "local"\nmemory = "1850m"\n')
+    (tmp_path / "small.toml").write_text('kind = "local"\nmemory = "850m"\n')
     suite = tmp_path / "leaking.toml"
-    suite.write_text(f'rounds = 1\nclusters = ["{tmp_path / "small.toml"}"]\n{FAST}')
+    leaking = BYSTANDERS.replace('"bystander"', '"toy"') + f"params = {{ leaked_mib = {leaked_mib} }}\n"
+    suite.write_text(f'rounds = 1\nclusters = ["{tmp_path / "small.toml"}"]\n{DATA}{leaking}')
     observer = Noting()
     finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), lambda: observer)
     found = [record for record in finished.records if not record.is_warmup]
-    assert outcomes(found) == dict.fromkeys(REST_OK, outcome)
-    assert len(finished.records) - len(found) == warmups
+    assert outcomes(found) == {("toy", 1 / 2): outcome, ("toy", 1.0): outcome}
+    assert len(finished.records) - len(found) == 2
     assert len([note for note in observer.notes if "had executed others before (1)" in note]) == (outcome == "ok")
 
 
@@ -265,7 +309,7 @@ def test_what_spark_says_of_an_executor_without_memory_is_understood(said: str) 
 
 
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Start, tmp_path: Path) -> None:
-    suite = f"rounds = 4\n{FAST}"
+    suite = f"rounds = 4\n{DATA}{BYSTANDERS}"
     process = start(suite)
     assert process.stderr is not None
     for line in process.stderr:
@@ -273,7 +317,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
             break
     workers = [child.pid for child in psutil.Process(process.pid).children()]
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    _, stderr = ended(process)
     assert process.returncode == 130, stderr
     assert "--resume" in stderr
     assert [found for pid in workers for found in processes.processes_of(pid)] == []
@@ -281,7 +325,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
     assert 3 <= len(before) < 8
 
     process = start(suite, "--resume")
-    process.communicate(timeout=PATIENCE)
+    ended(process)
     assert process.returncode == 0
     after = records(tmp_path / "out")
     assert after[: len(before)] == before
@@ -289,47 +333,50 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
     assert len({record.invocation for record in after}) == 1
 
 
-@pytest.mark.slow
 def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_path: Path) -> None:
-    suite = f"rounds = 1\ndeadline_seconds = %d\n{SLOW.replace('100000', '2000')}{FAST}"
-    assert start(suite % 6).wait(timeout=PATIENCE) == 1
+    process = start(suite_of(deadline=1, seconds=2.0))
+    ended(process)
+    assert process.returncode == 1
     before = records(tmp_path / "out")
-    assert outcomes(before) == {("sklearn", 1 / 64): "timeout", **REST_OK}
-    assert start(suite % 240, "--retry-failed").wait(timeout=3 * PATIENCE) == 0
+    assert outcomes(before) == {("toy", 1.0): "timeout", **REST_OK}
+    process = start(suite_of(deadline=240, seconds=2.0), "--retry-failed")
+    ended(process)
+    assert process.returncode == 0
     added = records(tmp_path / "out")[len(before) :]
-    assert outcomes(added) == {("sklearn", 1 / 64): "ok"}
+    assert outcomes(added) == {("toy", 1.0): "ok"}
 
 
-def test_killing_the_runner_leaves_no_worker(start: Start) -> None:
-    process = start(f"rounds = 1\n{SLOW}")
-    worker = worker_of(process, busy_seconds=4)
+def test_killing_the_runner_leaves_no_worker(start: Start, marker: Path) -> None:
+    process = start(suite_of(marker=str(marker), seconds=FOREVER))
+    worker = worker_in_fit(process, marker)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + PATIENCE
-    while processes.processes_of(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes.processes_of(worker) == []
+    wait_until_gone(worker)
 
 
 def test_a_second_run_on_the_machine_is_refused(
-    start: Start, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+    start: Start, tmp_path: Path, marker: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
-    process = start(f"rounds = 1\n{SLOW}")
-    worker_of(process, busy_seconds=1)
+    process = start(suite_of(marker=str(marker), seconds=FOREVER))
+    worker_in_fit(process, marker)
     second = sparkscale("run", "--out", str(tmp_path / "second"))
     assert second.returncode == 2
     assert second.stderr.startswith(f"Error: Another run is measuring on this machine (process {process.pid})")
     assert not (tmp_path / "second").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.spark
-def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(start: Start, tmp_path: Path) -> None:
-    process = start(f"rounds = 1\n{ON_SPARK}{FAST}")
-    worker = busy_jvm_of(process)
+def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(
+    start: Start, tmp_path: Path, marker: Path
+) -> None:
+    process = start(suite_of("toy-spark", marker=str(marker), seconds=FOREVER))
+    worker = worker_in_fit(process, marker)
+    assert "java" in {member.name() for member in processes.processes_of(worker)}
     os.kill(worker, signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)
+    ended(process)
     assert process.returncode == 1
-    assert outcomes(records(tmp_path / "out")) == {("mllib", 1 / 64): "failed", **REST_OK}
+    assert outcomes(records(tmp_path / "out")) == {("toy-spark", 1.0): "failed", **REST_OK}
     assert processes.processes_of(worker) == []
 
 
@@ -339,21 +386,21 @@ def test_cpu_time_that_nothing_counts_is_not_told(tmp_path: Path, monkeypatch: p
     """Without control groups what PySpark's daemon did not reap is missing, and nobody could tell how much."""
     monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)
     suite = tmp_path / "uncounted.toml"
-    suite.write_text(f"rounds = 1\n{ON_SPARK.replace('5000', '2')}{FAST}")
+    suite.write_text(suite_of("toy-spark", seconds=0.1))
     finished = running.measure(Request(suite=str(suite), out=tmp_path / "out"), Silent)
     found = [record for record in finished.records if not record.is_warmup]
-    assert outcomes(found) == {("mllib", 1 / 64): "ok", **REST_OK}
-    told = {record.case.engine: record.resources.cpu_seconds is not None for record in found}
-    assert told == {"mllib": False, "xgboost": True}
+    assert outcomes(found) == {("toy-spark", 1.0): "ok", **REST_OK}
+    has_cpu_time = {record.case.engine: record.resources.cpu_seconds is not None for record in found}
+    assert has_cpu_time == {"toy-spark": False, "bystander": True}
 
 
 @pytest.mark.slow
 @pytest.mark.spark
-def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path) -> None:
-    process = start(f"rounds = 1\n{ON_SPARK}")
-    worker = busy_jvm_of(process)
+def test_ctrl_c_ends_the_jvm(start: Start, tmp_path: Path, marker: Path) -> None:
+    process = start(suite_of("toy-spark", rest="", marker=str(marker), seconds=FOREVER))
+    worker = worker_in_fit(process, marker)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    _, stderr = ended(process)
     assert process.returncode == 130, stderr
     assert processes.processes_of(worker) == []
     assert records(tmp_path / "out") == []

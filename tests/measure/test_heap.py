@@ -83,7 +83,7 @@ def test_cases_that_differ_in_a_sweep_only_are_refused() -> None:
         ),
         (
             ["engine=mllib,workload=gradient_boosting,fraction=1", "--cluster", "{folder}/theirs.toml"],
-            "The server of cluster 'theirs' is not started by sparkscale: its heap is set there.",
+            "The server of cluster 'theirs' is not started by sparkscale: set its heap where it is started.",
         ),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_run_that_sees_another_tmp_is_noticed(tmp_path: Path, name: str, monke
     monkeypatch.setattr(lock, "lock_path", lambda: tmp_path / "mine")
     with (
         held(tmp_path / "theirs", name),
-        pytest.raises(BusyError, match="by a process that sees another /tmp"),
+        pytest.raises(BusyError, match="in a process with another /tmp"),
         lock.machine_lock(),
     ):
         pass

@@ -3,7 +3,7 @@
 import pytest
 
 from sparkscale.contract.record import Observation, Outcome
-from sparkscale.measure.outcomes import CaseLimits, Evidence, PassedLimit, Stage, decide, left_something
+from sparkscale.measure.outcomes import CaseLimits, Evidence, PassedLimit, Stage, decide, may_disturb_next_case
 
 LIMITS = CaseLimits(phases=5.0, outside=300.0)
 LIMIT = PassedLimit(2**30, "cgroup")
@@ -68,7 +68,7 @@ def test_only_an_engine_that_broke_leaves_something() -> None:
     def of(outcome: Outcome, error: str) -> Observation:
         return Observation(outcome=outcome, error=decide(Evidence(error, "")).error)
 
-    assert left_something(of("failed", "ValueError"))
-    assert left_something(of("oom", "MemoryError"))
-    assert not left_something(of("failed", "DatasetError"))
-    assert not left_something(of("invalid", "InvalidResult"))
+    assert may_disturb_next_case(of("failed", "ValueError"))
+    assert may_disturb_next_case(of("oom", "MemoryError"))
+    assert not may_disturb_next_case(of("failed", "DatasetError"))
+    assert not may_disturb_next_case(of("invalid", "InvalidResult"))

@@ -33,8 +33,8 @@ def losses(data: PreparedDataset, seeds: Seeds, store: Store | None = None) -> d
     found = suite.load("tuning")
     granted = budget(profile.load("local"))
     cases = [case for case in planned_cases(found, clusters=("local",)) if case.engine.name == "optuna-joblib"]
-    known = targets.known(found, store, NOW) if store else list(found.target)
-    given = targets.given(cases, {"flights": data}, granted, seeds, known)
+    known = targets.known_targets(found, store, NOW) if store else list(found.target)
+    given = targets.with_targets(cases, {"flights": data}, granted, seeds, known)
     return {case.workload.name: case.params.model_dump()["target_loss"] for case in given}
 
 
@@ -56,7 +56,7 @@ def test_another_fraction_has_no_target(data: PreparedDataset) -> None:
     ]
     smaller = replace(case, fraction=1 / 32)
     granted = budget(profile.load("local"))
-    given = targets.given([case, smaller], {"flights": data}, granted, Seeds(), suite.load("tuning").target)
+    given = targets.with_targets([case, smaller], {"flights": data}, granted, Seeds(), suite.load("tuning").target)
     assert [one.params.model_dump()["target_loss"] for one in given] == [0.4853, None]
 
 
@@ -86,13 +86,13 @@ def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> 
         store.begin(invocation(suite="tuning-target"))
         store.add(search, {})
         later = datetime.fromtimestamp(NOW.timestamp() + 1, UTC)
-        (found,) = targets.known(suite.load("quick"), store, later)
+        (found,) = targets.known_targets(suite.load("quick"), store, later)
         assert (found.dataset_id, found.loss, found.metric) == ("table", 0.4165, "log_loss")
-        assert targets.known(suite.load("quick"), store, NOW) == []
+        assert targets.known_targets(suite.load("quick"), store, NOW) == []
         other = case.model_copy(update={"engine": "mllib-crossvalidator"})  # judges trials on other rows
         better = search.model_copy(update={"id": "r2", "case": other, "figures": {"best_loss": 0.1}})
         store.add(better, {})
-        assert targets.known(suite.load("quick"), store, later) == [found]
+        assert targets.known_targets(suite.load("quick"), store, later) == [found]
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_more_ranks_than_slots_are_refused(runs: Runs, spark: SparkRuntime) -> N
     """A barrier stage would wait for them for ever."""
     run = runs(mlp.WORKLOAD, mlp.DistributedTorch, 1 / 64, mlp.MlpParams(ranks=3), spark=spark)
     engine = mlp.DistributedTorch()
-    with pytest.raises(EngineUnsupported, match="3 ranks, and Spark has 2 slots"):
+    with pytest.raises(EngineUnsupported, match="3 ranks are too many: Spark has 2 slots"):
         engine.fit(run, engine.load(run))
 
 
@@ -159,7 +159,7 @@ def test_labels_that_do_not_fit_the_task(
     for case in found:
         assert case.unsupported(data.model_copy(update={"task": task}), 1000, budget) is None
         reason = case.unsupported(data.model_copy(update={"task": other}), 1000, budget)
-        assert reason == f"{case.engine.name} does no {other}"
+        assert reason == f"{case.engine.name} does not support {other}"
 
 
 def test_fewer_rows_than_workers(data: PreparedDataset, tmp_path: Path) -> None:

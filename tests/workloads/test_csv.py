@@ -19,7 +19,7 @@ DRAW = np.random.default_rng(0)
 A = DRAW.normal(size=ROWS)
 AMOUNT = np.round(np.exp(7 + 2 * A), 2)
 Y = (A + DRAW.logistic(size=ROWS) > 0).astype(int)
-UNCLEAR = "a comma or point in it may be the decimal one or stand between thousands"
+UNCLEAR = "a comma or point in it may be decimal or may separate thousands"
 
 
 def prepared(folder: Path, *texts: bytes, label: str = "y", name: str = "t.csv") -> PreparedDataset:
@@ -57,7 +57,7 @@ def german(value: float) -> str:
 
 
 POINT, COMMA = "v: its numbers are read with a decimal point.", "v: its numbers are read with a decimal comma."
-WHOLE = "v: its numbers are read without what stands between thousands."
+WHOLE = "v: its numbers are read without the separators between thousands."
 WRITTEN: list[tuple[str, Callable[[float], str], str]] = [
     ("commas between thousands", "{:,.2f}".format, POINT),
     ("a decimal comma and points between thousands", german, COMMA),
@@ -128,7 +128,7 @@ def test_beside_a_certain_decimal_point_a_comma_stands_between_thousands(tmp_pat
 
 def test_an_unclear_label_says_so(tmp_path: Path) -> None:
     text = rows([f'"{number:,}"' for number in DRAW.integers(1000, 999_999, ROWS)])
-    with pytest.raises(DatasetError, match=f"classification needs two: .*Of this column: {UNCLEAR}"):
+    with pytest.raises(DatasetError, match=f"classification needs two: .*Note about this column: {UNCLEAR}"):
         prepared(tmp_path, text.encode(), label="v")
 
 
@@ -181,7 +181,7 @@ def test_a_separator_in_a_name_is_none(tmp_path: Path, name: str, head: str, lin
 
 def test_utf_8_with_a_fault_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
     text = rows(["Köln"] * (ROWS // 2)).encode() + b"1,\xff,0\n" + b"1,x,0\n" * 300
-    with pytest.raises(DatasetError, match=r"t\.csv is UTF-8, but for a byte near [\d,]+: correct it"):
+    with pytest.raises(DatasetError, match=r"t\.csv is UTF-8, except for a byte near position [\d,]+: correct it"):
         prepared(tmp_path, text)
 
 

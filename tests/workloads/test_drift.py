@@ -201,7 +201,7 @@ def test_a_table_of_delta_is_refused_from_any_of_its_folders(tmp_path: Path, nam
     place.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"a": np.arange(ROWS) % 7, "y": np.arange(ROWS) % 2}), place / "part.parquet")
     with pytest.raises(
-        DatasetError, match=r"is a table of Delta \(.*_delta_log says which files .* export it to Par"
+        DatasetError, match=r"is a table of Delta \(.*_delta_log lists its files\), .* export it to Par"
     ):
         made(place)
 
@@ -238,7 +238,7 @@ def test_several_links_that_go_round_are_an_error_at_once(tmp_path: Path) -> Non
     (tmp_path / "t").mkdir()
     for name in ("one", "two"):
         (tmp_path / "t" / name).symlink_to(tmp_path / "t")
-    with pytest.raises(DatasetError, match="a link to a folder that it lies in"):
+    with pytest.raises(DatasetError, match="a link to a folder that contains it"):
         made(tmp_path / "t")
 
 
@@ -255,8 +255,8 @@ def test_a_file_is_counted_once_however_many_ways_lead_to_it(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("link", "target", "words"),
     [
-        ("gone.parquet", "nowhere.parquet", "a link to .*nowhere.parquet, which is not there"),
-        ("round", ".", "a link to a folder that it lies in"),
+        ("gone.parquet", "nowhere.parquet", "a link to .*nowhere.parquet, which does not exist"),
+        ("round", ".", "a link to a folder that contains it"),
     ],
 )
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path, link: str, target: str, words: str) -> None:
@@ -282,7 +282,7 @@ def test_nan_is_a_missing_key_and_minus_zero_is_zero(tmp_path: Path) -> None:
 def test_a_mistyped_name_is_answered_with_the_closest_of_many(tmp_path: Path) -> None:
     columns = {f"feature_{number:04d}": np.arange(ROWS) % 7 for number in range(300)}
     pq.write_table(pa.table({**columns, "labelled": np.arange(ROWS) % 2}), tmp_path / "t.parquet")
-    with pytest.raises(DatasetError, match=r"has no column 'y', which --label names: the most like it of its 301"):
+    with pytest.raises(DatasetError, match=r"has no column 'y', which --label names: the most similar of its 301"):
         made(tmp_path / "t.parquet")
     with pytest.raises(DatasetError, match=r"of its 301 columns are labelled, \w+, \w+, \w+, \w+\.$"):
         Table(path=str(tmp_path / "t.parquet"), label="lebelled").prepare(str(tmp_path / "store"), Here())

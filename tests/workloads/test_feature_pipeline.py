@@ -50,7 +50,7 @@ def test_the_categories_that_a_sample_lacks_are_its_lost_cells(runs: Runs) -> No
     frame = holdout.sort_values("row", ignore_index=True)
     ends = np.cumsum([block.shape[1] for block in pipeline.blocks(run, own, frame)])
     given = np.split(matrix.cells[order], ends[:-1], axis=1)
-    kept = pipeline.kept(run, own, whole, given, frame)
+    kept = pipeline.kept_cells(run, own, whole, given, frame)
     lost = 0
     for place, name in enumerate(own.values, start=len(own.scales)):
         text = frame[name].fillna(pipeline.MISSING)
@@ -75,7 +75,7 @@ def test_a_number_is_kept_within_the_stated_part_of_a_deviation(
     # cells one deviation above the mean: there both mistakes are as large as `off`
     holdout = pipeline.raw_frame(run, [run.data.holdout_path], holdout=True).head(5)
     holdout[name] = mean + deviation
-    kept = pipeline.kept(run, own, whole, list(pipeline.blocks(run, own, holdout)), holdout)
+    kept = pipeline.kept_cells(run, own, whole, list(pipeline.blocks(run, own, holdout)), holdout)
     assert kept[:, 0].tolist() == [wanted] * 5
     assert kept[:, 1:].all()
 

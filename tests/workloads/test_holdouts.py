@@ -164,7 +164,7 @@ def test_several_groups_are_held_out_even_where_groups_are_few(tmp_path: Path, g
     assert 0.05 <= share(data) <= 0.4
     facts = data.profile["holdout"]
     assert (facts["units"], facts["effective_units"]) == (expected, pytest.approx(expected, rel=0.01))
-    assert warned(data, "no interval of the quality can be given") == (expected < 4)
+    assert warned(data, "the quality gets no interval, so no difference") == (expected < 4)
     assert warned(data, "corrected for this small number, and are wide") == (4 <= expected < 20)
 
 
@@ -182,7 +182,7 @@ def test_uneven_groups_stay_within_the_bounds_and_count_for_less(tmp_path: Path)
         assert len(sizes) >= 2
         assert effective == pytest.approx(sizes.sum() ** 2 / (sizes**2).sum())
         if effective < 0.95 * len(sizes):
-            assert warned(data, f"{len(sizes)} groups, which say no more than {effective:.1f} of equal size")
+            assert warned(data, f"{len(sizes)} groups, which are worth {effective:.1f} of equal size")
 
 
 def test_two_equal_groups_are_refused(tmp_path: Path) -> None:

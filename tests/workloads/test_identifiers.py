@@ -123,8 +123,8 @@ def test_identifiers_are_left_out_whatever_the_holdout(tmp_path: Path, said: dic
 def test_text_ids_are_named_too_and_not_all_of_many(tmp_path: Path) -> None:
     columns = {f"code {number}": [f"{number}-{row}" for row in range(ROWS)] for number in range(12)}
     text = not_used(made(tmp_path, columns).profile["columns"])
-    assert text.startswith("Columns not used: code 0 (nearly every value is another: an identifier), code 1")
-    assert "code 9 (nearly every value is another: an identifier) and 2 more." in text
+    assert text.startswith("Columns not used: code 0 (nearly every value is different: an identifier), code 1")
+    assert "code 9 (nearly every value is different: an identifier) and 2 more." in text
     assert "code 10" not in text
     assert text.endswith("To use an identifier all the same, name the features in --features.")
 

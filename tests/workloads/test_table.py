@@ -261,7 +261,7 @@ def test_the_profile_says_what_was_found(path: Path, tmp_path: Path) -> None:
     assert columns["Amount (€)"]["missing_share"] == pytest.approx(frame()["Amount (€)"].isna().mean())
     assert columns["City"]["levels"] == 3
     assert columns["label"]["role"] == "label"
-    assert columns["code"]["note"] == "nearly every value is another: an identifier"
+    assert columns["code"]["note"] == "nearly every value is different: an identifier"
     assert columns["constant"]["note"] == "constant"
     assert columns["nothing"]["note"] == "null in every training row"
     listed = made(tmp_path, path=path, label="target", features=["City"]).profile["columns"]
@@ -360,13 +360,13 @@ FAULTS = [
         "t.parquet",
         one_column(y=list("abc") * 100),
         {"label": "y"},
-        r"has 3 different values, and classification needs",
+        r"has 3 different values, but classification needs",
     ),
     (
         "t.parquet",
         one_column(y=np.arange(300)),
         {"label": "y", "task": "classification"},
-        r"\(int64\) has 300 different values, and classification needs two: make it binary or use --task regression",
+        r"\(int64\) has 300 different values, but classification needs two: make it binary or use --task regression",
     ),
     ("t.parquet", one_column(y=list("ab") * 150), {"label": "y", "task": "regression"}, "regression needs a number"),
     ("t.parquet", one_column(y=[[1]] * 300), {"label": "y"}, "the label column 'y' has the type list"),
@@ -380,7 +380,7 @@ FAULTS = [
         "t.parquet",
         one_column(y=TWO, g=np.arange(300) // 2 * 2 + (np.arange(300) > 290)),
         {"label": "y", "group": "x"},
-        "has 300 groups in 300 rows, more than one for every two: it tells rows apart, not groups",
+        "has 300 groups in 300 rows, more than one for every two: it identifies rows, not groups",
     ),
     ("t.parquet", one_column(y=TWO, g=1), {"label": "y", "group": "g"}, "the group column 'g' has a single group"),
     (
@@ -393,7 +393,7 @@ FAULTS = [
         "t.parquet",
         lambda path: pd.DataFrame({"y": TWO, "c": 1, "id": [f"k{i}" for i in range(300)]}).to_parquet(path),
         {"label": "y"},
-        r"has no usable feature beside 'y' \(c: constant; id: nearly every value is another: an identifier\)",
+        r"has no usable feature besides 'y' \(c: constant; id: nearly every value is different: an identifier\)",
     ),
     ("t.parquet", lambda path: pd.DataFrame({"y": TWO}).to_parquet(path), {"label": "y"}, "has no usable feature"),
     ("t.parquet", lambda path: frame(0).to_parquet(path), {"label": "label"}, "is empty: it has no rows"),
@@ -414,7 +414,7 @@ FAULTS = [
         {"label": "y", "time": "t"},
         "'t', which --time names, has the",
     ),
-    ("t.parquet", one_column(y=TWO), {"label": "y", "time": "x"}, "type double, and needs to be a date or timestamp"),
+    ("t.parquet", one_column(y=TWO), {"label": "y", "time": "x"}, "type double, but must be a date or timestamp"),
     (
         "t.parquet",
         one_column(y=TWO, t=dt.date(2024, 1, 1)),
@@ -422,13 +422,13 @@ FAULTS = [
         "every row has the same time 't', 2024-01-01, so no latest part can be held out",
     ),
     ("t.parquet", text("PAR1 and then nonsense"), {"label": "y"}, "cannot be read as Parquet"),
-    ("t.txt", text("hello"), {"label": "y"}, "which is no Parquet: give files of one format"),
-    ("t.parquet", lambda path: frame(50).to_parquet(path), {"label": "label"}, "has 50 rows with a label"),
+    ("t.txt", text("hello"), {"label": "y"}, "which is no Parquet file: name files of one format"),
+    ("t.parquet", lambda path: frame(50).to_parquet(path), {"label": "label"}, "has only 50 rows with a label"),
     (
         "t.parquet",
         one_column(y=(np.arange(300) > 290).astype(int), t=pd.date_range("2024", periods=300)),
         {"label": "y", "time": "t"},
-        "have one value of 'y' only: choose another rule",
+        "have only one value of 'y': choose another rule",
     ),
 ]
 
@@ -463,7 +463,7 @@ def test_a_contradiction_is_refused(path: Path, tmp_path: Path, said: dict[str, 
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("/no/such/table.parquet", "There is no /no/such/table.parquet: name a Parquet or CSV file"),
+        ("/no/such/table.parquet", "/no/such/table.parquet does not exist: name a Parquet or CSV file"),
         ("ftp://host/table.parquet", "the scheme 'ftp' is not supported"),
     ],
 )
@@ -474,7 +474,7 @@ def test_a_place_that_is_none(tmp_path: Path, place: str, message: str) -> None:
 
 def test_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
-    with pytest.raises(DatasetError, match="holds no Parquet or CSV file with content"):
+    with pytest.raises(DatasetError, match="contains no Parquet or CSV file that is not empty"):
         made(tmp_path / "s", path=tmp_path / "d", label="y")
 
 

@@ -206,7 +206,7 @@ def test_no_engine_pays_for_its_validation_part(
 @pytest.mark.parametrize("engine", [name for name in ENGINES_OF_TUNING if name != "mllib-crossvalidator"])
 def test_no_search_pays_for_its_validation_part(runs: Runs, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """`load` of the tuning pattern made it, inside the clock."""
-    made: Any = searches.WORKLOAD.made(engine, "aligned")
+    made: Any = searches.WORKLOAD.create_engine(engine, "aligned")
     run = runs(searches.WORKLOAD, type(made), 1 / 64)
     made.prepare(run)
     monkeypatch.setattr(searching, "validation_split", None)

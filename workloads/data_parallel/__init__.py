@@ -1,1 +1,1 @@
-"""Data-parallel training: one model over partitioned data, beside single-node libraries."""
+"""Data-parallel training: one model on partitioned data, compared with single-node libraries."""

@@ -1,7 +1,7 @@
 """Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer against MLlib's Pipeline.
 
-The rows are the data set's with faults put in, the same ones for every engine: one cell in twenty is missing, and in
-the hold-out one category in twenty was never seen. The category with the most values is hashed, the others one-hot.
+The rows are the data set's, with the same faults for every engine: one cell in twenty is missing, and in the hold-out
+one value of a category in twenty was never seen. The category with the most values is hashed, the others are one-hot.
 Columns of the result: numbers, then one-hot columns in each category's alphabetical order, then hash buckets.
 `fit` learns from the training rows and transforms them; `predict` transforms the hold-out.
 """
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 FAULT_EVERY = 20
 MISSING, UNSEEN = "missing", "unseen"
 HASH_SEED = 42
-"""MLlib's FeatureHasher has this one (org.apache.spark.ml.feature.FeatureHasher)."""
+"""The seed of MLlib's FeatureHasher (org.apache.spark.ml.feature.FeatureHasher)."""
 
 
 class PipelineParams(Params):
-    """`buckets` of the hashed category."""
+    """`buckets` is the number of columns of the hashed category."""
 
     buckets: int = 64
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The columns by what is done to them; `hashed` has one name, or none."""
+    """The names of the columns, by how they are transformed. `hashed` has one name or none."""
 
     numbers: list[str]
     one_hot: list[str]
@@ -72,75 +72,75 @@ class Matrix:
 
 
 def faulty(row: Any, position: int) -> Any:
-    """Whether the cell of a row and a column is at fault: of an array, or of a Spark column."""
+    """True for rows with a fault in the column at this position. `row` is an array of row ids, or a Spark column."""
     return (row + position * 7919) * 2654435761 % 2**32 % FAULT_EVERY == 0
 
 
 def raw_frame(run: Context, paths: list[str], holdout: bool) -> "pd.DataFrame":
-    """The rows with their faults, and ROW: numbers as floats with NaN, categories as text with None."""
+    """Reads the rows with their faults, and ROW: numbers as floats with NaN, categories as text with None."""
     return raw_cells(run, read_parquet(paths, [ROW, *run.data.features]), holdout)
 
 
 def raw_cells(run: Context, table: pa.Table, holdout: bool) -> "pd.DataFrame":
-    """`raw_frame` of rows that are read already."""
+    """Does what `raw_frame` does, for rows that are read already."""
     import pandas as pd
 
     row = table.column(ROW).to_numpy().astype(np.int64)
-    found: dict[str, Any] = {ROW: row}
+    raw_columns: dict[str, Any] = {ROW: row}
     for position, column in enumerate(run.data.columns):
         cells = table.column(column.name).to_numpy()
         missing = faulty(row, position)
         if column.kind == "numeric":
-            found[column.name] = np.where(missing, np.nan, cells.astype(np.float64))
+            raw_columns[column.name] = np.where(missing, np.nan, cells.astype(np.float64))
         else:
             names = np.array([f"v{code}" for code in range(len(column.vocabulary))], dtype=object)
             text = names[cells]
             if holdout:
                 text[faulty(row, position + len(run.data.columns))] = UNSEEN
             text[missing] = None
-            found[column.name] = text
-    return pd.DataFrame(found)
+            raw_columns[column.name] = text
+    return pd.DataFrame(raw_columns)
 
 
 def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
-    """What `raw_frame` is to a node engine; nothing is read yet."""
+    """Returns the rows of `raw_frame` as a frame of Spark; nothing is read yet."""
     from pyspark.sql.functions import col, concat, lit, when
 
     row = col(ROW).cast("long")
 
     def cell(position: int, column: Column) -> "SparkColumn":
-        found = col(column.name).cast("double") if column.kind == "numeric" else concat(lit("v"), col(column.name))
+        value = col(column.name).cast("double") if column.kind == "numeric" else concat(lit("v"), col(column.name))
         if holdout and column.kind == "categorical":
-            found = when(faulty(row, position + len(run.data.columns)), lit(UNSEEN)).otherwise(found)
-        return when(~faulty(row, position), found).alias(column.name)
+            value = when(faulty(row, position + len(run.data.columns)), lit(UNSEEN)).otherwise(value)
+        return when(~faulty(row, position), value).alias(column.name)
 
     cells = [cell(position, column) for position, column in enumerate(run.data.columns)]
     return spark_rows(run, paths).select(ROW, *cells)
 
 
 def check_comparable(run: Context) -> None:
-    """Raises EngineUnsupported for the libraries' own defaults."""
+    """Raises EngineUnsupported for the parameter set `defaults`."""
     if run.case.parameter_set == "defaults":
-        raise EngineUnsupported("The libraries' defaults refuse categories that training rows did not have.")
+        raise EngineUnsupported("With their defaults the libraries refuse categories that training rows do not have.")
 
 
 def bucket(name: str, value: str, buckets: int) -> int:
-    """Of a column's value: MurmurHash3 of "name=value", as MLlib has it."""
+    """Returns the bucket of a column's value: MurmurHash3 of "name=value", as in MLlib."""
     from sklearn.utils import murmurhash3_32
 
     return int(murmurhash3_32(f"{name}={value}", seed=HASH_SEED)) % buckets
 
 
 def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
-    """Sparse, of shape (rows, buckets): a one in the bucket of each value that is there."""
+    """Returns a sparse matrix of shape (rows, buckets), with a one in the bucket of each value that is present."""
     from scipy.sparse import csr_matrix
 
     (name,) = frame.columns
     values = frame[name].to_numpy()
-    there = np.flatnonzero(frame[name].notna())
-    known = {value: bucket(name, value, buckets) for value in set(values[there])}
-    index = np.array([known[value] for value in values[there]], dtype=np.int64)
-    return csr_matrix((np.ones(len(there)), (there, index)), shape=(len(values), buckets))
+    present = np.flatnonzero(frame[name].notna())
+    bucket_of_value = {value: bucket(name, value, buckets) for value in set(values[present])}
+    index = np.array([bucket_of_value[value] for value in values[present]], dtype=np.int64)
+    return csr_matrix((np.ones(len(present)), (present, index)), shape=(len(values), buckets))
 
 
 class SklearnPipeline(NodeEngine):
@@ -179,17 +179,17 @@ class SklearnPipeline(NodeEngine):
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-        words = run.arguments
+        arguments = run.arguments
         parts = Parts.of(run.data)
         numbers = make_pipeline(
-            SimpleImputer(strategy=words["strategy"]),
-            StandardScaler(with_mean=words["with_mean"], with_std=words["with_std"]),
+            SimpleImputer(strategy=arguments["strategy"]),
+            StandardScaler(with_mean=arguments["with_mean"], with_std=arguments["with_std"]),
         )
         one_hot = make_pipeline(
             SimpleImputer(missing_values=None, strategy="constant", fill_value=MISSING),
-            OneHotEncoder(handle_unknown=words["handle_unknown"]),
+            OneHotEncoder(handle_unknown=arguments["handle_unknown"]),
         )
-        hashing = FunctionTransformer(hashed_columns, kw_args={"buckets": words["n_features"]})
+        hashing = FunctionTransformer(hashed_columns, kw_args={"buckets": arguments["n_features"]})
         model = ColumnTransformer(
             [
                 ("numbers", numbers, parts.numbers),
@@ -206,14 +206,14 @@ class SklearnPipeline(NodeEngine):
         from scipy.sparse import issparse
 
         frame = raw_frame(run, [run.data.holdout_path], holdout=True)
-        found = model.transform(frame)
-        return Matrix(frame[ROW].to_numpy(), found.toarray() if issparse(found) else np.asarray(found))
+        cells = model.transform(frame)
+        return Matrix(frame[ROW].to_numpy(), cells.toarray() if issparse(cells) else np.asarray(cells))
 
 
 class MLlibPipeline(SparkEngine):
     """pyspark.ml's Pipeline: Imputer, StandardScaler, StringIndexer, OneHotEncoder, FeatureHasher.
 
-    Unseen categories get an index of their own, the last, which the encoder drops: a row of zeros.
+    Unseen categories get a separate index, the last one. The encoder drops it, so their rows are zeros.
 
     Differs: divides by the deviation over n − 1, where scikit-learn has n.
     """
@@ -263,31 +263,31 @@ class MLlibPipeline(SparkEngine):
             VectorAssembler,
         )
 
-        words = run.arguments
+        arguments = run.arguments
         parts = Parts.of(run.data)
         assembled = []
         if parts.numbers:
             filled = [f"{name}_filled" for name in parts.numbers]
-            yield Imputer(inputCols=parts.numbers, outputCols=filled, strategy=words["strategy"])
+            yield Imputer(inputCols=parts.numbers, outputCols=filled, strategy=arguments["strategy"])
             yield VectorAssembler(inputCols=filled, outputCol="numbers")
             yield StandardScaler(
-                inputCol="numbers", outputCol="scaled", withMean=words["withMean"], withStd=words["withStd"]
+                inputCol="numbers", outputCol="scaled", withMean=arguments["withMean"], withStd=arguments["withStd"]
             )
             assembled.append("scaled")
         if parts.one_hot:
-            known = ", ".join(f"coalesce(`{name}`, '{MISSING}') AS `{name}_known`" for name in parts.one_hot)
-            yield SQLTransformer(statement=f"SELECT *, {known} FROM __THIS__")
+            with_missing = ", ".join(f"coalesce(`{name}`, '{MISSING}') AS `{name}_known`" for name in parts.one_hot)
+            yield SQLTransformer(statement=f"SELECT *, {with_missing} FROM __THIS__")
             indexed, hot = ([f"{name}_{kind}" for name in parts.one_hot] for kind in ("index", "hot"))
             yield StringIndexer(
                 inputCols=[f"{name}_known" for name in parts.one_hot],
                 outputCols=indexed,
-                handleInvalid=words["handleInvalid"],
-                stringOrderType=words["stringOrderType"],
+                handleInvalid=arguments["handleInvalid"],
+                stringOrderType=arguments["stringOrderType"],
             )
-            yield OneHotEncoder(inputCols=indexed, outputCols=hot, dropLast=words["dropLast"])
+            yield OneHotEncoder(inputCols=indexed, outputCols=hot, dropLast=arguments["dropLast"])
             assembled += hot
         if parts.hashed:
-            yield FeatureHasher(inputCols=parts.hashed, outputCol="hashed", numFeatures=words["numFeatures"])
+            yield FeatureHasher(inputCols=parts.hashed, outputCol="hashed", numFeatures=arguments["numFeatures"])
             assembled.append("hashed")
         yield VectorAssembler(inputCols=assembled, outputCol=FEATURES)
 
@@ -299,8 +299,9 @@ class MLlibPipeline(SparkEngine):
 
 @dataclass(frozen=True)
 class Learned:
-    """What a pipeline learns of training rows: each number's mean and deviation, each one-hot category's values in
-    alphabetical order.
+    """What a pipeline learns from training rows.
+
+    `scales` has mean and deviation of each number, `values` each one-hot category's values in alphabetical order.
     """
 
     scales: dict[str, tuple[float, float]]
@@ -308,28 +309,28 @@ class Learned:
 
 
 def learned(run: Context, paths: list[str]) -> Learned:
-    """By pandas alone, row group by row group, for all training rows may not fit beside the case's."""
+    """Learns with pandas alone, row group by row group: all training rows may not fit into memory with the case's."""
     parts = Parts.of(run.data)
-    known: dict[str, list[Moments]] = {name: [] for name in parts.numbers}
+    moments: dict[str, list[Moments]] = {name: [] for name in parts.numbers}
     values: dict[str, set[str]] = {name: set() for name in parts.one_hot}
     rows = 0
     for group in row_groups(paths):
         frame = raw_cells(run, group.read([ROW, *run.data.features]), holdout=False)
         rows += len(frame)
         for name in parts.numbers:
-            known[name].append(moments_of(frame[name].dropna().to_numpy()))
+            moments[name].append(moments_of(frame[name].dropna().to_numpy()))
         for name in parts.one_hot:
             values[name].update(frame[name].fillna(MISSING).unique())
     scales = {}
-    for name, found in known.items():
-        total = Moments.total(found)
+    for name, parts_of_column in moments.items():
+        total = Moments.total(parts_of_column)
         # a missing cell gets the mean, so it adds a row and no deviation
         scales[name] = total.mean, math.sqrt(total.squares / rows) or 1.0
-    return Learned(scales, {name: sorted(found) for name, found in values.items()})
+    return Learned(scales, {name: sorted(seen) for name, seen in values.items()})
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """What each column of the hold-out becomes, in the order of the matrix; of shape (rows, 1 or more)."""
+    """Yields what each column of the hold-out becomes, in the order of the matrix; shape (rows, 1 or more)."""
     import pandas as pd
 
     for name, (mean, deviation) in pipeline.scales.items():
@@ -341,31 +342,33 @@ def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator
         yield hashed_columns(holdout[[name]], run.case.params["buckets"]).toarray()
 
 
-def score(run: Context, found: Matrix) -> dict[str, float]:
-    """Two qualities, by what pandas alone learns of the case's rows, and of all training rows.
+def score(run: Context, matrix: Matrix) -> dict[str, float]:
+    """Returns the qualities. Pandas alone learns from the case's rows, and from all training rows, to compare with.
 
-    `equal_cells` is whether the engine is right: the share of the matrix's cells that equal those of the case's own
+    `equal_cells` shows if the engine is right: the share of the matrix's cells that equal those of the case's own
     rows. Libraries differ by √((n − 1) / n) in a deviation, so cells are equal within one part in n, n the training
-    rows. Raises InvalidResult when one is not equal, and when rows or columns are missing.
+    rows. Raises InvalidResult if a cell is not equal, or if rows or columns are missing.
 
-    `kept_cells` is whether the sample is enough: the share of the hold-out's cells, before the transformation, which
-    become the same as by a pipeline that has learnt of all training rows. A number is the same within
+    `kept_cells` shows if the sample is enough: the share of the hold-out's cells, before the transformation, that
+    become the same as by a pipeline that has learnt from all training rows. A number is the same within
     SAME_NUMBER of its deviation over all training rows; a category is not if the sample has never seen it.
     """
     holdout = raw_frame(run, [run.data.holdout_path], holdout=True).sort_values(ROW, ignore_index=True)
-    cells = found.cells[in_order(found.row, holdout[ROW].to_numpy())]
+    cells = matrix.cells[in_order(matrix.row, holdout[ROW].to_numpy())]
     own = learned(run, run.train_paths)
     expected = list(blocks(run, own, holdout))
     ends = np.cumsum([block.shape[1] for block in expected])
     if cells.shape[1] != ends[-1]:
-        raise InvalidResult(f"The matrix has {cells.shape[1]} columns, and not {ends[-1]}.")
-    given = np.split(cells, ends[:-1], axis=1)
-    equal = [np.abs(g - e) <= 1e-9 + np.abs(e) / run.case.rows for g, e in zip(given, expected, strict=True)]
+        raise InvalidResult(f"The matrix has {cells.shape[1]} columns instead of {ends[-1]}.")
+    cells_of_columns = np.split(cells, ends[:-1], axis=1)
+    equal = [
+        np.abs(g - e) <= 1e-9 + np.abs(e) / run.case.rows for g, e in zip(cells_of_columns, expected, strict=True)
+    ]
     unequal = 1 - sum(int(block.sum()) for block in equal) / cells.size
     if unequal:
         raise InvalidResult(f"{unequal:.3%} of the matrix's cells are not what pandas makes of the same rows.")
     whole = learned(run, run.data.train_paths(1, run.case.sample_seed))
-    share = kept(run, own, whole, given, holdout).mean(axis=1)
+    share = kept_cells(run, own, whole, cells_of_columns, holdout).mean(axis=1)
     units = read_parquet([run.data.holdout_path], [ROW, UNIT]).sort_by(ROW)
     table = units.append_column(LABEL, pa.array(np.ones(len(share)))).append_column("score", pa.array(share))
     run.table(SCORES, table)
@@ -373,27 +376,31 @@ def score(run: Context, found: Matrix) -> dict[str, float]:
 
 
 SAME_NUMBER = 0.05
-"""A scaled number that differs by more is not the same. A twentieth of a deviation is a shift that a model hardly
-sees; the mean of a sample of n rows is off by 1/√n deviations, so 400 rows would be on the edge."""
+"""Scaled numbers are the same if they differ by at most this. A twentieth of a deviation is a shift that hardly
+affects a model. The mean of a sample of n rows is off by 1/√n deviations, so 400 rows would be on the edge.
+"""
 
 
-def kept(run: Context, own: Learned, whole: Learned, given: list[Array], holdout: "pd.DataFrame") -> Array:
-    """Which of the hold-out's cells become what `whole` makes of them; shape (rows, columns of the data set)."""
+def kept_cells(run: Context, own: Learned, whole: Learned, given: list[Array], holdout: "pd.DataFrame") -> Array:
+    """True for each cell of the hold-out that becomes the same as with `whole`; shape (rows, columns of the data).
+
+    `given` are the engine's columns for each column of the data, in the order of `blocks`.
+    """
     numbers = len(own.scales)
     seen = list(own.values.items())
-    found = []
-    for place, (block, full) in enumerate(zip(given, blocks(run, whole, holdout), strict=True)):
-        if place < numbers:
-            same = np.abs(block - full) <= SAME_NUMBER
-        elif place < numbers + len(seen):
-            name, values = seen[place - numbers]
-            widened = np.zeros_like(full)
+    same_cells = []
+    for position, (block, expected) in enumerate(zip(given, blocks(run, whole, holdout), strict=True)):
+        if position < numbers:
+            same = np.abs(block - expected) <= SAME_NUMBER
+        elif position < numbers + len(seen):
+            name, values = seen[position - numbers]
+            widened = np.zeros_like(expected)
             widened[:, np.searchsorted(whole.values[name], values)] = block
-            same = widened == full
+            same = widened == expected
         else:
-            same = block == full
-        found.append(same.all(axis=1))
-    return np.stack(found, axis=1)
+            same = block == expected
+        same_cells.append(same.all(axis=1))
+    return np.stack(same_cells, axis=1)
 
 
 WORKLOAD = Workload(
@@ -408,5 +415,5 @@ WORKLOAD = Workload(
     ),
     params=PipelineParams(),
     engines=(SklearnPipeline, MLlibPipeline),
-    version=2,  # scores are of cells kept, against a pipeline of all rows; they were of equal cells
+    version=2,  # the scores are the cells kept, compared with a pipeline of all rows; in version 1 the equal cells
 )

@@ -30,9 +30,9 @@ from workloads.data_parallel.trees import (
     MLlibTrees,
     SklearnTrees,
     XGBoostTrees,
-    xgboost_words,
+    xgboost_arguments,
 )
-from workloads.data_parallel.xgboost_timeline import tell, timeline
+from workloads.data_parallel.xgboost_timeline import add_figures, timeline
 from workloads.io.filesystem import RowGroup, row_groups
 from workloads.io.frames import spark_rows
 from workloads.libraries.tasks import ranks_of
@@ -41,14 +41,14 @@ from workloads.quality.scoring import Scores
 
 
 class BoostingParams(BoostedTrees):
-    """Every engine is given these; only `xgboost-spark` uses `spark_workers`."""
+    """The parameters of every engine; only `xgboost-spark` uses `spark_workers`."""
 
     spark_workers: Literal["core", "executor"] = "executor"
-    """One worker for each executor, with a thread for each of its cores, or one of one thread for each core. Measured
-    on executors of two cores: docs/spark-engines.md."""
+    """`executor`: one worker for each executor, with a thread for each of its cores. `core`: one worker with one
+    thread for each core. Measured on executors of two cores: docs/spark-engines.md."""
 
     def min_child_rows(self, task: Task) -> int:
-        """For libraries that count rows: the fewest whose Hessians can reach the weight.
+        """Returns, for libraries that count rows, the fewest rows with Hessians that can sum to `min_child_weight`.
 
         A row's Hessian is at most 1/4 in the log-loss and 1 in XGBoost's squared error, which is half the square.
         """
@@ -95,7 +95,7 @@ class SklearnHistGB(SklearnTrees):
 
 
 class XGBoost(XGBoostTrees):
-    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
+    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, because the device does it."""
 
     name = "xgboost"
     defaults = DEFAULTS
@@ -109,8 +109,9 @@ class XGBoost(XGBoostTrees):
         arguments = run.arguments
         rounds = arguments.pop("n_estimators")
         objective = OBJECTIVES[run.data.task]
-        words = {**xgboost_words(run), "objective": objective, **arguments}
-        return xgboost.train(words, train, num_boost_round=rounds, callbacks=on_its_device(run.case.device))
+        booster_arguments = {**xgboost_arguments(run), "objective": objective, **arguments}
+        callbacks = on_its_device(run.case.device)
+        return xgboost.train(booster_arguments, train, num_boost_round=rounds, callbacks=callbacks)
 
 
 class XGBoostExternalMemory(XGBoost):
@@ -120,21 +121,21 @@ class XGBoostExternalMemory(XGBoost):
     """
 
     name = "xgboost-external-memory"
-    devices = frozenset({"cpu"})  # on a GPU XGBoost wants each batch there already
+    devices = frozenset({"cpu"})  # on a GPU, XGBoost needs each batch to be there already
 
     def load(self, run: Context) -> Any:
         import xgboost
 
         folder = TemporaryDirectory(prefix="external-memory-")
-        waiting: Iterator[RowGroup] = iter(())
+        remaining: Iterator[RowGroup] = iter(())
 
         class RowGroups(xgboost.DataIter):
             def reset(self) -> None:
-                nonlocal waiting
-                waiting = iter(row_groups(run.train_paths))
+                nonlocal remaining
+                remaining = iter(row_groups(run.train_paths))
 
             def next(self, input_data: Callable[..., None]) -> bool:
-                for group in waiting:
+                for group in remaining:
                     table = group.read([LABEL, *run.data.features])
                     input_data(data=ordinal_matrix(run.data, table), label=labels(table))
                     return True
@@ -142,9 +143,9 @@ class XGBoostExternalMemory(XGBoost):
 
         bins, threads = run.arguments["max_bin"], run.case.threads
         batches = RowGroups(cache_prefix=str(Path(folder.name) / "bins"))
-        found = xgboost.ExtMemQuantileDMatrix(batches, max_bin=bins, nthread=threads)
-        finalize(found, folder.cleanup)  # XGBoost removes its file itself, and complains when it is gone
-        return found
+        matrix = xgboost.ExtMemQuantileDMatrix(batches, max_bin=bins, nthread=threads)
+        finalize(matrix, folder.cleanup)  # later than the matrix: XGBoost removes its file, and fails if it is gone
+        return matrix
 
     def predict(self, run: Context, model: Any) -> Scores:
         parts = []
@@ -169,9 +170,10 @@ class XGBoostSpark(SparkEngine):
 
     @classmethod
     def task_threads(cls, params: BoostingParams, device: Device, executor_cores: int) -> int:
-        """All cores of the executor, or one. A worker trains with a thread for each core of its task: xgboost.spark
-        sets `nthread`. On GPUs each task has one core and one GPU. A task with all cores would leave the executor's
-        other GPUs idle.
+        """Returns all cores of the executor, or one.
+
+        A worker trains with a thread for each core of its task, because xgboost.spark sets `nthread`. On GPUs each
+        task has one core and one GPU: a task with all cores would leave the executor's other GPUs idle.
         """
         return executor_cores if params.spark_workers == "executor" and device == "cpu" else 1
 
@@ -184,11 +186,11 @@ class XGBoostSpark(SparkEngine):
     def fit(self, run: Context, train: Any) -> Any:
         began = time.time()
         model = self.made(run, timeline(), *on_its_device(run.case.device)).fit(train)
-        tell(run, model.get_booster(), began)
+        add_figures(run, model.get_booster(), began)
         return model
 
     def made(self, run: Context, *callbacks: Any) -> Any:
-        """The estimator, with the case's arguments."""
+        """Returns the estimator with the case's arguments."""
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
         return (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
@@ -209,7 +211,7 @@ class XGBoostSpark(SparkEngine):
 
 
 def mllib_step(learning_rate: float, sample: Sample) -> float:
-    """MLlib's `stepSize` that shrinks a tree as much as `learning_rate` does elsewhere. MLlib takes 1 at most.
+    """Returns the `stepSize` with which MLlib shrinks a tree as `learning_rate` does elsewhere; MLlib's limit is 1.
 
     In regression MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual
     (org.apache.spark.mllib.tree.loss.SquaredError), so the step is half the rate.
@@ -270,5 +272,5 @@ WORKLOAD = Workload(
     params=BoostingParams(),
     engines=(SklearnHistGB, XGBoost, XGBoostExternalMemory, XGBoostSpark, MLlibGBT),
     capacity=Capacity(param="trees", least=10, most=640),
-    version=2,  # MLlib's step in classification was another, and `fit` of `tuned` had the split in it
+    version=2,  # in version 1 MLlib's step in classification was different, and `fit` of `tuned` made the split
 )

@@ -1,7 +1,7 @@
 """k-means on standardised numeric columns: scikit-learn against MLlib, the best of several seeds each.
 
-Neither library takes the other's initial centres, so single runs end in different local minima: what is compared is
-the best training inertia over the same number of seeds.
+Neither library takes the other's initial centres, so single runs end in different local minima. The comparison is
+therefore of the best training inertia over the same number of seeds.
 """
 
 import math
@@ -35,19 +35,23 @@ from workloads.quality.scoring_unlabelled import Clusters, score_clusters
 
 
 class KMeansParams(Params):
-    """Lloyd's algorithm from `seeds` initialisations by k-means++ or its parallel kin."""
+    """Lloyd's algorithm from `seeds` initialisations, by k-means++ or its parallel form, k-means||."""
 
     clusters: int = 20
     seeds: int = 5
     max_iterations: int = 100
     tolerance: float = 1e-4
-    """Stop when the centres' squared moves sum to less, relative to the mean variance of a column."""
+    """The algorithm stops if the sum of the centres' squared moves, divided by the mean variance of a column, is
+    smaller than this.
+    """
 
 
 def enough_rows(run: Context, clusters: int) -> None:
-    """Raises EngineUnsupported for more clusters than rows, which MLlib would quietly make fewer."""
+    """Raises EngineUnsupported for more clusters than rows: MLlib would silently return fewer clusters."""
     if clusters > run.case.rows:
-        raise EngineUnsupported(f"{clusters} clusters of {run.case.rows} rows: measure a larger fraction.")
+        raise EngineUnsupported(
+            f"{clusters} clusters of {run.case.rows} rows are too many: measure a larger fraction."
+        )
 
 
 class SklearnKMeans(NodeEngine):
@@ -82,8 +86,8 @@ class SklearnKMeans(NodeEngine):
 
     def predict(self, run: Context, model: Any) -> Clusters:
         table = read_holdout(run)
-        found = model.predict(numeric_matrix(run.data, table))
-        return Clusters(table.column(ROW).to_numpy(), found, model.cluster_centers_)
+        clusters = model.predict(numeric_matrix(run.data, table))
+        return Clusters(table.column(ROW).to_numpy(), clusters, model.cluster_centers_)
 
 
 class CumlKMeans(Cuml, SklearnKMeans):
@@ -101,8 +105,8 @@ class MLlibKMeans(SparkEngine):
     MLlib stops when no centre moves by more than `tol`. Columns have unit variance, so with √(tolerance / clusters)
     the squared moves then sum to no more than scikit-learn's tolerance.
 
-    Differs: initial centres by k-means||, which samples in parallel; stops on the largest move of a centre, so when
-    scikit-learn's sum would stop it, or some iterations later.
+    Differs: initial centres by k-means||, which samples in parallel; stops on the largest move of a centre, so at the
+    iteration at which scikit-learn's sum would stop it, or some iterations later.
     """
 
     name = "mllib"
@@ -137,7 +141,7 @@ class MLlibKMeans(SparkEngine):
         return best
 
     def cost(self, model: Any, train: Any) -> float:  # noqa: ARG002
-        """The sum of squared distances of the training rows to their centres."""
+        """Returns the sum of squared distances of the training rows to their centres."""
         return float(model.summary.trainingCost)
 
     def predict(self, run: Context, model: Any) -> Clusters:
@@ -161,12 +165,15 @@ class RapidsKMeans(Rapids, MLlibKMeans):
         from pyspark.sql.functions import col
 
         part = partial(squared_distances, centres=np.array(model.clusterCenters()))
-        found = train.select(vector_to_array(col(FEATURES)).alias(FEATURES)).mapInArrow(part, "cost double")
-        return float(found.groupBy().sum("cost").first()[0])
+        costs = train.select(vector_to_array(col(FEATURES)).alias(FEATURES)).mapInArrow(part, "cost double")
+        return float(costs.groupBy().sum("cost").first()[0])
 
 
 def squared_distances(batches: Iterator[pa.RecordBatch], centres: Array) -> Iterator[pa.RecordBatch]:
-    """Of each batch of rows the sum of squared distances to the nearest of the centres, shape (clusters, columns)."""
+    """Yields, for each batch of rows, the sum of squared distances to the nearest centre.
+
+    `centres` has the shape (clusters, columns).
+    """
     for batch in batches:
         rows = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
         nearest = cdist(rows, centres, "sqeuclidean").min(axis=1) if len(rows) else np.zeros(0)

@@ -1,7 +1,7 @@
 """Nearest neighbours on standardised numeric columns: the algorithm whose model is the whole data set.
 
-Nothing is learnt, so the cost lies in `predict`, and time to model counts it: neighbours of `queries` hold-out rows,
-evenly spaced. A query's class is the majority's among its neighbours.
+Nothing is learnt, so the cost lies in `predict`, and time to model includes it. `predict` finds the neighbours of
+`queries` evenly spaced hold-out rows. A query's class is that of the majority of its neighbours.
 """
 
 from collections.abc import Iterator
@@ -33,13 +33,16 @@ LAZY = Pattern(
     report="data_parallel",
 )
 NOBODY = -1
+"""The row id and the label of a neighbour that was not found."""
 QUERY, DISTANCE = "query", "distance"
 CLOSE = 1 + 1e-9
-"""Neighbours are as near as the k-th within rounding."""
+"""The factor for rounding errors, within which a neighbour is as near as the k-th nearest."""
 
 
 class KnnParams(Params):
-    """`neighbours` of each of `queries` hold-out rows; LSH has `tables` of buckets `bucket_length` wide."""
+    """Find `neighbours` of each of `queries` hold-out rows. LSH uses `tables` hash tables with buckets of
+    `bucket_length`.
+    """
 
     neighbours: int = 10
     queries: int = 200
@@ -49,7 +52,7 @@ class KnnParams(Params):
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Of each query the training rows found, nearest first, and their labels, NOBODY where there are fewer.
+    """For each query the training rows that were found, nearest first, and their labels; NOBODY if there are fewer.
 
     Shapes (queries,), (queries, neighbours) and (queries, neighbours).
     """
@@ -59,20 +62,23 @@ class Neighbours:
     label: Array
 
     @classmethod
-    def nearest(cls, query: Array, found: pa.Table, count: int) -> "Neighbours":
-        """From a table {query, row, label, distance} of candidates, of which the nearest count; ties go by row."""
-        best = found.sort_by([(QUERY, "ascending"), (DISTANCE, "ascending"), (ROW, "ascending")])
-        number = best.column(QUERY).to_numpy()
+    def nearest(cls, query: Array, candidates: pa.Table, count: int) -> "Neighbours":
+        """Returns the `count` nearest candidates of each query; of equally near ones, those with smaller row ids.
+
+        `candidates` is a table {query, row, label, distance}.
+        """
+        ordered = candidates.sort_by([(QUERY, "ascending"), (DISTANCE, "ascending"), (ROW, "ascending")])
+        number = ordered.column(QUERY).to_numpy()
         rank = np.arange(len(number)) - np.searchsorted(number, number)
-        kept = rank < count
+        is_near = rank < count
         row, label = np.full((len(query), count), NOBODY), np.full((len(query), count), NOBODY)
-        row[number[kept], rank[kept]] = best.column(ROW).to_numpy()[kept]
-        label[number[kept], rank[kept]] = best.column(LABEL).to_numpy()[kept]
+        row[number[is_near], rank[is_near]] = ordered.column(ROW).to_numpy()[is_near]
+        label[number[is_near], rank[is_near]] = ordered.column(LABEL).to_numpy()[is_near]
         return cls(query, row, label)
 
 
 def queries(run: Context) -> tuple[Array, Array]:
-    """Row ids and features of the evenly spaced hold-out rows that are asked for."""
+    """Returns the row ids and features of the queries: evenly spaced hold-out rows."""
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, *names]).sort_by(ROW)
     chosen = np.unique(np.linspace(0, holdout.num_rows - 1, run.arguments["queries"]).astype(int))
@@ -81,18 +87,19 @@ def queries(run: Context) -> tuple[Array, Array]:
 
 
 def search(
-    estimator: Any, data: PreparedDataset, wanted: Array, count: int, threads: int, table: pa.Table
+    estimator: Any, data: PreparedDataset, features: Array, count: int, threads: int, table: pa.Table
 ) -> pa.Table:
-    """Exact: the table {query, row, label, distance} of each query's nearest among these rows.
+    """Searches exactly. Returns the table {query, row, label, distance} of each query's nearest among these rows.
 
-    `estimator` is NearestNeighbors of scikit-learn, or of a library with its interface.
+    `features` are those of the queries. `estimator` is NearestNeighbors of scikit-learn, or of a library with
+    its interface.
     """
     count = min(count, table.num_rows)
     brute = estimator(n_neighbors=count, algorithm="brute", n_jobs=threads).fit(numeric_matrix(data, table))
-    distance, position = brute.kneighbors(wanted)
+    distance, position = brute.kneighbors(features)
     return pa.table(
         {
-            QUERY: np.repeat(np.arange(len(wanted)), count),
+            QUERY: np.repeat(np.arange(len(features)), count),
             ROW: table.column(ROW).to_numpy()[position.ravel()].astype(np.int64),
             LABEL: table.column(LABEL).to_numpy()[position.ravel()].astype(np.int64),
             DISTANCE: distance.ravel(),
@@ -121,11 +128,11 @@ class SklearnNeighbours(NodeEngine):
         return train
 
     def predict(self, run: Context, model: pa.Table) -> Neighbours:
-        query, wanted = queries(run)
+        query, features = queries(run)
         count = run.arguments["n_neighbors"]
         estimator = self.estimator(run, "neighbors.NearestNeighbors")
-        found = search(estimator, run.data, wanted, count, run.case.threads, model)
-        return Neighbours.nearest(query, found, count)
+        candidates = search(estimator, run.data, features, count, run.case.threads, model)
+        return Neighbours.nearest(query, candidates, count)
 
 
 class CumlNeighbours(Cuml, SklearnNeighbours):
@@ -153,20 +160,20 @@ class SparkBrute(SparkEngine):
         return train
 
     def predict(self, run: Context, model: Any) -> Neighbours:
-        query, wanted = queries(run)
+        query, features = queries(run)
         count = run.arguments["n_neighbors"]
         estimator = self.estimator(run, "neighbors.NearestNeighbors")
-        searching = partial(search, estimator, run.data, wanted, count, run.case.threads)
-        part = partial(search_partition, searching)
-        found = model.mapInArrow(part, f"{QUERY} long, {ROW} long, {LABEL} long, {DISTANCE} double").toArrow()
-        return Neighbours.nearest(query, found, count)
+        search_table = partial(search, estimator, run.data, features, count, run.case.threads)
+        part = partial(search_partition, search_table)
+        candidates = model.mapInArrow(part, f"{QUERY} long, {ROW} long, {LABEL} long, {DISTANCE} double").toArrow()
+        return Neighbours.nearest(query, candidates, count)
 
 
-def search_partition(searching: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One search over all rows of a partition, which may have none."""
+def search_partition(search_table: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Searches all rows of a partition at once. Yields nothing if there are none."""
     rows = list(batches)
     if sum(batch.num_rows for batch in rows):
-        yield from searching(pa.Table.from_batches(rows)).to_batches()
+        yield from search_table(pa.Table.from_batches(rows)).to_batches()
 
 
 class MLlibLSH(SparkEngine):
@@ -194,8 +201,10 @@ class MLlibLSH(SparkEngine):
     def fit(self, run: Context, train: Any) -> tuple[Any, Any]:
         from pyspark.ml.feature import BucketedRandomProjectionLSH
 
-        words = {name: run.arguments[name] for name in ("numHashTables", "bucketLength")}
-        lsh = BucketedRandomProjectionLSH(inputCol=FEATURES, outputCol="hashes", seed=run.case.model_seed, **words)
+        lsh_arguments = {name: run.arguments[name] for name in ("numHashTables", "bucketLength")}
+        lsh = BucketedRandomProjectionLSH(
+            inputCol=FEATURES, outputCol="hashes", seed=run.case.model_seed, **lsh_arguments
+        )
         model = lsh.fit(train)
         return model, spark_cached(run, model.transform(train))
 
@@ -204,43 +213,45 @@ class MLlibLSH(SparkEngine):
         from pyspark.sql import Window
         from pyspark.sql.functions import col, row_number
 
-        query, wanted = queries(run)
+        query, features = queries(run)
         count = run.arguments["n_neighbors"]
         lsh, hashed = model
-        asked = run.spark.createDataFrame(
-            [(number, Vectors.dense(vector)) for number, vector in enumerate(wanted)], [QUERY, FEATURES]
+        query_frame = run.spark.createDataFrame(
+            [(number, Vectors.dense(vector)) for number, vector in enumerate(features)], [QUERY, FEATURES]
         )
-        pairs = lsh.approxSimilarityJoin(hashed, asked, float("inf"), DISTANCE).select(
+        pairs = lsh.approxSimilarityJoin(hashed, query_frame, float("inf"), DISTANCE).select(
             col(f"datasetB.{QUERY}").alias(QUERY),
             col(f"datasetA.{ROW}").cast("long").alias(ROW),
             col(f"datasetA.{LABEL}").cast("long").alias(LABEL),
             DISTANCE,
         )
         nearest = row_number().over(Window.partitionBy(QUERY).orderBy(DISTANCE, ROW))
-        found = pairs.withColumn("rank", nearest).where(col("rank") <= count).drop("rank").toArrow()
-        return Neighbours.nearest(query, found, count)
+        candidates = pairs.withColumn("rank", nearest).where(col("rank") <= count).drop("rank").toArrow()
+        return Neighbours.nearest(query, candidates, count)
 
 
-def score(run: Context, found: Neighbours) -> dict[str, float]:
-    """Recall against an exact search, the majority's accuracy, and the skill: how much smaller its error is than that
-    of the most frequent class of the training rows. Stores the table {row, unit, label, score} of the queries, the
-    score being the share of class 1 among the neighbours.
+def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
+    """Returns accuracy, recall and skill. Stores the table {row, unit, label, score} of the queries.
 
-    A neighbour counts when it is as near as the k-th nearest, whichever of several equally near rows it is (Aumüller,
-    Bernhardsson & Faithfull, ANN-Benchmarks, 2020). Raises InvalidResult for other queries than those asked, a row
-    found twice, or one that is not in the sample.
+    The score is the share of class 1 among the neighbours, and the majority of them is the predicted class. Recall
+    compares with an exact search. Skill is how much smaller the error is than that of always predicting the training
+    rows' most frequent class.
+
+    A neighbour counts if it is as near as the k-th nearest, whichever of several equally near rows it is (Aumüller,
+    Bernhardsson & Faithfull, ANN-Benchmarks, 2020). Raises InvalidResult if the queries are not the requested ones,
+    or if a row was found twice or is not in the sample.
     """
-    query, wanted = queries(run)
-    if run.case.rows < found.row.shape[1]:
-        raise InvalidResult(f"{found.row.shape[1]} neighbours among {run.case.rows} rows.")
-    if not np.array_equal(found.query, query):
+    query, features = queries(run)
+    if run.case.rows < neighbours.row.shape[1]:
+        raise InvalidResult(f"There cannot be {neighbours.row.shape[1]} neighbours among {run.case.rows} rows.")
+    if not np.array_equal(neighbours.query, query):
         raise InvalidResult("The neighbours are not those of the queries.")
-    distances, least = _true_distances(run, found, wanted)
-    near = (found.row != NOBODY) & (distances <= least[:, None] * CLOSE)
+    distances, least = _true_distances(run, neighbours, features)
+    near = (neighbours.row != NOBODY) & (distances <= least[:, None] * CLOSE)
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, LABEL])
     chosen = holdout.filter(pa.compute.is_in(holdout.column(ROW), pa.array(query))).sort_by(ROW)
-    there = found.row != NOBODY
-    share = np.where(there, found.label, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    is_found = neighbours.row != NOBODY
+    share = np.where(is_found, neighbours.label, 0).sum(axis=1) / np.maximum(is_found.sum(axis=1), 1)
     run.table(SCORES, chosen.append_column("score", pa.array(share)))
     is_one = chosen.column(LABEL).to_numpy() == 1
     wrong = float(((share > 0.5) != is_one).mean())
@@ -248,30 +259,34 @@ def score(run: Context, found: Neighbours) -> dict[str, float]:
     return {"accuracy": 1 - wrong, "recall": float(near.mean()), **skill(wrong, constant)}
 
 
-def _true_distances(run: Context, found: Neighbours, wanted: Array) -> tuple[Array, Array]:
-    """Of each row found, of shape (queries, neighbours), and of each query's k-th nearest; row group by row group."""
+def _true_distances(run: Context, neighbours: Neighbours, features: Array) -> tuple[Array, Array]:
+    """Returns the distance of each row found, and that of each query's k-th nearest row, row group by row group.
+
+    Shapes (queries, neighbours) and (queries,). Raises InvalidResult if a row was found twice, or is not in the
+    sample.
+    """
     from scipy.spatial.distance import cdist
 
-    count = found.row.shape[1]
-    distances = np.full(found.row.shape, np.inf)
-    nearest = np.full((len(wanted), count), np.inf)
-    for query in found.row:
-        there = query[query != NOBODY]
-        if len(np.unique(there)) < len(there):
+    count = neighbours.row.shape[1]
+    distances = np.full(neighbours.row.shape, np.inf)
+    nearest = np.full((len(features), count), np.inf)
+    for rows_of_query in neighbours.row:
+        rows_found = rows_of_query[rows_of_query != NOBODY]
+        if len(np.unique(rows_found)) < len(rows_found):
             raise InvalidResult("A query has the same neighbour twice.")
     for group in row_groups(run.train_paths):
         table = group.read(train_columns(run))
         row = table.column(ROW).to_numpy()
-        every = cdist(wanted, numeric_matrix(run.data, table))
-        together = np.concatenate([nearest, every], axis=1)
-        nearest = np.partition(together, count - 1, axis=1)[:, :count]
+        distances_to_group = cdist(features, numeric_matrix(run.data, table))
+        candidates = np.concatenate([nearest, distances_to_group], axis=1)
+        nearest = np.partition(candidates, count - 1, axis=1)[:, :count]
         order = np.argsort(row)
-        position = np.minimum(np.searchsorted(row[order], found.row), len(row) - 1)
-        here = row[order][position] == found.row
-        own = np.take_along_axis(every, order[position], axis=1)
-        distances[here] = own[here]
-    if np.any(np.isinf(distances) & (found.row != NOBODY)):
-        raise InvalidResult("A neighbour is none of the sample's rows.")
+        position = np.minimum(np.searchsorted(row[order], neighbours.row), len(row) - 1)
+        is_in_group = row[order][position] == neighbours.row
+        distances_found = np.take_along_axis(distances_to_group, order[position], axis=1)
+        distances[is_in_group] = distances_found[is_in_group]
+    if np.any(np.isinf(distances) & (neighbours.row != NOBODY)):
+        raise InvalidResult("A neighbour is not one of the sample's rows.")
     return distances, nearest.max(axis=1)
 
 

@@ -16,12 +16,14 @@ from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
 from workloads.data_parallel.rapids import Cuml, Rapids
 
 MOST_COLUMNS = 4096
-"""org.apache.spark.ml.optim.WeightedLeastSquares.MAX_NUM_FEATURES."""
+"""The most columns that MLlib's normal equations take
+(org.apache.spark.ml.optim.WeightedLeastSquares.MAX_NUM_FEATURES).
+"""
 REGRESSION: frozenset[Task] = frozenset({"regression"})
 
 
 class RidgeParams(Params):
-    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense."""
+    """`alpha` is the L2 penalty per sum of squared errors, as in scikit-learn."""
 
     alpha: float = 1.0
     max_iterations: int = 1000
@@ -40,7 +42,7 @@ class SklearnRidge(SklearnOneHot, NodeEngine):
     defaults = {"alpha": 1.0, "max_iter": None, "tol": 1e-4, "solver": "auto"}
 
     def arguments(self, params: RidgeParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
-        # the one solver that keeps the matrix sparse and fits an intercept without a step size
+        # sparse_cg is the only solver that keeps the matrix sparse and fits an intercept without a step size
         return {
             "alpha": params.alpha,
             "max_iter": params.max_iterations,
@@ -87,7 +89,8 @@ class MLlibRidge(MLlibOneHot):
     def load(self, run: Context) -> Any:
         if one_hot_width(run.data) > MOST_COLUMNS:
             raise EngineUnsupported(
-                f"{one_hot_width(run.data):,} one-hot columns, and MLlib's normal equations take {MOST_COLUMNS:,}."
+                f"The data has {one_hot_width(run.data):,} one-hot columns, but MLlib's normal equations take at "
+                f"most {MOST_COLUMNS:,}."
             )
         return super().load(run)
 
@@ -96,7 +99,7 @@ class MLlibRidge(MLlibOneHot):
         return estimator(featuresCol=FEATURES, labelCol=LABEL, **run.arguments).fit(rows)
 
     def penalty_scale(self, sample: Sample) -> float:
-        """The library divides the penalty by this number."""
+        """Returns the number by which the library divides the penalty."""
         return sample.known_labels.std
 
 

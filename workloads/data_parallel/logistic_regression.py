@@ -1,6 +1,6 @@
 """L2-regularised logistic regression on one-hot features: scikit-learn against MLlib.
 
-All engines minimise  C · Σ log-loss + ½‖w‖²  with an unpenalised intercept. Each record's `objective` is what was
+All engines minimise  C · Σ log-loss + ½‖w‖²  with an unpenalised intercept. Each record's `objective` is the value
 reached, divided by C and the rows: the mean log-loss on the training rows plus the penalty's share, in nats.
 """
 
@@ -32,21 +32,21 @@ from workloads.quality.scoring import Array, Scores, check_classes, score_holdou
 
 
 class LogisticParams(Params):
-    """`C` is the inverse of the L2 penalty, in scikit-learn's sense: per sum, not per mean, of the losses."""
+    """`C` is the inverse of the L2 penalty, as in scikit-learn: per sum of the losses, not per mean."""
 
     C: float = 1.0
     max_iterations: int = 200
     gradient_tolerance: float = 1e-4
-    """scikit-learn stops when no component of the mean loss's gradient is larger (its own default)."""
+    """scikit-learn stops when no component of the mean loss's gradient is larger than this (its own default)."""
     loss_tolerance: float = 1e-6
-    """MLlib stops when the loss gains less, relative to its size (its own default)."""
+    """MLlib stops when the relative gain in loss is smaller than this (its own default)."""
     epochs: int = 5
-    """How often `sgd` reads the training rows."""
+    """How many times `sgd` reads the training rows."""
 
 
 @dataclass(frozen=True)
 class LinearScores(Scores):
-    """With the model that made them: weights of shape (columns,), in the columns of `one_hot_matrix`."""
+    """Predictions, and the model that made them: weights of shape (columns,), for the columns of `one_hot_matrix`."""
 
     weights: Array
     intercept: float
@@ -57,7 +57,10 @@ class LinearScores(Scores):
 
 
 def objective(run: Context, weights: Array, intercept: float, C: float) -> float:
-    """Mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats; by row groups, on every core."""
+    """Returns the mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats.
+
+    Computed by row groups, on every core.
+    """
 
     def loss_of(table: pa.Table) -> float:
         margin = one_hot_matrix(run.data, table) @ weights + intercept
@@ -68,14 +71,19 @@ def objective(run: Context, weights: Array, intercept: float, C: float) -> float
 
 
 def score(run: Context, scores: LinearScores) -> dict[str, float]:
-    """AUC and log-loss on the hold-out, and the objective; of defaults none, for they state no common one."""
-    found = score_holdout(run, scores)
+    """Returns AUC and log-loss on the hold-out, and the objective.
+
+    With the parameter set `defaults` there is no objective, because the libraries' defaults have no common one.
+    """
+    qualities = score_holdout(run, scores)
     C = run.case.params.get("C")
-    return found if C is None else {**found, "objective": objective(run, scores.weights, scores.intercept, C)}
+    if C is None:
+        return qualities
+    return {**qualities, "objective": objective(run, scores.weights, scores.intercept, C)}
 
 
 class SklearnLBFGS(SklearnOneHot):
-    """scikit-learn's LogisticRegression on a sparse matrix; where the rows come from is left to subclasses."""
+    """scikit-learn's LogisticRegression on a sparse matrix. Subclasses define where the rows come from."""
 
     defaults = {"C": 1.0, "max_iter": 100, "tol": 1e-4, "solver": "lbfgs"}
 
@@ -154,7 +162,7 @@ class SGD(NodeEngine):
             "loss": "log_loss",
             "penalty": "l2",
             "alpha": 1 / (sample.rows * params.C),
-            # "optimal" begins with steps of 1/alpha, which is the number of rows: tried, it diverged
+            # "optimal" begins with steps of 1/alpha, which is the number of rows; with it training diverged
             "learning_rate": "constant",
             "eta0": 0.01,
             "average": True,
@@ -162,7 +170,7 @@ class SGD(NodeEngine):
         }
 
     def default_arguments(self, task: Task) -> dict[str, Any]:
-        """With the loss of a logistic regression, without which it is none; one pass is what `partial_fit` does."""
+        """Returns the library's defaults, with the loss of a logistic regression; `partial_fit` makes one pass."""
         return {**super().default_arguments(task), "loss": "log_loss"}
 
     def load(self, run: Context) -> list[RowGroup]:
@@ -184,12 +192,14 @@ class SGD(NodeEngine):
         return model
 
     def predict(self, run: Context, model: Any) -> LinearScores:
-        parts = []
+        row_and_score = []
         for group in row_groups([run.data.holdout_path]):
             table = group.read([ROW, *run.data.features])
-            parts.append((table.column(ROW).to_numpy(), model.predict_proba(one_hot_matrix(run.data, table))[:, 1]))
-        row, found = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return LinearScores(row, found, model.coef_[0], float(model.intercept_[0]))
+            row_and_score.append(
+                (table.column(ROW).to_numpy(), model.predict_proba(one_hot_matrix(run.data, table))[:, 1])
+            )
+        row, score = (np.concatenate(column) for column in zip(*row_and_score, strict=True))
+        return LinearScores(row, score, model.coef_[0], float(model.intercept_[0]))
 
 
 class MLlibLogistic(MLlibOneHot):
@@ -240,7 +250,7 @@ class RapidsLogistic(Rapids, MLlibLogistic):
 
 
 class MLlibPlain(MLlibLogistic):
-    """The same estimator on an uncached Parquet DataFrame, as a first try has it: what `mllib`'s preparation buys.
+    """The same estimator on an uncached Parquet DataFrame, as in a first attempt: shows what `mllib`'s caching gains.
 
     Differs: as `mllib`; features are made twice, for the columns' statistics and for the blocks that MLlib caches
     itself, in as few tasks as Spark reads the files in.

@@ -1,8 +1,8 @@
 """A multilayer perceptron on one-hot features: PyTorch and Keras on one node, DDP and MLlib on Spark.
 
 Torch, Keras and DDP train the same architecture from the same initial weights, by Adam with the same global batch for
-the same number of epochs. `seconds_to_log_loss` is when the hold-out's log-loss first reached `target_log_loss`,
-counted from the beginning of `load`; the hold-out is looked at when all clocks have stopped.
+the same number of epochs. `seconds_to_log_loss` are the seconds from the beginning of `load` until the hold-out's
+log-loss first reached `target_log_loss`. The hold-out is evaluated after all clocks have stopped.
 """
 
 import os
@@ -55,7 +55,7 @@ from workloads.quality.scoring import Array, Scores, check_classes, log_loss, sc
 
 
 class MlpParams(Params):
-    """Layers of `hidden` units with ReLU, one output; `batch` is the global one, of all ranks together."""
+    """Layers of `hidden` units with ReLU, and one output. `batch` is the global batch, of all ranks together."""
 
     hidden: tuple[int, ...] = (64, 32)
     epochs: int = 5
@@ -63,15 +63,15 @@ class MlpParams(Params):
     learning_rate: float = 0.001
     epsilon: float = 1e-8
     iterations_per_epoch: int = 20
-    """L-BFGS steps of `mllib`, which has no epochs, for each of the others'."""
+    """L-BFGS steps of `mllib`, which has no epochs, for each epoch of the others."""
     ranks: int = Field(default=0, ge=0)
-    """Processes of `torch-distributor`; 0: as many as Spark has slots."""
+    """Processes of `torch-distributor`; 0 means as many as Spark has slots."""
     target_log_loss: float = 0.5
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """When `load` began, in seconds of time.time(), and its result."""
+    """The result of `load`, and when it began, in seconds of time.time()."""
 
     began: float
     rows: Any
@@ -79,7 +79,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, when its `load` began, and the end of each epoch, or of all the training."""
+    """A model, when its `load` began, and the end of each epoch. `mllib` has only the end of the whole training."""
 
     model: Any
     began: float
@@ -88,30 +88,35 @@ class Trained:
 
 @dataclass(frozen=True)
 class NetworkScores(Scores):
-    """With the way there."""
+    """Predictions, and the training that led to them."""
 
     trained: Trained
 
 
 def score(run: Context, scores: NetworkScores) -> dict[str, float]:
-    """AUC and log-loss on the hold-out; adds the figures `seconds_per_epoch`, the median without the first epoch,
-    which warms up, and `seconds_to_log_loss`, where the target was reached.
+    """Returns AUC and log-loss on the hold-out, and adds two figures.
+
+    `seconds_per_epoch` is the median without the first epoch, which warms up. `seconds_to_log_loss` is there only if
+    the target was reached.
     """
-    found = score_holdout(run, scores)
+    qualities = score_holdout(run, scores)
     ends = [epoch.ended for epoch in scores.trained.epochs]
     if len(ends) > 1:
         run.figure("seconds_per_epoch", float(np.median(np.diff(ends))))
     target = run.case.params.get("target_log_loss")
-    ended = None if target is None else _reached(run, scores.trained.epochs, target, found["log_loss"])
+    ended = None if target is None else _target_reached(run, scores.trained.epochs, target, qualities["log_loss"])
     if ended is not None:
         run.figure("seconds_to_log_loss", ended - scores.trained.began)
-    return found
+    return qualities
 
 
-def _reached(run: Context, epochs: list[Epoch], target: float, last: float) -> float | None:
-    """When the hold-out's log-loss was first at the target or below. `last` is that of the final model."""
+def _target_reached(run: Context, epochs: list[Epoch], target: float, last_loss: float) -> float | None:
+    """Returns when the hold-out's log-loss was first at the target or below; None if it never was.
+
+    `last_loss` is that of the final model.
+    """
     if epochs[-1].layers is None:
-        return epochs[-1].ended if last <= target else None
+        return epochs[-1].ended if last_loss <= target else None
     table = read_parquet([run.data.holdout_path], [LABEL, *run.data.features])
     matrix, label = dense(run.data, table), labels(table)
     losses = ((epoch.ended, log_loss(label, probability(epoch.layers, matrix))) for epoch in epochs if epoch.layers)
@@ -119,13 +124,13 @@ def _reached(run: Context, epochs: list[Epoch], target: float, last: float) -> f
 
 
 def schedule(run: Context) -> Schedule:
-    """The arguments of a training by PyTorch."""
-    words = run.arguments
+    """Returns the arguments of a training by PyTorch."""
+    arguments = run.arguments
     return Schedule(
-        words["epochs"],
-        words["batch_size"],
-        words["lr"],
-        words["eps"],
+        arguments["epochs"],
+        arguments["batch_size"],
+        arguments["lr"],
+        arguments["eps"],
         run.case.model_seed,
         CUDA_NAMES[run.case.device],
         run.case.threads,
@@ -133,12 +138,12 @@ def schedule(run: Context) -> Schedule:
 
 
 def first_layers(run: Context) -> Layers:
-    """The initial weights, equal for every framework."""
+    """Returns the initial weights, which are the same for every framework."""
     return initial([one_hot_width(run.data), *run.arguments["hidden"], 1], run.case.model_seed)
 
 
-def torch_words(params: MlpParams) -> dict[str, Any]:
-    """Adam's words, with the architecture, the global batch and the epochs."""
+def torch_arguments(params: MlpParams) -> dict[str, Any]:
+    """Returns the arguments of Adam, with the architecture, the global batch and the epochs."""
     return {
         "hidden": params.hidden,
         "lr": params.learning_rate,
@@ -150,7 +155,7 @@ def torch_words(params: MlpParams) -> dict[str, Any]:
 
 HIDDEN = MlpParams().hidden
 TORCH_DEFAULTS = {"hidden": HIDDEN, "lr": 1e-3, "eps": 1e-8, "batch_size": 32, "epochs": 1}
-"""Adam's own; PyTorch has none for the others, so they are Keras's, and the workload's architecture."""
+"""Adam's own defaults. PyTorch has no defaults for the others: they are Keras's, with the workload's architecture."""
 
 
 class Torch(InMemory):
@@ -164,7 +169,7 @@ class Torch(InMemory):
     defaults = TORCH_DEFAULTS
 
     def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
-        return torch_words(params)
+        return torch_arguments(params)
 
     def load(self, run: Context) -> Loaded:
         began = time.time()
@@ -180,26 +185,26 @@ class Torch(InMemory):
         return Trained(epochs[-1].layers, train_rows.began, epochs)
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
-        found = super().predict(run, model)
-        return NetworkScores(found.row, found.score, model)
+        scores = super().predict(run, model)
+        return NetworkScores(scores.row, scores.score, model)
 
     def scored(self, run: Context, model: Trained, table: pa.Table) -> Array:
         return predicted(model.model, dense(run.data, table), CUDA_NAMES[run.case.device])
 
 
 def predicted(layers: Layers, rows: Array, device: str) -> Array:
-    """P(label = 1) by PyTorch; shape (rows,)."""
+    """Returns P(label = 1), computed by PyTorch; shape (rows,)."""
     return probabilities(network(layers).to(device), rows, device)
 
 
 def probabilities(model: Any, rows: Array, device: str) -> Array:
-    """The same of a torch.nn.Sequential on this device."""
+    """Returns P(label = 1) by a torch.nn.Sequential that is on this device; shape (rows,)."""
     import torch
 
     with torch.inference_mode():
         logit = model(torch.from_numpy(rows).to(device))
-        found: Array = torch.sigmoid(logit[:, 0]).cpu().numpy()
-    return found
+        values: Array = torch.sigmoid(logit[:, 0]).cpu().numpy()
+    return values
 
 
 class Keras(NodeEngine):
@@ -226,35 +231,35 @@ class Keras(NodeEngine):
 
     def fit(self, run: Context, train_rows: Loaded) -> Trained:
         keras = keras_on_torch(run)
-        words = run.arguments
+        arguments = run.arguments
         layers = first_layers(run)
         features, label = train_rows.rows
         epochs: list[Epoch] = []
         keras.utils.set_random_seed(run.case.model_seed)
         with keras.device(CUDA_NAMES[run.case.device]):
-            hidden = [keras.layers.Dense(width, activation="relu") for width in words["hidden"]]
+            hidden = [keras.layers.Dense(width, activation="relu") for width in arguments["hidden"]]
             model = keras.Sequential([keras.Input((features.shape[1],)), *hidden, keras.layers.Dense(1)])
             model.set_weights([array for layer in layers for array in layer])
             model.compile(
-                keras.optimizers.Adam(words["learning_rate"], epsilon=words["epsilon"]),
+                keras.optimizers.Adam(arguments["learning_rate"], epsilon=arguments["epsilon"]),
                 keras.losses.BinaryCrossentropy(from_logits=True),
             )
 
-            def ended(*_: Any) -> None:
+            def record_epoch(*_: Any) -> None:
                 arrays = [variable.value.detach().cpu().numpy().copy() for variable in model.weights]
                 epochs.append(Epoch(time.time(), list(zip(arrays[::2], arrays[1::2], strict=True))))
 
             model.fit(
                 features,
                 label,
-                batch_size=words["batch_size"],
-                epochs=words["epochs"],
+                batch_size=arguments["batch_size"],
+                epochs=arguments["epochs"],
                 verbose=0,
-                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=ended)],
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=record_epoch)],
             )
-        used = model.weights[0].value.device.type
-        if used != CUDA_NAMES[run.case.device]:
-            raise DeviceError(f"Keras trained on '{used}', not on {run.case.device}.")
+        used_device = model.weights[0].value.device.type
+        if used_device != CUDA_NAMES[run.case.device]:
+            raise DeviceError(f"Keras trained on '{used_device}', not on {run.case.device}.")
         return Trained(model, train_rows.began, epochs)
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
@@ -266,8 +271,9 @@ class Keras(NodeEngine):
 
 
 def keras_on_torch(run: Context) -> Any:
-    """The module, on its PyTorch backend and so many threads. Raises DeviceError where CUDA is asked for and not
-    there, or another backend was loaded before.
+    """Returns the module keras, with its PyTorch backend and the case's number of threads.
+
+    Raises DeviceError if CUDA is needed and PyTorch cannot use it, or if another backend was loaded before.
     """
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
@@ -276,7 +282,7 @@ def keras_on_torch(run: Context) -> Any:
     if keras.backend.backend() != "torch":
         raise DeviceError(f"Keras runs on {keras.backend.backend()}, not on torch.")
     if run.case.device == "gpu" and not torch.cuda.is_available():
-        raise DeviceError("Keras was to train on a GPU, and PyTorch finds none that it can use.")
+        raise DeviceError("Keras was to train on a GPU, but PyTorch finds no GPU that it can use.")
     torch.set_num_threads(run.case.threads)
     return keras
 
@@ -284,8 +290,8 @@ def keras_on_torch(run: Context) -> Any:
 class DistributedTorch(SparkEngine):
     """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor): a rank per core, or per GPU with NCCL.
 
-    Each rank reads its own equal share of the rows, so `load` only looks where they lie and `fit` reads. Processes
-    and their imports start within `fit`.
+    Each rank reads its own equal share of the rows, so `load` only lists the row groups and `fit` reads them.
+    Processes and their imports start within `fit`.
 
     Differs: each rank draws its part of a batch from its own rows.
     """
@@ -298,7 +304,7 @@ class DistributedTorch(SparkEngine):
     defaults = TORCH_DEFAULTS
 
     def arguments(self, params: MlpParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
-        return torch_words(params)
+        return torch_arguments(params)
 
     def load(self, run: Context) -> Loaded:
         began = time.time()
@@ -315,31 +321,37 @@ class DistributedTorch(SparkEngine):
             processes=self._ranks(run),
             use_gpu=run.case.device == "gpu",
         )
-        if run.case.cluster_kind == "external":  # another host's clock: only its differences are comparable
-            late = time.time() - epochs[-1].ended
-            epochs = [Epoch(epoch.ended + late, epoch.layers) for epoch in epochs]
+        if run.case.cluster_kind == "external":  # another host's clock: only differences of its times can be used
+            clock_difference = time.time() - epochs[-1].ended
+            epochs = [Epoch(epoch.ended + clock_difference, epoch.layers) for epoch in epochs]
         return Trained(epochs[-1].layers, train_rows.began, epochs)
 
     def _ranks(self, run: Context) -> int:
-        """Raises EngineUnsupported for more than Spark can run at once: a barrier stage would wait for ever."""
+        """Returns the number of ranks.
+
+        Raises EngineUnsupported for more ranks than Spark can run at once (a barrier stage would wait for ever), or
+        than the global batch has rows.
+        """
         slots = ranks_of(run)
-        wanted = int(run.case.params.get("ranks", 0) or slots)
-        if wanted > slots:
-            raise EngineUnsupported(f"{wanted} ranks, and Spark has {count(slots, 'slot')}.")
-        if wanted > run.arguments["batch_size"]:
-            raise EngineUnsupported(f"{wanted} ranks, and a global batch of {run.arguments['batch_size']} rows.")
-        return wanted
+        ranks = int(run.case.params.get("ranks", 0) or slots)
+        if ranks > slots:
+            raise EngineUnsupported(f"{ranks} ranks are too many: Spark has {count(slots, 'slot')}.")
+        if ranks > run.arguments["batch_size"]:
+            raise EngineUnsupported(
+                f"{ranks} ranks are too many: the global batch has {run.arguments['batch_size']} rows."
+            )
+        return ranks
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
-        """In Spark's tasks, on their CPUs: one pass over the hold-out is no work for a GPU."""
+        """Predicts in Spark tasks, on their CPUs: one pass over the hold-out is too little work for a GPU."""
         part = partial(predicted_group, layers=model.model, data=run.data)
-        found = SparkTasks(run.spark, run.cores).map(part, row_groups([run.data.holdout_path]))
-        row, probabilities = (np.concatenate(column) for column in zip(*found, strict=True))
+        predictions = SparkTasks(run.spark, run.cores).map(part, row_groups([run.data.holdout_path]))
+        row, probabilities = (np.concatenate(column) for column in zip(*predictions, strict=True))
         return NetworkScores(row, probabilities, model)
 
 
 def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> tuple[Array, Array]:
-    """Row ids and probabilities of one row group."""
+    """Returns the row ids and the probabilities of one row group."""
     table = group.read([ROW, *data.features])
     return table.column(ROW).to_numpy(), predicted(layers, dense(data, table), "cpu")
 
@@ -348,8 +360,8 @@ class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
     """pyspark.ml's MultilayerPerceptronClassifier.
 
     Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows,
-    `iterations_per_epoch` steps where the others take an epoch of Adam; so compare what it reaches and when. It tells
-    nothing of the way there: its seconds to the target are those to the end, at most.
+    `iterations_per_epoch` steps where the others take an epoch of Adam; so compare what it reaches and when. It
+    reports no epochs: its seconds to the target are those of the whole training, so an upper limit.
     """
 
     name = "mllib"
@@ -371,10 +383,10 @@ class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
     def made(self, run: Context) -> Any:
         from pyspark.ml.classification import MultilayerPerceptronClassifier
 
-        words = run.arguments
-        layers = [one_hot_width(run.data), *words.pop("hidden"), 2]
+        arguments = run.arguments
+        layers = [one_hot_width(run.data), *arguments.pop("hidden"), 2]
         return MultilayerPerceptronClassifier(
-            featuresCol=FEATURES, labelCol=LABEL, layers=layers, seed=run.case.model_seed, **words
+            featuresCol=FEATURES, labelCol=LABEL, layers=layers, seed=run.case.model_seed, **arguments
         )
 
     def frame(self, rows: Loaded) -> Any:
@@ -384,8 +396,8 @@ class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
         return Trained(model, rows.began, [Epoch(time.time(), None)])
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
-        found = super().predict(run, model.model)
-        return NetworkScores(found.row, found.score, model)
+        scores = super().predict(run, model.model)
+        return NetworkScores(scores.row, scores.score, model)
 
 
 WORKLOAD = Workload(
@@ -420,5 +432,5 @@ WORKLOAD = Workload(
     params=MlpParams(),
     engines=(Torch, Keras, DistributedTorch, MLlibPerceptron),
     capacity=Capacity(param="epochs", least=1, most=64),
-    version=2,  # `fit` of `tuned` had the split in it
+    version=2,  # in version 1 `fit` of `tuned` made the split
 )

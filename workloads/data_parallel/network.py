@@ -1,7 +1,7 @@
 """A fully connected network as NumPy arrays, and its training by PyTorch, in one process or as one of several ranks.
 
-Every framework starts from the same arrays and gives back its own, so that models can be compared and scored without
-the framework that made them. Nothing here needs a Spark session or a context: it also runs inside barrier tasks.
+Every framework starts from the same arrays and returns such arrays, so that models can be compared and scored without
+the framework that trained them. Nothing here needs a Spark session or a context: it also runs inside barrier tasks.
 """
 
 import time
@@ -22,22 +22,22 @@ from workloads.quality.scoring import Array
 ROWS_AT_ONCE = 2**15
 
 Layers = list[tuple[Array, Array]]
-"""Per layer the kernel, of shape (inputs, outputs), and the bias, of shape (outputs,); float32."""
+"""For each layer the kernel, of shape (inputs, outputs), and the bias, of shape (outputs,); float32."""
 
 
 def initial(widths: list[int], seed: int) -> Layers:
-    """Kernels uniform in ±√(6 / (inputs + outputs)), biases 0 (Glorot & Bengio, AISTATS 2010)."""
+    """Returns kernels drawn uniformly from ±√(6 / (inputs + outputs)), biases 0 (Glorot & Bengio, AISTATS 2010)."""
     generator = np.random.default_rng(seed)
-    found = []
+    layers = []
     for inputs, outputs in pairwise(widths):
         limit = np.sqrt(6 / (inputs + outputs))
         kernel = generator.uniform(-limit, limit, (inputs, outputs)).astype(np.float32)
-        found.append((kernel, np.zeros(outputs, np.float32)))
-    return found
+        layers.append((kernel, np.zeros(outputs, np.float32)))
+    return layers
 
 
 def probability(layers: Layers, rows: Array) -> Array:
-    """P(label = 1) of rows of shape (rows, inputs): ReLU between layers, a sigmoid at the end. Shape (rows,)."""
+    """Returns P(label = 1), shape (rows,), for rows of shape (rows, inputs): ReLU between layers, then a sigmoid."""
     values = rows
     for kernel, bias in layers[:-1]:
         values = np.maximum(values @ kernel + bias, 0)
@@ -48,7 +48,10 @@ def probability(layers: Layers, rows: Array) -> Array:
 
 @dataclass(frozen=True)
 class Epoch:
-    """When it ended, in seconds of time.time(), and the weights then; None where only the end of all is known."""
+    """When an epoch ended, in seconds of time.time(), and the weights then.
+
+    `layers` is None if only the end of the whole training is known.
+    """
 
     ended: float
     layers: Layers | None
@@ -56,7 +59,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a network is trained by Adam. `batch_size` is the global one, of all ranks together."""
+    """The arguments of a training by Adam. `batch_size` is the global batch, of all ranks together."""
 
     epochs: int
     batch_size: int
@@ -68,7 +71,7 @@ class Schedule:
 
 
 def dense(data: PreparedDataset, table: Any) -> Array:
-    """The one-hot features as a dense matrix of float32, made part by part: the sparse form is larger."""
+    """Returns the one-hot features as a dense matrix of float32, made part by part: the sparse form is larger."""
     parts = [
         one_hot_matrix(data, table.slice(start, ROWS_AT_ONCE)).astype(np.float32).toarray()
         for start in range(0, table.num_rows, ROWS_AT_ONCE)
@@ -77,7 +80,7 @@ def dense(data: PreparedDataset, table: Any) -> Array:
 
 
 def own_rows(groups: list[RowGroup], data: PreparedDataset, rank: int, world: int) -> tuple[Array, Array]:
-    """A rank's equal share of all rows: features and labels. It reads only the row groups that hold some of it."""
+    """Reads features and labels of a rank's equal share of all rows, from the row groups that hold some of it."""
     total = sum(group.rows for group in groups)
     low, high = total * rank // world, total * (rank + 1) // world
     features, label = [np.empty((0, one_hot_width(data)), np.float32)], [np.empty(0, np.float32)]
@@ -93,25 +96,27 @@ def own_rows(groups: list[RowGroup], data: PreparedDataset, rank: int, world: in
 
 
 def one_hot_width(data: PreparedDataset) -> int:
-    """Columns of `one_hot_matrix`."""
+    """Returns the number of columns of `one_hot_matrix`."""
     return sum(len(column.vocabulary) if column.kind == "categorical" else 1 for column in data.columns)
 
 
 def shares(rows: list[int], steps: int) -> Array:
-    """How many rows each rank takes in each step, of shape (ranks, steps): of each rank, and together, as even as can
-    be. What does not go up is dealt out rank after rank.
+    """Returns the number of rows that each rank takes in each step; shape (ranks, steps).
+
+    The numbers are as equal as possible for each rank and for all ranks together. A remainder of the division by
+    `steps` is given to single steps, rank after rank.
     """
-    found = np.empty((len(rows), steps), np.int64)
-    dealt = 0
+    taken_rows = np.empty((len(rows), steps), np.int64)
+    first_step = 0
     for rank, count in enumerate(rows):
-        found[rank] = count // steps
-        found[rank, (dealt + np.arange(count % steps)) % steps] += 1
-        dealt += count % steps
-    return found
+        taken_rows[rank] = count // steps
+        taken_rows[rank, (first_step + np.arange(count % steps)) % steps] += 1
+        first_step += count % steps
+    return taken_rows
 
 
 def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Iterator[tuple[Array, int]]:
-    """A rank's own row numbers in each step of an epoch, in random order, and the global number of rows.
+    """Yields, for each step of an epoch, a rank's own row numbers in random order, and the row count of all ranks.
 
     `rows` holds each rank's number of rows. Every rank takes equally many steps, and each row is used once.
     """
@@ -122,21 +127,21 @@ def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Itera
 
 
 def network(layers: Layers) -> Any:
-    """A torch.nn.Sequential with these weights."""
+    """Returns a torch.nn.Sequential with these weights."""
     import torch
 
-    found = torch.nn.Sequential()
+    modules = torch.nn.Sequential()
     for kernel, bias in layers:
         linear = torch.nn.Linear(*kernel.shape)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(kernel.T))
             linear.bias.copy_(torch.from_numpy(bias))
-        found.extend([linear, torch.nn.ReLU()])
-    return found[:-1]
+        modules.extend([linear, torch.nn.ReLU()])
+    return modules[:-1]
 
 
 def weights(model: Any) -> Layers:
-    """Of a torch.nn.Sequential, copied to the CPU."""
+    """Returns the weights of a torch.nn.Sequential, copied to the CPU."""
     linear = [layer for layer in model if hasattr(layer, "weight")]
     return [
         (layer.weight.detach().cpu().numpy().T.copy(), layer.bias.detach().cpu().numpy().copy()) for layer in linear
@@ -146,42 +151,42 @@ def weights(model: Any) -> Layers:
 def train(
     features: Array, label: Array, layers: Layers, schedule: Schedule, rows: list[int], rank: int = 0
 ) -> list[Epoch]:
-    """Trains on this rank's rows; `rows` holds every rank's number of them. Returns the weights after each epoch.
+    """Trains on this rank's rows. Returns the weights after each epoch. `rows` holds every rank's number of rows.
 
-    The loss is the mean over the global batch: each rank's sum, over the global number of rows. Raises DeviceError
-    where CUDA is asked for and not there.
+    The loss is the mean over the global batch: each rank's sum, divided by the global number of rows. Raises
+    DeviceError if CUDA is needed and PyTorch cannot use it.
     """
     import torch
 
     torch.set_num_threads(schedule.threads)
     if schedule.device != "cpu" and not torch.cuda.is_available():
-        raise DeviceError("PyTorch was to train on a GPU and finds none that it can use.")
+        raise DeviceError("PyTorch was to train on a GPU, but finds no GPU that it can use.")
     x, y = (torch.from_numpy(array).to(schedule.device) for array in (features, label))
-    plain = network(layers).to(schedule.device)
-    model = torch.nn.parallel.DistributedDataParallel(plain) if len(rows) > 1 else plain
+    own_network = network(layers).to(schedule.device)
+    model = torch.nn.parallel.DistributedDataParallel(own_network) if len(rows) > 1 else own_network
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, eps=schedule.eps)
-    found = []
+    epochs = []
     for epoch in range(schedule.epochs):
-        for chosen, together in batches(rows, rank, schedule, epoch):
-            index = torch.from_numpy(chosen).to(schedule.device)
+        for own_rows_of_step, global_rows in batches(rows, rank, schedule, epoch):
+            index = torch.from_numpy(own_rows_of_step).to(schedule.device)
             logit = model(x[index])[:, 0]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, y[index], reduction="sum")
             optimiser.zero_grad()
-            (loss * (len(rows) / together)).backward()  # type: ignore[no-untyped-call]
+            (loss * (len(rows) / global_rows)).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        now = weights(plain)
-        found.append(Epoch(time.time(), now))
-    return found
+        weights_now = weights(own_network)
+        epochs.append(Epoch(time.time(), weights_now))
+    return epochs
 
 
 def train_rank(groups: list[RowGroup], data: PreparedDataset, layers: Layers, schedule: Schedule) -> list[Epoch]:
-    """What one of several processes does that `torch.distributed` was set up for."""
+    """Trains in one of several processes, which together use `torch.distributed`."""
     import torch
 
     torch.set_num_threads(schedule.threads)
     schedule = replace(schedule, device=own_device(schedule.device))
     if schedule.device != "cpu":
-        torch.cuda.set_device(schedule.device)  # what NCCL gathers pickled objects on
+        torch.cuda.set_device(schedule.device)  # NCCL gathers pickled objects on this device
     torch.distributed.init_process_group("gloo" if schedule.device == "cpu" else "nccl")
     try:
         rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()

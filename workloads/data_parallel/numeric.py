@@ -1,4 +1,4 @@
-"""What engines without a label share: the data set's numeric columns, standardised. A category has no distance."""
+"""Input of engines that use no label: the data set's numeric columns, standardised. A category has no distance."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,15 +20,15 @@ EVERY_TASK: frozenset[Task] = frozenset({"classification", "regression", "cluste
 
 
 def numeric_columns(data: PreparedDataset) -> list[Column]:
-    """Raises EngineUnsupported for a data set that has none."""
-    found = [column for column in data.columns if column.kind == "numeric"]
-    if not found:
+    """Returns the numeric columns. Raises EngineUnsupported if the data set has none."""
+    columns = [column for column in data.columns if column.kind == "numeric"]
+    if not columns:
         raise EngineUnsupported(f"{data.name} has no numeric column.")
-    return found
+    return columns
 
 
 def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
-    """Standardised by the data set's own mean and deviation. (rows, columns) of float64."""
+    """Returns the columns, standardised by the data set's own mean and deviation; shape (rows, columns), float64."""
     columns = numeric_columns(data)
     matrix = np.empty((table.num_rows, len(columns)))
     for position, column in enumerate(columns):
@@ -38,7 +38,7 @@ def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
 
 
 def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES: what `numeric_matrix` is to a node engine."""
+    """Adds FEATURES, with the values of `numeric_matrix`."""
     from pyspark.ml.feature import VectorAssembler
     from pyspark.sql.functions import col
 
@@ -51,14 +51,14 @@ def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def collected(frame: "DataFrame", vectors: Sequence[str] = (), plain: Sequence[str] = ()) -> tuple[Array, ...]:
-    """Row ids, then each vector column as a matrix, then each plain column, all in one order."""
+    """Returns the row ids, then each vector column as a matrix, then each plain column, all in the same order."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 
     table = frame.select(ROW, *(vector_to_array(col(name)).alias(name) for name in vectors), *plain).toArrow()
 
     def matrix(name: str) -> Array:
-        found: Array = table.column(name).combine_chunks().flatten().to_numpy()
-        return found.reshape(table.num_rows, -1)
+        values: Array = table.column(name).combine_chunks().flatten().to_numpy()
+        return values.reshape(table.num_rows, -1)
 
     return (table.column(ROW).to_numpy(), *map(matrix, vectors), *(table.column(name).to_numpy() for name in plain))

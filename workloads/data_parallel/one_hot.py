@@ -1,4 +1,4 @@
-"""What engines on standardised, one-hot features share. Fitting is each workload's own."""
+"""Loading and predicting with standardised, one-hot features. Each workload defines `fit` itself."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from workloads.quality.scoring import Scores
 
 
 class SklearnOneHot(Engine):
-    """scikit-learn's linear estimators on a sparse matrix; a subclass may get its rows from elsewhere."""
+    """scikit-learn's linear estimators on a sparse matrix. A subclass may read the rows in another way."""
 
     library = "sklearn"
 
@@ -39,8 +39,8 @@ class SklearnOneHot(Engine):
     def predict(self, run: Context, model: Any) -> Scores:
         table = self.holdout_rows(run)
         matrix = one_hot_matrix(run.data, table)
-        classifying = run.data.task == "classification"
-        score = model.predict_proba(matrix)[:, 1] if classifying else model.predict(matrix)
+        is_classification = run.data.task == "classification"
+        score = model.predict_proba(matrix)[:, 1] if is_classification else model.predict(matrix)
         return Scores(row=table.column(ROW).to_numpy(), score=score)
 
 

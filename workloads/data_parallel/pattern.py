@@ -1,4 +1,4 @@
-"""The data-parallel pattern, and the way its engines read a data set."""
+"""The data-parallel pattern, and how its engines read a data set."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -42,23 +42,23 @@ FEATURES = "features"
 """The vector column that MLlib's estimators read."""
 
 FEW_ROWS = 1000
-"""Per task: fewer are soon brought together in one."""
+"""With fewer rows per task than this, `spark_spread` first brings all rows together in one partition."""
 
 Array = np.ndarray[Any, Any]
 
 
 def read_train(run: Context) -> pa.Table:
-    """The case's training rows, read with pyarrow from the fraction's folders only."""
+    """Reads the case's training rows with pyarrow, only from the folders of its fraction."""
     return read_parquet(run.train_paths, [LABEL, *run.data.features])
 
 
 def read_holdout(run: Context) -> pa.Table:
-    """The hold-out's rows, read with pyarrow."""
+    """Reads the hold-out's rows with pyarrow."""
     return read_parquet([run.data.holdout_path], [ROW, *run.data.features])
 
 
 class InMemory(NodeEngine):
-    """An engine whose `fit` takes what it makes of a table that holds all training rows."""
+    """Base of engines that read all training rows into one table, which `prepared` turns into the input of `fit`."""
 
     def load(self, run: Context) -> Any:
         return self.prepared(run, read_train(run))
@@ -69,29 +69,29 @@ class InMemory(NodeEngine):
 
     @abstractmethod
     def prepared(self, run: Context, table: pa.Table) -> Any:
-        """What `fit` takes, from a table of LABEL and the features."""
+        """Returns the input of `fit`, made from a table of LABEL and the features."""
 
     @abstractmethod
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
-        """Predictions from a table of features, as in `Scores`; shape (rows,)."""
+        """Returns the predictions for a table of features, as in `Scores`; shape (rows,)."""
 
 
 class MLlibEstimator(SparkEngine):
-    """An engine whose `fit` is that of one estimator of pyspark.ml."""
+    """Base of engines that fit one estimator of pyspark.ml."""
 
     library = "pyspark.ml"
 
     @abstractmethod
     def made(self, run: Context) -> Any:
-        """The estimator, with the case's arguments."""
+        """Returns the estimator with the case's arguments."""
 
     def frame(self, rows: Any) -> "DataFrame":
-        """What the estimator is fitted on, of what `load` returned."""
-        found: DataFrame = rows
-        return found
+        """Returns the frame to fit on, from the result of `load`."""
+        frame: DataFrame = rows
+        return frame
 
     def finished(self, model: Any, rows: Any) -> Any:  # noqa: ARG002
-        """What `fit` returns of a fitted model."""
+        """Returns the result of `fit`, made from a fitted model."""
         return model
 
     def fit(self, run: Context, rows: Any) -> Any:
@@ -99,13 +99,13 @@ class MLlibEstimator(SparkEngine):
 
 
 def labels(table: pa.Table) -> Array:
-    """Shape (rows,): int8 of 0 and 1 for classification, float64 for regression."""
+    """Returns the labels: int8 of 0 and 1 for classification, float64 for regression; shape (rows,)."""
     array: Array = table.column(LABEL).to_numpy()
     return array
 
 
 def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
-    """Features for trees: numbers as they are, categories as their ordinal codes. (rows, columns) of float32."""
+    """Returns features for trees: numbers as they are, categories as ordinal codes; (rows, columns) of float32."""
     matrix = np.empty((table.num_rows, len(data.columns)), dtype=np.float32)
     for position, name in enumerate(data.features):
         matrix[:, position] = table.column(name).to_numpy()
@@ -113,9 +113,9 @@ def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
 
 
 def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
-    """Features for linear models: numbers standardised, categories one-hot over the whole vocabulary.
+    """Returns features for linear models: numbers standardised, categories one-hot over the whole vocabulary.
 
-    Columns follow the data set's order, a category taking as many as its vocabulary has values.
+    Columns follow the data set's order. A category has as many columns as its vocabulary has values.
     """
     from scipy.sparse import csr_matrix
 
@@ -138,17 +138,18 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
 
 
 def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
-    """The frame spread evenly over all tasks that can run at once, cached and computed: training reads memory only.
+    """Returns the frame, spread evenly over all tasks that can run at once, cached and computed.
 
-    Spark deals rows out anew for each part that it reads, so few rows in many files could leave a task without: those
-    are brought together before, by a limit that limits nothing, for `coalesce` would be optimised away.
+    So training reads only from memory. Spark distributes the rows of each part that it reads from the start again, so
+    with few rows in many files a task could get none. Few rows are therefore first brought together in one partition,
+    by a limit as large as the frame, because `coalesce` would be optimised away.
     """
     few = run.case.rows < FEW_ROWS * run.slots
     return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))
 
 
 def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
-    """The frame cached and computed: the `noop` sink forces every column. Released when the case ends."""
+    """Caches the frame and computes every column, with the `noop` sink. It is released when the case ends."""
     cached = frame.persist()
     run.at_end(cached.unpersist)
     cached.write.format("noop").mode("overwrite").save()
@@ -156,16 +157,16 @@ def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def ordinal_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES: what `ordinal_matrix` is to a node engine."""
+    """Adds FEATURES, with the values of `ordinal_matrix`."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=run.data.features, outputCol=FEATURES).transform(frame)
 
 
 def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES: what `one_hot_matrix` is to a node engine, column for column.
+    """Adds FEATURES, with the columns and values of `one_hot_matrix`.
 
-    The vocabulary's size goes along as column metadata, so that OneHotEncoder needs no pass over the data.
+    The vocabulary's size is added as column metadata, so that OneHotEncoder needs no pass over the data.
     """
     from pyspark.ml.feature import OneHotEncoder, VectorAssembler
     from pyspark.sql.functions import col
@@ -192,12 +193,12 @@ def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def spark_scores(run: Context, predictions: "DataFrame") -> Scores:
-    """Collects row ids and what was predicted: the probability of class 1, or the value."""
+    """Collects the row ids and the predictions: the probability of class 1, or the value in a regression."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 
-    classifying = run.data.task == "classification"
-    score = vector_to_array(col("probability"))[1] if classifying else col("prediction")
+    is_classification = run.data.task == "classification"
+    score = vector_to_array(col("probability"))[1] if is_classification else col("prediction")
     table = predictions.select(ROW, score.alias("score")).toArrow()
     return Scores(row=table.column(ROW).to_numpy(), score=table.column("score").to_numpy())
 

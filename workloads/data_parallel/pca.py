@@ -27,13 +27,13 @@ CENTRED, PROJECTED = "centred", "projected"
 
 
 class PcaParams(Params):
-    """So many components of the sample's covariance."""
+    """The number of principal components of the sample's covariance."""
 
     components: int = 8
 
 
 def enough_columns(run: Context, components: int | None) -> None:
-    """Raises EngineUnsupported where there are fewer columns than components."""
+    """Raises EngineUnsupported if there are fewer numeric columns than components."""
     columns = len(numeric_columns(run.data))
     if components is not None and components > columns:
         raise EngineUnsupported(f"{components} components of {run.data.name}, which has {columns} numeric columns.")
@@ -58,7 +58,7 @@ class SklearnPCA(NodeEngine):
         return self.estimator(run, "decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
     def seed(self, run: Context) -> dict[str, Any]:
-        """For the defaults' solver, which may draw at random."""
+        """Returns the seed as an argument: the solver of the parameter set `defaults` may draw at random."""
         return {"random_state": run.case.model_seed}
 
     def predict(self, run: Context, model: Any) -> Projections:
@@ -81,7 +81,7 @@ class CumlPCA(Cuml, SklearnPCA):
 
 @dataclass(frozen=True)
 class Centred:
-    """MLlib's two models: of the mean, and of the components of shape (columns, components)."""
+    """MLlib's pipeline, with the mean of shape (columns,) and the components of shape (columns, components)."""
 
     pipeline: Any
     mean: Array
@@ -91,8 +91,9 @@ class Centred:
 class MLlibPCA(SparkEngine):
     """pyspark.ml's StandardScaler, which centres only, then PCA.
 
-    MLlib's covariance is of centred columns, but its `transform` does not subtract the mean: rows are centred first.
-    `k` has no default in MLlib; `defaults` keeps as many components as there are columns, as scikit-learn does.
+    MLlib computes the covariance of centred columns, but its `transform` does not subtract the mean, so rows are
+    centred first. `k` has no default in MLlib; `defaults` keeps as many components as there are columns, as
+    scikit-learn does.
     """
 
     name = "mllib"

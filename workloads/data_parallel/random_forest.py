@@ -16,13 +16,13 @@ from workloads.data_parallel.trees import (
     MLlibTrees,
     SklearnTrees,
     XGBoostTrees,
-    xgboost_words,
+    xgboost_arguments,
 )
 from workloads.libraries.xgboost import on_its_device
 from workloads.quality.scoring import Array
 
 DISTINCT_SHARE = 1 - float(np.exp(-1))
-"""Of n rows drawn n times with replacement, the share that is drawn at all: 0.632 (Efron & Tibshirani 1997)."""
+"""The share of n rows that is drawn at least once in n draws with replacement: 0.632 (Efron & Tibshirani 1997)."""
 
 
 class ForestParams(Params):
@@ -35,7 +35,7 @@ class ForestParams(Params):
     min_leaf_rows: int = 5
 
     def features_per_split(self, sample: Sample) -> int:
-        """At least one."""
+        """Returns the number of features that a split considers, at least one."""
         return max(1, int(self.features_share * sample.features))
 
 
@@ -71,7 +71,7 @@ class SklearnForest(SklearnTrees):
         return estimator(random_state=run.case.model_seed, **self.workers(run), **run.arguments).fit(*train)
 
     def workers(self, run: Context) -> dict[str, Any]:
-        """How many cores it may use, in the library's words."""
+        """Returns the number of cores as an argument of the library."""
         return {"n_jobs": run.case.threads}
 
 
@@ -101,8 +101,8 @@ class CumlForest(Cuml, SklearnForest):
 class XGBoostForest(XGBoostTrees):
     """xgboost.train in forest mode: one round of many parallel trees. Bins in `load`; on a GPU in `fit`.
 
-    The squared error of 0/1 labels has Gini's splits and its leaves are shares, as in the other libraries' trees; a
-    Newton step of the log-loss would not get beyond a probability of 0.88.
+    With 0/1 labels the squared error gives the same splits as Gini, and leaves are shares, as in the other libraries'
+    trees. A Newton step of the log-loss would not get beyond a probability of 0.88.
 
     Differs: a tree sees 63 % of the rows, drawn without replacement, where the others draw a bootstrap sample.
     """
@@ -130,7 +130,7 @@ class XGBoostForest(XGBoostTrees):
             "num_parallel_tree": params.trees,
             "max_depth": params.depth,
             "max_bin": params.bins,
-            # half a feature more, so that rounding down gives the number that is meant
+            # half a feature more, so that XGBoost's rounding down gives the intended number
             "colsample_bynode": min(1.0, (params.features_per_split(sample) + 0.5) / sample.features),
             "subsample": DISTINCT_SHARE,
             "min_child_weight": params.min_leaf_rows,
@@ -141,13 +141,13 @@ class XGBoostForest(XGBoostTrees):
     def fit(self, run: Context, train: Any) -> Any:
         import xgboost
 
-        words = {**xgboost_words(run), **run.arguments}
-        return xgboost.train(words, train, num_boost_round=1, callbacks=on_its_device(run.case.device))
+        arguments = {**xgboost_arguments(run), **run.arguments}
+        return xgboost.train(arguments, train, num_boost_round=1, callbacks=on_its_device(run.case.device))
 
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
-        found = super().scored(run, model, table)
-        # sums of shares pass the ends by a rounding error
-        return found if run.data.task == "regression" else np.clip(found, 0, 1)
+        values = super().scored(run, model, table)
+        # sums of shares may leave [0, 1] by a rounding error
+        return values if run.data.task == "regression" else np.clip(values, 0, 1)
 
 
 class MLlibForest(MLlibTrees):
@@ -198,5 +198,5 @@ WORKLOAD = Workload(
     params=ForestParams(),
     engines=(SklearnForest, CumlForest, XGBoostForest, MLlibForest, RapidsForest),
     capacity=Capacity(param="trees", least=5, most=320),
-    version=2,  # `fit` of `tuned` had the split in it
+    version=2,  # in version 1 `fit` of `tuned` made the split
 )

@@ -1,7 +1,7 @@
 """The GPU's drop-in libraries: cuML for scikit-learn on one node, spark_rapids_ml for pyspark.ml on Spark.
 
-An engine of theirs is the CPU's class with another library behind the same calls. Both are optional, and both need
-CUDA: `pip install 'sparkscale[rapids]'`.
+Their engines are the classes of the CPU engines, with another library behind the same calls. Both libraries are
+optional, and both need CUDA: `pip install 'sparkscale[rapids]'`.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ class Cuml(Engine):
     extra = "rapids"
 
     def estimator(self, run: Context, name: str) -> Any:
-        """Whose results are NumPy arrays, whatever it was given."""
+        """Returns an estimator that always returns NumPy arrays, whatever its input is."""
         import cuml
 
         cuml.set_global_output_type("numpy")
@@ -45,8 +45,9 @@ class Rapids(Engine):
     extra = "rapids"
 
     def estimator(self, run: Context, name: str) -> Any:
-        """On the GPUs that the profile grants, in the precision of pyspark.ml. It refuses a parameter that it cannot
-        honour on a GPU, and does not train on CPUs instead.
+        """Returns an estimator on the GPUs that the profile grants, in the precision of pyspark.ml.
+
+        It refuses a parameter that it cannot honour on a GPU, instead of training on CPUs.
         """
         run.spark.conf.set(FALL_BACK, "false")
         return partial(super().estimator(run, name), num_workers=ranks_of(run), float32_inputs=False)

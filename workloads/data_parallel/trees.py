@@ -1,4 +1,4 @@
-"""What engines that grow trees share: ordinal features in, scores out. Fitting is each workload's own."""
+"""Loading and predicting in engines that grow trees, with ordinal features. Each workload defines `fit` itself."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from workloads.quality.scoring import Array, Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}
-"""How the libraries' estimators of both tasks are named."""
+"""The ends of the names of the libraries' estimators, by learning task."""
 
 
 class SklearnTrees(InMemory):
@@ -40,7 +40,7 @@ class SklearnTrees(InMemory):
 
 
 class XGBoostTrees(InMemory):
-    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, for there the device does it."""
+    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, because the device does it."""
 
     devices = CPU_AND_GPU
     tasks = BOTH
@@ -72,24 +72,24 @@ class MLlibTrees(MLlibEstimator):
 
 
 def sklearn_scores(data: PreparedDataset, model: Any, table: pa.Table) -> Array:
-    """P(label = 1), or the label's expected value, by an estimator of scikit-learn's; shape (rows,)."""
+    """Returns P(label = 1), or the label's expected value, by an estimator of scikit-learn; shape (rows,)."""
     matrix = ordinal_matrix(data, table)
-    found: Array = model.predict_proba(matrix)[:, 1] if data.task == "classification" else model.predict(matrix)
-    return found
+    scores: Array = model.predict_proba(matrix)[:, 1] if data.task == "classification" else model.predict(matrix)
+    return scores
 
 
 def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: Device) -> Array:
-    """The same by a booster."""
+    """Returns P(label = 1), or the label's expected value, by an XGBoost booster; shape (rows,)."""
     import xgboost
 
     rows = ordinal_matrix(data, table)
-    # in place it would predict on the device where the rows are, which is the host
-    found: Array = model.predict(xgboost.DMatrix(rows)) if device == "gpu" else model.inplace_predict(rows)
-    return found
+    # inplace_predict would compute on the device where the rows are, which is the host
+    scores: Array = model.predict(xgboost.DMatrix(rows)) if device == "gpu" else model.inplace_predict(rows)
+    return scores
 
 
-def xgboost_words(run: Context) -> dict[str, Any]:
-    """What every training on one node is called with, beside the case's own arguments."""
+def xgboost_arguments(run: Context) -> dict[str, Any]:
+    """Returns the arguments of every training on one node, without the case's own arguments."""
     return {
         "tree_method": "hist",
         "nthread": run.case.threads,

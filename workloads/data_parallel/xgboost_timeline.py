@@ -1,4 +1,4 @@
-"""Where the seconds of an xgboost.spark training go, as its workers see them."""
+"""Divides the seconds of an xgboost.spark training into steps, as its workers record them."""
 
 import json
 import os
@@ -17,13 +17,14 @@ FIGURES = tuple(
     for name in ("starting", "importing", "waiting", "transferring", "training", "returning")
 )
 MEETINGS = ("barrier", "allGather")
-"""By these methods of BarrierTaskContext workers wait for each other; Spark looks once a second whether all came."""
+"""The methods of BarrierTaskContext in which workers wait for each other. Spark checks once a second who arrived."""
 
 
 def timeline() -> Any:
-    """A callback that writes its moments into the model: when the process of its worker began, when it had unpickled
-    the training, when it had its rows and began to train, and when it had trained; and how long it had then waited
-    for the other workers. Seconds of time.time().
+    """Returns a callback that writes moments into the model, in seconds of time.time().
+
+    They are: when the worker's process began, when it had unpickled the training, when it had its rows and began to
+    train, and when it had trained. It also writes how many seconds it had then waited for the other workers.
     """
     from xgboost.callback import TrainingCallback
 
@@ -32,12 +33,13 @@ def timeline() -> Any:
             self.moments: dict[str, float] = {}
 
         def __setstate__(self, state: dict[str, Any]) -> None:
-            self.__dict__.update(state)  # of an object without any, pickle would not call this
+            # pickle calls this only if the object has attributes, so __init__ sets `moments`
+            self.__dict__.update(state)
             self.moments = {"process": process_began(), "unpickled": time.time(), "waited": 0.0}
             self._watch()
 
         def _watch(self) -> None:
-            """Adds up the time of this task's own meetings; a reused process may hold an earlier task's watch."""
+            """Adds up this task's waiting time. Replaces the wrapper of an earlier task in a reused process."""
             from pyspark import BarrierTaskContext
 
             for name in MEETINGS:
@@ -47,10 +49,10 @@ def timeline() -> Any:
 
         def _timed(self, method: Any) -> Any:
             @wraps(method)
-            def timed(*arguments: Any, **words: Any) -> Any:
+            def timed(*arguments: Any, **keywords: Any) -> Any:
                 began = time.time()
                 try:
-                    return method(*arguments, **words)
+                    return method(*arguments, **keywords)
                 finally:
                     self.moments["waited"] += time.time() - began
 
@@ -69,25 +71,26 @@ def timeline() -> Any:
 
 
 def process_began() -> float:
-    """When this process started, in seconds of time.time(); Linux (proc(5): `starttime` of /proc/self/stat)."""
+    """Returns when this process started, in time.time() seconds; Linux (proc(5): `starttime` of /proc/self/stat)."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     up = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def tell(run: Context, booster: Any, began: float) -> None:
-    """Adds the figures seconds_starting (Spark's planning, and the start of a worker that was not there before),
-    _importing (of such a worker), _waiting (for the other workers, before the rows), _transferring (rows from the
-    JVM, and their bins), _training and _returning (which begins with waiting for the others once more). None where
-    the workers are on other hosts, whose clocks differ.
+def add_figures(run: Context, booster: Any, began: float) -> None:
+    """Adds the figures `seconds_…`. Adds none if the workers are on other hosts, because their clocks differ.
+
+    `starting` is Spark's planning and the start of a new worker, `importing` the imports of a new worker, `waiting`
+    the time before the rows in which it waits for other workers, `transferring` the rows from the JVM and their bins,
+    `training` the training, and `returning` the rest, which begins with waiting for the other workers again.
     """
     if run.case.cluster_kind == "external":
         return
     ended = time.time()
     moments = json.loads(booster.attr(ATTRIBUTE))
-    fresh = moments["process"] > began
-    started = moments["process"] if fresh else moments["unpickled"]
-    met = moments["unpickled"] + moments["waited"]
-    marks = (began, started, moments["unpickled"], met, moments["rows"], moments["trained"], ended)
+    is_new_worker = moments["process"] > began
+    started = moments["process"] if is_new_worker else moments["unpickled"]
+    waited = moments["unpickled"] + moments["waited"]
+    marks = (began, started, moments["unpickled"], waited, moments["rows"], moments["trained"], ended)
     for figure, (earlier, later) in zip(FIGURES, pairwise(marks), strict=True):
         run.figure(figure.name, max(0.0, later - earlier))

@@ -1,4 +1,4 @@
-"""`blobs`: bell-shaped clusters around centres that are known, for k-means."""
+"""The data set `blobs`: bell-shaped clusters around known centres, for k-means."""
 
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -17,7 +17,7 @@ LABEL_COLUMN = 2**32
 
 
 class Blobs(Synthetic):
-    """The label is the cluster that a row was drawn from; no engine may train on it."""
+    """Synthetic clusters. The label of a row is the cluster that it was drawn from. No engine may train on it."""
 
     SUMMARY: ClassVar[str] = "synthetic: clusters for k-means; inertia of the true centres known"
 
@@ -40,13 +40,13 @@ class Blobs(Synthetic):
         return Shape(self.task, self.columns(), compression="none")
 
     def columns(self) -> tuple[Column, ...]:
-        """Scaled by what the centres' and the clusters' variances sum to."""
+        """Returns the columns. Their standard deviation includes the variance of the centres and of each cluster."""
         std = float(np.sqrt(self.box**2 / 3 + self.spread**2))
         return tuple(Column(name=f"x_{n:03d}", kind="numeric", std=std) for n in range(self.features))
 
     @cached_property
     def centres(self) -> Array:
-        """Shape (features, clusters), float32."""
+        """Returns the true centres, shape (features, clusters), float32."""
         stream = Stream(self.seed, TRUTH_BLOCK)
         uniform = np.stack([stream.uniform(n, self.clusters) for n in range(self.features)])
         return ((2 * uniform - 1) * self.box).astype(np.float32)
@@ -62,11 +62,11 @@ class Blobs(Synthetic):
         return {**x, LABEL: cluster}
 
     @property
-    def witnesses(self) -> tuple[str, ...]:
+    def evidence_columns(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns())
 
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """Each row's squared distance to the true centre that is nearest, summed."""
+        """Returns the sum of each row's squared distance to the nearest true centre, and the number of rows."""
         x = np.stack([held_out[column.name] for column in self.columns()], axis=1).astype(np.float64)
         centres = self.centres.T.astype(np.float64)
         total = 0.0

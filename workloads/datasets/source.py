@@ -1,4 +1,4 @@
-"""What a data set's author writes: a definition, and how it becomes files."""
+"""The base class of data sets: a definition, and the code that turns it into files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,21 +28,22 @@ from workloads.io.filesystem import read_parquet, schema_of
 from workloads.libraries.tasks import Progress, Tasks, silent
 
 FORMAT = 5
-"""Of prepared data: rises when the same definition would give other files."""
+"""The format of prepared data. It rises when the same definition would give other files."""
 
 MERGED_FORMAT = 2
-"""Of merged copies, likewise."""
+"""The format of merged copies. It rises in the same cases."""
 
 GROUP_ROWS = 100
-"""A group needs as many rows, hold-out included, to be worth a model of its own."""
+"""A group needs this many rows, hold-out included, to get its own model."""
 
 MERGED_BYTES = 256 * 2**20
-"""Below this size a case would spend its time on opening 64 files: see docs/methodology.md for the measurement."""
+"""Data of at most this size gets merged copies: otherwise a case would spend its time on opening 64 files. See
+docs/methodology.md for the measurement."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a build says of the files it wrote; goes into the manifest."""
+    """The description of the files that a build wrote. It goes into the manifest."""
 
     shape: Shape
     parts: list[PartReport]
@@ -52,9 +53,10 @@ class Layout:
     ceiling: dict[str, float] | None = None
     profile: dict[str, Any] | None = None
     peak_bytes: int = 0
-    """The most memory that a task had, where it was watched."""
+    """The largest memory that one of the tasks used, in bytes. 0 if it was not measured."""
 
     def content(self) -> dict[str, Any]:
+        """Returns the content of the manifest."""
         return {
             "task": self.shape.task,
             "columns": [column.model_dump(mode="json") for column in self.shape.columns],
@@ -73,9 +75,9 @@ class Layout:
 
 
 class Source(BaseModel, ABC):
-    """A data set that can be made ready: its definition, as a user may write it.
+    """A data set that can be prepared. Its fields are its definition, as a user may write it.
 
-    The fields are the definition; equal ones are the same data. Crosses processes.
+    Equal definitions give the same data. A source can be pickled and sent to other processes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,44 +85,45 @@ class Source(BaseModel, ABC):
     SUMMARY: ClassVar[str]
 
     name: str = ""
-    """How tables call it; empty: `default_name`."""
+    """The name in tables. Empty: `default_name`."""
 
     @property
     @abstractmethod
-    def default_name(self) -> str: ...
+    def default_name(self) -> str:
+        """Returns the name of a data set to which the user gave none. It begins the name of its folder."""
 
     @property
     def title(self) -> str:
-        """What tables and the folder call it."""
+        """Returns the name in tables and messages."""
         return self.name or self.default_name
 
     @property
     def stated_rows(self) -> int | None:
-        """How many rows it has, hold-out included, where that is known before it is made."""
+        """Returns the number of rows, hold-out included. None if it is not known before the data is prepared."""
         return None
 
     def definition(self, storage: str) -> dict[str, Any]:  # noqa: ARG002 - a table keeps hashes there
-        """What the folder's name is made from; everything that the files depend on."""
+        """Returns everything that the files depend on. The folder's name is a digest of it."""
         return {"format": FORMAT, **self.model_dump(mode="json", exclude={"name"})}
 
     def within_groups(self) -> "Source":
-        """The same data, its hold-out one that cuts through groups, if that was left to us."""
+        """Returns the same data with rows of every group in the hold-out, unless the user chose another rule."""
         return self
 
     @abstractmethod
     def check(self, storage: str) -> None:
-        """Raises ConfigError or DatasetError for what cannot be made, before anything is written."""
+        """Raises ConfigError or DatasetError if the data cannot be prepared. Nothing has been written before."""
 
     @abstractmethod
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
-        """Writes the parts below `root`."""
+        """Writes the parts below `root`, and returns their description."""
 
     def prepare(
         self, storage: str, tasks: Tasks, sample_seeds: Sequence[int] = (0,), progress: Progress = silent
     ) -> PreparedDataset:
-        """The data set, ready to read below `storage`; made when it is not there.
+        """Returns the prepared data set below `storage`, and prepares it first if it does not exist.
 
-        Samples of small data lie merged for each of `sample_seeds`.
+        Small data gets a merged copy for each of `sample_seeds`.
         """
         definition = self.definition(storage)
         if not prepared.exists(prepared.folder_of(storage, self.default_name, definition)):
@@ -146,22 +149,22 @@ class Source(BaseModel, ABC):
 
 
 def merged(storage: str, data: PreparedDataset, sample_seed: int) -> str:
-    """The root of a copy whose slices are merged for one sample seed: seven files instead of 64.
+    """Returns the root of a copy with merged slices for one sample seed: seven files instead of 64.
 
-    The first is the sample of 1/64, each further one what the next larger fraction adds to it.
+    The first file is the sample of 1/64. Each further file has the rows that the next larger fraction adds.
     """
     order = data.slices(1, sample_seed)
     groups = tuple(grouping.column for grouping in data.groupings)
     shape = Shape(data.task, data.columns, groups, has_time=TIME in schema_of(data.holdout_path).names)
 
     def build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
-        known = {}
+        hashes = {}
         for number in range(SLICES.bit_length()):
             slices = sorted(order[2 ** (number - 1) if number else 0 : 2**number])
             table = read_parquet([join(data.root, slice_folder(s)) for s in slices])
             path = part_file(merged_folder(number), 0)
-            known[path] = write_table(root, path, table, shape)
-        return {}, known
+            hashes[path] = write_table(root, path, table, shape)
+        return {}, hashes
 
     definition = {
         "format": [FORMAT, MERGED_FORMAT],
@@ -177,7 +180,10 @@ MERGED_PREFIX = "merged-"
 
 
 def write_keys(root: str, name: str, keys: pa.Array, train_rows: Array, holdout_rows: Array) -> Grouping:
-    """Writes the file that names a grouping's groups and counts their rows; arrays are in the order of the codes."""
+    """Writes the file with the keys of a grouping and the rows of each group, and returns the grouping.
+
+    The arrays are in the order of the codes.
+    """
     path = f"groups/{name}.parquet"
     sink = pa.BufferOutputStream()
     table = pa.table({"key": keys, "train_rows": train_rows, "holdout_rows": holdout_rows})
@@ -196,16 +202,17 @@ def write_keys(root: str, name: str, keys: pa.Array, train_rows: Array, holdout_
 
 
 def group_column(name: str) -> str:
+    """Returns the name of the column with the codes of a grouping."""
     return f"group_{name}"
 
 
 def count_groups(codes: Sequence[Array], groups: int) -> Array:
-    """Rows per group over several arrays of codes."""
+    """Returns the rows per group over several arrays of codes; shape (groups,)."""
     counts: Array = np.sum([np.bincount(part, minlength=groups) for part in codes], axis=0)
     return counts
 
 
 def numeric(name: str, known: Array) -> Column:
-    """A numeric column whose scale is that of these values."""
+    """Returns a numeric column with the mean and the standard deviation of these values."""
     values = known.astype(np.float32).astype(np.float64)
     return Column(name=name, kind="numeric", mean=float(values.mean()), std=float(values.std()))

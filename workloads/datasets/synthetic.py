@@ -1,7 +1,7 @@
-"""Synthetic data of any size: blocks of 65,536 rows, each drawn anywhere from (seed, block), written in parts.
+"""Synthetic data of any size, in blocks of 65,536 rows. Any machine can draw a block from (seed, block).
 
-Rows of a block are drawn in the order in which they are stored, slice by slice: a row's id decides its slice, and its
-place in that order its values. So nothing is shuffled or copied between drawing and writing.
+Rows of a block are drawn in the order in which they are stored, slice by slice. A row's id decides its slice, and its
+place in that order decides its values. So nothing is shuffled or copied between drawing and writing.
 """
 
 import math
@@ -22,8 +22,8 @@ from workloads.datasets.training_slices import (
     PartReport,
     Shape,
     held_out_at_random,
+    order_by_place,
     part_starts,
-    placed,
     random_units,
     write_part,
 )
@@ -34,11 +34,15 @@ MOST_FEATURES = 1000
 MOST_ROWS = 10**12
 
 Evidence = dict[str, Array]
-"""What a part knows of the truth on its held-out rows; parts' evidence is added up."""
+"""Sums over held-out rows, by name, from which the quality of the truth is computed. The sums of all parts are added
+up."""
 
 
 class Synthetic(Source):
-    """Rows are independent unless a subclass says otherwise; a fifth, chosen by hash, is the hold-out."""
+    """A synthetic data set. Rows are independent, and a hash chooses a fifth of them as the hold-out.
+
+    Subclasses may change both.
+    """
 
     rows: int = Field(default=1_000_000, ge=1000, le=MOST_ROWS)
     features: int = Field(default=50, ge=2, le=MOST_FEATURES)
@@ -70,39 +74,41 @@ class Synthetic(Source):
 
     @abstractmethod
     def draw(self, block: int, row: Array) -> dict[str, Array]:
-        """The values of rows with these ids, in this order: features, label, truth, and what else the shape has."""
+        """Returns the values of the rows with these ids, in this order: every column of the shape but ROW and
+        UNIT."""
 
     @property
-    def witnesses(self) -> tuple[str, ...]:
-        """Columns that `evidence` needs."""
+    def evidence_columns(self) -> tuple[str, ...]:
+        """Returns the columns that `evidence` needs."""
         return LABEL, TRUTH
 
     @abstractmethod
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """What held-out rows say of how good the truth is; sums over rows."""
+        """Returns sums over held-out rows, from which `ceiling` computes the quality of the truth."""
 
     @abstractmethod
     def ceiling(self, evidence: Evidence) -> dict[str, float]:
-        """The truth's own quality on the hold-out."""
+        """Returns the quality of the truth on the hold-out, by name of the quality."""
 
     @property
     def shape(self) -> Shape:
         return Shape(self.task, self.columns(), has_truth=True, compression="none")
 
     def held_out(self, row: Array) -> Array:
-        """A mask over row ids."""
+        """Returns a mask over row ids: true for rows of the hold-out."""
         return held_out_at_random(row, self.rows)
 
     def units(self, row: Array) -> Array:
+        """Returns the unit of each row id, int32."""
         return random_units(row)
 
     def groupings(self, root: str) -> tuple[Grouping, ...]:  # noqa: ARG002
-        """Writes the keys of the groups, where there are any."""
+        """Writes the keys of the groups and returns the groupings. Empty if there are none."""
         return ()
 
     @property
     def layout(self) -> tuple[HoldoutRule, str]:
-        """The hold-out's rule and what its units are called."""
+        """Returns the rule of the hold-out and the name of its units."""
         return "random", "bundle of rows"
 
     def check(self, storage: str) -> None:
@@ -129,15 +135,15 @@ class Synthetic(Source):
         )
 
     def block(self, number: int) -> tuple[dict[str, Array], Array]:
-        """One block's arrays, and where each place begins in them."""
+        """Returns the arrays of one block, and the positions in them at which the places begin."""
         row = np.arange(number * BLOCK_ROWS, min(self.rows, (number + 1) * BLOCK_ROWS))
-        order, starts = placed(row, self.held_out(row))
+        order, starts = order_by_place(row, self.held_out(row))
         row = row[order]
         return {ROW: row, UNIT: self.units(row), **self.draw(number, row)}, starts
 
 
 def _write(job: tuple[Synthetic, str, int, int]) -> tuple[PartReport, Evidence, int]:
-    """What a task does: draws and writes one part."""
+    """Draws and writes one part. This runs as a task."""
     source, root, part, start = job
     rows = part_starts(source.rows, source.shape.row_bytes)
     stop = rows[part + 1] if part + 1 < len(rows) else source.rows
@@ -145,15 +151,16 @@ def _write(job: tuple[Synthetic, str, int, int]) -> tuple[PartReport, Evidence, 
     blocks, starts = [arrays for arrays, _ in drawn], [starts for _, starts in drawn]
     report = write_part(root, part, source.shape, blocks, starts)
     held_out = {
-        name: np.concatenate([arrays[name][begin[-2] :] for arrays, begin in drawn]) for name in source.witnesses
+        name: np.concatenate([arrays[name][begin[-2] :] for arrays, begin in drawn])
+        for name in source.evidence_columns
     }
     return report, source.evidence(held_out), peak_bytes()
 
 
-def unknown_share(total: int, **parts: int) -> int:
-    """What is left of `total` for noise. Raises ConfigError when the parts are more."""
-    left = total - sum(parts.values())
+def noise_features(total: int, **others: int) -> int:
+    """Returns the number of features that are left for noise. Raises ConfigError if the others exceed the total."""
+    left = total - sum(others.values())
     if left < 0:
-        asked = ", ".join(f"{name} {count}" for name, count in parts.items())
-        raise ConfigError(f"{asked} are more than the {total} features: raise `features`, or lower them.")
+        counts = ", ".join(f"{name} {count}" for name, count in others.items())
+        raise ConfigError(f"{counts} are more than the {total} features: raise `features`, or lower them.")
     return left

@@ -1,4 +1,4 @@
-"""The user's own table as a data set."""
+"""The data set `table`: the user's own Parquet or CSV files."""
 
 import shutil
 from collections.abc import Sequence
@@ -26,24 +26,24 @@ from workloads.datasets.table_survey import NAMELESS, Feature, Span
 from workloads.datasets.table_target import TableTask, Target, TargetCounts
 from workloads.datasets.table_time import first_held_time, stretches
 from workloads.datasets.table_values import Primitive, expand, use_of
-from workloads.datasets.training_slices import Array, PartReport, Shape, part_starts, placed, write_part
+from workloads.datasets.training_slices import Array, PartReport, Shape, order_by_place, part_starts, write_part
 from workloads.io.filesystem import check_space, resolve
 from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 
 LEAST_ROWS = 100
 VALUE_BYTES = 8
-"""Of a column in a part: its own four bytes and those of what it may be expanded to."""
+"""Bytes per value of a column in a part: its own four bytes, and those of the columns that it is expanded to."""
 FEWEST_GROUPS = 2
 GROUP = "group"
 ENCODING = 3
-"""Rises when equal files are encoded otherwise than before."""
+"""The version of the encoding. It rises when equal files are encoded in a new way."""
 MOST_NAMED = 10
-"""Columns that a message names all of; of more it names the CLOSEST."""
+"""A message names all columns of a table up to this number. Of a larger table it names the CLOSEST."""
 CLOSEST = 5
 
 
 class Table(Source):
-    """A Parquet or CSV file, or a directory of them. Only `path` and `label` must be said."""
+    """A Parquet or CSV file, or a directory of them. Only `path` and `label` are required."""
 
     SUMMARY: ClassVar[str] = "your own table: Parquet or CSV, a file, a directory or a URI"
 
@@ -58,28 +58,33 @@ class Table(Source):
 
     @property
     def default_name(self) -> str:
-        """The file's name without its endings, as far as a folder's name can hold it."""
+        """Returns the file's name without its endings, with hyphens for characters that a folder's name cannot
+        have."""
         stem = PurePosixPath(self.path.partition("?")[0].rstrip("/")).name.split(".")[0]
         return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "table"
 
     @property
     def stated_rows(self) -> int | None:
-        """As the footers of Parquet files say; nothing counts the lines of a CSV."""
+        """Returns the rows in the footers of Parquet files. None for CSV: its lines are not counted in advance."""
         files, kind = list_files(self.path)
         return open_parquet(self.path, files).rows if kind == "parquet" else None
 
     def within_groups(self) -> "Table":
-        """Rows of each group are held out, unless another rule was asked for or there is a time."""
-        settled = self.group is None or self.time is not None or self.holdout is not None
-        return self if settled else self.model_copy(update={"holdout": "random"})
+        """Returns this table with a random hold-out, which has rows of each group.
+
+        Returns it unchanged if it has no group, if it has a time, or if the user chose a rule.
+        """
+        unchanged = self.group is None or self.time is not None or self.holdout is not None
+        return self if unchanged else self.model_copy(update={"holdout": "random"})
 
     @property
     def rule(self) -> HoldoutRule:
-        """Time before group before random: the first that the table has."""
+        """Returns the rule of the hold-out: the user's, else `time`, `group` or `random`, the first that is
+        possible."""
         return self.holdout or ("time" if self.time else "group" if self.group else "random")
 
     def definition(self, storage: str) -> dict[str, Any]:
-        """The content of the files, not where they lie."""
+        """Returns the definition. It depends on the content of the files, not on their location."""
         files, kind = list_files(self.path)
         content = {"content": fingerprint(storage, self.path, files), "file_format": kind, "encoding": ENCODING}
         return {**super().definition(storage), **content, "path": None}
@@ -94,7 +99,7 @@ class Table(Source):
             check_space(storage, 2.0 * sum(info.size for info in files), f"{self.title}: its CSV")
 
     def _check_columns(self, table: TableFiles) -> None:
-        """Raises DatasetError or ConfigError for a column that is not there, or is not what it is called."""
+        """Raises DatasetError or ConfigError if a named column is missing, or if its type does not fit its role."""
         names = table.schema.names
         for option, column in (
             ("label", self.label),
@@ -104,10 +109,12 @@ class Table(Source):
         ):
             if column is not None and column not in names:
                 raise DatasetError(
-                    f"{self.path} has no column '{column}', which --{option} names: {like(column, names)}."
+                    f"{self.path} has no column '{column}', which --{option} names: {column_hint(column, names)}."
                 )
         if self.label in (self.group, self.time, *(self.features or ())):
-            raise ConfigError(f"The column '{self.label}' cannot be the label and something else at once.")
+            raise ConfigError(
+                f"The column '{self.label}' cannot be the label and something else at once: name another column."
+            )
         if self.rule == "time" and self.time is None:
             raise ConfigError("--holdout time needs --time COLUMN.")
         if self.rule == "group" and self.group is None:
@@ -119,21 +126,24 @@ class Table(Source):
             if column is not None and use_of(table.schema.field(column).type) not in uses:
                 raise DatasetError(
                     f"{self.path}: the column '{column}', which --{option} names, has the type "
-                    f"{table.schema.field(column).type}, and needs to be a {' or '.join(uses)}."
+                    f"{table.schema.field(column).type}, but must be a {' or '.join(uses)}: name another column."
                 )
         for column in self.features or ():
             if use_of(table.schema.field(column).type) == "none":
                 raise DatasetError(
                     f"{self.path}: the column '{column}' of type {table.schema.field(column).type} cannot be a "
-                    "feature: numbers, booleans, texts, dates and timestamps can."
+                    "feature: only numbers, booleans, texts, dates and timestamps can."
                 )
         kind = table.schema.field(self.label).type
         if pa.types.is_null(kind):
-            raise DatasetError(f"{self.path}: the label column '{self.label}' is null in all {table.rows:,} rows.")
+            raise DatasetError(
+                f"{self.path}: the label column '{self.label}' is null in all {table.rows:,} rows: name another "
+                "column with --label."
+            )
         if use_of(kind) not in ("number", "text"):
             raise DatasetError(
-                f"{self.path}: the label column '{self.label}' has the type {kind}: classification needs two values, "
-                "regression a number."
+                f"{self.path}: the label column '{self.label}' has the type {kind}, which cannot be a label: "
+                "classification needs two values, regression needs a number."
             )
 
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
@@ -153,56 +163,56 @@ class Table(Source):
         self._check_holdout(target, totals, counts)
         if target.rule == "time":
             target = replace(target, stretches=stretches(counts.held_out_times))
-        chosen = survey.choose(table, sources, counts, self.features is not None, self.label, self.path)
+        features = survey.choose(table, sources, counts, self.features is not None, self.label, self.path)
         groups = (group_column(GROUP),) if self.group else ()
         shape = Shape(
             target.task,
-            tuple(feature.column for feature in chosen.used),
+            tuple(feature.column for feature in features.used),
             groups=groups,
             has_time=self.time is not None,
         )
-        jobs = [(span, target, shape, chosen.used, root, number) for number, span in enumerate(spans)]
-        done: list[Written] = tasks.map(_write, jobs, progress)
-        _unstage(root)
-        unit_rows = np.sum([part.unit_rows for part in done], axis=0)
+        jobs = [(span, target, shape, features.used, root, number) for number, span in enumerate(spans)]
+        parts: list[Written] = tasks.map(_write, jobs, progress)
+        _remove_staged(root)
+        unit_rows = np.sum([part.unit_rows for part in parts], axis=0)
         holdout = Holdout(
             target, counts.held_out, counts.held_out_positive, unit_rows[unit_rows > 0], counts.held_out_times
         )
         return Layout(
             shape=shape,
-            parts=[part.report for part in done],
+            parts=[part.report for part in parts],
             holdout=target.rule,
             unit_name=target.unit_name,
-            groupings=self._groupings(root, target, [part.group_rows for part in done]),
-            profile=profile(table, target, totals, counts, chosen, holdout),
-            peak_bytes=max(part.peak_bytes for part in done),
+            groupings=self._groupings(root, target, [part.group_rows for part in parts]),
+            profile=profile(table, target, totals, counts, features, holdout),
+            peak_bytes=max(part.peak_bytes for part in parts),
         )
 
     def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
-        """Raises DatasetError for a label, a group or a time that cannot be what it is said to be."""
+        """Returns the target. Raises DatasetError if a label, a group or a time column does not fit its role."""
         label = self.label
         try:
             task = targets.task_of(label, table.schema.field(label).type, totals, self.task, self.path)
         except DatasetError as error:
             if label not in table.notes:
                 raise
-            raise DatasetError(f"{error} Of this column: {table.notes[label]}.") from error
+            raise DatasetError(f"{error} Note about this column: {table.notes[label]}.") from error
         used = totals.rows - totals.unlabelled - totals.timeless
         if used < LEAST_ROWS:
             raise DatasetError(
-                f"{self.path} has {used:,} rows with a label (and a time, where one is named): {LEAST_ROWS} are the "
-                "least to measure anything with."
+                f"{self.path} has only {used:,} rows with a label (and a time, if --time names one): a measurement "
+                f"needs at least {LEAST_ROWS}."
             )
         keys = tuple(sorted(totals.groups))
         if self.group and len(keys) > used / 2:
             raise DatasetError(
                 f"{self.path}: the group column '{self.group}' has {len(keys):,} groups in {used:,} rows, more than "
-                "one for every two: it tells rows apart, not groups."
+                "one for every two: it identifies rows, not groups. Name another column with --group."
             )
         if self.rule == "group" and len(keys) < FEWEST_GROUPS:
             raise DatasetError(
                 f"{self.path}: the group column '{self.group}' has a single group, so none can be held out: "
-                "say --holdout random."
+                "use --holdout random."
             )
         return Target(
             label=label,
@@ -221,13 +231,17 @@ class Table(Source):
         )
 
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
-        """The columns that may become features: those listed, else all that have a name but label, group and time."""
+        """Returns the columns that may become features.
+
+        These are the listed ones. If none are listed, they are all named columns except label, group and time.
+        """
         if self.features is not None:
             return tuple(dict.fromkeys(self.features))
-        taken = (self.label, self.group, self.time, NAMELESS)
-        return tuple(f.name for f in table.schema if f.name not in taken and use_of(f.type) != "none")
+        excluded = (self.label, self.group, self.time, NAMELESS)
+        return tuple(f.name for f in table.schema if f.name not in excluded and use_of(f.type) != "none")
 
     def _check_holdout(self, target: Target, totals: TargetCounts, counts: survey.FeatureCounts) -> None:
+        """Raises DatasetError if the hold-out or the training rows are empty, or have one class only."""
         one_class = target.task == "classification" and counts.held_out_positive in (0, counts.held_out)
         train_positive = totals.classes[target.classes[1]] - counts.held_out_positive if target.classes else 1
         train_rows = target.rows - counts.held_out
@@ -238,8 +252,8 @@ class Table(Source):
             or (target.classes and not 0 < train_positive < train_rows)
         ):
             raise DatasetError(
-                f"{self.path}: with --holdout {target.rule} the hold-out or the training rows have one value of "
-                f"'{self.label}' only: choose another rule."
+                f"{self.path}: with --holdout {target.rule} the hold-out or the training rows have only one value of "
+                f"'{self.label}': choose another rule with --holdout."
             )
 
     def _groupings(self, root: str, target: Target, sizes: Sequence[Array]) -> tuple[Grouping, ...]:
@@ -249,20 +263,24 @@ class Table(Source):
         return (write_keys(root, GROUP, pa.array(target.keys, pa.string()), train, held_out),)
 
 
-def like(column: str, names: list[str]) -> str:
-    """Which columns there are, as part of a sentence: of many those whose names are most like this one."""
+def column_hint(column: str, names: list[str]) -> str:
+    """Returns a part of a sentence that names the columns of a table.
+
+    If there are many, it names those with names most similar to `column`.
+    """
     if len(names) <= MOST_NAMED:
         return f"it has {', '.join(names)}"
     closest = get_close_matches(column, names, CLOSEST, 0.0)
-    return f"the most like it of its {len(names):,} columns are {', '.join(closest)}"
+    return f"the most similar of its {len(names):,} columns are {', '.join(closest)}"
 
 
 def row_bytes(table: TableFiles) -> int:
-    """Of an encoded row, at most."""
+    """Returns the largest possible number of bytes of an encoded row."""
     return VALUE_BYTES * (len(table.schema) + 4)
 
 
-def _unstage(root: str) -> None:
+def _remove_staged(root: str) -> None:
+    """Removes the Parquet file that CSV files were written to."""
     staged = join(root, "_staged")
     system, path = resolve(staged)
     local = local_path(staged)
@@ -274,8 +292,11 @@ def _unstage(root: str) -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A part that a task wrote: the groups' training and held-out rows, shape (2, groups), and the held-out rows of
-    each unit, shape (units,)."""
+    """A part that a task wrote.
+
+    `group_rows` has the training and the held-out rows of each group, shape (2, groups). `unit_rows` has the held-out
+    rows of each unit, shape (units,).
+    """
 
     report: PartReport
     group_rows: Array
@@ -284,18 +305,18 @@ class Written:
 
 
 def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> Written:
-    """A task: encodes one span and writes it as a part."""
+    """Encodes one span and writes it as a part. This runs as a task."""
     span, target, shape, features, root, part = job
     sources = tuple(dict.fromkeys(feature.column.source for feature in features))
-    columns = survey.columns_read(target, sources)
+    columns = survey.needed_columns(target, sources)
     blocks: list[dict[str, Array]] = []
     starts: list[Array] = []
     sizes = np.zeros((2, len(target.keys)), dtype=np.int64)
     unit_rows = np.zeros(target.unit_count, dtype=np.int64)
     for first, whole in span.files.batches(span.start, span.stop, columns):
-        row, batch = survey.usable(first, whole, target)
+        row, batch = survey.usable_rows(first, whole, target)
         held = target.held_out(row, batch)
-        order, start = placed(row, held)
+        order, start = order_by_place(row, held)
         units = target.units(row, batch)
         unit_rows += np.bincount(units[held], minlength=target.unit_count)
         arrays = {ROW: row, UNIT: units, LABEL: target.of(batch)}

@@ -1,8 +1,8 @@
-"""Reads CSV files that are not plain: in other encodings than UTF-8, with other separators, or with numbers that are
-written for people, such as 1,234.50.
+"""Reads CSV files: with other encodings than UTF-8, other separators, or numbers written for people, such as
+1,234.50.
 
-A number that can be read in one way only is read. One that can be read in several ways stays a text. A note of the
-data set tells the user of both.
+A number is read if there is only one way to read it. If there are several, it stays a text. In both cases a note of
+the data set tells the user.
 """
 
 import codecs
@@ -16,52 +16,52 @@ import pyarrow.compute as pc
 from pyarrow import csv, fs
 
 from sparkscale.contract.errors import DatasetError
-from workloads.io.filesystem import reported
+from workloads.io.filesystem import as_dataset_error
 
 CHUNK = 2**24
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
 """Bytes that Windows-1252 does not use."""
-SPOKEN = {"cp1252": "Windows-1252", "latin-1": "Latin-1", "utf-16": "UTF-16"}
+ENCODING_NAMES = {"cp1252": "Windows-1252", "latin-1": "Latin-1", "utf-16": "UTF-16"}
 SEPARATORS = (",", "\t", ";", "|")
 
 POINT = r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*|0)(?:\.\d*)?$"
 """Numbers with a decimal point and, perhaps, commas between thousands."""
 COMMA = r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d*|0)(?:,\d*)?$"
-"""The same with points and comma exchanged."""
+"""The same with points and commas exchanged."""
 BLANKS = r"[ '’\x{a0}\x{202f}]"
 SPACED = rf"^[+-]?[1-9]\d{{0,2}}(?:{BLANKS}\d{{3}})+(?:[.,]\d+)?$"
-"""Blanks or apostrophes between thousands."""
+"""Numbers with blanks or apostrophes between thousands."""
 WHOLE, UNSIGNED = r"^[+-]?\d+$", r"^-?\d+$"
 
 NOTES = {
     "point": "its numbers are read with a decimal point",
     "comma": "its numbers are read with a decimal comma",
-    "whole": "its numbers are read without what stands between thousands",
-    "unclear": "a comma or point in it may be the decimal one or stand between thousands: write numbers as 1234.5",
+    "whole": "its numbers are read without the separators between thousands",
+    "unclear": "a comma or point in it may be decimal or may separate thousands: write numbers as 1234.5",
 }
-"""The note about a column, by how its numbers are written."""
+"""The note about a column, by the way in which its numbers are written."""
 HEAD_LINES = 20
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a file is to be read."""
+    """The encoding and the separator of a CSV file."""
 
     encoding: str
     separator: str
 
     @property
-    def reading(self) -> csv.ReadOptions:
+    def read_options(self) -> csv.ReadOptions:
         return csv.ReadOptions(encoding=self.encoding)
 
     @property
-    def parsing(self) -> csv.ParseOptions:
+    def parse_options(self) -> csv.ParseOptions:
         return csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
 
 
 def style_of(system: fs.FileSystem, path: str) -> Style:
-    """Looks at the whole file for its encoding, and at its first lines for its separator."""
+    """Returns the style of a file: its encoding from all bytes, its separator from the first lines."""
     encoding = _encoding(system, path)
     with system.open_input_stream(path) as stream:
         head = stream.read(CHUNK).decode(encoding, errors="ignore")
@@ -69,7 +69,10 @@ def style_of(system: fs.FileSystem, path: str) -> Style:
 
 
 def _encoding(system: fs.FileSystem, path: str) -> str:
-    """UTF-8, or what the file is if it is not. Raises DatasetError for UTF-8 with a fault in it."""
+    """Returns the encoding of a file: UTF-8 if possible, otherwise UTF-16, Windows-1252 or Latin-1.
+
+    Raises DatasetError if the file is UTF-8 with a wrong byte.
+    """
     with system.open_input_stream(path) as stream:
         chunk = stream.read(CHUNK)
         if chunk.startswith(UTF_16):
@@ -84,7 +87,7 @@ def _encoding(system: fs.FileSystem, path: str) -> str:
                     is_utf_8 = False
                     if is_wide or not error.object[: error.start].decode().isascii():
                         raise DatasetError(
-                            f"{path} is UTF-8, but for a byte near {read + error.start:,}: correct it."
+                            f"{path} is UTF-8, except for a byte near position {read + error.start:,}: correct it."
                         ) from error
             read += len(chunk)
             is_windows = is_windows and not any(byte in chunk for byte in UNDEFINED)
@@ -95,62 +98,64 @@ def _encoding(system: fs.FileSystem, path: str) -> str:
 
 
 def _separator(text: str, usual: str) -> str:
-    """The usual one if it stands in the first line; else one that stands there and equally often in the next ones."""
+    """Returns the separator of a file.
+
+    This is the usual one if the first line has it. Otherwise it is one that the first lines have equally often.
+    """
     bare = re.sub(r'"[^"]*"', "", text.lstrip("\ufeff"))
     lines = [line for line in bare.splitlines()[: HEAD_LINES + 1] if line][:HEAD_LINES]
     if not lines or usual in lines[0]:
         return usual
     counts = {separator: [line.count(separator) for line in lines] for separator in SEPARATORS}
-    fitting = [separator for separator, found in counts.items() if found[0] and len(set(found)) == 1]
+    fitting = [separator for separator, per_line in counts.items() if per_line[0] and len(set(per_line)) == 1]
     return max(fitting, key=lambda separator: counts[separator][0], default=usual)
 
 
 def names(system: fs.FileSystem, path: str) -> list[str]:
-    """Returns the names of the columns. Raises DatasetError."""
-    with reported(path, "is no valid CSV"):
+    """Returns the names of the columns. Raises DatasetError if the file cannot be read."""
+    with as_dataset_error(path, "is no valid CSV"):
         style = style_of(system, path)
         with system.open_input_stream(path) as stream:
-            reader = csv.open_csv(stream, read_options=style.reading, parse_options=style.parsing)
+            reader = csv.open_csv(stream, read_options=style.read_options, parse_options=style.parse_options)
             return list(reader.schema.names)
 
 
 def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] = ()) -> pa.Table:
-    """Types are inferred from all rows; of the columns in `as_text`, if some are named, only these are read, as text.
-    Empty fields and NA, NaN, null are missing, in text columns, too.
+    """Reads a file. Types are inferred from all rows.
 
-    Raises DatasetError.
+    If `as_text` names columns, only these are read, as text. Empty fields and NA, NaN and null are missing values, in
+    text columns too. Raises DatasetError if the file cannot be read.
     """
     converting = csv.ConvertOptions(
         strings_can_be_null=True,
         column_types=dict.fromkeys(as_text, pa.string()),
         include_columns=as_text or None,
     )
-    reading = style.reading
+    read_options = style.read_options
     try:
         with system.open_input_stream(path) as stream:
-            table = csv.read_csv(stream, reading, style.parsing, converting)
+            table = csv.read_csv(stream, read_options, style.parse_options, converting)
     except (OSError, UnicodeError, pa.ArrowInvalid):
-        # again on one thread, which counts the rows and so can say where it is wrong
-        reading.use_threads = False
-        with reported(path, "is no valid CSV"), system.open_input_stream(path) as stream:
-            table = csv.read_csv(stream, reading, style.parsing, converting)
+        # read it again on one thread: only that counts the rows, so the error names the row
+        read_options.use_threads = False
+        with as_dataset_error(path, "is no valid CSV"), system.open_input_stream(path) as stream:
+            table = csv.read_csv(stream, read_options, style.parse_options, converting)
     check_names(path, table.column_names)
     return table
 
 
 def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table], dict[str, str], set[str]]:
-    """A table of each file; by column what is to be said of how its numbers were read; and the encodings other than
-    UTF-8, as people call them.
+    """Reads all files. Returns a table per file, notes about columns, and the names of encodings other than UTF-8.
 
-    A column is judged by all files together, and the table is taken to be written in one style: where one column has
-    a decimal comma for certain, points in another stand between thousands, though Arrow took them for decimal points;
-    and where a decimal point is certain, commas stand between thousands.
+    A note says how the numbers of a column were read. All files together decide about a column. The whole table is
+    assumed to have one style. If one column certainly has a decimal comma, points in other columns separate
+    thousands, even if Arrow read them as decimal points. If a decimal point is certain, commas separate thousands.
 
-    Raises DatasetError.
+    Raises DatasetError if a file cannot be read.
     """
     styles = []
     for path in paths:
-        with reported(path, "cannot be read"):
+        with as_dataset_error(path, "cannot be read"):
             styles.append(style_of(system, path))
     tables = [read(system, path, style) for path, style in zip(paths, styles, strict=True)]
     kinds = _kinds(tables)
@@ -169,29 +174,33 @@ def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table
         decided = {"point"}
     if len(decided) == 1:
         kinds = {name: kind if kind != "unclear" else next(iter(decided)) for name, kind in kinds.items()}
-    encodings = {SPOKEN[style.encoding] for style in styles if style.encoding in SPOKEN}
+    encodings = {ENCODING_NAMES[style.encoding] for style in styles if style.encoding in ENCODING_NAMES}
     return [_read_numbers(table, kinds) for table in tables], {n: NOTES[k] for n, k in kinds.items()}, encodings
 
 
 def check_names(path: str, columns: Sequence[str]) -> None:
-    """Raises DatasetError for a column name that stands twice."""
+    """Raises DatasetError if two columns have the same name."""
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise DatasetError(f"{path} has the column '{twice[0]}' more than once: rename one.")
 
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
-    """How the numbers of each column are written that is a text to Arrow and holds nothing else: a key of NOTES."""
+    """Returns how the numbers of a column are written, as a key of NOTES, for each column to which that applies.
+
+    It applies to columns that Arrow reads as text although all their values are numbers.
+    """
     columns: dict[str, list[pa.ChunkedArray]] = {}
     for table in tables:
         for name, column in zip(table.column_names, table.columns, strict=True):
             if not pa.types.is_null(column.type):
                 columns.setdefault(name, []).append(column)
-    found = {name: _kind(parts) for name, parts in columns.items()}
-    return {name: kind for name, kind in found.items() if kind}
+    kinds = {name: _kind(parts) for name, parts in columns.items()}
+    return {name: kind for name, kind in kinds.items() if kind}
 
 
 def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
+    """Returns how the numbers of one column are written, as a key of NOTES. Empty if that does not apply."""
     raw = [column for column in columns if pa.types.is_string(column.type)]
     others = [column.type for column in columns if not pa.types.is_string(column.type)]
     if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in others):
@@ -217,15 +226,16 @@ def _floats(tables: Sequence[pa.Table]) -> set[str]:
             kinds.setdefault(field.name, []).append(field.type)
     return {
         name
-        for name, found in kinds.items()
-        if any(map(pa.types.is_floating, found))
-        and all(pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in found)
+        for name, types in kinds.items()
+        if any(map(pa.types.is_floating, types))
+        and all(pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in types)
     }
 
 
 def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
-    """Tells whether a point cannot stand between thousands, because more than three digits follow it, or the number
-    lies between -1 and 1.
+    """True if a number has a point that cannot separate thousands.
+
+    That is so if more than three digits follow the point, or if the number lies between -1 and 1.
     """
     for table in tables:
         for column in table.columns:
@@ -239,20 +249,20 @@ def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
 
 
 def _with(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    """The table with these columns in the place of its own of the same names."""
+    """Returns the table with these columns instead of its own columns with the same names."""
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
 def _texts(table: pa.Table, names: Collection[str]) -> dict[str, pa.ChunkedArray]:
-    """The columns of text among these names."""
+    """Returns those of the named columns that have text."""
     columns = zip(table.column_names, table.columns, strict=True)
     return {name: column for name, column in columns if name in names and pa.types.is_string(column.type)}
 
 
 def _as_numbers(table: pa.Table, names: Collection[str]) -> pa.Table:
-    """The table with these columns as the numbers that they were before they were read as text."""
+    """Returns the table with these columns as numbers again. They were numbers before they were read as text."""
     texts = _texts(table, names)
     return _with(table, {name: pc.utf8_trim_whitespace(text).cast(pa.float64()) for name, text in texts.items()})
 
@@ -262,9 +272,7 @@ def _all_match(column: pa.ChunkedArray, pattern: str) -> bool:
 
 
 def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers without the blanks or apostrophes between their thousands; other texts as they are, but for blanks
-    around them.
-    """
+    """Returns numbers without blanks or apostrophes between thousands. Trims other texts only."""
     trimmed = pc.utf8_trim_whitespace(column)
     return pc.if_else(
         pc.match_substring_regex(trimmed, SPACED), pc.replace_substring_regex(trimmed, BLANKS, ""), trimmed
@@ -272,12 +280,13 @@ def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_numbers(table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
-    """The table with numbers in the place of texts, each column read as its kind says."""
-    read = {name for name, kind in kinds.items() if kind != "unclear"}
-    return _with(table, {name: _numbers(text, kinds[name]) for name, text in _texts(table, read).items()})
+    """Returns the table with numbers instead of texts in the columns of clear kinds."""
+    clear = {name for name, kind in kinds.items() if kind != "unclear"}
+    return _with(table, {name: _numbers(text, kinds[name]) for name, text in _texts(table, clear).items()})
 
 
 def _numbers(texts: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Returns texts of this kind as numbers, float64."""
     values = pc.utf8_ltrim(_unspaced(texts), "+")
     values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
     return pc.replace_substring(values, ",", ".").cast(pa.float64())

@@ -1,7 +1,7 @@
-"""The user's files: Parquet or CSV, one file or a directory of them, read as one table in a fixed order of rows.
+"""Reads the user's files as one table with a fixed order of rows: Parquet or CSV, one file or a directory of them.
 
-Files are in the order of their paths; a row's id is its position. CSV has no row groups to read a part of, so it is
-read once, whole, and staged as Parquet.
+The files are in the order of their paths, and a row's id is its position. CSV has no row groups, so a task cannot
+read a part of it. Therefore each CSV file is read once as a whole, and staged as Parquet.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from sparkscale.contract.location import join
 from workloads.datasets import table_csv
 from workloads.datasets.table_csv import check_names
 from workloads.datasets.table_paths import list_files
-from workloads.datasets.table_schema import converted, united
-from workloads.io.filesystem import reported, resolve, sha256_of
+from workloads.datasets.table_schema import common_schema, converted
+from workloads.io.filesystem import as_dataset_error, resolve, sha256_of
 from workloads.io.prepared import FOLDER
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 CSV_MEMORY = 4
-"""Reading a CSV takes about so many times its bytes."""
-EMPTY = "{} is empty: it has no rows."
+"""Reading a CSV file takes about this many times its size in memory."""
+EMPTY = "{} is empty: it has no rows. Name a table with rows."
 
 
 @dataclass(frozen=True)
 class File:
-    """One file: `first` is its first row's id. `path` is in the file system of the table's location."""
+    """One file. `first` is the id of its first row. `path` is its path in the file system of the table's location."""
 
     path: str
     first: int
@@ -44,7 +44,7 @@ class File:
 
 @dataclass(frozen=True)
 class TableFiles:
-    """An opened Parquet table. `partitions` are the columns that stand in hive-style folder names."""
+    """An opened Parquet table. `partitions` are the columns in the names of hive-style folders."""
 
     location: str
     base: str
@@ -53,7 +53,7 @@ class TableFiles:
     partitions: pa.Schema
     bytes: int
     notes: Mapping[str, str] = field(default_factory=dict)
-    """How a column was read, by its name, where a user should know."""
+    """Notes for the user about how a column was read, by the name of the column."""
     encodings: tuple[str, ...] = ()
     """The encodings of files that are not UTF-8."""
 
@@ -62,27 +62,27 @@ class TableFiles:
         return self.files[-1].first + self.files[-1].rows
 
     def batches(self, start: int, stop: int, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Rows with ids from `start` to before `stop`, as batches, each with its first row's id."""
+        """Yields the rows with ids from `start` to `stop` - 1, as batches, each with the id of its first row."""
         system, _ = resolve(self.location)
         for file in self.files:
             if file.first < stop and start < file.first + file.rows:
-                yield from self._of_file(system, file, start, stop, columns)
+                yield from self._file_batches(system, file, start, stop, columns)
 
-    def _of_file(
+    def _file_batches(
         self, system: fs.FileSystem, file: File, start: int, stop: int, columns: list[str]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         import pyarrow.dataset as ds
 
-        found = ds.dataset(
+        dataset = ds.dataset(
             [file.path],
             format=parquet_format(),
             filesystem=system,
             partitioning=ds.partitioning(self.partitions, flavor="hive") if len(self.partitions) else None,
             partition_base_dir=self.base,
         )
-        schema, there = found.schema, set(found.schema.names)
-        own = pa.schema([(schema if name in there else self.schema).field(name) for name in columns])
-        (fragment,) = found.get_fragments()
+        schema, names_in_file = dataset.schema, set(dataset.schema.names)
+        own = pa.schema([(schema if name in names_in_file else self.schema).field(name) for name in columns])
+        (fragment,) = dataset.get_fragments()
         row = begin = file.first
         groups: list[int] = []
         for group in fragment.row_groups:
@@ -90,24 +90,25 @@ class TableFiles:
                 begin = begin if groups else row
                 groups.append(group.id)
             row += group.num_rows
-        wanted = fragment.subset(row_group_ids=groups)
-        for read in wanted.to_batches(schema=own, columns=columns, batch_size=BATCH_ROWS):
-            batch = self._converted(read)
+        selection = fragment.subset(row_group_ids=groups)
+        for raw in selection.to_batches(schema=own, columns=columns, batch_size=BATCH_ROWS):
+            batch = self._converted(raw)
             low, high = max(start - begin, 0), min(stop - begin, batch.num_rows)
             if low < high:
                 yield begin + low, batch.slice(low, high - low)
             begin += batch.num_rows
 
     def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The same values, each column as the table's."""
+        """Returns the batch with each column converted to its type in the table."""
         fields = [self.schema.field(name) for name in batch.schema.names]
         arrays = [converted(values, field.type) for values, field in zip(batch.columns, fields, strict=True)]
         return pa.record_batch(arrays, schema=pa.schema(fields)) if fields else batch
 
 
 def parquet_format() -> "ds.ParquetFileFormat":
-    """How files are read: INT96, in which Spark writes timestamps by default, as microseconds. Arrow's own choice of
-    nanoseconds wraps what lies outside 1677 to 2262.
+    """Returns the format that reads INT96 as microseconds. Spark writes timestamps as INT96 by default.
+
+    Arrow's own choice, nanoseconds, overflows for years outside 1677 to 2262.
     """
     import pyarrow.dataset as ds
 
@@ -115,46 +116,52 @@ def parquet_format() -> "ds.ParquetFileFormat":
 
 
 def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
-    """Reads the footers. Raises DatasetError for a broken file, for duplicate columns and types that do not unite."""
-    import pyarrow.dataset as ds  # here, for it takes 50 MiB, which measured workers must not have
+    """Reads the footers of Parquet files.
+
+    Raises DatasetError if a file is broken, if a column occurs twice, or if types differ too much between files.
+    """
+    import pyarrow.dataset as ds  # not at the top: it takes 50 MiB, which measured workers must not have
 
     system, path = resolve(location)
     paths = [info.path for info in files]
     base = path if paths != [path] else path.rsplit("/", 1)[0]
-    with reported(location, "cannot be read as Parquet"):
+    with as_dataset_error(location, "cannot be read as Parquet"):
         check_names(paths[0], pq.read_schema(paths[0], filesystem=system).names)
         whole = ds.dataset(
             paths, format=parquet_format(), filesystem=system, partitioning="hive", partition_base_dir=base
         )
-        found, row = [], 0
+        opened, row = [], 0
         schemas = []
         for fragment in whole.get_fragments():
             check_names(fragment.path, fragment.physical_schema.names)
             schemas.append(fragment.physical_schema)
-            found.append(File(fragment.path, row, fragment.metadata.num_rows))
+            opened.append(File(fragment.path, row, fragment.metadata.num_rows))
             row += fragment.metadata.num_rows
         partitions = whole.partitioning.schema if whole.partitioning else pa.schema([])
         clash = set(partitions.names) & {name for schema in schemas for name in schema.names}
         partitions = pa.schema([field for field in partitions if field.name not in clash])
-        named = [(file.path, schema) for file, schema in zip(found, schemas, strict=True)]
-        schema = united([*named, ("the folders' names", partitions)])
+        named = [(file.path, schema) for file, schema in zip(opened, schemas, strict=True)]
+        schema = common_schema([*named, ("the folders' names", partitions)])
     if row == 0:
         raise DatasetError(EMPTY.format(location))
-    return TableFiles(location, base, tuple(found), schema, partitions, sum(info.size for info in files))
+    return TableFiles(location, base, tuple(opened), schema, partitions, sum(info.size for info in files))
 
 
 def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
-    """Reads CSV files into memory, and writes them as one Parquet file below `root`. Raises DatasetError."""
+    """Reads CSV files into memory, and writes them as one Parquet file below `root`.
+
+    Raises DatasetError if a file cannot be read, or if the memory is not enough.
+    """
     system, _ = resolve(location)
     size = sum(info.size for info in files)
     available = psutil.virtual_memory().available
     if size * CSV_MEMORY > available:
         raise DatasetError(
             f"{location} holds {size / 2**30:.1f} GiB of CSV, too much to read into the {available / 2**30:.1f} GiB "
-            "of memory that are free: convert it to Parquet."
+            "of free memory: convert it to Parquet."
         )
     tables, notes, encodings = table_csv.read_all(system, [info.path for info in files])
-    schema = united((info.path, table.schema) for info, table in zip(files, tables, strict=True))
+    schema = common_schema((info.path, table.schema) for info, table in zip(files, tables, strict=True))
     table = pa.concat_tables([_as(schema, table) for table in tables])
     if table.num_rows == 0:
         raise DatasetError(EMPTY.format(location))
@@ -162,12 +169,12 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
     target, path = resolve(staged)
     target.create_dir(path.rsplit("/", 1)[0], recursive=True)
     pq.write_table(table, path, filesystem=target, row_group_size=BATCH_ROWS)
-    found = open_parquet(staged, [target.get_file_info(path)])
-    return replace(found, bytes=size, notes=notes, encodings=tuple(sorted(encodings)))
+    opened = open_parquet(staged, [target.get_file_info(path)])
+    return replace(opened, bytes=size, notes=notes, encodings=tuple(sorted(encodings)))
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
-    """A table of CSV as rows of this schema; a column that it does not have is null."""
+    """Returns a table of a CSV file with this schema. Columns that the file does not have are null."""
     columns = [
         pa.chunked_array([converted(chunk, field.type) for chunk in table[field.name].chunks], field.type)
         if field.name in table.column_names
@@ -181,42 +188,43 @@ STAGED = "_staged/table.parquet"
 
 
 def column_names(location: str) -> list[str]:
-    """Of the table's first file."""
+    """Returns the names of the columns in the table's first file. Raises DatasetError if it cannot be read."""
     files, kind = list_files(location)
     system, _ = resolve(location)
     path = files[0].path
     if kind == "parquet":
-        with reported(path, "cannot be read"):
+        with as_dataset_error(path, "cannot be read"):
             return list(pq.read_schema(path, filesystem=system).names)
     return table_csv.names(system, path)
 
 
 def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
-    """SHA-256 over the files' contents and relative paths: the same table has the same on every machine.
+    """Returns the SHA-256 of the files' contents and relative paths. It is the same for a table on every machine.
 
-    A file's own hash is kept with its size and time, so that an unchanged one is read once only.
+    The hash of each file is stored with its size and time, so that an unchanged file is read only once.
     """
     system, path = resolve(location)
-    notes, notes_path = resolve(join(storage, f"{FOLDER}/.hashes/{hashlib.sha256(location.encode()).hexdigest()}"))
-    known = _notes(notes, notes_path)
-    total, kept = hashlib.sha256(), {}
+    cache, cache_path = resolve(join(storage, f"{FOLDER}/.hashes/{hashlib.sha256(location.encode()).hexdigest()}"))
+    known = _known_hashes(cache, cache_path)
+    total, current = hashlib.sha256(), {}
     for info in files:
         stamp = f"{info.size}:{info.mtime_ns}"
-        before = known.get(info.path, ["", ""])
-        sha = before[1] if before[0] == stamp else sha256_of(system, info.path)
-        kept[info.path] = [stamp, sha]
+        stored = known.get(info.path, ["", ""])
+        sha = stored[1] if stored[0] == stamp else sha256_of(system, info.path)
+        current[info.path] = [stamp, sha]
         total.update(f"{info.path[len(path) :]}\0{sha}\0".encode())
-    if kept != known:
-        notes.create_dir(notes_path.rsplit("/", 1)[0], recursive=True)
-        with notes.open_output_stream(notes_path) as stream:
-            stream.write(json.dumps(kept).encode())
+    if current != known:
+        cache.create_dir(cache_path.rsplit("/", 1)[0], recursive=True)
+        with cache.open_output_stream(cache_path) as stream:
+            stream.write(json.dumps(current).encode())
     return total.hexdigest()
 
 
-def _notes(system: fs.FileSystem, path: str) -> dict[str, list[str]]:
+def _known_hashes(system: fs.FileSystem, path: str) -> dict[str, list[str]]:
+    """Returns stamp and hash of each file, by its path, as an earlier call stored them. Empty if there are none."""
     try:
         with system.open_input_stream(path) as stream:
-            found: dict[str, list[str]] = json.loads(stream.read())
-            return found
+            hashes: dict[str, list[str]] = json.loads(stream.read())
+            return hashes
     except (OSError, ValueError):
         return {}

@@ -1,4 +1,4 @@
-"""How much a hold-out can say: its rows, its units, and both classes."""
+"""The size of a hold-out: its rows, its units and its classes, with warnings if there are too few."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,39 +6,40 @@ from typing import Any
 
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS, kish
 from workloads.datasets.table_target import Target
-from workloads.datasets.table_time import Times, heaviest, spoken
+from workloads.datasets.table_time import Times, heaviest, in_words
 from workloads.datasets.training_slices import Array
 
 FEW_UNITS = 20
-"""Fewer effective units make intervals wide, by a correction."""
+"""With fewer effective units, a correction makes intervals wide."""
 PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of rows": "bundles of rows"}
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """A hold-out as it was written: `unit_rows` holds the rows of each unit that has any; `positive` is of `rows`."""
+    """A hold-out as it was written. `unit_rows` has the rows of each unit with rows; `positive` counts class 1."""
 
     target: Target
     rows: int
     positive: int
     unit_rows: Array
     times: Times
-    """The times of its rows. Empty unless the rule is `time`."""
+    """The times of its rows. Empty if the rule is not `time`."""
 
     @property
     def effective_units(self) -> float:
-        """The number of equally large units that say as much."""
+        """Returns the number of equally large units that give the same certainty."""
         return kish(self.unit_rows.tolist())
 
     @property
     def classes(self) -> dict[str, int]:
-        """The held-out rows of both classes; empty for a regression."""
+        """Returns the held-out rows of both classes; empty for a regression."""
         if self.target.task != "classification":
             return {}
         negative, positive = (str(value) for value in self.target.classes)
         return {negative: self.rows - self.positive, positive: self.positive}
 
     def facts(self) -> dict[str, Any]:
+        """Returns the hold-out's part of the table's profile."""
         return {
             "rule": self.target.rule,
             "rows": self.rows,
@@ -48,11 +49,11 @@ class Holdout:
         }
 
     def warnings(self) -> Iterator[str]:
-        """Sentences that say if the hold-out has too few units, or too few rows of a class."""
+        """Yields a sentence if the hold-out has too few units, and one for each class with too few rows."""
         effective = self.effective_units
         if effective < FEW_UNITS:
             result = (
-                "no interval of the quality can be given, so no difference in quality is resolved"
+                "the quality gets no interval, so no difference in quality is resolved"
                 if effective < FEWEST_UNITS
                 else "intervals of the quality are corrected for this small number, and are wide"
             )
@@ -61,18 +62,18 @@ class Holdout:
             if rows < FEWEST_OF_A_CLASS:
                 yield (
                     f"Only {rows:,} of {self.rows:,} held-out rows {'is' if rows == 1 else 'are'} of the class "
-                    f"'{name}': a quality that rests on few such rows says little."
+                    f"'{name}': a quality from so few rows of a class is very uncertain."
                 )
 
     def _units(self) -> str:
         count, effective = len(self.unit_rows), self.effective_units
         name = self.target.unit_name
-        said = f"The hold-out has {count} {name if count == 1 else PLURALS[name]}"
-        uneven = f", which say no more than {effective:.1f} of equal size" if effective < 0.95 * count else ""
-        return said + uneven
+        sentence = f"The hold-out has {count} {name if count == 1 else PLURALS[name]}"
+        uneven = f", which are worth {effective:.1f} of equal size" if effective < 0.95 * count else ""
+        return sentence + uneven
 
     def _one_time(self) -> str:
         if self.target.rule != "time":
             return ""
         moment, share = heaviest(self.times)
-        return f" One time, {spoken(moment)}, has {share:.0%} of its rows." if share >= 1 / FEW_UNITS else ""
+        return f" One time, {in_words(moment)}, has {share:.0%} of its rows." if share >= 1 / FEW_UNITS else ""

@@ -1,6 +1,7 @@
-"""Numbers that tell rows apart instead of describing them: row counters and times since 1970.
+"""Finds columns of numbers that identify rows instead of describing them: row counters and times since 1970.
 
-A random hold-out gives such a column away: rows beside a held-out one are alike, and the number says which they are.
+With a random hold-out, such a column lets a model look up the label: the rows next to a held-out one are similar, and
+the number says which rows these are.
 """
 
 from dataclasses import dataclass, replace
@@ -14,31 +15,32 @@ from workloads.datasets.training_slices import Array, mix
 DISTINCT_KEY = 0x64_69_73_74
 SMALLEST_HASHES = 4096
 SAMPLED = 32
-"""Values of a batch that are kept, evenly spaced, to compare the column with the order of the rows."""
+"""The number of values per batch, evenly spaced, that are compared with the order of the rows."""
 
 NEARLY_UNIQUE = 0.9
 NEARLY_ALWAYS = 0.95
-"""This share of neighbouring rows rises, or falls, in a column that follows the order of the rows."""
+"""A column follows the order of the rows if this share of its neighbouring rows rises, or falls."""
 IN_STEP = 0.99
-"""Rank correlation with the order of the rows, likewise."""
+"""A column follows the order of the rows if its rank correlation with that order reaches this value."""
 DENSE = 2
-"""Integers drawn at random from a range of twice as many are at most 79 % different: 2·(1 - exp(-1/2))."""
+"""A column is dense if its range is less than this many times its number of values. Integers drawn at random from
+such a range are at most 79 % different: 2·(1 - exp(-1/2))."""
 
 EPOCHS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 FIRST_EPOCH, LAST_EPOCH = 631_152_000, 4_102_444_800
 """The years 1990 and 2100, in seconds since 1970."""
 EPOCH_SPAN = 25 * 365.25 * 86_400
-"""Seconds that a table's epochs span at most. Amounts in the same range are rarely so close together."""
+"""The longest span of a table's epochs, in seconds. Amounts in the same range are rarely so close together."""
 BLANKS = (0, -1)
-"""Written where an epoch is missing."""
+"""Values that stand for a missing epoch."""
 
 
 @dataclass(frozen=True)
 class OrderCounts:
-    """Counts over a number's known values, in the order of the rows. They are of one batch, or of several together.
+    """Counts over the known values of a column of numbers, in the order of the rows, for one batch or several.
 
-    `rises` and `falls` count neighbouring rows. `low` and `high` are without BLANKS. `in_epochs` counts, per unit of
-    EPOCHS, the values that are times between 1990 and 2100. `hashes` are the smallest of the different values.
+    `rises` and `falls` count neighbouring rows. `low` and `high` ignore BLANKS. `in_epochs` counts, per unit of
+    EPOCHS, the values that are times between 1990 and 2100. `hashes` are the smallest hashes of the different values.
     """
 
     known: int
@@ -56,6 +58,7 @@ class OrderCounts:
 
     @classmethod
     def of(cls, column: pa.Array) -> "OrderCounts":
+        """Returns the counts of one batch of a column."""
         values = exact_numbers(column)
         if not len(values):
             return NOTHING
@@ -78,10 +81,10 @@ class OrderCounts:
             hashes=NOTHING.hashes,
             sample=values[np.unique(np.linspace(0, len(values) - 1, SAMPLED).astype(np.int64))].astype(np.float64),
         )
-        return replace(counts, hashes=smallest(mix(bits(values), DISTINCT_KEY))) if counts._may_tell else counts
+        return replace(counts, hashes=smallest(mix(bits(values), DISTINCT_KEY))) if counts._may_identify else counts
 
     def add(self, other: "OrderCounts") -> "OrderCounts":
-        """`other` is of the rows that follow."""
+        """Returns the counts of both. The rows of `other` follow those of this object."""
         if not self.known or not other.known:
             return self if self.known else other
         both = OrderCounts(
@@ -99,16 +102,16 @@ class OrderCounts:
             sample=np.concatenate([self.sample, other.sample]),
         )
         known = np.concatenate([self.hashes, other.hashes])
-        return replace(both, hashes=smallest(known)) if both._may_tell else both
+        return replace(both, hashes=smallest(known)) if both._may_identify else both
 
     @property
-    def _may_tell(self) -> bool:
-        """False once no further rows can make it a counter or an epoch."""
+    def _may_identify(self) -> bool:
+        """False if the column is no counter and no epoch, whatever rows follow."""
         return self.whole or self.known - self.blank in self.in_epochs
 
     @property
     def distinct(self) -> float:
-        """The number of different values: exact below SMALLEST_HASHES, else with a standard error of 1.6 %.
+        """Returns the number of different values: exact below SMALLEST_HASHES, else with a standard error of 1.6 %.
 
         Source: Beyer et al., On synopses for distinct-value estimation under multiset operations, 2007.
         """
@@ -119,12 +122,13 @@ class OrderCounts:
     @property
     def is_sorted(self) -> bool:
         """True if the table is sorted by this column, up or down. Ties and a few exceptions are allowed."""
-        odd = min(self.rises, self.falls)
-        return odd <= (1 - NEARLY_ALWAYS) * (self.known - 1) and abs(self.rank_correlation) >= IN_STEP
+        exceptions = min(self.rises, self.falls)
+        return exceptions <= (1 - NEARLY_ALWAYS) * (self.known - 1) and abs(self.rank_correlation) >= IN_STEP
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's, of sampled values with the order of their rows; 0 where there is nothing to compare."""
+        """Returns Spearman's correlation of sampled values with the order of their rows; 0 if all values are
+        equal."""
         values, place, times = np.unique(self.sample, return_inverse=True, return_counts=True)
         if len(values) < 2:
             return 0.0
@@ -142,7 +146,7 @@ class OrderCounts:
 
     @property
     def epoch(self) -> str | None:
-        """The unit, if these are many different times since 1970. None if they are not."""
+        """Returns the unit if the values are many different times since 1970. None if they are not."""
         filled = self.known - self.blank
         if 2 * filled <= self.known or self.distinct <= FEW_LEVELS:
             return None
@@ -153,7 +157,7 @@ class OrderCounts:
 
     @property
     def identifies(self) -> str | None:
-        """Why the column tells rows apart, in words. None if it does not."""
+        """Returns why the column identifies rows, in words. None if it does not."""
         if self.epoch:
             return f"a time in {self.epoch} since 1970"
         return "counts the rows" if self.counts_rows else None
@@ -176,29 +180,29 @@ NOTHING = OrderCounts(
 
 
 def smallest(hashes: Array) -> Array:
-    """The SMALLEST_HASHES smallest different ones, in order.
+    """Returns the SMALLEST_HASHES smallest different hashes, in order.
 
-    They are sought first among the few hashes below a bound, which is several times as fast where most values differ.
+    It looks first at the few hashes below a bound. That is several times as fast if most values are different.
     """
     if len(hashes) > 4 * SMALLEST_HASHES:
         bound = np.uint64(2**64 // len(hashes) * 2 * SMALLEST_HASHES)
-        found = np.unique(hashes[hashes < bound])
-        if len(found) >= SMALLEST_HASHES:
-            return found[:SMALLEST_HASHES]
+        candidates = np.unique(hashes[hashes < bound])
+        if len(candidates) >= SMALLEST_HASHES:
+            return candidates[:SMALLEST_HASHES]
     return np.unique(hashes)[:SMALLEST_HASHES]
 
 
 def bits(values: Array) -> Array:
-    """Int64 or float64 as unsigned 64-bit integers, equal where the values are: -0.0 is 0.0."""
-    found: Array = (values + 0).view(np.uint64)
-    return found
+    """Returns int64 or float64 values as unsigned 64-bit integers. Equal values give equal integers: -0.0 is 0.0."""
+    integers: Array = (values + 0).view(np.uint64)
+    return integers
 
 
 def orders(batch: pa.RecordBatch, sources: tuple[str, ...]) -> dict[str, OrderCounts]:
-    """Counts of each column of numbers among `sources`."""
-    found = {}
+    """Returns the counts of each column of numbers among `sources`, by name."""
+    counts = {}
     for source in sources:
         values = batch.column(source)
         if use_of(values.type) == "number" and not pa.types.is_boolean(plain(values).type):
-            found[source] = OrderCounts.of(values)
-    return found
+            counts[source] = OrderCounts.of(values)
+    return counts

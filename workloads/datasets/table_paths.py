@@ -1,4 +1,4 @@
-"""Which files a user's table consists of."""
+"""Finds the files of a user's table, and checks that they can be read as one table."""
 
 import os
 import re
@@ -8,75 +8,79 @@ import pyarrow as pa
 from pyarrow import fs
 
 from sparkscale.contract.errors import DatasetError
-from workloads.io.filesystem import HIDDEN, files_below, reported, resolve
+from workloads.io.filesystem import HIDDEN, as_dataset_error, files_below, resolve
 
 PARQUET = (".parquet", ".pq", ".parq")
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 MAGIC = b"PAR1"
 
 LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
-"""Folders in which a table format keeps which files belong to the table."""
+"""Folders in which a table format lists the files that belong to the table."""
 ICEBERG = "metadata"
-"""The folder in which Iceberg keeps that."""
+"""The folder in which Iceberg lists them."""
 ICEBERG_FILE = re.compile(r"(v\d+|\d{5}-[0-9a-f-]{36})(\.gz)?\.metadata\.json")
-"""Of Hadoop's catalog and of others (https://iceberg.apache.org/spec, Table metadata)."""
+"""Names of files in Hadoop's catalog and in others (https://iceberg.apache.org/spec, Table metadata)."""
 LEVELS_ABOVE = 3
-"""How far above the named folder such a log is looked for: it may be one partition of a table."""
+"""A log is looked for in this many folders above the named one, which may be one partition of a table."""
 
 
 def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
-    """The table's files, each once, and their format, "parquet" or "csv".
+    """Returns the table's files, each once, and their format, "parquet" or "csv".
 
-    Raises DatasetError where there is none, for a link to nothing, and for a table of Delta, Hudi or Iceberg, whose
-    folder holds files that are no longer part of it.
+    Raises DatasetError if there are no files, or if a link leads nowhere. Also raises it for a table of Delta, Hudi
+    or Iceberg: its folder may have files that are no longer part of the table.
     """
     system, path = resolve(location)
-    with reported(location, "cannot be read"):
-        kind = system.get_file_info(path)
-        if kind.type == fs.FileType.NotFound:
-            raise DatasetError(f"There is no {location}: name a Parquet or CSV file, or a directory of them.")
-        found = [kind]
-        if kind.type != fs.FileType.File:
+    with as_dataset_error(location, "cannot be read"):
+        info_of_path = system.get_file_info(path)
+        if info_of_path.type == fs.FileType.NotFound:
+            raise DatasetError(f"{location} does not exist: name a Parquet or CSV file, or a directory of them.")
+        files = [info_of_path]
+        if info_of_path.type != fs.FileType.File:
             if isinstance(system, fs.LocalFileSystem):
-                _check_links(path, location)  # before anything follows them
+                _check_links(path, location)  # before the files are listed, which follows links
             _check_no_log(system, path, location)
-            found = _each_once(system, [info for info in files_below(location) if info.size])
-    formats = {_format(system, info) for info in found}
+            files = _each_once(system, [info for info in files_below(location) if info.size])
+    formats = {_format(system, info) for info in files}
     if len(formats) > 1 or "" in formats:
-        odd = next(info.path for info in found if _format(system, info) != "parquet")
-        raise DatasetError(f"{location} holds {odd}, which is no Parquet: give files of one format, Parquet or CSV.")
-    if not found:
-        raise DatasetError(f"{location} holds no Parquet or CSV file with content.")
-    return found, formats.pop()
+        odd = next(info.path for info in files if _format(system, info) != "parquet")
+        raise DatasetError(
+            f"{location} contains {odd}, which is no Parquet file: name files of one format, Parquet or CSV."
+        )
+    if not files:
+        raise DatasetError(
+            f"{location} contains no Parquet or CSV file that is not empty: name a directory with such files."
+        )
+    return files, formats.pop()
 
 
 def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
-    """Raises DatasetError if a table format's log lies in the folder, below it, or not far above it."""
+    """Raises DatasetError if the log of a table format lies in the folder, below it, or up to LEVELS_ABOVE above."""
     inside = [PurePosixPath(info.path) for info in system.get_file_info(fs.FileSelector(path, recursive=True))]
     for folder in _above(system, path):
         inside += [folder / name for name in LOGS if _is_folder(system, folder / name)]
         inside += _names(system, folder / ICEBERG)
-    for found in inside:
-        name = LOGS.get(found.name)
-        if found.parent.name == ICEBERG and ICEBERG_FILE.fullmatch(found.name):
+    for entry in inside:
+        name = LOGS.get(entry.name)
+        if entry.parent.name == ICEBERG and ICEBERG_FILE.fullmatch(entry.name):
             name = "Iceberg"
         if name:
             raise DatasetError(
-                f"{location} is a table of {name} ({found} says which files belong to it): its folder holds rows "
-                "that are no longer part of it, so export it to Parquet, such as with "
+                f"{location} is a table of {name} ({entry} lists its files), so its folder may contain rows that are "
+                "no longer part of the table: export it to Parquet, for example with "
                 "spark.table(...).write.parquet(...)."
             )
 
 
 def _above(system: fs.FileSystem, path: str) -> list[PurePosixPath]:
-    """The folders above, as far as a partition may lie below its table; of an object store none above the bucket."""
+    """Returns up to LEVELS_ABOVE folders above a path; in an object store, none above the bucket."""
     local = isinstance(system, fs.LocalFileSystem)
     parents = [parent for parent in PurePosixPath(path).parents if local or str(parent) not in (".", "/")]
     return parents[:LEVELS_ABOVE]
 
 
 def _is_folder(system: fs.FileSystem, path: PurePosixPath) -> bool:
-    """Of one that may not be read nothing is known."""
+    """True if the path is a folder. False if it cannot be read."""
     try:
         return bool(system.get_file_info(str(path)).type == fs.FileType.Directory)
     except (OSError, pa.ArrowException):
@@ -84,16 +88,18 @@ def _is_folder(system: fs.FileSystem, path: PurePosixPath) -> bool:
 
 
 def _names(system: fs.FileSystem, folder: PurePosixPath) -> list[PurePosixPath]:
+    """Returns the paths in a folder. Empty if it does not exist or cannot be read."""
     try:
-        found = system.get_file_info(fs.FileSelector(str(folder), allow_not_found=True))
+        entries = system.get_file_info(fs.FileSelector(str(folder), allow_not_found=True))
     except (OSError, pa.ArrowException):
         return []
-    return [PurePosixPath(info.path) for info in found]
+    return [PurePosixPath(info.path) for info in entries]
 
 
 def _check_links(path: str, location: str) -> None:
-    """Raises DatasetError for a symbolic link to nothing, and for one to a folder that it lies in. Nobody looks at
-    what has a hidden name.
+    """Raises DatasetError for a symbolic link that leads nowhere, or to a folder that contains it.
+
+    Files and folders with hidden names are ignored.
     """
     for folder, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
@@ -102,22 +108,27 @@ def _check_links(path: str, location: str) -> None:
                 continue
             target = Path(os.path.realpath(link))
             if not target.exists():
-                raise DatasetError(f"{location} holds {link}, a link to {target}, which is not there: remove it.")
+                raise DatasetError(
+                    f"{location} contains {link}, a link to {target}, which does not exist: remove the link."
+                )
             if Path(os.path.realpath(folder)).is_relative_to(target):
-                raise DatasetError(f"{location} holds {link}, a link to a folder that it lies in: remove it.")
+                raise DatasetError(
+                    f"{location} contains {link}, a link to a folder that contains it: remove the link."
+                )
 
 
-def _each_once(system: fs.FileSystem, found: list[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Without those that are there by another way, too, through a symbolic link."""
+def _each_once(system: fs.FileSystem, files: list[fs.FileInfo]) -> list[fs.FileInfo]:
+    """Returns the files, each once, even if symbolic links lead to it too."""
     if not isinstance(system, fs.LocalFileSystem):
-        return found
-    kept: dict[str, fs.FileInfo] = {}
-    for info in found:
-        kept.setdefault(os.path.realpath(info.path), info)
-    return list(kept.values())
+        return files
+    by_real_path: dict[str, fs.FileInfo] = {}
+    for info in files:
+        by_real_path.setdefault(os.path.realpath(info.path), info)
+    return list(by_real_path.values())
 
 
 def _format(system: fs.FileSystem, info: fs.FileInfo) -> str:
+    """Returns the format of a file, "parquet" or "csv"; empty if it is neither."""
     if info.path.lower().endswith(CSV):
         return "csv"
     if info.path.lower().endswith(PARQUET):

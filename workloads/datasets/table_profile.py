@@ -1,4 +1,4 @@
-"""The profile of a user's own table, with warnings of everything that may make its figures wrong."""
+"""The profile of a user's own table, with warnings about everything that may make its figures wrong."""
 
 import shlex
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_holdout import Holdout
 from workloads.datasets.table_survey import NAMELESS, Counts, FeatureCounts, Features
 from workloads.datasets.table_target import Target, TargetCounts
-from workloads.datasets.table_time import jump, spoken
+from workloads.datasets.table_time import in_words, jump
 from workloads.datasets.table_values import FEW_LEVELS, MISSING, TextCounts, expand, use_of
 
 SUGGESTIVE = ("date", "timestamp")
@@ -27,7 +27,7 @@ def profile(
     chosen: Features,
     holdout: Holdout,
 ) -> dict[str, Any]:
-    """The table as it was found. It is stored with the records."""
+    """Returns the profile of the table, which is stored with the records."""
     return {
         "rows": totals.rows,
         "rows_used": totals.rows - totals.unlabelled - totals.timeless,
@@ -76,14 +76,17 @@ def _columns(table: TableFiles, target: Target, counts: Counts, chosen: Features
 
 
 def _column(
-    field: pa.Field, target: Target, counts: Counts, chosen: Features, names: list[str], read: str
+    field: pa.Field, target: Target, counts: Counts, chosen: Features, names: list[str], reading: str
 ) -> dict[str, Any]:
-    """`names` are those of the encoded columns made of it, and `read` says how it was read."""
+    """Returns the profile of one column.
+
+    `names` are the encoded columns that are made from it. `reading` is a note about how it was read; it may be empty.
+    """
     roles = {target.label: "label", target.group: "group", target.time: "time"}
     primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
-    found = [counts[name] for name in primitives if name in counts]
+    known = [counts[name] for name in primitives if name in counts]
     role = "feature" if names else roles.get(field.name) or "not used"
-    values = found[0] if found else None
+    values = known[0] if known else None
     reason = _why_not(field, chosen) if role == "not used" else ""
     return {
         "name": field.name,
@@ -92,11 +95,12 @@ def _column(
         "missing_share": values.missing / max(1, values.rows) if values else None,
         "levels": len(values.counts) if isinstance(values, TextCounts) else None,
         "encoded": names,
-        "note": "; ".join(part for part in (reason, read) if part),
+        "note": "; ".join(part for part in (reason, reading) if part),
     }
 
 
 def _why_not(field: pa.Field, chosen: Features) -> str:
+    """Returns why a column is not used, in words."""
     if field.name == NAMELESS:
         return "has no name"
     if field.name in chosen.left_out:
@@ -105,7 +109,7 @@ def _why_not(field: pa.Field, chosen: Features) -> str:
 
 
 def _of_reading(table: TableFiles) -> Iterator[str]:
-    """How a CSV was read that is not written as most are."""
+    """Yields sentences about CSV files with other encodings or other numbers than usual, and how they were read."""
     if table.encodings:
         yield f"Not all of it is UTF-8: {' and '.join(table.encodings)} was read."
     by_note: dict[str, list[str]] = {}
@@ -118,27 +122,27 @@ def _of_reading(table: TableFiles) -> Iterator[str]:
 def _of_offset(target: Target) -> Iterator[str]:
     if target.offset:
         yield (
-            f"{target.offset:,.10g} is subtracted from every '{target.label}', which lies far from 0 for its spread: "
-            "some engines compute in float32, and would lose its digits. RMSE and R² are the same."
+            f"{target.offset:,.10g} is subtracted from every '{target.label}', because its values lie far from 0 for "
+            "their spread: some engines compute in float32, and would lose digits. RMSE and R² stay the same."
         )
 
 
 def _of_a_random_holdout(
     table: TableFiles, target: Target, features: FeatureCounts, chosen: Features
 ) -> Iterator[str]:
-    """Sentences about times, groups and orders that may give a held-out row away."""
+    """Yields sentences about times, groups and orders that may tell a model the label of a held-out row."""
     if target.rule != "random":
         return
     timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]
     if timed:
         yield (
-            f"The hold-out is random, but '{timed[0]}' is a time: rows near in time are often alike, and then "
+            f"The hold-out is random, but '{timed[0]}' is a time: rows that are near in time are often alike, and then "
             f"quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
         )
     if target.group:
         yield (
             f"The hold-out is random, but rows come in groups of '{target.group}': a model can recognise a group "
-            "it was trained on, and then quality looks better than it is. Consider --holdout group."
+            "that it was trained on, and then quality looks better than it is. Consider --holdout group."
         )
     used = {feature.column.source for feature in chosen.used}
     for name, order in features.orders.items():
@@ -150,19 +154,19 @@ def _of_a_random_holdout(
 
 
 def _of_times(target: Target, totals: TargetCounts) -> Iterator[str]:
-    if target.rule == "time" and (found := jump(totals.times)):
-        before, after = (spoken(moment) for moment in found)
+    if target.rule == "time" and (ends := jump(totals.times)):
+        before, after = (in_words(moment) for moment in ends)
         yield (
-            f"The times '{target.time}' jump from {before} to {after}, further than all times before it reach. The "
-            "rows after the jump are held out as the latest. If that time is a placeholder or a typing error, empty "
-            "or correct it: rows without a time are left out."
+            f"The times '{target.time}' jump from {before} to {after}, which is longer than all time before the jump. "
+            "The rows after the jump are held out as the latest. If that time is a placeholder or a typing error, "
+            "empty or correct it: rows without a time are left out."
         )
 
 
 def _of_rows(target: Target, totals: TargetCounts) -> Iterator[str]:
     if nameless := totals.groups.get(MISSING, 0):
         yield (
-            f"{nameless:,} rows have no value of the group column '{target.group}': they are a group of their own, "
+            f"{nameless:,} rows have no value of the group column '{target.group}': together they are the group "
             f"{MISSING}."
         )
     if dropped := totals.unlabelled + totals.timeless:

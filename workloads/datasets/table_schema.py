@@ -1,7 +1,7 @@
-"""One schema for the files of a user's table, whose types may differ from file to file.
+"""Makes one schema for the files of a user's table. The types of a column may differ from file to file.
 
-What can be read in one way is: integers and floats as numbers, categories as texts, instants of different zones as
-UTC. The rest is refused in one sentence.
+Types are combined if there is only one way: integers and floats become numbers, categories become texts, and times of
+different zones become UTC. All other combinations raise an error.
 """
 
 import re
@@ -14,31 +14,31 @@ from sparkscale.contract.errors import DatasetError
 from workloads.datasets.table_values import plain, use_of
 
 OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?")
-"""A time zone that is written as its distance from UTC."""
+"""A time zone that is written as an offset from UTC."""
 WORDS = {"number": "a number", "text": "text", "date": "a date", "timestamp": "a timestamp"}
 
 
-def united(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """A schema that holds every column of these, in the order in which they first occur. Each is given with its
-    file's name.
+def common_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """Returns a schema with every column of these schemas, in the order in which they first occur.
 
-    Raises DatasetError for a column whose types do not fit together, and for a time zone that nobody knows.
+    `schemas` holds pairs of a file's name and its schema. Raises DatasetError if the types of a column do not fit
+    together, or if this machine does not know a time zone.
     """
-    found: dict[str, tuple[str, pa.DataType]] = {}
+    types: dict[str, tuple[str, pa.DataType]] = {}
     for file, schema in schemas:
         for field in schema:
             kind = _readable(file, field)
-            if field.name not in found or pa.types.is_null(found[field.name][1]):
-                found[field.name] = file, kind
+            if field.name not in types or pa.types.is_null(types[field.name][1]):
+                types[field.name] = file, kind
             elif not pa.types.is_null(kind):
-                first, before = found[field.name]
-                found[field.name] = first, _together(field.name, (first, before), (file, kind))
-    return pa.schema([pa.field(name, kind) for name, (_, kind) in found.items()])
+                first, before = types[field.name]
+                types[field.name] = first, _together(field.name, (first, before), (file, kind))
+    return pa.schema([pa.field(name, kind) for name, (_, kind) in types.items()])
 
 
 def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Values of a type that `united` took for this one. Text, numbers and moments lose nothing but the digits that a
-    float has not.
+    """Values of a type that `common_schema` took for this one. Text, numbers and moments lose nothing but the digits
+    that a float has not.
     """
     if values.type == kind:
         return values

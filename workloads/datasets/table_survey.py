@@ -1,4 +1,4 @@
-"""The first look at a table: what its columns hold, and which become features."""
+"""The survey of a table: counts the values of its columns, and chooses the features."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -12,7 +12,7 @@ from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.profile import AN_IDENTIFIER
 from workloads.datasets.table_files import TableFiles
 from workloads.datasets.table_order import OrderCounts, orders
-from workloads.datasets.table_target import Target, TargetCounts, count, kept
+from workloads.datasets.table_target import Target, TargetCounts, count, has_target
 from workloads.datasets.table_time import Times
 from workloads.datasets.table_values import (
     NumberCounts,
@@ -27,16 +27,14 @@ from workloads.datasets.training_slices import Array
 INDICATED_SHARE = 0.01
 
 NAMELESS = ""
-"""A column of a CSV that was written with its index, often; Arrow cannot select it."""
-
-"""Ends the reason why a column is left out that tells rows apart."""
+"""The name of a column without a name. It is often the index that was written to a CSV. Arrow cannot select it."""
 
 Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Rows of a table that one task looks at. `files` and `target` go along."""
+    """The rows `start` to `stop` - 1 of a table, for one task, and the names of the columns that have a role."""
 
     files: TableFiles
     start: int
@@ -47,26 +45,30 @@ class Span:
 
 
 def count_target(span: Span) -> TargetCounts:
-    """A task: label, groups and times of one span."""
+    """Counts the labels, groups and times of one span. This runs as a task."""
     columns = list(dict.fromkeys(name for name in (span.label, span.group, span.time) if name))
     batches = span.files.batches(span.start, span.stop, columns)
     return reduce(TargetCounts.add, (count(batch, span.label, span.group, span.time) for _, batch in batches))
 
 
-def usable(first: int, batch: pa.RecordBatch, target: Target) -> tuple[Array, pa.RecordBatch]:
-    """Ids and values of the rows that have a label (and a time)."""
-    mask = kept(batch, target.label, target.time)
+def usable_rows(first: int, batch: pa.RecordBatch, target: Target) -> tuple[Array, pa.RecordBatch]:
+    """Returns the ids and the values of the rows with a label (and a time). `first` is the id of the first row."""
+    mask = has_target(batch, target.label, target.time)
     return np.arange(first, first + batch.num_rows)[mask], batch.filter(pa.array(mask))
 
 
-def columns_read(target: Target, sources: tuple[str, ...]) -> list[str]:
+def needed_columns(target: Target, sources: tuple[str, ...]) -> list[str]:
+    """Returns the columns to read for the target and these sources of features, each once."""
     needed = (target.label, target.group, target.time, *sources)
     return list(dict.fromkeys(name for name in needed if name))
 
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """Counts of one span, or of all spans: `columns` per primitive column, `orders` per column of numbers."""
+    """Counts of one span, or of all spans.
+
+    `columns` has the counts of each primitive, `orders` those of each column of numbers.
+    """
 
     columns: Counts
     orders: dict[str, OrderCounts]
@@ -76,8 +78,8 @@ class FeatureCounts:
 
     def add(self, other: "FeatureCounts") -> "FeatureCounts":
         return FeatureCounts(
-            {name: found.add(other.columns[name]) for name, found in self.columns.items()},  # type: ignore[arg-type]
-            {name: found.add(other.orders[name]) for name, found in self.orders.items()},
+            {name: counts.add(other.columns[name]) for name, counts in self.columns.items()},  # type: ignore[arg-type]
+            {name: order.add(other.orders[name]) for name, order in self.orders.items()},
             self.held_out + other.held_out,
             self.held_out_positive + other.held_out_positive,
             self.held_out_times.add(other.held_out_times),
@@ -85,28 +87,31 @@ class FeatureCounts:
 
 
 def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
-    """A task: every feature of one span. Vocabulary, medians and scale come from training rows only."""
+    """Counts every feature of one span. This runs as a task.
+
+    Vocabularies, medians and scales come from training rows only.
+    """
     span, target, sources = job
     parts: dict[Primitive, list[Any]] = {}
     training: list[Array] = []
-    found: list[dict[str, OrderCounts]] = []
+    batch_orders: list[dict[str, OrderCounts]] = []
     times = [np.empty(0, dtype=np.int64)]
     positive = 0
-    for first, whole in span.files.batches(span.start, span.stop, columns_read(target, sources)):
-        row, batch = usable(first, whole, target)
+    for first, whole in span.files.batches(span.start, span.stop, needed_columns(target, sources)):
+        row, batch = usable_rows(first, whole, target)
         held = target.held_out(row, batch)
         training.append(~held)
         positive += int((target.of(batch)[held] == 1).sum())
         if target.rule == "time":
             times.append(target.times(batch)[held])
-        found.append(orders(batch, sources))
+        batch_orders.append(orders(batch, sources))
         for source in sources:
             for primitive, values in expand(source, batch.column(source)).items():
                 parts.setdefault(primitive, []).append(values)
     mask = np.concatenate(training)
     return FeatureCounts(
         {name: _counts(values, mask) for name, values in parts.items()},
-        {name: reduce(OrderCounts.add, [one[name] for one in found]) for name in found[0]},
+        {name: reduce(OrderCounts.add, [counts[name] for counts in batch_orders]) for name in batch_orders[0]},
         int((~mask).sum()),
         positive,
         Times.of(np.concatenate(times)),
@@ -121,7 +126,10 @@ def _counts(values: list[Any], training: Array) -> NumberCounts | TextCounts:
 
 @dataclass(frozen=True)
 class Feature:
-    """One encoded column: of which primitive column, filled with what, or marking what is missing."""
+    """One encoded column, made from a primitive.
+
+    `fill` replaces missing numbers. With `marks_missing` the column is 1 where the primitive is missing, else 0.
+    """
 
     column: Column
     primitive: Primitive
@@ -129,6 +137,7 @@ class Feature:
     marks_missing: bool = False
 
     def encode(self, values: Any) -> Array:
+        """Returns the encoded values of the primitive: int32 codes or float32, shape (rows,)."""
         if self.column.kind == "categorical":
             return codes(values, self.column.vocabulary)
         missing = np.isnan(values)
@@ -139,7 +148,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Features:
-    """What becomes of the columns: the encoded ones, and why the others are not used."""
+    """The features of a table. `left_out` has the reason for each column that is not used."""
 
     used: tuple[Feature, ...]
     left_out: dict[str, str]
@@ -150,7 +159,7 @@ def choose(
 ) -> Features:
     """Encoded columns for every column with something to learn from. Raises DatasetError when there is none.
 
-    A column that the user `listed` is kept even when it looks like an identifier.
+    A column that the user `listed` is has_target even when it looks like an identifier.
     """
     used: list[Feature] = []
     left_out: dict[str, str] = {}
@@ -159,73 +168,76 @@ def choose(
         if source in identifiers:
             left_out[source] = identifiers[source] + AN_IDENTIFIER
             continue
-        made: list[Feature] = []
+        from_source: list[Feature] = []
         for primitive in expand(source, pa.nulls(0, table.schema.field(source).type)):
-            made += _features(primitive, counts.columns[primitive], len(used) + len(made), left_out)
-        if not made:
+            from_source += _features(primitive, counts.columns[primitive], len(used) + len(from_source), left_out)
+        if not from_source:
             left_out.setdefault(source, "constant")
-        used += made
+        used += from_source
     if not used:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         advice = " To use an identifier all the same, name it with --features." if identifiers else ""
         raise DatasetError(
-            f"{where} has no usable feature beside '{label}'{f' ({reasons})' if reasons else ''}.{advice}"
+            f"{where} has no usable feature besides '{label}'{f' ({reasons})' if reasons else ''}.{advice}"
         )
     return Features(tuple(used), left_out)
 
 
 def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, str]:
-    """The columns that tell rows apart, and how they do."""
-    found = {}
+    """Returns the columns that identify rows, with the reason in words."""
+    reasons = {}
     for source in sources:
         order, values = counts.orders.get(source), counts.columns.get((source, ""))
         if order is not None and (reason := order.identifies):
-            found[source] = reason
+            reasons[source] = reason
         elif isinstance(values, TextCounts) and values.is_identifier:
-            found[source] = "nearly every value is another"
-    return found
+            reasons[source] = "nearly every value is different"
+    return reasons
 
 
 def _features(
     primitive: Primitive,
-    found: NumberCounts | TextCounts,
+    counts: NumberCounts | TextCounts,
     number: int,
     left_out: dict[str, str],
 ) -> list[Feature]:
-    """The encoded columns of one primitive; their names are safe for Spark whatever the user's are."""
+    """Returns the encoded columns of one primitive. Their names are safe for Spark, whatever the user's names are.
+
+    `number` is the number of the first one. If there are none, the reason is added to `left_out`.
+    """
     source, part = primitive
     slug = _slug(name_of(primitive))
     encoded = f"x{number:03d}_{slug}"
-    if isinstance(found, TextCounts):
-        if len(found.counts) <= 1 and not (found.counts and found.missing):
+    if isinstance(counts, TextCounts):
+        if len(counts.counts) <= 1 and not (counts.counts and counts.missing):
             if not part:
-                left_out[source] = "constant" if found.counts else "null in every training row"
+                left_out[source] = "constant" if counts.counts else "null in every training row"
             return []
         return [
-            Feature(Column(name=encoded, kind="categorical", vocabulary=found.vocabulary, source=source), primitive)
+            Feature(Column(name=encoded, kind="categorical", vocabulary=counts.vocabulary, source=source), primitive)
         ]
-    made = []
-    if found.known == 0:
+    encoded_columns = []
+    if counts.known == 0:
         left_out[source] = "null in every training row"
         return []
-    median = found.median
-    if found.low < found.high:
-        mean, std = found.filled(median)
+    median = counts.median
+    if counts.low < counts.high:
+        mean, std = counts.filled(median)
         column = Column(name=encoded, kind="numeric", mean=mean, std=std, source=source)
-        made.append(Feature(column, primitive, fill=median))
-    share = found.missing_share
+        encoded_columns.append(Feature(column, primitive, fill=median))
+    share = counts.missing_share
     if share > INDICATED_SHARE:
         column = Column(
-            name=f"x{number + len(made):03d}_{slug}_missing",
+            name=f"x{number + len(encoded_columns):03d}_{slug}_missing",
             kind="numeric",
             mean=share,
             std=float(np.sqrt(share * (1 - share))),
             source=source,
         )
-        made.append(Feature(column, primitive, marks_missing=True))
-    return made
+        encoded_columns.append(Feature(column, primitive, marks_missing=True))
+    return encoded_columns
 
 
 def _slug(name: str) -> str:
-    """Lower-case letters, digits and underscores."""
+    """Returns a name with lower-case ASCII letters, digits and underscores only, at most 40 characters."""
     return "".join(char if char.isascii() and char.isalnum() else "_" for char in name.lower())[:40]

@@ -1,4 +1,4 @@
-"""What a table's rows are judged by: the label and its task, the groups, the time, and the hold-out that follows."""
+"""The target of a table: its label and learning task, its groups and times, and the hold-out."""
 
 import math
 from collections import Counter
@@ -28,12 +28,13 @@ from workloads.datasets.training_slices import (
 CLASSES_COUNTED = 1000
 GROUP_SLACK = 0.02
 ENOUGH_GROUPS = 10
-"""More than a fifth of the rows is held out where the fifth holds fewer groups than these."""
+"""If a fifth of the rows has fewer groups than this, more than a fifth is held out."""
 
 FAR = 100
-"""A label further from 0 than so many standard deviations is centred: float32 has few digits left for its spread."""
+"""A label whose mean lies more than this many standard deviations from 0 is centred: float32 would have few digits
+left for its spread."""
 LARGEST = 1e100
-"""A number beyond it is no measurement, and its square may be too large for a float."""
+"""A number with a larger size is no measurement, and its square may be too large for a float."""
 NO_VALUES = Moments(rows=0, mean=0.0, squares=0.0)
 
 TableTask = Literal["classification", "regression"]
@@ -41,20 +42,22 @@ TableTask = Literal["classification", "regression"]
 
 @dataclass
 class TargetCounts:
-    """Of the rows of one part, or of all."""
+    """Counts of labels, groups and times, over the rows of one part or of all parts."""
 
     rows: int
     unlabelled: int
+    """Rows without a label."""
     timeless: int
+    """Rows with a label but without a time."""
     classes: Counter[Any]
-    """Values of the label; empty when there are more than CLASSES_COUNTED."""
+    """Rows per value of the label. Empty if there are more than CLASSES_COUNTED values."""
     many_classes: bool
     infinite: int
-    """Rows whose label is infinite, or beyond LARGEST in size."""
+    """Rows with an infinite label, or one with a size above LARGEST."""
     groups: Counter[str]
     times: Times
     values: Moments = NO_VALUES
-    """Of a label that is a number."""
+    """The moments of a numeric label."""
 
     def add(self, other: "TargetCounts") -> "TargetCounts":
         classes = self.classes + other.classes
@@ -73,19 +76,19 @@ class TargetCounts:
 
 
 def labels(batch: pa.RecordBatch, label: str) -> pa.Array:
-    """The label as it stands; NaN is null."""
+    """Returns the labels of a batch. NaN becomes null."""
     return without_nan(plain(batch.column(label)))
 
 
 def without_nan(values: pa.Array) -> pa.Array:
-    """NaN as null."""
+    """Returns the values with null instead of NaN."""
     if not pa.types.is_floating(values.type):
         return values
     return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
 
 
-def kept(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
-    """A mask of the rows that have a label and, where the table has a time, one."""
+def has_target(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
+    """Returns a mask of the rows with a label and, if the table has times, with a time."""
     mask = labels(batch, label).is_valid()
     if time is not None:
         mask = pc.and_(mask, batch.column(time).is_valid())
@@ -93,7 +96,7 @@ def kept(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
 
 
 def group_keys(batch: pa.RecordBatch, group: str) -> pa.Array:
-    """Groups as texts. Null is a group of its own, and NaN is null; -0.0 is 0."""
+    """Returns the groups as texts. Null and NaN together are one group, and -0.0 is 0."""
     values = plain(batch.column(group))
     if pa.types.is_floating(values.type):
         values = pc.add(without_nan(values), pa.scalar(0.0, values.type))
@@ -101,11 +104,14 @@ def group_keys(batch: pa.RecordBatch, group: str) -> pa.Array:
 
 
 def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None) -> TargetCounts:
+    """Returns the counts of one batch."""
     values = labels(batch, label)
-    keep = pa.array(kept(batch, label, time))
+    keep = pa.array(has_target(batch, label, time))
     used = values.filter(keep)
-    found = pc.value_counts(used)
-    classes = Counter(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
+    values_and_counts = pc.value_counts(used)
+    classes = Counter(
+        dict(zip(values_and_counts.field(0).to_pylist(), values_and_counts.field(1).to_pylist(), strict=True))
+    )
     many = len(classes) > CLASSES_COUNTED
     groups: Counter[str] = Counter()
     if group is not None:
@@ -129,21 +135,21 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
 
 
 def _values(used: pa.Array) -> Moments:
-    """Of finite numbers; none of anything else."""
+    """Returns the moments of the labels. NO_VALUES if they are no numbers, or if one is larger than LARGEST."""
     if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
         return NO_VALUES
-    found = exact_numbers(used).astype(np.float64)
-    if not len(found) or np.abs(found).max() > LARGEST:
+    numbers = exact_numbers(used).astype(np.float64)
+    if not len(numbers) or np.abs(numbers).max() > LARGEST:
         return NO_VALUES
-    mean = float(found.mean())
-    return Moments(rows=len(found), mean=mean, squares=float(((found - mean) ** 2).sum()))
+    mean = float(numbers.mean())
+    return Moments(rows=len(numbers), mean=mean, squares=float(((numbers - mean) ** 2).sum()))
 
 
 def offset_of(values: Moments) -> float:
-    """What is subtracted from every label of a regression: 0, or its mean, rounded to the size of its spread, where
-    that is FAR away from 0.
+    """Returns the number that is subtracted from every label of a regression.
 
-    float32, in which XGBoost and networks compute, has seven digits: of 1,700,000,000 ± 30 nothing would be left.
+    It is the mean, rounded to the size of the spread, if the mean is FAR away from 0; otherwise 0. XGBoost and
+    networks compute in float32, which has seven digits: of 1,700,000,000 ± 30 nothing would be left.
     """
     if not values.std or abs(values.mean) <= FAR * values.std:
         return 0.0
@@ -153,28 +159,28 @@ def offset_of(values: Moments) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """How label, unit and hold-out of a row are found. Goes to every task."""
+    """Computes the label, the unit and the hold-out of rows. Every task gets a copy."""
 
     label: str
     task: TableTask
     classes: tuple[Any, ...]
-    """Of a classification: the negative and the positive value."""
+    """The negative and the positive value of a classification. Empty for a regression."""
     rule: HoldoutRule
     rows: int
     group: str | None
     keys: tuple[str, ...]
-    """Of the groups, in order; a group's code is its place."""
+    """The keys of the groups, in order. A group's code is its position."""
     held_groups: frozenset[int]
     time: str | None
     first_held: int
     """The hold-out begins at this time, in microseconds since 1970."""
     offset: float = 0.0
-    """Subtracted from the labels of a regression (`offset_of`)."""
+    """The number that is subtracted from the labels of a regression (`offset_of`)."""
     stretches: tuple[int, ...] = ()
-    """The first time of each of the hold-out's stretches, once they are known."""
+    """The first time of each stretch of the hold-out. Empty until they are known."""
 
     def of(self, batch: pa.RecordBatch) -> Array:
-        """Labels of rows that have one: int8 or float64."""
+        """Returns the labels of rows that have one: int8 for a classification, float64 for a regression."""
         values = labels(batch, self.label)
         if self.task == "regression":
             return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) - self.offset
@@ -182,14 +188,16 @@ class Target:
         return np.asarray(positive.to_numpy(zero_copy_only=False)).astype(np.int8)
 
     def group_codes(self, batch: pa.RecordBatch) -> Array:
-        found = pc.index_in(group_keys(batch, str(self.group)), value_set=pa.array(self.keys, pa.string()))
-        return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.int32)
+        """Returns the codes of the rows' groups, int32."""
+        codes = pc.index_in(group_keys(batch, str(self.group)), value_set=pa.array(self.keys, pa.string()))
+        return np.asarray(codes.to_numpy(zero_copy_only=False)).astype(np.int32)
 
     def times(self, batch: pa.RecordBatch) -> Array:
+        """Returns the rows' times in microseconds since 1970, int64."""
         return np.asarray(moments(batch.column(self.time)).to_numpy(zero_copy_only=False))
 
     def held_out(self, row: Array, batch: pa.RecordBatch) -> Array:
-        """A mask over rows, whose ids are `row`."""
+        """Returns a mask of the rows in the hold-out. `row` holds the ids of the rows."""
         if self.rule == "random":
             return held_out_at_random(row, self.rows)
         if self.rule == "group":
@@ -199,7 +207,7 @@ class Target:
         return np.asarray(self.times(batch) >= self.first_held)
 
     def units(self, row: Array, batch: pa.RecordBatch) -> Array:
-        """Rows of one unit are alike: a group, a stretch of time, or at random where there is neither."""
+        """Returns the unit of each row, int32. A unit is a group, a stretch of time, or a random bundle of rows."""
         if self.rule == "time":
             after = np.searchsorted(np.array(self.stretches, dtype=np.int64), self.times(batch), side="right")
             return np.asarray((after - 1).astype(np.int32))
@@ -207,47 +215,55 @@ class Target:
 
     @property
     def unit_count(self) -> int:
-        """Units that rows of the hold-out may have: 0 … unit_count - 1."""
+        """Returns the number of units. Rows of the hold-out have the units 0 … unit_count - 1."""
         if self.rule == "time":
             return len(self.stretches)
         return RANDOM_UNITS if self.group is None else len(self.keys)
 
     @property
     def unit_name(self) -> str:
+        """Returns the name of a unit in texts."""
         if self.rule == "time":
             return "stretch of time"
         return "bundle of rows" if self.group is None else "group"
 
 
-def task_of(label: str, kind: pa.DataType, counts: TargetCounts, asked: TableTask | None, where: str) -> TableTask:
-    """The task that fits the label. Raises DatasetError when none does, or not the one that was asked for."""
+def task_of(
+    label: str, kind: pa.DataType, counts: TargetCounts, requested: TableTask | None, where: str
+) -> TableTask:
+    """Returns the learning task that fits the label. Raises DatasetError if none fits, or if `requested` does not."""
     column = f"{where}: the label column '{label}'"
     if counts.rows == counts.unlabelled:
-        raise DatasetError(f"{column} is null in all {counts.rows:,} rows.")
+        raise DatasetError(f"{column} is null in all {counts.rows:,} rows: name another column with --label.")
     if counts.infinite:
         raise DatasetError(f"{column} is infinite, or beyond ±{LARGEST:g}, in {counts.infinite:,} rows: remove them.")
     number = use_of(kind) == "number" and not pa.types.is_time(kind) and not pa.types.is_duration(kind)
     classes = "many" if counts.many_classes else f"{len(counts.classes):,}"
     if len(counts.classes) == 1 and not counts.many_classes:
         value = next(iter(counts.classes))
-        raise DatasetError(f"{column} is constant: {value!r} in every row that has one.")
+        raise DatasetError(
+            f"{column} is constant: {value!r} in every row with a label. Name another column with --label."
+        )
     two = len(counts.classes) == 2
-    task = asked or ("classification" if two or not number else "regression")
+    task = requested or ("classification" if two or not number else "regression")
     if task == "regression" and (not number or pa.types.is_boolean(kind)):
-        raise DatasetError(f"{column} has the type {kind}, and regression needs a number.")
+        raise DatasetError(
+            f"{column} has the type {kind}, but regression needs a number: name another column with --label."
+        )
     if task == "classification" and not two:
         advice = " or use --task regression" if number else ""
         raise DatasetError(
-            f"{column} ({kind}) has {classes} different values, and classification needs two: make it binary{advice}."
+            f"{column} ({kind}) has {classes} different values, but classification needs two: make it binary{advice}."
         )
     return task
 
 
 def held_groups(counts: TargetCounts, keys: tuple[str, ...], group: str, where: str) -> frozenset[int]:
-    """Whole groups, in an order that their hashes decide, until they hold about a fifth of the rows.
+    """Returns the codes of the groups in the hold-out: whole groups with about a fifth of the rows.
 
-    If those are fewer than ENOUGH_GROUPS, further ones follow, as far as HOLDOUT_MOST_SHARE of the rows allows: an
-    interval needs groups more than rows. Raises DatasetError if no groups hold a share within the bounds.
+    Their hashes decide the order in which groups are chosen. If fewer than ENOUGH_GROUPS are chosen, more follow, up
+    to HOLDOUT_MOST_SHARE of the rows, because an interval needs groups more than rows. Raises DatasetError if no
+    groups have a share within the bounds.
     """
     order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable").tolist()
     sizes = [counts.groups[key] for key in keys]

@@ -1,4 +1,5 @@
-"""How a table's times are cut: where the hold-out begins, and which of its rows lie in one stretch of time."""
+"""Cuts a table by its times: finds the first time of the hold-out, and divides the hold-out into stretches of
+time."""
 
 from dataclasses import dataclass
 
@@ -10,20 +11,20 @@ from workloads.datasets.training_slices import HOLDOUT_LEAST_SHARE, HOLDOUT_MOST
 
 TIME_UNITS = 25
 """The hold-out's rows are cut, in the order of time, into this many stretches of about equal size. Neighbouring
-stretches are alike, so few and long ones say more truly how much a mean varies (Schmeiser: Batch size effects in the
+stretches are alike, so a few long ones show better how much a mean varies (Schmeiser: Batch size effects in the
 analysis of simulation output, Oper. Res. 30, 1982: 10 to 30)."""
 SETTLED_TIMES, STRAY_TIMES = 10, 3
-"""A jump in time is taken for a mistake if this number of different times, or more, come before it, and at most the
-second number after it."""
+"""A jump in time counts as a mistake if at least SETTLED_TIMES different times come before it, and at most
+STRAY_TIMES after it."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Times of rows, in microseconds since 1970, and how many rows each time stands for.
+    """Times of rows, in microseconds since 1970, and the number of rows that each time stands for.
 
-    Both arrays have the shape (times,), int64 and float64. The numbers of rows are exact where a batch has at most
-    QUANTILES different times. Of a batch with more, QUANTILES evenly spaced order statistics are kept, so that a
-    share of the batch is known to within 1 / QUANTILES.
+    Both arrays have the shape (times,), int64 and float64. The numbers of rows are exact for a batch with at most
+    QUANTILES different times. A batch with more keeps QUANTILES evenly spaced order statistics, so that a share of
+    the batch is known to within 1 / QUANTILES.
     """
 
     values: Array
@@ -31,7 +32,7 @@ class Times:
 
     @classmethod
     def of(cls, times: Array) -> "Times":
-        """`times` are those of one batch, int64, shape (rows,)."""
+        """Returns the times of one batch. `times` is int64, shape (rows,)."""
         values, rows = np.unique(times, return_counts=True)
         if len(values) > QUANTILES:
             ranks = np.linspace(0, len(times) - 1, QUANTILES).astype(np.int64)
@@ -42,19 +43,19 @@ class Times:
         return Times(np.concatenate([self.values, other.values]), np.concatenate([self.rows, other.rows]))
 
     def distinct(self) -> tuple[Array, Array]:
-        """The different times in order, and the rows of each."""
-        values, place = np.unique(self.values, return_inverse=True)
-        return values, np.bincount(place, weights=self.rows, minlength=len(values))
+        """Returns the different times in order, and the rows of each."""
+        values, position = np.unique(self.values, return_inverse=True)
+        return values, np.bincount(position, weights=self.rows, minlength=len(values))
 
 
-def spoken(moment: int) -> str:
-    """A time in words: the date, and the time of day unless that is midnight."""
+def in_words(moment: int) -> str:
+    """Returns a time in words: the date, and the time of day unless it is midnight."""
     text = str(np.datetime64(int(moment), "us"))
     return text.removesuffix("T00:00:00.000000").removesuffix(".000000").replace("T", " ")
 
 
 def nearest_cut(moments: Times) -> int | None:
-    """The first time of the latest rows, so that they are as near to a fifth of all as whole times allow.
+    """Returns the first time of the hold-out, so that it has as nearly a fifth of the rows as whole times allow.
 
     Returns None if no cut between two times gives HOLDOUT_LEAST_SHARE to HOLDOUT_MOST_SHARE of the rows.
     """
@@ -66,40 +67,40 @@ def nearest_cut(moments: Times) -> int | None:
 
 
 def first_held_time(moments: Times, time: str, where: str) -> int:
-    """The first time of the hold-out, by `nearest_cut`. Rows of one time stay together, for they are neighbours.
+    """Returns the first time of the hold-out, by `nearest_cut`. Rows with equal times stay together.
 
     Raises DatasetError if there is no such cut.
     """
-    found = nearest_cut(moments)
-    if found is not None:
-        return found
+    cut = nearest_cut(moments)
+    if cut is not None:
+        return cut
     values, shares = _cuts(moments)
     advice = "Use --holdout random or group, or a column with finer times."
     if not len(values):
-        only = spoken(moments.values[0])
+        only = in_words(moments.values[0])
         raise DatasetError(
             f"{where}: every row has the same time '{time}', {only}, so no latest part can be held out. {advice}"
         )
     too_many, too_few = np.flatnonzero(shares > HOLDOUT_MOST_SHARE), np.flatnonzero(shares < HOLDOUT_LEAST_SHARE)
     nearest = [*too_many[-1:], *too_few[:1]]
-    cuts = " and ".join(f"{shares[cut]:.1%} from {spoken(values[cut])} on" for cut in nearest)
+    cuts = " and ".join(f"{shares[place]:.1%} from {in_words(values[place])} on" for place in nearest)
     raise DatasetError(
         f"{where}: the times '{time}' are too coarse to hold out the latest {HOLDOUT_LEAST_SHARE:.0%} to "
-        f"{HOLDOUT_MOST_SHARE:.0%} of the rows: the nearest cuts hold {cuts}. {advice}"
+        f"{HOLDOUT_MOST_SHARE:.0%} of the rows: the nearest cuts give {cuts}. {advice}"
     )
 
 
 def _cuts(moments: Times) -> tuple[Array, Array]:
-    """All times but the first, and the share of the rows from each on."""
+    """Returns all times but the first, and the share of the rows from each time on."""
     values, rows = moments.distinct()
     return values[1:], (np.cumsum(rows[::-1])[::-1] / rows.sum())[1:]
 
 
 def stretches(held_out: Times) -> tuple[int, ...]:
-    """The first times of the hold-out's stretches, rising. At most TIME_UNITS, of about equally many rows.
+    """Returns the first times of the hold-out's stretches, rising: at most TIME_UNITS, with about equally many rows.
 
-    A time belongs to the stretch in which the middle of its rows lies, so equal times are never divided. A time with
-    many rows is then a stretch of its own, and there are fewer of them.
+    A time belongs to the stretch that contains the middle of its rows, so equal times are never divided. A time with
+    many rows is a whole stretch; then there are fewer stretches.
     """
     values, rows = held_out.distinct()
     middle = (np.cumsum(rows) - rows / 2) / rows.sum()
@@ -108,14 +109,14 @@ def stretches(held_out: Times) -> tuple[int, ...]:
 
 
 def heaviest(held_out: Times) -> tuple[int, float]:
-    """The time with the most rows of the hold-out, and its share of them."""
+    """Returns the time with the most rows of the hold-out, and its share of them."""
     values, rows = held_out.distinct()
     place = int(np.argmax(rows))
     return int(values[place]), float(rows[place] / rows.sum())
 
 
 def jump(moments: Times) -> tuple[int, int] | None:
-    """The times before and after a jump that looks like a mistake, for example to 9999-12-31.
+    """Returns the times before and after a jump that looks like a mistake, for example to 9999-12-31.
 
     Such a jump is longer than all time before it. At least half of the rows lie before it, and only a few different
     times come after it. Returns None if there is no such jump.

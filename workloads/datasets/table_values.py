@@ -1,13 +1,15 @@
-"""How values of the user's columns become numbers and texts, and what is counted of them.
+"""Turns values of the user's columns into numbers and texts, and counts them.
 
-The one encoding that all engines share:
+All engines share one encoding:
 
-- numbers and booleans: float32; null, NaN and what float32 cannot hold are missing, filled with the median of the
-  training rows, and marked by a column NAME_missing where more than 1 % of the values are;
-- texts and categories: codes into the 255 most frequent values of the training rows, in the order of the values; any
-  other value is "(other)", null is "(missing)";
-- dates and timestamps: days since 1970 as a number; month, weekday and, of timestamps, hour as categories. All of
-  them are of the timestamp's own zone, if it has one.
+- Numbers and booleans become float32. Null, NaN and numbers that float32 cannot hold are missing. They are replaced
+by
+  the median of the training rows. If more than 1 % of the values are missing, a column NAME_missing marks them.
+- Texts and categories become codes of the 255 most frequent values of the training rows, in the order of the values.
+  Any other value is "(other)", and null is "(missing)".
+- Dates and timestamps become days since 1970 as a number, and month and weekday as categories. Timestamps also have
+the
+  hour as a category. All of them are in the timestamp's own zone, if it has one.
 """
 
 import re
@@ -24,9 +26,9 @@ from workloads.datasets.training_slices import Array
 MOST_LEVELS = 255
 OTHER, MISSING = "(other)", "(missing)"
 FEW_LEVELS = 30
-"""Not more different texts than these are no identifier, however few the rows."""
+"""A column with at most this many different values is no identifier, however few rows there are."""
 COUNTED_VALUES = 10_000
-"""Different texts that are counted per part; of the rarer ones only their number is known."""
+"""The number of different texts that are counted per part, the most frequent ones."""
 QUANTILES = 1025
 MICROSECONDS_A_DAY = 86_400 * 10**6
 
@@ -34,7 +36,7 @@ Use = Literal["number", "text", "date", "timestamp", "none"]
 
 
 def use_of(kind: pa.DataType) -> Use:
-    """What a column of this type can be used as."""
+    """Returns the use that a column of this type has."""
     if pa.types.is_dictionary(kind):
         return use_of(kind.value_type)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -49,53 +51,58 @@ def use_of(kind: pa.DataType) -> Use:
 
 
 def plain(values: pa.Array) -> pa.Array:
-    """Dictionaries decoded."""
+    """Returns the values without dictionary encoding."""
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def texts(values: pa.Array) -> pa.Array:
-    """Any simple column as strings, nulls kept."""
+    """Returns any simple column as strings. Nulls stay."""
     return plain(values).cast(pa.string())
 
 
 def moments(values: pa.Array) -> pa.Array:
-    """Dates and timestamps as microseconds since 1970 UTC, int64, nulls kept."""
+    """Returns dates and timestamps as microseconds since 1970 UTC, int64. Nulls stay."""
     values = plain(values)
     kind = pa.timestamp("us", tz="UTC") if getattr(values.type, "tz", None) else pa.timestamp("us")
     return values.cast(kind, safe=False).cast(pa.int64())
 
 
 def numbers(values: pa.Array) -> Array:
-    """Float32, missing as NaN; shape (rows,)."""
+    """Returns numbers as float32, missing ones as NaN; shape (rows,)."""
     values = plain(values)
     if pa.types.is_time(values.type) or pa.types.is_duration(values.type):
         values = values.view(pa.int64() if values.type.bit_width == 64 else pa.int32())
     with np.errstate(over="ignore"):
-        found = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float32)
-    return np.asarray(np.where(np.isfinite(found), found, np.float32(np.nan)))
+        floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float32)
+    return np.asarray(np.where(np.isfinite(floats), floats, np.float32(np.nan)))
 
 
 def exact_numbers(values: pa.Array) -> Array:
-    """The known values as they stand, in their order: int64, or float64 where they are not integers of 64 bits."""
+    """Returns the known values in their order, without loss: int64, or float64 if they do not fit into that.
+
+    Infinite values and NaN are left out.
+    """
     values = plain(values).drop_null()
     if pa.types.is_time(values.type) or pa.types.is_duration(values.type):
         values = values.view(pa.int64() if values.type.bit_width == 64 else pa.int32())
     if pa.types.is_integer(values.type) and not pa.types.is_uint64(values.type):
         return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
-    found = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.asarray(found[np.isfinite(found)])
+    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.asarray(floats[np.isfinite(floats)])
 
 
 Primitive = tuple[str, str]
-"""What is encoded on its own: a column of the user's and a part of it, such as ("when", "month"); "" is all of it."""
+"""A column of the user's and a part of it, such as ("when", "month"). Each is encoded separately. "" is the whole
+column."""
 
 
 def name_of(primitive: Primitive) -> str:
+    """Returns the name of a primitive, such as "when_month"."""
     return "_".join(part for part in primitive if part)
 
 
 def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
-    """A column's primitives: NumPy arrays of numbers and Arrow arrays of texts."""
+    """Returns the primitives of a column: NumPy arrays of numbers and Arrow arrays of texts."""
     use = use_of(values.type)
     if use == "number":
         return {(source, ""): numbers(values)}
@@ -117,7 +124,10 @@ def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
 
 @dataclass
 class NumberCounts:
-    """Of a number's training values, `trained` rows of which `known` have one; `missing` is over all rows."""
+    """Counts over a column of numbers. `rows` and `missing` are over all rows, everything else over training rows.
+
+    There are `trained` training rows; `known` of them have a value.
+    """
 
     rows: int
     missing: int
@@ -125,7 +135,7 @@ class NumberCounts:
     known: int
     mean: float
     squares: float
-    """Sum of squared deviations from the mean."""
+    """The sum of squared deviations from the mean."""
     low: float
     high: float
     quantiles: Array
@@ -148,16 +158,19 @@ class NumberCounts:
         )
 
     def add(self, other: "NumberCounts") -> "NumberCounts":
-        """Chan, Golub, LeVeque: Algorithms for computing the sample variance, 1983."""
+        """Returns the counts of both.
+
+        Source: Chan, Golub, LeVeque: Algorithms for computing the sample variance, 1983.
+        """
         known = self.known + other.known
-        apart = other.mean - self.mean
+        difference = other.mean - self.mean
         return NumberCounts(
             rows=self.rows + other.rows,
             missing=self.missing + other.missing,
             trained=self.trained + other.trained,
             known=known,
-            mean=self.mean + apart * other.known / max(1, known),
-            squares=self.squares + other.squares + apart**2 * self.known * other.known / max(1, known),
+            mean=self.mean + difference * other.known / max(1, known),
+            squares=self.squares + other.squares + difference**2 * self.known * other.known / max(1, known),
             low=min(self.low, other.low),
             high=max(self.high, other.high),
             quantiles=np.concatenate([self.quantiles, other.quantiles]),
@@ -165,7 +178,7 @@ class NumberCounts:
 
     @property
     def missing_share(self) -> float:
-        """Of the training rows."""
+        """Returns the share of the training rows without a value."""
         return (self.trained - self.known) / self.trained
 
     @property
@@ -173,24 +186,28 @@ class NumberCounts:
         return quantile(self.quantiles, 0.5)
 
     def filled(self, value: float) -> tuple[float, float]:
-        """Mean and standard deviation of the training rows, this value in place of what is missing."""
+        """Returns mean and standard deviation of the training rows after this value has replaced missing ones."""
         share = self.missing_share
-        apart = value - self.mean
-        return self.mean + share * apart, float(np.sqrt(self.squares / self.trained + share * (1 - share) * apart**2))
+        difference = value - self.mean
+        variance = self.squares / self.trained + share * (1 - share) * difference**2
+        return self.mean + share * difference, float(np.sqrt(variance))
 
 
 def quantiles(values: Array) -> Array:
-    """What is kept of a part's values to merge quantiles: rows of (value, how many it stands for)."""
+    """Returns a summary of a part's values from which quantiles can be merged; shape (at most QUANTILES, 2).
+
+    Each row has a value and the number of values that it stands for.
+    """
     if len(values) <= QUANTILES:
-        kept = np.sort(values)
+        chosen = np.sort(values)
     else:
-        kept = np.quantile(values, np.linspace(0, 1, QUANTILES), method="lower")
-    weight = len(values) / max(1, len(kept))
-    return np.stack([kept.astype(np.float64), np.full(len(kept), weight)], axis=1)
+        chosen = np.quantile(values, np.linspace(0, 1, QUANTILES), method="lower")
+    weight = len(values) / max(1, len(chosen))
+    return np.stack([chosen.astype(np.float64), np.full(len(chosen), weight)], axis=1)
 
 
 def quantile(merged: Array, share: float) -> float:
-    """The value below which `share` of the merged values lie; NaN for none."""
+    """Returns the value below which `share` of the merged values lie; NaN if there are no values."""
     if not len(merged):
         return float("nan")
     merged = merged[np.argsort(merged[:, 0], kind="stable")]
@@ -200,21 +217,21 @@ def quantile(merged: Array, share: float) -> float:
 
 @dataclass
 class TextCounts:
-    """Of a text's training values; `missing` and `distinct` (a lower bound) over all rows."""
+    """Counts over a column of texts. `counts` is over training rows, everything else over all rows."""
 
     rows: int
     missing: int
     counts: Counter[str] = field(default_factory=Counter)
     unique_rows: int = 0
-    """Rows of parts in which nearly every value is another."""
+    """The rows of all parts with more than half as many different texts as training rows."""
 
     @classmethod
     def of(cls, values: pa.Array, training: Array) -> "TextCounts":
-        found = pc.value_counts(values.filter(pa.array(training)).drop_null())
-        counts = Counter(dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)))
+        distinct = pc.value_counts(values.filter(pa.array(training)).drop_null())
+        counts = Counter(dict(zip(distinct.field(0).to_pylist(), distinct.field(1).to_pylist(), strict=True)))
         unique = len(counts) > max(FEW_LEVELS, int(training.sum()) // 2)
-        kept = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:COUNTED_VALUES])
-        return cls(len(values), values.null_count, Counter(kept), len(values) if unique else 0)
+        frequent = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:COUNTED_VALUES])
+        return cls(len(values), values.null_count, Counter(frequent), len(values) if unique else 0)
 
     def add(self, other: "TextCounts") -> "TextCounts":
         return TextCounts(
@@ -226,11 +243,12 @@ class TextCounts:
 
     @property
     def is_identifier(self) -> bool:
-        """Whether nearly every row has a value of its own: nothing can be learned from one."""
+        """True if nearly every row has a different value: a model cannot learn from such a column."""
         return self.unique_rows > self.rows // 2
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
+        """Returns the most frequent values, in order, then OTHER and, if values are missing, MISSING."""
         own = (value for value in self.counts if value not in (OTHER, MISSING))
         frequent = sorted(own, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
         missing = (MISSING,) if self.missing else ()
@@ -238,17 +256,17 @@ class TextCounts:
 
 
 def in_order(values: list[str]) -> list[str]:
-    """Numbers as numbers, else as text."""
+    """Returns the values in numeric order if all are whole numbers, otherwise in alphabetical order."""
     if all(re.fullmatch(r"-?\d{1,18}", value) for value in values):
         return sorted(values, key=int)
     return sorted(values)
 
 
 def codes(values: pa.Array, vocabulary: tuple[str, ...]) -> Array:
-    """Int32 codes into the vocabulary, shape (rows,)."""
+    """Returns the positions of the values in the vocabulary, int32, shape (rows,)."""
     own = [value for value in vocabulary if value not in (OTHER, MISSING)]
-    found = pc.index_in(values, value_set=pa.array(own, pa.string()))
-    found = found.fill_null(vocabulary.index(OTHER))
+    positions = pc.index_in(values, value_set=pa.array(own, pa.string()))
+    positions = positions.fill_null(vocabulary.index(OTHER))
     if values.null_count:
-        found = pc.if_else(values.is_null(), vocabulary.index(MISSING), found)
-    return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.int32)
+        positions = pc.if_else(values.is_null(), vocabulary.index(MISSING), positions)
+    return np.asarray(positions.to_numpy(zero_copy_only=False)).astype(np.int32)

@@ -1,8 +1,9 @@
-"""`classification` and `regression`: tables whose truth is known and hard to learn from few rows.
+"""The data sets `classification` and `regression`: their truth is known, and hard to learn from few rows.
 
-The truth is a sum of terms of unit variance: a linear part, oblivious trees of depth 2 to 6 (interactions of several
-depths: deep ones have many leaves, so they need many rows), an effect for each level of each category, and slopes
-that differ by level. Redundant features are mixtures of informative ones; the rest is noise.
+The truth is a sum of terms with unit variance: a linear part, oblivious trees of depth 2 to 6, an effect for each
+level of each category, and slopes that differ by level. The trees are interactions of several depths: deep ones have
+many leaves, so they need many rows. Redundant features are mixtures of informative ones. All other features are
+noise.
 """
 
 from abc import abstractmethod
@@ -17,7 +18,7 @@ from sparkscale.contract.case import Task
 from sparkscale.contract.dataset import LABEL, TRUTH, Column
 from sparkscale.contract.errors import ConfigError
 from workloads.datasets.random_streams import TRUTH_BLOCK, Stream, exact_sum, sigmoid
-from workloads.datasets.synthetic import Evidence, Synthetic, unknown_share
+from workloads.datasets.synthetic import Evidence, Synthetic, noise_features
 from workloads.datasets.training_slices import BLOCK_ROWS, Array
 
 DEPTHS = (2, 3, 4, 5, 6)
@@ -26,15 +27,18 @@ THRESHOLDS = np.array([-0.5, 0.0, 0.5], dtype=np.float32)
 LINEAR_WEIGHT, CATEGORY_WEIGHT, SLOPE_WEIGHT = 0.6, 0.6, 0.4
 DEPTH_WEIGHTS = {2: 0.7, 3: 0.7, 4: 0.6, 5: 0.6, 6: 0.6}
 MIX = np.float32(0.6), np.float32(0.8)
-"""Shares of two informative features in a redundant one; their squares sum to 1."""
+"""The weights of two informative features in a redundant one. Their squares sum to 1."""
 
 LABEL_COLUMN = 2**32
-"""The stream of the labels' own randomness, beyond any feature's."""
+"""The stream for the randomness of the labels. No feature has this number."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """An oblivious tree: each level asks one question of all its nodes; `leaves` has 2^depth values."""
+    """An oblivious tree: all nodes of a level compare the same feature with the same threshold.
+
+    `leaves` has 2^depth values.
+    """
 
     features: tuple[int, ...]
     thresholds: Array
@@ -44,13 +48,13 @@ class Tree:
         index = np.zeros(len(x[0]), dtype=np.uint8)
         for feature, threshold in zip(self.features, self.thresholds, strict=True):
             index = index * np.uint8(2) + (x[feature] > threshold).view(np.uint8)
-        found: Array = self.leaves[index]
-        return found
+        values: Array = self.leaves[index]
+        return values
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The coefficients, the same for every block. `levels` and `slopes` have one array per category."""
+    """The coefficients of the truth, the same for every block. `levels` and `slopes` have one array per category."""
 
     linear: Array
     trees: dict[int, list[Tree]]
@@ -80,7 +84,10 @@ class Truth:
         )
 
     def value(self, x: list[Array], codes: list[Array]) -> Array:
-        """The truth for rows: `x` holds the informative features, `codes` the categories. Float64, shape (rows,)."""
+        """Returns the truth of rows, float64, shape (rows,).
+
+        `x` holds the informative features, `codes` the codes of the categories.
+        """
         z = np.zeros(len(x[0]))
         for weight, values in zip(self.linear, x, strict=True):
             z += (LINEAR_WEIGHT / np.sqrt(len(x)) * weight) * values
@@ -95,7 +102,7 @@ class Truth:
 
 
 class Tabular(Synthetic):
-    """What both tasks share: the features and the truth."""
+    """The common part of both data sets: the features and the truth."""
 
     informative: int | None = Field(default=None, ge=1, description="default: a third of the numeric features")
     redundant: int | None = Field(default=None, ge=0, description="default: a sixth of the numeric features")
@@ -105,12 +112,15 @@ class Tabular(Synthetic):
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Informative, redundant, noise and categorical features. Raises ConfigError for too many."""
+        """Returns the numbers of informative, redundant, noise and categorical features.
+
+        Raises ConfigError if they are more than `features`.
+        """
         categorical = self.features // 10 if self.categorical is None else self.categorical
         numbers = self.features - categorical
         informative = max(1, round(numbers / 3)) if self.informative is None else self.informative
         redundant = round(numbers / 6) if self.redundant is None else self.redundant
-        noise = unknown_share(self.features, informative=informative, redundant=redundant, categorical=categorical)
+        noise = noise_features(self.features, informative=informative, redundant=redundant, categorical=categorical)
         return informative, redundant, noise, categorical
 
     def columns(self) -> tuple[Column, ...]:
@@ -131,7 +141,7 @@ class Tabular(Synthetic):
         return Truth.of(self.seed, informative, categorical, self.levels)
 
     def features_of(self, stream: Stream, rows: int) -> tuple[list[Array], list[Array]]:
-        """Numeric features, in the order of the columns, and the categories' codes."""
+        """Returns the numeric features, in the order of the columns, and the codes of the categories."""
         informative, redundant, noise, categorical = self.counts
         x = [stream.bell(column, rows) for column in range(informative)]
         x += [
@@ -154,15 +164,16 @@ class Tabular(Synthetic):
 
     @abstractmethod
     def labelled(self, stream: Stream, z: Array) -> tuple[Array, Array]:
-        """Labels drawn from the truth `z`, and what the best model would predict."""
+        """Returns labels drawn from the truth `z`, and the predictions of the best possible model."""
 
 
 BINS = 2**14
-"""Of true probabilities, for an AUC that adds up over parts: pairs within a bin count half, an error below 1e-4."""
+"""The number of bins of true probabilities, so that an AUC can be added up over parts. Pairs within a bin count half,
+which is an error below 1e-4."""
 
 
 class Classification(Tabular):
-    """`balance` is the share of positives, `noise` the share of labels that are flipped."""
+    """Two classes. `balance` is the share of positive labels, `noise` the share of labels that are flipped."""
 
     SUMMARY: ClassVar[str] = "synthetic: informative, redundant, noise and categorical features; AUC ceiling known"
 
@@ -187,19 +198,19 @@ class Classification(Tabular):
         super().check(storage)
 
     def probability(self, z: Array) -> Array:
-        """Of a positive label."""
+        """Returns the probability of a positive label."""
         return self.noise + (1 - 2 * self.noise) * sigmoid(z)
 
     @cached_property
     def intercept(self) -> float:
-        """The shift of the truth that gives `balance`, on a block of its own."""
+        """Returns the shift of the truth that gives `balance`, computed on a separate block."""
         x, codes = self.features_of(Stream(self.seed, TRUTH_BLOCK - 1), BLOCK_ROWS)
         z = self.signal * self.truth.value(x[: self.counts[0]], codes)
         low, high = -1e4, 1e4
-        wanted = int(self.balance * 2.0**32 * BLOCK_ROWS)
+        goal = int(self.balance * 2.0**32 * BLOCK_ROWS)
         for _ in range(60):
             middle = (low + high) / 2
-            below = exact_sum(self.probability(z + middle)) < wanted
+            below = exact_sum(self.probability(z + middle)) < goal
             low, high = (middle, high) if below else (low, middle)
         return low
 
@@ -227,7 +238,8 @@ class Classification(Tabular):
 
 
 class Regression(Tabular):
-    """`noise` is the standard deviation of what no feature explains, beside a signal of about 1.5."""
+    """A numeric label. `noise` is the standard deviation that no feature explains; that of the signal is about
+    1.5."""
 
     SUMMARY: ClassVar[str] = "synthetic: as `classification`, with a real label; irreducible RMSE known"
 
@@ -253,10 +265,11 @@ class Regression(Tabular):
 
 
 def squared_error(held_out: dict[str, Array]) -> Evidence:
+    """Returns the summed squared difference between label and true expectation, and the number of rows."""
     error = held_out[LABEL] - held_out[TRUTH]
     return {"squared": np.array([error @ error]), "rows": np.array([float(len(error))])}
 
 
 def irreducible_rmse(evidence: Evidence) -> dict[str, float]:
-    """Root of the mean squared difference between label and true expectation."""
+    """Returns the root of the mean squared difference between label and true expectation."""
     return {"rmse": float(np.sqrt(evidence["squared"][0] / evidence["rows"][0]))}

@@ -1,7 +1,8 @@
-"""How training rows fall into 64 slices, and how a part of them is written as Parquet.
+"""Divides training rows into 64 slices, and writes parts of a data set as Parquet files.
 
-A data set is written in parts: a fixed run of rows each, decided by its definition alone. A part is one file in every
-slice's folder and one in the hold-out's, so any number of tasks may write parts and the files are the same.
+A data set is written in parts. Its definition alone decides which consecutive rows a part has. A part is one file in
+the folder of every slice and one in that of the hold-out. So any number of tasks may write parts, and the files are
+always the same.
 """
 
 import hashlib
@@ -32,21 +33,23 @@ Array = np.ndarray[Any, Any]
 BLOCK_ROWS = 65_536
 PART_BLOCKS = 16
 PART_BYTES = 112 * 2**20
-"""Encoded rows of a part at most: a task holds one part, beside which Python, NumPy and PyArrow take some 200 MiB."""
+"""The largest size of a part's encoded rows. A task holds one part; Python, NumPy and PyArrow take some 200 MiB
+more."""
 ROW_GROUP_ROWS = 65_536
-"""What a streaming reader holds at once."""
+"""The rows of a row group, which a streaming reader holds at once."""
 
 HOLDOUT_SHARE = 0.2
 HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE = 0.05, 0.4
-"""Whole groups or times may not add up to a fifth; within these bounds the nearest is taken."""
+"""Whole groups or times may not add up to a fifth. Then the hold-out is the nearest share within these bounds."""
 HOLDOUT_MOST = 1_000_000
-"""Random hold-outs end here: at this size an AUC is known within 0.001, and every case stores its scores."""
+"""The largest number of rows in a random hold-out. With so many rows an AUC is known within 0.001. A larger hold-out
+would cost storage, because every case stores its scores."""
 HOLDOUT = SLICES
-"""The place of a held-out row, beside those of the slices 0 … 63."""
+"""The place of a held-out row. The slices are the places 0 … 63."""
 
 HOLDOUT_KEY, SLICE_KEY, UNIT_KEY = 0x68_6F_6C_64, 0x73_6C_69_63, 0x75_6E_69_74
 RANDOM_UNITS = 256
-"""Rows that are independent of each other are bundled at random into as many units."""
+"""Rows that are independent of each other are bundled at random into this many units."""
 
 LABEL_TYPES: dict[Task, pa.DataType] = {
     "classification": pa.int8(),
@@ -56,7 +59,7 @@ LABEL_TYPES: dict[Task, pa.DataType] = {
 
 
 def mix(values: Array, key: int) -> Array:
-    """A 64-bit hash of each integer, independent for different keys.
+    """Returns a 64-bit hash of each integer. Hashes with different keys are independent.
 
     The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
     """
@@ -68,31 +71,34 @@ def mix(values: Array, key: int) -> Array:
 
 
 def holdout_units(units: Array, share: float) -> set[int]:
-    """The units (weeks, groups) that form the hold-out: those with the smallest hashes."""
+    """Returns the units (weeks, groups) of the hold-out: those with the smallest hashes."""
     distinct = np.unique(units)
     order = np.argsort(mix(distinct, HOLDOUT_KEY), kind="stable")
     return set(distinct[order[: round(share * len(distinct))]].tolist())
 
 
 def held_out_at_random(row: Array, rows: int) -> Array:
-    """A mask over row ids: a fifth of them by hash, HOLDOUT_MOST at most, of a table of so many rows."""
+    """Returns a mask over row ids of a table with `rows` rows: a hash chooses a fifth, at most HOLDOUT_MOST."""
     share = min(HOLDOUT_SHARE, HOLDOUT_MOST / rows)
     mask: Array = mix(row, HOLDOUT_KEY) < np.uint64(int(share * 2**64))
     return mask
 
 
 def slices_of(row: Array) -> Array:
-    """The slice of each row id; independent of the hold-out's hash."""
+    """Returns the slice of each row id. It is independent of the hash that chooses the hold-out."""
     return (mix(row, SLICE_KEY) % np.uint64(SLICES)).astype(np.int64)
 
 
 def random_units(row: Array) -> Array:
-    """Units of rows that are alike by nothing but chance."""
+    """Returns a random unit of each row id, for rows that are independent of each other."""
     return (mix(row, UNIT_KEY) % np.uint64(RANDOM_UNITS)).astype(np.int32)
 
 
 def part_starts(rows: int, row_bytes: int) -> list[int]:
-    """First rows of the parts of a table: whole blocks, as many as PART_BLOCKS and PART_BYTES allow."""
+    """Returns the first row of each part of a table.
+
+    A part has whole blocks, as many as PART_BLOCKS and PART_BYTES allow.
+    """
     blocks = max(1, min(PART_BLOCKS, PART_BYTES // (BLOCK_ROWS * row_bytes)))
     return list(range(0, rows, blocks * BLOCK_ROWS))
 
@@ -109,7 +115,7 @@ class Shape:
     compression: str = "zstd"
 
     def schema(self, held_out: bool) -> pa.Schema:
-        """TRUTH stands in the hold-out only: no training can read it by accident."""
+        """Returns the schema of the files. Only the hold-out has TRUTH, so no training can read it by accident."""
         types = {"numeric": pa.float32(), "categorical": pa.int32()}
         fields = [
             (ROW, pa.int64()),
@@ -124,18 +130,22 @@ class Shape:
 
     @property
     def row_bytes(self) -> int:
-        """Of one row, encoded and not compressed."""
+        """Returns the bytes of one row, encoded and not compressed."""
         return sum(int(kind.bit_width) for kind in self.schema(held_out=True).types) // 8
 
     @property
     def coded(self) -> list[str]:
-        """Columns of few values, worth a dictionary."""
+        """Returns the columns that are written with a dictionary, because they have few different values."""
         return [UNIT, *self.groups, *(column.name for column in self.columns if column.kind == "categorical")]
 
 
 @dataclass(frozen=True)
 class PartReport:
-    """What a task says of the part it wrote. `sha256` is per file, by its path relative to the root."""
+    """A task's report about the part that it wrote.
+
+    `slice_rows` and `slice_labels` have one entry per slice. `sha256` has the hash of each file, by its path relative
+    to the root.
+    """
 
     slice_rows: tuple[int, ...]
     slice_labels: tuple[Moments, ...]
@@ -144,13 +154,14 @@ class PartReport:
 
 
 def part_file(folder: str, part: int) -> str:
+    """Returns the path of a part's file in a folder."""
     return f"{folder}/part-{part:05d}.parquet"
 
 
-def placed(row: Array, held_out: Array) -> tuple[Array, Array]:
-    """The order that puts rows by place (slices, then the hold-out), and where each of the 65 places begins.
+def order_by_place(row: Array, held_out: Array) -> tuple[Array, Array]:
+    """Returns the order that sorts rows by place, and the positions at which the 65 places begin.
 
-    Shapes (rows,) and (66,); within a place rows keep their order.
+    The places are the slices, then the hold-out. Within a place, rows keep their order. Shapes: (rows,) and (66,).
     """
     place = np.where(held_out, HOLDOUT, slices_of(row))
     counts = np.bincount(place, minlength=HOLDOUT + 1)
@@ -162,8 +173,8 @@ def write_part(
 ) -> PartReport:
     """Writes the rows of one part.
 
-    A block's arrays, shape (rows,), are in the order of `placed`, so that each file's rows are slices of them and
-    nothing is copied. `starts` are `placed`'s second result, one per block.
+    The arrays of a block have the shape (rows,) and the order of `order_by_place`. So the rows of each file are
+    slices of them, and nothing is copied. `starts` holds the second result of `order_by_place`, one per block.
     """
     counts, labels, sha256 = [], [], {}
     for place in range(HOLDOUT + 1):
@@ -190,7 +201,7 @@ def write_part(
 
 
 def moments_of(values: Array) -> Moments:
-    """The moments of values, shape (rows,), of any numeric type."""
+    """Returns the moments of values of any numeric type, shape (rows,)."""
     if not len(values):
         return Moments(rows=0, mean=0.0, squares=0.0)
     mean = float(values.mean(dtype=np.float64))

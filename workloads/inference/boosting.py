@@ -1,4 +1,4 @@
-"""Gradient-boosted trees of XGBoost's, applied to many rows: quick to load and to ask, so moving rows decides."""
+"""Inference with XGBoost's trees, which load and predict quickly: the time to move the rows decides."""
 
 from workloads.base import Workload
 from workloads.data_parallel.gradient_boosting import BoostingParams

@@ -1,4 +1,4 @@
-"""The engines of the inference pattern, side by side: the same model, reached in different ways."""
+"""The engines of the inference pattern: all apply the same model, and rows reach it in different ways."""
 
 from workloads.base import Engine
 from workloads.inference.formats import Format
@@ -17,7 +17,7 @@ from workloads.inference.spark import (
 )
 from workloads.inference.transform import MLlibTransform
 
-WAYS: tuple[type[InferenceEngine], ...] = (
+ENGINES: tuple[type[InferenceEngine], ...] = (
     SingleProcess,
     Joblib,
     PandasUdf,
@@ -34,5 +34,5 @@ WAYS: tuple[type[InferenceEngine], ...] = (
 
 
 def engines_for(form: type[Format], kind: type[InferenceParams]) -> tuple[type[Engine], ...]:
-    """Every engine that asks models of this format."""
-    return tuple(way.made_for(form, kind) for way in WAYS)
+    """Returns all engines, bound to models of this format and to a workload's parameters."""
+    return tuple(engine.made_for(form, kind) for engine in ENGINES)

@@ -1,4 +1,6 @@
-"""A random forest of scikit-learn's, of hundreds of megabytes: costly to load, so how often it is loaded decides."""
+"""Inference with scikit-learn's random forest of hundreds of megabytes, which is costly to load: the number of loads
+decides.
+"""
 
 from workloads.base import Workload
 from workloads.data_parallel.random_forest import ForestParams

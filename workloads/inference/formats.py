@@ -1,4 +1,4 @@
-"""How a model of each library is stored, loaded and asked, in one process without Spark."""
+"""How a model of each library is stored and loaded, and how it predicts, in one process without Spark."""
 
 import io
 import pickle
@@ -23,7 +23,7 @@ from workloads.quality.scoring import Array
 
 
 class Predictor(ABC):
-    """A model that is loaded. `device` is where it computes."""
+    """A loaded model. `device` is where it computes."""
 
     def __init__(self, model: Any, data: PreparedDataset, device: Device) -> None:
         self.model = model
@@ -32,39 +32,44 @@ class Predictor(ABC):
 
     @abstractmethod
     def scores(self, table: pa.Table) -> Array:
-        """P(label = 1), or the label's expected value, of a table that has the features; shape (rows,), float64."""
+        """Returns P(label = 1), or the label's expected value, for each row of a table that has the features.
+
+        Shape (rows,), float64.
+        """
 
 
 class Format(ABC):
-    """One library's models. `trainer` makes them, as `data_parallel` measures it."""
+    """The file format of one library's models. `trainer`, an engine of `data_parallel`, trains them."""
 
     name: ClassVar[str]
     file: ClassVar[str]
     package: ClassVar[str]
-    """Whose release decides what a file holds."""
+    """The package that reads and writes the file: its release decides what the file holds."""
     trainer: ClassVar[type[InMemory]]
     takes_nulls: ClassVar[bool] = False
-    """Whether a feature without a value has a meaning to its models."""
+    """If true, its models can predict rows in which a feature has no value."""
     tolerance: ClassVar[float]
-    """By how much two ways to the same prediction may differ: of a probability, or in the label's deviations."""
+    """The largest difference that two computations of the same prediction may have: a difference of probabilities,
+    or, in a regression, a number of standard deviations of the label.
+    """
 
     @abstractmethod
     def dumped(self, model: Any) -> bytes:
-        """What the file holds."""
+        """Returns the content of the model's file."""
 
     @abstractmethod
     def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
-        """Raises what the library does for content that is none of its models."""
+        """Returns the model that the content of a file holds. Raises the library's own error for other content."""
 
 
 class PickledForest(Format):
-    """A random forest of scikit-learn's, pickled."""
+    """scikit-learn's random forest, pickled."""
 
     name = "pickle"
     file = "forest.pickle"
     package = "scikit-learn"
     trainer = SklearnForest
-    tolerance = 1e-9  # several threads add up the trees in any order
+    tolerance = 1e-9  # several threads add up the trees' predictions in any order
 
     def dumped(self, model: Any) -> bytes:
         return pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
@@ -81,7 +86,7 @@ class ForestPredictor(Predictor):
 
 
 class Ubjson(Format):
-    """Trees of XGBoost's, in its own binary JSON."""
+    """XGBoost's trees, in its own binary JSON."""
 
     name = "ubjson"
     file = "model.ubj"
@@ -103,20 +108,20 @@ class Ubjson(Format):
 
 class BoosterPredictor(Predictor):
     def scores(self, table: pa.Table) -> Array:
-        found = xgboost_scores(self.data, self.model, table, self.device)
+        values = xgboost_scores(self.data, self.model, table, self.device)
         if self.device == "gpu":
             check_ran_on_gpu(self.model)
-        return found.astype(np.float64)
+        return values.astype(np.float64)
 
 
 class StateDict(Format):
-    """A network of PyTorch's: its weights by their names, which load without running code of theirs."""
+    """PyTorch's network: its weights by their names. Loading them runs no code from the file."""
 
     name = "state_dict"
     file = "network.pt"
     package = "torch"
     trainer = Torch
-    tolerance = 1e-5  # single precision, and sums whose order depends on the batch
+    tolerance = 1e-5  # single precision, and the order of sums depends on the batch
 
     def dumped(self, model: Any) -> bytes:
         import torch
@@ -129,7 +134,7 @@ class StateDict(Format):
         import torch
 
         if device == "gpu" and not torch.cuda.is_available():
-            raise DeviceError("PyTorch was to predict on a GPU and finds none that it can use.")
+            raise DeviceError("PyTorch was to predict on a GPU, but finds no GPU that it can use.")
         torch.set_num_threads(threads)
         state = torch.load(io.BytesIO(content), weights_only=True)
         names = sorted({name.rpartition(".")[0] for name in state}, key=int)

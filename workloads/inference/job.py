@@ -1,4 +1,4 @@
-"""What every process that predicts is given: a model, how to ask it, and where to note that it was loaded."""
+"""The job of a predicting process: the model, how to call it, and where to record that it was loaded."""
 
 import json
 import time
@@ -25,7 +25,10 @@ from workloads.quality.scoring import Array
 
 @dataclass(frozen=True)
 class Job:
-    """Picklable. `id` tells executions apart, `notes` is a folder on storage."""
+    """All that a process needs to predict. Picklable.
+
+    `id` is unique to an execution. `notes` is a folder on storage, which gets a file for each load of the model.
+    """
 
     id: str
     format: type[Format]
@@ -36,17 +39,20 @@ class Job:
     batch_rows: int
     notes: str
     bind_gpu: Bind | None = None
-    """In a process that is not bound to a GPU yet."""
+    """Binds the process to a GPU; None if it is bound already, or needs none."""
 
     def predictor(self) -> Predictor:
-        """The model, loaded anew, which is noted. Raises ModelError, and DeviceError for a task without a GPU."""
+        """Loads the model and records the load in `notes`.
+
+        Raises ModelError if the model cannot be loaded, and DeviceError for a Spark task without a GPU.
+        """
         bound_to_gpu(self.bind_gpu)
-        with self.noted():
+        with self.load_recorded():
             return load(self.format(), self.model, self.data, self.threads, self.device)
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Notes that the block has loaded the model."""
+    def load_recorded(self) -> Iterator[None]:
+        """Writes to `notes` how many seconds the block took, which loads the model."""
         began = time.perf_counter()
         yield
         system, path = resolve(join(self.notes, f"{uuid4().hex}.json"))
@@ -54,17 +60,20 @@ class Job:
             stream.write(json.dumps({"seconds": time.perf_counter() - began}).encode())
 
     def scores(self, predictor: Predictor, table: pa.Table) -> Array:
-        """Of a table that has the features; shape (rows,). Raises ModelError for nulls that the model cannot take."""
+        """Returns the predictions for a table that has the features; shape (rows,).
+
+        Raises ModelError for nulls that the model cannot take.
+        """
         check_values(self, table)
         return predictor.scores(table)
 
     def predicted(self, predictor: Predictor, table: pa.Table) -> pa.Table:
-        """Rows of PREDICTION, of a table that has the row ids, too."""
+        """Returns rows of PREDICTION for a table that has the row ids and the features."""
         return predictions(table.column(ROW), self.scores(predictor, table))
 
 
 def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int, device: Device) -> Predictor:
-    """Raises ModelError for a file that is not what the manifest says, or no model of this format."""
+    """Reads and loads the model. Raises ModelError if its file differs from the manifest or has another format."""
     content = content_of(model, form.file)
     try:
         return form.loaded(content, data, threads, device)
@@ -72,36 +81,41 @@ def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int
         raise
     except Exception as error:
         raise ModelError(
-            f"{model.root}/{form.file} is no model of the format {form.name}: {brief(error)}."
+            f"{model.root}/{form.file} is not a model of the format {form.name}: {brief(error)}."
         ) from error
 
 
 def seconds_of_loads(notes: str) -> list[float]:
-    """Of every loading of an execution's model, wherever it was, verification included."""
+    """Returns the seconds of each load of an execution's model, in all processes, with the check of its hash."""
     system, _ = resolve(notes)
-    found = []
+    seconds = []
     for info in files_below(notes, ".json"):
         with system.open_input_stream(info.path) as stream:
-            found.append(float(json.loads(stream.read())["seconds"]))
-    return found
+            seconds.append(float(json.loads(stream.read())["seconds"]))
+    return seconds
 
 
 def check_values(job: Job, table: pa.Table) -> None:
-    """Raises ModelError."""
+    """Raises ModelError if a feature has no value in some row and the model cannot take that."""
     if job.format.takes_nulls:
         return
     for name in job.data.features:
         values = table.column(name)
         floating = pa.types.is_floating(values.type)
         if values.null_count or (floating and np.isnan(values.to_numpy()).any()):
-            raise ModelError(f"The feature '{name}' has rows without a value, which a {job.format.name} cannot take.")
+            raise ModelError(
+                f"The feature '{name}' has rows without a value, which models of the format {job.format.name} cannot "
+                "take."
+            )
 
 
 def check_columns(job: Job, schema: pa.Schema) -> None:
-    """Raises ModelError for rows that lack a feature, or have one of another type, than the model was trained on."""
+    """Raises ModelError if the rows lack a feature that the model was trained on, or one of them is not a number."""
     for column in job.data.columns:
         if column.name not in schema.names:
             raise ModelError(f"The rows lack the feature '{column.name}', which the model was trained on.")
-        found = schema.field(column.name).type
-        if not (pa.types.is_integer(found) or pa.types.is_floating(found)):
-            raise ModelError(f"The feature '{column.name}' is of type {found}, and the model was trained on numbers.")
+        column_type = schema.field(column.name).type
+        if not (pa.types.is_integer(column_type) or pa.types.is_floating(column_type)):
+            raise ModelError(
+                f"The feature '{column.name}' is of type {column_type}, and the model was trained on numbers."
+            )

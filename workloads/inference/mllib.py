@@ -1,4 +1,4 @@
-"""MLlib's models without Spark: read from what it saves, and applied with NumPy, so that they have a reference.
+"""MLlib's models without Spark, for reference predictions: read from its files and applied with NumPy.
 
 Sources: NodeData and EnsembleNodeData of org.apache.spark.ml.tree.treeModels, AffineLayer of
 org.apache.spark.ml.ann.Layer (Spark 4.3).
@@ -23,13 +23,14 @@ from workloads.io.filesystem import files_below, resolve
 from workloads.quality.scoring import Array
 
 Values = Callable[[Any], Array]
-"""From nodes, as an array of structs, what each would predict; shape (nodes, k)."""
+"""Takes nodes, as an array of structs, and returns the prediction of each; shape (nodes, k)."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Nodes in the order of their ids, the root first; a leaf is its own child. Shapes (nodes,), and (nodes, k) of
-    `value`.
+    """Nodes in the order of their ids, the root first; a leaf is its own child.
+
+    Shapes: (nodes,), and (nodes, k) for `value`.
     """
 
     feature: Array
@@ -39,25 +40,28 @@ class Tree:
     value: Array
 
     def closed(self) -> "Tree":
-        """With leaves, which MLlib gives no children, as their own."""
+        """Returns the tree with each leaf as its own child; MLlib gives leaves no children."""
         own = np.arange(len(self.feature))
         left, right = (np.where(child >= 0, child, own) for child in (self.left, self.right))
         return replace(self, left=left, right=right)
 
     def leaves(self, matrix: Array) -> Array:
-        """The values of the leaves that rows fall into; shape (rows, k)."""
+        """Returns the value of the leaf that each row falls into; shape (rows, k)."""
         row, node = np.arange(len(matrix)), np.zeros(len(matrix), np.int64)
         while True:
             goes_left = matrix[row, self.feature[node]] <= self.threshold[node]
             following = np.where(goes_left, self.left[node], self.right[node])
             if np.array_equal(following, node):
-                found: Array = self.value[node]
-                return found
+                values: Array = self.value[node]
+                return values
             node = following
 
 
 def scores(model: PreparedModel, pipeline: str, data: PreparedDataset) -> Scored:
-    """The predictions of the last stage of a saved pipeline. Raises KeyError for one that is not known here."""
+    """Returns a function that predicts as the last stage of a saved pipeline does.
+
+    Raises KeyError for a stage of an unknown class.
+    """
     stage = sorted(_folders(join(model.root, f"{pipeline}/stages")))[-1]
     metadata = json.loads(_text(f"{stage}/metadata"))
     kind = metadata["class"].rpartition(".")[-1]
@@ -95,8 +99,8 @@ def _forest_probability(stage: str, metadata: dict[str, Any], data: PreparedData
         for _, tree in trees:
             counts = tree.leaves(matrix)
             votes += counts / counts.sum(axis=1, keepdims=True)
-        found: Array = votes[:, 1] / votes.sum(axis=1)
-        return found
+        shares: Array = votes[:, 1] / votes.sum(axis=1)
+        return shares
 
     return predict
 
@@ -113,7 +117,7 @@ def _forest_value(stage: str, metadata: dict[str, Any], data: PreparedDataset) -
 
 
 def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:
-    """Sigmoid units, and a softmax over two outputs."""
+    """A perceptron of sigmoid units, with a softmax over two outputs."""
     (row,) = _table(f"{stage}/data").to_pylist()
     flat, widths = np.array(row["weights"]["values"]), metadata["paramMap"]["layers"]
     layers, begin = [], 0
@@ -128,19 +132,19 @@ def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> 
             values = 1 / (1 + np.exp(-(values @ kernel + bias)))
         kernel, bias = layers[-1]
         outputs = values @ kernel + bias
-        found: Array = 1 / (1 + np.exp(outputs[:, 0] - outputs[:, 1]))
-        return found
+        probability: Array = 1 / (1 + np.exp(outputs[:, 0] - outputs[:, 1]))
+        return probability
 
     return predict
 
 
 def _trees(stage: str, value: Values) -> list[tuple[float, Tree]]:
-    """Of an ensemble, with their weights."""
+    """Returns the trees of an ensemble, each with its weight."""
     table = _table(f"{stage}/data")
     nodes = table.column("nodeData").combine_chunks()
-    number, place = table.column("treeID").to_numpy(), nodes.field("id").to_numpy()
-    order = np.lexsort((place, number))
-    nodes, number = nodes.take(pa.array(order)), number[order]
+    tree_id, node_id = table.column("treeID").to_numpy(), nodes.field("id").to_numpy()
+    order = np.lexsort((node_id, tree_id))
+    nodes, tree_id = nodes.take(pa.array(order)), tree_id[order]
     split, left = nodes.field("split"), nodes.field("leftChild").to_numpy()
     thresholds = split.field("leftCategoriesOrThreshold")
     inner = left >= 0
@@ -153,23 +157,23 @@ def _trees(stage: str, value: Values) -> list[tuple[float, Tree]]:
         nodes.field("rightChild").to_numpy(),
         value(nodes),
     )
-    ends = np.flatnonzero(np.diff(number, append=-1)) + 1
+    ends = np.flatnonzero(np.diff(tree_id, append=-1)) + 1
     trees = [Tree(*part) for part in zip(*(np.split(array, ends[:-1]) for array in arrays), strict=True)]
-    metadata = _table(f"{stage}/treesMetadata")  # of a tree's number, its metadata, its weight
+    metadata = _table(f"{stage}/treesMetadata")  # columns: a tree's id, its metadata, its weight
     weights = dict(zip(metadata.column(0).to_pylist(), metadata.column(2).to_pylist(), strict=True))
-    return [(weights[tree], found.closed()) for tree, found in zip(np.unique(number).tolist(), trees, strict=True)]
+    return [(weights[unique], tree.closed()) for unique, tree in zip(np.unique(tree_id).tolist(), trees, strict=True)]
 
 
 def _prediction(nodes: Any) -> Array:
-    """Shape (nodes, 1)."""
-    found: Array = nodes.field("prediction").to_numpy()[:, np.newaxis]
-    return found
+    """Returns the predicted number of each node; shape (nodes, 1)."""
+    values: Array = nodes.field("prediction").to_numpy()[:, np.newaxis]
+    return values
 
 
 def _counts(nodes: Any) -> Array:
-    """Weighted rows of each class; shape (nodes, classes)."""
-    found: Array = nodes.field("impurityStats").flatten().to_numpy().reshape(len(nodes), -1)
-    return found
+    """Returns the weighted rows of each class in each node; shape (nodes, classes)."""
+    counts: Array = nodes.field("impurityStats").flatten().to_numpy().reshape(len(nodes), -1)
+    return counts
 
 
 def _table(folder: str) -> pa.Table:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron of PyTorch's, applied to many rows: features are encoded in one-hot first."""
+"""Inference with PyTorch's multilayer perceptron, which needs features in one-hot encoding first."""
 
 from workloads.base import Workload
 from workloads.data_parallel.mlp import MlpParams

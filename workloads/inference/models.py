@@ -1,4 +1,4 @@
-"""Models as prepared artefacts: trained once from a definition, then only read, if the manifest vouches for them."""
+"""Models and reference predictions that are made once and stored, and read only if the manifest confirms them."""
 
 import hashlib
 import importlib.metadata
@@ -20,17 +20,18 @@ from workloads.quality.scoring import Array, check_classes
 from workloads.quality.validation import with_params
 
 FOLDER = "prepared-models"
-"""Where models and their references lie below a storage location."""
+"""The folder of models and their references, below a storage location."""
 FORMAT = 1
 SCORE = "score"
 PREDICTION = pa.schema([(ROW, pa.int64()), (SCORE, pa.float64())])
-"""Of a reference, and of what every engine writes."""
+"""The schema of reference predictions, and of the predictions that every engine writes."""
 
 Scored = Callable[[pa.Table], Array]
+"""Takes a table with the features and returns its predictions; shape (rows,)."""
 
 
 def training_of(run: Context, trainer: type[Engine], model: Params, fraction: float) -> Context:
-    """The context in which `trainer` makes the case's model: on a sample of its own, on CPUs."""
+    """Returns the context in which `trainer` trains the case's model: on its own sample of the rows, on CPUs."""
     rows = run.data.rows(fraction, run.case.sample_seed)
     part = run.with_case(fraction=fraction, rows=rows, device="cpu")
     return with_params(part, trainer(), model)
@@ -39,8 +40,10 @@ def training_of(run: Context, trainer: type[Engine], model: Params, fraction: fl
 def prepare_model(
     training: Context, trainer: type[Engine], package: str, build: Callable[[str], dict[str, str]]
 ) -> PreparedModel:
-    """The artefact of a model, without a reference yet; `build` makes it in a folder if it is not there, and returns
-    the SHA-256 of those files that it knows. Raises DatasetError for a sample of one class.
+    """Returns the stored model, still without a reference. If there is none, `build` trains it and writes its files.
+
+    `build` takes the folder and returns the SHA-256 of those files that it knows. Raises DatasetError if the
+    training rows are all of one class.
     """
     case = training.case
     definition = {
@@ -54,11 +57,13 @@ def prepare_model(
         "package": {package: importlib.metadata.version(package)},
     }
 
-    def checked(root: str) -> tuple[dict[str, Any], dict[str, str]]:
+    def checked_build(root: str) -> tuple[dict[str, Any], dict[str, str]]:
         check_classes(training)
         return {}, build(root)
 
-    root, manifest = prepared.prepare(training.storage, case.workload.replace(".", "-"), definition, checked, FOLDER)
+    root, manifest = prepared.prepare(
+        training.storage, case.workload.replace(".", "-"), definition, checked_build, FOLDER
+    )
     return PreparedModel(
         name=manifest.name,
         model_id=manifest.id,
@@ -72,8 +77,9 @@ def prepare_model(
 
 
 def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], Scored]) -> tuple[str, str]:
-    """The folder of the reference predictions of the case's rows, and their hash; made if they are not there, row
-    group by row group, by what `scored` returns.
+    """Returns the folder of the reference predictions for the case's rows, and their hash.
+
+    If there are none, the function that `scored` returns makes them, row group by row group.
     """
     case = run.case
     definition = {
@@ -98,24 +104,24 @@ def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], S
 
 
 def predictions(row: Any, score: Array) -> pa.Table:
-    """Rows of PREDICTION."""
+    """Returns rows of PREDICTION."""
     return pa.table([row, pa.array(score)], schema=PREDICTION)
 
 
 def content_of(model: PreparedModel, path: str) -> bytes:
-    """A file of the model, when it is what the manifest vouches for: nothing else is ever unpickled.
+    """Reads a file of the model. Only content with the size and hash of the manifest is ever unpickled.
 
-    Raises ModelError when it is missing, shorter, or has another hash.
+    Raises ModelError if the file is missing, or has another size or another hash.
     """
-    vouched, location = model.file(path), join(model.root, path)
-    system, place = resolve(location)
+    expected, location = model.file(path), join(model.root, path)
+    system, system_path = resolve(location)
     try:
-        with system.open_input_stream(place, compression=None) as stream:
+        with system.open_input_stream(system_path, compression=None) as stream:
             content: bytes = stream.read()
     except OSError as error:
         raise ModelError(f"The model {location} cannot be read: {first_line(error)}.") from error
-    if len(content) != vouched.bytes:
-        raise ModelError(f"The model {location} has {len(content):,} bytes, not {vouched.bytes:,}: it is truncated.")
-    if hashlib.sha256(content).hexdigest() != vouched.sha256:
+    if len(content) != expected.bytes:
+        raise ModelError(f"The model {location} has {len(content):,} bytes, not {expected.bytes:,}: it is truncated.")
+    if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise ModelError(f"The model {location} has another hash than the store's manifest says: it is not loaded.")
     return content

@@ -13,7 +13,7 @@ from workloads.inference.formats import Predictor
 from workloads.inference.job import Job
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
-from workloads.inference.shares import dealt, write_share
+from workloads.inference.shares import even_shares, write_share
 from workloads.io.filesystem import row_groups
 from workloads.libraries.joblib_processes import joblib_processes
 
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 class SingleProcess(InferenceEngine, NodeEngine):
     """One process, row group by row group, a thread for each core; the next row group is read meanwhile.
 
-    Its predictions are the reference.
+    The reference predictions are made in the same way.
     """
 
     name = "single-process"
@@ -44,7 +44,7 @@ class SingleProcess(InferenceEngine, NodeEngine):
 
 class Joblib(InferenceEngine, NodeEngine):
     """Processes of joblib (loky) on one node, one thread each: every process reads, predicts and writes its share of
-    the row groups, dealt out as for `parquet-map`.
+    the row groups, which are divided as for `parquet-map`.
     """
 
     name = "joblib"
@@ -58,7 +58,7 @@ class Joblib(InferenceEngine, NodeEngine):
     def written(self, run: Context, loaded: Job, output: Output) -> Job:
         from joblib import delayed
 
-        shares = dealt(row_groups(run.train_paths), run.slots)
+        shares = even_shares(row_groups(run.train_paths), run.slots)
         output.begin()
         with joblib_processes(run.slots) as processes:
             output.commit(processes(delayed(write_share)(loaded, output, share) for share in shares))
@@ -66,10 +66,10 @@ class Joblib(InferenceEngine, NodeEngine):
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each made by a thread while the one before is worked on."""
-    waiting = iter(items)
+    """Yields the same items; a thread makes each one while the caller works on the item before it."""
+    source = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(next, waiting, None)
+        future = thread.submit(next, source, None)
         while (item := future.result()) is not None:
-            future = thread.submit(next, waiting, None)
+            future = thread.submit(next, source, None)
             yield item

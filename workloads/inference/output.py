@@ -1,8 +1,8 @@
-"""Where predictions are written: parts that a reader sees all at once, or not at all.
+"""The output folder of predictions: a reader sees all of its parts, or none.
 
-Whoever writes gives each attempt at a part a name of its own, in a folder that readers pass over; only the parts of
-attempts that succeeded are moved into sight when all are there, and the marker comes last. So a task that died, or
-was run twice, adds and takes away nothing. Spark's own writers keep the same rules.
+A process writes each attempt at a part under a unique name, in a folder that readers ignore. When all parts are
+there, those of successful attempts are moved to where readers look, and the marker file is written last. So a Spark
+task that died, or ran twice, changes nothing. Spark's own writers keep the same rules.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS = "_attempts"
 MARKER = "_SUCCESS"
 FULL = "No space left on device"
-"""What Linux says of ENOSPC, and PyArrow, Python and the JVM with it."""
+"""The message of ENOSPC in Linux, which PyArrow, Python and the JVM repeat."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Output:
     location: str
 
     def begin(self) -> None:
-        """Makes it, for parts."""
+        """Makes the folders, before any part is written."""
         make_folder(join(self.location, ATTEMPTS))
 
     def write(self, tables: Iterable[pa.Table]) -> str:
-        """Writes a part, as it comes, out of sight; returns its name."""
+        """Writes one part, table by table, where readers do not look. Returns the part's name."""
         system, path = resolve(self.location)
         name = f"{uuid4().hex}.parquet"
         with pq.ParquetWriter(f"{path}/{ATTEMPTS}/{name}", PREDICTION, filesystem=system) as writer:
@@ -53,7 +53,7 @@ class Output:
         return name
 
     def commit(self, names: Iterable[str]) -> None:
-        """Shows these parts and no other, then says that it is complete."""
+        """Moves these parts, and no others, to where readers look; then writes the marker."""
         system, path = resolve(self.location)
         for number, name in enumerate(names):
             system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/part-{number:05d}.parquet")
@@ -62,14 +62,14 @@ class Output:
             pass
 
     def write_frame(self, frame: "DataFrame") -> None:
-        """Lets Spark write a frame of PREDICTION, whose committer shows no part of an attempt that failed."""
+        """Lets Spark write a frame of PREDICTION. Spark's committer shows no part of a failed attempt."""
         frame.write.mode("error").parquet(for_spark(self.location))
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """What fails while it is written leaves nothing behind.
+    def all_or_nothing(self) -> Iterator[None]:
+        """Removes the output if the block, which writes it, fails.
 
-        Raises OutputError when it is there already, and for a disk that is full, wherever that was noticed.
+        Raises OutputError if the output exists already, or if the disk is full, whichever library noticed it.
         """
         if exists(self.location):
             raise OutputError(f"The output {self.location} exists: nothing was written over it.")
@@ -79,19 +79,19 @@ class Output:
             try:
                 self.remove()
             except OSError as left:  # a task of the same job may still write
-                log.warning("Of the output %s something is left: %s", self.location, left)
+                log.warning("The output %s could not be removed completely: %s", self.location, left)
             if isinstance(error, SparkscaleError) or FULL not in str(error):
                 raise
-            raise OutputError(f"No room is left where the output {self.location} is written.") from error
+            raise OutputError(f"The disk is full: the output {self.location} cannot be written.") from error
 
     @property
     def is_complete(self) -> bool:
-        """Whether whoever wrote it came to the end."""
+        """True if the output was written to its end."""
         system, path = resolve(self.location)
         return bool(system.get_file_info(f"{path}/{MARKER}").type == fs.FileType.File)
 
     def remove(self) -> None:
-        """With all that is in it, if it is there; the marker first."""
+        """Removes the folder with all files, if it exists. The marker goes first."""
         if self.is_complete:
             system, path = resolve(self.location)
             system.delete_file(f"{path}/{MARKER}")

@@ -1,4 +1,4 @@
-"""The inference pattern: what its cases are given, where they write, and how what they wrote is checked."""
+"""The inference pattern: its parameters and phases, where engines write predictions, and how these are checked."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -35,25 +35,25 @@ from workloads.quality.scoring import Array
 
 PREDICTIONS = "predictions"
 COMPARED_ROWS = 2**22
-"""So many rows are compared at once: what they need of memory does not grow with their number."""
+"""The number of rows that are compared at once, so that memory does not grow with the number of all rows."""
 
 
 class InferenceParams(ModelParams):
-    """What every workload of the pattern has. `model` holds the parameters of the model, which is trained once, on
-    `train_fraction` of the training rows.
+    """The parameters of every inference workload. `model` holds the parameters of the model, which is trained once,
+    on `train_fraction` of the training rows.
     """
 
     train_fraction: float = Field(default=1 / 16, gt=0, le=1)
     batch_rows: int = Field(default=10_000, ge=1)
-    """Of a batch of Arrow: what a function of Python is given at once."""
+    """Rows of an Arrow batch, which a Python function gets in one call."""
     threads: int = Field(default=0, ge=0)
-    """Of `single-process`; 0: one for each core."""
+    """The threads of `single-process`; 0 means one for each core."""
 
     @field_validator("train_fraction")
     @classmethod
     def _is_a_fraction(cls, value: float) -> float:
         if fraction_slices(value) not in {2**j for j in range(7)}:
-            raise ValueError(f"{value} is no power of two between 1/64 and 1")
+            raise ValueError(f"{value} is not a power of two between 1/64 and 1")
         return value
 
 
@@ -77,7 +77,7 @@ INFERENCE = Pattern(
     phases=("load", "predict"),
     time_to_model=("load", "predict"),
     tables=(),
-    fixed_seeds=True,  # the model and its reference predictions are made once, and no case is judged by its model
+    fixed_seeds=True,  # model and reference are made once, and no case is judged by how good its model is
     report="inference",
     figures=FIGURES,
     warms_each_slot=True,
@@ -86,35 +86,35 @@ INFERENCE = Pattern(
 
 @dataclass(frozen=True)
 class Written:
-    """What a case has written."""
+    """The result of `predict`: the output, and the job that wrote it."""
 
     output: Output
     job: Job
 
 
 class InferenceEngine(ModelEngine):
-    """An engine of this pattern: a way in which rows reach a model. `made_for` binds it to one.
+    """An engine of this pattern: one way to bring rows to a model. `made_for` binds it to a kind of model.
 
-    `load` is the model's and the session's side, `predict` reads Parquet and writes Parquet.
+    `load` prepares the model and the session; `predict` reads rows from Parquet and writes predictions as Parquet.
     """
 
     format: ClassVar[type[Format]]
     package: ClassVar[str]
-    """Whose release decides what the model's files hold."""
+    """The package that reads and writes the model's files: its release decides what they hold."""
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
     threads_each: ClassVar[int] = 0
-    """Of each process that predicts; 0: what the case says."""
+    """Threads of each predicting process on a node; 0 means as many as the parameters or the case state."""
 
     @classmethod
     def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":
-        """The same engine with a workload's models."""
+        """Returns this engine bound to a workload's parameters and models."""
         model, package = cls.maker(form)
         return cls.specialised(model, format=form, kind=kind, model=model, package=package)
 
     @classmethod
     def maker(cls, form: type[Format]) -> tuple[type[Engine], str]:
-        """What makes its models where others have them in this format, and the package of that."""
+        """Returns the engine that trains the model, in a workload with models of this format, and its package."""
         return form.trainer, form.package
 
     def prepared_model(self, run: Context) -> PreparedModel:
@@ -125,21 +125,24 @@ class InferenceEngine(ModelEngine):
         return model.model_copy(update={"reference": reference, "reference_hash": content_hash})
 
     def build(self, training: Context, root: str) -> dict[str, str]:
-        """Trains, and writes the model's files below `root`; returns the SHA-256 of those that it knows."""
+        """Trains the model and writes its files below `root`. Returns the SHA-256 of those files that it knows."""
         trainer: Any = self.model()
         content = self.format().dumped(trainer.fit(training, trainer.load(training)))
         return {self.format.file: write_file(root, self.format.file, content)}
 
     def reference(self, run: Context, model: PreparedModel) -> Scored:
-        """The model's predictions by one process, without Spark."""
+        """Returns a function that predicts in this process, without Spark."""
         return load(self.format(), model, run.data, run.case.threads, "cpu").scores
 
     def job(self, run: Context) -> Job:
-        """Raises ModelError for rows that the model was not trained for."""
+        """Returns the job of the execution's processes, and makes its folder of notes.
+
+        Raises ModelError for rows that the model was not trained for.
+        """
         model = run.model
         assert model is not None
         params, in_task = self.params(run), self.placement == "spark"
-        found = Job(
+        job = Job(
             id=uuid4().hex,
             format=self.format,
             model=model,
@@ -150,44 +153,44 @@ class InferenceEngine(ModelEngine):
             notes=notes_folder(run),
             bind_gpu=run.bind_gpu if in_task and run.case.device == "gpu" else None,
         )
-        check_columns(found, schema_of(run.train_paths[0]))
-        make_folder(found.notes)
-        run.at_end(lambda: remove_folder(found.notes))
-        return found
+        check_columns(job, schema_of(run.train_paths[0]))
+        make_folder(job.notes)
+        run.at_end(lambda: remove_folder(job.notes))
+        return job
 
     def predict(self, run: Context, loaded: Any) -> Written:
-        """Raises OutputError when it cannot be written."""
+        """Writes the predictions. Raises OutputError if they cannot be written."""
         output = output_of(run)
-        with output.whole():
+        with output.all_or_nothing():
             job = self.written(run, loaded, output)
         run.at_end(output.remove)
         return Written(output, job)
 
     @abstractmethod
     def written(self, run: Context, loaded: Any, output: Output) -> Job:
-        """Writes the predictions of the case's rows."""
+        """Writes the predictions for the case's rows. Returns the job that wrote them."""
 
 
 def output_of(run: Context) -> Output:
-    """Where an execution writes; removed when it ends."""
+    """Returns the execution's output. The caller removes it when the execution ends."""
     return Output(folder_of(run, PREDICTIONS))
 
 
 def notes_folder(run: Context) -> str:
-    """Where processes note what an execution cannot ask them."""
+    """The folder in which processes record their loads, because the driver cannot ask them later."""
     return folder_of(run, PREDICTIONS) + ".notes"
 
 
 def check(run: Context) -> None:
-    """Before the clock starts: what an execution of this case has left that was cut off is removed."""
+    """Removes what interrupted executions of this case left behind. Runs before any clock starts."""
     sweep(run, PREDICTIONS)
 
 
 def score(run: Context, written: Written) -> dict[str, float]:
-    """The greatest difference from the reference, over all rows; adds the figures of reading, writing and loading.
+    """Returns the largest difference from the reference over all rows. Adds the figures of data and of loads.
 
-    Raises InvalidResult when a row is missing, there twice or none of the case, or differs by more than the format's
-    tolerance.
+    Raises InvalidResult if a row is missing, is there twice or does not belong to the case, or if a prediction
+    differs by more than the format's tolerance.
     """
     output, job = written.output, written.job
     if not output.is_complete:
@@ -196,7 +199,7 @@ def score(run: Context, written: Written) -> dict[str, float]:
     tolerance = job.format.tolerance * label_scale(run)
     if not worst <= tolerance:
         raise InvalidResult(
-            f"A prediction differs by {worst:.3g} from the reference, and {tolerance:.3g} is allowed."
+            f"A prediction differs from the reference by {worst:.3g}, and only {tolerance:.3g} is allowed."
         )
     loads = seconds_of_loads(job.notes)
     sizes = [info.size or 0 for info in files_below(output.location, ".parquet")]
@@ -210,7 +213,10 @@ def score(run: Context, written: Written) -> dict[str, float]:
 
 
 def label_scale(run: Context) -> float:
-    """What a difference is measured in: 1 for probabilities, the label's deviation in the reference otherwise."""
+    """Returns the unit of differences: 1 for probabilities, otherwise the standard deviation of the reference.
+
+    The deviation is 1 if all reference predictions are equal.
+    """
     if run.data.task == "classification" or run.model is None:
         return 1.0
     total = count = squares = 0.0
@@ -221,29 +227,31 @@ def label_scale(run: Context) -> float:
 
 
 def difference(location: str, reference: str, rows: int) -> float:
-    """The greatest absolute difference of two folders' scores, row by row on the row id.
+    """Returns the largest absolute difference between the scores of the same row in two folders.
 
-    Raises InvalidResult when they do not hold the same rows, each once.
+    Infinity if a score is not finite. Raises InvalidResult if the folders do not hold the same rows, each once.
     """
     parts = -(-rows // COMPARED_ROWS)
     worst = 0.0
     for part in range(parts):
-        found, wanted = (_sorted(folder, part, parts) for folder in (location, reference))
-        if not np.array_equal(found[0], wanted[0]):
-            missing = len(np.setdiff1d(wanted[0], found[0]))
-            twice = len(found[0]) - len(np.unique(found[0]))
-            strange = len(np.setdiff1d(found[0], wanted[0]))
+        (row, score_), (expected_row, expected_score) = (
+            _sorted(folder, part, parts) for folder in (location, reference)
+        )
+        if not np.array_equal(row, expected_row):
+            missing = len(np.setdiff1d(expected_row, row))
+            repeated = len(row) - len(np.unique(row))
+            unknown = len(np.setdiff1d(row, expected_row))
             raise InvalidResult(
-                f"The output does not hold each row exactly once: of {len(wanted[0]):,} looked at, {missing:,} are "
-                f"missing, {twice:,} are there again, {strange:,} are no rows of the case."
+                f"The output does not hold each row exactly once: of {len(expected_row):,} rows compared, "
+                f"{missing:,} are missing, {repeated:,} are repeated, {unknown:,} do not belong to the case."
             )
-        distance = np.abs(found[1] - wanted[1])
+        distance = np.abs(score_ - expected_score)
         worst = max(worst, float(np.max(distance, initial=0.0)) if np.isfinite(distance).all() else np.inf)
     return worst
 
 
 def _sorted(folder: str, part: int, parts: int) -> tuple[Array, Array]:
-    """Row ids, ascending, and scores, of every `parts`-th row."""
+    """Returns the row ids, ascending, and the scores of those rows with id modulo `parts` equal to `part`."""
     rows, scores = [np.empty(0, np.int64)], [np.empty(0)]
     for row, score_ in columns_of(folder, [ROW, SCORE]):
         chosen = row % parts == part
@@ -255,7 +263,7 @@ def _sorted(folder: str, part: int, parts: int) -> tuple[Array, Array]:
 
 
 def columns_of(folder: str, names: list[str]) -> Iterator[list[Array]]:
-    """Of each row group of a folder's Parquet files."""
+    """Yields the named columns of each row group of a folder's Parquet files, as arrays of shape (rows,)."""
     system, _ = resolve(folder)
     for info in files_below(folder, ".parquet"):
         with pq.ParquetFile(info.path, filesystem=system) as file:
@@ -265,7 +273,7 @@ def columns_of(folder: str, names: list[str]) -> Iterator[list[Array]]:
 
 
 def bytes_of(folders: list[str], names: set[str]) -> int:
-    """Compressed bytes of these columns, by the footers of the Parquet files: what must be read of them."""
+    """Returns the compressed bytes of these columns, which must be read, from the footers of the Parquet files."""
     total = 0
     for folder in folders:
         system, _ = resolve(folder)

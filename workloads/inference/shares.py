@@ -1,4 +1,4 @@
-"""Row groups dealt out to processes that each read, predict and write their own."""
+"""Divides row groups among processes; each process reads, predicts and writes its own share."""
 
 from sparkscale.contract.dataset import ROW
 from workloads.inference.job import Job
@@ -6,19 +6,22 @@ from workloads.inference.output import Output
 from workloads.io.filesystem import RowGroup
 
 
-def dealt(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
-    """Row groups in at most so many shares of about as many rows; those of a share in their order."""
-    found: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
-    rows = [0] * len(found)
+def even_shares(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
+    """Returns at most `shares` lists of row groups, each in order, with about the same number of rows in each."""
+    numbers_of_shares: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
+    rows = [0] * len(numbers_of_shares)
     for number in sorted(range(len(groups)), key=lambda number: -groups[number].rows):
-        least = rows.index(min(rows))
-        found[least].append(number)
-        rows[least] += groups[number].rows
-    return [[groups[number] for number in sorted(share)] for share in found]
+        smallest = rows.index(min(rows))
+        numbers_of_shares[smallest].append(number)
+        rows[smallest] += groups[number].rows
+    return [[groups[number] for number in sorted(numbers)] for numbers in numbers_of_shares]
 
 
 def write_share(job: Job, output: Output, share: list[RowGroup]) -> str:
-    """A task: loads the model, and writes the predictions of a share as one part; returns the part's name."""
+    """Loads the model and writes the predictions for a share as one part. Returns the part's name.
+
+    Runs in a Spark task or in a process of joblib.
+    """
     predictor = job.predictor()
     columns = [ROW, *job.data.features]
     return output.write(job.predicted(predictor, group.read(columns)) for group in share)

@@ -1,4 +1,4 @@
-"""Engines on Spark: the same model, reached in every way that PySpark has for functions of Python."""
+"""Engines on Spark: the same model, called through each interface that PySpark has for Python functions."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from workloads.inference.job import Job
 from workloads.inference.models import SCORE
 from workloads.inference.output import Output
 from workloads.inference.pattern import InferenceEngine
-from workloads.inference.shares import dealt, write_share
+from workloads.inference.shares import even_shares, write_share
 from workloads.inference.spark_input import rows_to_predict
 from workloads.io.filesystem import row_groups
 from workloads.libraries.tasks import SparkTasks, raised_in_task
@@ -28,7 +28,10 @@ Loaded = tuple[Job, "DataFrame"]
 
 
 class OnSpark(InferenceEngine, SparkEngine):
-    """What Spark reads and writes, batch by batch through a function of Python. Nothing is read before `predict`."""
+    """Base of engines in which Spark reads and writes, and passes batches through a Python function.
+
+    Nothing is read before `predict`.
+    """
 
     trains_in_tasks = True
     keeps_processes = True
@@ -39,7 +42,7 @@ class OnSpark(InferenceEngine, SparkEngine):
 
     @abstractmethod
     def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
-        """Adds the column SCORE, or has no other beside it and ROW."""
+        """Returns a frame with ROW and SCORE; it may have further columns."""
 
     def written(self, run: Context, loaded: Loaded, output: Output) -> Job:  # noqa: ARG002
         job, frame = loaded
@@ -49,24 +52,24 @@ class OnSpark(InferenceEngine, SparkEngine):
 
 
 class ByColumn(OnSpark):
-    """What is a function of columns: the features, as one struct."""
+    """Base of engines that call a function of columns: it gets the features as one struct."""
 
     udf: ClassVar[str] = "pandas_udf"
-    """What makes it one, by its name in pyspark.sql.functions."""
+    """The name, in pyspark.sql.functions, of what turns a Python function into one of columns."""
 
     def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
         from pyspark.sql import functions
 
-        made = getattr(functions, self.udf)(self.function(job), "double")
-        return rows.withColumn(SCORE, made(functions.struct(*job.data.features)))
+        column_function = getattr(functions, self.udf)(self.function(job), "double")
+        return rows.withColumn(SCORE, column_function(functions.struct(*job.data.features)))
 
     @abstractmethod
     def function(self, job: Job) -> Callable[[Any], Any]:
-        """Of batches, or of an iterator of them, as its annotations say to Spark."""
+        """Returns a function of a batch, or of an iterator of batches. Spark learns which from its annotations."""
 
 
 class PandasUdf(ByColumn):
-    """A scalar pandas UDF that loads the model for each batch: what not to do, and often seen."""
+    """A scalar pandas UDF that loads the model for each batch: a common mistake."""
 
     name = "pandas-udf"
 
@@ -80,7 +83,7 @@ class PandasUdf(ByColumn):
 
 
 class PandasUdfCached(ByColumn):
-    """A scalar pandas UDF whose model stays in the Python worker, for all tasks of the query that it runs."""
+    """A scalar pandas UDF that keeps the model in the Python worker, for all tasks of a query that run there."""
 
     name = "pandas-udf-cached"
 
@@ -110,7 +113,7 @@ class PandasUdfIterator(ByColumn):
 
 
 class ArrowUdf(ByColumn):
-    """An iterator UDF on arrays of Arrow, with no pandas (Spark 4.1): the model is loaded once for each task."""
+    """An iterator UDF on Arrow arrays, without pandas (Spark 4.1): the model is loaded once for each task."""
 
     name = "arrow-udf"
     udf = "arrow_udf"
@@ -140,17 +143,17 @@ class PredictBatchUdf(OnSpark):
 
         names = job.data.features
 
-        def make() -> Callable[[Any], Any]:
+        def make_predict() -> Callable[[Any], Any]:
             predictor = job.predictor()
 
             def predict(matrix: Any) -> Any:
-                table = pa.table({name: pa.array(matrix[:, place]) for place, name in enumerate(names)})
+                table = pa.table({name: pa.array(matrix[:, position]) for position, name in enumerate(names)})
                 return job.scores(predictor, table)
 
             return predict
 
         score = predict_batch_udf(
-            make, return_type=DoubleType(), batch_size=job.batch_rows, input_tensor_shapes=[[len(names)]]
+            make_predict, return_type=DoubleType(), batch_size=job.batch_rows, input_tensor_shapes=[[len(names)]]
         )
         return rows.withColumn(SCORE, score(array(*(col(name).cast("float") for name in names))))
 
@@ -172,7 +175,7 @@ class MapInPandas(OnSpark):
 
 
 class MapInArrow(OnSpark):
-    """mapInArrow: whole batches of Arrow, row ids included; the model is loaded once for each task."""
+    """mapInArrow: whole Arrow batches, row ids included; the model is loaded once for each task."""
 
     name = "map-in-arrow"
 
@@ -186,13 +189,13 @@ class MapInArrow(OnSpark):
 
 
 class ArrowIn(MapInArrow):
-    """mapInArrow whose tasks write the predictions themselves, with PyArrow: rows pass through the JVM on their way
-    in only. The rung of the Spark tax between `parquet-map` and `map-in-arrow`.
+    """mapInArrow, but its tasks write the predictions themselves, with PyArrow: rows pass through the JVM only on
+    their way in. The step of the Spark tax between `parquet-map` and `map-in-arrow`.
     """
 
     name = "arrow-in"
 
-    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002 - by the tasks that write
+    def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002 - the writing tasks predict
         return rows
 
     def written(self, run: Context, loaded: Loaded, output: Output) -> Job:  # noqa: ARG002
@@ -211,8 +214,8 @@ class ArrowIn(MapInArrow):
 
 
 class ParquetMap(InferenceEngine, SparkEngine):
-    """Tasks are given row groups of the Parquet files, read them with PyArrow, predict, and write Parquet: no row
-    passes through the JVM. The model is loaded once for each task, of which there are as many as can run at once.
+    """Tasks get row groups of the Parquet files, read them with PyArrow, predict, and write Parquet: no row passes
+    through the JVM. There are as many tasks as can run at once, and each loads the model once.
     """
 
     name = "parquet-map"
@@ -223,7 +226,7 @@ class ParquetMap(InferenceEngine, SparkEngine):
         return self.job(run)
 
     def written(self, run: Context, loaded: Job, output: Output) -> Job:
-        shares = dealt(row_groups(run.train_paths), run.slots)
+        shares = even_shares(row_groups(run.train_paths), run.slots)
 
         output.begin()
         with raised_in_task():
@@ -233,11 +236,11 @@ class ParquetMap(InferenceEngine, SparkEngine):
 
 
 SCHEMA = f"{ROW} long, {SCORE} double"
-"""PREDICTION in Spark's words."""
+"""PREDICTION as a schema of Spark."""
 
 
 def scores_of_frame(job: Job, predictor: Predictor, frame: "pd.DataFrame") -> Array:
-    """Shape (rows,); the columns' arrays are not copied."""
+    """Returns the predictions for a frame of pandas; shape (rows,). The columns' arrays are not copied."""
     table = pa.table({name: pa.array(frame[name].to_numpy()) for name in job.data.features})
     return job.scores(predictor, table)
 
@@ -246,7 +249,7 @@ _cached: dict[str, Predictor] = {}
 
 
 def cached(job: Job) -> Predictor:
-    """The model of this execution in this process, loaded when it is first asked for; another's is dropped."""
+    """Returns this execution's model in this process. The first call loads it, and drops another execution's."""
     if job.id not in _cached:
         _cached.clear()
         _cached[job.id] = job.predictor()

@@ -1,4 +1,4 @@
-"""Engines that let a library of Spark's apply its own models: `transform` of a fitted pipeline."""
+"""Engines in which a Spark library applies its own model, by the `transform` of a fitted pipeline."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 PIPELINE = "pipeline"
-"""Where in an artefact a fitted pipeline lies."""
+"""The folder of a fitted pipeline, below that of a stored model."""
 
 
 class Transform(InferenceEngine, SparkEngine):
-    """What applies a model that an estimator on Spark has made, of the same parameters. Its reference is made from
-    that model's own files, without Spark.
+    """Base of engines that apply a model that an estimator on Spark has trained, with the same parameters.
+
+    The reference predictions are made from that model's own files, without Spark.
     """
 
     devices = frozenset({"cpu"})
@@ -50,13 +51,13 @@ class Transform(InferenceEngine, SparkEngine):
         from pyspark.sql.functions import col
 
         job = self.job(run)
-        with job.noted():
-            for file in job.model.files:  # what is saved of a stage may hold a pickle, too
+        with job.load_recorded():
+            for file in job.model.files:  # a saved stage may hold a pickle, so each file's hash is checked first
                 content_of(job.model, file.path)
             model = PipelineModel.load(to_read(join(job.model.root, PIPELINE)))
         rows = rows_to_predict(run, job.batch_rows)
-        classifying = run.data.task == "classification"
-        score = vector_to_array(col("probability"))[1] if classifying else col("prediction")
+        is_classification = run.data.task == "classification"
+        score = vector_to_array(col("probability"))[1] if is_classification else col("prediction")
         return job, model.transform(self.encoded(run, rows)).select(ROW, score.cast("double").alias(SCORE))
 
     def written(self, run: Context, loaded: tuple[Job, "DataFrame"], output: Output) -> Job:  # noqa: ARG002
@@ -65,16 +66,16 @@ class Transform(InferenceEngine, SparkEngine):
         return job
 
     def encoded(self, run: Context, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002
-        """What the pipeline is applied to."""
+        """Returns the rows as the pipeline takes them."""
         return rows
 
     @abstractmethod
     def stages(self, training: Context, root: str) -> list[Any]:
-        """Of the fitted pipeline; what else the reference needs is written below `root`."""
+        """Trains, and returns the stages of the fitted pipeline. Other files for the reference go below `root`."""
 
 
 class XGBoostSparkTransform(Transform):
-    """xgboost.spark's model, transformed: a pandas UDF of its own that loads the booster once for each task.
+    """The `transform` of xgboost.spark's model: its own pandas UDF loads the booster once for each task.
 
     Differs: its model is xgboost.spark's own, of the same parameters.
     """
@@ -127,4 +128,4 @@ TRAINERS: dict[str, type[SparkEngine]] = {
     "ubjson": MLlibGBT,
     "state_dict": MLlibPerceptron,
 }
-"""Of MLlib's models, by the formats of those that they stand beside."""
+"""The engine that trains MLlib's model, by the format of the other engines' models in the same workload."""

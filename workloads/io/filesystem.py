@@ -56,7 +56,7 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def reported(location: str, what: str) -> Iterator[None]:
+def as_dataset_error(location: str, what: str) -> Iterator[None]:
     """Turns what a file system, Arrow or a decoder raises into one sentence: DatasetError."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""The engines of the per-group pattern, side by side: the same trainer, reached in different ways."""
+"""The engines of the per-group pattern: all call the same trainer, and groups reach it in different ways."""
 
 from workloads.base import Engine
 from workloads.per_group.laid_out import JoblibLaidOut, ParquetGroups
@@ -12,7 +12,7 @@ from workloads.per_group.spark import (
 )
 from workloads.per_group.training import Trainer
 
-WAYS: tuple[type[GroupEngine], ...] = (
+ENGINES: tuple[type[GroupEngine], ...] = (
     PandasLoop,
     Joblib,
     JoblibLaidOut,
@@ -25,5 +25,5 @@ WAYS: tuple[type[GroupEngine], ...] = (
 
 
 def engines_for(trainer: type[Trainer]) -> tuple[type[Engine], ...]:
-    """Every engine, with this trainer."""
-    return tuple(way.made_for(trainer) for way in WAYS)
+    """Returns all engines, bound to this trainer."""
+    return tuple(engine.made_for(trainer) for engine in ENGINES)

@@ -1,7 +1,7 @@
-"""A seasonal forecast per group: the label's own past and the waves of its seasons, one step ahead.
+"""A seasonal forecast per group, one step ahead, from past labels and from the waves of seasons.
 
-The hold-out is each group's latest fifth in time, whatever the data set's own is. The forecast of a held-out row
-knows the labels before it, as a forecast that is made at every step does; the model is never trained on one.
+The hold-out is each group's latest fifth in time, whatever the data set's own hold-out is. The forecast of a held-out
+row knows the labels before it, as a forecast does that is made at every step. The model is never trained on them.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ from workloads.per_group.ridge import Ridge
 from workloads.per_group.training import Array, GroupOutcome, Job, Rows, Split, Unfit
 
 HELD_OUT_OF = 5
-"""Of a group's rows one in so many, the latest, is held out."""
+"""The latest 1 / HELD_OUT_OF of a group's rows is held out."""
 TOO_SMALL: GroupOutcome = "too small"
 
 
 class ForecastParams(GroupParams):
-    """`lags` count rows back from the one that is forecast; `seasons` are periods in the unit of the data set's time
-    column (seconds, where it is a timestamp), each with `waves` sines and cosines. `alpha` is the L2 penalty per sum
-    of squared errors.
+    """`lags` count rows back from the row that is forecast. `seasons` are periods in the unit of the data set's time
+    column (seconds if it is a timestamp); each has `waves` sines and cosines. `alpha` is the L2 penalty per sum of
+    squared errors.
     """
 
     lags: tuple[int, ...] = Field(default=(1, 2, 3, 96), min_length=1)
@@ -47,7 +47,10 @@ class SeasonalRidge(Ridge):
         return params.model_dump(include={"alpha", "lags", "seasons", "waves"})
 
     def split(self, job: Job, rows: Rows) -> Split:
-        """In the order of time; the first rows, whose past is not known, are dropped. Raises Unfit."""
+        """Splits the rows in the order of time, and drops the first ones, for which some lag is not known.
+
+        Raises Unfit if no row is left to train on.
+        """
         assert rows.time is not None
         order = np.argsort(rows.time, kind="stable")
         when, label = rows.time[order], rows.label[order]
@@ -55,12 +58,15 @@ class SeasonalRidge(Ridge):
         first = max(job.arguments["lags"])
         cut = len(label) - max(1, len(label) // HELD_OUT_OF)
         if cut <= first:
-            raise Unfit(TOO_SMALL, f"{len(label)} rows, and the longest lag is {first}")
+            raise Unfit(TOO_SMALL, f"{len(label)} rows are too few for the longest lag, {first}")
         return Split(x[: cut - first], label[first:cut], x[cut - first :], label[cut:])
 
 
 def lagged(label: Array, when: Array, arguments: dict[str, Any]) -> Array:
-    """A column for each lag, then each season's waves; (rows without the first ones, columns). Rows are in order."""
+    """Returns the features: a column for each lag, then the waves of each season.
+
+    Rows must be in the order of time. Shape (rows - longest lag, columns).
+    """
     first = max(arguments["lags"])
     columns = [label[first - lag : len(label) - lag] for lag in arguments["lags"]]
     for season in arguments["seasons"]:

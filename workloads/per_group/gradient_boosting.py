@@ -1,8 +1,7 @@
-"""Gradient-boosted trees, one model per group: training decides, for it takes 50 ms and more of a thread.
+"""Gradient-boosted trees, one model per group: training decides, because it keeps a thread busy for 50 ms or more.
 
-Only XGBoost, so that each engine grows the same trees. A group's rows come in the order of their ids, and histograms
-are summed by one thread in all engines but `pandas-loop`, which may use all cores: sums of floats then differ in the
-last digit.
+All engines use XGBoost, so that each grows the same trees. A group's rows come in the order of their ids, and one
+thread sums the histograms. Only `pandas-loop` may use all cores: its sums of floats then differ in the last digit.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from workloads.per_group.training import Array, Job, Trainer, deadline_deferred
 
 
 class GroupBoostingParams(GroupParams, BoostedTrees):
-    """Slower steps and larger leaves than data_parallel.gradient_boosting's, for a group has few rows."""
+    """Slower learning and larger leaves than in data_parallel.gradient_boosting, because a group has few rows."""
 
     trees: int = Field(default=400, ge=1)
     depth: int = Field(default=4, ge=1)
@@ -26,7 +25,7 @@ class GroupBoostingParams(GroupParams, BoostedTrees):
 
 
 class XGBoost(Trainer):
-    """xgboost.train on histograms, categories as ordinal codes. A model is UBJSON."""
+    """xgboost.train on histograms, categories as ordinal codes. A model is stored as UBJSON."""
 
     tasks = frozenset({"classification", "regression"})
     devices = frozenset({"cpu", "gpu"})
@@ -39,14 +38,14 @@ class XGBoost(Trainer):
     def fit(self, job: Job, x: Array, y: Array) -> Any:
         import xgboost
 
-        words = dict(job.arguments)
-        rounds = words.pop("n_estimators")
+        arguments = dict(job.arguments)
+        rounds = arguments.pop("n_estimators")
         with deadline_deferred():
-            train = xgboost.QuantileDMatrix(x, y, max_bin=words["max_bin"], nthread=job.threads)
+            train = xgboost.QuantileDMatrix(x, y, max_bin=arguments["max_bin"], nthread=job.threads)
         device = f"cuda:{job.gpu}" if job.device == "gpu" else "cpu"
         fixed = {"tree_method": "hist", "device": device, "nthread": job.threads, "seed": job.seed}
         return xgboost.train(
-            {**fixed, "objective": OBJECTIVES[job.task], **words},
+            {**fixed, "objective": OBJECTIVES[job.task], **arguments},
             train,
             num_boost_round=rounds,
             callbacks=on_its_device(job.device),
@@ -55,7 +54,7 @@ class XGBoost(Trainer):
     def predict(self, job: Job, model: Any, x: Array) -> Array:
         import xgboost
 
-        # in place it would predict on the device where the rows are, which is the host
+        # inplace_predict would compute on the device where the rows are, which is the host
         values = model.predict(xgboost.DMatrix(x)) if job.device == "gpu" else model.inplace_predict(x)
         result: Array = values.astype(float)
         return result

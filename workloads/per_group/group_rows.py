@@ -1,4 +1,4 @@
-"""How the rows of all groups are read, and how a group's rows become what its trainer takes."""
+"""Reads the rows of all groups, and turns a group's rows into the arrays that its trainer takes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROW_BITS = 40
+"""The bits of a row id in the sort key of `group_order`."""
 FEATURES = "features"
-"""The column of all features, where they travel as one."""
+"""The column that holds all features, in engines that move them as one column."""
 HELD_OUT = "held_out"
-"""The column that tells a group's hold-out from its training rows."""
+"""The column that is true for a group's hold-out rows and false for its training rows."""
 
 
 def train_paths(run: Context) -> list[str]:
-    """All training rows: a sample is one of groups, whose rows lie in every slice."""
+    """The paths of all training rows. A sample is one of groups, and each slice holds rows of every group."""
     return run.data.train_paths(1, run.case.sample_seed)
 
 
@@ -35,28 +36,28 @@ def has_time(data: PreparedDataset) -> bool:
 
 
 def columns_of(job: Job) -> list[str]:
-    """What engines read, `held_out` beside it."""
+    """The columns that engines read; HELD_OUT is added to them."""
     return [job.group, ROW, LABEL, *([TIME] if job.has_time else []), *job.features]
 
 
 def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
-    """The rows of the groups that are to be trained, in no particular order, with HELD_OUT; read with pyarrow."""
+    """Reads the rows of the groups to train with pyarrow, in no particular order. They have the column HELD_OUT."""
     columns = columns_of(job)
     parts = []
     for paths, held_out in ((train_paths(run), False), ([run.data.holdout_path], True)):
-        parts.append(marked(job, read_parquet(paths, columns), groups.wanted, held_out))
+        parts.append(marked(job, read_parquet(paths, columns), groups.trained_mask, held_out))
     return pa.concat_tables(parts)
 
 
-def marked(job: Job, table: pa.Table, wanted: Array | None, held_out: bool) -> pa.Table:
-    """The rows of wanted groups (`Groups.wanted`), with HELD_OUT."""
-    if wanted is not None:
-        table = table.filter(pa.array(wanted[table.column(job.group).to_numpy()]))
+def marked(job: Job, table: pa.Table, trained_mask: Array | None, held_out: bool) -> pa.Table:
+    """Returns the rows of the groups to train (`Groups.trained_mask`), with the column HELD_OUT."""
+    if trained_mask is not None:
+        table = table.filter(pa.array(trained_mask[table.column(job.group).to_numpy()]))
     return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
 
 
 def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
-    """What `read_groups` reads, as a DataFrame that is not computed yet."""
+    """Returns the rows that `read_groups` reads, as a DataFrame that is not computed yet."""
     from pyspark.sql.functions import broadcast, lit
 
     columns = columns_of(job)
@@ -65,12 +66,12 @@ def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
     frame = train.union(held_out)
     if groups.is_everything:
         return frame
-    wanted = run.spark.createDataFrame(pa.table({job.group: pa.array(groups.trained, pa.int32())}))
-    return frame.join(broadcast(wanted), job.group, "left_semi")
+    trained = run.spark.createDataFrame(pa.table({job.group: pa.array(groups.trained, pa.int32())}))
+    return frame.join(broadcast(trained), job.group, "left_semi")
 
 
 def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
-    """From one group's frame of pandas."""
+    """Returns the rows of one group from its pandas frame."""
     features = np.empty((len(frame), len(job.features)), dtype=np.float32)
     for position, name in enumerate(job.features):
         features[:, position] = frame[name].to_numpy()
@@ -78,7 +79,7 @@ def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
 
 
 def rows_of_table(job: Job, table: pa.Table) -> Rows:
-    """From one group's table of Arrow, whose FEATURES are lists of float32."""
+    """Returns the rows of one group from its Arrow table, in which FEATURES are lists of float32."""
     features = np.empty((len(table), 0), dtype=np.float32)
     if job.features:
         features = table.column(FEATURES).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
@@ -91,7 +92,7 @@ def _rows(job: Job, column: Callable[[str], Array], features: Array) -> Rows:
 
 
 def feature_matrix(job: Job, table: pa.Table) -> Array:
-    """Numbers as they are, categories as their codes; shape (rows, features) of float32."""
+    """Returns numbers as they are and categories as their codes; shape (rows, features), float32."""
     features = np.empty((table.num_rows, len(job.features)), dtype=np.float32)
     for position, name in enumerate(job.features):
         features[:, position] = table.column(name).to_numpy()
@@ -99,10 +100,10 @@ def feature_matrix(job: Job, table: pa.Table) -> Array:
 
 
 def group_order(code: Array, row: Array) -> Array:
-    """The order that puts rows group after group, and by id within a group; shape (rows,).
+    """Returns the order that sorts rows by group, and by id within a group; shape (rows,).
 
-    By one sort of one key of 63 bits, if that holds both: ids have 40 at most (10^12 rows). Else by two keys, which
-    takes twice the time.
+    If code and id fit into one key of 63 bits, it takes one sort of that key; ids may have 40 bits (10^12 rows).
+    Otherwise it sorts by two keys, which takes twice the time.
     """
     if len(code) and (int(code.max()) >= 1 << (63 - ROW_BITS) or int(row.max()) >= 1 << ROW_BITS):
         return np.lexsort((row, code))
@@ -112,9 +113,9 @@ def group_order(code: Array, row: Array) -> Array:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of several groups, in `group_order`. Shapes as in `Rows`; group i is rows starts[i] … starts[i + 1].
+    """Rows of several groups, in `group_order`. Shapes as in `Rows`; group i has rows starts[i] … starts[i + 1] - 1.
 
-    An engine that holds whole blocks pays for columns and matrices once, not once for each group.
+    An engine that holds whole blocks builds columns and matrices once, not once for each group.
     """
 
     codes: Array
@@ -126,13 +127,13 @@ class Block:
 
     @classmethod
     def of(cls, job: Job, table: pa.Table, features: Array) -> "Block":
-        """From rows in any order; `features` as `feature_matrix` makes them."""
+        """Returns the block of rows that come in any order; `feature_matrix` has made `features` from them."""
         code = table.column(job.group).to_numpy()
         order = group_order(code, table.column(ROW).to_numpy())
 
         def column(name: str) -> Array:
-            found: Array = table.column(name).to_numpy()[order]
-            return found
+            ordered: Array = table.column(name).to_numpy()[order]
+            return ordered
 
         code = code[order]
         starts = np.flatnonzero(np.concatenate([[True], code[1:] != code[:-1], [True]]))
@@ -146,7 +147,7 @@ class Block:
         )
 
     def groups(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Rows]]:
-        """The codes and rows of the groups numbered `first` … `last` - 1."""
+        """Yields code and rows of the groups numbered `first` … `last` - 1; None means up to the last group."""
         last = len(self.codes) if last is None else last
         bounds = self.starts[first : last + 1].tolist()
         for code, start, stop in zip(self.codes[first:last].tolist(), bounds[:-1], bounds[1:], strict=True):

@@ -1,4 +1,4 @@
-"""The groups of a case: which the sample holds, how large they are, and which are too large to be shuffled."""
+"""The groups of a case: which ones the sample holds, their sizes, and which ones are too large to be shuffled."""
 
 import math
 from dataclasses import dataclass
@@ -16,16 +16,17 @@ from workloads.io.filesystem import resolve
 Array = np.ndarray[Any, Any]
 
 VALUE_BYTES = 40
-"""Of one value of a group in the Python process that trains it: Arrow's copy, pandas', the matrix and the trainer's.
-
-Measured: docs/per-group.md."""
+"""Bytes that one value takes in the Python process that trains its group: the copies of Arrow and of pandas, the
+matrix and the trainer's copy. Measured: docs/per-group.md."""
 OTHER_VALUES = 4
-"""Of a row beside its features: id, label, group, whether it is held out (and when it was)."""
+"""The values of a row besides its features: id, label, group, and whether it is held out. (Time comes on top.)"""
 
 TASKS_PER_SLOT = 2
-"""Groups differ, so tasks do, and no slot should wait long for the last one; but a task costs 30 to 250 ms."""
+"""More than one, because tasks differ in size and no slot should wait long for the last one. Few, because each task
+costs 30 to 250 ms.
+"""
 BUCKET_BYTES = 32 * 2**20
-"""Of a task's rows as float32 and their ids, at most, where no group has more."""
+"""The most bytes of a task's rows, as float32 with their ids. A single group may have more."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,13 @@ class Sizes:
 
     @property
     def rows(self) -> Array:
-        found: Array = self.train + self.holdout
-        return found
+        total: Array = self.train + self.holdout
+        return total
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one case. `codes` ascend; those of `refused` are not trained, for they are too large."""
+    """The groups of one case. `codes` ascend. The groups of `refused` are too large and are not trained."""
 
     grouping: Grouping
     sizes: Sizes
@@ -53,17 +54,17 @@ class Groups:
 
     @property
     def trained(self) -> Array:
-        """The codes that every engine is to train."""
+        """The codes of the groups that every engine trains."""
         return np.setdiff1d(self.codes, self.refused, assume_unique=True)
 
     @property
     def is_everything(self) -> bool:
-        """Whether no row need be filtered out."""
+        """True if all groups of the grouping are trained, so that no row is filtered out."""
         return len(self.trained) == self.grouping.groups
 
     @property
-    def wanted(self) -> Array | None:
-        """Whether each code's group is trained, shape (all groups,); None where every row is wanted."""
+    def trained_mask(self) -> Array | None:
+        """For each code, true if its group is trained; shape (all groups,). None if all groups are trained."""
         if self.is_everything:
             return None
         mask = np.zeros(self.grouping.groups, dtype=bool)
@@ -71,46 +72,47 @@ class Groups:
         return mask
 
     def buckets(self, slots: int, group_cost_rows: int, features: int) -> Array:
-        """The least code of each bucket: a run of groups that one task of Spark trains, taking about as long as any
-        other, TASKS_PER_SLOT for each slot and more where there are many rows.
+        """Returns the smallest code of each bucket, a run of groups that one Spark task trains.
+
+        Buckets take about equally long. There are TASKS_PER_SLOT for each slot, and more if there are many rows.
         """
         rows = self.sizes.rows[self.trained]
         size = int(rows.sum()) * shuffled_bytes(features)
         count = max(slots * TASKS_PER_SLOT, math.ceil(size / BUCKET_BYTES))
-        found: Array = self.trained[[first for first, _ in even_spans(rows + group_cost_rows, count)]]
-        return found
+        first_codes: Array = self.trained[[first for first, _ in even_spans(rows + group_cost_rows, count)]]
+        return first_codes
 
     def bytes_of(self, code: int, features: int) -> int:
-        """What a group needs in the process that trains it."""
+        """Returns the bytes that a group needs in the process that trains it."""
         return int(self.sizes.rows[code]) * row_bytes(features)
 
 
 def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
-    """Runs of groups that cost about as much each, in their order: `first`, and one past the last."""
+    """Returns at most `count` runs of items, in order, that cost about the same: (first, one past the last)."""
     ends = np.concatenate([[0], np.cumsum(costs)])
-    wanted = np.linspace(0, ends[-1], count + 1)[1:-1]
-    after = np.searchsorted(ends, wanted)
-    nearer = after - (wanted - ends[after - 1] < ends[after] - wanted)
+    targets = np.linspace(0, ends[-1], count + 1)[1:-1]
+    after = np.searchsorted(ends, targets)
+    nearer = after - (targets - ends[after - 1] < ends[after] - targets)
     return list(pairwise(np.unique([0, *nearer.tolist(), len(costs)]).tolist()))
 
 
 def shuffled_bytes(features: int) -> int:
-    """Of one row while it is brought to its group: its features as float32, and what is beside them."""
+    """Returns the bytes of one row while it is shuffled: its features as float32, and its other values."""
     return 4 * (features + 2 * OTHER_VALUES)
 
 
 def row_bytes(features: int) -> int:
-    """Of one row in the process that trains its group."""
+    """Returns the bytes of one row in the process that trains its group."""
     return VALUE_BYTES * (features + OTHER_VALUES)
 
 
 def sizes_of(data: PreparedDataset, grouping: Grouping) -> Sizes:
-    """Read from the file of keys that was written with the data."""
+    """Reads the sizes from the file of keys that was written with the data."""
     return _sizes(join(data.root, grouping.keys), data.content_hash)
 
 
 @cache
-def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - another content is another entry
+def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - other content is another entry of the cache
     system, path = resolve(location)
     table = pq.read_table(path, filesystem=system)
     names = ("key", "train_rows", "holdout_rows")
@@ -119,23 +121,23 @@ def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - another cont
 
 @cache
 def _sampled(grouping: Grouping, fraction: float, sample_seed: int) -> Array:
-    """Ascending; kept, for a million groups take a second, and every phase asks."""
+    """Returns the sample's codes, ascending. Cached: a million groups take a second, and every phase calls this."""
     return np.array(sorted(grouping.sample(fraction, sample_seed)))
 
 
-def chosen(data: PreparedDataset, by: str) -> Grouping | None:
-    """The grouping of this name, the first one for the empty name; None where there is none."""
+def grouping_named(data: PreparedDataset, by: str) -> Grouping | None:
+    """Returns the grouping of this name, or the first one if the name is empty. None if there is no such grouping."""
     return next((grouping for grouping in data.groupings if by in ("", grouping.name)), None)
 
 
 def groups_of(
     data: PreparedDataset, by: str, fraction: float, sample_seed: int, most_bytes: float = float("inf")
 ) -> Groups:
-    """The groups of a sample; those that need more than `most_bytes` to be trained are refused.
+    """Returns the groups of a sample. Those that need more than `most_bytes` to be trained are refused.
 
     Raises KeyError for a grouping that the data set does not have.
     """
-    grouping = chosen(data, by)
+    grouping = grouping_named(data, by)
     if grouping is None:
         raise KeyError(by)
     sizes = sizes_of(data, grouping)

@@ -1,4 +1,4 @@
-"""Engines that lay rows out by group once, and then read each bucket from Parquet: on Spark, and on one node."""
+"""Engines that write rows by group once, and then read each bucket from Parquet: on Spark, and on one node."""
 
 from abc import abstractmethod
 from collections import defaultdict
@@ -18,12 +18,13 @@ from workloads.per_group.spark import OnSpark
 from workloads.per_group.training import Job, train_group
 
 Loaded = tuple[Job, list[list[Piece]]]
-"""What tasks are given, and the pieces of each bucket."""
+"""The job that tasks get, and the pieces of each bucket."""
 
 
 class LaidOut(GroupEngine):
-    """What lays rows out by group in tasks of its own (see `layout`). Then each task reads one bucket with PyArrow,
-    trains its groups, and writes their models.
+    """Base of engines that lay rows out by group in separate tasks (see the module `layout`).
+
+    Then each task reads one bucket with PyArrow, trains its groups, and writes their models.
     """
 
     lays_out = True
@@ -31,14 +32,14 @@ class LaidOut(GroupEngine):
 
     @abstractmethod
     def job(self, run: Context, groups: Groups) -> Job:
-        """What goes to the tasks; each has one thread."""
+        """Returns the job that tasks get; each task has one thread."""
 
     @abstractmethod
     def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
-        """What the function returns for 0 … count - 1, in their order, several at once."""
+        """Calls the function for 0 … count - 1, several at once. Returns the results in this order."""
 
     def layout(self, run: Context) -> list[list[Piece]]:
-        """The pieces of each bucket, the largest bucket first, for tasks start in their order."""
+        """Lays the rows out. Returns the pieces of each bucket, the largest bucket first, because it starts first."""
         groups = case_groups(run)
         folder = results.layout_folder(run)
         planned = plan(run, self.job(run, groups), groups, folder)
@@ -48,7 +49,7 @@ class LaidOut(GroupEngine):
         for pieces in self.in_tasks(run, planned.lay_out, len(planned.shares)):
             for bucket, piece in pieces:
                 buckets[bucket].append(piece)
-        return sorted(buckets.values(), key=lambda found: -sum(piece.rows for piece in found))
+        return sorted(buckets.values(), key=lambda pieces: -sum(piece.rows for piece in pieces))
 
     def load(self, run: Context, layout: list[list[Piece]]) -> Loaded:
         return self.job(run, case_groups(run)), layout
@@ -75,8 +76,8 @@ class ParquetGroups(OnSpark, LaidOut):
     name = "parquet-groups"
 
     def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
-        found: list[Any] = SparkTasks(run.spark).map(function, range(count))
-        return found
+        outcomes: list[Any] = SparkTasks(run.spark).map(function, range(count))
+        return outcomes
 
 
 class JoblibLaidOut(OnNode, LaidOut):

@@ -1,8 +1,9 @@
-"""Rows laid out by group on storage: a shuffle through Parquet files, in Spark's tasks but not through its JVM.
+"""Lays rows out by group on storage: a shuffle through Parquet files, in Spark tasks but not through the JVM.
 
-A task sorts its share of the rows by group and writes one file, with a row group for each bucket of groups, as one
-of Spark's sort shuffle writes a file with a segment for each partition; whoever trains a bucket reads its row group
-of every file. So each task holds its share of the input, or one bucket, and neither grows with the groups' number.
+A task sorts its share of the rows by group and writes one file, with a row group for each bucket of groups. (In
+Spark's sort shuffle a task writes a file with a segment for each partition.) The task that trains a bucket reads that
+bucket's row group of every file. So a task holds a share of the input or one bucket, and neither grows with the
+number of groups.
 """
 
 import math
@@ -33,10 +34,10 @@ from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.training import Array, Job
 
 SHARE_BYTES = 128 * 2**20
-"""Of rows as float32 and their ids: what one task sorts, at most but for one row group."""
+"""The most bytes of rows, as float32 with their ids, that one task sorts; one row group more is possible."""
 
 Part = tuple[RowGroup, bool]
-"""Rows of the data set, and whether they are of the hold-out."""
+"""Rows of the data set; true if they belong to the hold-out."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,25 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """Picklable. `wanted` and `buckets` are those of `Groups`."""
+    """What each task lays out, and where. Picklable. `trained_mask` and `buckets` are those of `Groups`."""
 
     job: Job
     folder: str
-    wanted: Array | None
+    trained_mask: Array | None
     buckets: Array
     shares: tuple[tuple[Part, ...], ...]
-    """What each task lays out."""
+    """The rows that each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
-        """A task: sorts its share by group and writes it; its pieces and the bucket of each.
+        """Sorts a share of the rows by group and writes it. Returns its pieces, each after the number of its bucket.
 
-        The file's name is of this attempt, for Spark may run a task twice at once.
+        Runs in a task. Spark may run a task twice at once, so each attempt has its own file name.
         """
         system, path = resolve(join(self.folder, f"part-{number:05d}-{uuid4().hex}.parquet"))
         columns = columns_of(self.job)
         table = pa.concat_tables(
-            marked(self.job, rows.read(columns), self.wanted, held_out) for rows, held_out in self.shares[number]
+            marked(self.job, rows.read(columns), self.trained_mask, held_out)
+            for rows, held_out in self.shares[number]
         ).combine_chunks()
         code = table.column(self.job.group).to_numpy()
         order = group_order(code, table.column(ROW).to_numpy())
@@ -85,28 +87,34 @@ class Plan:
 
 
 def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
-    """How the groups fall into buckets, and the data set's row groups into tasks. Reads no row."""
-    parts = [(found, False) for found in row_groups(train_paths(run))]
-    parts += [(found, True) for found in row_groups([run.data.holdout_path])]
+    """Divides the groups into buckets, and the data set's row groups among tasks. Reads no row."""
+    parts = [(rows, False) for rows in row_groups(train_paths(run))]
+    parts += [(rows, True) for rows in row_groups([run.data.holdout_path])]
     return Plan(
         job,
         folder,
-        groups.wanted,
+        groups.trained_mask,
         groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features)),
         shares(parts, run.slots, shuffled_bytes(len(job.features))),
     )
 
 
 def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Part, ...], ...]:
-    """Runs of about as many rows each: as many for every slot as SHARE_BYTES asks for."""
-    rows = np.array([found.rows for found, _ in parts])
+    """Returns runs of parts with about the same number of rows, equally many for every slot.
+
+    There are so many that a run has about SHARE_BYTES at most.
+    """
+    rows = np.array([row_group.rows for row_group, _ in parts])
     rounds = math.ceil(int(rows.sum()) * row_bytes / (SHARE_BYTES * slots))
     return tuple(tuple(parts[first:last]) for first, last in even_spans(rows, rounds * slots))
 
 
 def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
-    """The rows in this order, their features as one column of float32 in a row: one copy to read, not one each."""
-    columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in kept(job)}
+    """Returns the rows in this order, with all features of a row, as float32, in one binary column.
+
+    A reader then makes one copy of all features, not one of each.
+    """
+    columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in other_columns(job)}
     if not job.features:
         return pa.table(columns)
     matrix = feature_matrix(job, table)[order]
@@ -115,13 +123,13 @@ def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
     return pa.table(columns)
 
 
-def kept(job: Job) -> list[str]:
-    """The columns beside the features."""
+def other_columns(job: Job) -> list[str]:
+    """The names of all columns that are not features."""
     return [job.group, ROW, LABEL, HELD_OUT, *([TIME] if job.has_time else [])]
 
 
 def read_bucket(job: Job, folder: str, pieces: Sequence[Piece]) -> Block:
-    """The rows of one bucket, group after group."""
+    """Reads the rows of one bucket, group after group."""
     system, _ = resolve(folder)
     tables = []
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Engines on one node: group after group, and processes of joblib."""
+"""Engines on one node: one process that trains group after group, and several processes of joblib."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNKS_PER_PROCESS = 8
-"""Several, so that no process waits long for the last one; few, for each costs a dispatch."""
+"""Several, so that no process waits long for the last chunk; few, because each must be sent to its process."""
 
 
 class OnNode(GroupEngine, NodeEngine):
-    """What runs on one node."""
+    """Base of engines on one node."""
 
 
 class PandasLoop(OnNode):
@@ -39,17 +39,17 @@ class PandasLoop(OnNode):
         job, frame = loaded
         folder = results.models_folder(run)
         results.begin(folder)
-        found = (
+        trained = (
             train_group(job, cast(int, code), rows_of_frame(job, group), 0)
             for code, group in frame.groupby(job.group, sort=False)
         )
-        results.commit(folder, [results.write(folder, 0, found)])
+        results.commit(folder, [results.write(folder, 0, trained)])
         return folder
 
 
 class Joblib(OnNode):
     """Processes of joblib (loky) on one node, one thread each. Rows are sorted by group in `load`, and handed over as
-    one memory-mapped file; a task is a run of groups with about as many rows as the others.
+    one memory-mapped file. A task is a run of groups, and all tasks have about the same number of rows.
     """
 
     name = "joblib"
@@ -78,6 +78,6 @@ class Joblib(OnNode):
 
 
 def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> str:
-    """A task: trains a run of groups and writes their models; returns the file's name."""
+    """Trains a run of groups and writes their models. Returns the file's name. Runs in a process of joblib."""
     trained = (train_group(job, code, rows, number) for code, rows in block.groups(first, last))
     return results.write(folder, number, trained)

@@ -1,4 +1,4 @@
-"""The per-group pattern: what its cases are given, what becomes of their groups, and how they are judged."""
+"""The per-group pattern: its parameters and phases, the outcomes of groups, and how the models are judged."""
 
 from typing import Any, ClassVar, get_args
 
@@ -18,7 +18,7 @@ from workloads.io.execution_folders import sweep
 from workloads.io.filesystem import files_below
 from workloads.per_group import results
 from workloads.per_group.group_rows import has_time
-from workloads.per_group.groups import Groups, chosen, groups_of, sizes_of
+from workloads.per_group.groups import Groups, grouping_named, groups_of, sizes_of
 from workloads.per_group.training import GroupOutcome, Job, Scale, Trainer
 from workloads.quality.qualities import BRIER, BRIER_SKILL, BY_BRIER, BY_GROUP_RMSE, GROUP_R2, GROUP_RMSE
 
@@ -26,22 +26,27 @@ MIB = 2**20
 
 
 class GroupParams(Params):
-    """What every workload of the pattern has. `by` is the data set's grouping; empty: its first."""
+    """The parameters of every per-group workload. `by` names a grouping of the data set; empty means its first."""
 
     by: str = ""
     deadline_seconds: float = Field(default=60.0, gt=0)
-    """Of one group, all told."""
+    """The most seconds for one group, from its rows to its scored model."""
     most_model_bytes: int = Field(default=16 * MIB, ge=1)
     most_memory_share: float = Field(default=0.25, gt=0, le=1)
-    """Of an executor's memory: a group that needs more is refused, before it is shuffled."""
+    """The share of an executor's memory that a group may need. A group that needs more is refused, and its rows are
+    not shuffled.
+    """
 
 
 SHARED = frozenset(GroupParams.model_fields)
 
 
 def rows_of_groups(data: PreparedDataset, params: GroupParams, fraction: float, sample_seed: int) -> int:
-    """Training rows of the sample's groups; 0 where there is no such grouping, which an engine's `obstacle` says."""
-    if chosen(data, params.by) is None:
+    """Returns the training rows of the sample's groups.
+
+    Returns 0 if there is no such grouping; an engine's `obstacle` then says so.
+    """
+    if grouping_named(data, params.by) is None:
         return 0
     groups = groups_of(data, params.by, fraction, sample_seed)
     return int(groups.sizes.train[groups.codes].sum())
@@ -85,16 +90,16 @@ PER_GROUP = Pattern(
 
 
 class GroupEngine(Engine):
-    """An engine of this pattern: a way in which groups reach a trainer. `made_for` binds it to one.
+    """An engine of this pattern: one way to bring groups to a trainer. `made_for` binds it to a trainer.
 
-    Its phases are `layout` (rows laid out by group, where it does that), `load` and `fit`, which returns the
-    folder of models, as `results` writes it.
+    Its phases are `layout` (writes the rows by group; most engines do nothing there), `load` and `fit`. `fit` returns
+    the folder of models, as the module `results` writes it.
     """
 
     devices = CPU_AND_GPU
     trainer: ClassVar[type[Trainer]]
     lays_out: ClassVar[bool] = False
-    """Whether it has a layout, which can be used again."""
+    """If true, it has a layout, which can be used again."""
 
     @classmethod
     def traits(cls) -> frozenset[str]:
@@ -102,51 +107,53 @@ class GroupEngine(Engine):
 
     @classmethod
     def made_for(cls, trainer: type[Trainer]) -> "type[GroupEngine]":
-        """The same engine with a trainer."""
+        """Returns this engine bound to a trainer."""
         return cls.specialised(trainer, trainer=trainer)
 
     def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
         return self.trainer().arguments(params)
 
     def layout(self, run: Context) -> Any:
-        """Most engines have none."""
+        """Writes the rows by group, and returns where they are. Most engines do nothing and return None."""
 
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
     ) -> dict[str, Any]:
-        """`by` names a grouping, if it was not said. Shared parameters hold for every set."""
+        """Adds the parameters of GroupParams to every parameter set. An empty `by` becomes the first grouping."""
         shared = params.model_dump(include=set(SHARED))
         shared["by"] = shared["by"] or next(iter(sample.groupings), "")
         return {**super().case_params(parameter_set, params, sample, capacity), **shared}
 
     @classmethod
     def obstacle(cls, data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> str | None:
-        grouping = chosen(data, params.by)
+        grouping = grouping_named(data, params.by)
         if grouping is None:
-            offered = ", ".join(found.name for found in data.groupings)
-            wanted = f"no grouping '{params.by}'" if params.by else "no groups"
-            return f"{data.name} has {wanted}: " + (
+            offered = ", ".join(offered_grouping.name for offered_grouping in data.groupings)
+            missing = f"no grouping '{params.by}'" if params.by else "no groups"
+            return f"{data.name} has {missing}: " + (
                 f"choose `by` from {offered}" if offered else "name the column of a table with --group"
             )
         if cls.trainer.needs_time and not has_time(data):
-            return f"{data.name} has no time column, and a forecast needs one: name a table's with --time"
+            return (
+                f"{data.name} has no time column, and a forecast needs one: name the table's time column with --time"
+            )
         sizes = sizes_of(data, grouping)
         if not cls.trainer.own_holdout and not np.any((sizes.train > 0) & (sizes.holdout > 0)):
             return (
                 f"whole groups of {data.name} are held out, so no group's model could be judged: "
-                "say --holdout random, or name a --time column"
+                "use --holdout random, or name a time column with --time"
             )
         rows = sizes.rows[groups_of(data, params.by, fraction, sample_seed).codes]
         if rows.max() < grouping.min_rows:
             return (
-                f"every one of the {len(rows):,} groups is too small: the largest has {rows.max():,} rows, and "
-                f"{grouping.min_rows} are the least"
+                f"each of the {len(rows):,} groups is too small: the largest has {rows.max():,} rows, and at least "
+                f"{grouping.min_rows} are needed"
             )
         return super().obstacle(data, params, fraction, sample_seed)
 
 
 def case_groups(run: Context) -> Groups:
-    """The groups of the case, those refused that an executor could not hold."""
+    """Returns the groups of the case. Those that need too much memory of an executor are refused."""
     share = float(run.case.params["most_memory_share"])
     memory = run.executor_memory_bytes
     most = float("inf") if memory is None else share * memory
@@ -154,7 +161,7 @@ def case_groups(run: Context) -> Groups:
 
 
 def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: int, in_task: bool) -> Job:
-    """What every process that trains is given; `in_task`: it must bind its GPU itself."""
+    """Returns the job that every training process gets. If `in_task`, the process must bind its GPU itself."""
     params = run.case.params
     return Job(
         trainer=trainer,
@@ -175,20 +182,23 @@ def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: in
 
 
 def scale_of(data: PreparedDataset) -> Scale:
-    """Of numbers their training rows' own, of categories that of codes which are all as frequent."""
+    """Returns the scale of each feature: that of the training rows for numbers.
+
+    For a category it is computed as if all of its codes were equally frequent.
+    """
     mean, std = [], []
     for column in data.columns:
         levels = len(column.vocabulary)
-        numeric = column.kind == "numeric"
-        mean.append(column.mean if numeric else (levels - 1) / 2)
-        std.append((column.std if numeric else float(np.sqrt((levels**2 - 1) / 12))) or 1.0)
+        is_numeric = column.kind == "numeric"
+        mean.append(column.mean if is_numeric else (levels - 1) / 2)
+        std.append((column.std if is_numeric else float(np.sqrt((levels**2 - 1) / 12))) or 1.0)
     return Scale(np.array(mean), np.array(std))
 
 
 def check(run: Context) -> None:
-    """Before the clock starts: what an earlier execution of this case has left is removed.
+    """Removes what earlier executions of this case left behind. Runs before any clock starts.
 
-    Raises DatasetError when every group is too large for an executor.
+    Raises DatasetError if every group is too large for an executor.
     """
     groups = case_groups(run)
     if not len(groups.trained):
@@ -201,25 +211,26 @@ QUALITY_NAMES: dict[Task, tuple[str, str]] = {
     "regression": ("group_rmse", "group_r2"),
     "classification": ("brier", "brier_skill"),
 }
-"""The root of the mean squared error over all held-out rows, each judged by its own group's model, or the mean itself
-(Brier, Verification of forecasts expressed in terms of probability, 1950); and one minus it over that of the groups'
-own training means."""
+"""The two qualities of each learning task. The first is the mean squared error over all held-out rows, each predicted
+by its own group's model (Brier, Verification of forecasts expressed in terms of probability, 1950), or the root of it
+in a regression. The second is one minus the ratio of the mean squared error to that of each group's training mean.
+"""
 
 
 def score(run: Context, folder: str) -> dict[str, float]:
-    """Stores the table of groups and what can be said of it; the quality over all groups that have a model.
+    """Stores the table of groups and its figures. Returns the qualities over all groups that have a model.
 
-    The second quality is 0 or less where the models together are no better than each group's own mean. Raises
-    InvalidResult when a group has no row, or several, when it was not given the rows that it has, and when no group
-    has a model.
+    The second quality is 0 or less if the models together are no better than each group's own mean. Raises
+    InvalidResult if a group has no result or several, if it did not get exactly its own rows, or if no group has a
+    model.
     """
     groups = case_groups(run)
     table = results.read(folder).sort_by("group")
-    found = table.column("group").to_numpy()
-    if not np.array_equal(found, groups.trained):
+    codes = table.column("group").to_numpy()
+    if not np.array_equal(codes, groups.trained):
         raise InvalidResult(
-            f"{len(np.unique(found)):,} groups in {len(found):,} rows came out of {len(groups.trained):,}: each must "
-            "have one row."
+            f"Each of {len(groups.trained):,} groups must have one result, but there are {len(codes):,} results of "
+            f"{len(np.unique(codes)):,} groups."
         )
     _check_rows(table, groups)
     table = pa.concat_tables([table, _refused(run, groups, table.schema)]).sort_by("group")
@@ -230,7 +241,7 @@ def score(run: Context, folder: str) -> dict[str, float]:
 
 
 def _check_rows(table: pa.Table, groups: Groups) -> None:
-    """Raises InvalidResult for a group that was given fewer rows than it has, or more."""
+    """Raises InvalidResult if a group got fewer or more rows than it has."""
     codes = table.column("group").to_numpy()
     given = [table.column(name).to_numpy() for name in ("given_rows", "given_holdout_rows")]
     known = [groups.sizes.train[codes], groups.sizes.holdout[codes]]
@@ -238,23 +249,24 @@ def _check_rows(table: pa.Table, groups: Groups) -> None:
     if len(wrong):
         first = wrong[0]
         raise InvalidResult(
-            f"{len(wrong):,} of {len(codes):,} groups were not given the rows that they have: "
-            f"{groups.sizes.keys[codes[first]]} got {given[0][first]:,} and {given[1][first]:,} held out, of "
-            f"{known[0][first]:,} and {known[1][first]:,}."
+            f"{len(wrong):,} of {len(codes):,} groups did not get all of their rows, or got too many: "
+            f"{groups.sizes.keys[codes[first]]} got {given[0][first]:,} training rows and {given[1][first]:,} "
+            f"held-out rows, but has {known[0][first]:,} and {known[1][first]:,}."
         )
 
 
 def _refusal(run: Context, groups: Groups, code: int) -> str:
-    """Why a group is not trained, with its key and size."""
+    """Returns why a group is not trained, with its key and size."""
     share, memory = float(run.case.params["most_memory_share"]), run.executor_memory_bytes or 0
     needed = groups.bytes_of(code, len(run.data.columns))
     return (
-        f"group {groups.sizes.keys[code]} has {int(groups.sizes.rows[code]):,} rows and needs some "
+        f"group {groups.sizes.keys[code]} has {int(groups.sizes.rows[code]):,} rows and needs about "
         f"{needed / MIB:,.0f} MiB, more than {share:.0%} of an executor's {memory / MIB:,.0f} MiB: not shuffled"
     )
 
 
 def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
+    """Returns a row for each refused group, with the reason."""
     rows = [
         {
             "group": int(code),
@@ -272,7 +284,7 @@ def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
 
 
 def _figures(run: Context, table: pa.Table, groups: Groups) -> None:
-    """Counts, sizes of groups, times of groups and tasks. Source: the table of groups."""
+    """Adds the figures from the table of groups: counts and sizes of groups, times of groups and tasks."""
     outcomes = table.column("outcome").to_numpy(zero_copy_only=False)
     run.figure("groups", len(outcomes))
     run.figure("models", int((outcomes == "ok").sum()))
@@ -281,31 +293,31 @@ def _figures(run: Context, table: pa.Table, groups: Groups) -> None:
     rows = groups.sizes.rows[groups.codes]
     for name, value in (("least", rows.min()), ("median", np.median(rows)), ("most", rows.max())):
         run.figure(f"group_rows_{name}", float(value))
-    fits = table.column("seconds").drop_null().to_numpy()
-    if len(fits):
-        run.figure("group_seconds_median", float(np.median(fits)))
-        run.figure("group_seconds_most", float(fits.max()))
-        run.figure("training_seconds", float(fits.sum()))
+    fit_seconds = table.column("seconds").drop_null().to_numpy()
+    if len(fit_seconds):
+        run.figure("group_seconds_median", float(np.median(fit_seconds)))
+        run.figure("group_seconds_most", float(fit_seconds.max()))
+        run.figure("training_seconds", float(fit_seconds.sum()))
         run.figure("model_bytes", float(np.sum(table.column("model_bytes").drop_null().to_numpy())))
     run.figure("busy_seconds", float(np.sum(table.column("busy_seconds").to_numpy())))
-    laid_out = sum(info.size or 0 for info in files_below(results.layout_folder(run)))
-    if laid_out:
-        run.figure("layout_bytes", laid_out)
+    layout_bytes = sum(info.size or 0 for info in files_below(results.layout_folder(run)))
+    if layout_bytes:
+        run.figure("layout_bytes", layout_bytes)
     trained = table.filter(pa.compute.is_valid(table.column("task")))
-    busy = trained.group_by("task").aggregate([("busy_seconds", "sum")]).column("busy_seconds_sum").to_numpy()
-    if len(busy):
-        run.figure("tasks", len(busy))
-        run.figure("task_skew", float(busy.max() / busy.mean()) if busy.mean() else 1.0)
+    task_seconds = trained.group_by("task").aggregate([("busy_seconds", "sum")]).column("busy_seconds_sum").to_numpy()
+    if len(task_seconds):
+        run.figure("tasks", len(task_seconds))
+        run.figure("task_skew", float(task_seconds.max() / task_seconds.mean()) if task_seconds.mean() else 1.0)
 
 
 def _quality(run: Context, table: pa.Table) -> dict[str, float]:
-    good = table.filter(pa.compute.equal(table.column("outcome"), "ok"))
-    if not good.num_rows:
+    with_model = table.filter(pa.compute.equal(table.column("outcome"), "ok"))
+    if not with_model.num_rows:
         first = table.column("error").drop_null().to_pylist()[:1]
         raise InvalidResult(f"None of the {table.num_rows:,} groups has a model; the first says: {''.join(first)}.")
-    weight = good.column("holdout_rows").to_numpy()
+    weight = with_model.column("holdout_rows").to_numpy()
     error, constant = (
-        float(np.average(good.column(name).to_numpy(), weights=weight))
+        float(np.average(with_model.column(name).to_numpy(), weights=weight))
         for name in ("squared_error", "constant_squared_error")
     )
     skill = 1 - error / constant if constant else 0.0

@@ -1,7 +1,7 @@
-"""What training leaves on storage: Parquet files of one row per group, its model among the columns.
+"""The results of training on storage: Parquet files with one row per group; one column holds the models.
 
-The engines that hand Spark a function for a group let it write them; the others write them here. Nothing is
-collected: the driver reads every column but the models, after the clock has stopped.
+Spark writes them for engines that pass Spark a function of one group; this module writes them for the others. Nothing
+is collected: after the clock has stopped, the driver reads every column except the models.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,39 +35,40 @@ RESULT = pa.schema(
         ("model", pa.binary()),
     ]
 )
-"""Of `Result`."""
+"""The schema of `Result`."""
 
 MODELS, LAYOUTS = "models", "layouts"
 ATTEMPTS = "_attempts"
-"""Where in the folder tasks write: nobody reads it."""
+"""The subfolder that tasks write to. Readers ignore it."""
 FLUSH_GROUPS = 1000
 FLUSH_BYTES = 16 * 2**20
-"""What a task keeps in memory before it writes."""
+"""A task writes when it holds this many groups, or models of this many bytes."""
 
 
 def models_folder(run: Context) -> str:
-    """Where the models of an execution lie, until the case's next on this machine."""
+    """The folder of an execution's models. The case's next execution on this machine removes it."""
     return folder_of(run, MODELS)
 
 
 def layout_folder(run: Context) -> str:
-    """Where an execution lays out its rows; removed when it ends."""
+    """The folder in which an execution lays out its rows. It is removed when the execution ends."""
     return folder_of(run, LAYOUTS)
 
 
 def as_table(results: list[Result]) -> pa.Table:
-    """Rows of RESULT."""
+    """Returns rows of RESULT."""
     return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 
 def begin(folder: str) -> None:
-    """Makes the folder, and in it the one that tasks write to."""
+    """Makes the folder, and its subfolder that tasks write to."""
     make_folder(join(folder, ATTEMPTS))
 
 
 def write(folder: str, number: int, results: Iterable[Result]) -> str:
-    """Writes what one task trained, as it comes, out of sight; returns the file's name. A task that is repeated, or
-    runs twice at once, writes a file of its own each time.
+    """Writes the results of one task, batch by batch, where readers do not look. Returns the file's name.
+
+    A task that is repeated, or runs twice at once, writes a new file each time.
     """
     system, path = resolve(folder)
     name = f"part-{number:05d}-{uuid4().hex}.parquet"
@@ -78,7 +79,7 @@ def write(folder: str, number: int, results: Iterable[Result]) -> str:
 
 
 def commit(folder: str, names: Iterable[str]) -> None:
-    """Shows these files and no other."""
+    """Moves these files, and no others, to where readers look."""
     system, path = resolve(folder)
     for name in names:
         system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/{name}")
@@ -86,20 +87,23 @@ def commit(folder: str, names: Iterable[str]) -> None:
 
 
 def _batches(results: Iterator[Result]) -> Iterator[list[Result]]:
-    held: list[Result] = []
+    batch: list[Result] = []
     size = 0
     for result in results:
-        held.append(result)
+        batch.append(result)
         size += len(result.model or b"")
-        if len(held) >= FLUSH_GROUPS or size >= FLUSH_BYTES:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+        if len(batch) >= FLUSH_GROUPS or size >= FLUSH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def read(folder: str) -> pa.Table:
-    """Every row of RESULT, but in the place of a model's bytes where it lies: the file and the number of its row."""
+    """Reads every row of RESULT. The column `model` holds the place of each model: its file and row number.
+
+    A place is "FILE#ROW", or None if the group has no model.
+    """
     system, _ = resolve(folder)
     schema = pa.schema([field for field in RESULT if field.name != "model"])
     parts = []
@@ -113,12 +117,12 @@ def read(folder: str) -> pa.Table:
 
 
 def read_models(places: Iterable[str], storage: str) -> list[bytes]:
-    """The bytes of models by where they lie, as the table of groups says."""
+    """Reads the bytes of models from their places, which the table of groups holds."""
     system, _ = resolve(storage)
-    found = []
+    models = []
     for place in places:
         path, _, number = place.rpartition("#")
         with pq.ParquetFile(path, filesystem=system) as file:
             rows = (value for batch in file.iter_batches(columns=["model"]) for value in batch.column(0))
-            found.append(next(islice(rows, int(number), None)).as_py())
-    return found
+            models.append(next(islice(rows, int(number), None)).as_py())
+    return models

@@ -1,6 +1,6 @@
-"""Ridge regression, one tiny model per group: overhead decides.
+"""Ridge regression, one tiny model per group: the engine's overhead decides.
 
-Each minimises  Σ (y − Xw − b)² + alpha·‖w‖²  over its group's training rows, with an unpenalised intercept, on
+Each model minimises  Σ (y − Xw − b)² + alpha·‖w‖²  over its group's training rows, with an unpenalised intercept, on
 features standardised by the whole training data's mean and deviation.
 """
 
@@ -18,16 +18,16 @@ from workloads.per_group.training import Array, Job, Rows, Split, Trainer
 
 
 class RidgeParams(GroupParams):
-    """`alpha` is the L2 penalty per sum of squared errors, in scikit-learn's sense; strong, for groups are small."""
+    """`alpha` is the L2 penalty per sum of squared errors, as in scikit-learn; strong, because groups are small."""
 
     alpha: float = Field(default=100.0, ge=0)
 
 
 class Ridge(Trainer):
-    """The normal equations, by LAPACK's Cholesky, in 0.02 ms; the same model as scikit-learn's
-    Ridge(solver="cholesky"), which takes 0.6 ms for 100 rows, nearly all of it checks of its input.
+    """Solves the normal equations by LAPACK's Cholesky, in 0.02 ms. The model is that of scikit-learn's
+    Ridge(solver="cholesky"), which takes 0.6 ms for 100 rows, nearly all of it for checks of its input.
 
-    Codes of categories are taken as numbers. A classification's label is regressed on as 0 or 1, and the prediction
+    Codes of categories are taken as numbers. In a classification the label is the number 0 or 1, and predictions are
     cut to [0, 1]: a linear probability model.
     """
 
@@ -41,7 +41,7 @@ class Ridge(Trainer):
         return super().split(job, replace(rows, features=standardised(job, rows.features)))
 
     def fit(self, job: Job, x: Array, y: Array) -> Array:
-        """The weights, then the intercept; shape (columns + 1,)."""
+        """Returns the weights, then the intercept; shape (columns + 1,)."""
         return solve_ridge(x, y, job.arguments["alpha"])
 
     def predict(self, job: Job, model: Array, x: Array) -> Array:
@@ -56,26 +56,26 @@ class Ridge(Trainer):
 
 
 def standardised(job: Job, x: Array) -> Array:
-    """float64, of the same shape."""
+    """Returns the features minus the mean, divided by the deviation; float64, of the same shape."""
     scaled: Array = (x - job.scale.mean) / job.scale.std
     return scaled
 
 
 def solve_ridge(x: Array, y: Array, alpha: float) -> Array:
-    """Weights and intercept: centred, (XᵀX + alpha·I)w = Xᵀy, by Cholesky; shape (columns + 1,).
+    """Returns weights and intercept: the solution of (XᵀX + alpha·I)w = Xᵀy, X and y centred, by Cholesky.
 
-    Raises LinAlgError where that has no one solution: a constant column, and alpha 0.
+    Shape (columns + 1,). Raises LinAlgError if there is more than one solution: a constant column, and alpha 0.
     """
     rows, columns = x.shape
-    mean, level = x.sum(axis=0) / rows, y.sum() / rows
+    mean, label_mean = x.sum(axis=0) / rows, y.sum() / rows
     centred = x - mean
     gram = centred.T @ centred
     gram.flat[:: columns + 1] += alpha
     model = np.empty(columns + 1)
-    _, model[:-1], failed = dposv(gram, centred.T @ (y - level))
+    _, model[:-1], failed = dposv(gram, centred.T @ (y - label_mean))
     if failed:
-        raise np.linalg.LinAlgError("the normal equations have no one solution: raise alpha")
-    model[-1] = level - mean @ model[:-1]
+        raise np.linalg.LinAlgError("the normal equations have more than one solution: raise alpha")
+    model[-1] = label_mean - mean @ model[:-1]
     return model
 
 

@@ -1,4 +1,4 @@
-"""Engines on Spark that let it bring each group together: by a shuffle, or in buckets of a table."""
+"""Engines in which Spark itself brings the rows of a group together: by a shuffle, or in a bucketed table."""
 
 import json
 import warnings
@@ -15,7 +15,7 @@ from workloads.io.filesystem import remove_folder
 from workloads.per_group import results
 from workloads.per_group.group_rows import FEATURES, rows_of_frame, rows_of_table, spark_groups
 from workloads.per_group.groups import Groups
-from workloads.per_group.layout import kept
+from workloads.per_group.layout import other_columns
 from workloads.per_group.pattern import GroupEngine, case_groups, job_of
 from workloads.per_group.training import Job, train_group
 
@@ -29,13 +29,13 @@ Loaded = tuple[Job, "DataFrame"]
 
 
 class OnSpark(GroupEngine, SparkEngine):
-    """What runs on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
+    """Base of engines on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
 
     trains_in_tasks = True
     keeps_processes = True
 
     def job(self, run: Context, groups: Groups) -> Job:
-        """What goes to the tasks; each has one thread."""
+        """Returns the job that tasks get; each task has one thread."""
         return job_of(run, self.trainer, groups.grouping, 1, in_task=True)
 
 
@@ -47,10 +47,10 @@ class ApplyInPandas(OnSpark):
     def load(self, run: Context, layout: None) -> Loaded:  # noqa: ARG002
         groups = case_groups(run)
         job = self.job(run, groups)
-        return job, dealt(run, self.rows(spark_groups(run, job, groups), job), job, groups)
+        return job, into_buckets(run, self.rows(spark_groups(run, job, groups), job), job, groups)
 
     def rows(self, frame: "DataFrame", job: Job) -> "DataFrame":  # noqa: ARG002
-        """What is shuffled of the rows."""
+        """Returns the columns that are shuffled."""
         return frame
 
     def fit(self, run: Context, loaded: Loaded) -> str:
@@ -61,8 +61,9 @@ class ApplyInPandas(OnSpark):
         return folder
 
     def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
-        found: DataFrame = groups.applyInPandas(with_pandas(job), spark_schema())
-        return found
+        """Returns the frame of results, a row for each group; nothing is computed yet."""
+        frame: DataFrame = groups.applyInPandas(with_pandas(job), spark_schema())
+        return frame
 
 
 class GroupedMap(ApplyInPandas):
@@ -74,9 +75,9 @@ class GroupedMap(ApplyInPandas):
         from pyspark.sql.pandas.functions import PandasUDFType, pandas_udf
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is legacy
-            found: DataFrame = groups.apply(pandas_udf(with_pandas(job), spark_schema(), PandasUDFType.GROUPED_MAP))
-        return found
+            warnings.simplefilter("ignore")  # pyspark warns that this interface is deprecated
+            frame: DataFrame = groups.apply(pandas_udf(with_pandas(job), spark_schema(), PandasUDFType.GROUPED_MAP))
+        return frame
 
 
 class ApplyInPandasBucketed(ApplyInPandas):
@@ -97,13 +98,13 @@ class ApplyInPandasBucketed(ApplyInPandas):
         run.at_end(lambda: remove_folder(location))
         run.at_end(lambda: run.spark.sql(f"DROP TABLE IF EXISTS {table}"))
         (
-            # a file for each bucket: without this each task would write one for every bucket
+            # with this there is one file for each bucket; otherwise each task would write a file for every bucket
             spark_groups(run, job, groups)
             .repartition(count, job.group)
             .write.bucketBy(count, job.group)
             .sortBy(job.group)
             .option("path", for_spark(location))
-            .option("__globPaths__", "false")  # the table's path is no pattern, whatever characters it has
+            .option("__globPaths__", "false")  # Spark must not read characters of the table's path as a pattern
             .saveAsTable(table)
         )
         return table
@@ -113,7 +114,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
 
 
 class ApplyInArrow(ApplyInPandas):
-    """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as a table of Arrow, with no pandas.
+    """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as an Arrow table, without pandas.
 
     Differs: features travel as one array column, for Spark writes a stream of Arrow for each group, at a price for
     each column; a pandas function gets its columns by name.
@@ -127,34 +128,34 @@ class ApplyInArrow(ApplyInPandas):
         if not job.features:
             return frame
         features = array(*(col(name).cast("float") for name in job.features))
-        return frame.select(*kept(job), features.alias(FEATURES))
+        return frame.select(*other_columns(job), features.alias(FEATURES))
 
     def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
         def train(table: pa.Table) -> pa.Table:
             code = table.column(job.group)[0].as_py()
             return results.as_table([train_group(job, code, rows_of_table(job, table), partition())])
 
-        found: DataFrame = groups.applyInArrow(train, spark_schema())
-        return found
+        frame: DataFrame = groups.applyInArrow(train, spark_schema())
+        return frame
 
 
-def dealt(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
-    """The rows shuffled into the buckets of `groups`, a partition each, with the column BUCKET.
+def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
+    """Shuffles the rows into the buckets of `groups`, one partition for each bucket, and adds the column BUCKET.
 
-    Grouping by bucket and group then needs no other shuffle, as one by group would after a hash of the group; but
-    that would make uneven tasks of few groups.
+    Grouping by bucket and group then needs no second shuffle. A shuffle by a hash of the group would not need one
+    either, but its tasks would be uneven if there are few groups.
     """
     from pyspark.sql.functions import col, from_json, get, lit
 
     firsts = groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features))
     bucket_of = np.searchsorted(firsts, np.arange(len(groups.sizes.rows)), side="right") - 1
-    # of a literal Spark computes the array once; an expression with a branch for each bucket costs each row them all
+    # Spark computes the array of a literal once; in an expression with a branch per bucket each row costs all of them
     lookup = from_json(lit(json.dumps(np.maximum(bucket_of, 0).tolist())), "array<int>")
     return frame.withColumn(BUCKET, get(lookup, col(job.group))).repartitionById(len(firsts), col(BUCKET))
 
 
 def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:
-    """The function of applyInPandas: a group's frame in, a frame of one row out."""
+    """Returns the function for applyInPandas: it takes a group's frame and returns a frame of one row."""
 
     def train(frame: Any) -> Any:
         import pandas as pd
@@ -167,7 +168,7 @@ def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:
 
 
 def partition() -> int:
-    """The number of the Spark task's partition."""
+    """Returns the number of the Spark task's partition; 0 outside of a task."""
     from pyspark import TaskContext
 
     context = TaskContext.get()
@@ -175,7 +176,7 @@ def partition() -> int:
 
 
 def spark_schema() -> Any:
-    """RESULT in Spark's words."""
+    """Returns RESULT as a schema of Spark."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(results.RESULT)

@@ -1,6 +1,6 @@
-"""Trains one group: the function that every engine calls, so that they differ in how rows reach it and nothing else.
+"""Trains one group. Every engine calls the same function, so engines differ only in how rows reach it.
 
-Whatever goes wrong in a group becomes its row's outcome and error: one bad group never fails the others.
+An error in a group becomes the outcome and the error of its row in the results: one bad group never fails the others.
 """
 
 import math
@@ -25,18 +25,18 @@ Array = np.ndarray[Any, Any]
 GroupOutcome = Literal["ok", "too small", "one class", "failed", "timeout", "model too large", "refused"]
 
 RETRY_SECONDS = 1.0
-"""A deadline that a trainer swallowed or deferred is raised again after so long."""
+"""The seconds after which a deadline that a trainer swallowed or deferred is raised again."""
 
 IMPORTING = "<frozen importlib"
-"""How the code of Python's own import system calls its file."""
+"""The beginning of the file name in code of Python's own import system."""
 
 
 class GroupDeadline(BaseException):
-    """A group took too long. No Exception, for a trainer that catches all of those must not catch this one."""
+    """A group took too long. Not an Exception, because trainers that catch every Exception must not catch this."""
 
 
 class Unfit(Exception):
-    """A group that no model can be trained on; `outcome` says why."""
+    """No model can be trained on this group; `outcome` is the reason."""
 
     def __init__(self, outcome: GroupOutcome, message: str) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Rows:
 
     @classmethod
     def ordered(cls, row: Array, features: Array, label: Array, held_out: Array, when: Array | None) -> "Rows":
-        """From rows in any order: a shuffle keeps none, and sums of floats depend on it."""
+        """Sorts rows by id: a shuffle changes their order, and sums of floats depend on it."""
         if (row[1:] > row[:-1]).all():
             return cls(features, label, held_out, when)
         order = np.argsort(row)
@@ -62,7 +62,7 @@ class Rows:
 
 
 class Split(NamedTuple):
-    """What a group's model is trained on and judged on: (rows, columns) and (rows,), twice."""
+    """The rows that a group's model is trained on, and those it is judged on; shapes (rows, columns) and (rows,)."""
 
     x: Array
     y: Array
@@ -72,55 +72,55 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Scale:
-    """By which a feature is standardised: the whole training data's mean and deviation; shapes (features,)."""
+    """The mean and deviation that standardise each feature, from all training data; shapes (features,)."""
 
     mean: Array
     std: Array
 
 
 class Trainer(ABC):
-    """What is trained for each group. Has no state: it is named by its class in every process."""
+    """Trains a model for each group. It has no state: processes get its class and make an instance."""
 
     tasks: ClassVar[frozenset[Task]]
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     needs_time: ClassVar[bool] = False
     uses_features: ClassVar[bool] = True
-    """Whether it is given the features: else nobody reads, shuffles or lays them out."""
+    """If false, it does not get the features, and no engine reads, shuffles or lays them out."""
     own_holdout: ClassVar[bool] = False
-    """Whether it holds rows of each group out itself, whatever the data set does."""
+    """If true, it holds out rows of each group itself, whatever the data set does."""
     group_cost_rows: ClassVar[int] = 500
-    """What a group costs beside its rows, in rows: tasks are made even by it."""
+    """The fixed cost of a group, as a number of rows. Tasks are divided by rows plus this cost."""
     defaults: ClassVar[Mapping[str, Any]]
 
     @abstractmethod
     def arguments(self, params: Any) -> dict[str, Any]:
-        """The workload's parameters in the library's own words."""
+        """Returns the workload's parameters as arguments of the library."""
 
     @abstractmethod
     def fit(self, job: "Job", x: Array, y: Array) -> Any:
-        """A model. Raises whatever its library does."""
+        """Returns a trained model. Raises the library's own errors."""
 
     @abstractmethod
     def predict(self, job: "Job", model: Any, x: Array) -> Array:
-        """Shape (rows,): the label's expected value, or the probability of class 1."""
+        """Returns the label's expected value, or the probability of class 1; shape (rows,)."""
 
     @abstractmethod
     def pack(self, model: Any) -> bytes:
-        """The model as bytes, which `unpack` reads."""
+        """Returns the model as bytes, which `unpack` reads."""
 
     @abstractmethod
     def unpack(self, content: bytes) -> Any:
-        """What `pack` wrote, ready to predict."""
+        """Returns the model that `pack` turned into bytes, ready to predict."""
 
     def split(self, job: "Job", rows: Rows) -> Split:  # noqa: ARG002
-        """By the data set's hold-out. Raises Unfit for a group that cannot be split."""
-        kept = ~rows.held_out
-        return Split(rows.features[kept], rows.label[kept], rows.features[rows.held_out], rows.label[rows.held_out])
+        """Splits by the data set's hold-out. Other trainers may raise Unfit for a group that cannot be split."""
+        train = ~rows.held_out
+        return Split(rows.features[train], rows.label[train], rows.features[rows.held_out], rows.label[rows.held_out])
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that training a group needs beside its rows. Picklable: it goes to every process that trains."""
+    """All that training a group needs besides its rows. Picklable: it goes to every training process."""
 
     trainer: type[Trainer]
     task: Task
@@ -128,7 +128,7 @@ class Job:
     arguments: dict[str, Any]
     features: tuple[str, ...]
     group: str
-    """The column of the groups' codes."""
+    """The column that holds the groups' codes."""
     has_time: bool
     scale: Scale
     seed: int
@@ -137,18 +137,18 @@ class Job:
     deadline_seconds: float
     most_model_bytes: int
     gpu: int = 0
-    """Which of the GPUs that this process sees."""
+    """The number of the GPU, among those that the process sees."""
     bind_gpu: Bind | None = None
-    """In a process that is not bound to a GPU yet."""
+    """Binds the process to a GPU; None if it is bound already, or needs none."""
 
 
 class Result(NamedTuple):
-    """One group's row; the columns of what engines write. Seconds are wall-clock, errors mean squared.
+    """One group's row in the results that engines write. Seconds are wall-clock, errors are mean squared errors.
 
-    `rows` and `holdout_rows` are those that its model was trained and judged on, `given_rows` and
-    `given_holdout_rows` those that reached it. `seconds` are of the library's fit alone, `busy_seconds` of all that
-    was done for the group. `task` tells apart what could run at once: a Spark partition, a chunk of processes.
-    `constant_squared_error` is that of the mean of the training labels.
+    `rows` and `holdout_rows` count the rows that the model was trained and judged on. `given_rows` and
+    `given_holdout_rows` count the rows that reached the trainer. `seconds` are those of the library's fit alone,
+    `busy_seconds` those of all work for the group. `task` numbers the pieces of work that could run at once: Spark
+    partitions, or chunks of groups in joblib. `constant_squared_error` is the error of the training labels' mean.
     """
 
     group: int
@@ -168,10 +168,13 @@ class Result(NamedTuple):
 
 
 def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
-    """The model of one group, and how good it is on the group's hold-out."""
+    """Trains the model of one group and judges it on the group's hold-out.
+
+    An error becomes the outcome of the result. Only DeviceError is raised.
+    """
     began = time.perf_counter()
-    held = int(rows.held_out.sum())
-    given = len(rows.label) - held, held
+    held_out_rows = int(rows.held_out.sum())
+    given = len(rows.label) - held_out_rows, held_out_rows
     try:
         bound_to_gpu(job.bind_gpu)
         with deadline(job.deadline_seconds):
@@ -179,9 +182,9 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     except Unfit as problem:
         failure: tuple[GroupOutcome, str] = problem.outcome, str(problem)
     except GroupDeadline:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # it may have come while the block was being left
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the alarm may have come while `deadline` was leaving its block
         failure = "timeout", f"no model within {job.deadline_seconds:g} s"
-    except DeviceError:  # of the whole case: its other groups would not run where they should, either
+    except DeviceError:  # fails the whole case: its other groups would run on the wrong device, too
         raise
     except Exception as problem:
         failure = "failed", brief(problem)
@@ -192,12 +195,12 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
 
 
 def _fitted(job: Job, rows: Rows) -> tuple[int, int, float, float, float, int, bytes]:
-    """Rows, held-out rows, squared error, the mean's squared error, seconds of the fit, the model's size and bytes.
+    """Returns rows, held-out rows, squared error, the mean's squared error, seconds of the fit, model size and model.
 
-    Raises Unfit, and whatever the trainer does.
+    Raises Unfit, and the trainer's own errors.
     """
     if len(rows.label) < job.min_rows:
-        raise Unfit("too small", f"{len(rows.label)} rows, and {job.min_rows} are the least")
+        raise Unfit("too small", f"{len(rows.label)} rows; at least {job.min_rows} are needed")
     trainer = job.trainer()
     x, y, x_held_out, y_held_out = trainer.split(job, rows)
     if not len(y) or not len(y_held_out):
@@ -209,7 +212,7 @@ def _fitted(job: Job, rows: Rows) -> tuple[int, int, float, float, float, int, b
     seconds = time.perf_counter() - started
     squared_error = mean_square(trainer.predict(job, model, x_held_out) - y_held_out)
     if not math.isfinite(squared_error):
-        raise ValueError("a prediction is no finite number")
+        raise ValueError("a prediction is not a finite number")
     content = packed(job, trainer, model)
     constant = mean_square(y.mean() - y_held_out)
     return len(y), len(y_held_out), squared_error, constant, seconds, len(content), content
@@ -220,22 +223,22 @@ def mean_square(values: Array) -> float:
 
 
 def packed(job: Job, trainer: Trainer, model: Any) -> bytes:
-    """The model's bytes. Raises Unfit when they are too many, or when there are none to be had."""
+    """Returns the model's bytes. Raises Unfit if they are too many, or if the model cannot be serialised."""
     try:
         content = trainer.pack(model)
     except Exception as problem:
         raise Unfit("failed", f"the model cannot be serialised: {brief(problem)}") from problem
     if len(content) > job.most_model_bytes:
-        raise Unfit("model too large", f"{len(content):,} bytes, and {job.most_model_bytes:,} are the most")
+        raise Unfit("model too large", f"{len(content):,} bytes; at most {job.most_model_bytes:,} are allowed")
     return content
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raises GroupDeadline in the block when it takes longer, by the process's alarm: in its main thread only.
+    """Raises GroupDeadline in the block if it takes longer. Uses the process's alarm, so only in the main thread.
 
-    The signal is seen when the interpreter runs again, so a library's own C code is not interrupted; a trainer that
-    swallows it gets it again every second.
+    Python handles the signal when its interpreter runs again, so a library's C code is not interrupted. A trainer
+    that swallows the exception gets it again every second.
     """
     if signal.getsignal(signal.SIGALRM) is not _expired:
         signal.signal(signal.SIGALRM, _expired)
@@ -251,10 +254,12 @@ _calls_back = False
 
 @contextmanager
 def deadline_deferred() -> Iterator[None]:
-    """A deadline that passes in the block is raised within a second after it: around C code that calls Python back,
-    for the alarm would be seen there, and an exception from there leaves such code in pieces.
+    """Defers a deadline that passes in the block: it is raised within a second after the block.
+
+    For C code that calls Python back: Python would handle the alarm there, and an exception raised there would leave
+    the library in a broken state.
     """
-    global _calls_back  # noqa: PLW0603 - of the process, as the alarm is
+    global _calls_back  # noqa: PLW0603 - one value for the process, like the alarm
     _calls_back = True
     try:
         yield
@@ -263,12 +268,12 @@ def deadline_deferred() -> Iterator[None]:
 
 
 def _expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    if not _calls_back and not _imports(frame):
+    if not _calls_back and not _is_importing(frame):
         raise GroupDeadline
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether an import is under way: an exception would leave half a module, which all later groups would find."""
+def _is_importing(frame: FrameType | None) -> bool:
+    """True during an import. An exception then would leave half a module, which all later groups would find."""
     while frame and not frame.f_code.co_filename.startswith(IMPORTING):
         frame = frame.f_back
     return frame is not None

@@ -1,4 +1,4 @@
-"""The engines of the tuning pattern, side by side: the same models, searched in different ways."""
+"""The engines of the tuning pattern: all train the same models, and search in different ways."""
 
 from workloads.base import Engine
 from workloads.tuning.node import GridSearch, Hyperopt, OptunaJoblib, RandomJoblib
@@ -9,8 +9,9 @@ from workloads.tuning.spark import HyperoptMLlib, HyperoptSparkTrials, MLlibCros
 def engines_for(
     kind: type[TuningParams], single_node: type[Engine], mllib: type[Engine], *imports: str
 ) -> tuple[type[Engine], ...]:
-    """Every engine, with these parameters and models; `imports` is what the single-node model's library is imported
-    as.
+    """Returns all engines, bound to these parameters and models.
+
+    `imports` are the modules that a process imports before it trains the single-node model.
     """
     return (
         GridSearch.made_for(kind, single_node, imports),

@@ -1,4 +1,4 @@
-"""Boosted trees, many configurations: XGBoost in single-node trials, MLlib's GBT over the cluster."""
+"""Tuning of boosted trees: XGBoost in single-node trials, MLlib's GBT over the whole cluster."""
 
 from workloads.base import Workload
 from workloads.data_parallel.gradient_boosting import BoostingParams, MLlibGBT, XGBoost
@@ -8,7 +8,7 @@ from workloads.tuning.space import Dimension, Range
 
 
 class TuningBoostingParams(TuningParams):
-    """As many trees for each configuration."""
+    """Every configuration has the same number of trees."""
 
     model: BoostingParams = BoostingParams(trees=50)
     space: dict[str, Dimension] = {
@@ -26,5 +26,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningBoostingParams(),
     engines=engines_for(TuningBoostingParams, XGBoost, MLlibGBT, "xgboost"),
-    version=2,  # `load` had the split in it, and MLlib's step in classification was another
+    version=2,  # in version 1 `load` made the split, and MLlib's step in classification was different
 )

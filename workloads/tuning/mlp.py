@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, many configurations: PyTorch in single-node trials, MLlib's over the cluster."""
+"""Tuning of multilayer perceptrons: PyTorch in single-node trials, MLlib's perceptron over the whole cluster."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from workloads.tuning.space import Choice, Dimension, Range
 
 
 class SizedMlpParams(MlpParams):
-    """`hidden` is `layers` layers of `width` units."""
+    """`hidden` follows from the other two: `layers` layers of `width` units."""
 
     layers: int = Field(default=2, ge=1)
     width: int = Field(default=32, ge=1)
@@ -22,12 +22,12 @@ class SizedMlpParams(MlpParams):
     def _sized(cls, given: Any) -> Any:
         fields = cls.model_fields
         layers, width = (given.get(name, fields[name].default) for name in ("layers", "width"))
-        whole = isinstance(layers, int) and isinstance(width, int)
-        return {**given, "hidden": (width,) * layers} if whole else given
+        valid = isinstance(layers, int) and isinstance(width, int)
+        return {**given, "hidden": (width,) * layers} if valid else given
 
 
 class TuningMlpParams(TuningParams):
-    """As many epochs for each configuration. MLlib's perceptron has neither a learning rate nor the batch."""
+    """Every configuration has the same number of epochs. MLlib's perceptron has neither learning rate nor batch."""
 
     model: SizedMlpParams = SizedMlpParams(epochs=3)
     space: dict[str, Dimension] = {
@@ -45,5 +45,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningMlpParams(),
     engines=engines_for(TuningMlpParams, Torch, MLlibPerceptron, "torch"),
-    version=2,  # `load` had the split in it
+    version=2,  # in version 1 `load` made the split
 )

@@ -1,4 +1,4 @@
-"""Engines that search on one node: one trial after the other on all cores, or several at once on one each."""
+"""Engines that search on one node: one trial after the other on all cores, or several at once on one core each."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ from workloads.tuning.trials import Answer, Job, Trial
 
 
 def devices_of(run: Context) -> list[str]:
-    """The GPUs of this process, in CUDA's words; one empty name where there are none."""
+    """Returns CUDA's names of the GPUs of this process; one empty name if it has none."""
     if not run.gpus:
         return [""]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -25,12 +25,12 @@ def devices_of(run: Context) -> list[str]:
 
 
 class OnNode(SingleNodeModels, NodeEngine):
-    """What searches on one node: the data lies in files that every process maps."""
+    """Base of engines that search on one node: the data is in files that every process maps into memory."""
 
     devices = CPU_AND_GPU
     starts_processes = True
     at_once: ClassVar[bool] = False
-    """Whether several trials run at once."""
+    """If true, several trials run at once."""
 
     def spread(self, run: Context, split: Context) -> Job:
         threads = 1 if self.at_once else run.case.threads
@@ -39,7 +39,7 @@ class OnNode(SingleNodeModels, NodeEngine):
 
 
 class Serial(OnNode):
-    """What runs one trial after the other, each on all cores."""
+    """Base of engines that run one trial after the other, each on all cores."""
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         process = TrialProcess(loaded.rows)
@@ -49,7 +49,7 @@ class Serial(OnNode):
 
     @abstractmethod
     def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
-        """Asks for every trial."""
+        """Runs the search; `evaluate` runs one trial."""
 
 
 class GridSearch(Serial):
@@ -82,13 +82,13 @@ class Hyperopt(Serial):
 
 
 class AtOnce(OnNode):
-    """What keeps several processes of joblib (loky) busy by ask and tell, a thread each."""
+    """Base of engines that keep several processes of joblib (loky) busy by ask and tell, one thread each."""
 
     at_once = True
 
     @abstractmethod
     def sampler(self, params: TuningParams) -> Sampler:
-        """Which configuration comes next."""
+        """Returns the sampler, which chooses the next configuration."""
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         from joblib.externals.loky import ProcessPoolExecutor

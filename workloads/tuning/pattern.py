@@ -1,4 +1,4 @@
-"""The parallel-tuning pattern: what its cases are given, how the winner is made, and what is told of the search."""
+"""The parallel-tuning pattern: its parameters and phases, how the winner is trained, and the figures of a search."""
 
 import math
 from collections.abc import Sequence
@@ -27,30 +27,30 @@ from workloads.tuning.trials import Job, Trial, table_of
 
 GIB = 2**30
 Spell = tuple[float, float]
-"""Seconds from when to when something was worked on."""
+"""The seconds at which work on a trial began and ended, by one clock for all trials of a search."""
 
 
 class AllTrialsFailed(SparkscaleError):
-    """There is no winner."""
+    """Every trial of a search failed, so no winner can be trained."""
 
     exit_code = 1
 
 
 class TuningParams(ModelParams):
-    """What every workload of the pattern has. `model` holds the parameters that are not searched.
+    """The parameters of every tuning workload. `model` holds the parameters that are not searched.
 
-    `target_loss` is a validation loss: how soon a search reaches it is what searches are compared by.
+    `target_loss` is a validation loss. Searches are compared by the time they need to reach it.
     """
 
     trials: int = Field(default=24, ge=1)
     parallelism: int = Field(default=0, ge=0)
-    """How many trials at once; 0: as many as there are slots."""
+    """How many trials run at once; 0 means as many as there are slots."""
     random_starts: int = Field(default=8, ge=1)
     """Random configurations before TPE begins."""
     sampler_seed: int = Field(default=0, ge=0)
     trial_deadline_seconds: float = Field(default=60.0, gt=0)
     trial_memory_bytes: int = Field(default=2 * GIB, ge=1)
-    """Of a trial's process, all told."""
+    """The most memory of a trial's process."""
     target_loss: float | None = None
     space: dict[str, Dimension]
 
@@ -116,7 +116,7 @@ TUNING = Pattern(
     time_to_model=("load", "tune"),
     tables=(TRIALS, SCORES),
     target="target_loss",
-    fixed_seeds=True,  # a target loss is one of a validation part; the seed that searches draw is the sampler's
+    fixed_seeds=True,  # a target loss belongs to one validation part; rounds vary the sampler's seed instead
     report="tuning",
     figures=FIGURES,
     warmup={"trials": 2, "sampler_seed": 0, "target_loss": None},
@@ -125,7 +125,7 @@ TUNING = Pattern(
 
 @dataclass(frozen=True)
 class Loaded:
-    """The split, and what an engine made of it."""
+    """The split, and its rows as the engine's trials take them."""
 
     split: Context
     rows: Any
@@ -133,18 +133,21 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best configuration's model, refitted on all training rows by `engine`, and the search that found it."""
+    """The model of the best configuration, trained by `engine` on all training rows, and the trials of the search."""
 
     model: Any
     engine: Any
     trials: list[Trial]
     spells: Sequence[Sequence[Spell]] | None = None
-    """When each trial was worked on; None: from its start to its end."""
+    """The times in which each trial was worked on. None means from its start to its end."""
 
 
 @dataclass(frozen=True)
 class WinnerScores(Scores):
-    """With the search, and whether its losses are of the validation part."""
+    """The winner's predictions, with the trials of the search.
+
+    `judged_on_split` is true if the losses come from the validation part.
+    """
 
     trials: list[Trial]
     spells: Sequence[Sequence[Spell]]
@@ -152,16 +155,15 @@ class WinnerScores(Scores):
 
 
 class TuningEngine(ModelEngine):
-    """An engine of this pattern: a way to search. `made_for` binds it to a model.
+    """An engine of this pattern: one way to search. `made_for` binds it to a model, for the trials and the winner.
 
-    Its model is that of a trial, and of the winner. A subclass says what `load` makes of the split, and makes the
-    trials; the rest is here.
+    A subclass defines `spread`, which brings the split's rows to the trials, and `searched`, which runs the trials.
     """
 
     judges_on_split: ClassVar[bool] = True
-    """Whether losses are of the validation part, as the other engines' are."""
+    """If true, its losses come from the validation part, so they compare with those of other engines."""
     imports: ClassVar[tuple[str, ...]] = ()
-    """What the model's library is imported as."""
+    """The modules that a process imports before it trains the model."""
 
     @classmethod
     def traits(cls) -> frozenset[str]:
@@ -171,14 +173,14 @@ class TuningEngine(ModelEngine):
     def made_for(
         cls, kind: type[TuningParams], model: type[Engine], imports: tuple[str, ...] = ()
     ) -> "type[TuningEngine]":
-        """The same engine with a workload's model."""
+        """Returns this engine bound to a workload's parameters and model."""
         return cls.specialised(model, model=model, kind=kind, imports=imports)
 
     split: Context
-    """Has the validation part as its hold-out, from `prepare` on."""
+    """The context with the validation part as its hold-out. `prepare` sets it."""
 
     def prepare(self, run: Context) -> None:
-        """Raises DatasetError for a validation part of one class."""
+        """Makes the split. Raises DatasetError if the validation part has only one class."""
         self.split = validation_split(run)
         check_validation(self.split)
 
@@ -186,15 +188,15 @@ class TuningEngine(ModelEngine):
         return Loaded(self.split, self.spread(run, self.split))
 
     def spread(self, run: Context, split: Context) -> Any:
-        """The split's rows where trials reach them."""
+        """Puts the split's rows where trials can read them. Returns what the trials need to find them."""
         raise NotImplementedError
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
-        """The whole search."""
+        """Runs the whole search. Returns its trials."""
         raise NotImplementedError
 
     def tune(self, run: Context, loaded: Loaded) -> Winner:
-        """Raises AllTrialsFailed."""
+        """Searches, and trains the winner. Raises AllTrialsFailed if no trial has a loss."""
         params = self.params(run)
         trials = self.searched(run, params, loaded)
         run.table(TRIALS, table_of(trials))
@@ -206,29 +208,29 @@ class TuningEngine(ModelEngine):
         return Winner(engine.fit(refitted, engine.load(refitted)), engine, trials)
 
     def for_winner(self, run: Context) -> Context:
-        """How the winner is trained."""
+        """Returns the context in which the winner is trained and predicts."""
         return run
 
     def predict(self, run: Context, winner: Winner) -> WinnerScores:
-        found = winner.engine.predict(self.for_winner(run), winner.model)
+        scores = winner.engine.predict(self.for_winner(run), winner.model)
         spells = winner.spells or [[(trial.start, trial.end)] for trial in winner.trials]
-        return WinnerScores(found.row, found.score, winner.trials, spells, self.judges_on_split)
+        return WinnerScores(scores.row, scores.score, winner.trials, spells, self.judges_on_split)
 
 
 class SingleNodeModels(TuningEngine):
-    """What trains single-node models in processes of their own, wherever those are."""
+    """Base of engines that train single-node models in separate processes, on one node or in Spark tasks."""
 
     model: ClassVar[type[InMemory]]
 
     def job(self, split: Context, threads: int, data: tuple[str, str]) -> Job:
-        """What every process that trains trials is given."""
+        """Returns the job that every process gets that trains trials."""
         params = self.params(split)
-        bare = replace(split.with_case(threads=threads), spark=None, stack=ExitStack(), figures={}, tables={})
+        context = replace(split.with_case(threads=threads), spark=None, stack=ExitStack(), figures={}, tables={})
         return Job(
             id=uuid4().hex,
             engine=self.model,
             params=params.model,
-            run=bare,
+            run=context,
             data=data,
             imports=self.imports,
             deadline_seconds=params.trial_deadline_seconds,
@@ -237,19 +239,20 @@ class SingleNodeModels(TuningEngine):
 
 
 def check_validation(split: Context) -> None:
-    """Raises DatasetError when the part that judges trials has one class only."""
+    """Raises DatasetError if the validation part has only one class, so that it cannot judge trials."""
     if split.data.task != "classification":
         return
-    found = classes([split.data.holdout_path])
-    if len(found) < 2:
-        (only,) = found
+    validation_classes = classes([split.data.holdout_path])
+    if len(validation_classes) < 2:
+        (only_class,) = validation_classes
         raise DatasetError(
-            f"The validation part is all of class {only}, so no trial could be judged: measure a larger fraction."
+            f"The validation part is all of class {only_class}, so no trial could be judged: measure a larger "
+            "fraction."
         )
 
 
 def written(split: Context, folder: str) -> tuple[str, str]:
-    """Arrow files of the training and the validation part."""
+    """Writes the training and the validation part as Arrow files. Returns their paths, in this order."""
     paths = []
     for name, sources in (("train", split.train_paths), ("validation", [split.data.holdout_path])):
         table = read_parquet(sources, [LABEL, *split.data.features]).combine_chunks()
@@ -261,37 +264,37 @@ def written(split: Context, folder: str) -> tuple[str, str]:
 
 
 def score(run: Context, scores: WinnerScores) -> dict[str, float]:
-    """The winner's quality on the hold-out; adds the search's figures."""
+    """Returns the winner's qualities on the hold-out, and adds the figures of the search."""
     trials = scores.trials
-    good = [trial for trial in trials if trial.outcome == "ok"]
+    ok_trials = [trial for trial in trials if trial.outcome == "ok"]
     ended = max(trial.told for trial in trials)
     run.figure("trials", len(trials))
-    run.figure("trials_failed", len(trials) - len(good))
+    run.figure("trials_failed", len(trials) - len(ok_trials))
     run.figure("trials_per_second", len(trials) / ended)
     run.figure("search_seconds", ended)
-    run.figure("best_loss", min(trial.loss for trial in good))
+    run.figure("best_loss", min(trial.loss for trial in ok_trials))
     run.figure("concurrency", concurrency(scores.spells))
-    lengths = [
+    trial_seconds = [
         sum(end - start for start, end in spells)
         for trial, spells in zip(trials, scores.spells, strict=True)
         if trial.outcome == "ok"
     ]
-    run.figure("trial_seconds_median", float(np.median(lengths)))
+    run.figure("trial_seconds_median", float(np.median(trial_seconds)))
     dispatches = [trial.dispatch_seconds for trial in trials if trial.dispatch_seconds is not None]
     if dispatches:
         run.figure("dispatch_seconds_median", float(np.median(dispatches)))
     target = run.case.params["target_loss"]
     if target is not None and scores.judged_on_split:
-        reached = [trial.told for trial in good if trial.loss <= target]
-        if reached:
-            run.figure("seconds_to_target", min(reached))
+        times_to_target = [trial.told for trial in ok_trials if trial.loss <= target]
+        if times_to_target:
+            run.figure("seconds_to_target", min(times_to_target))
     return score_holdout(run, scores)
 
 
 def concurrency(spells: Sequence[Sequence[Spell]]) -> int:
-    """The most that were worked on at one moment."""
-    flat = [spell for found in spells for spell in found]
-    events = sorted([(start, 1) for start, _ in flat] + [(end, -1) for _, end in flat])
+    """Returns the largest number of trials that were worked on at the same time."""
+    all_spells = [spell for spells_of_trial in spells for spell in spells_of_trial]
+    events = sorted([(start, 1) for start, _ in all_spells] + [(end, -1) for _, end in all_spells])
     return int(np.cumsum([change for _, change in events]).max())
 
 

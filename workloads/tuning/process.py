@@ -1,9 +1,9 @@
-"""Processes that train trials, one after the other, each in a child of its own that can be killed.
+"""Trains trials one after the other, each in a separate child process, which can be killed.
 
-A template imports the libraries, opens the data, and then forks for each trial: one that raises, hangs or exhausts
-its memory costs nobody else anything, and the next one pays no imports. The template itself never trains, so no
-thread of a library is lost in a fork. (Pools such as loky's or pebble's reuse a process, and pay its start anew after
-each one that was killed.)
+A template process imports the libraries, opens the data, and then forks a child for each trial. A trial that raises,
+hangs or exhausts its memory does not harm other trials, and the next one needs no imports. The template itself never
+trains, so no thread of a library is lost in a fork. (Pools such as loky's or pebble's reuse a process, and must start
+and import again after each one that was killed.)
 """
 
 import gc
@@ -31,21 +31,21 @@ from sparkscale.contract.threads import thread_variables
 from workloads.tuning.trials import Answer, Job, failed, train_and_judge
 
 IDLE_SECONDS = 60.0
-"""A template that nobody asks for so long ends."""
+"""A template ends after this many seconds without a request."""
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "cannot allocate memory", "can't allocate memory", "out of memory")
 
 
 class TrialProcess:
-    """A template and who asks it, one trial at a time."""
+    """Starts a template process and sends it one trial at a time."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, values: dict[str, Any], gpu: str = "") -> Answer:
-        """One trial, which sees this GPU only if one is named; whatever becomes of it is in the answer."""
-        asked = time.time()
-        for _ in range(2):  # the template may just have ended, idle
+        """Runs one trial. If `gpu` names a GPU, the trial sees only that one. Failures are outcomes in the answer."""
+        began = time.time()
+        for _ in range(2):  # the template may just have ended because it was idle
             process = self._process or self._started()
             try:
                 _write(_pipe(process.stdin), (values, gpu))
@@ -54,16 +54,16 @@ class TrialProcess:
                 self.close()
             else:
                 return answer
-        return failed("failed", "the process that trains trials ended twice", asked, socket.gethostname())
+        return failed("failed", "the process that trains trials ended twice", began, socket.gethostname())
 
     def close(self) -> None:
-        """Ends the template, and a trial of it."""
+        """Ends the template, and its trial if one is running."""
         process, self._process = self._process, None
         if process:
             for pipe in (process.stdin, process.stdout):
                 try:
                     _pipe(pipe).close()
-                except OSError:  # what was not written to one that has ended
+                except OSError:  # the template has ended and did not read all that was written
                     continue
             process.wait()
 
@@ -79,45 +79,46 @@ class TrialProcess:
             },
         )
         _write(_pipe(self._process.stdin), self.job)
-        _read(_pipe(self._process.stdout))  # it has read the job, and nothing beyond
+        _read(_pipe(self._process.stdout))  # waits until the template is ready
         return self._process
 
 
-class Kept:
-    """This process's own template for the case that it works for."""
+class TemplateOfJob:
+    """Holds this process's template for its present job, and replaces it when another job comes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: TrialProcess | None = None
-        self._bound = ExitStack()
+        self._current: TrialProcess | None = None
+        self._gpu_binding = ExitStack()
 
     def run(self, job: Job, values: dict[str, Any], gpu: str) -> Answer:
         with self._lock:
-            found = self._found
-            if found is None or found.job.id != job.id:
-                if found:
-                    found.close()
+            current = self._current
+            if current is None or current.job.id != job.id:
+                if current:
+                    current.close()
                 if job.bind_gpu:
-                    self._bound.close()
-                    self._bound.enter_context(job.bind_gpu())
-                self._found = found = TrialProcess(job)
-                # PySpark's daemon collects garbage after each task: all that the imports made, 25 ms of each dispatch
+                    self._gpu_binding.close()
+                    self._gpu_binding.enter_context(job.bind_gpu())
+                self._current = current = TrialProcess(job)
+                # PySpark's daemon collects garbage after each task, among all objects that the imports made: without
+                # the freeze this takes 25 ms of each dispatch
                 gc.collect()
                 gc.freeze()
-            return found.run(values, gpu)
+            return current.run(values, gpu)
 
 
-_kept = Kept()
+_template = TemplateOfJob()
 
 
 def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> Answer:
-    """A trial by this process's own template, on this GPU, or else on that of the Spark task."""
-    return _kept.run(job, values, gpu)
+    """Runs a trial in this process's template, on the named GPU; without a name, on the GPU of the Spark task."""
+    return _template.run(job, values, gpu)
 
 
-def _pipe(found: IO[bytes] | None) -> IO[bytes]:
-    assert found is not None
-    return found
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
 
 
 def _write(pipe: IO[bytes], value: Any) -> None:
@@ -130,7 +131,10 @@ def _read(pipe: IO[bytes]) -> Any:
 
 
 def main() -> None:
-    """The template: a job, then configurations on stdin; answers on stdout, which nothing else may write to."""
+    """Runs the template: it reads a job and then configurations from stdin, and writes answers to stdout.
+
+    All other output goes to stderr.
+    """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
@@ -147,12 +151,12 @@ def main() -> None:
         except EOFError:
             return
         if gpu:
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which is in the child
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it starts, which is in the child
         _write(answers, supervised(job, values, train, validation, where, f"{socket.gethostname()}:{paths[0]}"))
 
 
 def read_arrow(path: str) -> pa.Table:
-    """Mapped, not read."""
+    """Returns the table of an Arrow file, mapped into memory instead of read."""
     with pa.memory_map(path) as source:
         return pa.ipc.open_file(source).read_all()
 
@@ -160,7 +164,7 @@ def read_arrow(path: str) -> pa.Table:
 def supervised(
     job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table, where: str, copy: str
 ) -> Answer:
-    """Trains in a child, which is killed at its deadline, and when nobody waits for it any more."""
+    """Trains in a child process. Kills it at its deadline, or if stdin ends because nobody waits for the answer."""
     began = time.time()
     reading, writing = os.pipe()
     child = os.fork()
@@ -168,22 +172,22 @@ def supervised(
         os.close(reading)
         _train_and_exit(job, values, train, validation, writing)
     os.close(writing)
-    content, timely = b"", True
+    content, in_time = b"", True
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         while True:
-            left = began + job.deadline_seconds - time.time()
-            ready = select.select([pipe, sys.stdin], [], [], max(0.0, left))[0]
+            seconds_left = began + job.deadline_seconds - time.time()
+            ready = select.select([pipe, sys.stdin], [], [], max(0.0, seconds_left))[0]
             if pipe in ready:
                 part = pipe.read(65536)
                 if not part:
                     break
                 content += part
-            elif ready or left <= 0:
-                timely = False
+            elif ready or seconds_left <= 0:
+                in_time = False
                 os.kill(child, signal.SIGKILL)
                 break
-    _, status, used = os.wait4(child, 0)
-    if not timely:
+    _, status, usage = os.wait4(child, 0)
+    if not in_time:
         return failed("timeout", f"no model within {job.deadline_seconds:g} s", began, where, copy)
     if not content:
         code = os.waitstatus_to_exitcode(status)
@@ -191,31 +195,31 @@ def supervised(
         reason = "killed by the system, which had no memory left" if killed else f"its process ended with {code}"
         return failed("oom" if killed else "failed", reason, began, where, copy)
     loss, outcome, error = pickle.loads(content)
-    return Answer(loss, outcome, error, began, time.time(), where, copy, used.ru_maxrss * 1024)
+    return Answer(loss, outcome, error, began, time.time(), where, copy, usage.ru_maxrss * 1024)
 
 
 def _train_and_exit(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table, answering: int) -> None:
-    """The child: writes (loss, outcome, error), and never returns."""
-    usual = resource.getrlimit(resource.RLIMIT_DATA)
+    """Runs in the child: trains, writes (loss, outcome, error) to the pipe, and ends the process."""
+    usual_limit = resource.getrlimit(resource.RLIMIT_DATA)
     try:
-        # the first that the system kills when memory ends, and the only one
+        # when memory ends, the system kills this process first, and no other
         Path("/proc/self/oom_score_adj").write_text("1000")
-        resource.setrlimit(resource.RLIMIT_DATA, (job.most_bytes, usual[1]))
-        found: tuple[float, str, str | None] = (train_and_judge(job, values, train, validation), "ok", None)
+        resource.setrlimit(resource.RLIMIT_DATA, (job.most_bytes, usual_limit[1]))
+        result: tuple[float, str, str | None] = (train_and_judge(job, values, train, validation), "ok", None)
     except BaseException as problem:
-        resource.setrlimit(resource.RLIMIT_DATA, usual)
+        resource.setrlimit(resource.RLIMIT_DATA, usual_limit)
         text = brief(problem)
         traceback.print_exc()
-        is_memory = isinstance(problem, MemoryError) or any(said in text.lower() for said in OUT_OF_MEMORY)
-        found = (math.inf, "oom", _too_much(job)) if is_memory else (math.inf, "failed", text)
+        is_memory = isinstance(problem, MemoryError) or any(phrase in text.lower() for phrase in OUT_OF_MEMORY)
+        result = (math.inf, "oom", _memory_message(job)) if is_memory else (math.inf, "failed", text)
     try:
         with os.fdopen(answering, "wb") as pipe:
-            pickle.dump(found, pipe)
+            pickle.dump(result, pipe)
     finally:
         os._exit(0)
 
 
-def _too_much(job: Job) -> str:
+def _memory_message(job: Job) -> str:
     return f"needed more than the {job.most_bytes / 2**20:,.0f} MiB that a trial may have"
 
 

@@ -1,4 +1,4 @@
-"""Random forests, many configurations: scikit-learn's in single-node trials, MLlib's over the cluster."""
+"""Tuning of random forests: scikit-learn's in single-node trials, MLlib's over the whole cluster."""
 
 from workloads.base import Workload
 from workloads.data_parallel.random_forest import ForestParams, MLlibForest, SklearnForest
@@ -8,7 +8,7 @@ from workloads.tuning.space import Dimension, Range
 
 
 class TuningForestParams(TuningParams):
-    """As many trees for each configuration."""
+    """Every configuration has the same number of trees."""
 
     model: ForestParams = ForestParams(trees=20)
     space: dict[str, Dimension] = {
@@ -25,5 +25,5 @@ WORKLOAD = Workload(
     quality=JUDGED,
     params=TuningForestParams(),
     engines=engines_for(TuningForestParams, SklearnForest, MLlibForest, "sklearn.ensemble"),
-    version=2,  # `load` had the split in it
+    version=2,  # in version 1 `load` made the split
 )

@@ -1,8 +1,8 @@
-"""Which configuration comes next, and how trials are kept running: samplers by ask and tell, and hyperopt's own loop.
+"""Runs searches: samplers choose the next configuration by ask and tell, or hyperopt runs its own loop.
 
 TPE is aligned: both libraries begin with the same number of random configurations, take the best
-min(ceil(GAMMA·sqrt(n)), 25) of n as good (hyperopt's rule), and look at CANDIDATES for each parameter. Failed
-configurations are of an infinite loss to both.
+min(ceil(GAMMA·sqrt(n)), 25) of n as good (hyperopt's rule), and look at CANDIDATES for each parameter. For both, a
+failed configuration has an infinite loss.
 """
 
 import math
@@ -25,13 +25,16 @@ MOST_GOOD = 25
 CANDIDATES = 24
 
 
-def good(trials: int) -> int:
-    """How many of so many trials TPE takes as good (hyperopt.tpe.ap_split_trials)."""
+def good_trials(trials: int) -> int:
+    """Returns how many of this number of trials TPE takes as good (hyperopt.tpe.ap_split_trials)."""
     return min(math.ceil(GAMMA * math.sqrt(trials)), MOST_GOOD)
 
 
 class Sampler(Protocol):
-    """`ask` names the next configuration, None when there are no more; each is told once, in any order."""
+    """Chooses configurations. `ask` returns the next one, or None if there are no more.
+
+    `tell` gets the answer of each configuration once, in any order.
+    """
 
     def ask(self) -> Parameters | None: ...
 
@@ -39,20 +42,20 @@ class Sampler(Protocol):
 
 
 class Grid:
-    """Every point of a grid, in order."""
+    """Asks for every point of a grid, in order."""
 
     def __init__(self, space: Space, most: int) -> None:
-        self._left: Iterator[Parameters] = configurations(grid(space, most))
+        self._remaining: Iterator[Parameters] = configurations(grid(space, most))
 
     def ask(self) -> Parameters | None:
-        return next(self._left, None)
+        return next(self._remaining, None)
 
     def tell(self, parameters: Parameters, answer: Answer) -> None:
-        """It learns nothing."""
+        """Does nothing: a grid does not learn from answers."""
 
 
 class Optuna:
-    """Optuna's TPE, or its random sampler where `random_starts` is None."""
+    """Optuna's TPE, or its random sampler if `random_starts` is None."""
 
     def __init__(self, space: Space, seed: int, random_starts: int | None) -> None:
         import optuna
@@ -61,58 +64,59 @@ class Optuna:
         sampler: Any = optuna.samplers.RandomSampler(seed)
         if random_starts is not None:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)  # it goes with 6.0
+                # Optuna 6.0 removes `gamma`
+                warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
                 sampler = optuna.samplers.TPESampler(
-                    n_startup_trials=random_starts, n_ei_candidates=CANDIDATES, gamma=good, seed=seed
+                    n_startup_trials=random_starts, n_ei_candidates=CANDIDATES, gamma=good_trials, seed=seed
                 )
         self._study = optuna.create_study(sampler=sampler)
         self._distributions = for_optuna(space)
-        self._asked: dict[int, Any] = {}
+        self._open_trials: dict[int, Any] = {}
 
     def ask(self) -> Parameters:
         trial = self._study.ask(self._distributions)
         parameters = dict(trial.params)
-        self._asked[id(parameters)] = trial
+        self._open_trials[id(parameters)] = trial
         return parameters
 
     def tell(self, parameters: Parameters, answer: Answer) -> None:
-        self._study.tell(self._asked.pop(id(parameters)), answer.loss)
+        self._study.tell(self._open_trials.pop(id(parameters)), answer.loss)
 
 
 def search(
     sampler: Sampler, submit: Callable[[Parameters, int], "Future[Answer]"], at_once: int, count: int
 ) -> list[Trial]:
-    """Keeps so many trials running until there were `count`.
+    """Keeps `at_once` trials running until `count` have run, or the sampler has no more. Returns the trials.
 
-    `submit` is told a place, from 0 on, that no other running trial has.
+    `submit` also gets the trial's place, a number from 0 on that no other running trial has.
     """
     began = time.time()
     running: dict[Future[Answer], tuple[int, int, float]] = {}
     places = list(range(at_once))
     trials: list[Trial] = []
-    asked: list[Parameters] = []
+    submitted: list[Parameters] = []
     exhausted = False
     while running or not exhausted:
         while not exhausted and len(running) < at_once:
-            parameters = sampler.ask() if len(asked) < count else None
+            parameters = sampler.ask() if len(submitted) < count else None
             if parameters is None:
                 exhausted = True
             else:
-                place, when = places.pop(), time.time()
-                running[submit(parameters, place)] = len(asked), place, when
-                asked.append(parameters)
+                place, asked = places.pop(), time.time()
+                running[submit(parameters, place)] = len(submitted), place, asked
+                submitted.append(parameters)
         for done in wait(running, return_when=FIRST_COMPLETED).done:
             told = time.time()
-            number, place, when = running.pop(done)
+            number, place, asked = running.pop(done)
             places.append(place)
             answer = done.result()
-            sampler.tell(asked[number], answer)
-            trials.append(trial_of(number, asked[number], answer, when, told, began))
+            sampler.tell(submitted[number], answer)
+            trials.append(trial_of(number, submitted[number], answer, asked, told, began))
     return trials
 
 
 def tpe_of_hyperopt(random_starts: int) -> Any:
-    """What `fmin` calls for the next configuration."""
+    """Returns the function that `fmin` calls for the next configuration."""
     from functools import partial
 
     from hyperopt import tpe
@@ -121,9 +125,9 @@ def tpe_of_hyperopt(random_starts: int) -> Any:
 
 
 def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningParams, trials: Any) -> list[Trial]:
-    """`fmin` with these trials (hyperopt.Trials or SparkTrials): as `search`.
+    """Searches like `search`, but by hyperopt's `fmin` with these trials (hyperopt.Trials or SparkTrials).
 
-    The times of asking and telling are hyperopt's own: when it booked a trial, and refreshed it with a result.
+    The times of asking and telling are hyperopt's own: when it booked a trial and when it refreshed it with a result.
     """
     from hyperopt import STATUS_OK, fmin
 
@@ -144,16 +148,16 @@ def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningP
         show_progressbar=False,
         return_argmin=False,
     )
-    found = []
+    rows = []
     for number, trial in enumerate(trials.trials):
         result = trial["result"]
         booked, refreshed = (trial[name].replace(tzinfo=UTC).timestamp() for name in ("book_time", "refresh_time"))
         answer = Answer(*result["answer"]) if "answer" in result else lost(trial, booked, refreshed)
-        found.append(trial_of(number, result.get("values", {}), answer, booked, refreshed, began))
-    return found
+        rows.append(trial_of(number, result.get("values", {}), answer, booked, refreshed, began))
+    return rows
 
 
 def lost(trial: Any, booked: float, refreshed: float) -> Answer:
-    """Of a trial whose Spark task failed, with its executor, say."""
+    """Returns the answer for a trial without a result, because its Spark task failed, perhaps with its executor."""
     error = "; ".join(map(str, trial["misc"].get("error", ("its Spark task failed",))))[:MOST_OF_AN_ERROR]
     return Answer(math.inf, "failed", error, booked, refreshed, "", "", None)

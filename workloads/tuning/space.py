@@ -1,8 +1,8 @@
-"""Search spaces as data: one definition per workload, translated for each library to the same distributions.
+"""Search spaces as data: one definition per workload, translated into the same distributions for each library.
 
-Whole numbers and steps are drawn with equal weight, the ends included, on a log scale with the weight of the numbers
-that round to them (Optuna's reading). hyperopt's own `uniformint` and `quniform` give both ends half the weight, so
-ranges are widened there by half a step.
+Whole numbers and steps are drawn with equal weight, both ends included. On a log scale a whole number has the weight
+of the numbers that round to it. That is how Optuna draws. hyperopt's own `uniformint` and `quniform` give both ends
+half the weight, so for hyperopt ranges are widened by half a step.
 """
 
 import itertools
@@ -20,7 +20,7 @@ Parameters = dict[str, Any]
 
 
 class Range(BaseModel):
-    """Numbers from `low` to `high`, both included: real ones, whole ones, or those in steps from `low` on."""
+    """Numbers from `low` to `high`, both included: real numbers, whole numbers, or steps from `low` on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,13 +46,15 @@ class Range(BaseModel):
 
     @property
     def steps(self) -> int:
-        """The number of the last step."""
+        """The number of steps from `low` to the last step."""
         return math.floor((self.high - self.low) / (self.step or 1.0) + 1e-9)
 
     @property
     def drawn(self) -> tuple[float, float]:
-        """Between which a uniform number is drawn, of which `value` makes a parameter: logarithms on a log scale,
-        numbers of steps where there are steps, wider by a half where it is rounded.
+        """The limits of a uniform number, from which `value` makes a parameter.
+
+        They are logarithms on a log scale, and numbers of steps if there are steps. If the number is rounded, they
+        are wider by a half.
         """
         if self.step is not None:
             return -0.5, self.steps + 0.5
@@ -61,20 +63,20 @@ class Range(BaseModel):
         return (math.log(ends[0]), math.log(ends[1])) if self.scale == "log" else ends
 
     def value(self, number: float) -> Value:
-        """The parameter for a number that was drawn."""
+        """Returns the parameter for a drawn number."""
         if self.step is not None:
             return self.low + self.step * min(max(round(number), 0), self.steps)
-        found = math.exp(number) if self.scale == "log" else number
-        found = min(max(round(found) if self.whole else found, self.low), self.high)
-        return int(found) if self.whole else found
+        unrounded = math.exp(number) if self.scale == "log" else number
+        bounded = min(max(round(unrounded) if self.whole else unrounded, self.low), self.high)
+        return int(bounded) if self.whole else bounded
 
     def points(self, count: int) -> list[Value]:
-        """The middles of so many parts of equal weight; fewer where several are the same number."""
+        """Returns the middles of `count` parts of equal weight; fewer if several round to the same number."""
         low, high = self.drawn
         return list(dict.fromkeys(self.value(low + (high - low) * (n + 0.5) / count) for n in range(count)))
 
     def for_hyperopt(self, name: str) -> Any:
-        """An expression of hyperopt; `Range.value` is not needed on what it yields, but for steps."""
+        """Returns hyperopt's expression, which draws the parameter itself, also for steps: `value` is not needed."""
         from hyperopt import hp
         from hyperopt.pyll import scope
 
@@ -96,7 +98,7 @@ class Range(BaseModel):
 
 
 class Choice(BaseModel):
-    """One of several, without order."""
+    """One of several values, which have no order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -139,13 +141,14 @@ def for_optuna(space: Space) -> "dict[str, BaseDistribution]":
 
 
 def grid(space: Space, most: int) -> dict[str, list[Value]]:
-    """The points of each dimension: a grid of at most so many configurations, each dimension in turn getting one
-    more as long as they fit.
+    """Returns the points of each dimension, for a grid of at most `most` configurations.
+
+    Dimensions in turn get one more point, as long as the grid is not too large.
     """
     counts = dict.fromkeys(space, 1)
     growing = list(space)
     while growing:
-        name = min(growing, key=lambda found: counts[found])
+        name = min(growing, key=lambda dimension: counts[dimension])
         wider = {**counts, name: counts[name] + 1}
         if (
             len(space[name].points(wider[name])) > len(space[name].points(counts[name]))
@@ -158,11 +161,11 @@ def grid(space: Space, most: int) -> dict[str, list[Value]]:
 
 
 def size(space: Space, counts: Mapping[str, int]) -> int:
-    """Of the grid with so many points."""
+    """Returns the number of configurations in the grid with these counts of points."""
     return math.prod(len(dimension.points(counts[name])) for name, dimension in space.items())
 
 
 def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
-    """Every combination, the last dimension changing first."""
+    """Yields every combination of points; the last dimension changes first."""
     for values in itertools.product(*points.values()):
         yield dict(zip(points, values, strict=True))

@@ -1,4 +1,4 @@
-"""Engines that search on Spark: a trial a task, or a trial over the whole cluster."""
+"""Engines that search on Spark: a trial is one task, or it uses the whole cluster."""
 
 import logging
 import os
@@ -29,12 +29,12 @@ from workloads.tuning.trials import Answer, Job, Trial, failed, table_of, trial_
 log = logging.getLogger(__name__)
 
 EVERYWHERE = "cluster"
-"""Where a trial ran that had all of it."""
+"""The `where` of a trial that ran on the whole cluster."""
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """A job whose data Spark copies to each executor once, under these names."""
+    """A job, and the names of its data files, which Spark copies to each executor once. `bytes` is their size."""
 
     job: Job
     names: tuple[str, str]
@@ -42,7 +42,7 @@ class Shipped:
 
 
 class TrialsInTasks(SingleNodeModels, SparkEngine):
-    """What trains single-node models in Spark's tasks, a thread each."""
+    """Base of engines that train single-node models in Spark tasks, one thread each."""
 
     devices = CPU_AND_GPU
     trains_in_tasks = True
@@ -50,7 +50,7 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
     starts_processes = True
 
     def spread(self, run: Context, split: Context) -> Shipped:
-        # Spark wants to find them there as long as the session lives; they go with the worker's scratch
+        # Spark needs these files as long as the session lives; they are removed with the worker's scratch folder
         paths = written(split, tempfile.mkdtemp(prefix="trials-"))
         run.spark.addArtifacts(*paths, file=True)
         job = self.job(split, run.case.threads, ("", ""))
@@ -60,24 +60,24 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
         return Shipped(job, (first.name, second.name), first.stat().st_size + second.stat().st_size)
 
     def for_winner(self, run: Context) -> Context:
-        """On the driver, with as many cores as it may use of those that the cluster grants."""
+        """Returns the context of the winner: on the driver, with the granted cores that the driver may use."""
         threads = min(run.cores, len(os.sched_getaffinity(0)))
         return run.with_case(threads=threads)
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         shipped: Shipped = loaded.rows
-        found = self.in_tasks(run, params, shipped)
-        copies = {trial.copy for trial in found if trial.copy}
+        trials = self.in_tasks(run, params, shipped)
+        copies = {trial.copy for trial in trials if trial.copy}
         run.figure("bytes_shipped", shipped.bytes * len(copies))
-        return found
+        return trials
 
     @abstractmethod
     def in_tasks(self, run: Context, params: TuningParams, shipped: Shipped) -> list[Trial]:
-        """The whole search."""
+        """Runs the whole search. Returns its trials."""
 
 
 class HyperoptSparkTrials(TrialsInTasks):
-    """hyperopt's TPE with SparkTrials: a Spark job of one task for each trial, looked for once a second."""
+    """hyperopt's TPE with SparkTrials: a Spark job of one task for each trial; it looks for results once a second."""
 
     name = "hyperopt-sparktrials"
     needs = frozenset({SPARK_CONTEXT})
@@ -90,8 +90,8 @@ class HyperoptSparkTrials(TrialsInTasks):
 
 
 class OptunaSpark(TrialsInTasks):
-    """Optuna's TPE by ask and tell from a few driver threads: a Spark job of one task for each trial, the next one as
-    soon as a trial is told.
+    """Optuna's TPE by ask and tell from a few driver threads: a Spark job of one task for each trial. The next job
+    starts as soon as a trial's loss is known.
     """
 
     name = "optuna-spark"
@@ -101,8 +101,8 @@ class OptunaSpark(TrialsInTasks):
         tasks = SparkTasks(run.spark)
 
         def ask_spark(parameters: Parameters) -> Answer:
-            found: Answer = tasks.one(lambda values: in_task(shipped, values), parameters)
-            return found
+            answer: Answer = tasks.one(lambda values: in_task(shipped, values), parameters)
+            return answer
 
         sampler = Optuna(params.space, params.sampler_seed, params.random_starts)
         with ThreadPoolExecutor(at_once) as threads:
@@ -110,7 +110,7 @@ class OptunaSpark(TrialsInTasks):
 
 
 def in_task(shipped: Shipped, parameters: Parameters) -> Answer:
-    """A trial, in a Spark task."""
+    """Runs a trial in a Spark task."""
     from pyspark import SparkFiles
 
     first, second = (SparkFiles.get(name) for name in shipped.names)
@@ -118,7 +118,7 @@ def in_task(shipped: Shipped, parameters: Parameters) -> Answer:
 
 
 class OnCluster(TuningEngine, SparkEngine):
-    """What trains MLlib's models, each over the whole cluster."""
+    """Base of engines that train MLlib's models, each over the whole cluster."""
 
     def spread(self, run: Context, split: Context) -> Any:  # noqa: ARG002
         engine: Any = self.model()
@@ -138,9 +138,11 @@ class HyperoptMLlib(OnCluster):
         def evaluate(parameters: Parameters) -> Answer:
             began = time.time()
             try:
-                one = with_params(loaded.split, engine, params.model.changed(parameters))
+                trial_context = with_params(loaded.split, engine, params.model.changed(parameters))
                 loss = cancelled_after(
-                    run.spark, params.trial_deadline_seconds, lambda: validation_loss(one, engine, loaded.rows)
+                    run.spark,
+                    params.trial_deadline_seconds,
+                    lambda: validation_loss(trial_context, engine, loaded.rows),
                 )
             except TimeoutError:
                 return failed("timeout", f"no model within {params.trial_deadline_seconds:g} s", began, EVERYWHERE)
@@ -164,7 +166,7 @@ class MLlibCrossValidator(OnCluster):
     FOLDS = 3
 
     def prepare(self, run: Context) -> None:
-        """It needs no validation part."""
+        """Does nothing: CrossValidator needs no validation part."""
 
     def load(self, run: Context) -> Loaded:
         engine: Any = self.model()
@@ -179,8 +181,9 @@ class MLlibCrossValidator(OnCluster):
         estimator = engine.made(run)
         maps = []
         for point in points:
-            other = engine.made(with_params(run, engine, params.model.changed(point)))
-            maps.append({estimator.getParam(p.name): v for p, v in other.extractParamMap().items() if other.isSet(p)})
+            configured = engine.made(with_params(run, engine, params.model.changed(point)))
+            values = configured.extractParamMap().items()
+            maps.append({estimator.getParam(p.name): v for p, v in values if configured.isSet(p)})
         watched = Watched(estimator, len(points))
         validator = CrossValidator(
             estimator=watched.estimator,
@@ -191,66 +194,66 @@ class MLlibCrossValidator(OnCluster):
             seed=run.case.model_seed,
         )
         began = time.time()
-        found = validator.fit(engine.frame(loaded.rows))
-        trials = watched.trials(points, found.avgMetrics, began)
+        fitted = validator.fit(engine.frame(loaded.rows))
+        trials = watched.trials(points, fitted.avgMetrics, began)
         run.table(TRIALS, table_of(trials))
-        return Winner(engine.finished(found.bestModel, loaded.rows), engine, trials, watched.spells)
+        return Winner(engine.finished(fitted.bestModel, loaded.rows), engine, trials, watched.spells)
 
 
 class Watched:
-    """Notes when CrossValidator trains and judges each configuration, which it does not tell itself."""
+    """Records when CrossValidator trains and judges each configuration, because it does not report that itself."""
 
     def __init__(self, estimator: Any, configurations: int) -> None:
         self.spells: list[list[Spell]] = [[] for _ in range(configurations)]
-        self._here = threading.local()
+        self._of_thread = threading.local()
         self._inner = estimator.fitMultiple
-        estimator.fitMultiple = lambda dataset, maps: Noting(self, self._inner(dataset, maps))
+        estimator.fitMultiple = lambda dataset, maps: RecordedModels(self, self._inner(dataset, maps))
         self.estimator = estimator
 
     def trained(self, models: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
-        """The next model, by several threads at once; each judges what it has trained."""
+        """Returns the next model and its index. Several threads call this; each then judges the model it got."""
         began = time.time()
         index, model = next(models)
-        self._here.index, self._here.began = index, began
+        self._of_thread.index, self._of_thread.began = index, began
         return index, model
 
     def evaluator(self, run: Context) -> Any:
-        """Log-loss or RMSE, in MLlib's words."""
+        """Returns MLlib's evaluator of log-loss or RMSE, which also records when it judges."""
         from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
 
         if run.data.task == "classification":
-            found: Any = MulticlassClassificationEvaluator(labelCol=LABEL)
-            found.setMetricName("logLoss")  # the constructor's type lacks it
+            evaluator: Any = MulticlassClassificationEvaluator(labelCol=LABEL)
+            evaluator.setMetricName("logLoss")  # the constructor's type lacks it
         else:
-            found = RegressionEvaluator(labelCol=LABEL, metricName="rmse")
-        inner = found.evaluate
+            evaluator = RegressionEvaluator(labelCol=LABEL, metricName="rmse")
+        inner = evaluator.evaluate
 
         def evaluate(dataset: Any, params: Any = None) -> Any:
             loss = inner(dataset, params)
-            self.spells[self._here.index].append((self._here.began, time.time()))
+            self.spells[self._of_thread.index].append((self._of_thread.began, time.time()))
             return loss
 
-        found.evaluate = evaluate
-        return found
+        evaluator.evaluate = evaluate
+        return evaluator
 
     def trials(self, points: list[Parameters], losses: list[float], began: float) -> list[Trial]:
-        """A row for each configuration, from the first fold's training to the last one's judgement."""
-        found = []
+        """Returns a trial for each configuration: it lasts from training its first fold to judging its last one."""
+        trials = []
         for number, (point, loss, spells) in enumerate(zip(points, losses, self.spells, strict=True)):
             start, end = spells[0][0], spells[-1][1]
             answer = Answer(float(loss), "ok", None, start, end, EVERYWHERE, "", None)
-            found.append(trial_of(number, point, answer, None, end, began))
-        return found
+            trials.append(trial_of(number, point, answer, None, end, began))
+        return trials
 
 
-class Noting:
-    """Iterates over fitted models; no generator, for several threads ask it at once."""
+class RecordedModels:
+    """Iterates over fitted models. It is not a generator, because several threads call it at once."""
 
     def __init__(self, watched: Watched, models: Iterator[tuple[int, Any]]) -> None:
         self.watched = watched
         self.models = models
 
-    def __iter__(self) -> "Noting":
+    def __iter__(self) -> "RecordedModels":
         return self
 
     def __next__(self) -> tuple[int, Any]:
@@ -258,9 +261,9 @@ class Noting:
 
 
 def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> float:
-    """What `work` returns, in a thread of its own, whose Spark jobs are cancelled when it takes longer.
+    """Runs `work` in a new thread and returns its result. Cancels its Spark jobs if it takes longer than `seconds`.
 
-    Raises TimeoutError then, and what `work` raises.
+    Raises TimeoutError then, and the errors of `work`.
     """
     from pyspark import inheritable_thread_target
 
@@ -269,12 +272,12 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
     def tagged() -> float:
         if context is None:
             spark.addTag(tag)
-        else:  # a session with tags of its own cannot be serialised, and closures of MLlib hold it (Spark 4.3)
+        else:  # a session with tags cannot be serialised, and closures of MLlib hold the session (Spark 4.3)
             context.addJobTag(tag)
         return work()
 
     with ThreadPoolExecutor(1) as threads:
-        # on Connect a thread has no session but what it inherits
+        # on Connect a thread has a session only if it inherits one
         future = threads.submit(tagged if context else inheritable_thread_target(spark)(tagged))
         try:
             loss: float = future.result(timeout=seconds)

@@ -1,4 +1,4 @@
-"""A trial: one configuration trained on the training part and judged on the validation part."""
+"""Trials: each trains one configuration on the training part and judges it on the validation part."""
 
 import json
 import math
@@ -22,10 +22,10 @@ TrialOutcome = Literal["ok", "failed", "timeout", "oom"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that the trials of one case need, wherever they run. Picklable.
+    """All that the trials of one case need, on any host. Picklable.
 
-    `run` has no session; its case has the threads of one trial. `data` names the Arrow files of the training and the
-    validation part, LABEL and the features, where they lie on the host of the trial.
+    `run` has no session; its case has the threads of one trial. `data` are the paths, on the host of the trial, of
+    the Arrow files of the training and the validation part. The files have LABEL and the features.
     """
 
     id: str
@@ -37,12 +37,13 @@ class Job:
     deadline_seconds: float
     most_bytes: int
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] | None = None
-    """Where a process must bind the GPU of its Spark task."""
+    """Binds the GPU of a Spark task to its process; None if that is not needed."""
 
 
 class Answer(NamedTuple):
-    """What a trial's process says. `began` and `ended` are its host's time.time(); `copy` names the copy of the data
-    that it read, `peak_bytes` are of its own process.
+    """The result of a trial. `began` and `ended` are time.time() on its host.
+
+    `copy` names the copy of the data that it read. `peak_bytes` is the peak of its process; None if it is not known.
     """
 
     loss: float
@@ -56,9 +57,11 @@ class Answer(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A row of the table of trials. `start` and `end` are seconds since the search began, by the clock of the host
-    where the trial ran; `told` is when the driver knew its loss, by its own. `dispatch_seconds` is None where nobody
-    says when it was asked for. One that failed has an infinite loss.
+    """A row of the table of trials. A failed trial has an infinite loss.
+
+    `start` and `end` are seconds since the search began, by the clock of the host where the trial ran. `told` is when
+    the driver learned its loss, by the driver's clock. `dispatch_seconds` is None if it is not known when the driver
+    asked for the trial.
     """
 
     number: int
@@ -76,9 +79,9 @@ class Trial(NamedTuple):
 
     @property
     def configuration(self) -> Parameters:
-        """Its parameters, which it holds as JSON."""
-        found: Parameters = json.loads(self.parameters)
-        return found
+        """The parameters, read from the JSON in the field `parameters`."""
+        values: Parameters = json.loads(self.parameters)
+        return values
 
 
 TRIAL = pa.schema(
@@ -97,16 +100,16 @@ TRIAL = pa.schema(
         ("peak_bytes", pa.int64()),
     ]
 )
-"""Of `Trial`."""
+"""The schema of `Trial`."""
 
 
 def trial_of(
     number: int, parameters: dict[str, Any], answer: Answer, asked: float | None, told: float, began: float
 ) -> Trial:
-    """The row, from when the driver asked for the trial (None: nobody says) and was told, and the search began: all
-    of time.time().
+    """Returns the row of a trial.
 
-    What lies between asking and being told, and is not the trial itself, is its dispatch.
+    `asked` is when the driver asked for the trial (None if not known), `told` when it got the answer, and `began`
+    when the search began; all are time.time(). The dispatch is the time from asking to the answer, without the trial.
     """
     return Trial(
         number,
@@ -125,13 +128,16 @@ def trial_of(
 
 
 def table_of(trials: list[Trial]) -> pa.Table:
-    """Rows of TRIAL, in the order of their numbers."""
+    """Returns rows of TRIAL, in the order of their numbers."""
     rows = [trial._asdict() for trial in sorted(trials, key=lambda trial: trial.number)]
     return pa.Table.from_pylist(rows, schema=TRIAL)
 
 
 def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table) -> float:
-    """The loss on the validation part. Raises whatever the library does; ValueError for a loss that is no number."""
+    """Trains, and returns the loss on the validation part.
+
+    Raises the library's own errors, and ValueError if the loss is not a finite number.
+    """
     engine: Any = job.engine()
     run = with_params(job.run, engine, job.params.changed(values))
     model = engine.fit(run, engine.prepared(run, train))
@@ -142,4 +148,5 @@ def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validatio
 
 
 def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> Answer:
+    """Returns the answer of a trial that failed: it ends now, with an infinite loss."""
     return Answer(math.inf, outcome, error, began, time.time(), where, copy, None)

@@ -17,11 +17,11 @@ PATTERNS: dict[str, PatternAnalysis] = {
     "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
-"""By the `report` that patterns declare; a run's reports come in this order."""
+"""The analysis of each pattern, by the `report` that it declares. A run's reports have this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
-    """The smallest table that reports need in place of a stored one. Returns None if they need none.
+    """Returns the smallest table that reports need in place of a stored one, with its name. None if they need none.
 
     `table` is a pyarrow.Table.
     """

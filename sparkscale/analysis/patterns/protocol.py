@@ -21,60 +21,60 @@ class Comparison(Protocol):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters that all cases share which are compared."""
+        """The parameters that all compared cases share."""
 
     @property
     def subject(self) -> str:
-        """What is compared, in one line."""
+        """The subject of the comparison, in one line."""
 
     def answers(self) -> list[Answer]:
-        """Its conclusions, each in a sentence or two; empty if there are none."""
+        """Returns its conclusions, each in one or two sentences. Empty if there are none."""
 
     def blocks(self) -> Iterator[Block]:
-        """Its tables, with what a reader must know of them."""
+        """Yields its tables, with the notes that a reader needs."""
 
 
 Reports = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
-"""From a store and the records of a run to the report of each comparison."""
+"""A function from a store and the records of a run to the report of each comparison."""
 
 
 @dataclass(frozen=True)
 class PatternAnalysis:
-    """What is known of a pattern beside its declarations: its reports, and metrics for patterns of these names."""
+    """The analysis of a pattern: its reports, and metrics for the patterns with the given names."""
 
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
     condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
-    """The smallest table that its reports need in place of a stored one."""
+    """Returns the smallest table that its reports need in place of a stored one."""
 
 
 def by_subject(
     report: str, records: Iterable[RunRecord], subject: Callable[[Case], str], variant: Callable[[Case], Variant]
 ) -> list[dict[Variant, list[RunRecord]]]:
-    """The records of a report, by what is compared and by the ways that are compared.
+    """Returns the records of a report: a dictionary for each subject, with the records of each variant.
 
-    Subjects are in the order of the records. A way begins with its engine's name; ways are in the order in which the
-    workload declares its engines, then ascending.
+    Subjects are in the order of the records. A variant begins with its engine's name. Variants are in the order in
+    which the workload declares its engines, then ascending.
     """
-    found: dict[str, dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    by_key: dict[str, dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_report(report, records):
-        found[subject(record.case)][variant(record.case)].append(record)
+        by_key[subject(record.case)][variant(record.case)].append(record)
     ordered = []
-    for variants in found.values():
+    for variants in by_key.values():
         declared = next(iter(variants.values()))[0].declared
         ordered.append(
-            {one: variants[one] for one in sorted(variants, key=lambda one: (declared.position(str(one[0])), *one))}
+            {key: variants[key] for key in sorted(variants, key=lambda key: (declared.position(str(key[0])), *key))}
         )
     return ordered
 
 
 def recommended(text: str, margins: Sequence[Margin]) -> Answer:
-    """A recommendation that rests on these margins: it is resolved if all of them are."""
+    """Returns a recommendation that rests on these margins. It is resolved if all of them are."""
     if all(margin.is_resolved for margin in margins):
         return Answer(text, "yes")
     return Answer(text, "not resolved", would_resolve="more rounds")
 
 
 def with_evidence(answer: Answer, records: Sequence[RunRecord]) -> Answer:
-    """The answer with the ids of the records that it rests on."""
+    """Returns the answer with the ids of the records that it rests on."""
     return replace(answer, evidence=tuple(record.id for record in records))

@@ -1,1 +1,1 @@
-"""Analyses across cases or runs: each is one file, from a store and a wish to blocks. None is there yet."""
+"""Analyses across cases or runs. Each is one file, from a store and a request to blocks. So far there are none."""

@@ -1,1 +1,1 @@
-"""Can this machine measure?"""
+"""Checks that this machine can measure."""

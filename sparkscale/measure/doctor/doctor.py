@@ -1,4 +1,4 @@
-"""Can this machine measure? Each part is tried for real."""
+"""Checks that this machine can measure: it tries Java, Spark, memory limits and the rest for real."""
 
 import os
 import platform
@@ -31,7 +31,10 @@ LEAST_DISK = 2 * 2**30
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was found, or what is missing and what to do. What is not `needed` may be missing."""
+    """One line of the report. `found` is what was found, or what is missing. `advice` says what to do.
+
+    If `needed` is false, the part is optional.
+    """
 
     name: str
     ok: bool
@@ -41,7 +44,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Runs every check; takes as long as Spark needs to start."""
+    """Runs all checks. This takes as long as the start of Spark."""
     local = profile.load("local")
     budget = budget_of(local)
     return [
@@ -56,6 +59,7 @@ def examine() -> list[Check]:
 
 
 def report(checks: list[Check]) -> Table:
+    """Returns a table with a line for each check."""
     table = Table(header_style="bold")
     for column in ("check", "state", "found", "what to do"):
         table.add_column(column, overflow="fold")
@@ -68,22 +72,22 @@ def report(checks: list[Check]) -> Table:
 def _spark(local: ClusterProfile, budget: Budget) -> Iterator[Check]:
     """Finds Java, starts a worker with a session on it, and asks which BLAS its JVM loads."""
     try:
-        found = java.find(cache_folder())
+        jdk = java.find(cache_folder())
     except SparkscaleError as error:
         yield Check("Java", False, str(error), "Install a JDK 17 or 21, or run `make setup`.")
         return
-    yield Check("Java", True, f"{found.version} ({found.source}: {found.home})")
+    yield Check("Java", True, f"{jdk.version} ({jdk.source}: {jdk.home})")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as scratch:
         try:
-            ready = _start(local, budget, found, Path(scratch))
+            ready = _start(local, budget, jdk, Path(scratch))
         except (SparkscaleError, WorkerDied) as error:
-            yield Check("Spark start-up", False, str(error), "Run again with another JAVA_HOME, or read the message.")
+            yield Check("Spark start-up", False, str(error), "Read the message, or try another JAVA_HOME.")
             return
     spark = ready.software["packages"]["pyspark"]
     yield Check("Spark start-up", True, f"Spark {spark} in {time.monotonic() - started:.1f} s")
     blas = ready.software["jvm_blas"]
-    advice = "" if blas == "JNIBLAS" else "Works; a native library (Debian: libopenblas0) can speed up MLlib."
+    advice = "" if blas == "JNIBLAS" else "Works. A native library (Debian: libopenblas0) can speed up MLlib."
     yield Check("BLAS in the JVM", True, BLAS_NAMES.get(blas, blas), advice)
 
 
@@ -96,14 +100,14 @@ BLAS_NAMES = {
 }
 
 
-def _start(local: ClusterProfile, budget: Budget, found: java.Java, scratch: Path) -> Ready:
+def _start(local: ClusterProfile, budget: Budget, jdk: java.Java, scratch: Path) -> Ready:
     worker, ready = open_worker(
         local,
         budget,
         Session("spark", 1),
         log=scratch / "worker.log",
         scratch=scratch / "spark",
-        cluster=Cluster(local, budget, found),
+        cluster=Cluster(local, budget, jdk),
     )
     worker.close()
     return ready
@@ -127,27 +131,29 @@ def _memory(budget: Budget) -> Check:
 def _memory_limit() -> Check:
     limit = processes.MemoryLimit.create(LEAST_MEMORY)
     limit.remove()
-    advice = "" if limit.cgroup else "Works; a writable memory cgroup would limit whole process trees."
+    advice = "" if limit.cgroup else "Works. A writable memory cgroup would limit whole process trees."
     return Check("memory limits", True, limit.mechanism, advice)
 
 
 def _disk(storage: str) -> Check:
     folder = local_path(storage)
     if folder is None:
-        return Check("disk", True, f"{storage} is no disk of this machine")
+        return Check("disk", True, f"{storage} is not on a disk of this machine")
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not os.access(existing, os.W_OK):
-        return Check("disk", False, f"{existing} cannot be written", "Name another folder with XDG_CACHE_HOME.")
+        return Check("disk", False, f"{existing} cannot be written", "Set XDG_CACHE_HOME to another folder.")
     free = shutil.disk_usage(existing).free
     text = f"{free / 2**30:.1f} GiB free for {storage}"
     enough = free >= LEAST_DISK
-    return Check("disk", enough, text, "" if enough else "Free some, or set XDG_CACHE_HOME to a larger disk.")
+    return Check(
+        "disk", enough, text, "" if enough else "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk."
+    )
 
 
 def _gpus() -> Check:
-    found = gpu.discover()
-    if not found.devices:
+    gpus = gpu.discover()
+    if not gpus.devices:
         advice = "Only for device=gpu: install the NVIDIA driver."
-        return Check("GPUs", False, found.reason or "none", advice, needed=False)
-    names = ", ".join(f"{device.name}, {device.memory_bytes / 2**30:.0f} GiB" for device in found.devices)
-    return Check("GPUs", True, f"{names} (driver {found.driver})")
+        return Check("GPUs", False, gpus.reason or "none", advice, needed=False)
+    names = ", ".join(f"{device.name}, {device.memory_bytes / 2**30:.0f} GiB" for device in gpus.devices)
+    return Check("GPUs", True, f"{names} (driver {gpus.driver})")

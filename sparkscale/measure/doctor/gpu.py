@@ -1,4 +1,4 @@
-"""Can this machine measure on its GPUs? End to end: NVML, CUDA libraries, Spark's scheduler, a measured case."""
+"""Checks that this machine can measure on its GPUs: NVML, CUDA libraries, Spark's scheduler, measured cases."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from sparkscale.measure.run.lock import machine_lock
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.run import Request, measure
 from sparkscale.measure.run.scratch import scratch_folder
-from sparkscale.measure.worker.gpu_tasks import Holding, shared
+from sparkscale.measure.worker.gpu_tasks import Holding, overlapping
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied
 from sparkscale.measure.worker.protocol import Held, HoldGpus
 from sparkscale.measure.worker.startup import Session, open_worker
@@ -26,38 +26,38 @@ ANSWER_SECONDS = 180.0
 CORES = 4
 MATRIX = 256
 MEASURED = "workload=data_parallel.gradient_boosting,device=gpu,fraction=1/16"
-"""Of the suite `gpu`: what needs no library beyond sparkscale's own."""
+"""A filter for the suite `gpu`: cases that need no library beyond sparkscale's requirements."""
 
 
 def examine_gpus(observer: Callable[[], Observer]) -> list[Check]:
-    """Every check; without a GPU the first says why, and nothing else is tried."""
-    found = gpu.discover()
-    if not found.devices:
-        return [Check("GPUs", False, found.reason or "none", "Install the NVIDIA driver, or use a host with a GPU.")]
-    return list(_checks(found, observer))
+    """Returns all checks. Without a GPU, there is only one, which says why."""
+    gpus = gpu.discover()
+    if not gpus.devices:
+        return [Check("GPUs", False, gpus.reason or "none", "Install the NVIDIA driver, or use a host with a GPU.")]
+    return list(_checks(gpus, observer))
 
 
-def _checks(found: gpu.Gpus, observer: Callable[[], Observer]) -> Iterator[Check]:
-    names = ", ".join(f"{device.name}, {device.memory_bytes / 2**30:.0f} GiB" for device in found.devices)
-    yield Check("GPUs", True, f"{names} (driver {found.driver})")
-    yield _readings(found)
-    yield _torch(found)
-    yield _scheduling(found)
+def _checks(gpus: gpu.Gpus, observer: Callable[[], Observer]) -> Iterator[Check]:
+    names = ", ".join(f"{device.name}, {device.memory_bytes / 2**30:.0f} GiB" for device in gpus.devices)
+    yield Check("GPUs", True, f"{names} (driver {gpus.driver})")
+    yield _readings(gpus)
+    yield _torch(gpus)
+    yield _scheduling(gpus)
     yield _measured(observer)
 
 
-def _readings(found: gpu.Gpus) -> Check:
-    now = gpu.read(tuple(device.index for device in found.devices))
-    if now is None or now.memory_bytes is None:
-        return Check("memory in use", False, "NVML does not tell", "Update the driver.")
-    joules = "not told" if now.joules is None else "told"
-    text = f"{now.memory_bytes / 2**20:.0f} MiB, {now.utilisation} % busy, {now.watts} W, energy {joules}"
+def _readings(gpus: gpu.Gpus) -> Check:
+    reading = gpu.read(tuple(device.index for device in gpus.devices))
+    if reading is None or reading.memory_bytes is None:
+        return Check("memory in use", False, "NVML does not report it", "Update the driver.")
+    energy = "not reported" if reading.joules is None else "reported"
+    text = f"{reading.memory_bytes / 2**20:.0f} MiB, {reading.utilisation} % busy, {reading.watts} W, energy {energy}"
     return Check("memory, load and energy", True, text)
 
 
-def _torch(found: gpu.Gpus) -> Check:
-    """In a fresh process, so that it is bound before CUDA starts."""
-    index = str(found.devices[0].index)
+def _torch(gpus: gpu.Gpus) -> Check:
+    """Uses PyTorch in a new process, so that the process is bound to a GPU before CUDA starts."""
+    index = str(gpus.devices[0].index)
     try:
         name = Processes(2).map(_use_torch, [index, index])[0]
     except Exception as error:
@@ -77,7 +77,10 @@ def _use_torch(index: str) -> str:
 
 
 def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Holding]:
-    """Who held what when so many tasks wanted a GPU each. Raises ClusterError, WorkerDied or DeadlineExceeded."""
+    """Runs `tasks` tasks that want a GPU each, and returns which held which.
+
+    Raises ClusterError, WorkerDied or DeadlineExceeded.
+    """
     worker, _ = open_worker(cluster.profile, cluster.budget, Session("spark", 1, "gpu"), log, scratch, cluster)
     try:
         reply = worker.request(HoldGpus(tasks=tasks, seconds=HOLD_SECONDS), ANSWER_SECONDS)
@@ -87,9 +90,9 @@ def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Ho
         worker.kill()
 
 
-def _scheduling(found: gpu.Gpus) -> Check:
-    """As the test with made-up addresses does: no GPU is ever given to two tasks at once."""
-    count = len(found.devices)
+def _scheduling(gpus: gpu.Gpus) -> Check:
+    """Checks on real GPUs what a test checks with invented addresses: two tasks never hold one GPU at once."""
+    count = len(gpus.devices)
     profile = Standalone(
         name="doctor-gpu", kind="standalone", workers=1, cores=max(CORES, 2 * count), gpus=count, oversubscribe=True
     )
@@ -97,22 +100,26 @@ def _scheduling(found: gpu.Gpus) -> Check:
         with machine_lock(), scratch_folder() as scratch:
             jdk, granted = java.find(cache_folder()), budget(profile)
             with lifecycle.cluster_for(profile, granted, jdk, scratch / "cluster", scratch / "logs") as cluster:
-                held = held_gpus(cluster, 2 * count, scratch / "worker.log", scratch / "worker")
+                holdings = held_gpus(cluster, 2 * count, scratch / "worker.log", scratch / "worker")
     except (SparkscaleError, WorkerDied, DeadlineExceeded) as error:
         return Check("GPUs by Spark's scheduler", False, str(error), "Read the message.")
-    wrong = [one for one in held if one.visible != ",".join(one.addresses)]
-    if shared(held) or wrong:
-        return Check("GPUs by Spark's scheduler", False, "two tasks held one GPU, or saw another", "Report this.")
-    return Check("GPUs by Spark's scheduler", True, f"{len(held)} tasks on {count} GPUs, none held by two at once")
+    misbound = [holding for holding in holdings if holding.visible != ",".join(holding.addresses)]
+    if overlapping(holdings) or misbound:
+        return Check("GPUs by Spark's scheduler", False, "two tasks held one GPU, or one saw another", "Report this.")
+    return Check(
+        "GPUs by Spark's scheduler", True, f"{len(holdings)} tasks on {count} GPUs, none held by two at once"
+    )
 
 
 def _measured(observer: Callable[[], Observer]) -> Check:
-    """A case of each engine that can: XGBoost's own configuration must say that it ran on the GPU."""
+    """Measures a case of each engine that can run. XGBoost's own configuration must show that it ran on the GPU."""
     with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as out:
         request = Request(suite="gpu", out=Path(out), filter=MEASURED, rounds=1)
         records = measure(request, observer).records
-    bad = [record for record in records if record.outcome != "ok"]
-    if bad:
-        reason = bad[0].error.message.splitlines()[0] if bad[0].error else bad[0].outcome
-        return Check("XGBoost, measured", False, f"{bad[0].case.engine}: {reason}", "Read the message.")
+    failed_records = [record for record in records if record.outcome != "ok"]
+    if failed_records:
+        reason = (
+            failed_records[0].error.message.splitlines()[0] if failed_records[0].error else failed_records[0].outcome
+        )
+        return Check("XGBoost, measured", False, f"{failed_records[0].case.engine}: {reason}", "Read the message.")
     return Check("XGBoost, measured", True, f"{len(records)} executions, each on the GPU by its own configuration")

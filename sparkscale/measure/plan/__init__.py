@@ -1,1 +1,1 @@
-"""What is measured: suites, their cases, and the rounds in which they are executed."""
+"""Plans a run: suites, their cases, and the order in which each round executes them."""

@@ -1,4 +1,4 @@
-"""The cases of a suite: each combination of what its blocks say, before data is prepared and once it is."""
+"""The cases of a suite: all combinations that its blocks name, first without and then with the prepared data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from workloads import registry
 from workloads.base import Engine, Params, Sample, SparkEngine, Workload
 
 LEAST_SAMPLE = 30
-"""Training rows below which a sample is not tried: of a small table 1/64 may be empty, or hold one class."""
+"""A sample with fewer training rows is not tried: 1/64 of a small table may be empty, or hold only one class."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PlannedCase:
     isolate: bool
 
     def key(self, name: str) -> str:
-        """The text that a filter's key is matched with."""
+        """Returns the value that a filter compares for this key, such as "xgboost" for `engine`."""
         return {
             "workload": self.workload.name,
             "engine": self.engine.name,
@@ -48,8 +48,8 @@ class PlannedCase:
         }[name]
 
     def bind(self, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int) -> Case:
-        """The case of a round, now that the data is known."""
-        sample_seed, model_seed = (seeds.kept() if self.workload.pattern.fixed_seeds else seeds).of(number)
+        """Returns the case of round `number`, with prepared data."""
+        sample_seed, model_seed = (seeds.as_fixed() if self.workload.pattern.fixed_seeds else seeds).of(number)
         rows = self.workload.pattern.rows(data, self.params, self.fraction, sample_seed)
         return Case(
             workload=self.workload.name,
@@ -77,21 +77,22 @@ class PlannedCase:
         )
 
     def worker(self, budget: Budget) -> Session:
-        """What cases must share to share a worker."""
+        """Returns the session that cases must have in common to share a worker."""
         return shared_worker(Session(self.engine.placement, self._threads(budget), self.device), self.cluster.kind)
 
     def _threads(self, budget: Budget) -> int:
-        """All cores of a node's process; what the engine asks for of each of Spark's tasks."""
+        """Returns all cores of the node for a node engine, and the threads of one Spark task for a Spark engine."""
         if not issubclass(self.engine, SparkEngine):
             return len(budget.node.cpus)
         executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
         return self.engine.task_threads(self.params, self.device, executor_cores)
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:
-        """Why the engine cannot run here, on a sample of so many rows; None when it can."""
+        """Returns why the engine cannot run here on a sample of `rows` rows; None if it can."""
         return next(self._obstacles(data, rows, budget, sample_seed), None)
 
     def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int) -> Iterator[str]:
+        """Yields every reason why the engine cannot run here."""
         engine, cores = self.engine, budget.cores_of(self.engine.placement)
         if reason := engine.unsupported(self.cluster.kind, self.cluster.capabilities, self.device):
             yield reason
@@ -108,20 +109,20 @@ class PlannedCase:
 
 
 def shared_worker(session: Session, cluster_kind: str) -> Session:
-    """In local mode the JVM of one session serves the next, whose tasks may have other threads."""
-    shares = session.placement == "spark" and cluster_kind == "local"
-    return replace(session, threads=0) if shares else session
+    """Returns the session, in local mode without its threads: one JVM serves sessions with any number of threads."""
+    shares_jvm = session.placement == "spark" and cluster_kind == "local"
+    return replace(session, threads=0) if shares_jvm else session
 
 
 def planned_cases(
     suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None
 ) -> list[PlannedCase]:
-    """Every case of the suite, profile after profile, blocks in their order.
+    """Returns every case of the suite, profile after profile, with the blocks in their order.
 
-    `rounds` replaces the suite's, and caps a block's own; `clusters` replaces the suite's profiles. Each is visited
-    once, however often it is named.
+    `rounds` replaces the suite's number, and limits a block's own number. `clusters` replaces the suite's profiles. A
+    profile that is named twice is measured once.
     """
-    overall = rounds or suite.rounds
+    suite_rounds = rounds or suite.rounds
     return [
         PlannedCase(
             workload=workload,
@@ -133,7 +134,7 @@ def planned_cases(
             parameter_set=parameter_set,
             params=params,
             capacity=capacity_of(workload, block),
-            rounds=min(block.rounds or overall, overall),
+            rounds=min(block.rounds or suite_rounds, suite_rounds),
             isolate=block.isolate,
         )
         for cluster in state.profiles(clusters or suite.clusters)
@@ -151,5 +152,5 @@ def planned_cases(
 
 
 def count_executions(planned: list[PlannedCase]) -> int:
-    """How many executions these cases are, warm-ups not counted."""
+    """Returns the number of executions of these cases, without warm-ups."""
     return sum(case.rounds for case in dict.fromkeys(planned))

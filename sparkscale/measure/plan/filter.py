@@ -1,4 +1,4 @@
-"""The cases that a user's filter selects."""
+"""Selects cases by a filter that the user writes."""
 
 from fnmatch import fnmatchcase
 
@@ -9,16 +9,16 @@ FILTER_KEYS = ("workload", "engine", "placement", "cluster", "device", "dataset"
 
 
 def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCase]:
-    """Those that match a filter such as "engine=xgboost*,fraction=1/4".
+    """Returns the cases that match a filter such as "engine=xgboost*,fraction=1/4".
 
-    Different keys must all match; of one key's several values, any. Raises ConfigError for an unknown key, a
-    value that names nothing, and a filter that matches nothing.
+    A case must match all keys of the filter. If a key has several values, one of them must match. Raises ConfigError
+    for an unknown key, for a value that names nothing, and for a filter that matches no case.
     """
     wanted: dict[str, list[str]] = {}
     for part in expression.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not value:
-            raise ConfigError(f"The filter '{part}' is not KEY=VALUE, such as engine=xgboost* or fraction=1/4.")
+            raise ConfigError(f"The filter '{part}' is not KEY=VALUE: write it like engine=xgboost* or fraction=1/4.")
         if key not in FILTER_KEYS:
             raise ConfigError(f"Unknown filter key '{key}': choose from {', '.join(FILTER_KEYS)}.")
         known = sorted({case.key(key) for case in planned})
@@ -31,10 +31,13 @@ def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCas
         if all(any(_matches(case.key(key), value) for value in values) for key, values in wanted.items())
     ]
     if not chosen:
-        raise ConfigError(f"The filter '{expression}' matches none of the suite's {len(planned)} cases.")
+        raise ConfigError(
+            f"The filter '{expression}' matches none of the suite's {len(planned)} cases: no case has all of these "
+            "values."
+        )
     return chosen
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """A workload may be written without its pattern: gradient_boosting."""
+    """Returns true if the name matches. A workload may be written without its pattern, such as gradient_boosting."""
     return fnmatchcase(name, pattern) or ("." in name and fnmatchcase(name.split(".", 1)[1], pattern))

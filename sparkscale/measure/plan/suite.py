@@ -1,4 +1,4 @@
-"""A suite: a TOML file that says which cases are measured, how often and for how long at most."""
+"""Suites: TOML files that say which cases are measured, how often, and for how long at most."""
 
 import itertools
 import tomllib
@@ -21,43 +21,46 @@ from workloads.registry import AnySource
 
 FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
 
-OF_ITS_DATA = ("by", "target_log_loss")
-"""Parameters that mean something on the data set that they were written for, and nothing on another."""
+DATA_PARAMETERS = ("by", "target_log_loss")
+"""Parameters that have a meaning only for the data set that they were written for."""
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Block(BaseModel):
-    """Cases of one workload: every combination of engine, data set, fraction, parameter set and device."""
+    """Cases of one workload: all combinations of its engines, data sets, fractions, parameter sets and devices."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workload: str
     engines: Names = ("*",)
-    """By name; "*" stands for every engine that runs on the block's device."""
+    """Names of engines. "*" stands for every engine that runs on the block's device."""
     datasets: Names = ("flights",)
     fractions: Names = ("1",)
     sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)
     devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
     params: dict[str, Any] = {}
     sweep: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
-    """Parameters of which each combination makes cases of its own."""
+    """Values for some parameters. Every combination of them makes further cases."""
     capacity: tuple[int, int] | None = None
-    """The range in which the set `tuned` chooses; None: the workload's."""
+    """The range (least, most) from which the set `tuned` chooses. None: the range of the workload."""
     rounds: int | None = Field(default=None, ge=1)
+    """None: the suite's number of rounds."""
     isolate: bool = False
-    """Nothing may have run in the worker before, so that memory can be read; times are cold."""
+    """If true, each execution gets a worker where nothing ran before: memory can be read, and times are cold."""
     only_tables: bool = False
-    """Measured only where the suite runs on a user's table (`Suite.on`), and not on the suite's own data sets."""
+    """If true, the block is measured only if the suite runs on a user's table (`Suite.on`)."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """The parameters of each combination of the sweep."""
+        """Returns the parameters of each combination of the sweep, with `params`."""
         combinations = itertools.product(*self.sweep.values())
         return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
 
 
 class Suite(BaseModel):
+    """The content of a suite's file. `deadline_seconds` limits the phases of one execution."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
@@ -66,28 +69,33 @@ class Suite(BaseModel):
     deadline_seconds: float = Field(default=300, gt=0)
     clusters: Names = ("local",)
     dataset: dict[str, AnySource] = {}
-    """Data sets of the suite's own, by the names that its blocks use."""
+    """Data sets that the suite defines, by the names that its blocks use."""
     target: tuple[Target, ...] = ()
-    """Losses that searches are to reach, each on one sample of one data set."""
+    """Validation losses that searches should reach, each for one sample of one data set."""
     goal: tuple[Goal, ...] = ()
-    """What its figures should be, for suites that watch over sparkscale's own speed."""
+    """Limits for ratios of two cases, in suites that check sparkscale's own speed."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @field_validator("dataset", mode="before")
     @classmethod
     def _dataset_kind(cls, value: Any) -> Any:
-        return {name: registry.settings(found) for name, found in value.items()} if isinstance(value, dict) else value
+        return (
+            {name: registry.settings(settings) for name, settings in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
 
     def source(self, name: str) -> AnySource:
-        """The data set that a block calls so: the suite's own, else the registered one with its defaults."""
+        """Returns the data set with this name: the suite's own, else the registered one with its defaults."""
         if name in self.dataset:
             return self.dataset[name].model_copy(update={"name": name})
         return registry.source({"kind": name})
 
     def on(self, source: AnySource) -> "Suite":
-        """The same suite on one other data set; where each group has its own model, with a hold-out within groups.
+        """Returns the same suite for one other data set.
 
-        Blocks for tables only are kept if it is a table.
+        If every block trains one model per group, the hold-out is drawn within groups. Blocks with `only_tables` are
+        kept only if the data set is a table.
         """
         if all(registry.workloads()[block.workload].pattern.within_groups for block in self.measure):
             source = registry.SOURCE.validate_python(source.within_groups().model_dump())
@@ -95,8 +103,8 @@ class Suite(BaseModel):
             block.model_copy(
                 update={
                     "datasets": (source.title,),
-                    # the groupings of the suite's own data are not this one's
-                    "params": {name: value for name, value in block.params.items() if name not in OF_ITS_DATA},
+                    # the groupings of the suite's own data do not exist here
+                    "params": {name: value for name, value in block.params.items() if name not in DATA_PARAMETERS},
                     "only_tables": False,
                 }
             )
@@ -107,15 +115,15 @@ class Suite(BaseModel):
 
 
 def names() -> list[str]:
-    """The suites that sparkscale brings."""
+    """Returns the names of the suites that sparkscale contains, sorted."""
     folder = resources.files("sparkscale.measure.plan") / "suites"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def load(name_or_path: str) -> Suite:
-    """A suite by name, else by path.
+    """Reads a suite by its name, or else by the path of its file.
 
-    Raises ConfigError, naming the file, where in it the fault is, and the valid choices.
+    Raises ConfigError with the file, the line of the fault if it is known, and the valid choices.
     """
     path = Path(name_or_path)
     if name_or_path in names():
@@ -126,12 +134,14 @@ def load(name_or_path: str) -> Suite:
         raise ConfigError(
             f"Unknown suite '{name_or_path}': choose from {', '.join(names())}, or give the path of a TOML file."
         )
-    found = _Reader(name_or_path, text).suite(path.stem)
-    return found.model_copy(update={"dataset": {n: _placed(s, path.parent) for n, s in found.dataset.items()}})
+    loaded = _Reader(name_or_path, text).suite(path.stem)
+    return loaded.model_copy(
+        update={"dataset": {key: _placed(source, path.parent) for key, source in loaded.dataset.items()}}
+    )
 
 
 def _placed(source: AnySource, folder: Path) -> AnySource:
-    """A table's relative path is relative to the suite's file."""
+    """Makes the path of a table absolute: a relative path is relative to the folder of the suite's file."""
     if not isinstance(source, Table) or scheme(source.path):
         return source
     return source.model_copy(update={"path": str(folder / Path(source.path).expanduser())})
@@ -141,17 +151,19 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The suite {path} cannot be read: {error}.") from error
+        raise ConfigError(
+            f"The suite {path} cannot be read: {error}. Check the path and that the file is UTF-8 text."
+        ) from error
 
 
 class _Reader:
-    """Validates the text of one suite; every complaint names the file and, where it can, the line."""
+    """Validates the text of one suite. Each error names the file, and the line if it is known."""
 
     def __init__(self, source: str, text: str) -> None:
         self.source = source
         self.text = text
         self.block: int | None = None
-        """The block that is looked at, by its number; None for what stands before them."""
+        """The number of the block that is checked; None for the lines before the blocks."""
 
     def suite(self, name: str) -> Suite:
         try:
@@ -160,18 +172,18 @@ class _Reader:
             raise ConfigError(f"The suite {self.source} is no valid TOML: {error}.") from error
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            path = ".".join(str(part) for part in first["loc"])
             word = first["input"] if isinstance(first["input"], str) else str(first["loc"][-1])
             if first["loc"][0] == "measure" and len(first["loc"]) > 1:
                 self.block = int(first["loc"][1])
-            raise ConfigError(f"{self._at(word)}: '{where}': {plain(first['msg'])}.") from error
+            raise ConfigError(f"{self._at(word)}: '{path}': {plain(first['msg'])}.") from error
         except TypeError as error:  # a key `name` in the file
-            raise ConfigError(f"{self._at('name')}: a suite is named by its file; remove `name`.") from error
+            raise ConfigError(f"{self._at('name')}: a suite has the name of its file: remove `name`.") from error
         for cluster in suite.clusters:
             if not Path(cluster).is_file():
                 self._choose("cluster", cluster, profile.names())
         for target in suite.target:
-            searched = {name: found for name, found in registry.workloads().items() if found.pattern.target}
+            searched = {name: known for name, known in registry.workloads().items() if known.pattern.target}
             self._choose("workload", target.workload, list(searched))
             self._choose("metric", target.metric, list(searched[target.workload].quality.judged_by.values()))
         for goal in suite.goal:
@@ -199,8 +211,8 @@ class _Reader:
                 ) from None
         if (parameter := workload.pattern.target) and any(parameter in variant for variant in block.variants):
             raise ConfigError(
-                f"{self._at(parameter)}: a target loss holds for one sample of one data set: state it as [[target]], "
-                "with workload, dataset_id, fraction, seed, metric and loss."
+                f"{self._at(parameter)}: a target loss holds for one sample of one data set and is no parameter: "
+                "state it as [[target]], with workload, dataset_id, fraction, seed, metric and loss."
             )
         if "tuned" in block.sets:
             self._check_capacity(workload, block)
@@ -219,11 +231,11 @@ class _Reader:
 
     def _check_capacity(self, workload: Workload, block: Block) -> None:
         if workload.capacity is None:
-            known = ", ".join(found.name for found in registry.workloads().values() if found.capacity)
-            raise ConfigError(f"{self._at('tuned')}: {workload.name} has no set 'tuned': choose from {known}.")
+            tunable = ", ".join(other.name for other in registry.workloads().values() if other.capacity)
+            raise ConfigError(f"{self._at('tuned')}: {workload.name} has no set 'tuned': choose from {tunable}.")
         if block.capacity and not 1 <= block.capacity[0] <= block.capacity[1]:
             raise ConfigError(
-                f"{self._at('capacity')}: the capacity's range is not [LEAST, MOST], such as [10, 160]."
+                f"{self._at('capacity')}: the capacity's range is not [LEAST, MOST]: write it like [10, 160]."
             )
 
     def _choose(self, what: str, value: str, choices: list[str]) -> None:
@@ -231,6 +243,7 @@ class _Reader:
             raise ConfigError(f"{self._at(value)}: unknown {what} '{value}': choose from {', '.join(choices)}.")
 
     def _at(self, word: str) -> str:
+        """Returns the file and the first line of the checked block that has this word, as the start of a message."""
         block = -1
         for number, line in enumerate(self.text.splitlines(), start=1):
             block += line.strip().startswith("[[measure")
@@ -240,15 +253,18 @@ class _Reader:
 
 
 def params_of(workload: Workload, block: Block) -> list[Params]:
-    """The workload's parameters with the block's own in place, one for each combination of its sweep.
+    """Returns the workload's parameters, changed as the block says: one for each combination of its sweep.
 
-    Raises ValidationError.
+    Raises ValidationError if a parameter does not exist or has a wrong value.
     """
     return [workload.params.changed(variant) for variant in block.variants]
 
 
 def capacity_of(workload: Workload, block: Block) -> Capacity | None:
-    """What the set `tuned` chooses, within the block's range where it has one."""
+    """Returns the parameter that the set `tuned` chooses, with the block's range or else the workload's.
+
+    None if the workload has no such parameter.
+    """
     if workload.capacity is None or block.capacity is None:
         return workload.capacity
     least, most = block.capacity

@@ -1,4 +1,4 @@
-"""Which target loss a case's searches have: the suite's, else what an earlier search on the same rows found."""
+"""Chooses the target loss of a search: the suite's, or else what an earlier search on the same rows found."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,25 +13,26 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.store import Store
 
 
-def known(suite: Suite, store: Store, before: datetime) -> list[Target]:
-    """The suite's own first, then those that the store's searches for targets had found before a run began. A run
-    that is resumed has the targets that it began with.
+def known_targets(suite: Suite, store: Store, before: datetime) -> list[Target]:
+    """Returns the suite's targets, then those that searches in the store had found before `before`.
+
+    `before` is the start of the run, so that a resumed run has the targets that it began with.
     """
     return [*suite.target, *targets_found(record for record in store.records_of(SUITE) if record.started_at < before)]
 
 
-def given(
+def with_targets(
     cases: Iterable[PlannedCase],
     data: dict[str, PreparedDataset],
     budget: Budget,
     seeds: Seeds,
     targets: Sequence[Target],
 ) -> list[PlannedCase]:
-    """The same cases, each search with the target of its sample, if there is one."""
-    return [_given(case, data, budget, seeds, targets) for case in cases]
+    """Returns the same cases. Each search gets the target of its sample, or None if there is none."""
+    return [_with_target(case, data, budget, seeds, targets) for case in cases]
 
 
-def _given(
+def _with_target(
     planned: PlannedCase,
     data: dict[str, PreparedDataset],
     budget: Budget,

@@ -1,1 +1,1 @@
-"""The runner and what it needs: clusters, data, records, progress."""
+"""The runner, and the clusters, data, records and progress that it needs."""

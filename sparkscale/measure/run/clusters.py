@@ -1,4 +1,4 @@
-"""Clusters for a run, and those that `sparkscale cluster` keeps up."""
+"""Starts clusters for a run, and the clusters that `sparkscale cluster` keeps up."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,13 +26,16 @@ EXAMINE_SECONDS = 180.0
 def ready_cluster(
     profile: ClusterProfile, granted: Budget, scratch: Path, logs: Path, observer: Observer
 ) -> Iterator[Cluster]:
-    """A running cluster of this profile whose executors fit; what is brought up for the block ends with it.
+    """Yields a running cluster of this profile with checked executors. Daemons that it starts end with the block.
 
-    Raises ClusterError when there is none: Java or a daemon does not start, nobody answers, executors do not fit.
+    Raises ClusterError if Java or a daemon does not start, the cluster does not answer, or executors fail a check.
     """
     for other in state.every():
         if other.up and other.profile.name != profile.name:
-            observer.note(f"Cluster '{other.profile.name}' is up beside this run: its idle daemons hold memory.")
+            observer.note(
+                f"Cluster '{other.profile.name}' is up during this run, and its idle daemons hold memory. Stop it "
+                f"with `sparkscale cluster down {other.profile.name}`."
+            )
     if profile.starts_daemons:
         observer.doing(f"starting cluster {profile.name}")
     jdk = java.find(cache_folder())
@@ -46,9 +49,9 @@ def ready_cluster(
 
 
 def examine_executors(cluster: Cluster, scratch: Path, log: Path) -> list[Executor]:
-    """In a worker of its own, so that no measured session has run anything before.
+    """Checks executors in a separate worker, so that measured sessions have run nothing before.
 
-    Raises ClusterError when versions differ, or the storage cannot be read.
+    Raises ClusterError if versions differ, a task uses too many threads, or the storage cannot be read.
     """
     scratch.mkdir()
     try:
@@ -56,35 +59,41 @@ def examine_executors(cluster: Cluster, scratch: Path, log: Path) -> list[Execut
             cluster.profile, cluster.budget, Session("spark", 1), log, scratch / "worker", cluster
         )
         try:
-            found = worker.request(Examine(), EXAMINE_SECONDS)
-            assert isinstance(found, Examined)
+            reply = worker.request(Examine(), EXAMINE_SECONDS)
+            assert isinstance(reply, Examined)
             worker.close()
-            return found.executors
+            return reply.executors
         finally:
             worker.kill()
     except WorkerDied as death:
-        raise ClusterError(f"No session on cluster '{cluster.profile.name}'. {death}") from death
+        raise ClusterError(f"No session starts on cluster '{cluster.profile.name}'. {death}") from death
     except DeadlineExceeded:
         raise ClusterError(
-            f"Cluster '{cluster.profile.name}': no answer of its executors within {EXAMINE_SECONDS:.0f} s: see {log}."
+            f"The executors of cluster '{cluster.profile.name}' gave no answer in {EXAMINE_SECONDS:.0f} s: see {log}."
         ) from None
 
 
 def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
-    """Starts a profile's daemons, to be kept. Raises ConfigError for a profile that has none, or is up already."""
-    where = load(name)
-    if not where.starts_daemons:
-        raise ConfigError(f"Cluster '{where.name}' is of kind '{where.kind}': there is nothing to start.")
-    granted = budget(where)
+    """Starts a profile's daemons and keeps them. Raises ConfigError if it has no daemons, or is up already."""
+    chosen = load(name)
+    if not chosen.starts_daemons:
+        raise ConfigError(
+            f"Cluster '{chosen.name}' has no daemons to start, because it is of kind '{chosen.kind}': measure on it "
+            f"with `sparkscale run --cluster {name}`."
+        )
+    granted = budget(chosen)
     with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching:
-        found = state.find(where.name)
-        if found is not None:
-            raise ConfigError(f"Cluster '{where.name}' is up already, at {found.address}.")
-        folder = state.state_folder() / where.name
+        running = state.find(chosen.name)
+        if running is not None:
+            raise ConfigError(
+                f"Cluster '{chosen.name}' is up already, at {running.address}. Stop it with "
+                f"`sparkscale cluster down {name}`."
+            )
+        folder = state.state_folder() / chosen.name
         shutil.rmtree(folder, ignore_errors=True)
-        watching.doing(f"starting cluster {where.name}")
+        watching.doing(f"starting cluster {chosen.name}")
         cluster = lifecycle.bring_up(
-            where, granted, java.find(cache_folder()), folder / "work", folder / "logs", kept=True
+            chosen, granted, java.find(cache_folder()), folder / "work", folder / "logs", kept=True
         )
         watching.doing("examining its executors")
         try:
@@ -97,17 +106,17 @@ def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
 
 
 def down(name: str) -> ClusterState:
-    """Ends a cluster that is kept. Raises ClusterError when there is none of this name."""
+    """Stops a cluster that is kept up. Raises ClusterError if there is none with this name."""
     with machine_lock():
         return lifecycle.take_down(name_of(name))
 
 
-def known(name: str | None) -> list[ClusterState]:
-    """What is written down of clusters on this machine, all or one.
+def cluster_states(name: str | None) -> list[ClusterState]:
+    """Returns the stored states of all clusters on this machine, or of one.
 
-    Raises ConfigError when the one is not up.
+    Raises ConfigError if `name` is given and its cluster is not up.
     """
-    found = [one for one in state.every() if name is None or one.profile.name == name_of(name)]
-    if name is not None and not found:
-        raise ConfigError(f"Cluster '{name_of(name)}' is not up: `sparkscale cluster up {name}` starts it.")
-    return found
+    states = [entry for entry in state.every() if name is None or entry.profile.name == name_of(name)]
+    if name is not None and not states:
+        raise ConfigError(f"Cluster '{name_of(name)}' is not up: start it with `sparkscale cluster up {name}`.")
+    return states

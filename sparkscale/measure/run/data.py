@@ -1,4 +1,4 @@
-"""Data sets by name: what a user asked for, what lies in the cache."""
+"""Data sets that a user names: prepares, finds and removes them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -30,9 +30,9 @@ from workloads.registry import AnySource
 
 
 def source_of(name: str, settings: dict[str, Any]) -> AnySource:
-    """The data set of a registered name, else of a path or URI. `settings` is what else was said of it.
+    """Returns the data set with a registered name, or else the table at a path or URI, with these settings.
 
-    Raises ConfigError for settings that it does not have or that do not fit.
+    Raises ConfigError for an unknown name, a missing label, or a setting that does not exist or is wrong.
     """
     registered = name in registry.DATASETS
     if not registered and "label" not in settings:
@@ -40,7 +40,7 @@ def source_of(name: str, settings: dict[str, Any]) -> AnySource:
             known = ", ".join(registry.DATASETS)
             raise ConfigError(f"Unknown data set '{name}': choose from {known}, or give a table's path or URI.")
         columns = ", ".join(column_names(name))
-        raise ConfigError(f"Say which column of {name} is to be predicted, with --label: it has {columns}.")
+        raise ConfigError(f"Name the column of {name} to predict with --label: it has {columns}.")
     path = name if registered or "://" in name else str(Path(name).expanduser().absolute())
     try:
         return registry.source({**({"kind": name} if registered else {"path": path}), **settings})
@@ -58,22 +58,22 @@ def source_of(name: str, settings: dict[str, Any]) -> AnySource:
 def prepare(
     source: AnySource, cluster: str, observer: Callable[[], Observer], by_spark: bool, tasks: int | None
 ) -> PreparedDataset:
-    """Makes a data set ready on a profile's storage."""
-    where = profile.load(cluster)
-    granted = budget(where)
+    """Prepares a data set on the storage of a cluster's profile, with Spark's executors or on this node."""
+    cluster_profile = profile.load(cluster)
+    granted = budget(cluster_profile)
     with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching, ExitStack() as stack:
         running = None
         if by_spark:
-            running = stack.enter_context(ready_cluster(where, granted, scratch, scratch, watching))
-        found = prepare_all(
-            {source.title: source}, where, granted, watching, scratch / "data", cluster=running, tasks=tasks
+            running = stack.enter_context(ready_cluster(cluster_profile, granted, scratch, scratch, watching))
+        prepared_data = prepare_all(
+            {source.title: source}, cluster_profile, granted, watching, scratch / "data", cluster=running, tasks=tasks
         )
-        return found[source.title]
+        return prepared_data[source.title]
 
 
 @dataclass(frozen=True)
 class Cached:
-    """One folder of the cache. `manifest` is None for what was never finished."""
+    """One folder of the cache. `manifest` is None if its preparation never finished."""
 
     folder: str
     id: str
@@ -86,11 +86,12 @@ class Cached:
 
     @property
     def is_merged(self) -> bool:
-        """Whether it is another data set's copy with fewer files."""
+        """True if the folder is a copy of another data set, with fewer files."""
         return self.name.startswith(MERGED_PREFIX)
 
     @property
     def data(self) -> PreparedDataset | None:
+        """The data set; None for a half-written folder and for a merged copy."""
         if self.manifest is None or self.is_merged:
             return None
         return PreparedDataset(
@@ -104,41 +105,41 @@ class Cached:
         )
 
 
-def cached(where: ClusterProfile) -> list[Cached]:
-    """What lies on the profile's storage, by name."""
-    return sorted(_cached(where), key=lambda found: found.id)
+def cached(cluster_profile: ClusterProfile) -> list[Cached]:
+    """Returns the folders of the cache on the profile's storage, sorted by id."""
+    return sorted(_cached(cluster_profile), key=lambda entry: entry.id)
 
 
-def _cached(where: ClusterProfile) -> Iterator[Cached]:
-    system, path = resolve(join(where.storage_location, prepared.FOLDER))
+def _cached(cluster_profile: ClusterProfile) -> Iterator[Cached]:
+    system, path = resolve(join(cluster_profile.storage_location, prepared.FOLDER))
     for info in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
         if info.type == fs.FileType.Directory and not info.base_name.startswith("."):
-            folder = join(where.storage_location, f"{prepared.FOLDER}/{info.base_name}")
+            folder = join(cluster_profile.storage_location, f"{prepared.FOLDER}/{info.base_name}")
             try:
                 manifest = prepared.manifest_of(folder)
             except (OSError, ValidationError):
                 manifest = None
             inside = system.get_file_info(fs.FileSelector(info.path, recursive=True))
-            yield Cached(folder, info.base_name, manifest, sum(found.size or 0 for found in inside))
+            yield Cached(folder, info.base_name, manifest, sum(file.size or 0 for file in inside))
 
 
-def find(name: str, where: ClusterProfile) -> list[Cached]:
-    """The cached data sets of this name or folder. Raises ConfigError when there is none."""
-    there = [found for found in cached(where) if not found.is_merged]
-    matching = [found for found in there if name in (found.id, found.name, found.id.rsplit("-", 1)[-1])]
-    matching = matching or [found for found in there if found.name.startswith(f"{name}-")]
+def find(name: str, cluster_profile: ClusterProfile) -> list[Cached]:
+    """Returns the cached data sets with this name, id or hash. Raises ConfigError if there is none."""
+    entries = [entry for entry in cached(cluster_profile) if not entry.is_merged]
+    matching = [entry for entry in entries if name in (entry.id, entry.name, entry.id.rsplit("-", 1)[-1])]
+    matching = matching or [entry for entry in entries if entry.name.startswith(f"{name}-")]
     if not matching:
-        choices = ", ".join(found.id for found in there) or "nothing yet"
-        advice = f"; `sparkscale data prepare {name}` makes it" if name in registry.DATASETS else ""
-        raise ConfigError(f"No data set '{name}' in {where.storage_location}: there is {choices}{advice}.")
+        choices = ", ".join(entry.id for entry in entries) or "nothing yet"
+        advice = f"; prepare it with `sparkscale data prepare {name}`" if name in registry.DATASETS else ""
+        raise ConfigError(f"No data set '{name}' in {cluster_profile.storage_location}: it has {choices}{advice}.")
     return matching
 
 
-def remove(found: Cached, where: ClusterProfile) -> int:
-    """Deletes a data set and its merged copies; returns the bytes that are free again."""
-    ours = [found]
-    if found.manifest:
-        ours += [other for other in cached(where) if other.name == f"{MERGED_PREFIX}{found.manifest.id}"]
-    for folder in ours:
+def remove(entry: Cached, cluster_profile: ClusterProfile) -> int:
+    """Deletes a data set and its merged copies. Returns the bytes that this frees."""
+    folders = [entry]
+    if entry.manifest:
+        folders += [other for other in cached(cluster_profile) if other.name == f"{MERGED_PREFIX}{entry.manifest.id}"]
+    for folder in folders:
         prepared.remove(folder.folder)
-    return sum(folder.bytes for folder in ours)
+    return sum(folder.bytes for folder in folders)

@@ -1,4 +1,4 @@
-"""Searches the smallest heap with which a case of a Spark engine still ends in good time."""
+"""Searches for the smallest heap with which a case of a Spark engine still ends within its time."""
 
 import uuid
 from collections.abc import Callable
@@ -37,23 +37,26 @@ from workloads.registry import AnySource
 
 MIB = 2**20
 REPEATS = 3
-"""Rounds under the profile's own heap before the search; also the most repeats of one probe."""
+"""The number of rounds with the profile's heap before the search, and the most repeats of one probe."""
 PRECISION = 1.1
-"""The search ends when the heap that is enough exceeds one that is too little by at most this factor."""
+"""The search ends when the smallest heap that is enough is at most this factor above one that is too small."""
 PATIENCE = 5.0
-"""A probe ends as a timeout when it takes longer than the slowest execution under the own heap by this factor."""
+"""A probe times out if it takes this factor longer than the slowest execution with the profile's heap."""
 LEAST_PATIENCE_SECONDS = 30.0
 
 SEEDS = Seeds(fixed=True)
-"""Every probe does the same work."""
+"""All probes have the same seeds, so that they do the same work."""
 
 Judge = Callable[[list[RunRecord], list[RunRecord]], bool | None]
-"""From the records under the own heap and those of a probe: is its heap enough? None: another repeat must say."""
+"""Returns true if the heap of a probe is enough, and None if another repeat must decide.
+
+The arguments are the records with the profile's heap and the records of the probe.
+"""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The case in the words of a filter, and where it is measured. None: as the suite says."""
+    """A filter that selects the case, and where it is measured. None: the cluster, or the data, of the suite."""
 
     case: str
     suite: str
@@ -64,14 +67,14 @@ class Request:
 
 @dataclass
 class _Progress:
-    """Passes on to the user what happens, under which heap, and keeps how long executions took."""
+    """Passes messages on to the user with the current heap, and keeps the time of the longest execution."""
 
     base: Observer
     heap: str = ""
     longest_seconds: float = 0.0
 
     def planned(self, pieces: list[Piece]) -> None:
-        """Says nothing: one probe is one execution."""
+        """Shows nothing, because each probe is only one execution."""
 
     def doing(self, text: str) -> None:
         self.base.doing(f"{self.heap}: {text}")
@@ -93,10 +96,10 @@ class _Progress:
 
 
 def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> str:
-    """Measures the case under its profile's own heap, then probes smaller ones; returns the invocation's id.
+    """Measures the case with its profile's heap, then with smaller heaps. Returns the id of the run.
 
-    Every execution is stored. If one under the own heap fails, nothing else is tried. Raises ConfigError if the
-    request selects no case, several, or one without a heap that could be set.
+    Every execution is stored. If an execution with the profile's heap fails, nothing else is tried. Raises
+    ConfigError if the request selects no case, several cases, or a case with a heap that cannot be set.
     """
     loaded = suite.load(request.suite)
     if request.data is not None:
@@ -120,8 +123,8 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
             with ready_cluster(chosen.cluster, granted, scratch, logs, watching) as running:
                 if running.state and running.state.kept and isinstance(chosen.cluster, Connect):
                     raise ConfigError(
-                        f"The server of cluster '{chosen.cluster.name}' is kept up with the heap that it has: end it "
-                        f"first with `sparkscale cluster down {chosen.cluster.name}`."
+                        f"The server of cluster '{chosen.cluster.name}' is kept up, so its heap cannot change: "
+                        f"stop it first with `sparkscale cluster down {chosen.cluster.name}`."
                     )
                 models = prepare_models(executions, data, chosen.cluster, granted, watching, scratch, running)
                 store.begin(invocation)
@@ -143,52 +146,52 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
 
 
 def choose(planned: list[PlannedCase], expression: str) -> PlannedCase:
-    """The one case that a filter selects. Without `set=` the aligned parameters are meant, if they are measured.
+    """Returns the one case that a filter selects. Without `set=`, this is the case with aligned parameters, if any.
 
-    Raises ConfigError that lists the choices if it selects several.
+    Raises ConfigError with the choices if the filter selects several cases.
     """
-    found = list(dict.fromkeys(replace(one, isolate=False, rounds=1) for one in select_cases(planned, expression)))
+    cases = list(dict.fromkeys(replace(case, isolate=False, rounds=1) for case in select_cases(planned, expression)))
     if "set=" not in expression:
-        found = [one for one in found if one.parameter_set == "aligned"] or found
-    if len(found) == 1:
-        return found[0]
-    choices = {key: list(dict.fromkeys(one.key(key) for one in found)) for key in FILTER_KEYS}
+        cases = [case for case in cases if case.parameter_set == "aligned"] or cases
+    if len(cases) == 1:
+        return cases[0]
+    choices = {key: list(dict.fromkeys(case.key(key) for case in cases)) for key in FILTER_KEYS}
     several = [f"{key}={' or '.join(values)}" for key, values in choices.items() if len(values) > 1]
     if not several:
         raise ConfigError(
-            f"'{expression}' selects {len(found)} cases that differ in their parameters only: use a suite that has "
-            "one of them."
+            f"'{expression}' selects {len(cases)} cases that differ in their parameters only: use a suite that has "
+            "only one of them."
         )
-    raise ConfigError(f"'{expression}' selects {len(found)} cases: choose one by {', '.join(several)}.")
+    raise ConfigError(f"'{expression}' selects {len(cases)} cases: choose one by {', '.join(several)}.")
 
 
 def _check_heap_can_be_set(chosen: PlannedCase) -> None:
-    """Raises ConfigError, with the reason."""
-    engine, where = chosen.engine.name, chosen.cluster
+    """Raises ConfigError, with the reason, if the heap of the case cannot be set."""
+    engine, cluster = chosen.engine.name, chosen.cluster
     if chosen.engine.placement == "node":
         raise ConfigError(
-            f"{engine} runs on one node without a JVM, so it has no heap: an isolated case (`isolate = true` in a "
-            "suite) shows the memory that it needs."
+            f"{engine} runs on one node without a JVM, so it has no heap: measure an isolated case to see the "
+            "memory that it needs (`isolate = true` in a suite)."
         )
-    if isinstance(where, Connect) and where.url:
+    if isinstance(cluster, Connect) and cluster.url:
         raise ConfigError(
-            f"The server of cluster '{where.name}' is not started by sparkscale: its heap is set there."
+            f"The server of cluster '{cluster.name}' is not started by sparkscale: set its heap where it is started."
         )
-    if heap_setting(where) in dict(where.conf):
+    if heap_setting(cluster) in dict(cluster.conf):
         raise ConfigError(
-            f"Cluster '{where.name}' sets {heap_setting(where)} in its [conf]: remove it there, so that the search "
-            "can change it."
+            f"Cluster '{cluster.name}' sets {heap_setting(cluster)} in its [conf]: remove it there, so that the "
+            "search can change it."
         )
 
 
 def _executions(chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget) -> list[Execution]:
-    """The case in rounds 1 to REPEATS + 1. Raises ConfigError if the engine does not support the case."""
+    """Returns the case in rounds 1 to REPEATS + 1. Raises ConfigError if the engine does not support the case."""
     rounds = REPEATS + 1
-    found = planned_executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
-    reason = found[0].unsupported
+    executions = planned_executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
+    reason = executions[0].unsupported
     if reason is not None:
-        raise ConfigError(f"{found[0].case.label} cannot run: {reason}.")
-    return sorted(found, key=lambda execution: execution.round)
+        raise ConfigError(f"{executions[0].case.label} cannot run: {reason}.")
+    return sorted(executions, key=lambda execution: execution.round)
 
 
 def _invocation(request: Request) -> Invocation:
@@ -209,7 +212,7 @@ def _invocation(request: Request) -> Invocation:
 
 @dataclass
 class _Search:
-    """One search, once everything is ready to run."""
+    """One search, with everything that is prepared for it."""
 
     suite: Suite
     chosen: PlannedCase
@@ -229,11 +232,18 @@ class _Search:
         self.progress = _Progress(self.observer)
 
     def run(self, judge: Judge) -> None:
-        """Own heap, probes, own heap once more: the machine may have become slower or faster in between."""
-        most = self.granted.heap_bytes
-        assert most is not None
-        own = [record for execution in self.executions[:REPEATS] for record in self._measure(execution, most)]
-        if judge(own, own) is not True:
+        """Measures with the profile's heap, then the probes, then with the profile's heap again.
+
+        The last execution shows if the machine has become slower or faster in between.
+        """
+        profile_heap_bytes = self.granted.heap_bytes
+        assert profile_heap_bytes is not None
+        reference = [
+            record
+            for execution in self.executions[:REPEATS]
+            for record in self._measure(execution, profile_heap_bytes)
+        ]
+        if judge(reference, reference) is not True:
             return
         patience = max(LEAST_PATIENCE_SECONDS, PATIENCE * self.progress.longest_seconds)
 
@@ -241,13 +251,13 @@ class _Search:
             probe: list[RunRecord] = []
             for execution in self.executions[:REPEATS]:
                 probe += self._measure(execution, mebibytes * MIB, patience)
-                verdict = judge(own, probe)
+                verdict = judge(reference, probe)
                 if verdict is not None:
                     return verdict
             raise AssertionError(f"{REPEATS} repeats did not decide")
 
-        bisection.smallest(is_enough, LEAST_HEAP_BYTES // MIB - 1, most // MIB, PRECISION)
-        self._measure(self.executions[REPEATS], most)
+        bisection.smallest(is_enough, LEAST_HEAP_BYTES // MIB - 1, profile_heap_bytes // MIB, PRECISION)
+        self._measure(self.executions[REPEATS], profile_heap_bytes)
 
     def _measure(self, execution: Execution, heap_bytes: int, patience: float | None = None) -> list[RunRecord]:
         """Executes the case once in a fresh worker with this heap; returns its record, without warm-ups."""

@@ -1,7 +1,7 @@
-"""Measures the memory that a worker needs before it has any data: that of an idle one with the case's imports.
+"""Measures the memory that a worker needs without data: an idle worker imports the same modules as the case.
 
-Libraries are imported inside the phases, for a first run pays for that. So a case's own process never shows the
-memory of its imports alone, and another one is needed.
+Libraries are imported inside the phases, because a first run must pay for that. So the process of a case never shows
+the memory of its imports alone, and another process is needed.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Kind = tuple[str, ...]
 
 
 def imported_by(worker: WorkerProcess) -> tuple[str, ...]:
-    """The modules that a worker had imported when its last case's phases ended.
+    """Returns the modules that a worker had imported when the phases of its last case ended.
 
     Raises WorkerDied or DeadlineExceeded.
     """
@@ -37,19 +37,20 @@ def _imported(
 
 @dataclass
 class IdleWorkers:
-    """Peak memory of idle workers, each kind measured once. `spawn` starts a worker on the limits of a case's."""
+    """The peak memory of idle workers, measured once for each kind. `spawn` starts one with the limits of a case."""
 
     spawn: Callable[[Session], WorkerProcess]
     _peaks: dict[Kind, int] = field(default_factory=dict)
 
     def known(self, case: Case) -> int | None:
-        """Bytes; None if no idle worker of this kind was measured yet."""
+        """Returns the peak in bytes; None if no idle worker of this kind was measured yet."""
         return self._peaks.get(_kind(case))
 
     def measure(self, case: Case, modules: tuple[str, ...]) -> int | None:
-        """Bytes, by the same means as the peak of a case. No other worker may live: they would share pages.
+        """Measures an idle worker in the same way as the peak of a case, and returns its peak in bytes.
 
-        None if the worker does not start, or ends while it imports.
+        No other worker may be alive: it would share pages with this one. Returns None if the worker does not start,
+        or ends during its imports.
         """
         worker = None
         try:
@@ -66,5 +67,5 @@ class IdleWorkers:
 
 
 def _kind(case: Case) -> Kind:
-    """Cases of one kind import the same modules."""
+    """Returns the kind of a case. All cases of one kind import the same modules."""
     return case.workload, case.engine, case.task, case.parameter_set, case.device, str(case.threads)

@@ -1,4 +1,4 @@
-"""Where a run's wall time goes."""
+"""Counts how a run spends its wall time."""
 
 import time
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ Activity = Literal["phases", "preparing", "starting"]
 
 @dataclass
 class Ledger:
-    """Where a run's wall time went, in seconds."""
+    """The wall time of a run by activity, in seconds."""
 
     started: float = field(default_factory=time.monotonic)
     spent: dict[Activity, float] = field(default_factory=lambda: {"phases": 0.0, "preparing": 0.0, "starting": 0.0})
 
     @contextmanager
     def time(self, activity: Activity) -> Iterator[None]:
+        """Adds the time of the block to an activity."""
         started = time.monotonic()
         try:
             yield
@@ -25,4 +26,5 @@ class Ledger:
             self.spent[activity] += time.monotonic() - started
 
     def wall(self) -> float:
+        """Returns the seconds since the ledger was made."""
         return time.monotonic() - self.started

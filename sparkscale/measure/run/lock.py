@@ -1,4 +1,4 @@
-"""One run at a time on a machine: two would measure each other."""
+"""The lock that allows one run at a time on a machine: two runs would disturb each other's times."""
 
 import errno
 import fcntl
@@ -12,24 +12,24 @@ from sparkscale.contract.errors import BusyError
 
 
 def lock_path() -> Path:
-    """The file that a run holds locked: the same for every user, whatever their TMPDIR."""
+    """Returns the path of the lock file. It is the same for every user and does not depend on TMPDIR."""
     return Path("/tmp/sparkscale.lock")
 
 
 HOLDER = "SPARKSCALE_LOCK_HOLDER"
-"""The environment variable by which a process that holds the lock tells its children that they measure under it."""
+"""The environment variable with the process that holds the lock. Its children may measure under the same lock."""
 
 
 SOCKET = "\0sparkscale.lock"
-"""A socket's name in the abstract name space, which processes with another /tmp share, such as services of systemd
-with PrivateTmp; those with a network of their own, such as most containers, do not."""
+"""The name of a socket in the abstract name space. Processes with another /tmp share this name space, such as systemd
+services with PrivateTmp. Processes with another network do not, such as most containers."""
 
 
 @contextmanager
 def machine_lock() -> Iterator[None]:
-    """Held while a run measures; by this process or one that started it, it counts as held.
+    """Holds the lock during the block. Does nothing if a process that started this one holds it.
 
-    Raises BusyError, naming the other run's process.
+    Raises BusyError, with the process of the other run.
     """
     descriptor = _open(lock_path())
     with ExitStack() as stack:
@@ -56,9 +56,9 @@ def machine_lock() -> Iterator[None]:
 
 @contextmanager
 def _socket() -> Iterator[None]:
-    """Binds the socket for the block; where there is no such name space, the file alone must do.
+    """Binds the socket during the block. Without an abstract name space, only the lock file protects.
 
-    Raises BusyError when another process has bound it.
+    Raises BusyError if another process has bound it.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         try:
@@ -66,14 +66,14 @@ def _socket() -> Iterator[None]:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise BusyError(
-                    "Another run is measuring on this machine, by a process that sees another /tmp: wait for its end "
-                    "or stop it."
+                    "Another run is measuring on this machine, in a process with another /tmp: wait for its end or "
+                    "stop it."
                 ) from None
         yield
 
 
 def _open(path: Path) -> int:
-    """The lock file, made for every user. An existing one is opened as it is: another user may own it."""
+    """Opens the lock file, or makes one that every user may open. An existing file may belong to another user."""
     try:
         try:
             return os.open(path, os.O_RDWR)
@@ -82,4 +82,6 @@ def _open(path: Path) -> int:
             os.fchmod(descriptor, 0o666)
             return descriptor
     except OSError as error:
-        raise BusyError(f"The lock {path} cannot be opened: {error.strerror}.") from error
+        raise BusyError(
+            f"The lock {path} cannot be opened: {error.strerror}. Make it readable and writable for this user."
+        ) from error

@@ -1,5 +1,6 @@
-"""What a run was begun with: profiles, budgets, suite, host, code and software. It goes on only with the same, for
-its executions share medians.
+"""Checks that a resumed run has the same origin: profiles, budgets, suite, host, code and software.
+
+A run may only be resumed with the same origin, because its executions share medians.
 """
 
 from typing import Any
@@ -16,32 +17,32 @@ from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
 Parts = dict[str, tuple[Kind, dict[str, Any]]]
-"""By what a sentence calls them. A suite's deadline is no part of it: each record has its own, and a longer one is
-what a case that ran out of time is repeated with.
+"""The parts of an origin, by their names in messages. The suite's deadline is not included: each record has its own,
+and a case that timed out may be repeated with a longer one.
 """
 
 
 def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
-    found: Parts = {
+    parts: Parts = {
         "suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds", "goal"}))
     }
     for profile, granted in profiles.items():
-        found[f"profile '{profile.name}'"] = "profile", describe(profile)
-        found[f"budget on '{profile.name}'"] = "budget", granted.model_dump(mode="json")
-    return found
+        parts[f"profile '{profile.name}'"] = "profile", describe(profile)
+        parts[f"budget on '{profile.name}'"] = "budget", granted.model_dump(mode="json")
+    return parts
 
 
-def stored(store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]) -> dict[str, str]:
-    """Stores what a run begins with; returns the ids of the descriptions by what a sentence calls them."""
+def store_origin(store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]) -> dict[str, str]:
+    """Stores the origin of a run. Returns the ids of the descriptions, by the names of the parts."""
     return {name: store.describe(kind, content) for name, (kind, content) in _parts(suite, profiles).items()}
 
 
 def check_same_request(
     invocation: Invocation, store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]
 ) -> None:
-    """Raises ConfigError if a profile, what it grants, or the suite is not what the run was begun with.
+    """Raises ConfigError if a profile, its grants or the suite have changed since the run began.
 
-    Runs of earlier releases did not keep that.
+    Runs of earlier releases did not store this origin, so it is not checked for them.
     """
     for name, (_, content) in _parts(suite, profiles).items():
         if name not in invocation.origin:
@@ -52,9 +53,7 @@ def check_same_request(
 
 
 def check_same_origin(before: list[RunRecord], store: Store) -> None:
-    """A run is of one host, one state of the code and one release of each package. Raises ConfigError when it was
-    begun by others.
-    """
+    """Raises ConfigError if host, code or package versions differ from those of the earlier records."""
     host = store.describe("host", descriptions.host())
     code = descriptions.code_state()
     for record in before:
@@ -73,11 +72,11 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
 
 
 def check_same_java(before: list[RunRecord], store: Store, running: Cluster) -> None:
-    """Raises ConfigError if sessions that this host started ran on another Java. Others' is not asked."""
+    """Raises ConfigError if the earlier records used another Java. Clusters that others started are not checked."""
     if running.profile.kind != "local" and not running.profile.starts_daemons:
         return
-    ours = [record for record in before if record.case.cluster == running.profile.name]
-    for identity in {record.software for record in ours}:
+    cluster_records = [record for record in before if record.case.cluster == running.profile.name]
+    for identity in {record.software for record in cluster_records}:
         java = store.description(identity).content.get("java_release")
         if java is not None and java != running.jdk.version:
             raise ConfigError(
@@ -89,14 +88,14 @@ def _releases(software: dict[str, Any]) -> dict[str, str | None]:
     return {"python": software["python"], **software["packages"]}
 
 
-def _change(before: Any, now: Any, where: str = "") -> str | None:
-    """The first difference, as part of a sentence; None if there is none."""
+def _change(before: Any, now: Any, path: str = "") -> str | None:
+    """Returns the first difference as a part of a sentence; None if there is none."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
-            if change := _change(before.get(key), now.get(key), f"{where}.{key}".lstrip(".")):
+            if change := _change(before.get(key), now.get(key), f"{path}.{key}".lstrip(".")):
                 return change
         return None
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = enumerate(zip(before, now, strict=True))
-        return next((change for n, (one, two) in pairs if (change := _change(one, two, f"{where}[{n}]"))), None)
-    return None if before == now else f"{where} was {before!r} and is {now!r}"
+        return next((change for n, (one, two) in pairs if (change := _change(one, two, f"{path}[{n}]"))), None)
+    return None if before == now else f"{path} was {before!r} and is {now!r}"

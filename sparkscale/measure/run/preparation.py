@@ -1,4 +1,4 @@
-"""Makes data sets and models ready, in a worker: for a run, or for `sparkscale data prepare`."""
+"""Prepares data sets and models in a worker, for a run or for `sparkscale data prepare`."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +23,7 @@ PREPARE_SECONDS = 24 * 3600.0
 MODEL_SECONDS = 3600.0
 
 Models = dict[str, PreparedModel | ModelError]
-"""By the ids of the cases that are given them; of one that could not be made, why."""
+"""The model that each case applies, by the id of the case, or the error if it could not be made."""
 
 
 def prepare_all(
@@ -36,10 +36,10 @@ def prepare_all(
     cluster: Cluster | None = None,
     tasks: int | None = None,
 ) -> dict[str, PreparedDataset]:
-    """The data sets on the profile's storage, in a worker that measures nothing.
+    """Prepares data sets on the profile's storage, in a worker that measures nothing. Returns them by name.
 
-    With a `cluster` its executors write, else processes of this node. Raises ClusterError, and what the preparation
-    itself raises: ConfigError or DatasetError.
+    With a `cluster`, its executors write the data, else processes on this node. Raises ClusterError, and the errors
+    of the preparation itself: ConfigError or DatasetError.
     """
     scratch.mkdir()
     observer.doing("starting a worker that prepares data")
@@ -69,45 +69,47 @@ def prepare_models(
     scratch: Path,
     cluster: Cluster | None,
 ) -> Models:
-    """The models that these executions and their warm-ups are given, made on the profile's storage if they are not
-    there: in workers that measure nothing, those of Spark's libraries by a session on `cluster`. What cannot be made
-    costs its own cases only. Raises ClusterError when no worker starts.
+    """Returns the models that these executions and their warm-ups apply.
+
+    Models that are not on the profile's storage yet are made there, in workers that measure nothing. Models of
+    Spark's libraries are made in a session on `cluster`. If a model cannot be made, only its own cases fail. Raises
+    ClusterError if no worker starts.
     """
-    found: Models = {}
-    unmade: dict[str, ModelError] = {}
+    models: Models = {}
+    failures: dict[str, ModelError] = {}
     for placement in ("node", "spark"):
         with ExitStack() as stack:
-            worker, told = None, ""
+            worker, shown_text = None, ""
             for case in _given_models(executions, placement):
-                maker = f" by {case.engine}" if placement == "spark" else ""
-                text = f"the model of {case.workload}{maker} and its predictions of {case.dataset}"
+                by_engine = f" by {case.engine}" if placement == "spark" else ""
+                text = f"the model of {case.workload}{by_engine} and its predictions of {case.dataset}"
                 subject = f"{text} {case.params['model']} {case.params.get('train_fraction')}"
-                if subject in unmade:
-                    found[case.id] = unmade[subject]
+                if subject in failures:
+                    models[case.id] = failures[subject]
                     continue
                 if worker is None:
                     observer.doing("starting a worker that prepares models")
-                    folder = scratch / f"models-{placement}-{len(unmade)}"
-                    where = cluster if placement == "spark" else None
-                    worker = stack.enter_context(_worker("models", profile, budget, folder, where))
-                if text != told:
+                    folder = scratch / f"models-{placement}-{len(failures)}"
+                    model_cluster = cluster if placement == "spark" else None
+                    worker = stack.enter_context(_worker("models", profile, budget, folder, model_cluster))
+                if text != shown_text:
                     observer.doing(f"preparing {text}")
-                told = text
+                shown_text = text
                 try:
                     reply = worker.request(PrepareModel(case=case, data=data[case.dataset]), MODEL_SECONDS)
                     assert isinstance(reply, ModelPrepared)
-                    found[case.id] = reply.model
+                    models[case.id] = reply.model
                 except (SparkscaleError, WorkerDied, DeadlineExceeded) as error:
-                    why = str(error) or f"it took longer than {MODEL_SECONDS / 3600:.0f} h."
-                    found[case.id] = unmade[subject] = ModelError(f"The model could not be made: {why}")
-                    observer.note(f"{case.label}: {found[case.id]}")
+                    reason = str(error) or f"it took longer than {MODEL_SECONDS / 3600:.0f} h."
+                    models[case.id] = failures[subject] = ModelError(f"The model could not be made: {reason}")
+                    observer.note(f"{case.label}: {models[case.id]}")
                     stack.close()
                     worker = None
-    return found
+    return models
 
 
 def _given_models(executions: list[Execution], placement: Placement) -> list[Case]:
-    """Cases that are given a model which is made there, each once."""
+    """Returns the cases that apply a model of this placement, each once."""
     cases = {
         case.id: case
         for execution in executions
@@ -124,7 +126,7 @@ def _given_models(executions: list[Execution], placement: Placement) -> list[Cas
 def _worker(
     what: str, profile: ClusterProfile, budget: Budget, scratch: Path, cluster: Cluster | None
 ) -> Iterator[WorkerProcess]:
-    """One that measures nothing, and ends with the block. Raises ClusterError when it does not last as long."""
+    """Yields a worker that measures nothing and ends with the block. Raises ClusterError if it ends before."""
     try:
         worker, _ = open_worker(
             profile,
@@ -142,4 +144,6 @@ def _worker(
     except WorkerDied as death:
         raise ClusterError(f"Preparing {what} failed. {death}") from death
     except DeadlineExceeded:
-        raise ClusterError(f"Preparing {what} took longer than {PREPARE_SECONDS / 3600:.0f} h.") from None
+        raise ClusterError(
+            f"Preparing {what} took longer than {PREPARE_SECONDS / 3600:.0f} h and was stopped: use fewer rows."
+        ) from None

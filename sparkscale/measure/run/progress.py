@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live bar on a terminal, plain lines elsewhere; all on stderr."""
+"""Shows the progress of a run on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections import defaultdict
@@ -15,23 +15,23 @@ from sparkscale.output import console
 
 COUNT_BEFORE_ESTIMATE = 10
 MOST_OVERHEAD = 1.5
-"""At first there are more warm-ups and starts than there will be on average."""
+"""The estimate counts at most this overhead: a run begins with more warm-ups and starts than it has later."""
 
 Piece = tuple[Case, bool]
-"""An execution's case, and whether it is alone in its worker, which takes longer."""
+"""The case of an execution, and true if the execution is isolated, which takes longer."""
 
 
 class Observer(Protocol):
-    """Told by the runner what happens."""
+    """Receives from the runner what happens."""
 
     def planned(self, pieces: list[Piece]) -> None:
-        """What is still to be executed, in any order."""
+        """The executions that remain, in any order."""
 
     def doing(self, text: str) -> None:
-        """Something else than a case: preparing data, starting a worker."""
+        """Something other than a case happens, such as preparing data or starting a worker."""
 
     def note(self, text: str) -> None:
-        """What the user should know, and keep in sight."""
+        """A message for the user that should stay visible."""
 
     def executing(self, case: Case, label: str) -> None: ...
 
@@ -44,7 +44,7 @@ class Observer(Protocol):
 
 @dataclass
 class Estimate:
-    """How long the rest takes, from what the same or similar executions took so far."""
+    """Estimates the remaining time from the times of the same or similar executions so far."""
 
     remaining: list[Piece] = field(default_factory=list)
     _took: dict[tuple[object, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -53,38 +53,40 @@ class Estimate:
     _started: float = field(default_factory=time.monotonic)
 
     def took(self, piece: Piece, seconds: float) -> None:
-        for key in _likenesses(piece):
+        """Adds the time of an execution, which no longer remains."""
+        for key in _similar_keys(piece):
             self._took[key].append(seconds)
         self._measured += seconds
         self._count += 1
         self.remaining.remove(piece)
 
     def seconds(self) -> float | None:
-        """None before enough is known. Scaled up by what goes on between cases."""
+        """Returns the remaining seconds, with the overhead between cases. None before enough executions are known."""
         if self._count < COUNT_BEFORE_ESTIMATE or not self._measured:
             return None
-        known = sum(median(self._nearest(piece)) for piece in self.remaining)
+        expected = sum(median(self._nearest(piece)) for piece in self.remaining)
         overhead = (time.monotonic() - self._started) / self._measured
-        return known * min(max(1.0, overhead), MOST_OVERHEAD)
+        return expected * min(max(1.0, overhead), MOST_OVERHEAD)
 
     def _nearest(self, piece: Piece) -> list[float]:
-        return next(self._took[key] for key in _likenesses(piece) if key in self._took)
+        return next(self._took[key] for key in _similar_keys(piece) if key in self._took)
 
     def text(self) -> str:
-        left = self.seconds()
-        if left is None:
+        """Returns the estimate in words; empty before there is one."""
+        seconds = self.seconds()
+        if seconds is None:
             return ""
-        return f"(about {left / 60:.0f} min left)" if left >= 90 else f"(about {left:.0f} s left)"
+        return f"(about {seconds / 60:.0f} min left)" if seconds >= 90 else f"(about {seconds:.0f} s left)"
 
 
-def _likenesses(piece: Piece) -> list[tuple[object, ...]]:
-    """What an execution can be judged by, nearest first: itself, its engine, its placement, any."""
+def _similar_keys(piece: Piece) -> list[tuple[object, ...]]:
+    """Returns keys of similar executions, the most similar first: same case, same engine, same placement, any."""
     case, isolated = piece
     return [(case.id, isolated), (case.workload, case.engine, isolated), (case.placement, isolated), ()]
 
 
 def outcome_text(record: RunRecord) -> str:
-    """An outcome on one line: seconds of an ok case, the reason of another."""
+    """Returns the outcome as one line, with the seconds of an ok case or the reason of another."""
     if record.outcome == "ok":
         return f"ok {sum(record.seconds.values()):.2f} s"
     reason = record.error.message.splitlines()[0] if record.error and record.error.message else ""
@@ -92,7 +94,7 @@ def outcome_text(record: RunRecord) -> str:
 
 
 class PlainLines:
-    """A line for each execution."""
+    """Prints a line for each execution."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -128,7 +130,10 @@ class PlainLines:
 
 
 class LiveBar:
-    """One bar: what runs, how many are left, the time that is likely left. Outcomes other than ok stay as lines."""
+    """Shows one bar: the current execution, the number of finished ones, the estimated remaining time.
+
+    Outcomes other than ok stay visible as lines.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -173,7 +178,7 @@ class LiveBar:
 
 
 def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool:
-    """Takes a finished execution out of what remains; False for a warm-up, which is not counted."""
+    """Removes a finished execution from the remaining ones. Returns false for a warm-up, which is not counted."""
     if record.is_warmup:
         return False
     estimate.took((record.case, record.isolated), took_seconds)
@@ -181,6 +186,6 @@ def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool
 
 
 def observer() -> Observer:
-    """The one that suits stderr."""
+    """Returns a live bar if stderr is a terminal, else plain lines."""
     errors = console(stderr=True)
     return LiveBar(errors) if errors.is_terminal else PlainLines(errors)

@@ -1,4 +1,4 @@
-"""Makes the record of an execution and commits it to the store."""
+"""Makes the records of executions and commits them to the store."""
 
 import dataclasses
 import uuid
@@ -24,13 +24,13 @@ from workloads import registry
 
 
 def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:
-    """A library may say in its message with what it tried to log in."""
+    """Removes secrets from the message: a library may name the credentials that it used to log in."""
     return error and error.model_copy(update={"message": redaction.text(error.message)})
 
 
 @dataclass(frozen=True)
-class Used:
-    """What was seen of a case from outside its worker; null what was not."""
+class ResourceUse:
+    """The resources of a case that were measured from outside its worker. None: not measured."""
 
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
@@ -40,7 +40,7 @@ class Used:
 
 @dataclass
 class Recorder:
-    """Adds to an observation what is the same for a whole run, and what is known of the worker."""
+    """Completes an observation to a record: adds the data of the run and of the worker."""
 
     store: Store
     invocation: Invocation
@@ -48,7 +48,7 @@ class Recorder:
     budget: Budget
     data: list[PreparedDataset]
     models: Mapping[str, PreparedModel | ModelError]
-    """By the ids of the cases that are given them; of one that could not be made, why."""
+    """The model that each case applies, by the id of the case, or the error if it could not be made."""
     _workloads: dict[str, tuple[str, WorkloadDescription]] = field(default_factory=dict)
 
     def keep(
@@ -59,12 +59,12 @@ class Recorder:
         observation: Observation,
         temperature: Temperature,
         worker: WorkerProcess | None = None,
-        used: Used | None = None,
+        used: ResourceUse | None = None,
         tables: dict[str, bytes] | None = None,
         position: int | None = None,
         deadline_seconds: float | None = None,
     ) -> RunRecord:
-        """Seconds of anything but an ok execution are dropped: no failure is stored as a time."""
+        """Stores and returns the record. It has seconds only if the execution is ok: a failure has no time."""
         record = RunRecord(
             id=uuid.uuid4().hex,
             suite=self.suite_name,
@@ -89,7 +89,7 @@ class Recorder:
                 stolen_cpu_seconds=observation.stolen_cpu_seconds,
                 heap_bytes=self._heap(case, worker),
                 page_cache="cold" if self.invocation.cold_cache else "warm",
-                **dataclasses.asdict(used or Used()),
+                **dataclasses.asdict(used or ResourceUse()),
             ),
             spark=observation.spark,
             code=self._code,
@@ -112,26 +112,29 @@ class Recorder:
         return record
 
     def _heap(self, case: Case, worker: WorkerProcess | None) -> int | None:
-        """The heap of the worker's session; where no worker came up, the heap that the budget gives one."""
+        """Returns the heap of the worker's session, or the budget's heap if no worker started; None on a node."""
         if case.placement == "node":
             return None
         return worker.heap_bytes if worker else self.budget.heap_bytes
 
     def _model(self, case: Case) -> str | None:
-        """The id of the stored description of what the case was given."""
-        found = self.models.get(case.id)
-        return self.store.describe("model", found.description()) if isinstance(found, PreparedModel) else None
+        """Returns the id of the stored description of the model that the case applies; None if it applies none."""
+        model = self.models.get(case.id)
+        return self.store.describe("model", model.description()) if isinstance(model, PreparedModel) else None
 
     def _workload(self, case: Case) -> tuple[str, WorkloadDescription]:
-        """The id of the stored description of the case's workload, and the description."""
+        """Returns the id of the stored description of the case's workload, and the description."""
         if case.workload not in self._workloads:
-            found = registry.workloads()[case.workload].description
-            self._workloads[case.workload] = self.store.describe("workload", found.model_dump(mode="json")), found
+            description = registry.workloads()[case.workload].description
+            self._workloads[case.workload] = (
+                self.store.describe("workload", description.model_dump(mode="json")),
+                description,
+            )
         return self._workloads[case.workload]
 
     @cached_property
     def _data(self) -> dict[str, str]:
-        """Ids of the data sets' stored descriptions, by the data sets' own ids."""
+        """The ids of the stored descriptions of data sets, by the data sets' own ids."""
         return {data.dataset_id: self.store.describe("data", data.description()) for data in self.data}
 
     @cached_property
@@ -140,7 +143,7 @@ class Recorder:
 
     @cached_property
     def _software(self) -> str:
-        """For an execution that had no worker."""
+        """The id of the software description for an execution without a worker."""
         return self.store.describe("software", descriptions.software(None))
 
     @cached_property

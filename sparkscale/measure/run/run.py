@@ -1,4 +1,4 @@
-"""`sparkscale run`: from what the user asked for to a finished, or resumed, run in the store."""
+"""`sparkscale run`: measures what the user requests, as a new or a resumed run in the store."""
 
 import uuid
 from collections.abc import Callable
@@ -37,36 +37,36 @@ from workloads.registry import AnySource
 Key = tuple[str, int, bool]
 
 Data = dict[ClusterProfile, dict[str, PreparedDataset]]
-"""Per profile, the data sets by the names that its cases use."""
+"""The data sets of each profile, by the names that its cases use."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. None: not said."""
+    """The request of the user. None: the option was not given."""
 
     suite: str
     out: Path
     filter: str | None = None
     seed: int | None = None
-    """Decides the order of executions, and is the first seed of samples and models where theirs are not said."""
+    """Decides the order of executions. Also the seed of samples and models, unless these are given."""
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
-    """Profiles to visit instead of the suite's own."""
+    """Profiles to measure on, instead of the suite's."""
     resume: bool = False
     retry_failed: bool = False
     data: AnySource | None = None
-    """Measured instead of the suite's own data sets."""
+    """The data set to measure on, instead of the suite's."""
     command: Command = "run"
     environment: tuple[str, ...] = ()
-    """Releases of packages that this process runs on instead of the installed ones, such as "xgboost==3.1.1"."""
+    """Package releases that this process uses instead of the installed ones, such as "xgboost==3.1.1"."""
     invocation: str | None = None
-    """The run to go on with, with `resume`; None: the suite's last."""
+    """The id of the run to resume, if `resume` is true; None: the last run of the suite."""
     cold_cache: bool = False
     """Empty the page cache of the data's files before each execution."""
     only: Callable[[PlannedCase], bool] = lambda _: True
-    """Which of the run's cases this call measures."""
+    """Returns true for the cases of the run that this call measures."""
     only_round: int | None = None
-    """The one round that this call measures."""
+    """The only round that this call measures; None: all rounds."""
     sample_seed: int | None = None
     model_seed: int | None = None
     fixed_seeds: bool = False
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run's end. `records` are those of the whole invocation, of which the last `added` are new."""
+    """A finished run. `records` are all records of the run. The last `added` of them are new."""
 
     invocation: str
     records: list[RunRecord]
@@ -85,7 +85,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A request that has been checked against what there is."""
+    """A checked request: its suite, cases and profiles exist."""
 
     suite: Suite
     cases: list[PlannedCase]
@@ -93,10 +93,10 @@ class _Plan:
 
 
 def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
-    """Measures what the request asks for; `observer` is made once it is known to be sound.
+    """Measures what is requested. The observer is made after the request was checked.
 
-    `ledger` has been counting the wall time since the command began. A fault in the request raises ConfigError, one
-    in its data DatasetError, before anything is written to `out`.
+    `ledger` counts the wall time since the command began. Raises ConfigError if the request is wrong, and
+    DatasetError if its data is wrong, before anything is written to `out`.
     """
     ledger = ledger or Ledger()
     if request.resume or request.retry_failed:
@@ -106,7 +106,7 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
             origin.check_same_request(invocation, store, planned.suite, planned.profiles)
             _check_clusters(planned)
             with closing(observer()) as watching:
-                watching.note(_going_on(invocation, store))
+                watching.note(_resume_text(invocation, store))
                 data = _prepare(planned, invocation, watching, ledger)
                 return _measure(request, invocation, planned, data, store, watching, ledger)
     invocation, planned = _new(request)
@@ -118,23 +118,23 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
 
 
 def begin(request: Request) -> Invocation:
-    """A new run in the store, of which nothing is measured yet: to be resumed by its id. Raises as `measure` does."""
+    """Stores a new run without measuring anything: resume it by its id. Raises the same errors as `measure`."""
     invocation, planned = _new(request)
     with Store.open(request.out) as store:
         return _stored(invocation, planned, store)
 
 
 def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
-    """The invocation as it is stored: with what it was begun with."""
+    """Stores the invocation with its origin and goals, and returns it."""
     begun = invocation.model_copy(
-        update={"origin": origin.stored(store, planned.suite, planned.profiles), "goals": planned.suite.goal}
+        update={"origin": origin.store_origin(store, planned.suite, planned.profiles), "goals": planned.suite.goal}
     )
     store.begin(begun)
     return begun
 
 
 def _new(request: Request) -> tuple[Invocation, _Plan]:
-    """A run that the request begins, checked against what there is."""
+    """Returns a new run for the request, and its checked plan. Raises ConfigError or ClusterError."""
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
         suite=request.suite,
@@ -165,26 +165,26 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
 
 
 def _to_resume(request: Request, store: Store) -> Invocation:
-    """The run that the request names, else the command's last of the suite."""
+    """Returns the run that the request names, or else the last run of the suite by the same command."""
     if request.invocation is not None:
         return store.invocation(identity=request.invocation)
     return store.invocation(request.suite, command=request.command)
 
 
 def _check_clusters(planned: _Plan) -> None:
-    """Raises ClusterError when an existing cluster does not answer, ConfigError when its secrets are not set."""
+    """Raises ClusterError if an existing cluster does not answer, and ConfigError if its secrets are not set."""
     for cluster in {case.cluster for case in planned.cases if case.engine.placement == "spark"}:
         if not cluster.starts_daemons:
             existing(cluster)
 
 
 def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger: Ledger) -> Data:
-    """Makes the data of all cases ready, on each profile's storage.
+    """Prepares the data of all cases, on the storage of each profile.
 
-    Raises ConfigError where the run is to find a cold page cache and the kernel does not empty it.
+    Raises ConfigError if the run needs a cold page cache and the kernel does not empty it.
     """
     with ledger.time("preparing"), scratch_folder() as scratch:
-        found = {
+        data = {
             cluster: prepare_all(
                 {
                     case.dataset: planned.suite.source(case.dataset)
@@ -200,24 +200,24 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
             for cluster, granted in planned.profiles.items()
         }
     if invocation.cold_cache:
-        for prepared in found.values():
+        for prepared in data.values():
             cold_cache.check_data(prepared.values())
-    return found
+    return data
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
-    """The invocation to go on with. Raises ConfigError when the request contradicts it."""
+    """Returns the invocation to resume. Raises ConfigError if an option of the request differs from it."""
     drawn = invocation.drawn
-    kept = ("seed", "rounds", "filter", "clusters")
-    for option, asked, stored in (
-        *((name, getattr(request, name), getattr(invocation, name)) for name in kept),
+    fixed_options = ("seed", "rounds", "filter", "clusters")
+    for option, requested, stored in (
+        *((name, getattr(request, name), getattr(invocation, name)) for name in fixed_options),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),
     ):
-        if asked is not None and asked != stored:
+        if requested is not None and requested != stored:
             raise ConfigError(
-                f"The run to resume has {option} {stored}, not {asked}: leave --{option} out, or start a new run."
+                f"The run to resume has {option} {stored}, not {requested}: leave --{option} out, or start a new run."
             )
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
@@ -228,19 +228,17 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     return invocation
 
 
-def _going_on(invocation: Invocation, store: Store) -> str:
-    """Says of what a run that is resumed was begun with, for that holds still."""
+def _resume_text(invocation: Invocation, store: Store) -> str:
+    """Returns a note with the options of the resumed run, because they still apply."""
     done = sum(not record.is_warmup for record in store.records(invocation.id))
     data = invocation.data or {}
-    begun = {
+    options_begun_with = {
         "filter": invocation.filter,
         "cluster": ",".join(invocation.clusters or ()),
         "data": data.get("path", data.get("kind")),
     }
-    options = " ".join(f"--{name} {value}" for name, value in begun.items() if value)
-    return (
-        f"going on with run {invocation.id}{options and f', begun with {options}'}: {done} executions have a record"
-    )
+    options = " ".join(f"--{name} {value}" for name, value in options_begun_with.items() if value)
+    return f"resuming run {invocation.id}{options and f', begun with {options}'}: {done} executions have a record"
 
 
 def _planned(request: Request, invocation: Invocation) -> _Plan:
@@ -263,25 +261,25 @@ def _measure(
     observer: Observer,
     ledger: Ledger,
 ) -> Finished:
-    before = store.records(invocation.id)
-    origin.check_same_origin(before, store)
-    done = _measured(before, only_ok=request.retry_failed)
+    earlier_records = store.records(invocation.id)
+    origin.check_same_origin(earlier_records, store)
+    done_keys = _measured(earlier_records, only_ok=request.retry_failed)
     logs = request.out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
-    losses = targets.known(planned.suite, store, invocation.started_at)
+    known_targets = targets.known_targets(planned.suite, store, invocation.started_at)
     for cluster, granted in planned.profiles.items():
         cases = [case for case in planned.cases if case.cluster == cluster]
-        cases = targets.given(cases, data[cluster], granted, invocation.drawn, losses)
+        cases = targets.with_targets(cases, data[cluster], granted, invocation.drawn, known_targets)
         executions = planned_executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
-        executions = [execution for execution in executions if execution.key not in done]
+        executions = [execution for execution in executions if execution.key not in done_keys]
         if request.only_round is not None:
             executions = [execution for execution in executions if execution.round == request.only_round]
         with scratch_folder() as scratch, ExitStack() as stack:
             running = None
-            if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
+            if any(execution.case.placement == "spark" and execution.unsupported is None for execution in executions):
                 with ledger.time("starting"):
                     running = stack.enter_context(ready_cluster(cluster, granted, scratch, logs, observer))
-                origin.check_same_java(before, store, running)
+                origin.check_same_java(earlier_records, store, running)
             with ledger.time("preparing"):
                 models = prepare_models(executions, data[cluster], cluster, granted, observer, scratch, running)
             runner = Runner(
@@ -301,11 +299,11 @@ def _measure(
             )
             runner.run(executions)
     records = store.records(invocation.id)
-    return Finished(invocation.id, records, len(records) - len(before), logs)
+    return Finished(invocation.id, records, len(records) - len(earlier_records), logs)
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
-    """Executions that need not be repeated. Warm-ups do not count: a new worker needs its own."""
+    """Returns the keys of executions that need not be repeated. Warm-ups do not count: a new worker needs its own."""
     return {
         (record.case.id, record.round, record.isolated)
         for record in records

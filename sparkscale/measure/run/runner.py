@@ -1,6 +1,6 @@
-"""The runner: rounds of executions in fresh workers, each under a deadline, each record stored as it arrives.
+"""The runner: measures rounds of executions in fresh workers, with deadlines, and stores each record at once.
 
-It never imports pyspark: what runs Spark or an engine is a worker process.
+It never imports pyspark, because only worker processes run Spark and engines.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,16 @@ from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.measure.worker.startup import Session, open_worker
 
 OUTSIDE_SECONDS = 300.0
-"""The most that the checks before a case's phases may take, and its scoring after them. A longer deadline holds for
+"""The limit of the checks before a case's phases, and of its scoring after them. A longer deadline applies to
 them, too."""
 
 
 @dataclass
 class Runner:
-    """Measures executions on one profile. `logs` takes the workers' logs, `scratch` what they write; `cluster` is
-    what Spark's sessions connect to, where there are any.
+    """Measures executions on one profile.
+
+    `logs` is the folder of the workers' logs, and `scratch` that of their temporary files. `cluster` is the cluster
+    for Spark sessions; None if no case needs one.
     """
 
     recorder: Recorder
@@ -57,14 +59,14 @@ class Runner:
         return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
 
     def run(self, executions: list[Execution]) -> None:
-        """Measures them all, in random order within rounds. Each leaves a record, whatever happens to it."""
+        """Measures all executions, in random order within rounds. Each gets a record, also if it fails."""
         possible = [execution for execution in executions if execution.unsupported is None]
         for execution in executions:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
         self.observer.planned([(execution.case, execution.isolated) for execution in possible])
-        for group in worker_queues(possible, self.recorder.invocation.seed):
-            WorkerQueue(self).run(group)
+        for queue in worker_queues(possible, self.recorder.invocation.seed):
+            WorkerQueue(self).run(queue)
 
     def _unsupported(self, execution: Execution, reason: str) -> None:
         error = ErrorInfo(type="EngineUnsupported", message=reason)
@@ -72,7 +74,7 @@ class Runner:
         self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "warm")
 
     def spawn(self, session: Session) -> WorkerProcess:
-        """A worker that is open: limits taken on, session started.
+        """Returns a new worker with applied limits and a started session.
 
         Raises ClusterError, ScratchError or WorkerDied.
         """
@@ -97,10 +99,10 @@ class Runner:
         return worker
 
     def _remake_scratch(self) -> None:
-        """The run's folder, and that of its cluster's daemons, if somebody has removed them. Raises ScratchError."""
+        """Makes the folders of the run and of its daemons again, if somebody removed them. Raises ScratchError."""
         state = self.cluster.state if self.cluster else None
         try:
             for folder in (self.scratch, *([state.folder] if state else [])):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ScratchError(f"The run's scratch folder cannot be made again: {error}.") from error
+            raise ScratchError(f"The run's scratch folder was removed and cannot be made again: {error}.") from error

@@ -1,4 +1,4 @@
-"""Folders for what only the running command needs."""
+"""Scratch folders, which exist only while a command runs."""
 
 import shutil
 import tempfile
@@ -17,14 +17,14 @@ PREFIX = "sparkscale-run-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """To be opened under the machine's lock: what a killed command left is removed first."""
+    """Yields a scratch folder. First removes what killed commands left, so the machine's lock must be held."""
     lifecycle.sweep()
     processes.sweep_marked()
     for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         processes.remove_shared(_workers(stale))
         shutil.rmtree(stale, ignore_errors=True)
     processes.sweep_limits()
-    with suppress(OSError):  # earlier releases made it readable for everyone
+    with suppress(OSError):  # earlier releases made this folder readable for everyone
         cache_folder().chmod(0o700)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
@@ -34,23 +34,23 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _workers(folder: Path) -> set[int]:
-    """The ids of the processes that a run's workers had."""
-    found = set()
-    with suppress(OSError):  # a process that is about to end removes files of its own
+    """Returns the process ids of a run's workers."""
+    ids = set()
+    with suppress(OSError):  # a process that is ending removes its own files
         for path in folder.rglob(PID):
             text = path.read_text()
-            found |= {int(text)} if text.isdecimal() else set()
-    return found
+            ids |= {int(text)} if text.isdecimal() else set()
+    return ids
 
 
 @contextmanager
 def tables_folder(scratch: Path) -> Iterator[Path]:
-    """A folder below a worker's own, for the tables of one case. Raises ScratchError if it cannot be made."""
+    """Yields a folder for the tables of one case, below `scratch`. Raises ScratchError if it cannot be made."""
     folder = scratch / f"tables-{uuid.uuid4().hex}"
     try:
         folder.mkdir()
     except OSError as error:
-        raise ScratchError(f"The case has no place for its tables: {error}.") from error
+        raise ScratchError(f"The folder for the tables of the case cannot be made: {error}.") from error
     try:
         yield folder
     finally:
@@ -58,7 +58,7 @@ def tables_folder(scratch: Path) -> Iterator[Path]:
 
 
 def contents(tables: dict[str, Path]) -> dict[str, bytes]:
-    """The bytes of each table's file. Raises ScratchError for one that cannot be read."""
+    """Returns the bytes of each table's file. Raises ScratchError if one cannot be read."""
     try:
         return {name: path.read_bytes() for name, path in tables.items()}
     except OSError as error:
@@ -66,7 +66,7 @@ def contents(tables: dict[str, Path]) -> dict[str, bytes]:
 
 
 def vanished(scratch: Path) -> ScratchError:
-    """The error of a worker without its folder."""
+    """Returns the error for a worker without its folder."""
     return ScratchError(
         f"The worker's scratch folder {scratch} vanished while the case ran: something else on this machine removes "
         "files that are in use."

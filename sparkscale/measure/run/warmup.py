@@ -1,4 +1,4 @@
-"""When a worker is warm for a case, and which sample a failed warm-up is followed by."""
+"""Decides when a worker is warm for a case, and which sample is tried after a failed warm-up."""
 
 import time
 from dataclasses import dataclass
@@ -13,28 +13,30 @@ AGREEMENT = 0.1
 AGREEMENT_SECONDS = 0.1
 """... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
 WARMUP_SECONDS = 10.0
-"""No third or further pass begins when a warm-up has taken this long, scoring between its passes included."""
+"""A warm-up that has taken this long gets no third or further pass. Scoring between its passes counts."""
 LONG_SECONDS = 30.0
-"""No second pass follows a first one that took this long."""
+"""A first pass that took this long is not followed by a second."""
 IDLE_SECONDS = 45.0
-"""Processes that an engine keeps may have ended when its last execution is older than this. Spark ends a Python
-worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), joblib one that was for 300 s."""
+"""If the last execution of an engine is older than this, the processes that it keeps may have ended. Spark ends a
+Python worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), joblib one after 300 s."""
 
 RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""
 LOST = frozenset({"WorkerDied", "ScratchError"})
-"""Errors that say nothing about the case: the worker was lost."""
-NOT_OF_THE_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"}
-"""Errors that a larger sample does not avoid."""
+"""Errors that say nothing about the case, because the worker was lost."""
+INDEPENDENT_OF_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"}
+"""Errors that a larger sample cannot avoid."""
 
 NEXT, FOUR_TIMES = 1, 2
-"""Steps from one sample to another, which is twice as large, or four times."""
+"""Steps from one sample to another that is two or four times as large."""
 
 
 @dataclass
 class Passes:
-    """The passes of one case's warm-ups in one worker. A further warm-up of a warm JVM may have one pass only, where
-    that agrees with the last one before."""
+    """The passes of one case's warm-ups in one worker.
+
+    A further warm-up of a warm JVM may need only one pass, if it agrees with the last pass before.
+    """
 
     case: Case
     _last: float | None = None
@@ -47,37 +49,39 @@ class Passes:
     def enough(self, record: RunRecord) -> bool:
         """True if the worker is warm after this pass, which has just ended.
 
-        A node engine is warm after its first: its libraries are loaded. A JVM compiles what runs often, so a Spark
-        engine goes on until two passes agree, or its time is spent. The first pass of a new JVM alone may take that
-        time, and what follows it is still half as slow again as later on. Passes without a valid time never agree.
+        A node engine is warm after its first pass: its libraries are loaded. A JVM compiles code that runs often, so
+        a Spark engine continues until two passes agree, or its time is over. The first pass has a longer limit: in a
+        new JVM it may take WARMUP_SECONDS alone, and the next one is still half as slow again as later ones. Passes
+        without a valid time never agree.
         """
         now = time.monotonic()
         limit = WARMUP_SECONDS
         if self._began is None:
             limit = LONG_SECONDS
-            self._began = now - sum(record.seconds.values())  # starting the worker is no part of it
-        before, self._last = self._last, _time_to_model(record)
+            self._began = now - sum(record.seconds.values())  # without the start of the worker
+        previous, self._last = self._last, _time_to_model(record)
         if self.case.placement == "node" or now - self._began >= limit:
             return True
-        if before is None or self._last is None:
+        if previous is None or self._last is None:
             return False
-        return abs(self._last - before) <= max(AGREEMENT * max(self._last, before), AGREEMENT_SECONDS)
+        return abs(self._last - previous) <= max(AGREEMENT * max(self._last, previous), AGREEMENT_SECONDS)
 
 
 def still_warm(case: Case, last: float | None) -> bool:
-    """Whether a worker needs no warm-up for this case. `last` is when phases of such a case last ended there, as
-    time.monotonic(); None if it was never warm for it.
+    """Returns true if a worker needs no warm-up for this case.
+
+    `last` is when phases of such a case last ended in this worker, as time.monotonic(); None if it was never warm.
     """
     if last is None:
         return False
     return not _engine(case).keeps_processes or time.monotonic() - last <= IDLE_SECONDS
 
 
-def found_warm(case: Case, observation: Observation) -> bool:
-    """Whether an execution found the processes that it needs, as far as it can be seen.
+def was_warm(case: Case, observation: Observation) -> bool:
+    """Returns true if an execution found the processes that it needs, as far as this can be seen.
 
-    With a GPU Spark's Python workers serve one task each, so each execution starts its own. An executor that takes a
-    lost one's place starts them, too: of such an execution no time is counted anyhow.
+    With a GPU, each of Spark's Python workers serves one task, so each execution starts new ones. An executor that
+    replaces a lost one starts new ones, too; the time of such an execution is not counted anyway.
     """
     engine = _engine(case)
     may_start = engine.starts_processes or (case.placement == "spark" and case.device == "gpu")
@@ -90,18 +94,18 @@ def _engine(case: Case) -> type[Engine]:
 
 
 def _time_to_model(record: RunRecord) -> float | None:
-    """None where the record has no seconds: it is not ok."""
+    """Returns the seconds to the model; None if the record is not ok and so has no seconds."""
     phases = registry.patterns()[record.case.pattern].time_to_model
     return sum(record.seconds[phase] for phase in phases) if record.outcome == "ok" else None
 
 
 def step(failed: RunRecord) -> int:
-    """How far the next sample to try is from one on which a warm-up failed; 0 when none is worth a try.
+    """Returns how many steps larger the next sample to try is after a failed warm-up; 0 if no other sample can help.
 
-    Data that cannot be trained on is known before a phase begins, so the next sample is cheap to try. An engine that
-    fails may do so on any sample, and its worker is replaced each time: fewer samples are tried.
+    Unsuitable data is found before a phase begins, so the next sample is cheap to try. An engine that fails may fail
+    on any sample, and its worker is replaced each time, so fewer samples are tried.
     """
-    if failed.error is None or failed.error.type in NOT_OF_THE_SAMPLE:
+    if failed.error is None or failed.error.type in INDEPENDENT_OF_SAMPLE:
         return 0
     if failed.error.type == "DatasetError":
         return NEXT
@@ -109,6 +113,6 @@ def step(failed: RunRecord) -> int:
 
 
 def sample_text(case: Case) -> str:
-    """The sample of a warm-up, as part of a sentence."""
+    """Returns the sample of a warm-up as a part of a sentence."""
     share = "all" if case.fraction == 1 else show_fraction(case.fraction)
     return f"{share} of the data ({case.rows:,} rows)"

@@ -1,4 +1,4 @@
-"""Executions that share a worker: each is warmed up, sent, watched, and recorded, whatever becomes of it."""
+"""Executions that share a worker: each is warmed up, sent, watched and recorded, also if it fails."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -9,11 +9,11 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.errors import ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
-from sparkscale.measure.outcomes import Evidence, PassedLimit, decide, left_something
+from sparkscale.measure.outcomes import Evidence, PassedLimit, decide, may_disturb_next_case
 from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run import warmup
 from sparkscale.measure.run.idle import imported_by
-from sparkscale.measure.run.records import Used
+from sparkscale.measure.run.records import ResourceUse
 from sparkscale.measure.run.scratch import contents, tables_folder, vanished
 from sparkscale.measure.worker.process import DeadlineExceeded, WorkerDied, WorkerProcess
 from sparkscale.measure.worker.protocol import Measure, Measured
@@ -24,33 +24,34 @@ if TYPE_CHECKING:
     from sparkscale.measure.run.runner import Runner
 
 WARMUP_ATTEMPTS = 2
-"""A worker that dies in a warm-up, or whose cluster is hit, is replaced once: the case has not been tried yet."""
+"""If a worker or a daemon ends in a warm-up, the warm-up is tried again once: the case itself has not run yet."""
 
 WARM_ATTEMPTS = 3
-"""How often a case is executed at most, until it finds every process that it needs. Each execution leaves more."""
+"""A case is executed at most this often, until all processes that it needs exist. Each execution leaves more."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """A case that left no record, and is to be executed once more."""
+    """The case has no record yet and must be executed again."""
 
     reason: str
 
 
 @dataclass
 class WorkerQueue:
-    """Executions that share a worker; one that is lost is replaced before the next execution."""
+    """Executions that share a worker. A worker that is lost is replaced before the next execution."""
 
     runner: "Runner"
     worker: WorkerProcess | None = None
     failed: dict[str, RunRecord] = field(default_factory=dict)
-    """Warm-ups that failed, by the ids of their cases: they are not tried again in this group."""
+    """Records of failed warm-ups, by the ids of their cases. They are not tried again in this queue."""
     passes: dict[str, warmup.Passes] = field(default_factory=dict)
-    """Of the warm-ups that this worker ran, by the ids of their cases."""
+    """The passes of the warm-ups that this worker ran, by the ids of their cases."""
     disturbed: bool = False
-    """Whether a daemon ended during the last execution: its worker's session is not what it was."""
+    """True if a daemon ended during the last execution, so that the worker's session has changed."""
 
     def run(self, executions: list[Execution]) -> None:
+        """Executes all, in order, and ends the worker."""
         try:
             for execution in executions:
                 self._measure(execution)
@@ -61,13 +62,14 @@ class WorkerQueue:
             self.worker.close()
 
     def _drop(self) -> None:
+        """Ends the worker. The next execution starts another."""
         if self.worker:
             self.worker.kill()
         self.worker = None
         self.passes.clear()
 
     def _measure(self, execution: Execution) -> None:
-        """The case itself: after its engine's warm-up in this worker, or isolated, cold in a new one."""
+        """Executes a case: after the warm-up of its engine in this worker, or, if isolated, in a new worker."""
         attempt = 1
         while True:
             self._restore(execution)
@@ -83,23 +85,23 @@ class WorkerQueue:
             if not result.is_warmup:
                 return
             self.runner.observer.note(
-                f"{result.case.label}: in its phases {result.python_started} Python process(es) began, so it was not "
-                "warm: it is measured again"
+                f"{result.case.label}: {result.python_started} Python process(es) began in its phases, so the worker "
+                "was not warm: it is measured again"
             )
             attempt += 1
 
     def _restore(self, execution: Execution) -> None:
-        """Starts again what has ended of the cluster since the last case, and a worker that lost its folder."""
+        """Starts daemons of the cluster again that have ended, and drops a worker that lost its folder."""
         if self.worker and self.worker.scratch_vanished:
-            self.runner.observer.note(f"{self.worker.scratch} has vanished: its worker is replaced")
+            self.runner.observer.note(f"the folder {self.worker.scratch} has vanished: its worker is replaced")
             self._drop()
         cluster = self.runner.cluster
         if execution.case.placement == "spark" and cluster is not None and cluster.lost():
             self._drop()
             with self.runner.ledger.time("starting"):
-                self._say_restored(cluster.restore())
+                self._note_restored(cluster.restore())
 
-    def _say_restored(self, names: list[str]) -> None:
+    def _note_restored(self, names: list[str]) -> None:
         if names:
             self.disturbed = True
             self.runner.observer.note(
@@ -107,10 +109,10 @@ class WorkerQueue:
             )
 
     def _warm_up(self, execution: Execution) -> RunRecord | None:
-        """Warms the worker up for this case, if it is not warm for it, or may be so no longer.
+        """Warms the worker up for this case, unless it is still warm for it.
 
-        Samples are tried from the smallest on; `warmup.step` says which one follows a failed one. Returns the record
-        of the last one if none succeeded.
+        Samples are tried from the smallest on. `warmup.step` says which one is next after a failure. Returns None, or
+        the record of the last warm-up if none succeeded.
         """
         if self.worker and warmup.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
             return None
@@ -127,7 +129,7 @@ class WorkerQueue:
             number = min(number + step, last)
 
     def _warm_up_on(self, execution: Execution, case: Case) -> RunRecord | None:
-        """Warms up on one sample; returns the record that failed. A lost worker is replaced, and tried once more."""
+        """Warms up on one sample, and replaces a lost worker once. Returns None, or the record of the failure."""
         for _ in range(WARMUP_ATTEMPTS):
             record = self._passes(execution, case)
             if self.disturbed:
@@ -141,7 +143,7 @@ class WorkerQueue:
         return record
 
     def _passes(self, execution: Execution, case: Case) -> RunRecord:
-        """Executes a warm-up until its worker is warm; returns the last record, or the first that broke off."""
+        """Executes a warm-up until the worker is warm or the warm-up fails. Returns the last record."""
         self._passes_of(case).begin()
         while True:
             result = self._execute(execution, case, warms=True)
@@ -151,11 +153,11 @@ class WorkerQueue:
                 return result
 
     def _passes_of(self, case: Case) -> warmup.Passes:
-        """What is known of its warm-ups in this worker: nothing, if the one before has been replaced."""
+        """Returns the passes of this case's warm-ups in this worker. A new worker has none yet."""
         return self.passes.setdefault(case.id, warmup.Passes(case))
 
     def _skip(self, execution: Execution, failed: RunRecord) -> None:
-        """A case without a warm-up has no warm time: it ends as its warm-up did."""
+        """Records a case with a failed warm-up: it cannot have a warm time, so it gets the outcome of its warm-up."""
         kind, message = (failed.error.type, failed.error.message) if failed.error else ("", "")
         error = ErrorInfo(type=kind, message=f"In its warm-up on {warmup.sample_text(failed.case)}: {message}")
         observation = Observation(outcome=failed.outcome, error=error, phase=failed.phase)
@@ -172,44 +174,49 @@ class WorkerQueue:
         self.runner.observer.finished(record, 0.0)
 
     def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | Retry:
-        """Sends one case to the worker and stores what becomes of it. The `last` attempt is stored as warm even if
-        Python processes began in it: where each attempt starts some, they are a part of its time.
+        """Sends one case to the worker and stores its record.
 
-        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases: the next
+        The `last` attempt is stored as warm even if Python processes began in it. If every attempt starts some, they
+        are a part of the case's time.
+
+        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases. The next
         call starts a new worker.
         """
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
-        kind = " isolated" if execution.isolated else " warm-up" if warms else ""
-        label = f"round {execution.round}, {case.label}{kind}"
+        suffix = " isolated" if execution.isolated else " warm-up" if warms else ""
+        label = f"round {execution.round}, {case.label}{suffix}"
         runner.observer.executing(case, label)
         tables: dict[str, bytes] = {}
-        worker, position, used = self.worker, None, Used()
+        worker, position, usage = self.worker, None, ResourceUse()
         kills = self._daemon_kills(case)
         self.disturbed = False
         try:
             model = runner.models.get(case.id)
             if isinstance(model, ModelError):
                 raise model
-            worker = self._opened(case)
+            worker = self._worker_for(case)
             position = worker.executions - 1
-            observation, used, tables = self._ask(worker, execution, case, model)
+            observation, usage, tables = self._request(worker, execution, case, model)
             if observation.outcome != "ok":
-                observation = self._weighed(worker, case, kills, observation)
+                observation = self._with_limit(worker, case, kills, observation)
         except (WorkerDied, DeadlineExceeded, SparkscaleError) as problem:
-            observation = self._lost(problem, case, kills)
-            worker = worker if position is not None else None  # none that was lost before the case began
+            observation = self._observe_loss(problem, case, kills)
+            if position is None:  # the worker was lost before the case began
+                worker = None
         if worker and worker.scratch_vanished:
-            observation, tables = self._lost(vanished(worker.scratch), case, kills), {}
+            observation, tables = self._observe_loss(vanished(worker.scratch), case, kills), {}
         warmups = worker.warmups.setdefault(execution.warmup_key, []) if worker else []
         others = (position or 0) - len(warmups)
         if observation.outcome == "oom" and others > 0:
             self._drop()
-            return Retry(f"out of memory, but its worker had executed others before ({others}): tried in a new one")
+            return Retry(
+                f"out of memory, but its worker had executed others before ({others}): it is tried in a new worker"
+            )
         temperature: Temperature = "warm"
         if warms or execution.isolated:
             temperature = "warmup" if position else "cold"
-        elif observation.outcome == "ok" and not last and not warmup.found_warm(case, observation):
+        elif observation.outcome == "ok" and not last and not warmup.was_warm(case, observation):
             temperature = "warmup"
         record = runner.recorder.keep(
             execution,
@@ -218,7 +225,7 @@ class WorkerQueue:
             observation,
             temperature,
             worker,
-            used if observation.outcome == "ok" else Used(),
+            usage if observation.outcome == "ok" else ResourceUse(),
             tables,
             position,
             runner.deadline_seconds,
@@ -227,13 +234,13 @@ class WorkerQueue:
             warmups.append(record.id)
         if worker and worker.phases_ended and execution.warmup_key in worker.warmed:
             worker.warmed[execution.warmup_key] = worker.phases_ended
-        if self.disturbed or left_something(observation):
+        if self.disturbed or may_disturb_next_case(observation):
             self._drop()
         runner.observer.finished(record, time.monotonic() - begun)
         return record
 
-    def _opened(self, case: Case) -> WorkerProcess:
-        """A worker with the session that the case asks for."""
+    def _worker_for(self, case: Case) -> WorkerProcess:
+        """Returns a worker with the session that the case needs, and counts the execution."""
         if self.worker is not None and self.worker.threads != case.threads:
             self._restart_session(self.worker, case.threads)
         if self.worker is None:
@@ -244,40 +251,43 @@ class WorkerQueue:
         return self.worker
 
     def _restart_session(self, worker: WorkerProcess, threads: int) -> None:
-        """Drops the worker if no other session starts in it, as after its JVM has ended."""
+        """Starts another session in the worker, or drops the worker if that fails, as after its JVM has ended."""
         try:
             with self.runner.ledger.time("starting"):
                 ready = restart_session(worker, threads)
         except (WorkerDied, SparkscaleError):
             self.runner.observer.note(
-                f"no other session starts in the worker's JVM (see {worker.log_path}): the worker is replaced"
+                f"no other session starts in the worker's JVM: the worker is replaced (log: {worker.log_path})"
             )
             self._drop()
         else:
             worker.session = self.runner.recorder.store.describe("session", ready.session)
 
     def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
-        """None where a case shares its processes with others: a Connect server's, or those of another host."""
+        """Returns None if a case shares processes with others (a Connect server), or if they are on other hosts."""
         if case.placement == "node" or self.runner.cluster is None:
             return MemorySampler(worker.process.pid)
         endpoint = self.runner.cluster.endpoint
         return MemorySampler(worker.process.pid, endpoint.whole, endpoint.executors) if endpoint.observable else None
 
     def _gpu_sampler(self, case: Case) -> GpuSampler | None:
-        """None where a case has no GPU of this host."""
+        """Returns None if the case uses no GPU of this host."""
         gpus = self.runner.budget.node.gpus
         return GpuSampler(gpus) if case.device == "gpu" and gpus and case.cluster_kind != "external" else None
 
-    def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> Used:
-        """Peaks are of executions that had their processes, and devices, to themselves."""
-        return Used(
+    def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> ResourceUse:
+        """Returns what the case used. Peaks need an isolated execution, with no other case in its processes."""
+        return ResourceUse(
             peak_pss_bytes=memory.peak() if memory else None,
             gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
             gpu_energy_joules=gpus.joules() if gpus else None,
         )
 
     def _baseline(self, case: Case, memory: MemorySampler) -> int | None:
-        """What the tree needs without data. To be asked after the peak: the worker may end for it."""
+        """Returns the bytes that the processes need without data; None if they are not known.
+
+        Call it after the peak is read: it may end the worker to measure an idle one.
+        """
         idle = self.runner.idle
         if case.placement == "spark":
             return memory.baseline
@@ -293,27 +303,27 @@ class WorkerQueue:
         return idle.known(case)
 
     def _daemon_kills(self, case: Case) -> int:
-        """How often memory has run out in the daemons' trees so far."""
+        """Returns how often memory has run out in the daemons' process trees so far."""
         cluster = self.runner.cluster
         return cluster.out_of_memory() if cluster is not None and case.placement == "spark" else 0
 
     def _watch(self, worker: WorkerProcess, case: Case) -> None:
-        """Replaces a daemon that has ended. Raises ClusterError or ScratchError when the case cannot go on."""
+        """Replaces a daemon that has ended. Raises ClusterError or ScratchError if the case cannot continue."""
         if worker.scratch_vanished:
             raise vanished(worker.scratch)
         if case.placement == "spark" and self.runner.cluster is not None:
-            self._say_restored(self.runner.cluster.watch())
+            self._note_restored(self.runner.cluster.watch())
 
-    def _ask(
+    def _request(
         self, worker: WorkerProcess, execution: Execution, case: Case, model: PreparedModel | None
-    ) -> tuple[Observation, Used, dict[str, bytes]]:
-        """Returns the worker's report, the resources used until its phases ended, and the tables it made."""
+    ) -> tuple[Observation, ResourceUse, dict[str, bytes]]:
+        """Returns the worker's observation, the resources used until its phases ended, and its tables."""
         runner = self.runner
         memory = self._sampler(worker, case) if execution.isolated else None
         if memory:
             memory.begin()
         gpus = self._gpu_sampler(case)
-        used = [Used()]
+        usage = [ResourceUse()]
         begun = time.monotonic()
         with tables_folder(worker.scratch) as folder:
             request = Measure(
@@ -327,9 +337,9 @@ class WorkerQueue:
                 reply = worker.request(
                     request,
                     runner.limits,
-                    [found for found in (memory, gpus) if found],
+                    [sampler for sampler in (memory, gpus) if sampler],
                     runner.observer.phase,
-                    lambda: used.append(self._used(execution, memory, gpus)),
+                    lambda: usage.append(self._used(execution, memory, gpus)),
                     lambda: self._watch(worker, case),
                 )
             except (WorkerDied, DeadlineExceeded):
@@ -339,12 +349,13 @@ class WorkerQueue:
             runner.ledger.spent["phases"] += sum(reply.observation.seconds.values())
             tables = contents(reply.tables)
         if memory and reply.observation.outcome == "ok":
-            used.append(replace(used[-1], baseline_bytes=self._baseline(case, memory)))
-        return reply.observation, used[-1], tables
+            usage.append(replace(usage[-1], baseline_bytes=self._baseline(case, memory)))
+        return reply.observation, usage[-1], tables
 
     def _limit(self, worker: WorkerProcess | None, case: Case, kills: int) -> PassedLimit | None:
-        """The limit on memory that the case has reached; None if it reached none. `kills` is how often memory had run
-        out in the daemons' trees before.
+        """Returns the memory limit that the case has reached; None if it reached none.
+
+        `kills` is how often memory had run out in the daemons' process trees before the case.
         """
         if worker and worker.limit.reached(worker.process.pid):
             return PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism)
@@ -353,17 +364,17 @@ class WorkerQueue:
         mechanism = worker.limit.mechanism if worker else "cgroup"
         return PassedLimit(self.runner.budget.daemons[0].memory_bytes, mechanism)
 
-    def _weighed(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
-        """What the worker says of a case that did not end well, in the light of the limits that were reached."""
+    def _with_limit(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
+        """Returns the observation of a failed case. Its outcome becomes `oom` if a memory limit was reached."""
         limit = self._limit(worker, case, kills)
         if limit is None:
             return observation
-        said = observation.error or ErrorInfo(type="MemoryError", message="")
-        ended = decide(Evidence(said.type, said.message, limit=limit))
+        error = observation.error or ErrorInfo(type="MemoryError", message="")
+        ended = decide(Evidence(error.type, error.message, limit=limit))
         return observation.model_copy(update={"outcome": ended.outcome, "error": ended.error})
 
-    def _lost(self, problem: Exception, case: Case, kills: int) -> Observation:
-        """Ends a worker that gave no answer, or lost its folder, and says what became of the case."""
+    def _observe_loss(self, problem: Exception, case: Case, kills: int) -> Observation:
+        """Ends a worker that gave no answer or lost its folder. Returns the outcome of the case as an observation."""
         worker = self.worker
         evidence = Evidence(
             type(problem).__name__,

@@ -1,1 +1,1 @@
-"""Worker processes: how one is started and talked to, and what runs inside it."""
+"""Worker processes: starting them, talking to them, and the code that runs inside them."""

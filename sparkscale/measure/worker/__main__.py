@@ -1,7 +1,7 @@
-"""The process of a worker: answers the runner's requests, one after another.
+"""The process of a worker: answers the requests of the runner, one after another.
 
-Started as `python -m sparkscale.measure.worker REQUESTS REPLIES`, two inherited pipe descriptors. Its standard output
-and error go to a log file; nothing is printed while a clock runs.
+It is started as `python -m sparkscale.measure.worker REQUESTS REPLIES`, with two inherited pipe descriptors. Its
+standard output and error go to a log file. Nothing is printed while a clock runs.
 """
 
 import logging
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 def _refusal(error: Exception) -> Refused:
-    """Of an error that is not ours the first line: the log holds all of it."""
+    """Returns the reply to a request that failed. Other errors are cut to one line: the log has all."""
     log.exception("request refused")
     if isinstance(error, errors.SparkscaleError):
         return Refused(error=type(error).__name__, message=str(error))
-    if isinstance(error, OSError) and (said := places.sentence(error)):
-        return Refused(error="ConfigError", message=said)
-    first = (str(error).strip().splitlines() or ["no message"])[0]
-    return Refused(error=type(error).__name__, message=f"{type(error).__name__}: {first}")
+    if isinstance(error, OSError) and (sentence := places.sentence(error)):
+        return Refused(error="ConfigError", message=sentence)
+    first_line = (str(error).strip().splitlines() or ["no message"])[0]
+    return Refused(error=type(error).__name__, message=f"{type(error).__name__}: {first_line}")
 
 
 def main() -> None:
-    """Answers each request in turn; ends at Close or when the runner's pipe does."""
+    """Answers each request. Ends at Close, or when the runner's pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends its workers itself
     processes.die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

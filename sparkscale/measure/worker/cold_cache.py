@@ -1,4 +1,4 @@
-"""`--cold-cache`: before each execution the kernel forgets the data's files, so phases read from the disk."""
+"""`--cold-cache`: empties the page cache of the data's files before each execution, so that phases read from disk."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,32 +12,32 @@ from sparkscale.contract.model import PreparedModel
 
 
 def check_profile(profile: ClusterProfile) -> None:
-    """Raises ConfigError for a profile that reads data on other hosts, or from an object store."""
+    """Raises ConfigError if executors of this profile read data on other hosts, or from an object store."""
     if profile.kind != "local" and not profile.starts_daemons:
         raise ConfigError(
-            f"--cold-cache empties the page cache of this host, and the executors of cluster '{profile.name}' are "
-            "elsewhere: leave it out, or choose a cluster on this machine."
+            f"--cold-cache works on this host only, and the executors of cluster '{profile.name}' may be on other "
+            "hosts: leave it out, or choose a cluster on this machine."
         )
     if local_path(profile.storage_location) is None:
         raise ConfigError(
-            f"--cold-cache empties the page cache of local files, and cluster '{profile.name}' keeps its data at "
-            f"{profile.storage_location}: leave it out, or name a local folder as its `storage`."
+            f"--cold-cache works with local files only, and cluster '{profile.name}' keeps its data at "
+            f"{profile.storage_location}: leave it out, or set `storage` in the profile to a local folder."
         )
 
 
 def check_data(data: Iterable[PreparedDataset]) -> None:
-    """Empties the cache of these data sets' files once. Raises ConfigError where the kernel keeps them."""
-    for one in data:
+    """Empties the page cache of these data sets' files once. Raises ConfigError if they stay in memory."""
+    for dataset in data:
         try:
-            drop(one)
+            drop(dataset)
         except DatasetError as error:
             raise ConfigError(f"--cold-cache is not possible here. {error}") from error
 
 
 def drop(data: PreparedDataset, model: PreparedModel | None = None) -> None:
-    """Empties the page cache of all files of a data set, and of the model that a case is given.
+    """Empties the page cache of all files of a data set, and of the model that a case applies.
 
-    Raises DatasetError when they stay in it.
+    Raises DatasetError if more than a tolerated share of the files stays in memory.
     """
     roots = [data.root, *data.merged.values(), *([model.root] if model else [])]
     folders = [path for root in roots if (path := local_path(root)) is not None]
@@ -45,11 +45,13 @@ def drop(data: PreparedDataset, model: PreparedModel | None = None) -> None:
     try:
         share = pagecache.drop(files)
     except OSError as error:
-        raise DatasetError(f"The page cache of {folders[0]} cannot be emptied: {error.strerror}.") from error
+        raise DatasetError(
+            f"The page cache of {folders[0]} cannot be emptied: {error.strerror}. Leave --cold-cache out."
+        ) from error
     if share > pagecache.TOLERATED_SHARE:
         raise DatasetError(
-            f"The page cache keeps {share:.0%} of {_shown(folders)}: run as a user who owns these files, on a file "
-            "system on a disk, or leave --cold-cache out."
+            f"The page cache keeps {share:.0%} of {_shown(folders)}: run as the user who owns these files, keep them "
+            "on a disk, or leave --cold-cache out."
         )
 
 

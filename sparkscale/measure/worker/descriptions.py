@@ -29,15 +29,15 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def packages() -> dict[str, str | None]:
-    """The release of each package that can change a figure, by its name; None for one that is not installed.
+    """Returns the release of each package that can change a figure, by its name; None if it is not installed.
 
-    They are sparkscale itself, its requirements, those of its extras included, what adds workloads or data sets, and
-    what the engines import beyond them. An engine's import name stands for its package where no requirement installs
-    it: cuML comes as cuml-cu12, or cuml-cu13.
+    These are sparkscale, its requirements with those of its extras, packages that add workloads or data sets, and
+    packages that engines import beyond them. If no requirement installs such a package, its import name stands for
+    it: cuML comes as cuml-cu12 or cuml-cu13.
     """
     try:
         requirements = importlib.metadata.requires(PROJECT) or []
-    except importlib.metadata.PackageNotFoundError:  # run from a folder where nothing was installed
+    except importlib.metadata.PackageNotFoundError:  # sparkscale runs from a folder and is not installed
         requirements = []
     added = [plugins.package(entry) for group in plugins.GROUPS for entry in plugins.entries(group)]
     required = dict.fromkeys(
@@ -53,24 +53,24 @@ def packages() -> dict[str, str | None]:
 
 
 def _imported() -> list[str]:
-    """Import names of the registered engines' libraries and optional packages."""
+    """Returns the import names of the libraries and optional packages of all registered engines."""
     engines = (engine for workload in registry.workloads().values() for engine in workload.engines)
     named = (name for engine in engines for name in (engine.library.partition(".")[0], *engine.packages))
     return sorted({name for name in named if name})
 
 
 def _normal(name: str) -> str:
-    """A package's name as the index spells it (PEP 503)."""
+    """Returns the name of a package as the index spells it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def host() -> dict[str, Any]:
-    """CPU, cores, memory, GPUs and operating system of this machine.
+    """Describes this machine: CPU, cores, memory, GPUs and operating system.
 
-    `usable_physical_cores` is less than `usable_cores` where some are hyper-threads of one core. `cpu_quota` is the
-    CPU time per second that a control group grants, None without one.
+    `usable_physical_cores` is less than `usable_cores` if some are hyper-threads of one core. `cpu_quota` is the CPU
+    time per second that a control group grants; None without a quota.
     """
-    found = gpu.discover()
+    gpus = gpu.discover()
     cpus = granted_cpus()
     return {
         "hostname": platform.node(),
@@ -81,15 +81,15 @@ def host() -> dict[str, Any]:
         "usable_physical_cores": physical_cores(cpus, topology()),
         "cpu_quota": limits().cpus,
         "memory_bytes": psutil.virtual_memory().total,
-        "gpus": [{"name": device.name, "memory_bytes": device.memory_bytes} for device in found.devices],
-        "gpu_driver": found.driver,
+        "gpus": [{"name": device.name, "memory_bytes": device.memory_bytes} for device in gpus.devices],
+        "gpu_driver": gpus.driver,
         "os": f"{platform.system()} {platform.release()}",
         "libc": " ".join(platform.libc_ver()),
     }
 
 
 def software(java: dict[str, str | None] | None) -> dict[str, Any]:
-    """Versions; `java` holds what the JVM says of itself and its BLAS, None in a process without one."""
+    """Describes the versions of Python, packages and Java. `java` is the JVM's own report; None without a JVM."""
     return {
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
@@ -112,10 +112,11 @@ def session(
     collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """The grants of one worker, and its profile. `collectors` are those of the JVMs on this host, `conf` is Spark's
-    effective configuration without secrets; both None in a worker without a session.
+    """Describes the grants of one worker, and its profile.
 
-    Left out is what differs each time without changing what is measured: ids, ports, scratch folders.
+    `collectors` are the garbage collectors of the JVMs on this host. `conf` is Spark's effective configuration,
+    without secrets. Both are None in a worker without a session. Values that differ each time and do not change a
+    measurement are left out: ids, ports, scratch folders.
     """
     return {
         "cluster": cluster["name"],
@@ -129,14 +130,16 @@ def session(
         "memory_bytes": memory_bytes,
         "memory_limit": memory_limit,
         "collectors": collectors,
-        "spark_conf": None if conf is None else _lasting(conf),
+        "spark_conf": None if conf is None else _stable_settings(conf),
     }
 
 
-def _lasting(conf: dict[str, str]) -> dict[str, str]:
-    """A free port of this host's is written as `*`, as is the folder of a JVM's temporary files."""
-    kept = {key: value for key, value in conf.items() if key not in VOLATILE}
-    return {key: JAVA_TEMPORARY.sub("-Djava.io.tmpdir=*", LOOPBACK_PORT.sub(r"\1:*", kept[key])) for key in kept}
+def _stable_settings(conf: dict[str, str]) -> dict[str, str]:
+    """Returns the settings without volatile ones. `*` replaces ports of this host and temporary folders."""
+    settings = {key: value for key, value in conf.items() if key not in VOLATILE}
+    return {
+        key: JAVA_TEMPORARY.sub("-Djava.io.tmpdir=*", LOOPBACK_PORT.sub(r"\1:*", settings[key])) for key in settings
+    }
 
 
 JAVA_TEMPORARY = re.compile(r'"-Djava\.io\.tmpdir=[^"]*"')
@@ -158,13 +161,13 @@ VOLATILE = {
 ROOT = Path(sparkscale.__file__).resolve().parents[1]
 """The checkout that this code runs from."""
 MEASURING = (".", ":(exclude)results")
-"""The files of a checkout that make it another than its commit's, in git's words."""
+"""The files of a checkout that count as changes to its commit, as a pathspec of git."""
 CODE = ("sparkscale", "workloads", "cluster", "benchmarks", "pyproject.toml", "requirements.lock", "asv.conf.json")
-"""Those that can change a figure."""
+"""Files and folders that can change a figure."""
 
 
 def code_state() -> CodeState:
-    """Commit of the checkout that this code runs from, and its changes, those of results aside."""
+    """Returns the commit and the changes of the checkout that this code runs from, without changes of results."""
     commit = _git(ROOT, "rev-parse", "HEAD")
     if commit is None:
         return CodeState(commit=None, dirty=None)
@@ -174,23 +177,23 @@ def code_state() -> CodeState:
 
 
 def _changes(folder: Path) -> str | None:
-    """A digest of the files of code that differ from the commit's, and of those that it does not have."""
-    there = [name for name in CODE if (folder / name).exists()]
-    changed = _git_bytes(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *there)
-    added = _git_bytes(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *there)
+    """Returns a digest of the code that differs from the commit, and of new files. None if git does not answer."""
+    paths = [name for name in CODE if (folder / name).exists()]
+    changed = _git_bytes(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *paths)
+    added = _git_bytes(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *paths)
     if changed is None or added is None:
         return None
-    found = hashlib.sha256(changed)
+    digest = hashlib.sha256(changed)
     for name in filter(None, added.split(b"\0")):
-        found.update(name)
+        digest.update(name)
         with contextlib.suppress(OSError), (folder / os.fsdecode(name)).open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    said = _git_bytes(folder, *arguments)
-    return None if said is None else said.decode(errors="replace").strip()
+    output = _git_bytes(folder, *arguments)
+    return None if output is None else output.decode(errors="replace").strip()
 
 
 def _git_bytes(folder: Path, *arguments: str) -> bytes | None:

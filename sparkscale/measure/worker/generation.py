@@ -1,4 +1,4 @@
-"""One contender of `sparkscale bench-data`, in a process of its own: makes a table, writes it, prints what it took.
+"""One generator of `sparkscale bench-data`, in its own process: makes a table, writes it, prints seconds and bytes.
 
 Started as `python -m sparkscale.measure.worker.generation JOB`, where JOB is a JSON object; prints a JSON object.
 """
@@ -25,7 +25,7 @@ WARM_UP_ROWS = 20_000
 
 
 class Job(BaseModel):
-    """`memory`: not how long it takes, but the most memory that a task has."""
+    """The table to make. If `memory` is true, the peak memory of a task is measured, and its time says nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,9 @@ class Job(BaseModel):
     memory: bool = False
 
 
-class Took(BaseModel):
+class GenerationResult(BaseModel):
+    """The seconds, the bytes written, and the peak memory of a task if the job asked for it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float
@@ -45,22 +47,23 @@ class Took(BaseModel):
 
 
 Make = Callable[[int, Path], int | None]
-"""Makes so many rows in a folder; returns a task's peak memory where it is asked for."""
+"""Makes this number of rows in a folder. Returns the peak bytes of a task, or None if they are not measured."""
 
 
-def run(job: Job) -> Took:
-    """A small table first, which is not timed: imports, compilation, the start of Python workers."""
+def run(job: Job) -> GenerationResult:
+    """Makes a small table, untimed: it pays for imports, compilation and Python workers. Then times the table."""
     with tempfile.TemporaryDirectory(dir=job.folder) as folder, _maker(job, Path(folder)) as make:
         make(WARM_UP_ROWS, Path(folder) / "warm-up")
         started = time.perf_counter()
         peak = make(job.rows, Path(folder) / "timed")
         seconds = time.perf_counter() - started
         written = sum(file.stat().st_size for file in (Path(folder) / "timed").rglob("*.parquet"))
-    return Took(seconds=seconds, bytes=written, task_peak_bytes=peak)
+    return GenerationResult(seconds=seconds, bytes=written, task_peak_bytes=peak)
 
 
 @contextmanager
 def _maker(job: Job, folder: Path) -> Iterator[Make]:
+    """Yields the function that makes tables for the job's contender."""
     cores = budget(profile.load("local")).cores
     if job.contender == "scikit-learn":
         yield lambda rows, target: _scikit_learn(rows, job.columns, target)
@@ -85,7 +88,7 @@ def _session(folder: Path) -> Iterator[Any]:
 
 
 def _ours(rows: int, job: Job, target: Path, tasks: Tasks) -> int | None:
-    """Labels, slices, hold-out, manifest and ceilings included."""
+    """Makes a complete data set: with labels, slices, hold-out, manifest and ceilings."""
     source = Classification(rows=rows, features=job.columns, categorical=0)
     if job.memory:
         target.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Tasks that hold GPUs for a while, to see whom Spark's scheduler gives which."""
+"""Tasks that hold GPUs for a while, to check which GPUs Spark's scheduler gives to which task."""
 
 import os
 import time
@@ -14,7 +14,10 @@ from workloads.libraries.tasks import SparkTasks
 
 
 class Holding(BaseModel):
-    """One task that held GPUs: which, what CUDA_VISIBLE_DEVICES said inside and after, from when to when (Unix s)."""
+    """One task and the GPUs that it held: their addresses, and the start and end as Unix seconds.
+
+    `visible` and `visible_after` are the values of CUDA_VISIBLE_DEVICES while it held them and after.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +30,7 @@ class Holding(BaseModel):
 
 
 def hold(bind: Callable[[], AbstractContextManager[tuple[str, ...]]], seconds: float, number: int) -> Holding:  # noqa: ARG001
-    """What a task does: takes its GPU, keeps it for a while, hands it back."""
+    """The body of a task: takes its GPU, holds it for `seconds`, and gives it back."""
     with bind() as addresses:
         began, visible = time.time(), os.environ.get(VISIBLE)
         time.sleep(seconds)
@@ -43,15 +46,15 @@ def hold(bind: Callable[[], AbstractContextManager[tuple[str, ...]]], seconds: f
 
 
 def hold_all(spark: Any, tasks: int, seconds: float) -> list[Holding]:
-    """So many tasks, each on the GPU that Spark gives it."""
+    """Runs `tasks` tasks, each on the GPU that Spark gives it."""
     return SparkTasks(spark).map(partial(hold, Binding(), seconds), list(range(tasks)))
 
 
-def shared(found: list[Holding]) -> list[tuple[Holding, Holding]]:
-    """Pairs of tasks that held one GPU at the same time."""
+def overlapping(holdings: list[Holding]) -> list[tuple[Holding, Holding]]:
+    """Returns the pairs of tasks that held the same GPU at the same time."""
     return [
-        (one, other)
-        for number, one in enumerate(found)
-        for other in found[number + 1 :]
-        if set(one.addresses) & set(other.addresses) and one.began < other.ended and other.began < one.ended
+        (first, second)
+        for number, first in enumerate(holdings)
+        for second in holdings[number + 1 :]
+        if set(first.addresses) & set(second.addresses) and first.began < second.ended and second.began < first.ended
     ]

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 
 def import_all(modules: Iterable[str]) -> tuple[str, ...]:
-    """Imports modules by their names, in this order; returns the names of all that the process has imported.
+    """Imports modules by their names, in this order. Returns the names of all modules that the process has imported.
 
-    Skips modules that another module has made up at run time, which no import finds.
+    Modules that cannot be imported are skipped, such as those that another module creates at run time.
     """
     for name in modules:
         if name != "__main__":

@@ -1,4 +1,4 @@
-"""Times an engine's phases, and counts the CPU time that they and others used meanwhile."""
+"""Times the phases of an engine, and counts the CPU time of the case and of other processes during them."""
 
 import time
 from typing import Any
@@ -10,14 +10,15 @@ from sparkscale.contract.context import Context
 from sparkscale.measure.worker.protocol import PhaseStarted
 
 CPU_TOLERANCE = 1.1
-"""CPU seconds may exceed cores × wall by this factor before a case is invalid: the clocks tick differently."""
+"""A case is invalid if its CPU seconds exceed cores × wall by more than this factor: the clocks tick differently."""
 
 
 class PhaseClock:
-    """Brackets each phase, and nothing else, with a wall clock and the CPU time of the process trees.
+    """Measures the wall time of each phase, and the CPU time of the process trees during it.
 
-    `cpus` are those that the case may use. Others may use them, too: `foreign` and `stolen` are their CPU seconds in
-    the phases, None where the kernel does not tell.
+    `sessions` are the ids of the process trees that work for the case, and `cpus` the CPUs that it may use. Others
+    may use them, too. `foreign` are the CPU seconds of other processes in the phases, and `stolen` those that the
+    hypervisor took; both are None if the kernel does not report them.
     """
 
     def __init__(self, say: Any, sessions: tuple[int, ...], cpus: tuple[int, ...]) -> None:
@@ -29,10 +30,10 @@ class PhaseClock:
         self.seconds: dict[str, float] = {}
         self.cpu_seconds = 0.0
         self.python_started: set[tuple[int, float]] = set()
-        """The Python processes that began in a phase, as `processes.python_processes` names them."""
+        """The Python processes that began in a phase, as `processes.python_processes` returns them."""
 
     def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
-        """Chains the phases: each gets the context and what the phase before it returned."""
+        """Runs the phases in order: each gets the context and the result before. Returns the last result."""
         arguments: tuple[Any, ...] = (run,)
         for phase in phases:
             self._say(PhaseStarted(name=phase))
@@ -64,13 +65,14 @@ class PhaseClock:
         return frozenset().union(*map(processes.python_processes, self._sessions))
 
     def _spent(self) -> float:
-        """Seconds of the process trees of these sessions: the worker's, and those of the cluster's daemons."""
+        """Returns the CPU seconds of the process trees so far: the worker's, and those of the cluster's daemons."""
         return sum(map(processes.cpu_seconds, self._sessions))
 
     def check_budget(self, cores: int) -> None:
-        """Raises InvalidResult when more CPU was used than the budget's cores can give."""
+        """Raises InvalidResult if the phases used more CPU time than the cores of the budget can give."""
         wall = sum(self.seconds.values())
         if self.cpu_seconds > CPU_TOLERANCE * cores * wall + 0.1:
             raise errors.InvalidResult(
-                f"Used {self.cpu_seconds:.1f} CPU seconds in {wall:.1f} s on a budget of {cores} cores."
+                f"The phases used {self.cpu_seconds:.1f} CPU seconds in {wall:.1f} s, more than a budget of "
+                f"{cores} cores can give: something starts too many threads or processes."
             )

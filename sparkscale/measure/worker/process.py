@@ -1,4 +1,4 @@
-"""The runner's side of a worker: start it, talk to it under a deadline, end it with all that it started."""
+"""The runner's side of a worker: starts it, sends requests with a deadline, and ends it with all its processes."""
 
 import contextlib
 import os
@@ -20,19 +20,19 @@ POLL_SECONDS = 0.2
 CLOSE_SECONDS = 20.0
 LOG_TAIL_LINES = 12
 TEMPORARY = "tmp"
-"""Folder of a worker's scratch folder that its temporary files lie in."""
+"""The subfolder of a worker's scratch folder for temporary files."""
 PID = "worker.pid"
-"""A file of a worker's folder that holds its process's id, for those who tidy up after a run that was killed."""
+"""A file in a worker's folder that holds its process id. Tidying up after a killed run needs it."""
 END_SECONDS = 5.0
-"""How long a worker that was closed, and what it started, may take to end by itself."""
+"""The seconds that a closed worker and its processes may take to end by themselves."""
 
 
 class WorkerDied(Exception):
-    """The worker ended without an answer; the message holds its log's last lines."""
+    """The worker ended without an answer. The message has the last lines of its log."""
 
 
 class DeadlineExceeded(Exception):
-    """The worker did not answer in time. `stage` is the case's at that moment; None if the request was no case."""
+    """The worker did not answer in time. `stage` is the stage of its case; None if the request was no case."""
 
     def __init__(self, stage: Stage | None = None) -> None:
         super().__init__()
@@ -41,7 +41,10 @@ class DeadlineExceeded(Exception):
 
 @dataclass
 class Deadline:
-    """When the wait for a reply ends. A case has one for each stage, which begins when the worker says so."""
+    """The time at which the wait for a reply ends.
+
+    A case has a deadline for each stage. A stage begins when the worker says so.
+    """
 
     limits: float | CaseLimits
     stage: Stage | None = None
@@ -51,7 +54,7 @@ class Deadline:
         self.enter("checks")
 
     def enter(self, stage: Stage) -> None:
-        """Begins a stage with its own limit, unless it has begun. Only a case has stages."""
+        """Begins a stage and its limit, unless it has begun already. Only cases have several stages."""
         if isinstance(self.limits, CaseLimits):
             if stage != self.stage:
                 self.stage = stage
@@ -60,34 +63,35 @@ class Deadline:
             self._ends = time.monotonic() + self.limits
 
     def remaining(self) -> float:
+        """Returns the seconds until the deadline, negative after it."""
         return self._ends - time.monotonic()
 
 
 @dataclass
 class WorkerProcess:
-    """One worker: a process that leads a session of its own, its log, its pipes, its memory limit."""
+    """One worker: its process with its own process group, its log, its pipes and its memory limit."""
 
     process: "subprocess.Popen[bytes]"
     log_path: Path
     scratch: Path
     limit: processes.MemoryLimit
     threads: int = 0
-    """What its session's tasks, or its own process, may use."""
+    """The threads that a task of its Spark session, or its own process, may use."""
     jvm: str | None = None
     software: str = ""
     session: str | None = None
     session_seconds: float | None = None
     heap_bytes: int | None = None
     start_seconds: float | None = None
-    """Seconds from the start of its process until it was ready."""
+    """Seconds from the start of the process until it was ready."""
     phase: str | None = None
     executions: int = 0
     warmups: dict[str, list[str]] = field(default_factory=dict)
-    """Ids of the records of the warm-ups that it ran, by their executions' `warmup_key`."""
+    """Ids of the records of the warm-ups that this worker ran, by the `warmup_key` of their executions."""
     warmed: dict[str, float] = field(default_factory=dict)
-    """By the keys of the warm-ups that are done, when phases of such an execution last ended, as time.monotonic()."""
+    """For each `warmup_key` with a finished warm-up: when its last phases ended, as time.monotonic()."""
     phases_ended: float = 0.0
-    """When the phases of its last execution ended, as time.monotonic(); 0 if they did not."""
+    """When the phases of the last execution ended, as time.monotonic(); 0 if they did not end."""
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
@@ -96,8 +100,9 @@ class WorkerProcess:
     def spawn(
         cls, log_path: Path, scratch: Path, limit: processes.MemoryLimit, environment: dict[str, str], umask: int = -1
     ) -> "WorkerProcess":
-        """Starts the process; `open` must be its first request. What it writes goes below `scratch`. It has this
-        process's umask, unless another is given.
+        """Starts the process; `open` must be its first request.
+
+        The process writes its files below `scratch`. It inherits the umask of this process, unless `umask` is given.
         """
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
@@ -114,7 +119,7 @@ class WorkerProcess:
             )
         os.close(request_read)
         os.close(reply_write)
-        with contextlib.suppress(OSError):  # a folder that vanished is noticed by what it is for
+        with contextlib.suppress(OSError):  # a vanished folder is noticed later, when it is used
             (scratch / PID).write_text(str(process.pid))
         return cls(process, log_path, scratch, limit, _requests=request_write, _replies=reply_read)
 
@@ -127,10 +132,11 @@ class WorkerProcess:
         on_phases_ended: Callable[[], None] = lambda: None,
         watch: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Sends a request and returns its answer. `watch` is called every now and then; what it raises ends the wait.
+        """Sends a request and returns its answer.
 
-        `limits` are seconds: of the whole wait, or of a case's stages. Samplers look until its phases have ended.
-        Raises WorkerDied, DeadlineExceeded, or the SparkscaleError that the worker refused with.
+        `limits` are seconds: for the whole wait, or for the stages of a case. Samplers run until the phases of the
+        case have ended. `watch` is called regularly during the wait; an error that it raises ends the wait. Raises
+        WorkerDied, DeadlineExceeded, or the SparkscaleError of a worker that refused the request.
         """
         deadline = Deadline(limits)
         self.phase = None
@@ -138,7 +144,7 @@ class WorkerProcess:
         try:
             os.write(self._requests, message.model_dump_json().encode() + b"\n")
         except BrokenPipeError:
-            raise WorkerDied(self._last_words()) from None
+            raise WorkerDied(self._exit_report()) from None
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
             while True:
@@ -162,9 +168,9 @@ class WorkerProcess:
                     watch()
 
     def _wait(self, selector: selectors.BaseSelector, deadline: Deadline, samplers: Sequence[Sampler]) -> None:
-        """Until the pipe holds something new, or it is time for a sample or the end.
+        """Waits until the pipe has new data, or a sample is due, or the deadline is over.
 
-        What the worker said in time is read before it can be too late.
+        Data in the pipe is read before the deadline is checked, so that an answer in time counts.
         """
         pause = min((sampler.sample() for sampler in samplers), default=POLL_SECONDS)
         remaining = deadline.remaining()
@@ -176,22 +182,24 @@ class WorkerProcess:
                 return
             ended = True
         if ended:
-            raise WorkerDied(self._last_words())
+            raise WorkerDied(self._exit_report())
         if remaining <= 0:
             raise DeadlineExceeded(deadline.stage)
 
     def _next_reply(self) -> Reply | None:
-        line, found, rest = self._buffer.partition(b"\n")
-        if not found:
+        """Returns the next reply that has arrived completely; None if there is none."""
+        line, newline, remainder = self._buffer.partition(b"\n")
+        if not newline:
             return None
-        self._buffer = rest
+        self._buffer = remainder
         return REPLY.validate_json(line)
 
-    def _last_words(self) -> str:
+    def _exit_report(self) -> str:
+        """Returns how the worker ended, with the last lines of its log."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
-        tail = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return f"The worker ended ({self._status()}).\nThe last lines of {self.log_path}:\n" + "\n".join(tail)
+        last_lines = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return f"The worker ended ({self._status()}).\nThe last lines of {self.log_path}:\n" + "\n".join(last_lines)
 
     def _status(self) -> str:
         code = self.process.returncode
@@ -201,11 +209,11 @@ class WorkerProcess:
 
     @property
     def scratch_vanished(self) -> bool:
-        """True if somebody has removed the folder that it writes to, or the one for temporary files in it."""
+        """True if somebody has removed the worker's folder, or the folder for temporary files in it."""
         return not (self.scratch / TEMPORARY).is_dir()
 
     def close(self) -> None:
-        """Asks the worker to end; ends it, and everything it started, when it does not."""
+        """Asks the worker to end. Then ends it by force, if it has not, with all processes that it started."""
         try:
             with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
                 self.request(Close(), CLOSE_SECONDS)
@@ -214,8 +222,8 @@ class WorkerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the process and every process of its session; removes its memory limit."""
-        processes.end_session(self.process.pid)  # its leader last would leave children that nobody finds
+        """Ends the worker and every process that it started, and removes its memory limit."""
+        processes.end_session(self.process.pid)  # all at once: nobody finds children that outlive their leader
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

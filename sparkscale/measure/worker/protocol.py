@@ -1,4 +1,4 @@
-"""What the runner and a worker say to each other: one JSON object a line, on two pipes."""
+"""The messages between the runner and a worker: one JSON object per line, on two pipes."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,11 +18,13 @@ from workloads.registry import AnySource
 
 
 class Message(BaseModel):
+    """The base of all requests and replies."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Open(Message):
-    """First request: what the worker may use, and where it is to start a Spark session, if at all."""
+    """The first request: the resources that the worker may use. Without a Spark session, `endpoint` is None."""
 
     kind: Literal["open"] = "open"
     profile: ClusterProfile = Field(discriminator="kind")
@@ -37,7 +39,7 @@ class Open(Message):
 
 
 class Prepare(Message):
-    """Makes a data set ready, if it is not. `tasks` is how many write it; null: as many as suit it."""
+    """Prepares a data set that is not there yet. `tasks` write it in parallel; None: a default number."""
 
     kind: Literal["prepare"] = "prepare"
     source: AnySource
@@ -47,7 +49,7 @@ class Prepare(Message):
 
 
 class PrepareModel(Message):
-    """Makes the model that a case is given, and its reference predictions, if they are not there."""
+    """Makes the model that a case applies, and its reference predictions, if they are not there yet."""
 
     kind: Literal["prepare_model"] = "prepare_model"
     case: Case
@@ -55,9 +57,9 @@ class PrepareModel(Message):
 
 
 class Measure(Message):
-    """Executes one case. `model` is what it is given, in a pattern that applies one.
+    """Executes one case. `model` is the model that the case applies; None in patterns that train models.
 
-    With `cold_cache` its phases find no page of the data in the page cache.
+    With `cold_cache`, the page cache is emptied of the data before the phases.
     """
 
     kind: Literal["measure"] = "measure"
@@ -69,13 +71,13 @@ class Measure(Message):
 
 
 class Examine(Message):
-    """Asks the executors what they are, and whether they reach the profile's storage."""
+    """Asks the executors for their versions and threads, and checks that they can read the profile's storage."""
 
     kind: Literal["examine"] = "examine"
 
 
 class HoldGpus(Message):
-    """Runs tasks that hold a GPU each for a while, to see who gets which."""
+    """Runs tasks that each hold a GPU for `seconds`, to see which task gets which GPU."""
 
     kind: Literal["hold_gpus"] = "hold_gpus"
     tasks: int
@@ -83,8 +85,10 @@ class HoldGpus(Message):
 
 
 class Import(Message):
-    """Imports these modules, as far as they can be, and nothing else. Empty: only says which modules were imported
-    when the phases of the last case ended.
+    """Imports these modules, except those that fail to import.
+
+    If `modules` is empty, nothing is imported: the reply lists the modules that were imported when the phases of the
+    last case ended.
     """
 
     kind: Literal["import"] = "import"
@@ -92,7 +96,7 @@ class Import(Message):
 
 
 class Restart(Message):
-    """Ends the Spark session and starts another in the same JVM, in which each task may use so many threads."""
+    """Ends the Spark session and starts another in the same JVM, where each task may use `threads` threads."""
 
     kind: Literal["restart"] = "restart"
     threads: int
@@ -110,26 +114,26 @@ class Ready(Message):
     kind: Literal["ready"] = "ready"
     jvm: str | None
     session_seconds: float | None
-    """What starting this session took; null in a worker without one."""
+    """The seconds that the start of this session took; None in a worker without a session."""
     software: dict[str, Any]
     session: dict[str, Any]
 
 
 class PhaseStarted(Message):
-    """Sent while a request is served: the phase of a case, or how far a preparation is."""
+    """Sent during a request: the name of the phase that begins, or the progress of a preparation."""
 
     kind: Literal["phase"] = "phase"
     name: str
 
 
 class PhasesEnded(Message):
-    """Sent while Measure is served: every phase of the case has ended, and scoring begins."""
+    """Sent during Measure: all phases of the case have ended, and scoring begins."""
 
     kind: Literal["phases_ended"] = "phases_ended"
 
 
 class Prepared(Message):
-    """Answers Prepare. `notes` is what the user should know of it."""
+    """Answers Prepare. `notes` are warnings about the data, for the user."""
 
     kind: Literal["prepared"] = "prepared"
     data: PreparedDataset
@@ -144,7 +148,7 @@ class ModelPrepared(Message):
 
 
 class Measured(Message):
-    """Answers Measure. `tables` are Parquet files that the runner takes into the store."""
+    """Answers Measure. `tables` are Parquet files that the runner copies into the store."""
 
     kind: Literal["measured"] = "measured"
     observation: Observation
@@ -152,7 +156,7 @@ class Measured(Message):
 
 
 class Examined(Message):
-    """Answers Examine: the executors fit."""
+    """Answers Examine, if the executors passed all checks."""
 
     kind: Literal["examined"] = "examined"
     executors: list[Executor]
@@ -166,7 +170,7 @@ class Held(Message):
 
 
 class Imported(Message):
-    """Answers Import: the modules that the worker has imported, in the order in which that began."""
+    """Answers Import: the modules that the worker has imported, in the order in which their imports began."""
 
     kind: Literal["imported"] = "imported"
     modules: tuple[str, ...]
@@ -179,7 +183,7 @@ class Closed(Message):
 
 
 class Refused(Message):
-    """Answers a request that could not be served; `error` names the class of SparkscaleError."""
+    """Answers a request that failed. `error` is the name of the error's class."""
 
     kind: Literal["refused"] = "refused"
     error: str

@@ -1,4 +1,4 @@
-"""What a case uses, looked at from outside its worker: memory, and energy and memory of GPUs."""
+"""Samplers that watch a case from outside its worker: its memory, and the energy and memory of GPUs."""
 
 import time
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import Protocol
 from cluster import gpu, processes
 
 SAMPLING_SHARE = 0.01
-"""Sampling memory may take this share of the time: after a sample that took s seconds, s / share pass."""
+"""Sampling may take this share of the time: after a sample that took s seconds, the next waits for s / share."""
 SAMPLING_SECONDS = 0.1
 
 
 class Sampler(Protocol):
-    """Looks now and then at what a case uses."""
+    """Samples at intervals what a case uses."""
 
     def sample(self) -> float:
-        """Samples when it is time to; returns the seconds until the next sample."""
+        """Samples if it is time to; returns the seconds until the next sample."""
 
 
 @dataclass
 class MemorySampler:
-    """Peak of the proportional set size of a worker's process tree, sampled from outside it at under 1 % cost.
+    """Samples the peak of the proportional set size of a worker's process tree, at a cost below 1 %.
 
-    A tree of one process has its peak from the kernel, so that none falls between two samples. To a tree belong the
-    executors that the daemons of these `executors` sessions started for it, without the daemons themselves, and the
-    `whole` sessions that serve it alone.
+    For a single process, the kernel knows the peak, so that none is missed between two samples. `session`, `whole`
+    and `executors` are ids of process trees. The trees in `whole` serve this case alone and count fully. The trees in
+    `executors` belong to daemons: the executors that they started count, but not the daemons themselves.
     """
 
     session: int
@@ -36,11 +36,11 @@ class MemorySampler:
     _next: float = 0.0
 
     def begin(self) -> None:
-        """Looks at the tree before the case has begun."""
+        """Measures the baseline, before the case begins."""
         self.baseline = self._now()
 
     def sample(self) -> float:
-        """Samples when it is time to; returns the seconds until the next sample."""
+        """Samples if it is time to; returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
             self._peak = max(self._peak, self._now())
@@ -49,20 +49,20 @@ class MemorySampler:
         return max(0.0, self._next - time.monotonic())
 
     def peak(self) -> int:
-        """Bytes; to be asked while the processes still live."""
-        alone = None if self.executors or self.whole else processes.peak_pss_bytes(self.session)
-        return max(self._peak, alone or self._now())
+        """Returns the peak in bytes. Call it while the processes are alive."""
+        kernel_peak = None if self.executors or self.whole else processes.peak_pss_bytes(self.session)
+        return max(self._peak, kernel_peak or self._now())
 
     def _now(self) -> int:
-        own = sum(map(processes.pss_bytes, (self.session, *self.whole)))
-        return own + sum(processes.pss_bytes(daemon, without_leader=True) for daemon in self.executors)
+        bytes_of_trees = sum(map(processes.pss_bytes, (self.session, *self.whole)))
+        return bytes_of_trees + sum(processes.pss_bytes(daemon, without_leader=True) for daemon in self.executors)
 
 
 @dataclass
 class GpuSampler:
-    """Energy that the GPUs of a case took, and the most memory that was in use on them beyond what was before.
+    """Samples the energy that the GPUs of a case used, and the peak of their memory beyond what was in use before.
 
-    Both are of whole devices. Null where a device does not tell.
+    Both are values of whole devices. They are None if a device does not report them.
     """
 
     indices: tuple[int, ...]
@@ -74,7 +74,7 @@ class GpuSampler:
         self._before = gpu.read(self.indices)
 
     def sample(self) -> float:
-        """As MemorySampler's."""
+        """Samples if it is time to; returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
             self._take()
@@ -82,19 +82,21 @@ class GpuSampler:
         return max(0.0, self._next - time.monotonic())
 
     def peak_bytes(self) -> int | None:
+        """Returns the peak beyond the memory that was in use before, in bytes; None if it is not known."""
         self._take()
         if self._most is None or self._before is None or self._before.memory_bytes is None:
             return None
         return max(0, self._most - self._before.memory_bytes)
 
     def joules(self) -> float | None:
+        """Returns the energy since the sampler was made; None if it is not known."""
         now = self._take()
         if now is None or now.joules is None or self._before is None or self._before.joules is None:
             return None
         return now.joules - self._before.joules
 
     def _take(self) -> gpu.Reading | None:
-        found = gpu.read(self.indices)
-        if found and found.memory_bytes is not None:
-            self._most = max(self._most or 0, found.memory_bytes)
-        return found
+        reading = gpu.read(self.indices)
+        if reading and reading.memory_bytes is not None:
+            self._most = max(self._most or 0, reading.memory_bytes)
+        return reading

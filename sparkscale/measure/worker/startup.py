@@ -1,4 +1,4 @@
-"""Opens a worker: its memory limit, its process, its session, on what a profile grants."""
+"""Opens a worker: creates its memory limit, its process and its session, within the grants of a profile."""
 
 import re
 import time
@@ -19,12 +19,12 @@ from sparkscale.measure.worker.protocol import Open, Ready, Restart
 
 OPEN_SECONDS = 180.0
 REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
-"""What the transport says when the other side has another secret, with encryption and without."""
+"""Spark's log messages if the other side has another secret, with encryption and without."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What executions must share to share a session, or a worker without one."""
+    """The properties that executions must have in common to share a session, or a worker without a session."""
 
     placement: Placement
     threads: int
@@ -40,9 +40,10 @@ def open_worker(
     cluster: Cluster | None,
     limited: bool = True,
 ) -> tuple[WorkerProcess, Ready]:
-    """A worker that has taken on its limits and started its session; `cluster` is what a Spark session connects to.
+    """Returns a worker that has applied its limits and started its session, and its first reply.
 
-    Raises ClusterError when it is not ready in time, WorkerDied when it ends.
+    `cluster` is the cluster for a Spark session. Raises ClusterError if the worker is not ready in time, and
+    WorkerDied if it ends.
     """
     grant = budget.grant(session.placement)
     endpoint = cluster.endpoint if cluster else None
@@ -50,12 +51,12 @@ def open_worker(
     temporary = scratch / TEMPORARY
     temporary.mkdir(parents=True, exist_ok=True)
     threads = len(grant.cpus) if session.placement == "spark" else session.threads
-    # joblib would keep rows that its processes share in /dev/shm, where nobody removes them after a kill
+    # else joblib would keep shared rows in /dev/shm, where nobody removes them after a kill
     variables = {**thread_variables(threads), "TMPDIR": str(temporary), "JOBLIB_TEMP_FOLDER": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
     begun = time.monotonic()
-    # executors of an existing cluster may be another user's, and read from a storage that they share with this host
+    # executors of an existing cluster may run as another user, and must be able to read what this user writes
     umask = private.users_umask() if isinstance(profile, External) else -1
     worker = WorkerProcess.spawn(log, scratch, limit, variables, umask)
     opening = Open(
@@ -83,7 +84,7 @@ def open_worker(
 def restart_session(worker: WorkerProcess, threads: int) -> Ready:
     """Ends the worker's Spark session and starts another in its JVM, in which each task may use `threads`.
 
-    Raises ClusterError when it is not ready in time, WorkerDied when the worker ends.
+    Raises ClusterError if it is not ready in time, and WorkerDied if the worker ends.
     """
     ready = _ready(worker, Restart(threads=threads), OPEN_SECONDS)
     worker.threads = threads
@@ -97,18 +98,18 @@ def _ready(
     try:
         ready = worker.request(request, seconds, watch=watch)
     except DeadlineExceeded:
-        raise ClusterError(f"A worker was not ready after {seconds:g} s: see {worker.log_path}.") from None
+        raise ClusterError(f"A worker was not ready after {seconds:g} s: its log is {worker.log_path}.") from None
     assert isinstance(ready, Ready)
     return ready
 
 
 def _check_not_refused(profile: ClusterProfile, log: Path) -> None:
-    """Spark's driver says of a wrong secret only in its log, tries on for a minute, and then gives no reason.
+    """Raises ClusterError if the worker's log says that the cluster refused its secret.
 
-    Raises ClusterError.
+    Spark's driver mentions a wrong secret only in its log. It retries for a minute, and then fails without a reason.
     """
     if REFUSED.search(log.read_text(errors="replace")):
         raise ClusterError(
-            f"Cluster '{profile.name}' does not let this session in: its spark.authenticate.secret is another "
-            f"(log: {log})."
+            f"Cluster '{profile.name}' does not let this session in: its spark.authenticate.secret is another. "
+            f"Check `secrets` in the profile (log: {log})."
         )

@@ -1,4 +1,4 @@
-"""A worker: chains an engine's phases, times them, scores what came out."""
+"""A worker: runs the phases of an engine one after another, times them, and scores the result."""
 
 import gc
 import logging
@@ -59,10 +59,11 @@ log = logging.getLogger(__name__)
 
 
 PY4J = re.compile(r"^An error occurred while calling \S+\n: ")
+"""The first line of py4j's errors, which says only which call failed."""
 
 
 class Worker:
-    """Serves requests until it is closed. `opening` says what it may use."""
+    """Serves requests until it is closed. `opening` holds the resources that it may use."""
 
     def __init__(self, opening: Open, replies: TextIO) -> None:
         self.opening = opening
@@ -78,7 +79,7 @@ class Worker:
         """The modules that were imported when the phases of the last case ended."""
 
     def open(self) -> Ready:
-        """Takes on the limits, then starts the session. Restart starts another."""
+        """Applies the limits, then starts the session, if the worker has one."""
         opening = self.opening
         os.sched_setaffinity(0, self.grant.cpus)
         if opening.device == "gpu" and opening.placement == "node":
@@ -88,14 +89,14 @@ class Worker:
         return self._ready(opening.scratch)
 
     def restart(self, threads: int) -> Ready:
-        """Raises ClusterError in a worker without a session, or where the JVM starts no other."""
+        """Replaces the session. Raises ClusterError if the worker has no session, or the JVM starts no other."""
         self._spark.stop()
         self.opening = self.opening.model_copy(update={"threads": threads})
         self._restarts += 1
         return self._ready(self.opening.scratch / f"session-{self._restarts}")
 
     def _ready(self, scratch: Path) -> Ready:
-        """Starts the session, if there is to be one. What Spark writes goes below `scratch`."""
+        """Starts the session, if the worker has an endpoint. Spark writes its files below `scratch`."""
         opening, session_seconds = self.opening, None
         if opening.endpoint:
             started = time.perf_counter()
@@ -122,6 +123,7 @@ class Worker:
         )
 
     def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Restart) -> Message:
+        """Returns the reply to a request. Errors are left to the caller."""
         match request:
             case Prepare():
                 reply: Message = self.prepare(request)
@@ -140,49 +142,49 @@ class Worker:
         return reply
 
     def examine(self) -> Examined:
-        """Raises ClusterError when the executors do not fit."""
+        """Checks the executors. Raises ClusterError if one fails a check."""
         profile = self.opening.profile
         threads = self.opening.threads
-        found = examine(self._spark, self.budget.cores, threads, profile.storage_location, profile.name)
-        return Examined(executors=found)
+        executors = examine(self._spark, self.budget.cores, threads, profile.storage_location, profile.name)
+        return Examined(executors=executors)
 
     @property
     def _spark(self) -> Any:
-        """Raises ClusterError in a worker without a session."""
+        """The Spark session. Raises ClusterError if the worker has none."""
         if self.runtime is None:
-            raise errors.ClusterError("This worker has no session.")
+            raise errors.ClusterError("This worker has no Spark session.")
         return self.runtime.spark
 
     def prepare(self, request: Prepare) -> Prepared:
-        """By the session's executors, or by processes of this node where there is no session."""
+        """Prepares data with the session's executors, or with processes on this node if there is no session."""
         tasks: Tasks = Processes(request.tasks or len(self.grant.cpus), processes.die_with_parent)
         if self.runtime:
             tasks = SparkTasks(self.runtime.spark, request.tasks)
 
-        said = ""
+        last_text = ""
 
         def progress(done: int, total: int) -> None:
-            nonlocal said
+            nonlocal last_text
             text = f"{done} of {total} parts"
-            if text != said:
-                said = text
+            if text != last_text:
+                last_text = text
                 self.say(PhaseStarted(name=text))
 
         with Notes() as notes:
             data = request.source.prepare(request.storage, tasks, request.sample_seeds, progress)
-        found = [not_used(data.profile.get("columns", [])), *data.profile.get("notes", [])]
-        found += data.profile.get("warnings", [])
-        return Prepared(data=data, notes=[*notes.texts, *filter(None, found)])
+        table_notes = [not_used(data.profile.get("columns", [])), *data.profile.get("notes", [])]
+        table_notes += data.profile.get("warnings", [])
+        return Prepared(data=data, notes=[*notes.texts, *filter(None, table_notes)])
 
     def prepare_model(self, request: PrepareModel) -> ModelPrepared:
-        """With all this process's cores, for the case may have one thread."""
+        """Makes the model with all cores of this process, because the case itself may have one thread."""
         run = self._context(request.case.model_copy(update={"threads": len(self.grant.cpus)}), request.data)
         engine = registry.workloads()[run.case.workload].engine(run.case.engine)()
         with run.stack:
             return ModelPrepared(model=engine.prepared_model(run))
 
     def _context(self, case: Case, data: PreparedDataset, model: PreparedModel | None = None) -> Context:
-        """What a case may touch in this worker."""
+        """Returns the context of a case: the data, resources and limits that it may use in this worker."""
         return Context(
             case=case,
             data=data,
@@ -198,7 +200,7 @@ class Worker:
         )
 
     def measure(self, request: Measure) -> Measured:
-        """Executes one case; whatever the engine raises becomes the record's outcome."""
+        """Executes one case. An error of the engine becomes the outcome of the record."""
         if self.runtime:
             self.runtime.tidy()
         gc.collect()
@@ -207,9 +209,9 @@ class Worker:
         ended, quality = self._execute(run, clock, request.cold_cache)
         outcome: Outcome = ended.outcome if ended else "ok"
         spark = self._spark_metrics(request.case.label)
-        names = registry.workloads()[run.case.workload].pattern.tables
-        made = names if outcome == "ok" else [name for name in names if name in run.tables]
-        tables = _write_tables(run, made, request.tables)
+        declared_names = registry.workloads()[run.case.workload].pattern.tables
+        table_names = declared_names if outcome == "ok" else [name for name in declared_names if name in run.tables]
+        tables = _write_tables(run, table_names, request.tables)
         return Measured(
             observation=Observation(
                 outcome=outcome,
@@ -228,24 +230,26 @@ class Worker:
 
     @property
     def _sessions(self) -> tuple[int, ...]:
-        """The process trees on this host that work for a case: this worker's, and those of the cluster's daemons."""
+        """The ids of the process trees on this host that work for a case: this worker's and the daemons'."""
         endpoint = self.opening.endpoint
         return (os.getsid(0), *(endpoint.daemons if endpoint else ()))
 
     @property
     def _counts_cpu(self) -> bool:
-        """Whether all that a case uses is counted: on this host, and Spark's Python workers, which nobody reaps, by a
-        control group; the daemons' trees are counted as this worker's own is.
+        """True if all CPU time of a case is counted.
+
+        All processes must be on this host. With Spark, a control group must count, too, because nobody reaps Spark's
+        Python workers. The daemons' process trees are counted in the same way as this worker's own.
         """
         return self._observable and (self.runtime is None or processes.counts_unreaped(os.getsid(0)))
 
     @property
     def _observable(self) -> bool:
-        """Whether all that a case uses runs on this host."""
+        """True if all processes that work for a case run on this host."""
         return self.opening.endpoint is None or self.opening.endpoint.observable
 
     def _slots(self) -> int:
-        """How many tasks of Spark, or single-threaded processes of a node engine, can run at once."""
+        """Returns how many Spark tasks, or single-threaded processes of a node engine, can run at once."""
         placement = self.opening.placement
         slots = self.budget.cores_of(placement) // (self.opening.threads if placement == "spark" else 1)
         if self.opening.device == "gpu":
@@ -257,25 +261,25 @@ class Worker:
             return None
         try:
             return self.runtime.events.take()
-        except Exception:  # of a dead JVM there are no metrics; null says so, and the outcome stands
+        except Exception:  # a dead JVM has no metrics: the record has null, and the outcome stays as it is
             log.exception("no task metrics for %s", label)
             return None
 
     def _execute(self, run: Context, clock: PhaseClock, cold: bool) -> tuple[Ended | None, dict[str, float]]:
-        """How a case ended that did not end well, and the qualities of one that did."""
+        """Runs the phases of a case and scores it. Returns its failure, or None and the qualities of its result."""
         case = run.case
         workload = registry.workloads()[case.workload]
-        engine = workload.made(case.engine, case.parameter_set)
+        engine = workload.create_engine(case.engine, case.parameter_set)
         try:
             with run.stack:
                 workload.quality.check(run)
                 engine.prepare(run)
-                if cold:  # after the check, which reads labels
+                if cold:  # after the check, because the check reads labels
                     cold_cache.drop(run.data, run.model)
-                    for made in run.made:
-                        cold_cache.drop(made)
+                    for dataset in run.made:
+                        cold_cache.drop(dataset)
                 result = clock.run(engine, workload.pattern.phases, run)
-                self.imported = tuple(sys.modules)  # scoring imports more, outside of what is measured
+                self.imported = tuple(sys.modules)  # before scoring, which imports further modules
                 self.say(PhasesEnded())
                 quality = _declared(workload, workload.quality.score(run, result))
                 if self._observable:
@@ -284,11 +288,12 @@ class Worker:
             meant = _meant(error)
             if meant not in ("unsupported", "invalid"):
                 log.exception("%s failed", case.label)
-            died = self.runtime is not None and not self.runtime.alive()
-            return decide(Evidence(type(error).__name__, _message(error), meant, died)), {}
+            driver_died = self.runtime is not None and not self.runtime.alive()
+            return decide(Evidence(type(error).__name__, _message(error), meant, driver_died)), {}
         return None, quality
 
     def say(self, message: Message) -> None:
+        """Sends a reply to the runner."""
         self.replies.write(message.model_dump_json() + "\n")
         self.replies.flush()
 
@@ -311,16 +316,16 @@ class Notes(logging.Handler):
         logging.getLogger("workloads").removeHandler(self)
 
 
-def _declared(workload: Workload, found: dict[str, float]) -> dict[str, float]:
-    """The qualities of a result. Raises ValueError for one that the workload does not declare."""
+def _declared(workload: Workload, qualities: dict[str, float]) -> dict[str, float]:
+    """Returns the qualities unchanged. Raises ValueError if the workload does not declare one of them."""
     names = {quality.name for quality in workload.quality.declared}
-    if strange := sorted(found.keys() - names):
-        raise ValueError(f"The quality {strange[0]} is not declared: add it to the qualities of {workload.name}.")
-    return found
+    if undeclared := sorted(qualities.keys() - names):
+        raise ValueError(f"The quality {undeclared[0]} is not declared: add it to the qualities of {workload.name}.")
+    return qualities
 
 
 def _meant(error: Exception) -> Outcome | None:
-    """The outcome that the kind of error stands for; None if that does not tell."""
+    """Returns the outcome that this kind of error stands for; None if it stands for none."""
     kinds: dict[type[Exception], Outcome] = {
         errors.EngineUnsupported: "unsupported",
         errors.InvalidResult: "invalid",
@@ -330,12 +335,12 @@ def _meant(error: Exception) -> Outcome | None:
 
 
 def _message(error: Exception) -> str:
-    """What it says; of a failure in the JVM without py4j's first line, which says only which call it was."""
-    return PY4J.sub("", str(error)) or "it says no more"
+    """Returns the message of an error, without py4j's first line."""
+    return PY4J.sub("", str(error)) or "the error has no message"
 
 
 def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """Raises KeyError for a table that the case did not make."""
+    """Writes tables to Parquet files and returns their paths. Raises KeyError if the case did not make a table."""
     written = {}
     for name in names:
         table = run.tables[name]

@@ -59,7 +59,7 @@ def prepared(
     fraction = options.pop("fraction", 1 / 32)
     run = runs(workload, kind, fraction, small, spark=spark if kind.placement == "spark" else None, **options)
     run.storage = str(storage)
-    made: Any = workload.made(engine, "aligned")
+    made: Any = workload.create_engine(engine, "aligned")
     training = runs(workload, kind, fraction, small, spark=spark, **options)
     training.storage = str(storage)
     run.model = made.prepared_model(training)
@@ -158,7 +158,7 @@ def test_a_model_of_another_type_is_named(runs: Runs, tmp_path: Path, form: Any,
     run, _ = prepared(runs, tmp_path, "boosting", "single-process", None)
     assert run.model is not None
     other = changed_model(run, form.file, content)
-    with pytest.raises(ModelError, match=f"is no model of the format {form.name}"):
+    with pytest.raises(ModelError, match=f"is not a model of the format {form.name}"):
         load(form(), other, run.data, 1, "cpu")
 
 
@@ -260,7 +260,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_that_looks_complete(
     run, made = prepared(runs, tmp_path, "boosting", engine, spark, fraction=1 / 8)
     run.storage = str(tiny_disk)
     loaded = made.load(run)
-    with pytest.raises(OutputError, match="No room is left where the output"):
+    with pytest.raises(OutputError, match="The disk is full: the output"):
         made.predict(run, loaded)
     assert not output_of(run).is_complete
     assert not Path(output_of(run).location).exists()
@@ -273,9 +273,9 @@ def table_of(rows: list[int], score: float = 0.5) -> pa.Table:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([0, 1, 3], "1 are missing, 0 are there again, 0 are no rows"),
-        ([0, 1, 2, 3, 3], "0 are missing, 1 are there again, 0 are no rows"),
-        ([0, 1, 2, 3, 9], "0 are missing, 0 are there again, 1 are no rows"),
+        ([0, 1, 3], "1 are missing, 0 are repeated, 0 do not belong to the case"),
+        ([0, 1, 2, 3, 3], "0 are missing, 1 are repeated, 0 do not belong to the case"),
+        ([0, 1, 2, 3, 9], "0 are missing, 0 are repeated, 1 do not belong to the case"),
     ],
 )
 def test_an_output_without_each_row_once_is_invalid(tmp_path: Path, rows: list[int], said: str) -> None:
@@ -294,7 +294,7 @@ def test_a_prediction_that_differs_is_invalid(runs: Runs, tmp_path: Path) -> Non
     scores = table.column(SCORE).to_numpy().copy()
     scores[7] += 1e-3
     pq.write_table(table.set_column(1, SCORE, pa.array(scores)), file)
-    with pytest.raises(InvalidResult, match=r"differs by 0\.001 from the reference"):
+    with pytest.raises(InvalidResult, match=r"differs from the reference by 0\.001"):
         registry.workloads()["inference.boosting"].quality.score(run, written)
 
 

@@ -31,7 +31,7 @@ def ran(
     run.storage = str(storage)
     for name, value in fields.items():
         setattr(run, name, value)
-    made: Any = workload.made(engine, "aligned")
+    made: Any = workload.create_engine(engine, "aligned")
     workload.quality.check(run)
     folder = made.fit(run, made.load(run, made.layout(run)))
     quality = workload.quality.score(run, folder)

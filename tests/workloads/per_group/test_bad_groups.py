@@ -30,7 +30,7 @@ from workloads.datasets.table import Table
 from workloads.io.filesystem import make_folder
 from workloads.libraries.tasks import Here, peak_bytes
 from workloads.per_group import forecast, gradient_boosting, group_rows, node, ridge
-from workloads.per_group.engines import WAYS
+from workloads.per_group.engines import ENGINES
 from workloads.per_group.laid_out import ParquetGroups
 from workloads.per_group.layout import Plan, read_bucket
 from workloads.per_group.pattern import case_groups, job_of
@@ -61,7 +61,7 @@ def column_changed(
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("engine", [way.name for way in WAYS])
+@pytest.mark.parametrize("engine", [engine.name for engine in ENGINES])
 def test_groups_that_raise_hang_or_cannot_be_written(
     runs: Runs, spark: SparkRuntime, tmp_path: Path, devices: PreparedDataset, engine: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     assert rows[trainers.UNSERIALISABLE]["outcome"] == "failed"
     assert "cannot be serialised: TypeError: cannot pickle a lock" in rows[trainers.UNSERIALISABLE]["error"]
     assert rows[trainers.LARGE]["outcome"] == "model too large"
-    assert "480,000 bytes, and 100,000 are the most" in rows[trainers.LARGE]["error"]
+    assert "480,000 bytes; at most 100,000 are allowed" in rows[trainers.LARGE]["error"]
     assert Counter(row["outcome"] for row in rows.values())["ok"] == GROUPS - 4 == run.figures["models"]
     assert (run.figures["groups_failed"], run.figures["groups_timeout"]) == (2, 1)
     assert all((row["model"] is None) == (row["outcome"] != "ok") for row in rows.values())
@@ -88,7 +88,7 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     ("reach", "got"),
     [
         (lambda frame: frame.iloc[1:], r"got \d+ and \d+ held out, of \d+ and \d+\.$"),
-        (lambda frame: pd.concat([frame, frame]), r"12 of 12 groups were not given the rows that they have"),
+        (lambda frame: pd.concat([frame, frame]), r"12 of 12 groups did not get all of their rows, or got too many"),
     ],
     ids=["lost", "doubled"],
 )
@@ -215,7 +215,9 @@ def test_models_that_are_no_better_than_means_keep_their_quality(
 
 def test_no_group_with_a_model_is_invalid(runs: Runs, tmp_path: Path, devices: PreparedDataset) -> None:
     params = ridge.RidgeParams(most_model_bytes=1)
-    with pytest.raises(InvalidResult, match="None of the 12 groups has a model; the first says: 48 bytes, and 1 are"):
+    with pytest.raises(
+        InvalidResult, match="None of the 12 groups has a model; the first says: 48 bytes; at most 1 are"
+    ):
         ran(runs, ridge.WORKLOAD, "pandas-loop", devices, tmp_path, params=params)
 
 
@@ -242,7 +244,7 @@ def test_what_no_engine_can_train_is_said_before_anything_runs(
     assert "no time" not in str(obstacle(tmp_path, devices, forecast.WORKLOAD.name))
     small = Devices(rows=1000, devices=100).prepare(str(tmp_path / "cache"), Here())
     tiny = small.model_copy(update={"groupings": (small.groupings[0].model_copy(update={"min_rows": 10**6}),)})
-    assert "every one of the 100 groups is too small: the largest has" in str(obstacle(tmp_path, tiny, name))
+    assert "each of the 100 groups is too small: the largest has" in str(obstacle(tmp_path, tiny, name))
     assert obstacle(tmp_path, devices, name) is None
     assert obstacle(tmp_path, data, name, by="route") is None
     assert obstacle(tmp_path, data, gradient_boosting.WORKLOAD.name) is None
@@ -271,7 +273,7 @@ def test_the_users_own_groups_and_rows_without_one(runs: Runs, tmp_path: Path) -
     reasons = {case.workload.name: case.unsupported(data, 600, budget) for case in planned_cases(own)}
     assert (
         reasons.pop(forecast.WORKLOAD.name)
-        == "own has no time column, and a forecast needs one: name a table's with --time"
+        == "own has no time column, and a forecast needs one: name the table's time column with --time"
     )
     assert set(reasons.values()) == {None}, "the groupings of the suite's own data are not asked for"
     _, found, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", data, tmp_path, params=ridge.RidgeParams(alpha=1.0))

@@ -17,7 +17,7 @@ from workloads.datasets.devices import Devices
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.tasks import Here
 from workloads.per_group import forecast, gradient_boosting, ridge
-from workloads.per_group.engines import WAYS
+from workloads.per_group.engines import ENGINES
 from workloads.per_group.results import read_models
 from workloads.per_group.training import Rows
 
@@ -78,14 +78,14 @@ def test_parity_of_all_engines_group_by_group(
     trainer: type,
 ) -> None:
     found = {}
-    for way in WAYS:
-        storage = tmp_path / way.name
-        on_spark = spark if way.placement == "spark" else None
-        run, table, quality = ran(runs, workload, way.name, devices, storage, on_spark, params)
+    for engine in ENGINES:
+        storage = tmp_path / engine.name
+        on_spark = spark if engine.placement == "spark" else None
+        run, table, quality = ran(runs, workload, engine.name, devices, storage, on_spark, params)
         assert run.figures["groups"] == 24
         run.stack.close()
         assert not list((storage / "layouts").glob("*")), "a layout is removed with its case"
-        found[way.name] = table, quality, models(table, storage, trainer)
+        found[engine.name] = table, quality, models(table, storage, trainer)
     reference, best, expected = found.pop("pandas-loop")
     assert 0 < len(expected) < 24, "some groups are too small"
     for name, (table, quality, others) in found.items():

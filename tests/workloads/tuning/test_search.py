@@ -11,7 +11,7 @@ from hyperopt import Trials, tpe
 
 from workloads.tuning import search as searching
 from workloads.tuning.gradient_boosting import TuningBoostingParams
-from workloads.tuning.search import GAMMA, Optuna, good, search, search_by_hyperopt
+from workloads.tuning.search import GAMMA, Optuna, good_trials, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, Range
 from workloads.tuning.trials import Answer
 
@@ -32,7 +32,7 @@ def bowl(parameters: Parameters) -> Answer:
 def test_both_libraries_take_as_many_trials_as_good(trials: int) -> None:
     numbers, losses = np.arange(trials), np.random.default_rng(0).normal(size=trials)
     below, above = tpe.ap_split_trials(numbers, losses, numbers, losses, GAMMA)
-    assert len(below) == good(trials)
+    assert len(below) == good_trials(trials)
     assert len(below) + len(above) == trials
 
 

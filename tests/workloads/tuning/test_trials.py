@@ -55,7 +55,7 @@ def ran(
     on_spark = spark if kind.placement == "spark" else None
     run = runs(workload, kind, fraction, params, spark=on_spark, **options)
     run.storage = str(storage)
-    made: Any = workload.made(engine, "aligned")
+    made: Any = workload.create_engine(engine, "aligned")
     workload.quality.check(run)
     made.prepare(run)
     winner = made.tune(run, made.load(run))

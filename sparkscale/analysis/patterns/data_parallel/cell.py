@@ -1,4 +1,4 @@
-"""All executions of one experiment: what it costs, and how good its models are over rounds."""
+"""All executions of one experiment: their costs, and the quality of their models over rounds."""
 
 import math
 import os
@@ -31,23 +31,25 @@ class Cell:
 
     @property
     def rows(self) -> int:
-        """Training rows: the median, for each seed draws another sample."""
+        """Training rows: the median, because each seed draws another sample."""
         return round(median(record.case.rows for record in self.records))
 
     @cached_property
     def seconds(self) -> Spread | None:
-        """Time to model, timeouts included as longer than any time."""
+        """Time to model. A timeout counts as longer than any time."""
         return metrics.spread_of_times(self.records)
 
     @cached_property
     def first_run(self) -> Spread | None:
-        """Seconds that a one-off job pays: a new worker, with Spark's session, and the time to model in it, cold."""
-        return Spread.of([found for record in self.records if (found := metrics.first_run(record)) is not None])
+        """Seconds of a one-off job: the start of a new worker, with Spark's session, and the cold time to model in
+        it.
+        """
+        return Spread.of([seconds for record in self.records if (seconds := metrics.first_run(record)) is not None])
 
     @property
     def doubt(self) -> str | None:
-        """Why the quality deserves doubt: the warning of the first execution that has one."""
-        return next((found for record in metrics.scored(self.records) if (found := quality_warning(record))), None)
+        """The reason why the quality is doubtful: the warning of the first execution that has one. None without."""
+        return next((text for record in metrics.scored(self.records) if (text := quality_warning(record))), None)
 
     @cached_property
     def peak_bytes(self) -> Spread | None:
@@ -60,14 +62,14 @@ class Cell:
     @cached_property
     def _scored(self) -> dict[Seeds, Qualities]:
         """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
-        found: dict[Seeds, Future[Qualities]] = {}
+        futures: dict[Seeds, Future[Qualities]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
             for record in self._of_quality if self.criterion.judged.estimator else ():
-                if record.case.seeds in found:
-                    continue  # of seeds that rounds repeat the first execution says all
+                if record.case.seeds in futures:
+                    continue  # if rounds repeat seeds, the first execution has the same scores
                 with suppress(KeyError):
-                    found[record.case.seeds] = pool.submit(reading(self.store, record, self.criterion))
-        return {seeds: judged.result() for seeds, judged in found.items()}
+                    futures[record.case.seeds] = pool.submit(reading(self.store, record, self.criterion))
+        return {seeds: future.result() for seeds, future in futures.items()}
 
     @property
     def qualities(self) -> dict[Seeds, UnitQuality]:
@@ -76,10 +78,10 @@ class Cell:
 
     @cached_property
     def quality(self) -> crossed.Estimate | None:
-        """The mean over seeds. None without scores."""
+        """The estimate of the quality, over seeds. None without scores."""
         qualities = list(self.qualities.values())
         if qualities:
-            return crossed.estimate([[one] for one in qualities], scale=self.criterion.scale)
+            return crossed.estimate([[quality] for quality in qualities], scale=self.criterion.scale)
         values = [record.quality[self.criterion.key] for record in self._of_quality]
         if self.criterion.judged.estimator or not values:
             return None
@@ -87,28 +89,34 @@ class Cell:
 
     @property
     def _of_quality(self) -> list[RunRecord]:
-        """Records that have the quality: in an earlier version the workload may have been judged by another."""
+        """Records that have the quality. An earlier version of the workload may have been judged by another one."""
         return [record for record in metrics.scored(self.records) if self.criterion.key in record.quality]
 
     @property
     def ceiling(self) -> float | None:
-        """The quality of the true values on this hold-out. Returns None if they are not known."""
+        """The quality of the true values on this hold-out. None if they are not known."""
         return next((value(truth) for _, truth in self._scored.values() if truth), None)
 
     @cached_property
     def below_ceiling(self) -> "Step | None":
-        """The quality that the model gives up against the truth, paired on the hold-out's units."""
+        """The quality that the model gives up against the truth, paired on the hold-out's units.
+
+        None without a truth.
+        """
         pairs = [(truth, model) for model, truth in self._scored.values() if truth]
         return Step.of(self.case.fraction, pairs, self.criterion) if pairs else None
 
     @cached_property
     def second(self) -> Spread | None:
-        """The task's other quality."""
-        found = (record.quality.get(self.criterion.second_key) for record in metrics.scored(self.records))
-        return Spread.of([one for one in found if one is not None])
+        """The other quality of the learning task."""
+        values = (record.quality.get(self.criterion.second_key) for record in metrics.scored(self.records))
+        return Spread.of([quality for quality in values if quality is not None])
 
     def observed(self, name: str) -> Spread | None:
-        """A quality by its name, or a figure: figures of warm executions only, for most are seconds."""
+        """Returns a quality or a figure by its name.
+
+        Figures are those of warm executions, because most are seconds.
+        """
         qualities = [record.quality[name] for record in metrics.scored(self.records) if name in record.quality]
         figures = [record.figures[name] for record in metrics.timed(self.records) if name in record.figures]
         return Spread.of(qualities or figures)
@@ -119,15 +127,17 @@ class Cell:
         return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
 
     def seconds_by_round(self) -> dict[int, float]:
+        """Returns the times to model by round."""
         return {record.round: metrics.time_to_model(record) for record in metrics.timed(self.records)}
 
 
 @dataclass(frozen=True)
 class Step:
-    """A model against a better one, such as that of a fraction against that of all data: the quality given up.
+    """The quality that a model gives up against a better one, such as the model of a fraction against that of all
+    data.
 
-    `estimate` is the mean over seeds, paired on the hold-out's units and on seeds. `share` is the part of the crossed
-    bootstrap's draws of units and seeds in which no more than `tolerance` is given up.
+    `estimate` is the mean over seeds, paired on the hold-out's units and on seeds. `share` is the share of the
+    crossed bootstrap's draws of units and seeds that give up no more than `tolerance`.
     """
 
     fraction: float
@@ -137,14 +147,14 @@ class Step:
 
     @classmethod
     def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
-        """`pairs` holds the better and the worse quality of each pair of seeds."""
+        """Returns the step of a fraction. `pairs` holds the better and the worse quality of each pair of seeds."""
         drawn = crossed.replicates(pairs, criterion.given_up)
         share = float((drawn <= criterion.tolerance).mean())  # a draw without a value is not enough
         return cls(fraction, crossed.estimate(pairs, criterion.given_up), share, criterion.tolerance)
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":
-        """The quality that `part` gives up against `whole`. Returns None if they share no seeds with scores."""
+        """Returns the quality that `part` gives up against `whole`. None if they share no seeds with scores."""
         both = [seeds for seeds in whole.qualities if seeds in part.qualities]
         pairs = [(whole.qualities[seeds], part.qualities[seeds]) for seeds in both]
         return cls.of(part.case.fraction, pairs, part.criterion) if pairs else None
@@ -155,7 +165,7 @@ class Step:
 
     @property
     def verdict(self) -> str:
-        """ "enough", "not enough", or "not resolved" where the interval holds the tolerance, or there is none."""
+        """ "enough", "not enough", or "not resolved" if the interval holds the tolerance or there is no interval."""
         if self.interval is None:
             return "not resolved"
         if self.interval.high <= self.tolerance:
@@ -164,8 +174,9 @@ class Step:
 
 
 def share_of(part: Cell, whole: Cell) -> Spread | None:
-    """Time to model of one cell over that of another, round by round. None where either has an execution without a
-    time: a share of the rounds that ended would be one of the quick ones.
+    """Returns the time to model of one cell over that of another, round by round.
+
+    None if either has an execution without a time: the share would be that of the quick rounds.
     """
     for cell in (part, whole):
         if cell.seconds is None or cell.seconds.is_censored:

@@ -1,4 +1,4 @@
-"""Sample or full data: for each engine, what a sample saves and what it costs in quality."""
+"""Compares samples with full data: for each engine, the time that a sample saves and the quality that it gives up."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,44 +16,47 @@ from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
-AGAIN = "the cases without a result, measured again (--retry-failed)"
+REPEAT_FAILED = "the cases without a result, measured again (--retry-failed)"
 
 
 @dataclass
 class EngineCurve:
-    """One engine over fractions, ascending."""
+    """One engine with its cells, ascending by fraction."""
 
     engine: str
     cells: list[Cell]
 
     @property
     def full(self) -> Cell | None:
-        """The cell of all data, when it was measured."""
+        """The cell of all data. None if it was not measured."""
         return next((cell for cell in self.cells if cell.case.fraction == 1), None)
 
     @cached_property
     def steps(self) -> list[Step]:
-        """Every smaller fraction against all data, ascending."""
+        """The steps of all smaller fractions against all data, ascending."""
         smaller = [cell for cell in self.cells if cell.case.fraction < 1]
-        found = [Step.between(self.full, cell) for cell in smaller] if self.full else []
-        return [step for step in found if step is not None]
+        candidates = [Step.between(self.full, cell) for cell in smaller] if self.full else []
+        return [step for step in candidates if step is not None]
 
     @cached_property
     def answer(self) -> "SampleAnswer":
-        """Nothing is enough for a model of all data that deserves doubt: it could be as poor on any sample."""
+        """The smallest sample that is enough.
+
+        If the model of all data is doubtful, no sample is judged against it.
+        """
         if self.full is None:
             return SampleAnswer(None, False, "not judged: all data was not measured", would_resolve="all data")
-        if refused := self._not_judged(self.full):
-            again = AGAIN if not metrics.scored(self.full.records) else ""
-            return SampleAnswer(None, False, f"not judged: {refused}", would_resolve=again)
+        if reason := self._not_judged(self.full):
+            remedy = REPEAT_FAILED if not metrics.scored(self.full.records) else ""
+            return SampleAnswer(None, False, f"not judged: {reason}", would_resolve=remedy)
         steps = {step.fraction for step in self.steps}
-        lost = [
+        without_result = [
             cell.case.fraction for cell in self.cells if cell.case.fraction < 1 and cell.case.fraction not in steps
         ]
-        return SampleAnswer.of(self.steps, lost)
+        return SampleAnswer.of(self.steps, without_result)
 
     def _not_judged(self, full: Cell) -> str:
-        """The reason why no sample is judged against the model of all data; empty if there is none."""
+        """Returns the reason why no sample is judged against the model of all data. Empty if there is no reason."""
         if full.doubt:
             return "see the warning on all data"
         if full.criterion.judged.estimator is None:
@@ -61,20 +64,21 @@ class EngineCurve:
         return "all data has no result" if full.quality is None else ""
 
     def cell(self, fraction: float) -> Cell | None:
+        """Returns the cell of a fraction. None if it was not measured."""
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
 
     def share_of_full_seconds(self, fraction: float) -> Spread | None:
-        """Time to model of a fraction over that of all data, round by round."""
+        """Returns the time to model of a fraction over that of all data, round by round."""
         part = self.cell(fraction)
         return share_of(part, self.full) if part and self.full else None
 
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """The smallest fraction that is enough, in words. `step` is its step, or the one that the search ended at.
+    """The smallest fraction that is enough, in words. `step` is its step, or the one at which the search ended.
 
     `is_too_little` is true if it is resolved that no smaller fraction is enough. `would_resolve` says what to measure
-    where it is not resolved.
+    if it is not resolved.
     """
 
     step: Step | None
@@ -84,49 +88,52 @@ class SampleAnswer:
     would_resolve: str = ""
 
     @classmethod
-    def of(cls, steps: Sequence[Step], lost: Sequence[float] = ()) -> "SampleAnswer":
-        """From the largest fraction down, up to the first that is not enough, or has no result (`lost`).
+    def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
+        """Tests fractions from the largest down to the first that is not enough, or is among those `without_result`.
 
-        Fractions are tested in a fixed order and the search ends with the first failure, so the chance of naming one
+        Fractions are tested in a fixed order, and the search ends with the first failure. So the chance of naming one
         that is not enough is that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
-        clinical trials, 1995), and a curve that dips cannot bring a smaller one back.
+        clinical trials, 1995), and no smaller fraction counts after a curve has dipped.
         """
-        by_fraction: dict[float, Step | None] = {**dict.fromkeys(lost), **{step.fraction: step for step in steps}}
+        by_fraction: dict[float, Step | None] = {
+            **dict.fromkeys(without_result),
+            **{step.fraction: step for step in steps},
+        }
         if not by_fraction:
             return cls(
-                None, False, "no smaller fraction beside all data was measured", would_resolve="a smaller fraction"
+                None, False, "no smaller fraction than all data was measured", would_resolve="a smaller fraction"
             )
         enough: Step | None = None
         for fraction, step in sorted(by_fraction.items(), reverse=True):
             if step is None:
                 name = f"{show_fraction(fraction)} has no result"
                 text = f"{_in_words(enough, None)} ({name})" if enough else name
-                return cls(enough, enough is not None, text, would_resolve="" if enough else AGAIN)
+                return cls(enough, enough is not None, text, would_resolve="" if enough else REPEAT_FAILED)
             if step.verdict != "enough":
                 above = "" if enough else _unmeasured(fraction, 1)
                 too_little = not enough and step.verdict == "not enough" and not above
-                more = "" if enough or too_little else _would_resolve(step, above)
-                return cls(enough or step, enough is not None, _in_words(enough, step), too_little, more)
+                would_resolve = "" if enough or too_little else _would_resolve(step, above)
+                return cls(enough or step, enough is not None, _in_words(enough, step), too_little, would_resolve)
             enough = step
         return cls(enough, True, _in_words(enough, None))
 
 
 def _in_words(enough: Step | None, failed: Step | None) -> str:
-    """The smallest fraction that is enough, the one that failed, and what nobody measured between them."""
+    """Returns in words: the smallest fraction that is enough, the one that failed, and unmeasured ones in between."""
     step = enough or failed
     assert step is not None
     samples = step.estimate.seeds
-    few = f", for these {samples} samples" if samples > 1 else ", for this sample"
-    few = few if samples < ENOUGH_SEEDS else ""
+    scope = f", for these {samples} samples" if samples > 1 else ", for this sample"
+    scope = scope if samples < ENOUGH_SEEDS else ""
     if enough is None:
         above = _unmeasured(step.fraction, 1)
         gap = f"; {above} {'was' if above.count('1/') == 1 else 'were'} not measured" if above else ""
         name = show_fraction(step.fraction)
         if step.verdict == "not enough":
-            return f"more than {name}{few}{gap}"
+            return f"more than {name}{scope}{gap}"
         reason = f": {step.estimate.why_none}" if step.estimate.why_none else ""
         return f"{name} not resolved{reason}{gap}"
-    text = show_fraction(enough.fraction) + few
+    text = show_fraction(enough.fraction) + scope
     if failed is None:
         return text
     reason = f": {failed.estimate.why_none}" if failed.verdict == "not resolved" and failed.estimate.why_none else ""
@@ -136,20 +143,21 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
 
 
 def _would_resolve(step: Step, above: str) -> str:
-    """What to measure if a fraction is not shown to be enough, or too little; `above` are larger ones that nobody
-    measured.
+    """Returns what to measure if it is not resolved that a fraction is enough.
+
+    `above` names larger fractions that were not measured.
     """
     if step.verdict == "not enough":
         return f"the fractions {above}" if "," in above else f"the fraction {above}"
     if step.estimate.why_none:
         return "a larger hold-out, of more units"
-    return "more rounds, each with seeds of its own"
+    return "more rounds, each with its own seeds"
 
 
 def _unmeasured(low: float, high: float) -> str:
-    """The fractions between two measured ones."""
-    found = [fraction for fraction in (2.0**-power for power in range(7)) if low < fraction < high]
-    return ", ".join(map(show_fraction, found))
+    """Returns the fractions between two measured ones, as a text."""
+    between = [fraction for fraction in (2.0**-power for power in range(7)) if low < fraction < high]
+    return ", ".join(map(show_fraction, between))
 
 
 @dataclass
@@ -159,7 +167,7 @@ class Tradeoff:
     case: Case
     curves: list[EngineCurve]
     defaults: dict[str, Cell] = field(default_factory=dict)
-    """Per engine, the case with its library's own defaults on all data."""
+    """For each engine, the case with its library's own defaults on all data."""
 
     @property
     def criterion(self) -> Criterion:
@@ -180,7 +188,7 @@ class Tradeoff:
 
     @property
     def ceiling(self) -> float | None:
-        """The truth's own quality on this hold-out."""
+        """The quality of the truth on this hold-out. None if it is not known."""
         return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)
 
     @property
@@ -193,32 +201,33 @@ class Tradeoff:
 
     @property
     def tuned(self) -> Capacity | None:
-        """The range from which engines chose their capacity. Returns None if it was given."""
-        found = self.case.params.get("capacity")
-        return Capacity.model_validate(found) if found else None
+        """The range from which engines chose their capacity. None if the capacity was given."""
+        capacity = self.case.params.get("capacity")
+        return Capacity.model_validate(capacity) if capacity else None
 
     @property
     def size(self) -> str:
-        """The capacity of the models on all data, in words: of each engine where it chose its own. Empty where a
-        workload has no such parameter, or the libraries' defaults decide.
+        """The capacity of the models on all data, in words; for each engine if engines chose it.
+
+        Empty if the workload has no such parameter, or if the libraries' defaults apply.
         """
         if self.tuned:
-            chosen = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
-            return f"{self.tuned.param} chosen on all data: {', '.join(chosen)}" if chosen else ""
+            capacities = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
+            return f"{self.tuned.param} chosen on all data: {', '.join(capacities)}" if capacities else ""
         parameter = self.declared.capacity
         value = self.case.params.get(parameter)
         return f"{value} {parameter}" if value is not None else ""
 
 
-def _whole(found: Spread) -> str:
-    """A whole number, or its range where executions differ."""
-    return f"{found.low:.0f}" if found.low == found.high else f"{found.low:.0f}–{found.high:.0f}"
+def _whole(spread: Spread) -> str:
+    """Returns a whole number, or its range if executions differ."""
+    return f"{spread.low:.0f}" if spread.low == spread.high else f"{spread.low:.0f}–{spread.high:.0f}"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
-    """One per workload, data set, cluster, device and parameters, in the order of the records.
+    """Returns a comparison per workload, data set, cluster, device and parameters, in the order of workloads.
 
-    Engines that do not support a case are in none: `problems` says why.
+    Engines that do not support a case are left out: `problems` gives the reason.
     """
     groups = [
         [Cell(of_variant[0].case, of_variant, store) for of_variant in variants.values()]
@@ -226,12 +235,12 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
     ]
     cells = [cell for group in groups for cell in group]
     with_aligned = {_work(cell.case) for cell in cells if cell.case.parameter_set == "aligned"}
-    own = [
+    to_compare = [
         group
         for group in groups
         if group[0].case.parameter_set != "defaults" or _work(group[0].case) not in with_aligned
     ]
-    return sorted((_comparison(group, cells) for group in own), key=lambda found: found.case.workload)
+    return sorted((_comparison(group, cells) for group in to_compare), key=lambda tradeoff: tradeoff.case.workload)
 
 
 def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
@@ -247,7 +256,7 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
         and cell.case.fraction == 1
         and _work(cell.case) == _work(case)
     }
-    return Tradeoff(case, [EngineCurve(name, found) for name, found in curves.items()], defaults)
+    return Tradeoff(case, [EngineCurve(name, curve_cells) for name, curve_cells in curves.items()], defaults)
 
 
 def _variant(case: Case) -> tuple[str, float, str]:
@@ -255,5 +264,5 @@ def _variant(case: Case) -> tuple[str, float, str]:
 
 
 def _work(case: Case) -> str:
-    """Equal for cases that differ in their parameters only."""
+    """Returns a key that is equal for cases that differ only in their parameters."""
     return case.subject_key(without=case.params)

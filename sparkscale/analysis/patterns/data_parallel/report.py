@@ -1,4 +1,4 @@
-"""The report of sample and full data: what each engine costs and reaches, and whether a sample is enough."""
+"""The report of sample and full data: cost and quality of each engine, and the sample that is enough."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,42 +24,44 @@ FIRST_RUN = (
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["TradeoffReport"]:
-    """One for each workload, data set, cluster, device and parameters."""
-    return [TradeoffReport(found) for found in comparisons(store, records)]
+    """Returns a report for each workload, data set, cluster, device and parameters."""
+    return [TradeoffReport(item) for item in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
 class TradeoffReport:
     """The report of one comparison."""
 
-    found: Tradeoff
+    comparison: Tradeoff
 
     @property
     def subject(self) -> str:
-        case = self.found.case
-        size = f", {self.found.size}" if self.found.size and not self.found.tuned else ""
+        case = self.comparison.case
+        size = f", {self.comparison.size}" if self.comparison.size and not self.comparison.tuned else ""
         return f"{case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}{size}"
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments")
+        return self.comparison.case.params_without("arguments")
 
     @property
     def is_judged(self) -> bool:
-        """True if its workload declares a quality for the task."""
-        return bool(self.found.criterion.key)
+        """True if its workload declares a quality for the learning task."""
+        return bool(self.comparison.criterion.key)
 
     @property
     def has_samples(self) -> bool:
-        return any(cell.case.fraction < 1 for cell in self.found.cells)
+        return any(cell.case.fraction < 1 for cell in self.comparison.cells)
 
     def answers(self) -> list[Answer]:
-        """One answer for each engine: the sample that is enough."""
-        return [self._answer(curve) for curve in self.found.curves] if self.has_samples and self.is_judged else []
+        """Returns one answer for each engine: the sample that is enough."""
+        return (
+            [self._answer(curve) for curve in self.comparison.curves] if self.has_samples and self.is_judged else []
+        )
 
     def _answer(self, curve: EngineCurve) -> Answer:
         answer = curve.answer
-        judged = self.found.criterion.within
+        judged = self.comparison.criterion.within
         text = f"{curve.engine}: the smallest sample with {judged} of all data's is {answer.text}"
         if not answer.is_enough:
             text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
@@ -70,13 +72,13 @@ class TradeoffReport:
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
 
     def chart(self) -> Chart:
-        """Time to model against training rows, a line for each engine: the median of rounds with its range."""
+        """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
         series = []
-        for curve in self.found.curves:
+        for curve in self.comparison.curves:
             timed = [
                 (cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and not cell.seconds.is_censored
             ]
-            points = [(float(rows), one.median, one.low, one.high) for rows, one in timed]
+            points = [(float(rows), spread.median, spread.low, spread.high) for rows, spread in timed]
             if points:
                 series.append(Series(curve.engine, *zip(*points, strict=True)))
         return Chart(
@@ -89,29 +91,29 @@ class TradeoffReport:
         )
 
     def blocks(self) -> Iterator[Block]:
-        found = self.found
-        yield Text(found.declared.summary)
-        parameters = ", ".join(f"{name} {value}" for name, value in found.case.stated.items())
+        comparison = self.comparison
+        yield Text(comparison.declared.summary)
+        parameters = ", ".join(f"{name} {value}" for name, value in comparison.case.stated.items())
         yield Text(parameters or "each library's own defaults", is_note=True)
-        if chosen := found.tuned:
+        if chosen := comparison.tuned:
             yield Text(
                 f"Tuned: {chosen.param} from {chosen.least} to {chosen.most}, chosen for each engine and fraction on "
                 "a fifth of the training units; the search is time of fit."
             )
-        yield from (Warning(warning) for warning in quality_warnings(found.records))
+        yield from (Warning(warning) for warning in quality_warnings(comparison.records))
         yield from self._passing_the_ceiling()
         if self.has_samples and self.is_judged:
             yield self._samples()
         yield self._curves()
         yield from self._ceiling()
         yield from self._beside()
-        if found.defaults:
+        if comparison.defaults:
             yield self._defaults()
         yield from self._footnotes()
 
     def _curves(self) -> Grid:
-        found = self.found
-        criterion = found.criterion
+        comparison = self.comparison
+        criterion = comparison.criterion
         quality = Column(f"{criterion.name} on the hold-out\n[{LEVEL:.0%} interval]", criterion.judged.form)
         below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", criterion.judged.given_up_form, priority=2)
         columns = [
@@ -119,55 +121,55 @@ class TradeoffReport:
             blocks.name("fraction"),
             Column("rows", ",", priority=4),
             blocks.seconds("time to model, s\nmedian (range)"),
-            *([blocks.seconds("first run, s\ncold, with start", priority=3)] if found.has_first_runs else []),
+            *([blocks.seconds("first run, s\ncold, with start", priority=3)] if comparison.has_first_runs else []),
             *([quality] if self.is_judged else []),
-            *([Column(found.tuned.param, ".0f", priority=1)] if found.tuned else []),
-            *([] if found.ceiling is None else [below]),
-            *([Column(memory.HEADING, priority=5)] if found.has_memory else []),
+            *([Column(comparison.tuned.param, ".0f", priority=1)] if comparison.tuned else []),
+            *([] if comparison.ceiling is None else [below]),
+            *([Column(memory.HEADING, priority=5)] if comparison.has_memory else []),
         ]
         rows = [
             (curve.engine, show_fraction(cell.case.fraction), cell.rows, *self._measured(cell))
-            for curve in found.curves
+            for curve in comparison.curves
             for cell in curve.cells
         ]
         return Grid("What each engine costs and reaches", tuple(columns), tuple(rows), is_grouped=True)
 
     def _measured(self, cell: cells.Cell) -> Iterator[Cell]:
-        found = self.found
+        comparison = self.comparison
         yield cell.seconds
-        if found.has_first_runs:
+        if comparison.has_first_runs:
             yield cell.first_run
         if self.is_judged:
             yield _estimated(cell.quality, bool(cell.doubt))
-        if found.tuned:
+        if comparison.tuned:
             yield cell.capacity
-        if found.ceiling is not None:
+        if comparison.ceiling is not None:
             yield _estimated(cell.below_ceiling.estimate) if cell.below_ceiling else None
-        if found.has_memory:
+        if comparison.has_memory:
             yield memory.shown(cell.records)
 
     def _passing_the_ceiling(self) -> Iterator[Warning]:
-        for cell in self.found.cells if self.found.ceiling is not None else []:
+        for cell in self.comparison.cells if self.comparison.ceiling is not None else []:
             if cell.below_ceiling and cell.below_ceiling.interval and cell.below_ceiling.interval.high < 0:
                 yield Warning(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.")
 
     def _ceiling(self) -> Iterator[Text]:
-        """States the ceiling: the quality that no model can beat but by chance."""
-        if self.found.ceiling is not None:
-            criterion = self.found.criterion
-            value = f"{criterion.name} {criterion.show(self.found.ceiling)}"
+        """Yields the ceiling: the quality that a model can pass only by chance."""
+        if self.comparison.ceiling is not None:
+            criterion = self.comparison.criterion
+            value = f"{criterion.name} {criterion.show(self.comparison.ceiling)}"
             yield Text(
                 f"Ceiling on this hold-out: {value}, which {criterion.truth} reach. "
                 "A model can pass it by chance only."
             )
 
     def _beside(self) -> Iterator[Grid]:
-        """Further qualities and figures of the workload, where some were observed."""
-        found = self.found
+        """Yields a table of further qualities and figures of the workload, if some were observed."""
+        comparison = self.comparison
         shown = {
             key: heading
-            for key, heading in found.declared.headings.items()
-            if any(cell.observed(key) for cell in found.cells)
+            for key, heading in comparison.declared.headings.items()
+            if any(cell.observed(key) for cell in comparison.cells)
         }
         if not shown:
             return
@@ -178,26 +180,30 @@ class TradeoffReport:
         )
         rows = tuple(
             (curve.engine, show_fraction(cell.case.fraction), *(cell.observed(key) for key in shown))
-            for curve in found.curves
+            for curve in comparison.curves
             for cell in curve.cells
         )
         yield Grid("Beside it: median (range)", columns, rows, is_grouped=True)
 
     def _samples(self) -> Grid:
-        found = self.found
-        has_memory = any(memory.needed(cell.records) for cell in found.cells if cell.case.fraction < 1)
+        comparison = self.comparison
+        has_memory = any(memory.needed(cell.records) for cell in comparison.cells if cell.case.fraction < 1)
         columns = (
             blocks.name("engine"),
             blocks.prose("smallest fraction"),
             blocks.name("compared", priority=1),
-            Column(f"{found.criterion.name} given up\n[{LEVEL:.0%} interval]", found.criterion.judged.given_up_form),
+            Column(
+                f"{comparison.criterion.name} given up\n[{LEVEL:.0%} interval]",
+                comparison.criterion.judged.given_up_form,
+            ),
             blocks.share("draws in which\nit is enough", priority=2),
             blocks.share("time to model\nof all data's"),
             *([blocks.share("memory of\nall data's", priority=3)] if has_memory else []),
         )
-        rows = tuple(self._sample(curve, has_memory) for curve in found.curves)
-        size = f", for models with {found.size}" if found.size else ""
-        title = f"Is a sample enough? Smallest fraction with {found.criterion.within} of the engine's own on all data"
+        rows = tuple(self._sample(curve, has_memory) for curve in comparison.curves)
+        size = f", for models with {comparison.size}" if comparison.size else ""
+        within = comparison.criterion.within
+        title = f"Is a sample enough? Smallest fraction with {within} of the engine's own on all data"
         return Grid(title + size, columns, rows)
 
     def _sample(self, curve: EngineCurve, has_memory: bool) -> tuple[Cell, ...]:
@@ -213,7 +219,7 @@ class TradeoffReport:
         return (curve.engine, answer.text, compared, _estimated(step.estimate), draws, *shares)
 
     def _defaults(self) -> Grid:
-        criterion = self.found.criterion
+        criterion = self.comparison.criterion
         columns = (
             blocks.name("engine"),
             *(Column(f"{criterion.name}\n{which}", criterion.judged.form) for which in ("aligned", "defaults")),
@@ -222,8 +228,8 @@ class TradeoffReport:
             blocks.prose("defaults that differ", priority=1),
         )
         rows = []
-        for curve in self.found.curves:
-            default = self.found.defaults.get(curve.engine)
+        for curve in self.comparison.curves:
+            default = self.comparison.defaults.get(curve.engine)
             if default is None or curve.full is None:
                 continue
             aligned = curve.full.case.arguments
@@ -236,32 +242,32 @@ class TradeoffReport:
         return Grid("What a port that trusts each library's defaults gets, on all data", columns, tuple(rows))
 
     def _footnotes(self) -> Iterator[Text]:
-        found = self.found
-        rounds = max((cell.seconds.count for cell in found.cells if cell.seconds), default=0)
+        comparison = self.comparison
+        rounds = max((cell.seconds.count for cell in comparison.cells if cell.seconds), default=0)
         times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
         kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
         if rounds == 0:
-            isolated = all(record.isolated for record in found.records if record.outcome == "ok")
-            ok = any(record.outcome == "ok" for record in found.records)
+            isolated = all(record.isolated for record in comparison.records if record.outcome == "ok")
+            ok = any(record.outcome == "ok" for record in comparison.records)
             kind = "no execution has one"
             kind += ", because each was the first of its worker" if ok and isolated else ""
         notes = [
-            f"Time to model is {' + '.join(found.declared.time_to_model)}: {kind}.",
-            *circumstances.notes(found.case, found.records),
+            f"Time to model is {' + '.join(comparison.declared.time_to_model)}: {kind}.",
+            *circumstances.notes(comparison.case, comparison.records),
             self._interval_note(),
-            *([FIRST_RUN] if found.has_first_runs else []),
-            *([memory.NOTE] if found.has_memory else []),
-            *circumstances.differences(found.declared, [curve.engine for curve in found.curves]),
+            *([FIRST_RUN] if comparison.has_first_runs else []),
+            *([memory.NOTE] if comparison.has_memory else []),
+            *circumstances.differences(comparison.declared, [curve.engine for curve in comparison.curves]),
         ]
         yield from (Text(note, is_note=True) for note in notes if note)
 
     def _interval_note(self) -> str:
-        """Says what the intervals cover, or why there are none."""
-        found = self.found
-        estimates = [cell.quality for cell in found.cells if cell.quality]
+        """Returns what the intervals cover, or why there are none."""
+        comparison = self.comparison
+        estimates = [cell.quality for cell in comparison.cells if cell.quality]
         if not estimates:
             return ""
-        name, seeds = found.criterion.name, max(estimate.seeds for estimate in estimates)
+        name, seeds = comparison.criterion.name, max(estimate.seeds for estimate in estimates)
         shown = next((estimate for estimate in estimates if estimate.interval), None)
         if shown is None:
             why = estimates[0].why_none
@@ -272,14 +278,14 @@ class TradeoffReport:
         held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
         drawn = f"and {count(seeds, 'draw')} of sample and model"
         if seeds < crossed.FEWEST_SEEDS:
-            rounds = len({record.round for record in found.records if not record.isolated})
+            rounds = len({record.round for record in comparison.records if not record.isolated})
             why = "all rounds repeat its seeds" if rounds > seeds else "that needs more rounds"
             return f"{name} intervals cover the {held}, and not the draw of sample and model: {why}."
         return f"{name} intervals cover the {held} {drawn}; differences are paired on both."
 
 
-def _estimated(found: crossed.Estimate | None, is_doubtful: bool = False) -> Estimated | None:
-    return Estimated(found.value, found.interval, is_doubtful) if found else None
+def _estimated(estimate: crossed.Estimate | None, is_doubtful: bool = False) -> Estimated | None:
+    return Estimated(estimate.value, estimate.interval, is_doubtful) if estimate else None
 
 
 def _memory_share(curve: EngineCurve, fraction: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The qualities of a model and of the truth, from a record's stored scores or from the sums that stand for them."""
+"""Reads the qualities of a model and of the truth, from a record's stored scores or the sums that replace them."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from sparkscale.contract.record import SCORES, SUMS, RunRecord
 from sparkscale.store.store import Store
 
 Qualities = tuple[UnitQuality, UnitQuality | None]
-"""Of the model, and of the truth where that is known."""
+"""The quality of the model, and that of the truth, or None if it is not known."""
 
 OF_TRUTH = "truth_"
-"""Begins the names of the truth's sums."""
+"""The beginning of the names of the truth's sums."""
 
 
 def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[], Qualities]:
-    """Reads what is stored; returns the work that is left, which any thread may do.
+    """Reads the stored table. Returns a function that computes the qualities, which any thread may call.
 
     Raises KeyError if the record has neither scores nor sums.
     """
@@ -33,7 +33,10 @@ def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """The sums over the hold-out's units instead of the score of each row: all that intervals need."""
+    """Returns the sums over the hold-out's units in place of the score of each row. Intervals need no more.
+
+    None if a report needs no scores of this record.
+    """
     criterion = criterion_of(record)
     if name != SCORES:
         return name, table

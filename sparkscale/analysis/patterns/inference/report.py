@@ -1,4 +1,4 @@
-"""The report of batch inference: rows per second of each engine, where Spark's time goes, which engine to use."""
+"""The report of batch inference: rows per second of each engine, the Spark tax, and the engine to use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,13 @@ from typing import Any
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
-from sparkscale.analysis.patterns.inference.comparison import OF_A_VARIANT, Predictions, Variant, advice, comparisons
+from sparkscale.analysis.patterns.inference.comparison import (
+    VARIANT_PARAMETERS,
+    Predictions,
+    Variant,
+    advice,
+    comparisons,
+)
 from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -25,58 +31,58 @@ RUNGS = {
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:  # noqa: ARG001 - needs no tables
-    """One for each workload, data set, sample, cluster, device and model."""
-    return [PredictionsReport(found) for found in comparisons(records)]
+    """Returns a report for each workload, data set, sample, cluster, device and model."""
+    return [PredictionsReport(item) for item in comparisons(records)]
 
 
 @dataclass(frozen=True)
 class PredictionsReport:
     """The report of one model on the same rows."""
 
-    found: Predictions
+    comparison: Predictions
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments", *OF_A_VARIANT)
+        return self.comparison.case.params_without("arguments", *VARIANT_PARAMETERS)
 
     @property
     def subject(self) -> str:
-        case = self.found.case
+        case = self.comparison.case
         which = "all training rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the training rows"
         return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Names the engine to use."""
-        answer = advice(self.found)
-        return [with_evidence(answer, self.found.records)] if answer else []
+        """Returns the engine to use; empty if fewer than two have a time."""
+        answer = advice(self.comparison)
+        return [with_evidence(answer, self.comparison.records)] if answer else []
 
     def blocks(self) -> Iterator[Block]:
-        found = self.found
-        yield Text(found.variants[0].declared.summary)
-        yield Text(", ".join(f"{name} {value}" for name, value in found.parameters.items()), is_note=True)
+        comparison = self.comparison
+        yield Text(comparison.variants[0].declared.summary)
+        yield Text(", ".join(f"{name} {value}" for name, value in comparison.parameters.items()), is_note=True)
         yield from self._sizes()
         yield self._rates()
-        if rungs := found.rungs:
+        if rungs := comparison.rungs:
             yield self._tax(rungs)
         yield from self._footnotes()
 
     def _sizes(self) -> Iterator[Text]:
-        """Sizes of what every engine reads, and of what they write."""
-        variants = [variant for variant in self.found.variants if variant.figure("bytes_written")]
+        """Yields the sizes that every engine reads and writes."""
+        variants = [variant for variant in self.comparison.variants if variant.figure("bytes_written")]
         if not variants:
             return
         model, read = (_mib(variants[0].figure(name)) for name in ("model_bytes", "bytes_read"))
         written = [_mib(variant.figure("bytes_written")) for variant in variants]
         least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
         yield Text(
-            f"{self.found.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
+            f"{self.comparison.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
             f"{least if least == most else f'{least} to {most}'} written",
             is_note=True,
         )
 
     def _rates(self) -> Grid:
-        found = self.found
-        native = found.native
+        comparison = self.comparison
+        native = comparison.native
         columns = (
             blocks.name("engine"),
             blocks.seconds("load +\npredict, s", priority=2),
@@ -92,16 +98,16 @@ class PredictionsReport:
                 variant.times,
                 variant.rows_per_second,
                 Spread.of(variant.over(native)),
-                variant.efficiency(found.one_thread),
+                variant.efficiency(comparison.one_thread),
                 _median(variant.figure("model_loads")),
                 _median(variant.figure("model_load_seconds")),
             )
-            for variant in found.variants
+            for variant in comparison.variants
         )
         return Grid("Parquet in, Parquet out: median (range)", columns, rows)
 
     def _tax(self, rungs: list[Variant]) -> Grid:
-        found = self.found
+        comparison = self.comparison
         columns = (
             blocks.name("rung"),
             rate("1,000 rows/s"),
@@ -118,33 +124,35 @@ class PredictionsReport:
                     RUNGS.get(variant.engine, native),
                     variant.rows_per_second,
                     Spread.of(variant.over(before)),
-                    Spread.of(variant.over(found.native)),
-                    variant.efficiency(found.one_thread),
+                    Spread.of(variant.over(comparison.native)),
+                    variant.efficiency(comparison.one_thread),
                 )
             )
         return Grid("The Spark tax: the same prediction, rung by rung", columns, tuple(rows))
 
     def _footnotes(self) -> Iterator[Text]:
-        found = self.found
-        rounds = len({record.round for record in found.records})
+        comparison = self.comparison
+        rounds = len({record.round for record in comparison.records})
         notes = [
             f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. Every row was compared "
             "with the reference. Efficiency is rows per second over those of one thread of one process, times the "
             "cores. Loads, and seconds of loading, are those of all processes together.",
-            *circumstances.notes(found.case, found.records),
-            *circumstances.differences(found.variants[0].declared, [variant.engine for variant in found.variants]),
+            *circumstances.notes(comparison.case, comparison.records),
+            *circumstances.differences(
+                comparison.variants[0].declared, [variant.engine for variant in comparison.variants]
+            ),
         ]
         yield from (Text(note, is_note=True) for note in notes)
 
 
 def rate(heading: str) -> Column:
-    """A column of thousands of rows in a second. A timeout is slower than any."""
+    """Returns a column of thousands of rows per second. A timeout is slower than any."""
     return Column(heading, ",.1f", scale=1e-3, large=(1e5, ",.0f"), beyond="timeout", counts=True)
 
 
-def _mib(found: Spread | None) -> float:
-    return found.median / MIB if found else 0.0
+def _mib(spread: Spread | None) -> float:
+    return spread.median / MIB if spread else 0.0
 
 
-def _median(found: Spread | None) -> float | None:
-    return found.median if found else None
+def _median(spread: Spread | None) -> float | None:
+    return spread.median if spread else None

@@ -1,4 +1,4 @@
-"""One model per group: what each way of reaching the groups costs, with its layout and without, and which to use."""
+"""Compares engines for one model per group: costs with and without their layout, and the engine to use."""
 
 import math
 from collections import defaultdict
@@ -20,13 +20,13 @@ from sparkscale.store.store import Store
 
 LOOP, JOBLIB = "pandas-loop", "joblib"
 CONTROL = ("grouped-map", "apply-in-pandas")
-"""Two names of the same code: a difference between them would be a fault of the measurement."""
+"""Two names of the same code. A difference between them would be an error of the measurement."""
 USES = (1, 2, 11)
-"""How often a layout serves: with no, one and ten reuses."""
+"""How often a layout is used: with no, one and ten reuses."""
 EQUIVALENT = 0.05
-"""The control's two may differ by as much and are called the same."""
+"""The two engines of the control may differ by this share and still count as the same."""
 LITTLE = 1.25
-"""By this factor the slowest engine may differ from the fastest in every round, and the choice matters little."""
+"""If the slowest engine differs from the fastest by at most this factor in every round, the choice matters little."""
 
 
 @dataclass
@@ -35,23 +35,23 @@ class Variant(Executions):
 
     @property
     def lays_out(self) -> bool:
-        """Whether it has a layout, which can be used again."""
+        """True if it has a layout, which can be used again."""
         return self.declared.has(self.engine, "lays_out")
 
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
-        """By round, seconds of load + fit and the layout's share when it serves so many trainings."""
+        """Returns by round the seconds of load + fit, with the layout's share if it is used for `uses` trainings."""
         return {
             number: metrics.time_to_model(record) + record.seconds["layout"] / uses
             for number, record in self.by_round.items()
         }
 
     def spread(self, uses: float = math.inf) -> Spread | None:
-        """The same over rounds, timeouts included as longer than any time."""
+        """Returns the same over rounds. A timeout counts as longer than any time."""
         return metrics.spread_of_times(self.records, lambda r: metrics.time_to_model(r) + r.seconds["layout"] / uses)
 
     @property
     def layout(self) -> Spread | None:
-        """Seconds; None for an engine that has none."""
+        """Seconds of the layout. None for an engine without one."""
         return Spread.of([r.seconds["layout"] for r in self.timed]) if self.lays_out else None
 
     @property
@@ -63,47 +63,48 @@ class Variant(Executions):
 
     @property
     def models_by_round(self) -> dict[int, float]:
-        """Models that each execution whose seconds count has made."""
+        """The number of models of each execution with valid seconds, by round."""
         return {number: record.figures.get("models", 0.0) for number, record in self.by_round.items()}
 
     @property
     def moved_bytes(self) -> Spread | None:
-        """Written by shuffles and layouts; None where Spark's metrics were not to be had."""
+        """Bytes written by shuffles and layouts. None if Spark's metrics are not known."""
         return Spread.of(
             [float(r.spark.shuffle_write_bytes) + r.figures.get("layout_bytes", 0.0) for r in self.timed if r.spark]
         )
 
     @property
     def work_share(self) -> float | None:
-        """Of the core time of load + fit, what was work on groups: preparing, training, criterion, packing; of the
-        median round.
+        """The share of the core time of load + fit that was work on groups, in the median round.
+
+        Work on groups is preparing, training, judging and packing. None if it was not observed.
         """
         shares = [
             record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
             for record in self.timed
             if "busy_seconds" in record.figures
         ]
-        found = Spread.of(shares)
-        return found.median if found else None
+        spread = Spread.of(shares)
+        return spread.median if spread else None
 
     def speed_up(self, other: "Variant", uses: float = math.inf) -> list[float]:
-        """How many times as fast as another this one is, round by round; both with their layouts' shares.
+        """Returns how many times as fast as another engine this one is, round by round, with both layouts' shares.
 
-        Empty where either has an execution without a time.
+        Empty if either has an execution without a time.
         """
         return self.ratios(other, other.seconds(uses), self.seconds(uses))
 
 
 @dataclass
 class Lost:
-    """Groups of one outcome that have no model, and what the first of them says."""
+    """Groups of one outcome that have no model, with the key and the error of the first of them."""
 
     outcome: str
     groups: int
     key: str
     error: str
     engine: str
-    """Empty: of every engine."""
+    """The engine; empty if all engines agree."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,13 @@ class Models:
     groups: int
     models: int
     least_share: float
-    """Of one execution's groups."""
+    """The smallest share of groups with a model in one execution."""
     least: str
     """The case of that execution, and its models."""
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Models | None":
-        """None where no case trains groups."""
+        """Returns the counts over all executions. None if no case trains groups."""
         counted = [record for record in metrics.scored(records) if "models" in record.figures]
         if not counted:
             return None
@@ -146,10 +147,10 @@ class Trainings:
     variants: list[Variant]
     store: Store
     is_largest: bool = True
-    """Whether no larger sample of the same groups was measured."""
+    """True if no larger sample of the same groups was measured."""
 
     def is_comparable(self, variant: Variant) -> bool:
-        """Whether it made as many models as any, in each of as many rounds as any: less work is no speed."""
+        """Returns true if it made as many models as any engine, in as many rounds: less work is not faster work."""
         most: dict[int, float] = {}
         for other in self.variants:
             for number, models in other.models_by_round.items():
@@ -157,13 +158,13 @@ class Trainings:
         return bool(most) and variant.models_by_round == most
 
     def variant(self, engine: str) -> Variant | None:
-        """The engine's executions, if some have a time."""
+        """Returns the engine's executions. None if none has a time."""
         return next((variant for variant in self.variants if variant.engine == engine and variant.timed), None)
 
     def comparable_variant(self, engine: str) -> Variant | None:
-        """The engine's executions, if others may be compared with them."""
-        found = self.variant(engine)
-        return found if found and self.is_comparable(found) else None
+        """Returns the engine's executions. None if others may not be compared with them."""
+        candidate = self.variant(engine)
+        return candidate if candidate and self.is_comparable(candidate) else None
 
     @property
     def records(self) -> list[RunRecord]:
@@ -176,16 +177,16 @@ class Trainings:
 
     @property
     def disagreeing(self) -> dict[str, tuple[float, ...]]:
-        """Numbers of models by engine, when they are not all the same."""
-        found = {
+        """Numbers of models by engine. Empty if all engines have the same."""
+        models_by_engine = {
             variant.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(variant.records)}))
             for variant in self.variants
         }
-        found = {engine: models for engine, models in found.items() if models}
-        return found if len(set(found.values())) > 1 else {}
+        models_by_engine = {engine: models for engine, models in models_by_engine.items() if models}
+        return models_by_engine if len(set(models_by_engine.values())) > 1 else {}
 
     def figure(self, name: str) -> float | None:
-        """One that is of the groups, the same for every engine."""
+        """Returns a figure of the groups, which is the same for every engine. None if no engine has it."""
         for variant in self.variants:
             if spread := variant.figure(name):
                 return spread.median
@@ -193,14 +194,14 @@ class Trainings:
 
     @cached_property
     def lost(self) -> list[Lost]:
-        """From the first stored table of each engine; told once where all tell the same."""
-        found = {
+        """Groups without a model, from the first stored table of each engine; given once if all engines agree."""
+        lost_by_engine = {
             variant.engine: self._lost_by(variant) for variant in self.variants if metrics.scored(variant.records)
         }
-        told = [[(lost.outcome, lost.groups) for lost in lost_by] for lost_by in found.values()]
-        if told and all(one == told[0] for one in told):
-            return [replace(lost, engine="") for lost in next(iter(found.values()))]
-        return [lost for lost_by in found.values() for lost in lost_by]
+        counts = [[(lost.outcome, lost.groups) for lost in engine_lost] for engine_lost in lost_by_engine.values()]
+        if counts and all(engine_counts == counts[0] for engine_counts in counts):
+            return [replace(lost, engine="") for lost in next(iter(lost_by_engine.values()))]
+        return [lost for engine_lost in lost_by_engine.values() for lost in engine_lost]
 
     def _lost_by(self, variant: Variant) -> list[Lost]:
         for record in metrics.scored(variant.records):
@@ -209,13 +210,16 @@ class Trainings:
             except KeyError:
                 continue
             return [
-                Lost(outcome, here.num_rows, str(here.column("key")[0]), str(here.column("error")[0]), variant.engine)
-                for outcome, here in unsuccessful(table)
+                Lost(outcome, rows.num_rows, str(rows.column("key")[0]), str(rows.column("error")[0]), variant.engine)
+                for outcome, rows in unsuccessful(table)
             ]
         return []
 
     def control(self) -> tuple[list[float], str] | None:
-        """Seconds of the one over those of the other, round by round, and what to think of it."""
+        """Returns the ratios of the control's seconds, round by round, and the verdict of `same`.
+
+        None if not measured.
+        """
         first, second = (self.variant(name) for name in CONTROL)
         if first is None or second is None:
             return None
@@ -223,42 +227,51 @@ class Trainings:
         return (ratios, same(ratios)) if ratios else None
 
     def fastest(self, uses: float) -> list[Variant]:
-        """Comparable engines, without the control, by their median seconds when a layout serves so many trainings."""
+        """Returns comparable engines without the control, by median seconds if a layout has this number of uses."""
         variants = [
             variant
             for variant in self.variants
             if self.is_comparable(variant) and variant.has_every_time and variant.engine != CONTROL[0]
         ]
-        found = [(spread.median, variant) for variant in variants if (spread := variant.spread(uses))]
-        return [variant for _, variant in sorted(found, key=lambda pair: pair[0])]
+        by_seconds = [(spread.median, variant) for variant in variants if (spread := variant.spread(uses))]
+        return [variant for _, variant in sorted(by_seconds, key=lambda pair: pair[0])]
 
 
 def same(ratios: Sequence[float]) -> str:
-    """ "same" or "different" of what should be equal, else "not resolved", as where rounds are too few."""
+    """Returns "same" or "different" for ratios that should be 1, "not resolved", or "not measured"."""
     if not ratios:
         return "not measured"
     if len(ratios) < FEWEST_ROUNDS:
         return "not resolved"
-    found = rounds_interval(ratios)
-    if found.low >= 1 - EQUIVALENT and found.high <= 1 + EQUIVALENT:
+    bounds = rounds_interval(ratios)
+    if bounds.low >= 1 - EQUIVALENT and bounds.high <= 1 + EQUIVALENT:
         return "same"
-    return "not resolved" if found.low <= 1 <= found.high else "different"
+    return "not resolved" if bounds.low <= 1 <= bounds.high else "different"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Trainings]:
-    """One per workload, data set, grouping, sample, cluster, device and parameters, in the order of the records."""
-    made = []
+    """Returns a comparison per workload, data set, grouping, sample, cluster, device and parameters, sorted."""
+    trainings = []
     for variants in by_subject("per_group", records, lambda case: case.subject_key("fraction"), _variant):
         group = [Variant(of_variant[0].case, of_variant) for of_variant in variants.values()]
-        made.append(Trainings(group[0].case, group, store))
+        trainings.append(Trainings(group[0].case, group, store))
     largest: dict[str, float] = defaultdict(float)
-    for one in made:
-        subject = one.case.subject_key()
-        largest[subject] = max(largest[subject], one.case.fraction)
-    made = [replace(one, is_largest=one.case.fraction == largest[one.case.subject_key()]) for one in made]
+    for training in trainings:
+        subject = training.case.subject_key()
+        largest[subject] = max(largest[subject], training.case.fraction)
+    trainings = [
+        replace(training, is_largest=training.case.fraction == largest[training.case.subject_key()])
+        for training in trainings
+    ]
     return sorted(
-        made,
-        key=lambda one: (one.case.workload, one.case.cluster, one.case.dataset, _by(one.case), one.case.fraction),
+        trainings,
+        key=lambda training: (
+            training.case.workload,
+            training.case.cluster,
+            training.case.dataset,
+            _by(training.case),
+            training.case.fraction,
+        ),
     )
 
 
@@ -271,29 +284,29 @@ def _variant(case: Case) -> tuple[str, str]:
 
 
 def advice(comparison: Trainings) -> Answer | None:
-    """Says which engine to use on these groups, and why. Returns None if fewer than two have a time."""
+    """Returns which engine to use on these groups, and why. None if fewer than two have a time."""
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
         return None
     if not any(models for variant in comparison.variants for models in variant.models_by_round.values()):
         return Answer("No group has a model, so no engine is better than another.", "no")
-    once, often = by_uses[USES[0]], by_uses[USES[-1]]
-    first, reusing = once[0], often[0]
-    verdicts = pairs(len(once)) * (1 if first.engine == reusing.engine else 2)
-    alone = _margin(first, once[1], 1, verdicts)
-    margins = [alone]
-    if first.engine == reusing.engine:
-        text = f"Use {first.engine}: {alone.text}{', its layout counted' if first.lays_out else ''}"
+    by_single_use, by_many_uses = by_uses[USES[0]], by_uses[USES[-1]]
+    best_once, best_reused = by_single_use[0], by_many_uses[0]
+    verdicts = pairs(len(by_single_use)) * (1 if best_once.engine == best_reused.engine else 2)
+    margin_once = _margin(best_once, by_single_use[1], 1, verdicts)
+    margins = [margin_once]
+    if best_once.engine == best_reused.engine:
+        text = f"Use {best_once.engine}: {margin_once.text}{', its layout counted' if best_once.lays_out else ''}"
     else:
-        margins.append(_margin(reusing, first, USES[-1], verdicts))
+        margins.append(_margin(best_reused, best_once, USES[-1], verdicts))
         text = (
-            f"Use {first.engine} to train once ({alone.text}), and {reusing.engine} where its layout serves "
-            f"{_break_even(reusing, first)} trainings or more (over {USES[-1]} trainings "
+            f"Use {best_once.engine} to train once ({margin_once.text}), and {best_reused.engine} where its layout "
+            f"serves {_break_even(best_reused, best_once)} trainings or more (over {USES[-1]} trainings "
             f"{margins[-1].text})"
         )
-    if first.case.placement == "node":
+    if best_once.case.placement == "node":
         text += "; while all rows fit on one node"
-    return recommended(f"{text}; {_why(comparison, reusing)}.", margins)
+    return recommended(f"{text}; {_why(comparison, best_reused)}.", margins)
 
 
 def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
@@ -301,31 +314,31 @@ def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
 
 
 def _break_even(laid_out: Variant, other: Variant) -> int:
-    """How many trainings a layout must serve to pay, by the medians."""
-    layout, own, others = laid_out.layout, laid_out.spread(), other.spread()
-    if layout is None or own is None or others is None or own.median >= others.median:
+    """Returns how many trainings a layout must be used for to pay, by the medians."""
+    layout, own_seconds, other_seconds = laid_out.layout, laid_out.spread(), other.spread()
+    if layout is None or own_seconds is None or other_seconds is None or own_seconds.median >= other_seconds.median:
         return USES[-1]
-    dearer = layout.median - (other.layout.median if other.layout else 0.0)
-    return max(2, math.ceil(dearer / (others.median - own.median)))
+    extra_layout_seconds = layout.median - (other.layout.median if other.layout else 0.0)
+    return max(2, math.ceil(extra_layout_seconds / (other_seconds.median - own_seconds.median)))
 
 
 def _why(comparison: Trainings, best: Variant) -> str:
-    """By the measured shares and times: what the time goes into, work on groups or bringing rows to it."""
+    """Returns where the time goes, by measured shares: into work on groups, or into moving rows to it."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
         return "no group was trained"
-    told = (
+    text = (
         f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
     )
     variants = [variant for variant in comparison.fastest(USES[-1]) if variant.engine not in (best.engine, LOOP)]
     slowest = variants[-1] if variants else None
-    apart = max(best.speed_up(slowest, USES[-1]), default=math.inf) if slowest else 1.0
-    if apart <= LITTLE:
-        alone = comparison.comparable_variant(LOOP) if best.engine != LOOP else None
-        return f"{told}, so the way to the groups matters little{' for engines that use all cores' if alone else ''}"
+    speed_up = max(best.speed_up(slowest, USES[-1]), default=math.inf) if slowest else 1.0
+    if speed_up <= LITTLE:
+        loop = comparison.comparable_variant(LOOP) if best.engine != LOOP else None
+        return f"{text}, so the way to the groups matters little{' for engines that use all cores' if loop else ''}"
     if slowest is None or slowest.work_share is None:
-        return told
-    return f"{told} and {slowest.work_share:.1%} of {slowest.engine}'s: the rest is moving rows and starting tasks"
+        return text
+    return f"{text} and {slowest.work_share:.1%} of {slowest.engine}'s: the rest is moving rows and starting tasks"
 
 
 def _milliseconds(seconds: float) -> str:

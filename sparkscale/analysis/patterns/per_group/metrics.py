@@ -5,12 +5,12 @@ from sparkscale.contract.record import RunRecord
 
 
 def models_per_second(record: RunRecord) -> float:
-    """Models of groups over the time to all of them."""
+    """Returns the models of groups over the time to all of them."""
     return record.figures.get("models", 0.0) / time_to_model(record)
 
 
 def time_with_layout(record: RunRecord) -> float:
-    """Seconds of layout + load + fit, of a pattern that has a layout: what it costs to use one once."""
+    """Returns the seconds of layout + load + fit, which is the cost of using a layout once."""
     return time_to_model(record) + record.seconds["layout"]
 
 

@@ -1,4 +1,4 @@
-"""The report of one model per group: what each engine costs, what became of the groups, which engine to use."""
+"""The report of one model per group: costs of each engine, outcomes of the groups, and the engine to use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ MIB = 2**20
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport"]:
-    """One for each workload, data set, grouping, sample, cluster, device and parameters."""
-    return [TrainingsReport(found) for found in comparisons(store, records)]
+    """Returns a report for each workload, data set, grouping, sample, cluster, device and parameters."""
+    return [TrainingsReport(item) for item in comparisons(store, records)]
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """The groups without a model instead of all groups."""
+    """Returns the groups without a model in place of all groups. None for a warm-up."""
     if name != GROUPS:
         return name, table
     if record.is_warmup:
@@ -46,56 +46,56 @@ def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Ta
 
 @dataclass(frozen=True)
 class TrainingsReport:
-    """The report of one workload on one sample of groups; all there is to say only of the largest sample."""
+    """The report of one workload on one sample of groups. Only the largest sample gets all tables and an answer."""
 
-    found: Trainings
+    comparison: Trainings
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments")
+        return self.comparison.case.params_without("arguments")
 
     @property
     def subject(self) -> str:
-        case = self.found.case
+        case = self.comparison.case
         which = "all groups" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the groups"
         by = case.params["by"]
         return f"{case.workload} on {case.dataset} by {by}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Names the engine to use; only on the largest sample."""
-        answer = advice(self.found) if self.found.is_largest else None
-        return [with_evidence(answer, self.found.records)] if answer else []
+        """Returns the engine to use, only for the largest sample."""
+        answer = advice(self.comparison) if self.comparison.is_largest else None
+        return [with_evidence(answer, self.comparison.records)] if answer else []
 
     def blocks(self) -> Iterator[Block]:
-        found = self.found
-        yield Text(found.variants[0].declared.summary)
-        parameters = ", ".join(f"{name} {value}" for name, value in found.parameters.items())
+        comparison = self.comparison
+        yield Text(comparison.variants[0].declared.summary)
+        parameters = ", ".join(f"{name} {value}" for name, value in comparison.parameters.items())
         yield Text(parameters or "the library's own defaults", is_note=True)
         yield from self._groups()
-        yield from (Warning(warning) for warning in quality_warnings(found.records))
-        if found.disagreeing:
-            told = "; ".join(
+        yield from (Warning(warning) for warning in quality_warnings(comparison.records))
+        if comparison.disagreeing:
+            models_by_engine = "; ".join(
                 f"{engine} {' or '.join(f'{number:,.0f}' for number in models)}"
-                for engine, models in found.disagreeing.items()
+                for engine, models in comparison.disagreeing.items()
             )
-            yield Warning(f"The engines do not agree on which groups have a model: {told}.")
+            yield Warning(f"The engines do not agree on which groups have a model: {models_by_engine}.")
         yield self._costs()
-        if not found.is_largest:
+        if not comparison.is_largest:
             return
         yield self._uses()
         yield self._tasks()
-        if found.lost:
+        if comparison.lost:
             yield self._lost()
         yield from self._footnotes()
 
     def _groups(self) -> Iterator[Text]:
-        found = self.found
-        named = ("groups", "models", "group_rows_least", "group_rows_median", "group_rows_most")
-        values = [found.figure(name) for name in named]
+        comparison = self.comparison
+        names = ("groups", "models", "group_rows_least", "group_rows_median", "group_rows_most")
+        values = [comparison.figure(name) for name in names]
         if None in values:
             return
         groups, models, least, median, most = (float(value or 0) for value in values)
-        typical, slowest = found.figure("group_seconds_median"), found.figure("group_seconds_most")
+        typical, slowest = comparison.figure("group_seconds_median"), comparison.figure("group_seconds_most")
         times = (
             f"; a fit takes {typical * 1e3:.3g} ms, at most {slowest * 1e3:,.3g} ms" if typical and slowest else ""
         )
@@ -106,7 +106,7 @@ class TrainingsReport:
         )
 
     def _costs(self) -> Grid:
-        found = self.found
+        comparison = self.comparison
         columns = (
             blocks.name("engine"),
             blocks.seconds("load + fit, s"),
@@ -116,11 +116,11 @@ class TrainingsReport:
             Column(f"speed-up over\n{JOBLIB}", ".2f"),
             Column(f"with layout,\nover {JOBLIB}", ".2f", priority=2),
         )
-        loop, joblib = found.comparable_variant(LOOP), found.comparable_variant(JOBLIB)
+        loop, joblib = comparison.comparable_variant(LOOP), comparison.comparable_variant(JOBLIB)
         rows = []
-        for variant in found.variants:
+        for variant in comparison.variants:
             speeds: list[Cell] = [None] * 3
-            if found.is_comparable(variant):
+            if comparison.is_comparable(variant):
                 speeds = [
                     _over(variant, loop),
                     _over(variant, joblib),
@@ -133,13 +133,15 @@ class TrainingsReport:
     def _uses(self) -> Grid:
         heads = ["no reuse", *(count(uses - 1, "reuse") for uses in USES[1:])]
         columns = (blocks.name("engine"), *(blocks.seconds(head) for head in heads))
-        rows = tuple((variant.engine, *(variant.spread(uses) for uses in USES)) for variant in self.found.variants)
+        rows = tuple(
+            (variant.engine, *(variant.spread(uses) for uses in USES)) for variant in self.comparison.variants
+        )
         return Grid("Seconds of a training, its share of the layout counted", columns, rows)
 
     def _tasks(self) -> Grid:
-        found = self.found
-        names = {quality.name: quality.title for quality in found.variants[0].declared.qualities}
-        observed = [name for name in names if any(name in record.quality for record in found.records)]
+        comparison = self.comparison
+        names = {quality.name: quality.title for quality in comparison.variants[0].declared.qualities}
+        observed = [name for name in names if any(name in record.quality for record in comparison.records)]
         columns = (
             blocks.name("engine"),
             blocks.seconds("layout, s", priority=2),
@@ -151,7 +153,7 @@ class TrainingsReport:
         )
         rows = tuple(
             (variant.engine, *_work(variant), *(_quality(variant, name) for name in observed))
-            for variant in found.variants
+            for variant in comparison.variants
         )
         return Grid("Tasks, shuffle, quality on the groups' hold-outs", columns, rows)
 
@@ -164,28 +166,30 @@ class TrainingsReport:
             blocks.prose("what it says"),
         )
         rows = tuple(
-            (lost.outcome, lost.groups, lost.key, lost.engine or "all", lost.error) for lost in self.found.lost
+            (lost.outcome, lost.groups, lost.key, lost.engine or "all", lost.error) for lost in self.comparison.lost
         )
         return Grid("Groups without a model", columns, rows)
 
     def _footnotes(self) -> Iterator[Text]:
-        found = self.found
-        rounds = len({record.round for record in found.records})
+        comparison = self.comparison
+        rounds = len({record.round for record in comparison.records})
         yield Text(
             f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. "
             "Models are on storage when `fit` ends.",
             is_note=True,
         )
-        if control := found.control():
+        if control := comparison.control():
             ratios, verdict = control
-            told = "" if verdict != "different" else ": they are one code, so distrust differences of this size here"
+            warning = (
+                "" if verdict != "different" else ": they are one code, so distrust differences of this size here"
+            )
             first, second = CONTROL
             spread = Spread.of(ratios)
             share = spread.words(".2f") if spread else "an unknown share"
-            yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{told}.")
-        yield from (Text(note, is_note=True) for note in circumstances.notes(found.case, found.records))
-        engines = [variant.engine for variant in found.variants]
-        differences = circumstances.differences(found.variants[0].declared, engines)
+            yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{warning}.")
+        yield from (Text(note, is_note=True) for note in circumstances.notes(comparison.case, comparison.records))
+        engines = [variant.engine for variant in comparison.variants]
+        differences = circumstances.differences(comparison.variants[0].declared, engines)
         yield from (Text(note, is_note=True) for note in differences)
 
 
@@ -194,7 +198,7 @@ def _over(variant: Variant, other: Variant | None, uses: float = float("inf")) -
 
 
 def _work(variant: Variant) -> Iterator[Cell]:
-    """Seconds of the layout, MiB moved, tasks, their skew, the share of work."""
+    """Yields seconds of the layout, MiB moved, Spark tasks, their skew, and the share of work on groups."""
     moved, tasks = variant.moved_bytes, variant.figure("tasks")
     yield variant.layout
     yield moved.median / MIB if moved else None
@@ -204,5 +208,5 @@ def _work(variant: Variant) -> Iterator[Cell]:
 
 
 def _quality(variant: Variant, name: str) -> float | None:
-    found = Spread.of([record.quality[name] for record in variant.records if name in record.quality])
-    return found.median if found else None
+    spread = Spread.of([record.quality[name] for record in variant.records if name in record.quality])
+    return spread.median if spread else None

@@ -1,8 +1,8 @@
-"""Parallel tuning: how good a configuration each way of searching has found, against time and against trials.
+"""Compares engines for parallel tuning: the best configuration that each has found, over time and over trials.
 
-A replicate is a sampler's seed; of several rounds of one seed, which search alike, the median counts. A search that
-never reached the target is censored: it counts as later than every search that did, and is never dropped. So does a
-search that failed or ran out of time.
+A replicate is a sampler's seed. Several rounds of one seed search in the same way, so their median counts. A search
+that never reached the target is censored: it counts as later than every search that did, and is never dropped. The
+same holds for a search that failed or reached its deadline.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
 
 SHARES = (0.25, 0.5, 1.0)
-"""Of the time that the first engine took for its search, and of the trials: where best losses are told."""
+"""Best losses are reported at these shares of the quickest engine's search time, and of the trials."""
 
 Array = np.ndarray[Any, Any]
 
@@ -39,14 +39,16 @@ EQUAL = "the same searches with every engine"
 Attempt = tuple[int, int]
 """A sampler's seed and a round."""
 
-OF_A_VARIANT = ("sampler_seed", "trials", "parallelism", "random_starts")
-"""Parameters in which the engines of a comparison may differ; they stand beside an engine's name."""
+VARIANT_PARAMETERS = ("sampler_seed", "trials", "parallelism", "random_starts")
+"""Parameters in which the engines of a comparison may differ. Tables show them after the engine's name."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """One search, from its table of trials. Seconds since its load began; arrays in the order in which losses were
-    told, shape (trials,).
+    """One search, from its table of trials.
+
+    `seconds` count from the start of its load. Both arrays have shape (trials,), in the order in which the losses
+    were reported.
     """
 
     seconds: Array
@@ -54,29 +56,30 @@ class Course:
 
     @classmethod
     def of(cls, record: RunRecord, table: pa.Table) -> "Course":
-        told = table.sort_by("told")
-        return cls(record.seconds["load"] + told.column("told").to_numpy(), told.column("loss").to_numpy())
+        by_time = table.sort_by("told")
+        return cls(record.seconds["load"] + by_time.column("told").to_numpy(), by_time.column("loss").to_numpy())
 
     @property
     def end(self) -> float:
         return float(self.seconds[-1])
 
     def best_at(self, seconds: float) -> float:
-        """The best loss that was known then; infinite before the first."""
+        """Returns the best loss that was known at this time. Infinite before the first."""
         return self.best_after(int(np.searchsorted(self.seconds, seconds, side="right")))
 
     def best_after(self, trials: int) -> float:
+        """Returns the best loss of the first trials. Infinite for none."""
         return float(self.losses[:trials].min()) if trials else math.inf
 
     def reached(self, target: float) -> float:
-        """When the target was reached; infinite if it never was."""
-        found = np.flatnonzero(self.losses <= target)
-        return float(self.seconds[found[0]]) if len(found) else math.inf
+        """Returns the seconds until the target was reached. Infinite if it never was."""
+        reached_trials = np.flatnonzero(self.losses <= target)
+        return float(self.seconds[reached_trials[0]]) if len(reached_trials) else math.inf
 
 
 @dataclass
 class Failures:
-    """Trials of one outcome without a loss, and what the first of them says."""
+    """Trials of one outcome without a loss, with the parameters and the error of the first of them."""
 
     label: str
     outcome: str
@@ -87,36 +90,34 @@ class Failures:
 
 @dataclass
 class Search(Executions):
-    """All executions of one engine of a comparison with as many trials, whatever their sampler's seed."""
+    """All executions of one engine with one number of trials, over all seeds of the sampler."""
 
     store: Store
-    tells_trials: bool = False
-    """Whether another of the engine has another number of trials."""
+    names_trials: bool = False
+    """True if the engine was also measured with another number of trials."""
     names_starts: bool = False
-    """Whether another of the engine has another number of random starts."""
+    """True if the engine was also measured with another number of random starts."""
 
     @property
     def label(self) -> str:
-        """The engine, how many trials it was told to run at once, if it was, and of how many, if that tells it from
-        another.
-        """
-        told = [self.engine]
+        """The engine, the number of trials that run at once if it is set, and other numbers that distinguish it."""
+        parts = [self.engine]
         if at_once := self.case.params["parallelism"]:
-            told.append(f"{at_once} at once")
-        if self.tells_trials:
-            told.append(f"{self.case.params['trials']} trials")
+            parts.append(f"{at_once} at once")
+        if self.names_trials:
+            parts.append(f"{self.case.params['trials']} trials")
         if self.names_starts:
-            told.append(f"{self.case.params['random_starts']} random starts")
-        return ", ".join(told)
+            parts.append(f"{self.case.params['random_starts']} random starts")
+        return ", ".join(parts)
 
     @property
     def is_comparable(self) -> bool:
-        """Whether its trials are judged on the same rows as the others'."""
+        """True if its trials are judged on the same rows as those of the others."""
         return self.declared.has(self.engine, "judges_on_split")
 
     @cached_property
     def timed(self) -> list[RunRecord]:
-        """Those of the attempts whose seconds count."""
+        """The attempts with valid seconds."""
         return metrics.timed(self.attempts)
 
     @cached_property
@@ -129,7 +130,7 @@ class Search(Executions):
 
     @cached_property
     def attempts(self) -> list[RunRecord]:
-        """The last record of each search that was begun, whatever came of it."""
+        """The last record of each search that was begun, with any outcome."""
         return [record for record in metrics.latest(self.records) if not record.isolated]
 
     @property
@@ -138,54 +139,57 @@ class Search(Executions):
 
     @property
     def failed(self) -> int:
-        """How many searches ended without a result: they never came anywhere."""
+        """How many searches ended without a result."""
         return sum(record.outcome != "ok" for record in self.attempts)
 
     def seconds_to(self, target: float) -> dict[Attempt, float]:
-        """Seconds to the target, infinite where it was not reached, by attempt. What is ok but not warm has none."""
+        """Returns seconds to the target by attempt, infinite if it was not reached.
+
+        Leaves out ok but cold attempts.
+        """
         reached = {_attempt(r): c.reached(target) for r, c in zip(self.timed, self.courses, strict=True)}
         failed = {_attempt(record): math.inf for record in self.attempts if record.outcome != "ok"}
         return failed | reached
 
     def by_seed(self, target: float) -> dict[int, float]:
-        """Seconds to the target: of each of the sampler's seeds the median over rounds."""
-        found = defaultdict(list)
+        """Returns seconds to the target by the sampler's seed: the median over rounds."""
+        seconds_by_seed = defaultdict(list)
         for (seed, _), seconds in self.seconds_to(target).items():
-            found[seed].append(seconds)
-        return {seed: float(np.median(seconds)) for seed, seconds in found.items()}
+            seconds_by_seed[seed].append(seconds)
+        return {seed: float(np.median(seconds)) for seed, seconds in seconds_by_seed.items()}
 
     def to_target(self, target: float) -> Spread | None:
-        """Seconds to the target, infinite where it was not reached."""
+        """Returns seconds to the target, infinite for searches that did not reach it."""
         return Spread.of([*self.seconds_to(target).values()], len(self.attempts))
 
     def reached(self, target: float) -> int:
-        """How many searches reached the target."""
+        """Returns how many searches reached the target."""
         return sum(map(math.isfinite, self.seconds_to(target).values()))
 
     def best_at(self, seconds: float) -> Spread | None:
-        """The best loss that was known then, infinite in a search that failed."""
+        """Returns the best loss that was known at this time. Infinite for a search that failed."""
         return self._of_all([course.best_at(seconds) for course in self.courses])
 
     def best_after(self, share: float) -> Spread | None:
-        """After this share of the trials."""
+        """Returns the best loss after this share of the trials. Infinite for a search that failed."""
         return self._of_all([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
 
     def _of_all(self, losses: list[float]) -> Spread | None:
         return Spread.of([*losses, *(math.inf for _ in range(self.failed))])
 
     def quality(self, name: str) -> Spread | None:
-        found = [record.quality[name] for record in metrics.scored(self.attempts) if name in record.quality]
-        return Spread.of(found, len(self.attempts))
+        values = [record.quality[name] for record in metrics.scored(self.attempts) if name in record.quality]
+        return Spread.of(values, len(self.attempts))
 
     @property
     def failures(self) -> list[Failures]:
-        """Of all its executions together."""
+        """The trials without a loss, over all its executions."""
         if not self.tables:
             return []
         table = pa.concat_tables(self.tables)
         return [
-            Failures(self.label, outcome, here.num_rows, str(here.column("parameters")[0]), str(here["error"][0]))
-            for outcome, here in unsuccessful(table)
+            Failures(self.label, outcome, rows.num_rows, str(rows.column("parameters")[0]), str(rows["error"][0]))
+            for outcome, rows in unsuccessful(table)
         ]
 
 
@@ -198,32 +202,28 @@ class Searches:
 
     @property
     def target(self) -> float | None:
-        """The frozen validation loss."""
-        found = self.case.params["target_loss"]
-        return None if found is None else float(found)
+        """The validation loss to reach. None if no target is known."""
+        loss = self.case.params["target_loss"]
+        return None if loss is None else float(loss)
 
     @cached_property
     def moments(self) -> list[float]:
-        """Seconds at which best losses are told: shares of the median time of the quickest search, and of the
-        slowest.
-        """
+        """Seconds at which best losses are reported: shares of the quickest median time, and the slowest one."""
         ends = [Spread.of([course.end for course in search.courses]) for search in self.searches]
         medians = sorted(end.median for end in ends if end)
         return [share * medians[0] for share in SHARES] + medians[1:][-1:] if medians else []
 
     @cached_property
     def ranking(self) -> list[tuple[Search, Spread]]:
-        """Engines with equal attempts and their seconds to the target, infinite where it was not reached; by their
-        medians.
-        """
+        """Engines with equal attempts and their seconds to the target (infinite if not reached), by median."""
         if self.target is None:
             return []
         equal = [search for search in self.searches if search.is_comparable and not self.unequal(search)]
-        found = [(search, spread) for search in equal if (spread := search.to_target(self.target))]
-        return sorted(found, key=lambda pair: pair[1].median)
+        ranked = [(search, spread) for search in equal if (spread := search.to_target(self.target))]
+        return sorted(ranked, key=lambda pair: pair[1].median)
 
     def unequal(self, search: Search) -> str:
-        """Why the attempts of an engine are not those of the others; empty where they are."""
+        """Returns why the attempts of an engine are not those of the others. Empty if they are."""
         assert self.target is not None
         others = [other for other in self.searches if other.is_comparable]
         attempted = Counter(other.attempted for other in others)
@@ -232,18 +232,18 @@ class Searches:
             return f"{more} of its searches were made by no other"
         if search.attempted != usual:
             return f"{len(search.attempted)} of the {len(usual)} searches that others made were begun"
-        known = search.seconds_to(self.target)
-        if len(known) < len(usual):
-            return f"{len(known)} of {len(usual)} searches have a time"
+        times = search.seconds_to(self.target)
+        if len(times) < len(usual):
+            return f"{len(times)} of {len(usual)} searches have a time"
         most = max(int(other.case.params["trials"]) for other in others)
         trials = int(search.case.params["trials"])
-        if trials < most and search.reached(self.target) + search.failed < len(known):
+        if trials < most and search.reached(self.target) + search.failed < len(times):
             return f"some of its searches ended after {count(trials, 'trial')}, and others were given {most}"
         return ""
 
     @property
     def unranked(self) -> list[str]:
-        """Engines that are judged on the same rows and yet not ranked, each with the reason."""
+        """Engines that are judged on the same rows but not ranked, each with the reason."""
         if self.target is None:
             return []
         reasons = [(search.label, self.unequal(search)) for search in self.searches if search.is_comparable]
@@ -251,54 +251,71 @@ class Searches:
 
     @property
     def failures(self) -> list[Failures]:
-        return [found for search in self.searches for found in search.failures]
+        return [failures for search in self.searches for failures in search.failures]
 
 
-def advice(found: Searches) -> Answer:
-    """Says which engine to use on this space."""
-    if found.target is None:
+def advice(comparison: Searches) -> Answer:
+    """Returns which engine to use on this space."""
+    if comparison.target is None:
         return Answer(
             "No target loss is known for this sample of this data, so nothing says which search is the quickest: "
             "`sparkscale run --suite tuning-target` finds one, with the same --data and --seed.",
             "not resolved",
             would_resolve="a target loss",
         )
-    unranked = f" Not ranked: {'; '.join(found.unranked)}." if found.unranked else ""
-    if not found.ranking:
+    unranked = f" Not ranked: {'; '.join(comparison.unranked)}." if comparison.unranked else ""
+    if not comparison.ranking:
         return Answer(f"No engine can be ranked.{unranked}", "not resolved", would_resolve=EQUAL)
-    reached = [pair for pair in found.ranking if math.isfinite(pair[1].median)]
+    reached = [pair for pair in comparison.ranking if math.isfinite(pair[1].median)]
     if not reached:
-        none = f"No engine mostly reached the target of {found.target:.4g}: give them more trials, or another target."
-        return Answer(none + unranked, "no")
+        reason = (
+            f"No engine mostly reached the target of {comparison.target:.4g}: give them more trials, or another "
+            "target."
+        )
+        return Answer(reason + unranked, "no")
     best, times = reached[0]
-    known, rivals, verdicts = best.by_seed(found.target), found.ranking[1:], pairs(len(found.ranking))
-    told = f"Use {best.label}: it reached a validation loss of {found.target:.4g} in {times.median:.1f} s"
-    unresolved = [pair for pair in rivals if not is_sooner(known, pair[0].by_seed(found.target), verdicts)]
+    best_seconds, rivals, verdicts = (
+        best.by_seed(comparison.target),
+        comparison.ranking[1:],
+        pairs(len(comparison.ranking)),
+    )
+    text = f"Use {best.label}: it reached a validation loss of {comparison.target:.4g} in {times.median:.1f} s"
+    unresolved = [
+        pair for pair in rivals if not is_sooner(best_seconds, pair[0].by_seed(comparison.target), verdicts)
+    ]
     if unresolved:
-        least = fewest_seeds(verdicts, all(math.isfinite(spread.high) for _, spread in [reached[0], *unresolved]))
-        few = f": {count(len(known), 'sampler seed')}, and {least} are the least"
-        told = f"{told}; whether sooner than {_named(unresolved)} is not resolved{few if len(known) < least else ''}."
-        return Answer(told + unranked, "not resolved", would_resolve=SEEDS)
+        fewest = fewest_seeds(verdicts, all(math.isfinite(spread.high) for _, spread in [reached[0], *unresolved]))
+        too_few = f": {count(len(best_seconds), 'sampler seed')}, and {fewest} are the least"
+        too_few = too_few if len(best_seconds) < fewest else ""
+        text = f"{text}; whether sooner than {_named(unresolved)} is not resolved{too_few}."
+        return Answer(text + unranked, "not resolved", would_resolve=SEEDS)
     if not rivals:
-        return Answer(f"{told}; no other engine was ranked.{unranked}", "not resolved", would_resolve=EQUAL)
-    told += (
+        return Answer(f"{text}; no other engine was ranked.{unranked}", "not resolved", would_resolve=EQUAL)
+    text += (
         ", and no other engine mostly did" if len(reached) == 1 else ", sooner than every other engine; the next is "
     )
-    return Answer(f"{told}{_named(reached[1:2])}.{unranked}", "yes")
+    return Answer(f"{text}{_named(reached[1:2])}.{unranked}", "yes")
 
 
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
-    """Whether it is resolved that the first comes to the target before the second: seconds by sampler seed, infinite
-    where it was not reached. With all times known by their ratios, else by how often it came first.
+    """Returns true if it is resolved that the first engine reaches the target before the second.
+
+    Both are seconds by sampler seed, infinite if the target was not reached. If all times are known, their ratios
+    decide, otherwise the number of seeds for which the first engine came first.
     """
-    both = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
-    if all(math.isfinite(seconds) for times in both for seconds in times):
-        return at_most([one / other for one, other in both], 1.0, verdicts) is True
-    return all(one < other for one, other in both) and always_sooner(len(both), verdicts)
+    shared = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
+    if all(math.isfinite(seconds) for times in shared for seconds in times):
+        return (
+            at_most([first_seconds / second_seconds for first_seconds, second_seconds in shared], 1.0, verdicts)
+            is True
+        )
+    return all(first_seconds < second_seconds for first_seconds, second_seconds in shared) and always_sooner(
+        len(shared), verdicts
+    )
 
 
 def fewest_seeds(verdicts: int, all_known: bool) -> int:
-    """How many seeds the least that can resolve something has; more where some search never came there."""
+    """Returns the smallest number of seeds that can resolve something; more if some search missed the target."""
     if all_known:
         return FEWEST_ROUNDS
     return next(number for number in itertools.count(FEWEST_ROUNDS) if always_sooner(number, verdicts))
@@ -318,28 +335,31 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
-    """One per workload, data set, sample, cluster, device, space and target, in the records' order."""
-    found = []
+    """Returns a comparison per workload, data set, sample, cluster, device, space and target, sorted."""
+    compared = []
     for variants in by_subject("tuning", records, _subject, _variant):
         searches = [
             Search(of_variant[0].case, of_variant, store, *(_varies(variants, variant, place) for place in (2, 3)))
             for variant, of_variant in variants.items()
         ]
-        found.append(Searches(searches[0].case, searches))
-    return sorted(found, key=lambda one: (one.case.workload, one.case.dataset, one.case.cluster, one.case.fraction))
+        compared.append(Searches(searches[0].case, searches))
+    return sorted(
+        compared, key=lambda item: (item.case.workload, item.case.dataset, item.case.cluster, item.case.fraction)
+    )
 
 
 def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], place: int) -> bool:
-    """Whether another way of the same engine, as parallel, has another number at this place."""
+    """Returns true if a variant of the same engine and parallelism has another number at this place."""
     return any(other[:2] == variant[:2] and other[place] != variant[place] for other in variants)
 
 
 def _subject(case: Case) -> str:
-    """What engines are compared on. Seeds are replicates; how many trials an engine was given, and how many at once,
-    is told with it.
+    """Returns the key of compared cases.
+
+    Sampler seeds are replicates. The numbers of trials, and of trials at once, are shown after the engine's name.
     """
-    # the target loss is one of this sample's validation part
-    return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *OF_A_VARIANT))
+    # the target loss belongs to this sample's validation part
+    return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *VARIANT_PARAMETERS))
 
 
 def _variant(case: Case) -> tuple[str, int, int, int]:

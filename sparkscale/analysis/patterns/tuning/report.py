@@ -1,4 +1,4 @@
-"""The report of parallel tuning: how soon each way of searching finds what, and what a trial costs."""
+"""The report of parallel tuning: how soon each engine finds a good configuration, and the cost of a trial."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,14 @@ import pyarrow as pa
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
 from sparkscale.analysis.patterns.protocol import with_evidence
-from sparkscale.analysis.patterns.tuning.comparison import OF_A_VARIANT, SHARES, Search, Searches, advice, comparisons
+from sparkscale.analysis.patterns.tuning.comparison import (
+    SHARES,
+    VARIANT_PARAMETERS,
+    Search,
+    Searches,
+    advice,
+    comparisons,
+)
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count
@@ -21,75 +28,75 @@ MIB = 2**20
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """The trials of searches with a time. No report needs the scores of a winner."""
+    """Returns the trials, except those of warm-ups. No report needs other tables, such as a winner's scores."""
     return (name, table) if name == TRIALS and not record.is_warmup else None
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["SearchesReport"]:
-    """One for each workload, data set, sample, cluster, device, space and target."""
-    return [SearchesReport(found) for found in comparisons(store, records)]
+    """Returns a report for each workload, data set, sample, cluster, device, space and target."""
+    return [SearchesReport(item) for item in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
 class SearchesReport:
-    """The report of one workload's searches; without advice where they are to find a target."""
+    """The report of one workload's searches. It has no advice if they were made to find a target."""
 
-    found: Searches
+    comparison: Searches
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.found.case.params_without("arguments", *OF_A_VARIANT)
+        return self.comparison.case.params_without("arguments", *VARIANT_PARAMETERS)
 
     @property
     def subject(self) -> str:
-        case = self.found.case
+        case = self.comparison.case
         which = "all rows" if case.fraction == 1 else f"{show_fraction(case.fraction)} of the rows"
         return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     @property
     def records(self) -> list[RunRecord]:
-        return [record for search in self.found.searches for record in search.records]
+        return [record for search in self.comparison.searches for record in search.records]
 
     @property
     def is_for_targets(self) -> bool:
-        """If true, the searches were made to find a target loss."""
+        """True if the searches were made to find a target loss."""
         return any(record.suite == SUITE for record in self.records)
 
     def answers(self) -> list[Answer]:
-        """Names the engine to use, or the target that was found."""
-        answer = self._target() if self.is_for_targets else advice(self.found)
+        """Returns the engine to use, or the target that was found."""
+        answer = self._target() if self.is_for_targets else advice(self.comparison)
         return [with_evidence(answer, self.records)]
 
     def _target(self) -> Answer:
-        found = targets_found(self.records)
-        if not found:
+        targets = targets_found(self.records)
+        if not targets:
             return Answer("No search found a target.", "no")
-        told = ", ".join(f"{target.metric} {target.loss:g}" for target in found)
-        return Answer(f"Target loss: {told}, the best validation loss and {MARGIN:.0%} more.", "yes")
+        losses = ", ".join(f"{target.metric} {target.loss:g}" for target in targets)
+        return Answer(f"Target loss: {losses}, the best validation loss and {MARGIN:.0%} more.", "yes")
 
     def blocks(self) -> Iterator[Block]:
-        found = self.found
-        yield Text(found.searches[0].declared.summary)
-        yield Text(_space(found.case.params), is_note=True)
+        comparison = self.comparison
+        yield Text(comparison.searches[0].declared.summary)
+        yield Text(_space(comparison.case.params), is_note=True)
         yield from (Warning(warning) for warning in quality_warnings(self.records))
         yield self._searches()
-        if self.found.moments:
+        if self.comparison.moments:
             yield self._courses()
         yield self._winners()
         yield self._trials()
-        if found.failures:
+        if comparison.failures:
             yield self._failures()
         if self.is_for_targets:
             yield from self._targets()
         yield from self._footnotes()
 
     def _searches(self) -> Grid:
-        target = self.found.target
+        target = self.comparison.target
         columns = [blocks.name("engine"), Column("trials", ".0f"), blocks.seconds("search, s")]
         if target is not None:
             columns += [Column(f"seconds to {target:.4g}", ".1f", beyond="never"), blocks.name("reached by")]
         rows = []
-        for search in self.found.searches:
+        for search in self.comparison.searches:
             trials = search.figure("trials")
             row: list[Cell] = [search.label, trials.median if trials else None, search.figure("search_seconds")]
             if target is not None and search.is_comparable:
@@ -100,21 +107,21 @@ class SearchesReport:
         return Grid("The searches: median (range)", tuple(columns), tuple(rows))
 
     def _courses(self) -> Grid:
-        moments = self.found.moments
+        moments = self.comparison.moments
         rows = tuple(
             (search.label, *(search.best_at(moment) for moment in moments))
-            for search in self.found.searches
+            for search in self.comparison.searches
             if search.is_comparable
         )
         columns = (blocks.name("engine"), *(_loss(f"at {moment:.1f} s") for moment in moments))
         return Grid("Best validation loss, load included: median (range)", columns, rows)
 
     def _winners(self) -> Grid:
-        searches = self.found.searches
+        searches = self.comparison.searches
         names = {
             quality.name: quality.title
             for quality in searches[0].declared.qualities
-            if quality.metric  # the skill only tells whether a constant is as good
+            if quality.metric  # the skill only shows if a constant is as good
         }
         observed = [name for name in names if any(search.quality(name) for search in searches)]
         columns = (
@@ -136,7 +143,7 @@ class SearchesReport:
         )
         figures = ("trials_per_second", "concurrency", "trial_seconds_median", "dispatch_seconds_median")
         rows = []
-        for search in self.found.searches:
+        for search in self.comparison.searches:
             shipped = search.figure("bytes_shipped")
             rows.append((search.label, *map(search.figure, figures), shipped.median / MIB if shipped else None))
         return Grid("Trials", columns, tuple(rows))
@@ -149,39 +156,42 @@ class SearchesReport:
             blocks.prose("first of them"),
             blocks.prose("reason"),
         )
-        rows = tuple((one.label, one.outcome, one.trials, one.parameters, one.error) for one in self.found.failures)
+        rows = tuple(
+            (failure.label, failure.outcome, failure.trials, failure.parameters, failure.error)
+            for failure in self.comparison.failures
+        )
         return Grid("Trials without a loss", columns, rows)
 
     def _targets(self) -> Iterator[Text]:
-        """The targets that were found, as a suite states them."""
-        found = targets_found(self.records)
-        if found:
+        """Yields the targets that were found, in the TOML of a suite."""
+        targets = targets_found(self.records)
+        if targets:
             yield Text(
                 "Runs of the suite `tuning` into the same --out use the best target that was found on the same data "
                 "with the same seed, unless the suite states one. A suite of your own may state it:"
             )
-            yield Text("\n\n".join(target.toml for target in found), is_code=True)
+            yield Text("\n\n".join(target.toml for target in targets), is_code=True)
 
     def _footnotes(self) -> Iterator[Text]:
-        searches = self.found.searches
+        searches = self.comparison.searches
         most = max((len(search.attempts) for search in searches), default=0)
         notes = [
             f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds."
             " Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, by "
             "the winner, refitted on all training rows.",
-            *circumstances.notes(self.found.case, self.records),
+            *circumstances.notes(self.comparison.case, self.records),
             *circumstances.differences(searches[0].declared, [search.engine for search in searches]),
         ]
         yield from (Text(note, is_note=True) for note in notes)
 
 
 def _loss(heading: str, priority: int = 0) -> Column:
-    """A column of losses. A search that knows nothing yet has none."""
+    """Returns a column of losses. A search has none before its first trial ends."""
     return Column(heading, ".4f", beyond="none", priority=priority)
 
 
 def _after(search: Search) -> tuple[Cell, ...]:
-    """Best losses after shares of the trials."""
+    """Returns the best losses after shares of the trials."""
     return tuple(search.best_after(share) if search.is_comparable else None for share in SHARES)
 
 
@@ -198,5 +208,5 @@ def _space(params: dict[str, object]) -> str:
         scale = ", log" if dimension["scale"] == "log" else ""
         parts.append(f"{name} {dimension['low']:g} to {dimension['high']:g}{kind}{step}{scale}")
     target = params["target_loss"]
-    told = "no target loss" if target is None else f"target loss {target:.4g}"
-    return f"{'; '.join(parts)}; {told}"
+    target_text = "no target loss" if target is None else f"target loss {target:.4g}"
+    return f"{'; '.join(parts)}; {target_text}"

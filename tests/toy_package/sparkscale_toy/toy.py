@@ -1,0 +1,136 @@
+"""A workload that misbehaves on request: it sleeps, raises, leaks memory, forks, ignores signals, prints."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sparkscale.contract.case import Task
+from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import LABEL, ROW
+from workloads.base import Engine, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
+from workloads.data_parallel.pattern import DATA_PARALLEL, SUPERVISED
+from workloads.io.filesystem import read_parquet
+from workloads.quality.scoring import Scores, score_holdout
+
+MIB = 2**20
+_leaked: list[np.ndarray[Any, Any]] = []
+
+
+class ToyParams(Params):
+    """What the engine `toy` does wrong; `bystander` does the same work and nothing wrong."""
+
+    marker: str = ""
+    """A file into which `fit` writes its process id when it begins."""
+    seconds: float = 0.0
+    """How long `fit` sleeps."""
+    seconds_before: float = 0.0
+    """How long the checks before the first phase take."""
+    seconds_of_scoring: float = 0.0
+    memory_mib: int = 0
+    """Memory that `fit` fills and gives back."""
+    leaked_mib: int = 0
+    """Memory that each `fit` fills and keeps."""
+    error: str = ""
+    """`fit` raises a RuntimeError with this message."""
+    children: int = 0
+    """Processes that `fit` starts and does not end."""
+    ignores_signals: bool = False
+    """If true, `fit` ignores SIGTERM and SIGINT from then on."""
+    output: str = ""
+    """`fit` prints this to stdout and stderr."""
+
+
+class Toy(Engine):
+    """Predicts the mean label, after what its parameters say."""
+
+    tasks: ClassVar[frozenset[Task]] = frozenset({"regression"})
+    defaults = {"seconds": 0.0}
+
+    def arguments(self, params: ToyParams, sample: Sample) -> dict[str, Any]:  # noqa: ARG002
+        return {"seconds": params.seconds}
+
+    def prepare(self, run: Context) -> None:
+        time.sleep(self.told(run).seconds_before)
+
+    def told(self, run: Context) -> ToyParams:
+        """The parameters of the case."""
+        return ToyParams.model_validate({name: run.case.params[name] for name in ToyParams.model_fields})
+
+    def load(self, run: Context) -> Any:
+        return read_parquet(run.train_paths, [LABEL]).column(LABEL).to_numpy()
+
+    def fit(self, run: Context, labels: Any) -> float:
+        misbehave(self.told(run))
+        return float(labels.mean())
+
+    def predict(self, run: Context, value: float) -> Scores:
+        rows = read_parquet([run.data.holdout_path], [ROW]).column(ROW).to_numpy()
+        return Scores(row=rows, score=np.full(len(rows), value))
+
+
+class ToyOnNode(Toy, NodeEngine):
+    """The toy in a worker without Spark."""
+
+    name = "toy"
+
+
+class ToyOnSpark(Toy, SparkEngine):
+    """The toy in a worker with a Spark session."""
+
+    name = "toy-spark"
+
+    def load(self, run: Context) -> Any:
+        rows = run.spark.read.parquet(*run.train_paths).select(LABEL).collect()
+        return np.array([row[0] for row in rows])
+
+
+class Bystander(ToyOnNode):
+    """A case that does nothing wrong, beside one that does."""
+
+    name = "bystander"
+
+    def told(self, run: Context) -> ToyParams:  # noqa: ARG002
+        return ToyParams()
+
+
+def misbehave(params: ToyParams) -> None:
+    """Does what the parameters say."""
+    if params.ignores_signals:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _ in range(params.children):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    if params.output:
+        print(params.output, flush=True)  # noqa: T201
+        print(params.output, file=sys.stderr, flush=True)  # noqa: T201
+    if params.leaked_mib:
+        _leaked.append(np.ones(params.leaked_mib * MIB, np.uint8))
+    filled = np.ones(params.memory_mib * MIB, np.uint8)
+    if params.marker:
+        Path(params.marker).write_text(str(os.getpid()))
+    time.sleep(params.seconds)
+    del filled
+    if params.error:
+        raise RuntimeError(params.error)
+
+
+def score(run: Context, scores: Scores) -> dict[str, float]:
+    if run.case.engine != Bystander.name:
+        time.sleep(run.case.params["seconds_of_scoring"])
+    return score_holdout(run, scores)
+
+
+WORKLOAD = Workload(
+    name="data_parallel.toy",
+    summary="A workload that misbehaves on request",
+    pattern=DATA_PARALLEL,
+    quality=Quality(score, SUPERVISED.judged, SUPERVISED.declared, SUPERVISED.beside),
+    params=ToyParams(),
+    engines=(ToyOnNode, Bystander, ToyOnSpark),
+)
