@@ -48,7 +48,7 @@ class Budget(Frozen):
     gpus: int = 0
     tasks_per_gpu: int = 1
     no_gpu: str = ""
-    """The reason why there is no GPU; shown only if there is none."""
+    """The reason that is shown if a case needs a GPU and this budget has none."""
     oversubscribed: bool = False
 
     def grant(self, placement: Placement) -> Grant:

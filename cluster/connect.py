@@ -20,7 +20,7 @@ def start_server(
     """Starts the server. `conf` holds the settings of the session that it serves, the master included. Clients must
     send the token.
     """
-    own = folder / f"server-{time.time_ns()}"
+    server_folder = folder / f"server-{time.time_ns()}"
     settings = {
         **conf,
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -32,7 +32,7 @@ def start_server(
     # Spark ignores spark.executorEnv for the Python workers of a Connect server: they get the server's environment
     environment = {
         **daemon_environment(jdk),
-        **write_settings(own / "conf", settings, threads=int(conf["spark.task.cpus"])),
+        **write_settings(server_folder / "conf", settings, threads=int(conf["spark.task.cpus"])),
         "SPARK_CONNECT_MODE": "0",
     }
     environment["PYSPARK_PYTHON"] = sys.executable

@@ -187,8 +187,8 @@ def bring_up(
     """
     if not profile.starts_daemons:
         return Cluster(profile, budget, jdk)
-    for place in (folder, logs):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for new_folder in (folder, logs):
+        new_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner, created = state.this_process()
     cluster = Cluster(
         profile,

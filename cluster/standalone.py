@@ -55,20 +55,20 @@ def start_worker(
     outlives: bool,
 ) -> Daemon:
     """Starts one Spark worker with its own settings, work directory, shuffle folder, CPUs, memory and GPUs."""
-    own = folder / f"worker-{number}-{time.time_ns()}"
+    worker_folder = folder / f"worker-{number}-{time.time_ns()}"
     conf = {**security(profile, secret), "spark.worker.cleanup.enabled": "true", "spark.ui.killEnabled": "false"}
     if grant.gpus:
         conf |= {
             "spark.worker.resource.gpu.amount": str(len(grant.gpus)),
-            "spark.worker.resource.gpu.discoveryScript": str(gpu.discovery_script(own, grant.gpus)),
+            "spark.worker.resource.gpu.discoveryScript": str(gpu.discovery_script(worker_folder, grant.gpus)),
         }
     environment = {
         **daemon_environment(jdk),
-        **write_settings(own / "conf", conf),
+        **write_settings(worker_folder / "conf", conf),
         **(gpu.ORDER if grant.gpus else {}),
-        "SPARK_LOCAL_DIRS": str(own / "local"),
+        "SPARK_LOCAL_DIRS": str(worker_folder / "local"),
     }
-    options = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--work-dir", str(own / "work")]
+    options = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--work-dir", str(worker_folder / "work")]
     size = ["--cores", str(profile.cores), "--memory", f"{grant.memory_bytes // 2**20}M"]
     log = logs / f"worker-{number}.log"
     return Daemon.start(

@@ -313,7 +313,7 @@ def test_damage_is_said_and_mended(sparkscale: Call, tmp_path: Path) -> None:
     victim.write_bytes(whole[: len(whole) // 2])
     done = sparkscale(*prepare, env=cache)
     assert done.returncode == 0
-    assert "is damaged (train/slice-07/part-00000.parquet); it is made anew" in done.stderr
+    assert "is damaged (train/slice-07/part-00000.parquet): it is prepared again" in done.stderr
     assert victim.read_bytes() == whole
 
 

@@ -73,7 +73,7 @@ def test_tasks_that_share_a_gpu_predict_and_do_not_train_one_model(ask: Ask, tmp
         "parquet-map": "failed",
     }
     messages = {engine: record.error.message for engine, record in found.items() if record.error}
-    assert "needs a GPU of its own: set tasks_per_gpu = 1" in messages["xgboost-spark"]
+    assert "needs its own GPU: set tasks_per_gpu = 1" in messages["xgboost-spark"]
     assert "not on a GPU" in messages["parquet-map"]
 
 

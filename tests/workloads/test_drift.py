@@ -148,7 +148,7 @@ def test_day_weekday_and_hour_are_of_the_same_zone(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_together_is_one_sentence(tmp_path: Path, one: Any, other: Any, words: str) -> None:
-    with pytest.raises(DatasetError, match=rf"^The column 'c' is {words}.*: write both files with one type\.$"):
+    with pytest.raises(DatasetError, match=rf"^The column 'c' is {words}.*: write both files with the same type\.$"):
         made(two_parts(tmp_path / "t", "c", one, other))
 
 

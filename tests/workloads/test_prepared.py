@@ -78,7 +78,7 @@ def test_a_damaged_copy_is_detected_said_and_made_anew(
         _, repaired = made(tmp_path)
     assert repaired.content_hash == manifest.content_hash
     assert (folder / "rows" / "part-0").read_bytes() == b"0123456789"
-    assert "made anew" in caplog.text
+    assert "prepared again" in caplog.text
 
 
 def test_a_build_that_breaks_leaves_nothing_that_looks_valid(tmp_path: Path) -> None:

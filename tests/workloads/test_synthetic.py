@@ -358,6 +358,6 @@ def test_a_damaged_slice_is_found_and_made_anew(tmp_path: Path, caplog: pytest.L
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     again = source.prepare(str(tmp_path), Here())
-    assert "damaged (train/slice-13/part-00000.parquet); it is made anew" in caplog.text
+    assert "damaged (train/slice-13/part-00000.parquet): it is prepared again" in caplog.text
     assert victim.read_bytes() == whole
     assert again.content_hash == data.content_hash

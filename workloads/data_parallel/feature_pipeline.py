@@ -25,7 +25,7 @@ from workloads.datasets.training_slices import moments_of
 from workloads.io.filesystem import read_parquet, row_groups
 from workloads.io.frames import spark_rows
 from workloads.quality.qualities import BY_KEPT_CELLS, EQUAL_CELLS, KEPT_CELLS, KEPT_ROWS
-from workloads.quality.scoring import Array, in_order
+from workloads.quality.scoring import Array, positions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -354,7 +354,7 @@ def score(run: Context, matrix: Matrix) -> dict[str, float]:
     SAME_NUMBER of its deviation over all training rows; a category is not if the sample has never seen it.
     """
     holdout = raw_frame(run, [run.data.holdout_path], holdout=True).sort_values(ROW, ignore_index=True)
-    cells = matrix.cells[in_order(matrix.row, holdout[ROW].to_numpy())]
+    cells = matrix.cells[positions_of(holdout[ROW].to_numpy(), matrix.row)]
     own = learned(run, run.train_paths)
     expected = list(blocks(run, own, holdout))
     ends = np.cumsum([block.shape[1] for block in expected])

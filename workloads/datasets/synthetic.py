@@ -118,20 +118,20 @@ class Synthetic(Source):
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
         starts = part_starts(self.rows, self.shape.row_bytes)
         jobs = [(self, root, part, start) for part, start in enumerate(starts)]
-        done: list[tuple[PartReport, Evidence, int]] = tasks.map(_write, jobs, progress)
+        results: list[tuple[PartReport, Evidence, int]] = tasks.map(_write, jobs, progress)
         evidence = {
-            name: np.array([math.fsum(column) for column in np.stack([e[name] for _, e, _ in done]).T])
-            for name in done[0][1]
+            name: np.array([math.fsum(column) for column in np.stack([e[name] for _, e, _ in results]).T])
+            for name in results[0][1]
         }
         rule, unit_name = self.layout
         return Layout(
             shape=self.shape,
-            parts=[report for report, _, _ in done],
+            parts=[report for report, _, _ in results],
             holdout=rule,
             unit_name=unit_name,
             groupings=self.groupings(root),
             ceiling=self.ceiling(evidence),
-            peak_bytes=max(peak for _, _, peak in done),
+            peak_bytes=max(peak for _, _, peak in results),
         )
 
     def block(self, number: int) -> tuple[dict[str, Array], Array]:

@@ -180,9 +180,9 @@ def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table
 
 def check_names(path: str, columns: Sequence[str]) -> None:
     """Raises DatasetError if two columns have the same name."""
-    twice = [name for name, count in Counter(columns).items() if count > 1]
-    if twice:
-        raise DatasetError(f"{path} has the column '{twice[0]}' more than once: rename one.")
+    duplicates = [name for name, count in Counter(columns).items() if count > 1]
+    if duplicates:
+        raise DatasetError(f"{path} has the column '{duplicates[0]}' more than once: rename one.")
 
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:

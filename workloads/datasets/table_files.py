@@ -81,7 +81,7 @@ class TableFiles:
             partition_base_dir=self.base,
         )
         schema, names_in_file = dataset.schema, set(dataset.schema.names)
-        own = pa.schema([(schema if name in names_in_file else self.schema).field(name) for name in columns])
+        file_schema = pa.schema([(schema if name in names_in_file else self.schema).field(name) for name in columns])
         (fragment,) = dataset.get_fragments()
         row = begin = file.first
         groups: list[int] = []
@@ -91,7 +91,7 @@ class TableFiles:
                 groups.append(group.id)
             row += group.num_rows
         selection = fragment.subset(row_group_ids=groups)
-        for raw in selection.to_batches(schema=own, columns=columns, batch_size=BATCH_ROWS):
+        for raw in selection.to_batches(schema=file_schema, columns=columns, batch_size=BATCH_ROWS):
             batch = self._converted(raw)
             low, high = max(start - begin, 0), min(stop - begin, batch.num_rows)
             if low < high:

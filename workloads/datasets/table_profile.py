@@ -136,8 +136,8 @@ def _of_a_random_holdout(
     timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]
     if timed:
         yield (
-            f"The hold-out is random, but '{timed[0]}' is a time: rows that are near in time are often alike, and then "
-            f"quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
+            f"The hold-out is random, but '{timed[0]}' is a time: rows that are near in time are often alike, and "
+            f"then quality looks better than it is. Consider --time {shlex.quote(timed[0])} --holdout time."
         )
     if target.group:
         yield (
@@ -157,9 +157,9 @@ def _of_times(target: Target, totals: TargetCounts) -> Iterator[str]:
     if target.rule == "time" and (ends := jump(totals.times)):
         before, after = (in_words(moment) for moment in ends)
         yield (
-            f"The times '{target.time}' jump from {before} to {after}, which is longer than all time before the jump. "
-            "The rows after the jump are held out as the latest. If that time is a placeholder or a typing error, "
-            "empty or correct it: rows without a time are left out."
+            f"The times '{target.time}' jump from {before} to {after}, which is longer than all time before the "
+            "jump. The rows after the jump are held out as the latest. If that time is a placeholder or a typing "
+            "error, empty or correct it: rows without a time are left out."
         )
 
 

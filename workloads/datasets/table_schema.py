@@ -37,8 +37,9 @@ def common_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
 
 
 def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Values of a type that `common_schema` took for this one. Text, numbers and moments lose nothing but the digits
-    that a float has not.
+    """Returns values as the type that `common_schema` chose for their column.
+
+    Texts, numbers and times lose nothing, except for digits that a float cannot hold.
     """
     if values.type == kind:
         return values
@@ -49,7 +50,10 @@ def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _readable(file: str, field: pa.Field) -> pa.DataType:
-    """The type as which a column is read: half floats as floats, zones in words that Arrow knows."""
+    """Returns the type as which a column is read: half floats become floats, and zones get names that Arrow knows.
+
+    Raises DatasetError if this machine does not know the time zone.
+    """
     kind = field.type
     if pa.types.is_float16(kind):
         return pa.float32()
@@ -67,20 +71,24 @@ def _readable(file: str, field: pa.Field) -> pa.DataType:
 
 
 def _zone(name: str) -> str:
+    """Returns the name of a time zone in Arrow's spelling."""
     offset = OFFSET.fullmatch(name)
     if offset:
         return f"{offset[1]}{int(offset[2]):02d}:{offset[3] or '00'}"
     return "UTC" if name == "Z" else name
 
 
-def _together(name: str, one: tuple[str, pa.DataType], other: tuple[str, pa.DataType]) -> pa.DataType:
-    """The type that holds the values of both. Raises DatasetError where there is none."""
-    (first, before), (second, after) = one, other
+def _together(name: str, earlier: tuple[str, pa.DataType], later: tuple[str, pa.DataType]) -> pa.DataType:
+    """Returns the type that holds the values of both types. Raises DatasetError if there is none.
+
+    `earlier` and `later` are pairs of a file's name and the type of the column in that file.
+    """
+    (first, before), (second, after) = earlier, later
     if before == after:
         return before
     uses = use_of(before), use_of(after)
     if uses == ("none", "none"):
-        return before  # it is not read
+        return before  # such columns are not read
     if uses == ("number", "number"):
         both = _numbers(before, after)
     elif uses == ("text", "text"):
@@ -92,12 +100,13 @@ def _together(name: str, one: tuple[str, pa.DataType], other: tuple[str, pa.Data
     if both is None:
         raise DatasetError(
             f"The column '{name}' is {_words(before)} in {first}, and {_words(after)} in {second}: write both files "
-            "with one type."
+            "with the same type."
         )
     return both
 
 
 def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
+    """Returns the type of numbers that holds both. None for a time of day or a duration beside another type."""
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     spans = [pa.types.is_time(kind) or pa.types.is_duration(kind) for kind in (before, after)]
     if any(spans):
@@ -109,7 +118,7 @@ def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 
 def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
-    """Microseconds, in the one zone or in UTC; None for local time beside instants."""
+    """Returns a timestamp in microseconds, in the common zone or in UTC. None if only one of both has a zone."""
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     zones = [getattr(kind, "tz", None) for kind in (before, after)]
     if None in zones and zones != [None, None]:
@@ -118,6 +127,7 @@ def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 
 def _words(kind: pa.DataType) -> str:
+    """Returns a type in words, with an article."""
     use = use_of(kind)
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         return "a time of day" if pa.types.is_time(kind) else "a duration"

@@ -157,9 +157,9 @@ class Features:
 def choose(
     table: TableFiles, sources: tuple[str, ...], counts: FeatureCounts, listed: bool, label: str, where: str
 ) -> Features:
-    """Encoded columns for every column with something to learn from. Raises DatasetError when there is none.
+    """Returns encoded columns for every column that a model can learn from. Raises DatasetError if there are none.
 
-    A column that the user `listed` is has_target even when it looks like an identifier.
+    If the user `listed` the features, a column is used even if it looks like an identifier.
     """
     used: list[Feature] = []
     left_out: dict[str, str] = {}

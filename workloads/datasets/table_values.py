@@ -249,8 +249,8 @@ class TextCounts:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Returns the most frequent values, in order, then OTHER and, if values are missing, MISSING."""
-        own = (value for value in self.counts if value not in (OTHER, MISSING))
-        frequent = sorted(own, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
+        ordinary = (value for value in self.counts if value not in (OTHER, MISSING))
+        frequent = sorted(ordinary, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
         missing = (MISSING,) if self.missing else ()
         return (*in_order(frequent), OTHER, *missing)
 
@@ -264,8 +264,8 @@ def in_order(values: list[str]) -> list[str]:
 
 def codes(values: pa.Array, vocabulary: tuple[str, ...]) -> Array:
     """Returns the positions of the values in the vocabulary, int32, shape (rows,)."""
-    own = [value for value in vocabulary if value not in (OTHER, MISSING)]
-    positions = pc.index_in(values, value_set=pa.array(own, pa.string()))
+    known_values = [value for value in vocabulary if value not in (OTHER, MISSING)]
+    positions = pc.index_in(values, value_set=pa.array(known_values, pa.string()))
     positions = positions.fill_null(vocabulary.index(OTHER))
     if values.null_count:
         positions = pc.if_else(values.is_null(), vocabulary.index(MISSING), positions)

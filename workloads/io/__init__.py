@@ -1,1 +1,1 @@
-"""Reading and writing: file systems, prepared artefacts, folders of one execution, Spark DataFrames of files."""
+"""Reads and writes files: file systems, prepared artefacts, folders of one execution, Spark DataFrames."""

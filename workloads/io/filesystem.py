@@ -1,4 +1,4 @@
-"""Files on any file system that `pyarrow.fs` knows: local paths, s3://, gs://, abfs://, hdfs://."""
+"""Reads and writes files on any file system that `pyarrow.fs` knows: local paths, s3://, gs://, abfs://, hdfs://."""
 
 import hashlib
 import os
@@ -22,21 +22,24 @@ T = TypeVar("T")
 
 KNOWN_SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 HIDDEN = (".", "_")
-"""How names begin of files and folders that are no part of any data."""
+"""Files and folders with names that begin like this belong to no data."""
 DISK_MARGIN = 1.1
-"""What is left free of a disk, as a factor on what is written."""
+"""A disk must have this many times as much free space as is written."""
 
 
 def resolve(location: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a location and the path in it. Raises ConfigError for one that cannot be reached."""
+    """Returns the file system of a location and the path in it.
+
+    Raises ConfigError if the location cannot be reached, if its scheme is not supported, or if it has credentials.
+    """
     path = local_path(location)
     if path is not None:
         return fs.LocalFileSystem(), str(path.absolute())
     parts = urlsplit(location)
     if parts.password is not None or any(map(redaction.is_secret, parse_qs(parts.query))):
         raise ConfigError(
-            f"A {scheme(location)}:// location holds credentials, which would be stored with the records: give them "
-            "by the environment."
+            f"A {scheme(location)}:// location holds credentials, which would be stored with the records: pass them "
+            "in environment variables."
         )
     if scheme(location) not in KNOWN_SCHEMES:
         raise ConfigError(
@@ -44,20 +47,23 @@ def resolve(location: str) -> tuple[fs.FileSystem, str]:
             f"{', '.join(f'{known}://' for known in KNOWN_SCHEMES)}."
         )
     try:
-        found, path_in_it = fs.FileSystem.from_uri(location)
+        system, path_in_system = fs.FileSystem.from_uri(location)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{location} cannot be reached: {first_line(error)}.") from error
-    return found, path_in_it
+    return system, path_in_system
 
 
 def first_line(error: Exception) -> str:
-    """An error's first line, without the full stop."""
+    """Returns the first line of an error without its full stop; the name of its class if it has no text."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 @contextmanager
 def as_dataset_error(location: str, what: str) -> Iterator[None]:
-    """Turns what a file system, Arrow or a decoder raises into one sentence: DatasetError."""
+    """Raises DatasetError with one sentence if a file system, Arrow or a decoder raises an error in the block.
+
+    `what` is the verb of the sentence, such as "cannot be read".
+    """
     try:
         yield
     except (OSError, pa.ArrowException, UnicodeError) as error:
@@ -65,13 +71,13 @@ def as_dataset_error(location: str, what: str) -> Iterator[None]:
 
 
 def files_below(location: str, suffix: str = "") -> list[fs.FileInfo]:
-    """Every file below a folder, hidden ones left out, sorted by path; none where there is no folder."""
+    """Returns every file below a folder except hidden ones, sorted by path; none if the folder does not exist."""
     system, path = resolve(location)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
     return sorted(
         (
             info
-            for info in found
+            for info in infos
             if info.type == fs.FileType.File and info.path.endswith(suffix) and not _hidden(info.path, path)
         ),
         key=lambda info: info.path,
@@ -83,7 +89,10 @@ def _hidden(path: str, below: str) -> bool:
 
 
 def check_space(location: str, needed_bytes: float, what: str) -> None:
-    """Raises DatasetError when a local disk has no room. Of an object store nobody knows."""
+    """Raises DatasetError if a local disk does not have enough space. An object store is not checked.
+
+    `what` is the subject of the message.
+    """
     path = local_path(location)
     if path is None:
         return
@@ -93,16 +102,16 @@ def check_space(location: str, needed_bytes: float, what: str) -> None:
     if needed_bytes * DISK_MARGIN > free:
         needed = f"{needed_bytes / 2**30:,.1f} GiB"
         raise DatasetError(
-            f"{what} needs about {needed} below {path}, where {free / 2**30:,.1f} GiB are free: "
-            "ask for fewer rows, or give the cluster profile another `storage`."
+            f"{what} needs about {needed} below {path}, but only {free / 2**30:,.1f} GiB are free: "
+            "ask for fewer rows, or set another `storage` in the cluster profile."
         )
 
 
 def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table:
-    """The rows of every Parquet file in these folders, in the folders' and files' order.
+    """Returns the rows of every Parquet file in these folders, in the order of the folders and their files.
 
-    Files are opened side by side and each is decoded by one thread: many small files cost a fraction of what a
-    dataset's discovery and a thread pool per file would.
+    Threads open files in parallel, and one thread decodes each file. For many small files this costs a fraction of
+    Arrow's dataset discovery with a thread pool per file.
     """
     with ThreadPoolExecutor(max(1, pa.cpu_count())) as threads:
         files = [file for folder in threads.map(_parts, paths) for file in folder]
@@ -118,7 +127,7 @@ def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A part of a Parquet file that can be read on its own. Picklable, for a process that reads it elsewhere."""
+    """A row group: a part of a Parquet file that can be read separately. It can be pickled for another process."""
 
     system: fs.FileSystem
     path: str
@@ -126,12 +135,13 @@ class RowGroup:
     rows: int
 
     def read(self, columns: list[str] | None) -> pa.Table:
+        """Returns these columns of the row group, or all columns."""
         with pq.ParquetFile(self.path, filesystem=self.system) as file:
             return file.read_row_group(self.number, columns=columns, use_threads=False)
 
 
 def row_groups(paths: list[str]) -> list[RowGroup]:
-    """Of every Parquet file in these folders, in the order of `read_parquet`."""
+    """Returns the row groups of every Parquet file in these folders, in the order of `read_parquet`."""
 
     def within(part: tuple[fs.FileSystem, str]) -> list[RowGroup]:
         system, path = part
@@ -141,12 +151,13 @@ def row_groups(paths: list[str]) -> list[RowGroup]:
 
     with ThreadPoolExecutor(max(1, pa.cpu_count())) as threads:
         parts = [part for folder in threads.map(_parts, paths) for part in folder]
-        return [found for inner in threads.map(within, parts) for found in inner]
+        return [group for groups in threads.map(within, parts) for group in groups]
 
 
 def map_row_groups(paths: list[str], columns: list[str], function: Callable[[pa.Table], T]) -> Iterator[T]:
-    """What the function makes of every row group in these folders, in their order: side by side, a thread for each
-    core that this process may use. No more row groups than threads are in memory.
+    """Calls the function with every row group in these folders, and yields the results in their order.
+
+    It runs one thread for each core that this process may use. Memory never holds more row groups than threads.
     """
     groups = row_groups(paths)
     with ThreadPoolExecutor(max(1, min(len(groups), len(os.sched_getaffinity(0))))) as threads:
@@ -154,7 +165,7 @@ def map_row_groups(paths: list[str], columns: list[str], function: Callable[[pa.
 
 
 def schema_of(path: str) -> pa.Schema:
-    """The schema of the first Parquet file in a folder."""
+    """Returns the schema of the first Parquet file in a folder."""
     system, file = _parts(path)[0]
     return pq.read_schema(file, filesystem=system)
 
@@ -165,22 +176,22 @@ def _parts(folder: str) -> list[tuple[fs.FileSystem, str]]:
 
 
 def remove_folder(location: str) -> None:
-    """A folder and all that is in it, if it is there."""
+    """Removes a folder with everything in it, if it exists."""
     system, path = resolve(location)
     if system.get_file_info(path).type != fs.FileType.NotFound:
         system.delete_dir(path)
 
 
 def make_folder(location: str) -> None:
-    """A folder, with those that it lies in."""
+    """Makes a folder, and the folders that contain it."""
     system, path = resolve(location)
     system.create_dir(path, recursive=True)
 
 
 def sha256_of(system: fs.FileSystem, path: str) -> str:
-    """Of a file's bytes as they lie there."""
-    found = hashlib.sha256()
+    """Returns the SHA-256 of a file's bytes, without decompressing them."""
+    digest = hashlib.sha256()
     with system.open_input_stream(path, compression=None) as stream:
         while chunk := stream.read(2**22):
-            found.update(chunk)
-    return found.hexdigest()
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""DataFrames of Spark over the files of a prepared data set."""
+"""Spark DataFrames over the files of a prepared data set."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
-    """A DataFrame over these folders; nothing is read yet, but the first file's schema, which saves Spark a job."""
+    """Returns a DataFrame over these folders. It reads only the schema of the first file, which saves Spark a job."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     schema = from_arrow_schema(schema_of(paths[0]))

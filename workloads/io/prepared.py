@@ -1,8 +1,9 @@
-"""Prepared artefacts: folders made once from a definition, content-hashed, then only read.
+"""Prepared artefacts: folders that are made once from a definition, hashed, and then only read.
 
-A folder is valid when its manifest, which is written last, fits its files; a kill before that leaves a folder that
-nobody trusts and the next preparation replaces. On a local disk a lock per artefact lets two processes prepare it at
-once; an object store has none, and there the same definition writes the same bytes.
+A folder is valid if its manifest, which is written last, fits its files. If the process is killed before that, the
+folder is not valid, and the next preparation replaces it. On a local disk each artefact has a lock, so that two
+processes may prepare it at the same time. An object store has no locks, but there the same definition writes the same
+bytes.
 """
 
 import contextlib
@@ -27,20 +28,26 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 FOLDER = "datasets"
-"""Where data sets lie below a storage location."""
+"""The folder of the data sets below a storage location."""
 
 
 class FileEntry(BaseModel):
+    """One file in a manifest."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bytes: int
     sha256: str
     modified_ns: int = 0
-    """When the file was written. A file of the same size and time need not be read again to be trusted."""
+    """The time when the file was written. A file with the same size and time counts as unchanged without reading
+    it."""
 
 
 class Manifest(BaseModel):
-    """Written last; a folder without a manifest that fits it is not an artefact."""
+    """The manifest of an artefact.
+
+    It is written last: a folder without a manifest that fits its files is no artefact.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,21 +64,21 @@ class Manifest(BaseModel):
 
 
 Build = Callable[[str], tuple[dict[str, Any], dict[str, str]]]
-"""Writes the files of an artefact into a folder that is there and empty; returns what the manifest shall say of them,
-and the SHA-256 of those files whose writer knows it."""
+"""Writes the files of an artefact into an existing, empty folder. Returns the content of the manifest, and the
+SHA-256 of files by their relative paths. Hashes that are missing are computed from the files."""
 
 
 def folder_of(storage: str, name: str, definition: dict[str, Any], below: str = FOLDER) -> str:
-    """Where the artefact of a definition lies."""
+    """Returns the folder of the artefact with this definition."""
     return join(storage, f"{below}/{folder_name(name)}-{digest(definition)}")
 
 
 def prepare(
     storage: str, name: str, definition: dict[str, Any], build: Build, below: str = FOLDER
 ) -> tuple[str, Manifest]:
-    """The artefact's folder and manifest; built first when it is absent, half-written or damaged.
+    """Returns the folder and the manifest of an artefact. Builds it first if it is missing, half-written or damaged.
 
-    Raises DatasetError when the folder cannot be written.
+    Raises DatasetError if the folder cannot be written.
     """
     folder = folder_of(storage, name, definition, below)
     try:
@@ -81,40 +88,40 @@ def prepare(
                 manifest = _build(folder, name, definition, build)
             return folder, manifest
     except OSError as error:
-        raise DatasetError(f"Cannot prepare {name} in {storage}: {first_line(error)}.") from error
+        raise DatasetError(f"{name} cannot be prepared in {storage}: {first_line(error)}.") from error
 
 
 def exists(folder: str) -> bool:
-    """Whether there is such a folder, sound or not."""
+    """True if the folder exists, valid or not."""
     system, path = resolve(folder)
     return bool(system.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def read(folder: str) -> Manifest | None:
-    """The folder's manifest, or None when it is absent or does not fit the files."""
+    """Returns the folder's manifest. None if it is missing or does not fit the files."""
     if not exists(folder):
         return None
     try:
         manifest = manifest_of(folder)
     except (OSError, ValidationError) as error:
-        log.warning("%s is half-written or damaged (%s); it is made anew.", folder, type(error).__name__)
+        log.warning("%s is half-written or damaged (%s): it is prepared again.", folder, type(error).__name__)
         return None
-    wrong = _wrong(folder, manifest)
+    wrong = _wrong_files(folder, manifest)
     if wrong:
-        log.warning("%s is damaged (%s); it is made anew.", folder, ", ".join(wrong[:3]))
+        log.warning("%s is damaged (%s): it is prepared again.", folder, ", ".join(wrong[:3]))
         return None
     return manifest
 
 
 def manifest_of(folder: str) -> Manifest:
-    """The manifest as it stands, unchecked. Raises OSError or ValidationError."""
+    """Reads the manifest without checking the files. Raises OSError or ValidationError."""
     system, path = resolve(join(folder, MANIFEST))
     with system.open_input_stream(path) as stream:
         return Manifest.model_validate_json(stream.read())
 
 
 def remove(folder: str) -> None:
-    """Deletes an artefact, its manifest first, so that no moment leaves half of it looking valid."""
+    """Deletes an artefact. Its manifest goes first, so that a half-deleted artefact never looks valid."""
     system, path = resolve(folder)
     manifest = f"{path}/{MANIFEST}"
     if system.get_file_info(manifest).type == fs.FileType.File:
@@ -128,11 +135,11 @@ def _build(folder: str, name: str, definition: dict[str, Any], build: Build) -> 
     remove(folder)
     system.create_dir(path, recursive=True)
     try:
-        content, known = build(folder)
+        content, hashes = build(folder)
         files = {
             _relative(info, path): FileEntry(
                 bytes=info.size,
-                sha256=known.get(_relative(info, path)) or sha256_of(system, info.path),
+                sha256=hashes.get(_relative(info, path)) or sha256_of(system, info.path),
                 modified_ns=info.mtime_ns or 0,
             )
             for info in files_below(folder)
@@ -153,7 +160,10 @@ def _build(folder: str, name: str, definition: dict[str, Any], build: Build) -> 
 
 
 def _write_whole(system: fs.FileSystem, path: str, content: bytes) -> None:
-    """Under its name only when all of it is written. (An object store shows no object before its end.)"""
+    """Writes a file that appears under its name only when it is complete.
+
+    An object store shows no incomplete objects, so only a local file is renamed at the end.
+    """
     if not isinstance(system, fs.LocalFileSystem):
         with system.open_output_stream(path) as stream:
             stream.write(content)
@@ -163,8 +173,8 @@ def _write_whole(system: fs.FileSystem, path: str, content: bytes) -> None:
     system.move(f"{path}.partial", path)
 
 
-def _wrong(folder: str, manifest: Manifest) -> list[str]:
-    """Paths of files that are missing, added or changed."""
+def _wrong_files(folder: str, manifest: Manifest) -> list[str]:
+    """Returns the relative paths of files that are missing, added or changed."""
     system, path = resolve(folder)
     present = {_relative(info, path): info for info in files_below(folder) if not info.path.endswith(MANIFEST)}
     return sorted(
@@ -188,6 +198,7 @@ def _relative(info: fs.FileInfo, path: str) -> str:
 
 @contextmanager
 def _locked(folder: str) -> Iterator[None]:
+    """Holds the lock of an artefact during the block. Does nothing on an object store."""
     path = local_path(folder)
     if path is None:
         yield
@@ -203,7 +214,7 @@ def _locked(folder: str) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int:
-    """Waits for the lock; tries again when its last holder has deleted the file meanwhile."""
+    """Waits for the lock, and returns its file descriptor. Tries again if the last holder has deleted the file."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,1 +1,1 @@
-"""Glue to libraries: processes of joblib and PyTorch, tasks of Spark, the words of XGBoost."""
+"""Code that adapts libraries: processes of joblib and PyTorch, Spark tasks, and the arguments of XGBoost."""

@@ -1,4 +1,4 @@
-"""Processes of joblib (loky) on one node, one thread each."""
+"""Starts processes of joblib (loky) on one node, with one thread each."""
 
 import os
 from collections.abc import Iterator
@@ -8,8 +8,10 @@ from typing import Any
 
 @contextmanager
 def joblib_processes(count: int) -> Iterator[Any]:
-    """So many, as joblib's Parallel, which maps arrays of its arguments into them. They live on for the next call, if
-    that asks for as many: another number would end some, or start some within a phase.
+    """Yields joblib's Parallel with `count` processes, which read arrays of its arguments through memory mapping.
+
+    The processes live on for the next call with the same count. Another count would end some of them, or start some
+    within a phase.
     """
     from joblib import Parallel
 
@@ -19,13 +21,15 @@ def joblib_processes(count: int) -> Iterator[Any]:
 
 @contextmanager
 def no_thread_variables() -> Iterator[None]:
-    """Processes that start in the block do not inherit how many threads this one may use: against those variables
-    loky's own limit has no effect, and processes that each use all cores make one another a third slower.
+    """Hides the thread variables of this process from processes that start in the block.
+
+    These variables override loky's own limit. Then each process would use all cores, and all of them would be a third
+    slower.
     """
-    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
-    for name in kept:
+    removed = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    for name in removed:
         del os.environ[name]
     try:
         yield
     finally:
-        os.environ.update(kept)
+        os.environ.update(removed)

@@ -1,4 +1,7 @@
-"""Runs one function over many items: in Spark tasks, in processes of this node, or right here; results are equal."""
+"""Runs one function over many items: in Spark tasks, in processes of this node, or in this process.
+
+The results are the same.
+"""
 
 import importlib
 import multiprocessing
@@ -14,24 +17,27 @@ from sparkscale.contract import errors
 from sparkscale.contract.context import Context
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many items are done."""
+"""Called with the number of items that are done, and the number of all items."""
 
 POLL_SECONDS = 0.5
 OUR_PACKAGES = ("sparkscale", "workloads", "cluster")
 
 
 def silent(done: int, total: int) -> None:
-    """A Progress that tells nobody."""
+    """A Progress that does nothing."""
 
 
 class Tasks(Protocol):
-    """`map` returns the results in the order of the items. Function, items and results are pickled."""
+    """Something that maps a function over items. `map` returns the results in the order of the items.
+
+    Function, items and results are pickled.
+    """
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]: ...
 
 
 class Here:
-    """One after the other in this process."""
+    """Runs the items one after the other in this process."""
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]:
         results = []
@@ -42,7 +48,10 @@ class Here:
 
 
 class Processes:
-    """Several at once in fresh processes of this node, which end with the call; each begins with `initializer`."""
+    """Runs several items at once in new processes of this node, which end with the call.
+
+    Each process calls `initializer` first.
+    """
 
     def __init__(self, count: int, initializer: Callable[[], object] | None = None) -> None:
         self.count = count
@@ -67,10 +76,10 @@ class Processes:
 
 
 class SparkTasks:
-    """In the Python workers of a session's executors. Items go there in the function's closure, results come back as
-    bytes; what the function reads and writes never passes through the JVM.
+    """Runs the items in the Python workers of a session's executors.
 
-    `count` is the number of Spark tasks, one per item where it is None.
+    The function's closure carries the items, and results come back as bytes. The data that the function reads and
+    writes never passes through the JVM. `count` is the number of Spark tasks; None: one per item.
     """
 
     def __init__(self, spark: Any, count: int | None = None) -> None:
@@ -93,32 +102,34 @@ class SparkTasks:
         tasks = min(self.count or len(items), len(items))
         numbers = self.spark.range(0, len(items), 1, tasks)
         finished = threading.Event()
-        watching = threading.Thread(target=self._watch, args=(finished, len(items), tasks, progress), daemon=True)
-        watching.start()
+        watcher = threading.Thread(target=self._watch, args=(finished, len(items), tasks, progress), daemon=True)
+        watcher.start()
         try:
             table = numbers.mapInArrow(work, "id long, result binary").toArrow()
         finally:
             finished.set()
-            watching.join()
-        found = dict(zip(table.column("id").to_pylist(), table.column("result").to_pylist(), strict=True))
-        return [loads(found[number]) for number in range(len(items))]
+            watcher.join()
+        results = dict(zip(table.column("id").to_pylist(), table.column("result").to_pylist(), strict=True))
+        return [loads(results[number]) for number in range(len(items))]
 
-    def one(self, function: Callable[[Any], Any], item: Any) -> Any:
-        """What `function` returns for one item, in a job of one task, dispatched as fast as Spark can: by an RDD, for
-        planning a query takes longer than running it. Connect has no RDDs. May be called by several threads at once.
+    def run_one(self, function: Callable[[Any], Any], item: Any) -> Any:
+        """Returns the result of `function` for one item, from a Spark job with one task.
+
+        An RDD dispatches the job as fast as possible: planning a query takes longer than running it. Spark Connect
+        has no RDDs and uses `map`. Several threads may call this at once.
         """
         context = context_of(self.spark)
         if context is None:
-            (found,) = self.map(function, [item])
-            return found
+            (result,) = self.map(function, [item])
+            return result
         if self._single is None:
             self._single = context.parallelize([0], 1)
-        # its one row is read, or Spark would not use the Python worker again
-        (found,) = self._single.map(lambda _: function(item)).collect()
-        return found
+        # the task reads its one row: otherwise Spark would not use the Python worker again
+        (result,) = self._single.map(lambda _: function(item)).collect()
+        return result
 
     def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
-        """Asks Spark how far the running stage is; Spark Connect has nobody to ask."""
+        """Reports the progress of the running stage until `finished` is set. Spark Connect does not provide it."""
         context = context_of(self.spark)
         if context is None:
             return
@@ -131,13 +142,15 @@ class SparkTasks:
 
 
 def ranks_of(run: Context) -> int:
-    """How many of Spark's tasks can train one model together: all that run at once.
+    """Returns the number of Spark tasks that can train one model together: all that run at once.
 
-    Raises EngineUnsupported where they were to share a GPU, which NCCL refuses and xgboost.spark waits for in vain.
+    Raises EngineUnsupported if they would share a GPU: NCCL refuses that, and xgboost.spark would wait without end.
     """
     shares = float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1 or 0 < run.gpus < run.slots
     if run.case.device == "gpu" and shares:
-        raise errors.EngineUnsupported("A rank of NCCL needs a GPU of its own: set tasks_per_gpu = 1 in the profile.")
+        raise errors.EngineUnsupported(
+            "Each rank of NCCL needs its own GPU: set tasks_per_gpu = 1 in the cluster profile."
+        )
     return run.slots
 
 
@@ -146,28 +159,30 @@ OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 @contextmanager
 def raised_in_task() -> Iterator[None]:
-    """An error of ours that Spark brings back from a task, within a long text of its own, is raised as itself."""
+    """Raises an error of sparkscale that occurred in a Spark task as itself, without the long text that Spark
+    adds."""
     try:
         yield
     except Exception as error:
-        found = OWN_ERROR.findall(str(error))
-        if not found:
+        own_errors = OWN_ERROR.findall(str(error))
+        if not own_errors:
             raise
-        kind, message = found[-1]
+        kind, message = own_errors[-1]
         raise getattr(errors, kind)(message) from error
 
 
 def context_of(spark: Any) -> Any:
-    """A session's SparkContext; None on Connect."""
+    """Returns the SparkContext of a session; None on Spark Connect."""
     try:
         return spark.sparkContext
-    except Exception:  # whatever Connect's session says of what it lacks
+    except Exception:  # a Connect session may raise any error here
         return None
 
 
 @contextmanager
 def pickled_by_value() -> Iterator[None]:
-    """Functions and classes of our packages are pickled whole, for a process that cannot import them."""
+    """In the block, functions and classes of our packages are pickled by value, for processes that cannot import
+    them."""
     from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 
     ours = [importlib.import_module(name) for name in OUR_PACKAGES]
@@ -181,29 +196,29 @@ def pickled_by_value() -> Iterator[None]:
 
 
 Bind = Callable[[], AbstractContextManager[tuple[str, ...]]]
-"""As `Context.bind_gpu`."""
+"""Binds the code in a `with` block to GPUs, as `Context.bind_gpu` does."""
 
 _bound = ExitStack()
 _is_bound = False
 
 
 def bound_to_gpu(bind: Bind | None) -> None:
-    """Binds this process to the GPU of its task, for good, the first time: CUDA cannot be bound twice.
+    """Binds this process to the GPU of its task, permanently, when it is first called: CUDA cannot be bound twice.
 
-    Raises DeviceError where the task has none.
+    Raises DeviceError if the task has no GPU.
     """
-    global _is_bound  # noqa: PLW0603 - of the process, as the device is
+    global _is_bound  # noqa: PLW0603 - the whole process is bound
     if bind is None or _is_bound:
         return
     try:
         _bound.enter_context(bind())
     except RuntimeError as error:
-        raise errors.DeviceError(f"A task has no GPU: {error}") from error
+        raise errors.DeviceError(f"A Spark task has no GPU: {error}") from error
     _is_bound = True
 
 
 def peak_bytes() -> int:
-    """The most physical memory that this process ever had (VmHWM; Linux)."""
+    """Returns the largest physical memory that this process ever had, in bytes (VmHWM; Linux)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024

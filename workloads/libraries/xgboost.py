@@ -1,4 +1,5 @@
-"""What every use of XGBoost shares: its words, and the check that it trained where it was asked to."""
+"""The common part of all engines with XGBoost: its arguments, and the check that it trained on the requested
+device."""
 
 import json
 from typing import Any
@@ -22,9 +23,9 @@ OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression"
 
 
 class BoostedTrees(Params):
-    """Trees that grow level by level to `depth`, with no cap on leaves, on histograms of `bins`.
+    """Boosted trees that grow level by level to `depth`, without a limit on leaves, on histograms with `bins` bins.
 
-    `min_child_weight` is the least sum of Hessians in a leaf.
+    `min_child_weight` is the smallest allowed sum of Hessians in a leaf.
     """
 
     trees: int = Field(default=100, ge=1)
@@ -36,7 +37,7 @@ class BoostedTrees(Params):
 
 
 def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
-    """The words of XGBoost's scikit-learn interface, which its Spark estimator shares."""
+    """Returns the arguments of XGBoost's scikit-learn interface. Its Spark estimator has the same ones."""
     return {
         "n_estimators": params.trees,
         "max_depth": params.depth,
@@ -49,9 +50,9 @@ def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
 
 
 def on_its_device(device: Device) -> list[Any]:
-    """Callbacks by which a training that was to run on a GPU, and did not, fails where it ran.
+    """Returns callbacks that make a training for a GPU fail if it ran on the CPU.
 
-    XGBoost falls back to the CPU with a warning only; the configuration of the model tells.
+    XGBoost falls back to the CPU with only a warning. The configuration of the model names the device.
     """
     from xgboost.callback import TrainingCallback
 
@@ -64,7 +65,9 @@ def on_its_device(device: Device) -> list[Any]:
 
 
 def check_ran_on_gpu(model: Any) -> None:
-    """Raises DeviceError unless a booster's configuration names a CUDA device."""
+    """Raises DeviceError if the configuration of a booster does not name a CUDA device."""
     used = json.loads(model.save_config())["learner"]["generic_param"]["device"]
     if not used.startswith("cuda"):
-        raise DeviceError(f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use.")
+        raise DeviceError(
+            f"XGBoost trained on '{used}', not on a GPU: it found no device that it can use. Run `sparkscale doctor`."
+        )

@@ -1,1 +1,1 @@
-"""How good a result is: scores on the hold-out, and validation parts."""
+"""The quality of results: scores on the hold-out, and validation parts."""

@@ -1,4 +1,4 @@
-"""One scoring function per task, the same for every engine."""
+"""Scores predictions on the hold-out: one scoring function per learning task, the same for every engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,22 @@ from workloads.io.filesystem import read_parquet, row_groups, schema_of
 Array = np.ndarray[Any, Any]
 
 CLIP = 1e-7
-"""Probabilities are kept this far from 0 and 1 in the log-loss: the precision of the stored scores."""
+"""In the log-loss, probabilities keep this distance from 0 and 1: it is the precision of the stored scores."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Predictions for hold-out rows, in any order: P(label = 1), or the label's expected value. Shapes (rows,)."""
+    """Predictions for hold-out rows, in any order. Shapes (rows,).
+
+    A score is P(label = 1) for a classification, and the label's expected value for a regression.
+    """
 
     row: Array
     score: Array
 
 
 def auc(label: Array, score: Array) -> float:
-    """Area under the ROC curve, ties counted half (Mann-Whitney U over the product of the class sizes)."""
+    """Returns the area under the ROC curve. Ties count half (Mann-Whitney U over the product of the class sizes)."""
     from scipy.stats import rankdata
 
     positive = label == 1
@@ -40,37 +43,38 @@ def auc(label: Array, score: Array) -> float:
 
 
 def log_loss(label: Array, score: Array) -> float:
-    """Mean negative log-likelihood in nats."""
+    """Returns the mean negative log-likelihood in nats."""
     p = np.clip(score.astype(np.float64), CLIP, 1 - CLIP)
     return float(-np.mean(np.where(label == 1, np.log(p), np.log1p(-p))))
 
 
 def rmse(label: Array, score: Array) -> float:
-    """Root of the mean squared error, in the label's units."""
+    """Returns the root of the mean squared error, in the units of the label."""
     return float(np.sqrt(np.mean((label - score) ** 2)))
 
 
 def r2(label: Array, score: Array) -> float:
-    """One minus the mean squared error over the label's variance: 0 is what the hold-out's own mean reaches.
+    """Returns one minus the mean squared error over the label's variance.
 
-    A model cannot know that mean: where the label has a trend, a good model of later rows may have R² below 0.
+    The hold-out's own mean has an R² of 0. A model cannot know that mean: if the label has a trend, even a good model
+    may have an R² below 0 on later rows.
     """
     return float(1 - np.mean((label - score) ** 2) / np.var(label))
 
 
 def skill(loss: float, constant: float) -> dict[str, float]:
-    """The skill score 1 - loss / constant, where `constant` is the loss of a constant prediction: a model with 0 or
-    less is no better (Murphy, Skill scores based on the mean square error, Monthly Weather Review 116, 1988).
+    """Returns the skill score 1 - loss / constant, where `constant` is the loss of a constant prediction.
 
-    Empty if the constant is perfect, for then the score is not defined.
+    A model with 0 or less is no better than the constant (Murphy, Skill scores based on the mean square error,
+    Monthly Weather Review 116, 1988). Empty if the constant is perfect, because then the score is not defined.
     """
     return {"skill": 1 - loss / constant} if constant else {}
 
 
 def _classification(label: Array, score: Array, base_rate: float) -> dict[str, float]:
-    """Without AUC where the hold-out has one class only. The skill is that of the log-loss."""
+    """Returns AUC, log-loss and the skill of the log-loss. Without AUC if the hold-out has only one class."""
     if not np.all((score >= 0) & (score <= 1)):
-        raise InvalidResult("A prediction is no probability between 0 and 1.")
+        raise InvalidResult("The engine returned a prediction that is no probability between 0 and 1.")
     quality = {"log_loss": log_loss(label, score)}
     if label.min() < label.max():
         quality = {"auc": auc(label, score), **quality}
@@ -78,9 +82,9 @@ def _classification(label: Array, score: Array, base_rate: float) -> dict[str, f
 
 
 def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
-    """Without R² where all labels of the hold-out are the same. The skill is that of the squared error."""
+    """Returns RMSE, R² and the skill of the squared error. Without R² if all labels of the hold-out are equal."""
     if not np.all(np.isfinite(score)):
-        raise InvalidResult("A prediction is no finite number.")
+        raise InvalidResult("The engine returned a prediction that is no finite number.")
     quality = {"rmse": rmse(label, score)}
     if label.min() < label.max():
         quality["r2"] = r2(label, score)
@@ -89,8 +93,10 @@ def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a task's predictions are stored, and judged: `quality` takes labels, predictions and the mean label of the
-    training rows, which is the constant that a model must beat.
+    """The type in which predictions of a learning task are stored, and the function that scores them.
+
+    `quality` takes labels, predictions and the mean label of the training rows, which is the constant that a model
+    must beat.
     """
 
     stored_as: type[np.floating[Any]]
@@ -104,8 +110,9 @@ SCORINGS: dict[Task, Scoring] = {
 
 
 def check_classes(run: Context) -> None:
-    """Raises DatasetError when a classification's sample has one class only: some libraries would train on it, and
-    predict a constant.
+    """Raises DatasetError if the sample of a classification has only one class.
+
+    Some libraries would train on such a sample, and predict a constant.
     """
     if run.data.task != "classification":
         return
@@ -116,7 +123,7 @@ def check_classes(run: Context) -> None:
 
 
 def classes(paths: list[str]) -> set[int]:
-    """Of the labels in these folders; reading ends with the row group that shows a second one."""
+    """Returns the classes of the labels in these folders. Stops reading at the row group with a second class."""
     seen: set[int] = set()
     for group in row_groups(paths):
         seen.update(pa.compute.unique(group.read([LABEL]).column(LABEL)).to_pylist())
@@ -126,8 +133,9 @@ def classes(paths: list[str]) -> set[int]:
 
 
 def mean_label(paths: list[str]) -> float:
-    """The mean label of the rows in these folders, in a classification the share of class 1. Reads the row groups one
-    after the other.
+    """Returns the mean label of the rows in these folders; for a classification this is the share of class 1.
+
+    Reads one row group after the other.
     """
     total, rows = 0.0, 0
     for group in row_groups(paths):
@@ -137,29 +145,38 @@ def mean_label(paths: list[str]) -> float:
     return total / rows
 
 
-def in_order(row: Array, rows: Array) -> Array:
-    """The positions of `rows`, which ascend, in `row`. Raises InvalidResult when one is missing or there twice."""
+def positions_of(rows: Array, row: Array) -> Array:
+    """Returns the positions of `rows`, which ascend, in the ids `row` of the predictions.
+
+    Raises InvalidResult if a row is missing or occurs twice.
+    """
     order: Array = np.argsort(row, kind="stable")
     if not np.array_equal(row[order], rows):
-        raise InvalidResult(f"The predictions do not hold each of the {len(rows)} hold-out rows exactly once.")
+        raise InvalidResult(
+            f"The engine's predictions do not contain each of the {len(rows)} hold-out rows exactly once."
+        )
     return order
 
 
 def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
-    """AUC and log-loss, or RMSE and R², over the hold-out, and the skill against a constant prediction, which is the
-    mean label of the training rows. Stores a table {row, unit, label, score} and, where the data set knows it, truth:
-    what a model that knows the truth would predict.
+    """Returns AUC and log-loss, or RMSE and R², over the hold-out, and the skill against a constant prediction.
 
-    A model that is no better than the constant keeps its qualities: the skill says it. Raises InvalidResult when a
-    hold-out row is missing or scored twice, or when a prediction is no probability or no number. Raises
-    EngineUnsupported for a task that has no scoring.
+    The constant is the mean label of the training rows. Stores a table {row, unit, label, score}. If the data set
+    knows the truth, the table also has `truth`: the prediction of a model that knows it.
+
+    A model that is no better than the constant keeps its qualities, because the skill shows it. Raises InvalidResult
+    if a hold-out row is missing or scored twice, or if a prediction is no probability or no number. Raises
+    EngineUnsupported for a learning task without scoring.
     """
     if run.data.task not in SCORINGS:
-        raise EngineUnsupported(f"No scoring for the task {run.data.task} yet.")
+        raise EngineUnsupported(
+            f"Predictions for the learning task {run.data.task} have no scoring: choose a data set with one of "
+            f"{', '.join(SCORINGS)}."
+        )
     scoring = SCORINGS[run.data.task]
     truth = [TRUTH] if TRUTH in schema_of(run.data.holdout_path).names else []
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, LABEL, *truth]).sort_by(ROW)
-    order = in_order(scores.row, holdout.column(ROW).to_numpy())
+    order = positions_of(holdout.column(ROW).to_numpy(), scores.row)
     score = scores.score[order].astype(scoring.stored_as)
     quality = scoring.quality(holdout.column(LABEL).to_numpy(), score, mean_label(run.train_paths))
     table = holdout.select([ROW, UNIT, LABEL]).append_column("score", pa.array(score))

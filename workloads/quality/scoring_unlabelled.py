@@ -1,5 +1,7 @@
-"""Scoring of what has no label: clusters, and projections. A row's score is its squared error, its label
-what the mean of all rows would make of it."""
+"""Scores results without labels: clusters and projections.
+
+The score of a row is its squared error. Its label is the squared error that the mean of all rows would have.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.data_parallel.numeric import numeric_columns, numeric_matrix
 from workloads.io.filesystem import read_parquet
-from workloads.quality.scoring import Array, in_order
+from workloads.quality.scoring import Array, positions_of
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,9 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Projections:
-    """Each hold-out row in the coordinates of the components.
+    """Each hold-out row in the coordinates of the components: a row is about mean + projected @ components.
 
-    Shapes (rows,), (rows, components), (components, columns) and (columns,): a row is about
-    mean + projected @ components.
+    Shapes: (rows,), (rows, components), (components, columns) and (columns,).
     """
 
     row: Array
@@ -39,54 +40,56 @@ class Projections:
     mean: Array
 
 
-def score_clusters(run: Context, found: Clusters) -> dict[str, float]:
-    """Inertia: the mean squared distance of a hold-out row to its centre, in units of standardised columns.
+def score_clusters(run: Context, clusters: Clusters) -> dict[str, float]:
+    """Returns inertia and variance explained.
 
-    Variance explained is 0 or less where one cluster of all rows would do as well. Raises InvalidResult as
-    `score_holdout` does, and for a row that is in no cluster.
+    Inertia is the mean squared distance of a hold-out row to its centre, in units of standardised columns. Variance
+    explained is 0 or less if one cluster with all rows would be as good. Raises InvalidResult as `score_holdout`
+    does, and for a row that is in no cluster.
     """
 
     def error(matrix: Array, order: Array) -> Array:
-        cluster = found.cluster[order]
-        if not np.all((cluster >= 0) & (cluster < len(found.centres))):
-            raise InvalidResult("A hold-out row is in none of the clusters.")
-        result: Array = ((matrix - found.centres[cluster]) ** 2).sum(axis=1)
+        cluster = clusters.cluster[order]
+        if not np.all((cluster >= 0) & (cluster < len(clusters.centres))):
+            raise InvalidResult("The engine put a hold-out row in none of its clusters.")
+        result: Array = ((matrix - clusters.centres[cluster]) ** 2).sum(axis=1)
         return result
 
-    total, squared = _store(run, found.row, error)
+    total, squared = _store(run, clusters.row, error)
     return {"inertia": float(squared.mean()), "variance_explained": 1 - float(squared.sum() / total.sum())}
 
 
-def score_projections(run: Context, found: Projections) -> dict[str, float]:
-    """The share of the hold-out's squared deviations that the components keep.
+def score_projections(run: Context, projections: Projections) -> dict[str, float]:
+    """Returns the share of the hold-out's squared deviations that the components explain.
 
-    Taken from the rows as rebuilt from their projections, so that wrong centring or axes that are not orthogonal cost
-    what they should: it is 0 or less where the mean of all rows would do as well. Raises InvalidResult as
+    It is computed from rows that are rebuilt from their projections. So wrong centring, or axes that are not
+    orthogonal, lower it. It is 0 or less if the mean of all rows would be as good. Raises InvalidResult as
     `score_holdout` does.
     """
 
     def error(matrix: Array, order: Array) -> Array:
-        rebuilt = found.mean + found.projected[order] @ found.components
+        rebuilt = projections.mean + projections.projected[order] @ projections.components
         result: Array = ((matrix - rebuilt) ** 2).sum(axis=1)
         return result
 
-    total, squared = _store(run, found.row, error)
+    total, squared = _store(run, projections.row, error)
     return {"variance_explained": 1 - float(squared.sum() / total.sum())}
 
 
 def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
-    """Each hold-out row's squared deviation from the training rows' mean, and its squared error.
+    """Returns each hold-out row's squared deviation from the training rows' mean, and its squared error.
 
-    Stores both in the table {row, unit, label, score}.
+    Stores both in the table {row, unit, label, score}. `error` takes the matrix of the hold-out rows and the
+    positions of these rows in the result.
     """
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, *names]).sort_by(ROW)
-    order = in_order(row, holdout.column(ROW).to_numpy())
+    order = positions_of(holdout.column(ROW).to_numpy(), row)
     matrix = numeric_matrix(run.data, holdout)
     total = (matrix**2).sum(axis=1)
     squared = error(matrix, order)
     if not np.all(np.isfinite(squared)):
-        raise InvalidResult("A hold-out row's error is no finite number.")
+        raise InvalidResult("The engine's result gives a hold-out row an error that is no finite number.")
     table = holdout.select([ROW, UNIT])
     table = table.append_column(LABEL, pa.array(total)).append_column("score", pa.array(squared))
     run.table(SCORES, table)

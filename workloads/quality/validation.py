@@ -1,8 +1,8 @@
-"""A validation part, cut from a case's training rows by the rule that its data set's hold-out has.
+"""Cuts a validation part from a case's training rows, by the same rule as the data set's hold-out.
 
-A fifth of the training rows' units is held out at random. If the hold-out is by time, the latest rows are held out,
-as near to a fifth as whole times allow. Where there is one unit only, and no such cut, single rows are held out. The
-hold-out itself is not touched. One process makes the split for every engine alike, outside every clock.
+A random fifth of the training rows' units is held out. If the hold-out is by time, the latest rows are held out, as
+nearly a fifth as whole times allow. If there is only one unit, and no such cut, single rows are held out. The
+hold-out itself is not touched. One process makes the same split for every engine, outside every clock.
 """
 
 import tempfile
@@ -34,18 +34,19 @@ from workloads.base import Params, Sample
 from workloads.datasets.table_time import Times, nearest_cut
 from workloads.datasets.training_slices import moments_of
 from workloads.io.filesystem import RowGroup, read_parquet, resolve, row_groups
-from workloads.quality.scoring import Array, in_order, log_loss, rmse
+from workloads.quality.scoring import Array, log_loss, positions_of, rmse
 
 VALIDATION_EVERY = 5
-"""One unit in so many is held out."""
+"""One unit in this many is held out."""
 LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_loss, "regression": rmse}
 
 
 def validation_split(run: Context) -> Context:
-    """A context like the case's: it trains on a part of the case's training rows, and its hold-out is the validation
-    part. Both lie in new Parquet files that every executor can read. The files are removed when the case ends.
+    """Returns a context that trains on a part of the case's training rows, with the validation part as its hold-out.
 
-    Raises DatasetError for fewer than two rows.
+    Both parts lie in new Parquet files that every executor can read. The files are removed when the case ends.
+
+    Raises DatasetError if there are fewer than two rows.
     """
     root = _folder(run)
     system, path = resolve(root)
@@ -60,12 +61,12 @@ def validation_split(run: Context) -> Context:
         for group in groups:
             table = group.read(None)
             held_out = is_held_out(table)
-            for folder, chosen in zip(labels, (~held_out, held_out), strict=True):
+            for folder, mask in zip(labels, (~held_out, held_out), strict=True):
                 if folder not in writers:
                     system.create_dir(f"{path}/{folder}", recursive=True)
                     file = f"{path}/{folder}/part.parquet"
                     writers[folder] = files.enter_context(pq.ParquetWriter(file, table.schema, filesystem=system))
-                part = table.filter(pa.array(chosen))
+                part = table.filter(pa.array(mask))
                 writers[folder].write_table(part)
                 labels[folder].append(moments_of(part.column(LABEL).to_numpy()))
     train, holdout = map(Moments.total, labels.values())
@@ -74,7 +75,7 @@ def validation_split(run: Context) -> Context:
         update={
             "root": root,
             "merged": {},
-            "slice_rows": tuple(found.rows for found in slices),
+            "slice_rows": tuple(moments.rows for moments in slices),
             "slice_labels": tuple(slices),
             "holdout_rows": holdout.rows,
         }
@@ -84,9 +85,9 @@ def validation_split(run: Context) -> Context:
 
 
 def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[pa.Table], Array]:
-    """Which rows of a table are held out, shape (rows,), by what the training rows hold.
+    """Returns a function that gives a mask of the held-out rows of a table, shape (rows,).
 
-    Raises DatasetError for fewer than two rows.
+    `groups` are the row groups of the training rows. Raises DatasetError if there are fewer than two rows.
     """
     if holdout == "time":
         times = np.concatenate([group.read([TIME]).column(TIME).to_numpy() for group in groups])
@@ -96,34 +97,40 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
     for by in (UNIT, ROW):
         keys = np.unique(np.concatenate([np.unique(group.read([by]).column(by).to_numpy()) for group in groups]))
         if len(keys) > 1:
-            order = np.argsort(mixed(keys), kind="stable")
+            order = np.argsort(hash_16_bits(keys), kind="stable")
             chosen = keys[order[: max(1, len(keys) // VALIDATION_EVERY)]]
             return lambda table, by=by, chosen=chosen: np.isin(table.column(by).to_numpy(), chosen)  # type: ignore[misc]
-    raise DatasetError("A sample of one row has none to hold out for tuning: measure a larger fraction.")
+    raise DatasetError("A sample of one row leaves no row for validation: measure a larger fraction.")
 
 
 def validation_loss(split: Context, engine: Any, part: Any) -> float:
-    """Of a model that the engine trains on its training rows. A small model may be no better than a constant."""
-    found = engine.predict(split, engine.fit(split, part))
+    """Returns the validation loss of a model that the engine trains on `part`, the split's training rows.
+
+    A small model may be no better than a constant.
+    """
+    scores = engine.predict(split, engine.fit(split, part))
     table = read_parquet([split.data.holdout_path], [ROW, LABEL]).sort_by(ROW)
-    order = in_order(found.row, table.column(ROW).to_numpy())
-    return LOSSES[split.data.task](table.column(LABEL).to_numpy(), found.score[order])
+    order = positions_of(table.column(ROW).to_numpy(), scores.row)
+    return LOSSES[split.data.task](table.column(LABEL).to_numpy(), scores.score[order])
 
 
 def with_params(run: Context, engine: Any, params: Params) -> Context:
-    """The same execution with these parameters, in the engine's words."""
+    """Returns the same execution with these parameters, as arguments of the engine's library."""
     sample = Sample.of(run.data, run.case.rows, run.case.fraction, run.case.sample_seed)
-    words = {**run.case.params, "arguments": engine.arguments(params, sample)}
-    return run.with_case(params=words)
+    return run.with_case(params={**run.case.params, "arguments": engine.arguments(params, sample)})
 
 
-def mixed(keys: Array) -> Array:
-    """A multiplicative hash (Knuth, TAOCP 3, 6.4), of 16 bits."""
-    found: Array = keys.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32) // np.uint64(2**16)
-    return found
+def hash_16_bits(keys: Array) -> Array:
+    """Returns a multiplicative hash of each key, 16 bits (Knuth, TAOCP 3, 6.4)."""
+    hashes: Array = keys.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32) // np.uint64(2**16)
+    return hashes
 
 
 def _folder(run: Context) -> str:
-    """Where the parts go: on this host into the worker's own scratch, which goes with it however it ends."""
+    """Returns the folder for both parts.
+
+    If all processes of the case run on this host, it lies in the worker's temporary folder, which is removed however
+    the worker ends.
+    """
     near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone")
     return join(tempfile.gettempdir() if near else run.storage, f"tuning-{uuid4().hex}")

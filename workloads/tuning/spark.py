@@ -101,7 +101,7 @@ class OptunaSpark(TrialsInTasks):
         tasks = SparkTasks(run.spark)
 
         def ask_spark(parameters: Parameters) -> Answer:
-            answer: Answer = tasks.one(lambda values: in_task(shipped, values), parameters)
+            answer: Answer = tasks.run_one(lambda values: in_task(shipped, values), parameters)
             return answer
 
         sampler = Optuna(params.space, params.sampler_seed, params.random_starts)

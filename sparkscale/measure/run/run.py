@@ -1,7 +1,7 @@
 """`sparkscale run`: measures what the user requests, as a new or a resumed run in the store."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -208,16 +208,17 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
 def _continued(request: Request, invocation: Invocation) -> Invocation:
     """Returns the invocation to resume. Raises ConfigError if an option of the request differs from it."""
     drawn = invocation.drawn
-    fixed_options = ("seed", "rounds", "filter", "clusters")
     for option, requested, stored in (
-        *((name, getattr(request, name), getattr(invocation, name)) for name in fixed_options),
+        *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter")),
+        ("cluster", _listed(request.clusters), _listed(invocation.clusters)),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),
     ):
         if requested is not None and requested != stored:
             raise ConfigError(
-                f"The run to resume has {option} {stored}, not {requested}: leave --{option} out, or start a new run."
+                f"The run to resume has --{option} {stored or '(none)'}, not {requested}: leave --{option} out, or "
+                "start a new run."
             )
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")
@@ -226,6 +227,11 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
             "The run to resume was begun without --cold-cache: leave --cold-cache out, or start a new run."
         )
     return invocation
+
+
+def _listed(clusters: Sequence[str] | None) -> str | None:
+    """The clusters as the option --cluster takes them. Returns None if there are none."""
+    return None if clusters is None else ",".join(clusters)
 
 
 def _resume_text(invocation: Invocation, store: Store) -> str:
