@@ -84,14 +84,13 @@ class Margin:
 
 
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin:
-    """Returns a comparison such as "1.20 (1.10–1.30) times as fast as joblib", with `times` as the words between.
+    """Returns a comparison such as "is 1.20 (1.10–1.30) times as fast as joblib (not resolved)".
 
-    The text says so if the advantage is not resolved. `verdicts` is the number of verdicts that are made together.
+    `times` holds the words between, with the numbers as "{}". `verdicts` is the number of verdicts that are made
+    together.
     """
     spread = Spread.of(ratios)
     if spread is None:
-        return Margin(f"not every round has a time of both it and {other}", False)
+        return Margin(f"has no time to compare with {other} in some rounds", False)
     resolved = at_most(ratios, 1.0, verdicts) is False
-    return Margin(
-        f"{spread.words('.2f')} {times} {other}" + ("" if resolved else ", which is not resolved"), resolved
-    )
+    return Margin(f"{times.format(spread.words('.2f'))} {other}" + ("" if resolved else " (not resolved)"), resolved)

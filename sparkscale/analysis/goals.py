@@ -132,7 +132,7 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
     if unequal:
         return "not resolved: not the same number of models"
     if len(samples) < FEWEST_ROUNDS:
-        return f"not resolved: {count(len(samples), 'round')}, and {FEWEST_ROUNDS} are the least"
+        return f"not resolved: {count(len(samples), 'round')}; at least {FEWEST_ROUNDS} are needed"
 
     def as_upper_limit(value: float) -> float:
         """Returns the value, turned around for a goal with a lower limit so that it becomes an upper limit."""

@@ -143,7 +143,7 @@ def test_a_search_that_never_reached_the_target_is_censored_and_not_dropped(sear
     assert "5.0 (5.0–never)" in text
     assert "never (3.0–never)" in text
     assert "2 of 3" in text
-    assert "whether sooner than optuna-joblib (mostly never) is not resolved" in " ".join(text.split())
+    assert "It is not resolved whether that is sooner than optuna-joblib (mostly never)" in " ".join(text.split())
 
 
 def test_the_advice_says_when_it_is_not_resolved(searches: Searches) -> None:
@@ -151,11 +151,11 @@ def test_the_advice_says_when_it_is_not_resolved(searches: Searches) -> None:
     searches("optuna-joblib", *[[0.4, 0.4], [0.9, 0.4]] * 3, seconds=1.9)
     searches("grid", *[[0.9, 0.9, 0.4]] * 6, seconds=9.0)
     told = said(tuning.advice(searches.comparison()))
-    assert "whether sooner than hyperopt (" in told
-    assert told.endswith("is not resolved.")
+    assert "It is not resolved whether that is sooner than hyperopt (" in told
+    assert "sampler seeds are needed" not in told
     searches("random-joblib", *[[0.4]] * 6, seconds=0.1)
     told = said(tuning.advice(searches.comparison()))
-    assert told.endswith("in 1.1 s, sooner than every other engine; the next is optuna-joblib (3.8 s).")
+    assert told.endswith("in 1.1 s. Every other engine needed longer. The next is optuna-joblib (3.8 s).")
 
 
 def test_one_search_resolves_nothing(searches: Searches) -> None:
@@ -164,15 +164,17 @@ def test_one_search_resolves_nothing(searches: Searches) -> None:
     searches("optuna-joblib", [0.9, 0.4], seconds=2.0)
     told = said(tuning.advice(searches.comparison()))
     assert told.endswith(
-        "it reached a validation loss of 0.5 in 5.0 s; whether sooner than optuna-joblib (5.0 s) is not "
-        "resolved: 1 sampler seed, and 5 are the least."
+        "it reached a validation loss of 0.5 in 5.0 s. It is not resolved whether that is sooner than optuna-joblib "
+        "(5.0 s): at least 5 sampler seeds are needed, and there is 1."
     )
 
 
 def test_the_only_engine_that_reaches_the_target_is_said_to_be(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.4]] * 6)
     searches("optuna-joblib", *[[0.9, 0.6]] * 6)
-    assert said(tuning.advice(searches.comparison())).endswith("in 5.0 s, and no other engine mostly did.")
+    assert said(tuning.advice(searches.comparison())).endswith(
+        "in 5.0 s. No other engine reached it in most searches."
+    )
 
 
 def test_a_search_that_failed_never_came_there(searches: Searches) -> None:
@@ -196,7 +198,7 @@ def test_only_equal_attempts_are_ranked(searches: Searches) -> None:
     searches("optuna-joblib", [0.4], seconds=0.1)
     told = said(tuning.advice(searches.comparison()))
     assert told == (
-        "Use hyperopt: it reached a validation loss of 0.5 in 5.0 s; no other engine was ranked. Not ranked: "
+        "Use hyperopt: it reached a validation loss of 0.5 in 5.0 s. No other engine was ranked. Not ranked: "
         "optuna-joblib (1 of the 3 searches that others made were begun)."
     )
 
@@ -250,7 +252,7 @@ def test_where_some_never_came_there_more_seeds_are_needed(searches: Searches) -
     searches("hyperopt", *[[0.9, 0.4]] * 5)
     searches("optuna-joblib", *[[0.9, 0.6]] * 5)
     told = said(tuning.advice(searches.comparison()))
-    assert told.endswith("optuna-joblib (mostly never) is not resolved: 5 sampler seeds, and 6 are the least.")
+    assert told.endswith("optuna-joblib (mostly never): at least 6 sampler seeds are needed, and there are 5.")
 
 
 def test_rounds_of_one_seed_are_one_replicate(searches: Searches) -> None:

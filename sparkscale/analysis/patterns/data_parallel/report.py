@@ -66,7 +66,7 @@ class TradeoffReport:
         if not answer.is_enough:
             text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
         elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
-            text += f"; its time to model is {seconds.words('.0%')} of all data's"
+            text += f". Its time to model is {seconds.words('.0%')} of all data's"
         verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
         concluded = Answer(f"{text}.", verdict, would_resolve=answer.would_resolve)
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
@@ -273,7 +273,7 @@ class TradeoffReport:
             why = estimates[0].why_none
             if not why[:1].isdigit():
                 return f"{name} has no interval: {why}."
-            least = f" ({FEWEST_UNITS} effective units are the least)" if "unit" in why else ""
+            least = f" (at least {FEWEST_UNITS} effective units are needed)" if "unit" in why else ""
             return f"{name} has no interval: {why} in the hold-out{least}."
         held = f"{count(shown.units, 'unit')} of the hold-out ({shown.effective_units:.0f} effective)"
         drawn = f"and {count(seeds, 'draw')} of sample and model"

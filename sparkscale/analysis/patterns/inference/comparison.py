@@ -178,13 +178,14 @@ def advice(comparison: Predictions) -> Answer | None:
         return None
     best, other, verdicts = variants[0], variants[1], pairs(len(variants))
     margins = [_margin(best, other, verdicts)]
-    text = f"Use {best.label}: {margins[0].text}"
+    text, claims = f"Use {best.label}", [margins[0].text]
     if best.case.placement == "node":
         on_spark = next((variant for variant in variants if variant.case.placement == "spark"), None)
         if on_spark and on_spark is not other:
             margins.append(_margin(best, on_spark, verdicts))
-            text += f", {margins[-1].text}"
-        text += ", as long as one node is fast enough"
+            claims.append(margins[-1].text)
+        text += ", while one node is fast enough"
+    text += f". It {' and '.join(claims)}."
     other_loads, best_loads = other.figure("model_loads"), best.figure("model_loads")
     load_seconds = other.figure("model_load_seconds")
     core_seconds = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed])
@@ -197,9 +198,9 @@ def advice(comparison: Predictions) -> Answer | None:
         and load_seconds.median > 0.2 * core_seconds.median
     ):
         share = load_seconds.median / core_seconds.median
-        text += f"; {other.label} loads the model {other_loads.median:,.0f} times, {share:.0%} of its core time"
-    return recommended(f"{text}.", margins)
+        text += f" {other.label} loads the model {other_loads.median:,.0f} times: {share:.0%} of its core time."
+    return recommended(text, margins)
 
 
 def _margin(best: Variant, other: Variant, verdicts: int) -> Margin:
-    return margin(best.over(other), "times the rows per second of", other.label, verdicts)
+    return margin(best.over(other), "applies {} times as many rows per second as", other.label, verdicts)

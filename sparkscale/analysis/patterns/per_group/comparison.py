@@ -296,21 +296,22 @@ def advice(comparison: Trainings) -> Answer | None:
     margin_once = _margin(best_once, by_single_use[1], 1, verdicts)
     margins = [margin_once]
     if best_once.engine == best_reused.engine:
-        text = f"Use {best_once.engine}: {margin_once.text}{', its layout counted' if best_once.lays_out else ''}"
+        fits = ", while all rows fit on one node" if best_once.case.placement == "node" else ""
+        layout = "With its layout counted, it" if best_once.lays_out else "It"
+        text = f"Use {best_once.engine}{fits}. {layout} {margin_once.text}."
     else:
         margins.append(_margin(best_reused, best_once, USES[-1], verdicts))
+        fits = ", while all rows fit on one node" if best_once.case.placement == "node" else ""
         text = (
-            f"Use {best_once.engine} to train once ({margin_once.text}), and {best_reused.engine} where its layout "
-            f"serves {_break_even(best_reused, best_once)} trainings or more (over {USES[-1]} trainings "
-            f"{margins[-1].text})"
+            f"Use {best_once.engine} to train once{fits}. It {margin_once.text}. Use {best_reused.engine} if its "
+            f"layout serves {_break_even(best_reused, best_once)} trainings or more. Over {USES[-1]} trainings it "
+            f"{margins[-1].text}."
         )
-    if best_once.case.placement == "node":
-        text += "; while all rows fit on one node"
-    return recommended(f"{text}; {_why(comparison, best_reused)}.", margins)
+    return recommended(f"{text} {_why(comparison, best_reused)}", margins)
 
 
 def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
-    return margin(best.speed_up(other, uses), "times as fast as", other.engine, verdicts)
+    return margin(best.speed_up(other, uses), "is {} times as fast as", other.engine, verdicts)
 
 
 def _break_even(laid_out: Variant, other: Variant) -> int:
@@ -326,19 +327,18 @@ def _why(comparison: Trainings, best: Variant) -> str:
     """Returns where the time goes, by measured shares: into work on groups, or into moving rows to it."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
-        return "no group was trained"
-    text = (
-        f"a fit takes {_milliseconds(seconds.median)}, and work on groups is {share:.0%} of {best.engine}'s core time"
-    )
+        return "No group was trained."
+    text = f"A fit takes {_milliseconds(seconds.median)}. Work on groups is {share:.0%} of {best.engine}'s core time"
     variants = [variant for variant in comparison.fastest(USES[-1]) if variant.engine not in (best.engine, LOOP)]
     slowest = variants[-1] if variants else None
     speed_up = max(best.speed_up(slowest, USES[-1]), default=math.inf) if slowest else 1.0
     if speed_up <= LITTLE:
         loop = comparison.comparable_variant(LOOP) if best.engine != LOOP else None
-        return f"{text}, so the way to the groups matters little{' for engines that use all cores' if loop else ''}"
+        which = " for engines that use all cores" if loop else ""
+        return f"{text}, so it matters little how rows reach the groups{which}."
     if slowest is None or slowest.work_share is None:
-        return text
-    return f"{text} and {slowest.work_share:.1%} of {slowest.engine}'s: the rest is moving rows and starting tasks"
+        return f"{text}."
+    return f"{text} and {slowest.work_share:.1%} of {slowest.engine}'s. The rest is moving rows and starting tasks."
 
 
 def _milliseconds(seconds: float) -> str:

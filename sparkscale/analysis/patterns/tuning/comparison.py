@@ -269,8 +269,8 @@ def advice(comparison: Searches) -> Answer:
     reached = [pair for pair in comparison.ranking if math.isfinite(pair[1].median)]
     if not reached:
         reason = (
-            f"No engine mostly reached the target of {comparison.target:.4g}: give them more trials, or another "
-            "target."
+            f"No engine reached the target of {comparison.target:.4g} in most searches: give them more trials, or "
+            "another target."
         )
         return Answer(reason + unranked, "no")
     best, times = reached[0]
@@ -279,22 +279,26 @@ def advice(comparison: Searches) -> Answer:
         comparison.ranking[1:],
         pairs(len(comparison.ranking)),
     )
-    text = f"Use {best.label}: it reached a validation loss of {comparison.target:.4g} in {times.median:.1f} s"
+    text = f"Use {best.label}: it reached a validation loss of {comparison.target:.4g} in {times.median:.1f} s."
     unresolved = [
         pair for pair in rivals if not is_sooner(best_seconds, pair[0].by_seed(comparison.target), verdicts)
     ]
     if unresolved:
         fewest = fewest_seeds(verdicts, all(math.isfinite(spread.high) for _, spread in [reached[0], *unresolved]))
-        too_few = f": {count(len(best_seconds), 'sampler seed')}, and {fewest} are the least"
+        too_few = f": at least {fewest} sampler seeds are needed, and there {_are(len(best_seconds))}"
         too_few = too_few if len(best_seconds) < fewest else ""
-        text = f"{text}; whether sooner than {_named(unresolved)} is not resolved{too_few}."
+        text = f"{text} It is not resolved whether that is sooner than {_named(unresolved)}{too_few}."
         return Answer(text + unranked, "not resolved", would_resolve=SEEDS)
     if not rivals:
-        return Answer(f"{text}; no other engine was ranked.{unranked}", "not resolved", would_resolve=EQUAL)
-    text += (
-        ", and no other engine mostly did" if len(reached) == 1 else ", sooner than every other engine; the next is "
-    )
-    return Answer(f"{text}{_named(reached[1:2])}.{unranked}", "yes")
+        return Answer(f"{text} No other engine was ranked.{unranked}", "not resolved", would_resolve=EQUAL)
+    others = "No other engine reached it in most searches."
+    if len(reached) > 1:
+        others = f"Every other engine needed longer. The next is {_named(reached[1:2])}."
+    return Answer(f"{text} {others}{unranked}", "yes")
+
+
+def _are(number: int) -> str:
+    return "is 1" if number == 1 else f"are {number}"
 
 
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
