@@ -5,7 +5,7 @@ A page marks what is generated:
     <!-- measured FILE provenance -->                      host, commit, date and command of the run
     <!-- measured FILE report -->                          the whole report
     <!-- measured FILE section SUBJECT -->                 one part of it
-    <!-- measured FILE answers SUBJECT -->                 the conclusions of that part
+    <!-- measured FILE answers SUBJECT [BEGINNING] -->     the conclusions of that part, or those that begin so
     <!-- measured FILE table SUBJECT TITLE [columns=A,B] [COLUMN=VALUE|VALUE] -->
     <!-- measured FILE figure SUBJECT -->                  quality against time to model, as an SVG image
     <!-- /measured -->                                     ends each of them
@@ -102,13 +102,13 @@ class Run:
         ends = (number for number, block in enumerate(rest) if isinstance(block, Heading))
         return rest[: next(ends, len(rest))]
 
-    def answers(self, subject: str) -> list[Block]:
+    def answers(self, subject: str, beginning: str = "") -> list[Block]:
         found: list[Block] = []
         is_here = False
         for block in self.section("Answers"):
             if isinstance(block, Text) and not block.is_note:
                 is_here = block.text.startswith(subject)
-            elif is_here and isinstance(block, Answer):
+            elif is_here and isinstance(block, Answer) and block.text.startswith(beginning):
                 found.append(block)
         if not found:
             raise MarkError(f"{self.name} has no answer on '{subject}'")
@@ -177,8 +177,8 @@ def replacement(run: Run, kind: str, arguments: Sequence[str], page: Path) -> st
             return markdown.written(lowered(run.blocks))
         case "section", [subject]:
             return markdown.written(run.section(subject))
-        case "answers", [subject]:
-            return markdown.written(run.answers(subject))
+        case "answers", [subject, *beginning]:
+            return markdown.written(run.answers(subject, *beginning))
         case "table", [subject, title]:
             return markdown.written([run.table(subject, title, options)])
         case "figure", [subject]:
