@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run test test-all check results docs pages clean
+.PHONY: setup run test test-all coverage check results docs pages clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ test: $(READY)
 # What CI runs.
 test-all: $(READY)
 	@$(PYTEST) $(ARGS)
+
+# Which lines and branches the tests run, child processes included. ARGS='-m "not slow"' leaves out the slow tests.
+coverage: $(READY)
+	@$(PYTEST) --cov --cov-report term:skip-covered $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

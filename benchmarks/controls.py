@@ -1,4 +1,7 @@
-"""Controls: two figures that asv times itself, to compare with the workers' times of the same calls."""
+"""Controls: two calls that asv times itself.
+
+Their times are compared with the times that workers measure for the same calls.
+"""
 
 from sparkscale.history.asv_benchmarks import TIMEOUT
 from sparkscale.history.controls import SessionStart, SmallFit

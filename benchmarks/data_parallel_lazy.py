@@ -1,4 +1,4 @@
-"""Data-parallel engines that compute at prediction, such as nearest neighbours, for asv."""
+"""The asv class for data-parallel engines that do most of their work at prediction, such as nearest neighbours."""
 
 from typing import ClassVar
 
@@ -21,6 +21,6 @@ class DataParallelLazy(Recorded):
     def setup_cache(self) -> str:
         """Returns the id of the run that holds the records.
 
-        Each class has this method itself, because asv would run an inherited one once for all classes.
+        Each class has this method itself, because asv would run an inherited method only once for all classes.
         """
         return run_to_read()

@@ -1,4 +1,4 @@
-"""One model per group, for asv."""
+"""The asv class for one model per group."""
 
 from typing import ClassVar
 
@@ -21,6 +21,6 @@ class PerGroup(Recorded):
     def setup_cache(self) -> str:
         """Returns the id of the run that holds the records.
 
-        Each class has this method itself, because asv would run an inherited one once for all classes.
+        Each class has this method itself, because asv would run an inherited method only once for all classes.
         """
         return run_to_read()

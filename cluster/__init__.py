@@ -1,1 +1,1 @@
-"""Clusters: profiles, budgets, daemons and sessions. Only this package starts or stops processes of Spark."""
+"""Clusters: their profiles, budgets, daemons and Spark sessions. Only this package starts or stops Spark's processes."""

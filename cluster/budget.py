@@ -1,4 +1,4 @@
-"""The budget of a cluster profile on this host: CPUs, memory and GPUs of a node, a driver and each daemon."""
+"""The budget that a cluster profile grants on this host: the CPUs, memory and GPUs of each process tree."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +10,7 @@ from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
 
 LEAST_HEAP_BYTES = 450 * 2**20
-"""A JVM of Spark does not start with a smaller heap (org.apache.spark.memory.UnifiedMemoryManager: 1.5 × the reserved
+"""Spark does not start in a JVM with a smaller heap (org.apache.spark.memory.UnifiedMemoryManager: 1.5 × the reserved
 300 MiB)."""
 
 
@@ -41,10 +41,11 @@ class Budget(Frozen):
     driver: Grant
     daemons: tuple[Grant, ...] = ()
     executor_memory_bytes: int | None = None
-    """Memory of one executor, its JVM and Python workers together. None for an existing Connect server, which does
-    not tell."""
+    """The memory of one executor, which its JVM and its Python workers share. None for an existing Connect server,
+    because it does not report its memory."""
     executor_heap_bytes: int | None = None
-    """The heap of one executor's JVM. None if the driver or a Connect server computes."""
+    """The heap of one executor's JVM. None if there are no executors, because the driver or a Connect server
+    computes."""
     gpus: int = 0
     tasks_per_gpu: int = 1
     no_gpu: str = ""
@@ -67,7 +68,7 @@ class Budget(Frozen):
     def heap_bytes(self) -> int | None:
         """The heap of the JVM that computes, in bytes, rounded down to whole MiB.
 
-        None for an existing Connect server, which does not tell.
+        None for an existing Connect server, because it does not report its heap.
         """
         if self.executor_memory_bytes is None and not self.daemons:
             return None
@@ -75,7 +76,7 @@ class Budget(Frozen):
         return heap // UNITS["m"] * UNITS["m"]
 
     def with_heap(self, heap_bytes: int) -> "Budget":
-        """Returns this budget with another heap for the JVM that computes. Every limit on memory stays."""
+        """Returns this budget with another heap for the JVM that computes. All limits on memory stay the same."""
         changes = {"heap_bytes": heap_bytes}
         if self.executor_heap_bytes is not None:
             return self.model_copy(update={"executor_heap_bytes": heap_bytes})
@@ -86,7 +87,7 @@ class Budget(Frozen):
 
 
 def budget(profile: ClusterProfile) -> Budget:
-    """Returns the profile's budget on this host. Raises ConfigError if the host has less than it asks for."""
+    """Returns the profile's budget on this host. Raises ConfigError if the profile asks for more than the host has."""
     host_gpus = gpu.discover()
     grants_none = f"cluster '{profile.name}' grants none"
     return _budget(profile, host_gpus).model_copy(update={"no_gpu": host_gpus.reason or grants_none})
@@ -167,9 +168,9 @@ def _connect(profile: Connect, host_gpus: gpu.Gpus) -> Budget:
 
 
 def _existing(profile: Connect | External, host_gpus: gpu.Gpus) -> Budget:
-    """Returns the budget of an existing cluster. Its executors run elsewhere.
+    """Returns the budget of an existing cluster. The cluster's executors run on other hosts.
 
-    A single-node engine gets this host, and the driver gets its share of it.
+    A single-node engine may use this whole host; the driver gets a share of the host.
     """
     cpus = tuple(sorted(granted_cpus()))
     _check_memory(profile, profile.driver_memory)
@@ -237,7 +238,7 @@ def _check_memory(profile: Profile, *amounts: str) -> None:
 
 
 def _check_heap(profile: Profile, *memories: int) -> None:
-    """Raises ConfigError if the heap is too small for Spark: such executors would be missing without a reason."""
+    """Raises ConfigError if the heap is too small for Spark. Spark would start no executors and give no reason."""
     heap = int(min(memories) * profile.heap_share)
     if heap < LEAST_HEAP_BYTES:
         raise ConfigError(
@@ -247,7 +248,7 @@ def _check_heap(profile: Profile, *memories: int) -> None:
 
 
 def _gpus(profile: Profile, host_gpus: gpu.Gpus, count: int) -> tuple[int, ...]:
-    """Returns the first `count` GPUs of this host. Raises ConfigError if it has fewer."""
+    """Returns the first `count` GPUs of this host. Raises ConfigError if the host has fewer."""
     if count > len(host_gpus.devices):
         has = f"has {len(host_gpus.devices)}" if host_gpus.devices else f"has none ({host_gpus.reason})"
         raise ConfigError(f"Cluster '{profile.name}' asks for {count} GPUs, but this host {has}: lower `gpus`.")

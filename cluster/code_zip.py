@@ -31,9 +31,9 @@ def ship(spark: Any, scratch: Path) -> Path:
 
 
 def pack(archive: Path) -> None:
-    """Writes every source file of our packages, and of packages that add workloads, into a zip.
+    """Writes a zip with all source files of our packages and of the packages that add workloads.
 
-    Equal sources make equal bytes.
+    The same source files always give the same bytes.
     """
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for package in PACKAGES:
@@ -44,8 +44,9 @@ def pack(archive: Path) -> None:
 
 
 def _add_plugin(target: zipfile.ZipFile, name: str) -> None:
-    """Adds a package, or a module, that adds workloads. A package with compiled extensions cannot run from a zip: it
-    must be installed on the executors.
+    """Writes one package or module that adds workloads into the zip.
+
+    Leaves out a package with compiled extensions: it cannot run from a zip, so it must be installed on the executors.
     """
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:  # missing, or a namespace package

@@ -17,8 +17,9 @@ LISTENING = r"Spark Connect server started at: \S*?:(\d+)"
 def start_server(
     conf: Mapping[str, str], token: str, jdk: java.Java, grant: Grant, folder: Path, logs: Path, outlives: bool
 ) -> Daemon:
-    """Starts the server. `conf` holds the settings of the session that it serves, the master included. Clients must
-    send the token.
+    """Starts the server. Clients must send the token.
+
+    `conf` holds the settings of the Spark session that the server offers, including the master.
     """
     server_folder = folder / f"server-{time.time_ns()}"
     settings = {

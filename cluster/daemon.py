@@ -1,4 +1,4 @@
-"""A daemon of Spark: a process that leads its own process session (setsid), with limits and a log."""
+"""A daemon of Spark: a process that setsid separates from its parent, with limits and a log."""
 
 import contextlib
 import re
@@ -23,7 +23,7 @@ LOG_TAIL_LINES = 8
 
 
 class Daemon(BaseModel):
-    """Identifies one daemon, so that a later command finds it again. `pid` is also the id of its process session."""
+    """Identifies one daemon, so that a later command finds it again. `pid` is also the id of its process tree."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,9 +46,9 @@ class Daemon(BaseModel):
         outlives: bool,
         limited: bool = True,
     ) -> "Daemon":
-        """Starts a daemon and returns at once. With `outlives` the daemon goes on when this process ends.
+        """Starts a daemon and returns at once. If `outlives` is true, the daemon goes on when this process ends.
 
-        If the log exists, the daemon writes to a new file beside it.
+        If the file `log` exists already, the daemon writes to a new file in the same folder.
         """
         log = _unused_path(log)
         variables = {**java.own_environment(), **processes.mark(), **environment}
@@ -125,7 +125,7 @@ class Daemon(BaseModel):
         return processes.MemoryLimit(self.memory_bytes, self.cgroup).kills() if self.cgroup else 0
 
     def end(self) -> None:
-        """Ends the daemon and everything that it started. Does nothing if all of that has ended."""
+        """Ends the daemon and all processes that it started. Does nothing if none of them still runs."""
         if not self._id_was_reused():
             processes.end_session(self.pid)
         with contextlib.suppress(KeyError, subprocess.TimeoutExpired):
@@ -135,9 +135,9 @@ class Daemon(BaseModel):
         redaction.scrub(self.log)
 
     def _id_was_reused(self) -> bool:
-        """True if a foreign process has the daemon's id.
+        """True if a process that is not ours has the daemon's process id.
 
-        The kernel reuses an id only when no process of the process session is left: then there is nothing to end.
+        The kernel reuses an id only when no process of the daemon's tree is left. Then no process needs to be ended.
         """
         try:
             return psutil.Process(self.pid).create_time() != self.created
@@ -153,9 +153,9 @@ def end_children(known: Collection[int]) -> None:
 
 
 def _unused_path(path: Path) -> Path:
-    """Returns a path at which no file exists yet: this one, or one with a number.
+    """Returns a path at which no file exists: `path` itself, or `path` with a number.
 
-    Each daemon needs a new log, because `await_text` would find the lines of the daemon that it replaces.
+    Each daemon needs a new log. In an old log, `await_text` would find the lines of the daemon that was replaced.
     """
     number, candidate = 1, path
     while candidate.exists():
@@ -165,9 +165,10 @@ def _unused_path(path: Path) -> Path:
 
 
 _STARTED: dict[int, "subprocess.Popen[bytes]"] = {}
-"""The daemons that this process started, by process id. Their parent must reap them when they end."""
+"""The daemons that this process started, by process id. This process is their parent, so it must reap them when they
+end."""
 
 
 def daemon_environment(jdk: java.Java) -> dict[str, str]:
-    """Returns the environment variables of every daemon. With them, everything binds to the loopback interface."""
+    """Returns the environment variables of every daemon. They make Spark listen on the loopback interface only."""
     return {**jdk.environment(), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}

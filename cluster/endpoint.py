@@ -1,4 +1,4 @@
-"""The address that a session connects to, and the processes behind it."""
+"""The address that a Spark session connects to, and the processes that serve this address."""
 
 import re
 import socket
@@ -21,15 +21,17 @@ class Endpoint(BaseModel):
     address: str
     """local[N], spark://…, yarn, k8s://…, or sc://…"""
     secret: str = Field(default="", repr=False)
-    """The secret of a cluster that sparkscale started, or the token of a Connect server. Empty: there is none."""
+    """The secret of a cluster that sparkscale started, or the token of a Connect server. Empty if there is neither.
+    """
     daemons: tuple[int, ...] = ()
-    """Ids of the process sessions on this host that work for the cases: their CPU time is counted."""
+    """Ids of the process trees on this host that work for the cases. Their CPU time is counted."""
     whole: tuple[int, ...] = ()
-    """The members of `daemons` that serve this worker alone, such as a fresh Connect server."""
+    """Those ids in `daemons` whose whole process tree serves only this worker, such as a fresh Connect server."""
     executors: tuple[int, ...] = ()
-    """The members of `daemons` in which only the executors serve this worker, not the daemon that started them."""
+    """Those ids in `daemons` where only the executors serve this worker. The daemon that started the executors does
+    not."""
     events: Path | None = None
-    """The folder of the event log, if another process than the worker writes it."""
+    """The folder of the event log if another process than the worker writes the log; otherwise None."""
     observable: bool = True
     """True if all processes that a case uses run on this host and serve nobody else."""
 
@@ -39,8 +41,9 @@ class Endpoint(BaseModel):
 
 
 def existing(profile: ClusterProfile) -> Endpoint:
-    """Returns the endpoint of a profile without daemons of sparkscale. Raises ClusterError if nothing listens at its
-    address.
+    """Returns the endpoint of a profile for which sparkscale starts no daemons.
+
+    Raises ClusterError if nothing listens at its address.
     """
     if isinstance(profile, Local):
         return Endpoint(address="local")
@@ -53,8 +56,8 @@ def existing(profile: ClusterProfile) -> Endpoint:
 def check_route(cluster: str, address: str) -> None:
     """Raises ClusterError, with the reason, if nothing listens at a spark:// or sc:// address.
 
-    Spark's own clients would try for a minute, and gRPC's clients without end. If the address names several masters,
-    one that listens is enough.
+    Without this check, Spark's own clients would try for a minute, and gRPC's clients without end. If the address
+    names several masters, it is enough if one of them listens.
     """
     scheme, _, after_scheme = address.partition("://")
     if scheme not in PORTS:

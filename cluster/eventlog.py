@@ -1,7 +1,7 @@
 """Reads Spark's own task metrics of each case from the event log.
 
-Events reach the log late, through a queue. So a marker job runs after each case. The queue keeps its order: when the
-end of the marker job is in the log, all events of the case are there too.
+Spark writes events late, through a queue that keeps their order. So a marker job runs after each case. When the end
+of the marker job is in the log, all events of the case are in the log too.
 """
 
 import json
@@ -25,7 +25,7 @@ READ_AGAIN_SECONDS = 0.01
 
 @dataclass
 class EventLog:
-    """Follows the event log of one session. `take` returns the metrics since the last call."""
+    """Follows the event log of one Spark session. `take` returns the metrics since the last call."""
 
     spark: Any
     folder: Path
@@ -36,14 +36,14 @@ class EventLog:
     _pending: bytes = b""
 
     def __post_init__(self) -> None:
-        """Skips the present content of the log, which other sessions wrote."""
+        """Skips the present content of the log, because other sessions wrote it."""
         self._offset = sum(file.stat().st_size for file in self._files())
 
     def take(self) -> SparkMetrics:
         """Returns the metrics of all Spark tasks since the last call.
 
-        Skips sections first that an earlier call stopped waiting for. Raises ClusterError if the log is still
-        incomplete after PATIENCE_SECONDS.
+        An earlier call may have given up before its section was complete. Such sections are read first and dropped.
+        Raises ClusterError if the log is still incomplete after PATIENCE_SECONDS.
         """
         mark = f"sparkscale-mark-{uuid.uuid4().hex}"
         self._awaited.append(mark)
@@ -59,8 +59,8 @@ class EventLog:
     def _run_marker(self, mark: str) -> None:
         """Runs a job that carries the mark as a tag.
 
-        In a classic session the context sets the tag: after `SparkSession.addTag`, MLlib's models cannot be
-        serialized.
+        In a classic session the SparkContext sets the tag, because after `SparkSession.addTag` MLlib's models cannot
+        be serialized.
         """
         if self.is_connect:
             add, remove = self.spark.addTag, self.spark.removeTag
@@ -99,7 +99,7 @@ class EventLog:
         return lines
 
     def _files(self) -> list[Path]:
-        """Returns the log of the one application that writes to the folder; empty if there is none yet."""
+        """Returns the log files of the one application that writes to the folder; an empty list if there is none yet."""
         return sorted(self.folder.iterdir())
 
 
@@ -115,7 +115,10 @@ class Section:
     _executors_lost: int = 0
 
     def read(self, line: bytes) -> None:
-        """Adds one line to the section. Lines of other events are not parsed: a plan can have megabytes."""
+        """Reads one line of the section.
+
+        Lines of events that are not needed are not parsed, because a query plan can have megabytes.
+        """
         head = line[:60]
         if b"SparkListenerTaskEnd" in head:
             self._tasks.append(json.loads(line))
@@ -130,7 +133,7 @@ class Section:
             self._executors_lost += 1
 
     def metrics(self) -> SparkMetrics:
-        """Returns sums over every Spark task except those of the marker job.
+        """Returns the sums of the metrics of all Spark tasks, without those of the marker job.
 
         The log gives executor CPU time in nanoseconds and all other times in milliseconds.
         """

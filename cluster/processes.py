@@ -1,9 +1,9 @@
-"""Process trees: finds their processes, limits and measures their memory, measures their CPU time, and ends them.
+"""Process trees: finds and ends their processes, limits and measures their memory, and measures their CPU time.
 
-In this module a `session` is a process session (setsid), not a Spark session. A worker leads one. Every process that
-the worker starts stays in it, whatever process group that process makes for itself, orphans included. The children of
-some libraries lead their own process sessions; they are found as descendants. So the session's id stands for the
-whole tree.
+In this module a `session` is a process session (setsid), not a Spark session. Each worker leads a process session.
+Processes that the worker starts stay in this process session, even orphans and processes that change their process
+group. The children of some libraries lead their own process sessions, so they are found as descendants instead. So
+the id of the worker's process session stands for the whole process tree.
 """
 
 import ctypes
@@ -27,23 +27,27 @@ ACCOUNTING = "cpuacct"
 EMPTY_SECONDS = 5.0
 SHARED_MEMORY = Path("/dev/shm")
 OWNED = re.compile(r"(?:sem\.)?(?:loky-|joblib_memmapping_folder_|torch_)(\d+)[-_]")
-"""Names of files and folders that libraries make in shared memory. Each has the id of the process that made it."""
+"""Names of files and folders that libraries make in shared memory. Each name contains the id of the process that made
+it."""
 PR_SET_PDEATHSIG = 1
 
 MARK = "SPARKSCALE_RUN"
-"""The environment variable that marks all processes of a run, whatever process sessions they make for themselves. It
-holds the id and the start time of the run's own process."""
+"""The environment variable that marks all processes of a run, even those that lead their own process sessions. Its
+value is the id and the start time of the run's own process."""
 
 
 def mark() -> dict[str, str]:
-    """Returns the variable that marks the processes which this process starts, except those that shall outlive it."""
+    """Returns the environment variable with which this process marks its child processes.
+
+    Processes that shall outlive it do not get this variable.
+    """
     return {MARK: f"{os.getpid()}:{psutil.Process().create_time()}"}
 
 
 def sweep_marked() -> None:
-    """Kills the processes of runs that have ended: after a run was killed, processes of joblib live on.
+    """Kills the processes of runs that have ended. After a run is killed, some processes of joblib go on.
 
-    The caller holds the machine's lock.
+    The caller must hold the machine's lock.
     """
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError, ValueError):
@@ -61,12 +65,12 @@ def lives(pid: int, created: float) -> bool:
 
 
 def die_with_parent() -> None:
-    """Asks the kernel to kill this process when the one that started it ends, however it ends."""
+    """Asks the kernel to kill this process when its parent process ends, even if the parent is killed."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def processes_of(session: int) -> list[psutil.Process]:
-    """Returns the living processes of a process session, and their descendants in any process session."""
+    """Returns the living processes of a process session, and their descendants in all process sessions."""
     parents: dict[int, int] = {}
     members: set[int] = set()
     for pid in psutil.pids():
@@ -109,10 +113,11 @@ def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
 
 
 def cpu_seconds(session: int) -> float:
-    """Returns the user and system time of everything that a process session ever ran.
+    """Returns the user and system time of all processes that ever ran in a process session, in seconds.
 
-    Source: the control group of its leader. Without such a group, returns the time of its living processes and of the
-    children that they have reaped. That is less, because PySpark's daemon does not reap its children.
+    Source: the control group of its leader. Without such a control group, this returns the time of the living
+    processes and of the children that they have reaped. That is less, because PySpark's daemon does not reap its
+    children.
     """
     counted = _accounted(session)
     if counted is not None:
@@ -126,12 +131,12 @@ def cpu_seconds(session: int) -> float:
 
 
 def counts_unreaped(session: int) -> bool:
-    """True if `cpu_seconds` also counts children that nobody reaped. It does so if the leader has a control group."""
+    """True if `cpu_seconds` also counts children that nobody reaped. This is so if the leader has a control group."""
     return _accounted(session) is not None
 
 
 def _accounted(leader: int) -> float | None:
-    """Returns the CPU seconds that this process's control group has counted. None if sparkscale made no group."""
+    """Returns the CPU seconds that the leader's control group has counted. None if sparkscale made no control group."""
     try:
         for controllers, below in memberships(str(leader)):
             if not below.name.startswith(CGROUP_PREFIX):
@@ -147,7 +152,7 @@ def _accounted(leader: int) -> float | None:
 
 
 def pss_bytes(session: int, without_leader: bool = False) -> int:
-    """Returns the proportional set size of a process session in bytes: pages that processes share count once."""
+    """Returns the proportional set size of a process session in bytes. Memory pages that processes share count once."""
 
     def size(process: psutil.Process) -> int:
         return 0 if without_leader and process.pid == session else process.memory_full_info().pss
@@ -156,11 +161,13 @@ def pss_bytes(session: int, without_leader: bool = False) -> int:
 
 
 def peak_pss_bytes(session: int) -> int | None:
-    """Returns the peak memory of a process session with one process: its peak resident size less what it now shares.
+    """Returns the peak memory in bytes of a process session that has only one process.
 
-    The peak covers the whole life of the process, imports and scoring included. Returns None for a session with
-    several processes, because they may reach their peaks at different times. Source: proc(5), `VmHWM` of
-    /proc/PID/status and `Pss` of /proc/PID/smaps_rollup.
+    This is the peak of its resident size, less the memory that the process shares with others now.
+
+    The peak covers the whole life of the process, imports and scoring included. Returns None if there are several
+    processes, because they may reach their peaks at different times. Source: proc(5), `VmHWM` of /proc/PID/status and
+    `Pss` of /proc/PID/smaps_rollup.
     """
     processes = processes_of(session)
     if len(processes) != 1:
@@ -173,9 +180,9 @@ def peak_pss_bytes(session: int) -> int | None:
 
 
 def await_end(session: int, patience_seconds: float) -> None:
-    """Waits until no process of the session is left, or the patience is over.
+    """Waits until no process of the process session is left, but at most `patience_seconds`.
 
-    A process that ends by itself removes its own files.
+    A process that ends by itself removes its own files, so it is better to wait than to kill it.
     """
     deadline = time.monotonic() + patience_seconds
     while (alive := processes_of(session)) and time.monotonic() < deadline:
@@ -183,9 +190,9 @@ def await_end(session: int, patience_seconds: float) -> None:
 
 
 def end_session(session: int, patience_seconds: float = 10.0) -> None:
-    """Kills every process of the session, and removes what they have left in shared memory.
+    """Kills every process of the process session, and removes the files that they left in shared memory.
 
-    Returns when no process is left, or the patience is over.
+    Returns when no process is left, but at the latest after `patience_seconds`.
     """
     deadline = time.monotonic() + patience_seconds
     ended = {session}
@@ -201,7 +208,7 @@ def end_session(session: int, patience_seconds: float = 10.0) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """True if there is a process with this id that is no zombie."""
+    """True if a process with this id exists and is not a zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -209,7 +216,7 @@ def _runs(pid: int) -> bool:
 
 
 def remove_shared(ended: Collection[int]) -> None:
-    """Removes what ended processes have left in shared memory, such as joblib's semaphores and rows.
+    """Removes the files that ended processes left in shared memory, such as joblib's semaphores and rows.
 
     `ended` holds the ids of the processes.
     """
@@ -223,7 +230,7 @@ def remove_shared(ended: Collection[int]) -> None:
 def sweep_limits() -> None:
     """Removes the empty control groups of runs that were killed.
 
-    Keeps the groups of living processes, which may be about to use them.
+    Control groups of living processes are kept, because these processes may be about to use them.
     """
     for parent in (*(parent for parent, _ in _cgroup_parents(CGROUP_ROOT)), *_accounting_parents()):
         for folder in parent.glob(f"{CGROUP_PREFIX}*"):
@@ -236,8 +243,8 @@ def sweep_limits() -> None:
 class MemoryLimit:
     """A limit on the memory of one process tree.
 
-    `cgroup` is the folder of a control group (version 2 or 1). None: no control group can be made, so RLIMIT_DATA
-    limits each process separately.
+    `cgroup` is the folder of a control group (version 2 or 1). It is None if no control group can be made. Then
+    RLIMIT_DATA limits each process separately.
     """
 
     limit_bytes: int
@@ -250,7 +257,7 @@ class MemoryLimit:
 
     @classmethod
     def create(cls, limit_bytes: int) -> "MemoryLimit":
-        """Makes a control group directly below that of this process, if this process may do that."""
+        """Makes a control group directly below the control group of this process, if this process may do that."""
         name = f"{CGROUP_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
         for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
@@ -277,10 +284,10 @@ class MemoryLimit:
             resource.setrlimit(resource.RLIMIT_DATA, (self.limit_bytes, self.limit_bytes))
 
     def reached(self, pid: int) -> bool:
-        """True if the kernel has killed a process of the tree at the limit.
+        """True if the kernel has killed a process of the tree because it reached the limit.
 
-        Without a control group: true if this process is still alive and within 5 % of the limit. Libraries that
-        cannot start a thread for lack of memory may hang.
+        Without a control group: true if the process `pid` is still alive and within 5 % of the limit. A library that
+        cannot start a thread because memory is short may hang.
         """
         if not self.cgroup:
             return _status_bytes(pid, "VmData") > 0.95 * self.limit_bytes
@@ -295,7 +302,7 @@ class MemoryLimit:
         return 0
 
     def remove(self) -> None:
-        """Kills the processes left in the control group, such as a dead process's children, and removes the group."""
+        """Kills the processes that are left in the control group, such as orphans, and removes the control group."""
         for folder in self._folders():
             with suppress(OSError):
                 for pid in (folder / "cgroup.procs").read_text().split():
@@ -305,7 +312,7 @@ class MemoryLimit:
             _remove(folder)
 
     def _folders(self) -> list[Path]:
-        """Returns the control group that limits memory. In version 1, also the group that counts CPU time."""
+        """Returns the control group that limits memory. In version 1, also returns the one that counts CPU time."""
         if self.cgroup is None:
             return []
         others = [parent / self.cgroup.name for parent in _accounting_parents()]
@@ -325,8 +332,8 @@ def _status_bytes(pid: int, name: str) -> int:
 def memberships(process: str = "self") -> list[tuple[list[str], Path]]:
     """Returns the control groups of a process, one per hierarchy (proc(5), cgroups(7)).
 
-    Each is a pair: the controllers, [""] in version 2, and the path below the hierarchy's root. Raises OSError for a
-    process that has ended.
+    Each is a pair of the controllers (in version 2: [""]) and the path below the hierarchy's root. Raises OSError for
+    a process that has ended.
     """
     lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
     parts = [line.split(":", 2) for line in lines]
@@ -334,7 +341,10 @@ def memberships(process: str = "self") -> list[tuple[list[str], Path]]:
 
 
 def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
-    """Returns the folders in which a child group could be made, and the name of the file that takes its limit."""
+    """Returns the folders in which a control group could be made.
+
+    Each is a pair of the folder and the name of the file to which the new control group's limit is written.
+    """
     parents = []
     for controllers, below in memberships():
         if controllers == [""]:
@@ -345,9 +355,9 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
 
 
 def _accounting_parents() -> list[Path]:
-    """Returns the folders in which a group that counts CPU time could be made.
+    """Returns the folders in which a control group with CPU accounting can be made.
 
-    Empty in version 2, where every group counts CPU time.
+    Empty with version 2, where every control group has it.
     """
     candidates = []
     for controllers, below in memberships():
@@ -358,7 +368,7 @@ def _accounting_parents() -> list[Path]:
 
 
 def _await_empty(procs: Path) -> None:
-    """Waits until a control group has no process, at most EMPTY_SECONDS."""
+    """Waits until no process is left in a control group, but at most EMPTY_SECONDS."""
     deadline = time.monotonic() + EMPTY_SECONDS
     while procs.read_text() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A cluster profile: a named description of where cases run. `budget.py` computes what it grants on this host."""
+"""A cluster profile: a named description of where cases run. `budget.py` computes its budget on this host."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from sparkscale.contract.phrases import count
 Pairs = tuple[tuple[str, str], ...]
 
 UNITS = {"m": 2**20, "g": 2**30}
-"""The bytes of each unit letter after an amount of memory."""
+"""The number of bytes that each unit letter of an amount of memory stands for."""
 
 SPARK_CONTEXT = frozenset({"spark_context"})
 
@@ -31,7 +31,7 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     capabilities: ClassVar[frozenset[str]] = SPARK_CONTEXT
-    """The capabilities of a session on this kind of cluster. Some engines need one of them."""
+    """The capabilities of a Spark session on this kind of cluster. Some engines need one of them."""
 
     name: str
     summary: str = ""
@@ -42,7 +42,7 @@ class Profile(BaseModel):
     storage: str = ""
     """The location of prepared data: a folder or a URI such as s3://bucket/folder. Empty: the user's cache folder."""
     conf: Pairs = ()
-    """More Spark settings, written as a table [conf]."""
+    """More Spark settings. The TOML file has them as a table [conf]."""
 
     @field_validator("conf", "secrets", mode="before", check_fields=False)
     @classmethod
@@ -80,7 +80,7 @@ class Profile(BaseModel):
         return self.storage if path is None else str(path.absolute())
 
     def secret_values(self) -> dict[str, str]:
-        """Returns the settings that `secrets` reads from environment variables, by name of the setting.
+        """Returns the values that `secrets` reads from environment variables, by name of the Spark setting.
 
         Raises ConfigError if one of the variables is not set.
         """
@@ -106,7 +106,7 @@ class Local(Profile):
 
 
 class Standalone(Profile):
-    """Spark's own Master and Workers, started on this machine. `cores`, `memory` and `gpus` are per worker."""
+    """Spark's own Master and Workers, started on this machine. `cores`, `memory` and `gpus` are per Spark worker."""
 
     kind: Literal["standalone"]
     workers: int = Field(default=1, ge=1)
@@ -118,11 +118,11 @@ class Standalone(Profile):
     encrypt: bool = False
     """If true, Spark encrypts its network traffic and the data that it spills to disk."""
     ui: bool = False
-    """If true, applications have a web page."""
+    """If true, each Spark application has a web page."""
     patience_seconds: float = Field(default=60, ge=1, le=3600)
     """How long a session waits for its executors."""
     oversubscribe: bool = False
-    """If true, executors may have more cores together than this host. Records are marked."""
+    """If true, the executors together may have more cores than this host. Records then say so."""
     python: str = ""
     """The executors' Python. Empty: the Python that runs sparkscale."""
 
@@ -136,7 +136,10 @@ class Standalone(Profile):
 
 
 class Connect(Profile):
-    """A Spark Connect server. With `url` it exists already; otherwise it is started here, in front of local mode."""
+    """A Spark Connect server.
+
+    With `url`, it is an existing server. Without `url`, sparkscale starts one in front of local mode.
+    """
 
     capabilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -147,7 +150,8 @@ class Connect(Profile):
     driver_memory: str = "10%"
     """The memory of the client, which is a Python process."""
     secrets: Pairs = ()
-    """Names of environment variables that hold secrets. The one for `token` holds the server's token."""
+    """Names of environment variables that hold secrets. The environment variable for `token` holds the server's
+    token."""
 
     @model_validator(mode="after")
     def _existing_server_is_described(self) -> "Connect":
@@ -170,7 +174,7 @@ class External(Profile):
     executors: int = Field(ge=1)
     cores: int = Field(ge=1)
     memory: str = Field(pattern=r"^\d+[mg]$")
-    """An amount such as '8g'. `heap_share` of it is the executor's heap, and the rest is its overhead."""
+    """An amount such as '8g'. The share `heap_share` of it is the executor's heap, and the rest is its overhead."""
     driver_memory: str = "25%"
     node_memory: str = "75%"
     """The memory that a single-node engine may use on the host that sparkscale runs on."""
@@ -181,7 +185,7 @@ class External(Profile):
     python: str = ""
     """The executors' Python, as a path or a command on their hosts. Empty: python3."""
     secrets: Pairs = ()
-    """Spark settings, and the environment variables that hold their values: "spark.authenticate.secret" =
+    """Maps Spark settings to the environment variables that hold their values, such as "spark.authenticate.secret" =
     "MY_SECRET"."""
 
     @property
@@ -214,7 +218,7 @@ def cache_folder() -> Path:
 
 
 def names() -> list[str]:
-    """Returns the names of the profiles in sparkscale and in packages that add profiles."""
+    """Returns the names of the profiles that sparkscale and other packages provide."""
     return sorted(_files())
 
 
@@ -232,7 +236,7 @@ def _files() -> dict[str, Traversable]:
 def name_of(name_or_path: str) -> str:
     """Returns the name of a profile: its file's name without the ending.
 
-    Raises ConfigError if it is no valid name.
+    Raises ConfigError if this is not a valid name.
     """
     is_file = name_or_path.endswith(".toml")
     return checked("cluster", Path(name_or_path).name.removesuffix(".toml") if is_file else name_or_path)
@@ -241,7 +245,7 @@ def name_of(name_or_path: str) -> str:
 def load(name_or_path: str) -> ClusterProfile:
     """Reads a profile by its name, or by the path of its file.
 
-    Raises ConfigError, with the file and the field, if it cannot be read or is wrong.
+    If the file cannot be read, or a field is wrong, raises ConfigError that names the file and the field.
     """
     source: Traversable = Path(name_or_path)
     if name_or_path in names():

@@ -28,9 +28,9 @@ END_SECONDS = 1.0
 
 @dataclass
 class SparkRuntime:
-    """A running Spark session. `events` is its event log; None if this host cannot read it.
+    """A running Spark session. `events` is its event log. It is None if this host cannot read the log.
 
-    `jvm` is the id of the application. A JVM is identified by the application of its first session.
+    `jvm` is the id of the Spark application. Records identify a JVM by the application of its first session.
     """
 
     spark: Any
@@ -41,8 +41,8 @@ class SparkRuntime:
     def tidy(self) -> None:
         """Removes cached data. Call this between cases.
 
-        It forces no garbage collection: a full one gives memory back to the system, and the next case would spend
-        time to get it again.
+        It forces no garbage collection. A full collection gives memory back to the system, and the next case would
+        spend time to get this memory again.
         """
         self.spark.catalog.clearCache()
 
@@ -52,7 +52,7 @@ class SparkRuntime:
         return {key: redaction.setting(key, str(value)) for key, value in sorted(settings.items())}
 
     def java(self) -> dict[str, str | None]:
-        """Returns the version of the JVM, the version and the vendor of its Java, and the BLAS that it loaded."""
+        """Returns the versions of Java and its JVM, the vendor of Java, and the BLAS that the JVM loaded."""
         version, release, vendor = (
             self._static("java.lang.System", "getProperty", f"java.{name}")
             for name in ("vm.version", "version", "vendor")
@@ -65,8 +65,10 @@ class SparkRuntime:
         }
 
     def _blas(self) -> str:
-        """Returns the class that MLlib's linear algebra calls: of a native library, of the Vector API, or plain
-        Java."""
+        """Returns the class that MLlib's linear algebra calls.
+
+        This is a class of a native library, of the Vector API, or of plain Java.
+        """
         instance = self._static("dev.ludovic.netlib.blas.NativeBLAS", "getInstance")
         instance = instance or self._static("dev.ludovic.netlib.blas.JavaBLAS", "getInstance")
         return str(instance).rsplit(".", 1)[-1].partition("@")[0]
@@ -74,8 +76,8 @@ class SparkRuntime:
     def _static(self, name: str, method: str, *arguments: str) -> str | None:
         """Calls a static method of the Java class `name`, and returns its result as text; None if it throws.
 
-        In local mode py4j calls the method in the JVM, in milliseconds. On other clusters executors compute, and only
-        SQL reaches them. SQL makes a new JVM a little warmer than a first run should find it.
+        On other clusters the value must come from executors, so SQL is used. In local mode SQL is avoided and py4j
+        calls the method: SQL would warm up the new JVM, and make the first run look faster.
         """
         if self.is_connect or not self.spark.sparkContext.master.startswith("local"):
             texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))
@@ -94,8 +96,8 @@ class SparkRuntime:
     def alive(self) -> bool:
         """True if the driver's JVM still listens.
 
-        A killed JVM closes its sockets before its process ends. So this waits a moment for the end of the process,
-        and then tries to connect.
+        A killed JVM closes its sockets before its process ends. So this method waits a moment for the end of the
+        process, and then tries to connect.
         """
         if self.is_connect:
             return True
@@ -130,7 +132,7 @@ def start(
     Each Spark task may use `threads` threads and computes on `device`. Spark writes everything on this host below
     `scratch`.
 
-    Raises ClusterError if the session, or one of its executors, is missing after a limited time.
+    Raises ClusterError if the session does not start in time, or if an executor is missing then.
     """
     (scratch / JAVA_TEMPORARY).mkdir(parents=True, exist_ok=True)
     runtime = (
@@ -187,7 +189,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check_executors(profile: Standalone | External, spark: Any) -> None:
-    """Raises ClusterError if executors are missing. Spark has waited for them, and would now start with fewer."""
+    """Raises ClusterError if executors are missing. Spark has stopped waiting for them, and would run without them."""
     requested = profile.workers if isinstance(profile, Standalone) else profile.executors
     present = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
     if present < requested:
@@ -228,7 +230,7 @@ def _connect(profile: ClusterProfile, endpoint: Endpoint) -> SparkRuntime:
 def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, endpoint: Endpoint) -> str:
     """Returns the result of the call.
 
-    Raises ClusterError if it fails or takes longer: the client tries without end.
+    Raises ClusterError if the call fails or takes longer than `seconds`. The client itself would try without end.
     """
     results: list[str] = []
     errors: list[Exception] = []
@@ -251,7 +253,7 @@ def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, en
 
 
 def describe(profile: ClusterProfile) -> dict[str, Any]:
-    """Returns a profile as it may be stored. Instead of its secrets it names the environment variables with them."""
+    """Returns a profile as it may be stored. Secrets are replaced by the names of their environment variables."""
     fields = profile.model_dump(mode="json")
     safe = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in fields.items()}
     return {**safe, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}

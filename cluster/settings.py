@@ -1,6 +1,6 @@
 """The settings of a Spark session, and the folder that SPARK_CONF_DIR points to.
 
-No secret is ever part of a command line, because every user of the machine can read those.
+No command line ever contains a secret, because every user of the machine can read command lines.
 """
 
 import re
@@ -18,8 +18,8 @@ from sparkscale.contract.threads import thread_variables
 
 LOOPBACK = ("127.0.0.1", "localhost")
 LONGEST_TEMPORARY = 60
-"""A folder for Spark's sockets may have this many characters in its path: a socket's path may have 107 (unix(7)), and
-the names of these sockets take 43."""
+"""The path of a folder for Spark's sockets may have this many characters. A socket's path may have 107 characters
+(unix(7)), and 43 are needed for the names of these sockets."""
 JAVA_TEMPORARY = "java"
 """The subfolder of a session's scratch folder for temporary files of its JVMs on this host. It must exist."""
 
@@ -29,7 +29,7 @@ INFORMING = (
     "org.apache.spark.deploy.worker.Worker",
     "org.apache.spark.sql.connect.service.SparkConnectServer",
 )
-"""Classes of daemons that log the address at which they listen. For all other classes warnings are enough."""
+"""Classes of daemons that log the address at which they listen. All other classes log only warnings and errors."""
 
 LOGGING = """\
 rootLogger.level = warn
@@ -45,7 +45,7 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
 def session_settings(
     profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> dict[str, str]:
-    """Returns every setting of a session: the common ones, those of its kind of cluster, then the profile's own.
+    """Returns all settings of a Spark session: common ones, then those of the cluster's kind, then the profile's own.
 
     Each Spark task may use `threads` threads. A session for `gpu` gives each Spark task a share of a device. Spark
     writes everything on this host below `scratch`.
@@ -67,7 +67,7 @@ def master(budget: Budget, endpoint: Endpoint) -> str:
 
 
 def is_on_loopback(address: str) -> bool:
-    """True if only this host can connect to this address."""
+    """True if only processes on this host can connect to this address."""
     return address == "local" or urlsplit(address).hostname in LOOPBACK
 
 
@@ -97,13 +97,12 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
 def _java_options(
     profile: ClusterProfile, budget: Budget, settings: Mapping[str, str], temporary: Path
 ) -> dict[str, str]:
-    """Returns the options of the JVMs that compute: the same collector on any CPUs, with one thread for each core.
+    """Returns the options of the JVMs that compute: the same garbage collector everywhere, with one thread per core.
 
-    JVMs on this host write temporary files, such as native libraries, to `temporary`, which is removed however they
-    end. They do not if that path is too long for sockets, or if its file system does not run programs.
+    JVMs on this host write temporary files, such as native libraries, to `temporary`. This folder is removed even if
+    they are killed. It is not used if its path is too long for sockets, or if its file system does not run programs.
 
-    Spark puts `defaultJavaOptions` before the `extraJavaOptions` that a profile may set, so the profile's options
-    win.
+    A profile may set `extraJavaOptions`. Spark puts `defaultJavaOptions` before them, so the profile's options win.
     """
     cores = {"driver": len(_driver_grant(profile, budget).cpus)}
     if isinstance(profile, Standalone):
@@ -124,7 +123,7 @@ def _java_options(
 
 
 def _driver_grant(profile: ClusterProfile, budget: Budget) -> Grant:
-    """Returns the grant of the driver's JVM. In front of local mode, that is the Connect server."""
+    """Returns the grant of the driver's JVM. With a Connect server in front of local mode, the server is this JVM."""
     return budget.daemons[0] if isinstance(profile, Connect) and budget.daemons else budget.driver
 
 
@@ -174,7 +173,7 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
 
 
 HEAP = re.compile(r"(\d+)\s*(?:(b)|([kmgtp])b?)?", re.IGNORECASE)
-"""An amount of memory as Spark writes it (org.apache.spark.network.util.JavaUtils.byteStringAs)."""
+"""The pattern of an amount of memory in Spark's settings (org.apache.spark.network.util.JavaUtils.byteStringAs)."""
 
 
 def heap_setting(profile: ClusterProfile) -> str:
@@ -183,9 +182,9 @@ def heap_setting(profile: ClusterProfile) -> str:
 
 
 def heap_bytes(profile: ClusterProfile, conf: Mapping[str, str] | None) -> int | None:
-    """Returns the heap of the JVM that computes, in bytes, from a session's effective configuration.
+    """Returns the heap of the JVM that computes, in bytes, as the session's effective configuration states it.
 
-    None if the configuration does not contain it.
+    Returns None if the configuration does not state it.
     """
     amount = HEAP.fullmatch((conf or {}).get(heap_setting(profile), "").strip())
     if amount is None:
@@ -195,10 +194,10 @@ def heap_bytes(profile: ClusterProfile, conf: Mapping[str, str] | None) -> int |
 
 
 def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, str]:
-    """Returns the settings of a session for GPUs.
+    """Returns the settings that give GPUs to the Spark tasks of a session.
 
     A Python process is bound to one GPU before it loads CUDA, so no other Spark task may reuse the process. In local
-    mode Spark gives no resources to tasks: libraries then ask for those of the driver.
+    mode Spark gives no GPUs to tasks. Libraries then use the GPUs of the driver.
     """
     settings = {"spark.python.worker.reuse": "false"}
     settings |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
@@ -223,10 +222,11 @@ def security(profile: Standalone, secret: str) -> dict[str, str]:
 
 
 def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = None) -> dict[str, str]:
-    """Writes a settings folder that only its owner can read. Returns the variable that makes Spark read it.
+    """Writes a settings folder that only its owner can read. Returns SPARK_CONF_DIR with its path.
 
-    Native libraries use `threads` threads in the JVM that Spark's scripts launch. The number limits nothing else: in
-    local mode each Spark task may call BLAS, but the Python process that launches the JVM trains with all cores.
+    Native libraries use `threads` threads in the JVM that Spark's scripts launch. The number limits only this JVM,
+    where in local mode each Spark task may call BLAS. The Python process that launches the JVM may train with all
+    cores.
     """
     folder.mkdir(mode=0o700, parents=True)
     defaults = folder / "spark-defaults.conf"
@@ -243,5 +243,5 @@ def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = 
 
 
 def _escaped(value: str) -> str:
-    """Returns the value with the escapes that java.util.Properties reads."""
+    """Returns the value with characters escaped as java.util.Properties expects."""
     return value.replace("\\", "\\\\").replace("\n", "\\n")

@@ -39,7 +39,7 @@ def start_master(
 
 
 def addresses(master: Daemon) -> tuple[str, str]:
-    """Returns the address of the master and that of its web page. Raises ClusterError if it does not start."""
+    """Returns the addresses of the master and of its web page. Raises ClusterError if the master does not start."""
     return master.await_text(LISTENING).group(1), master.await_text(PAGE).group(1)
 
 
@@ -77,7 +77,7 @@ def start_worker(
 
 
 def await_workers(page: str, count: int, daemons: tuple[Daemon, ...]) -> None:
-    """Waits until the master lists `count` workers. Raises ClusterError if a daemon ends or it takes too long."""
+    """Waits until the master lists `count` Spark workers. Raises ClusterError if a daemon ends or time runs out."""
     deadline = time.monotonic() + START_SECONDS
     while alive_workers(page) != count:
         for daemon in daemons:
@@ -92,7 +92,7 @@ def await_workers(page: str, count: int, daemons: tuple[Daemon, ...]) -> None:
 
 
 def alive_workers(page: str) -> int | None:
-    """Returns the number of living workers that the master lists; None if it does not answer."""
+    """Returns the number of living Spark workers that the master lists; None if the master does not answer."""
     try:
         with urllib.request.urlopen(f"{page}/json/", timeout=10) as answer:
             return int(json.load(answer)["aliveworkers"])

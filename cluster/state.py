@@ -1,4 +1,4 @@
-"""The saved state of a cluster that is up, so that a later command finds it: one file per profile name."""
+"""The saved state of a running cluster, with which a later command finds it again. Each profile has one file."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ from sparkscale.contract.file_names import checked
 
 
 class ClusterState(BaseModel):
-    """A cluster on this machine. If `kept`, it outlives the command that started it, once it is `ready`.
+    """A cluster on this machine. If `kept` is true, it outlives the command that started it, once it is `ready`.
 
-    `owner` is the process that started it, `owner_created` the start time of that process.
+    `owner` is the id of the process that started it. `owner_created` is the start time of that process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,7 @@ class ClusterState(BaseModel):
     ready: bool = False
     secret: str = Field(repr=False)
     address: str = ""
-    """spark://HOST:PORT or sc://HOST:PORT. Empty until it is known."""
+    """The address, such as spark://HOST:PORT or sc://HOST:PORT. Empty until it is known."""
     web: str = ""
     """The web page of the master, which lists its workers. Empty for a Connect server."""
     folder: Path
@@ -45,7 +45,7 @@ class ClusterState(BaseModel):
 
     @property
     def stale(self) -> bool:
-        """True if the cluster has no owner any more: its owner ended without ending the cluster."""
+        """True if the owner process has ended without ending the cluster."""
         return not (self.kept and self.ready) and not processes.lives(self.owner, self.owner_created)
 
     @property
@@ -92,9 +92,9 @@ def state_path(name: str) -> Path:
 
 
 def find(name: str) -> ClusterState | None:
-    """Returns the saved cluster with this profile name, even if its daemons have ended. None if there is no file.
+    """Returns the saved cluster with this profile name, even if its daemons have ended; None if no file is saved.
 
-    Raises ConfigError if the file cannot be read: unknown daemons would disturb every measurement.
+    Raises ConfigError if the file cannot be read, because daemons that nobody knows would disturb every measurement.
     """
     path = state_path(name)
     try:
@@ -117,10 +117,10 @@ def every() -> Iterator[ClusterState]:
 
 
 def profiles(names: Iterable[str]) -> list[ClusterProfile]:
-    """Returns profiles by name, by path, or by the address of a cluster that is up on this machine; each once.
+    """Returns the profiles with these names, paths or addresses of running clusters on this machine; each once.
 
-    Raises ConfigError as `profile.load` does, if no cluster of sparkscale is up at an address, and if two different
-    profiles have the same name.
+    Raises ConfigError if no cluster of sparkscale runs at an address, if two different profiles have the same name,
+    or if `profile.load` raises it.
     """
     chosen: dict[str, ClusterProfile] = {}
     for profile in map(_profile, names):

@@ -1,4 +1,4 @@
-"""Physical cores and their hyper-threads. CPUs are chosen and dealt out so that executors share no core."""
+"""Finds physical cores and their hyper-threads, and deals out CPUs so that executors share no physical core."""
 
 import re
 from collections import defaultdict
@@ -17,8 +17,8 @@ Topology = Mapping[int, Core]
 def topology(folder: Path = CPUS) -> dict[int, Core]:
     """Returns the physical core of each CPU as Linux describes it. A CPU without a description is left out.
 
-    Source: Documentation/admin-guide/cputopology.rst of the kernel. A virtual machine may hide hyper-threads: then
-    each CPU is a core.
+    Source: Documentation/admin-guide/cputopology.rst of the kernel. A virtual machine may hide hyper-threads. Then
+    each CPU counts as a physical core.
     """
     cores = {}
     for cpu_folder in folder.glob("cpu[0-9]*/topology"):
@@ -33,7 +33,7 @@ def topology(folder: Path = CPUS) -> dict[int, Core]:
 def _number(file: Path, default: int | None) -> int | None:
     """Returns the first number in a file, such as the lowest sibling of the list "4-5" or "4,12".
 
-    Returns the default if there is no such file, or no number in it.
+    Returns the default if the file is missing or contains no number.
     """
     try:
         number = re.match(r"-?\d+", file.read_text())
@@ -43,14 +43,14 @@ def _number(file: Path, default: int | None) -> int | None:
 
 
 def physical_cores(cpus: Iterable[int], cores: Topology) -> int:
-    """Returns the number of physical cores that these CPUs belong to."""
+    """Returns how many physical cores these CPUs belong to."""
     return len({_core(cpu, cores) for cpu in cpus})
 
 
 def cores_first(cpus: Iterable[int], cores: Topology) -> tuple[int, ...]:
-    """Returns the CPUs in another order: first one of each physical core, then a second one of each, and so on.
+    """Returns the CPUs in a new order: one CPU of each physical core, then a second CPU of each core, and so on.
 
-    Cores of one package come before those of the next.
+    The physical cores of one package (socket) come before the physical cores of the next.
     """
     counts: dict[Core, int] = defaultdict(int)
     ranks = {}
@@ -62,7 +62,9 @@ def cores_first(cpus: Iterable[int], cores: Topology) -> tuple[int, ...]:
 
 
 def deal(cpus: Iterable[int], cores: Topology, shares: int, each: int) -> list[tuple[int, ...]]:
-    """Deals the CPUs into `shares` sets of at most `each`. CPUs of one physical core stay together where they fit.
+    """Divides the CPUs into `shares` sets of at most `each` CPUs.
+
+    CPUs of one physical core stay in the same set if possible.
 
     Raises ValueError if the sets do not have room for all CPUs.
     """

@@ -1,4 +1,4 @@
-"""Runs the console script as `python -m sparkscale`."""
+"""Runs the command line for `python -m sparkscale`."""
 
 from sparkscale.cli.main import main
 

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A signal ends this block with KeyboardInterrupt, whatever code the signal interrupts.
+    """Ends this block with KeyboardInterrupt after a signal, whatever code the signal interrupts.
 
     A library may turn the exception into one of its own: pydantic, in the middle of serializing, raises
     PydanticSerializationError; click prints "Aborted!" and exits with 1.

@@ -1,4 +1,4 @@
-"""The consoles for everything that a user reads, also for encodings that lack some characters."""
+"""The consoles that print to the user. They also work with encodings that lack some characters."""
 
 import codecs
 import sys
@@ -34,7 +34,7 @@ def console(stderr: bool = False) -> Console:
 
 
 def printable() -> None:
-    """From now on, stdout and stderr accept every text. Characters that they cannot encode are written in ASCII."""
+    """Makes stdout and stderr accept every text. Characters that they cannot encode are written in ASCII."""
     codecs.register_error("sparkscale", _replacement)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,4 +1,7 @@
-"""Says in one sentence which folder cannot be written, and which environment variable sets another one."""
+"""Says in one sentence which folder cannot be written.
+
+The sentence also names the environment variable with which the user can choose another folder.
+"""
 
 import errno
 import re

@@ -1,1 +1,1 @@
-"""Workloads, engines and data sets. Code here starts no clocks and no clusters."""
+"""Workloads, engines and data sets. The code in this package starts no clocks and no clusters."""

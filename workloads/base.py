@@ -1,8 +1,9 @@
-"""Pattern, Workload and Engine: everything that the author of a workload must read."""
+"""Defines Pattern, Workload and Engine. The author of a workload needs to read only this module."""
 
 import importlib
 import importlib.util
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,29 +27,30 @@ from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.model import PreparedModel
 
 Capability = str
-"""Something that a session can do, such as "spark_context". An engine needs some; a profile offers some."""
+"""An ability of a Spark session, such as "spark_context". Engines state what they need, and profiles what they offer.
+"""
 
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
 
 CPU_AND_GPU: frozenset[Device] = frozenset({"cpu", "gpu"})
 CUDA_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
-"""The names of devices in PyTorch and XGBoost."""
+"""The names that PyTorch and XGBoost use for the devices."""
 
 
 def rows_of_slices(data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> int:  # noqa: ARG001
-    """Returns the number of training rows of a case, in a pattern in which a fraction is a fraction of the rows."""
+    """Returns the number of training rows of a case, for patterns whose samples are samples of rows."""
     return data.rows(fraction, sample_seed)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A way to scale: its phases in order, and the content of its records.
+    """A way to scale machine learning: its phases in order, and the content of its records.
 
-    `time_to_model` names the phases that are added up to compare engines. No single phase is comparable, because
-    libraries bin and transfer rows in different phases. `tables` names the Arrow tables of a record, and `report` the
-    folder of `sparkscale/analysis/patterns/` that reports its records. `figures` are the numbers that its engines may
-    report besides seconds.
+    `time_to_model` names the phases that are added up to compare engines. Single phases cannot be compared, because
+    libraries bin and transfer rows in different phases. `tables` names the Arrow tables of a record. `report` names
+    the folder in `sparkscale/analysis/patterns/` with the report on its records. `figures` are the numbers that its
+    engines may report besides seconds.
     """
 
     name: str
@@ -58,32 +60,34 @@ class Pattern:
     report: str
     figures: tuple[Figure, ...] = ()
     tuned: Callable[[Any, Any], Any] | None = None
-    """Turns an engine and its workload into an engine that chooses its own capacity. None: no engine can do that."""
+    """Makes an engine that chooses its own capacity, from an engine and its workload. None if no engine of the
+    pattern can do that."""
     rows: Callable[[PreparedDataset, Any, float, int], int] = rows_of_slices
     """Returns the training rows of a case, from its data, parameters, fraction and sample seed."""
     within_groups: bool = False
     """If true, the hold-out must contain rows of every group, because each group has its own model."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Parameters that replace those of a case in its warm-up, for a pattern that is costly even on the smallest
-    sample. Cases that differ only in these parameters share a warm-up."""
+    """In a warm-up, these parameters replace those of the case. A pattern needs this if it is costly even on the
+    smallest sample. Cases that differ only in these parameters share one warm-up."""
     target: str = ""
-    """The parameter for the loss to reach. Such a loss belongs to one sample of one data set. Empty: there is
-    none."""
+    """The name of the parameter that holds the target loss; empty if the pattern has no such parameter. A target is
+    valid for one sample of one data set only."""
     fixed_seeds: bool = False
-    """If true, every round uses the run's first seeds, because a model or a target loss belongs to one draw."""
+    """If true, every round uses the run's first seeds, because a prepared model or a target is valid for one sample
+    only."""
     warms_each_slot: bool = False
-    """If true, a warm-up reads at least one file per slot of Spark. The Python process of a slot starts, and imports
-    its libraries, with the slot's first Spark task."""
+    """If true, a warm-up reads at least one file per slot of Spark. The first Spark task of a slot starts the slot's
+    Python process, which then imports its libraries."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How the result of a workload is scored, the same for each of its engines.
+    """The way in which a workload's results are scored, the same for all its engines.
 
-    `score` turns the last phase's result into qualities by name; it may add tables and figures. `declared` are the
-    qualities that it may return. `judged` names, for each learning task of the workload, the quality that decides if
-    a sample is enough. `beside` names more qualities and figures that tables show. `check` raises an error for
-    training rows that no engine can use. `score` and `check` run outside every clock.
+    `score` computes qualities, by name, from the result of the last phase. It may also add tables and figures.
+    `declared` are the qualities that `score` may return. `judged` holds, for each learning task, the quality by which
+    a sample counts as enough. `beside` names more qualities and figures that tables show. `check` raises an error for
+    training rows that no engine can use. `score` and `check` are not timed.
     """
 
     score: Callable[[Context, Any], dict[str, float]]
@@ -94,7 +98,7 @@ class Quality:
 
     @property
     def judged_by(self) -> dict[Task, str]:
-        """Returns the stored name of the quality that decides, by learning task."""
+        """Returns the stored name of the quality by which a sample counts as enough, by learning task."""
         return {task: judged.quality for task, judged in self.judged.items()}
 
 
@@ -107,7 +111,8 @@ class Params(BaseModel):
         return hash(self.model_dump_json())
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """Returns these parameters with other values. Raises ValidationError if a name or a value is wrong."""
+        """Returns a copy of these parameters with some new values. Raises ValidationError if a name or a value is
+        wrong."""
         return type(self).model_validate({**self.model_dump(), **values})
 
 
@@ -119,7 +124,7 @@ class ModelParams(Params):
     @model_validator(mode="before")
     @classmethod
     def _whole_model(cls, given: Any) -> Any:
-        """Fills in the model's parameters that are not given, from the workload's default."""
+        """Fills in the missing parameters of the model from the workload's default model."""
         if isinstance(given, dict) and isinstance(given.get("model"), dict):
             kind = cls.model_fields["model"].default
             if isinstance(kind, Params):
@@ -129,10 +134,11 @@ class ModelParams(Params):
 
 @dataclass(frozen=True)
 class Sample:
-    """The facts that a case's parameters may depend on.
+    """The facts about a case's sample from which engines compute their parameters.
 
-    These are the learning task, the training rows, the data set's features and groupings, and the labels of the
-    training rows. Engines get such statistics from here, so that none spends a pass over the rows on them.
+    The facts are the learning task, the number of training rows, the data set's features and groupings, and
+    statistics of the labels. Engines get these statistics from here, so that no engine needs a pass over the rows for
+    them.
     """
 
     task: Task
@@ -150,7 +156,7 @@ class Sample:
 
     @property
     def known_labels(self) -> Moments:
-        """Raises DatasetError if the data set's manifest does not contain statistics of its labels."""
+        """The statistics of the labels. Raises DatasetError if the data set's manifest does not contain them."""
         if self.labels is None:
             raise DatasetError(
                 "The manifest of the data set has no statistics of its labels: remove the data set with "
@@ -162,9 +168,10 @@ class Sample:
 class Engine(ABC):
     """One implementation of a workload.
 
-    Besides the members below, an engine has one method per phase of its pattern. The first takes the context; each
-    later one takes the context and the previous phase's result. If the engine cannot do something like the others,
-    its docstring says so in a paragraph that begins with "Differs:". Every table prints that paragraph.
+    Besides the members below, an engine has one method per phase of its pattern. The first method takes the context.
+    Each later method takes the context and the result of the previous phase. If the engine cannot do something in the
+    same way as the other engines, its docstring says so in a paragraph that begins with "Differs:". Every table
+    prints that paragraph.
     """
 
     name: ClassVar[str]
@@ -173,32 +180,35 @@ class Engine(ABC):
     tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
     needs: ClassVar[frozenset[Capability]] = frozenset()
     model_placement: ClassVar[Placement | None] = None
-    """The placement on which the model for its cases is made (`prepared_model`). None: its cases train models."""
+    """The placement of the engine that makes the model for its cases (`prepared_model`). None if its cases train
+    models."""
     keeps_processes: ClassVar[bool] = False
-    """If true, its phases use Python processes that live on for the next execution. They end when they have been idle
-    for one minute (Spark's Python workers) or five (joblib's)."""
+    """If true, its phases use Python processes that go on running, and the next execution uses them again. They end
+    when they have been idle for one minute (Spark's Python workers) or five minutes (joblib's processes)."""
     starts_processes: ClassVar[bool] = False
-    """If true, each execution starts new Python processes, however warm its worker is."""
+    """If true, each execution starts new Python processes, even if its worker is warm."""
     library: ClassVar[str] = ""
-    """The package that provides its estimators, if other packages have the same interface."""
+    """The package that provides its estimators. It is set if other packages have the same interface."""
     packages: ClassVar[tuple[str, ...]] = ()
-    """Optional packages without which it cannot run. `pip install 'sparkscale[EXTRA]'` installs them, see `extra`."""
+    """Packages that this engine needs and that sparkscale does not install by default. `pip install
+    'sparkscale[EXTRA]'` installs them; `extra` is the name of EXTRA."""
     extra: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]]
-    """The library's own defaults for the parameters that `arguments` sets: the result of a careless port."""
+    """The library's own defaults for the parameters that `arguments` sets. A careless port to this library would use
+    them."""
 
     @abstractmethod
     def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:
         """Returns the workload's parameters as arguments of the library."""
 
     def default_arguments(self, task: Task) -> dict[str, Any]:  # noqa: ARG002
-        """Returns the library's default arguments. Override it if they depend on the learning task."""
+        """Returns the library's default arguments. Override this method if they depend on the learning task."""
         return dict(self.defaults)
 
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
     ) -> dict[str, Any]:
-        """Returns the `params` of a case. For the set `tuned`, its arguments are those of the least capacity."""
+        """Returns the `params` of a case. For the parameter set `tuned`, the arguments have the smallest capacity."""
         if parameter_set == "defaults":
             return {"set": parameter_set, "arguments": self.default_arguments(sample.task)}
         if parameter_set == "aligned" or capacity is None:
@@ -210,9 +220,9 @@ class Engine(ABC):
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
-        """Returns why the engine cannot run on a cluster of this kind; None if it can.
+        """Returns the reason why the engine cannot run on a cluster of this kind; None if it can.
 
-        `capabilities` are those of the cluster's sessions.
+        `capabilities` are the capabilities of the cluster's Spark sessions.
         """
         missing = sorted(cls.needs - capabilities)
         if missing:
@@ -224,14 +234,14 @@ class Engine(ABC):
 
     @classmethod
     def obstacle(cls, data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> str | None:  # noqa: ARG003
-        """Returns why the engine cannot train on this sample of this data set; None if it can."""
+        """Returns the reason why the engine cannot train on this sample of this data set; None if it can."""
         return None if data.task in cls.tasks else f"{cls.name} does not support {data.task}"
 
     @classmethod
     def missing(cls) -> str | None:
-        """Returns a sentence that names an optional package which is not installed, and the command that installs it.
+        """Returns a sentence about a package that is not installed, with the command that installs it.
 
-        None if all are installed.
+        Returns None if all packages that the engine needs are installed.
         """
         for package in cls.packages:
             if importlib.util.find_spec(package) is None:
@@ -239,49 +249,52 @@ class Engine(ABC):
         return None
 
     def prepared_model(self, run: Context) -> PreparedModel:
-        """Returns the model that this case uses, and makes it if it does not exist.
+        """Returns the prepared model that this case uses. Makes the model if it does not exist.
 
-        Called before any case, outside every clock.
+        The worker calls this before it runs any case. It is not timed.
         """
         raise NotImplementedError
 
     def prepare(self, run: Context) -> None:  # noqa: B027 - most engines need nothing
-        """Prepares things that all engines of the workload get, such as a validation part.
+        """Prepares the inputs that all engines of the workload share, such as a validation part.
 
-        The worker calls it once per execution, before the phases and outside every clock.
+        The worker calls this once per execution, before the phases. It is not timed.
         """
 
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
-        """Returns a class of `library` by its path below that package, such as "cluster.KMeans"."""
+        """Returns a class of the package `library` by its path in that package, such as "cluster.KMeans"."""
         module, _, class_name = name.rpartition(".")
         return getattr(importlib.import_module(f"{self.library}.{module}"), class_name)
 
     @classmethod
     def specialised(cls, to: Any, **fields: Any) -> type[Self]:
-        """Returns this engine class with the `tasks`, `devices` and `defaults` of another engine or of a trainer."""
+        """Returns a subclass of this engine with the `tasks`, `devices` and `defaults` of another engine or of a
+        trainer."""
         changes = {"tasks": to.tasks, "devices": to.devices & cls.devices, "defaults": to.defaults}
         return type(cls.__name__, (cls,), {**changes, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod
     def traits(cls) -> frozenset[str]:
-        """Returns the traits that tables need besides its name and placement. A pattern may add more."""
+        """Returns the engine's traits, which tables need besides its name and placement. A pattern may add more
+        traits."""
         traits = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
         return frozenset(name for name, present in traits.items() if present)
 
     @classmethod
     def summary(cls) -> str:
-        """Returns the first line of the docstring."""
-        return (inspect.getdoc(cls) or "").split("\n", 1)[0]
+        """Returns the first sentence of the docstring."""
+        paragraph = " ".join((inspect.getdoc(cls) or "").split("\n\n", 1)[0].split())
+        return re.split(r"(?<=[.!?])\s", paragraph, maxsplit=1)[0]
 
     @classmethod
     def differs(cls) -> str:
-        """Returns the declared differences on one line; empty if there are none."""
+        """Returns the differences that the docstring declares, on one line; empty if there are none."""
         _, separator, text = (inspect.getdoc(cls) or "").partition("Differs: ")
         return " ".join(text.split("\n\n", 1)[0].split()) if separator else ""
 
 
 class ModelEngine(Engine):
-    """An engine with parameters that contain those of a model (ModelParams).
+    """An engine that works with the model of another workload, so its parameters contain the model's (ModelParams).
 
     The model's parameters are the same in every parameter set.
     """
@@ -322,11 +335,11 @@ class SparkEngine(Engine):
 
     placement = "spark"
     trains_in_tasks: ClassVar[bool] = False
-    """If true, Spark tasks train, so each needs its own GPU."""
+    """If true, models are trained in Spark tasks, so each Spark task needs its own GPU."""
 
     @classmethod
     def task_threads(cls, params: Any, device: Device, executor_cores: int) -> int:  # noqa: ARG003
-        """Returns the number of cores for each Spark task (`spark.task.cpus`), at most those of one executor."""
+        """Returns the number of cores for each Spark task (`spark.task.cpus`), at most all cores of one executor."""
         return 1
 
     @classmethod
@@ -338,7 +351,10 @@ class SparkEngine(Engine):
 
 @dataclass(frozen=True)
 class Workload:
-    """A pattern applied to one algorithm. `version` rises when new figures are not comparable with older ones."""
+    """A pattern applied to one algorithm.
+
+    `version` increases when new figures can no longer be compared with older ones.
+    """
 
     name: str
     summary: str
@@ -347,10 +363,10 @@ class Workload:
     params: Params
     engines: tuple[type[Engine], ...]
     capacity: Capacity | None = None
-    """The capacity that the parameter set `tuned` chooses. None: the workload has no such set."""
+    """The capacity that the parameter set `tuned` chooses. None if the workload has no such set."""
     version: int = 1
     figures: tuple[Figure, ...] = ()
-    """Figures that its engines may report besides those of its pattern."""
+    """The figures that its engines may report, in addition to those of its pattern."""
 
     @property
     def figure_names(self) -> frozenset[str]:
@@ -358,13 +374,13 @@ class Workload:
         return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
 
     def metrics(self) -> dict[str, Declared]:
-        """Returns the figures and qualities that it declares as metrics, by the metric's name."""
+        """Returns the figures and qualities that the workload declares as metrics, by the metric's name."""
         figures = {figure.name: figure for figure in (*self.pattern.figures, *self.figures) if figure.metric}
         return {**figures, **{quality.metric: quality for quality in self.quality.declared if quality.metric}}
 
     @cached_property
     def description(self) -> WorkloadDescription:
-        """Returns the description that records refer to. With it, records can be read without the workload's code."""
+        """Returns the description that records refer to. It makes records readable without the workload's code."""
         return WorkloadDescription(
             workload=self.name,
             version=self.version,

@@ -53,7 +53,7 @@ def table(parameters: Sequence[Any]) -> Iterator[str]:
         takes_value = not is_argument and not one.is_flag
         value = f" {one.metavar or one.opts[0].strip('-').upper().replace('-', '_')}" if takes_value else ""
         means = " ".join((one.help or "").split()).replace("|", "\\|")
-        default = "" if one.default in (None, False) or callable(one.default) else f"`{one.default}`"
+        default = "" if one.default is None or one.default is False or callable(one.default) else f"`{one.default}`"
         yield f"| `{names}{value}` | {means} | {default} |"
 
 

@@ -1,4 +1,6 @@
-"""Prints every message that a user can meet: errors, warnings and notes of reports, lines of progress, help texts.
+"""Prints the messages that a user can meet: errors, warnings and notes of reports, lines of progress, help texts.
+
+It finds texts that stand in the call that raises or shows them, and misses those that are put together elsewhere.
 
     python docs/tools/messages.py [FOLDER…]
 
@@ -15,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("sparkscale", "workloads", "cluster")
 NOT_FOR_USERS = {"ValueError", "KeyError", "TypeError", "AssertionError", "NotImplementedError"}
 BLOCKS = {"Text", "Warning", "Answer", "ErrorInfo"}
+MESSAGE_KEYWORDS = {"message", "text", "would_resolve", "reason"}
 SHOWN = {"echo", "line", "note", "warning", "error", "print", "say"}
 """Methods and functions that show a text."""
 
@@ -45,7 +48,8 @@ def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and name(node.exc) not in NOT_FOR_USERS:
             yield from ((node.lineno, one) for part in node.exc.args if (one := text(part)))
         elif isinstance(node, ast.Call) and name(node) in BLOCKS | SHOWN:
-            yield from ((node.lineno, one) for part in node.args if (one := text(part)))
+            parts = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg in MESSAGE_KEYWORDS)]
+            yield from ((node.lineno, one) for part in parts if (one := text(part)))
         elif isinstance(node, ast.Call) and name(node) in {"Option", "Argument"}:
             yield from (
                 (node.lineno, one) for part in node.keywords if part.arg == "help" and (one := text(part.value))

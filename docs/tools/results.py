@@ -7,7 +7,7 @@ A page marks what is generated:
     <!-- measured FILE section SUBJECT -->                 one part of it
     <!-- measured FILE answers SUBJECT [BEGINNING] -->     the conclusions of that part, or those that begin so
     <!-- measured FILE table SUBJECT TITLE [columns=A,B] [COLUMN=VALUE|VALUE] -->
-    <!-- measured FILE figure SUBJECT -->                  quality against time to model, as an SVG image
+    <!-- measured FILE figure SUBJECT -->                  time to model against rows, as an SVG image
     <!-- /measured -->                                     ends each of them
 
 FILE is the name of an archive without its ending, SUBJECT and TITLE are the beginnings of a heading and of a table's
@@ -75,7 +75,7 @@ class Run:
         changed = " with uncommitted changes" if first.code.dirty else ""
         commit = (first.code.commit or "unknown")[:7]
         return (
-            f"*Measured by `{self.command}` on {where}, a shared machine{spark}; commit {commit}{changed}, "
+            f"*Measured by `{self.command}` on {where}{spark}; commit {commit}{changed}, "
             f"{self.invocation.started_at:%Y-%m-%d}, run {self.invocation.id}: "
             f"{count(len(measured), 'execution')}, {outcome}.*"
         )
@@ -87,7 +87,21 @@ class Run:
         parts = ["sparkscale", run.command, "--suite", run.suite]
         parts += ["--cluster", ",".join(run.clusters)] if run.clusters else []
         parts += ["--filter", shlex.quote(run.filter)] if run.filter else []
+        parts += ["--rounds", str(run.rounds)] if run.rounds != self.suite_rounds else []
+        seeds = run.drawn
+        parts += ["--sample-seed", str(seeds.sample)] if seeds.sample else []
+        parts += ["--model-seed", str(seeds.model)] if seeds.model else []
+        parts += ["--fixed-seeds"] if seeds.fixed else []
+        parts += ["--cold-cache"] if run.cold_cache else []
+        if run.data or run.environment:
+            raise MarkError(f"{self.name} was measured on data or releases that no option here names")
         return " ".join(parts)
+
+    @property
+    def suite_rounds(self) -> int | None:
+        """The rounds that the suite states, from its description in the records."""
+        identity = self.invocation.origin.get("suite")
+        return self.store.description(identity).content.get("rounds") if identity else None
 
     def section(self, subject: str) -> list[Block]:
         """The blocks below the heading that begins with `subject`, without those of the next part."""

@@ -1,4 +1,4 @@
-"""The pieces of a report as data: their texts and numbers, without the way in which they are drawn."""
+"""The blocks of a report: texts and numbers as data. How they are drawn is left to `sparkscale.present`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Verdict = Literal["yes", "no", "not resolved"]
 
 @dataclass(frozen=True)
 class Estimated:
-    """A value with its interval. `is_doubtful` if a warning of the report speaks against it."""
+    """A value with its interval. `is_doubtful` is true if a warning of the report questions the value."""
 
     value: float
     interval: Interval | None = None
@@ -18,17 +18,19 @@ class Estimated:
 
 
 Cell = float | int | str | Spread | Estimated | None
-"""A number (also a share), a median with its range, a value with its interval, a text, or nothing (None)."""
+"""The value of a table cell: a number or share, a median with its range, a value with its interval, a text, or None.
+"""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of a grid.
 
-    `form` is Python's format specification of its numbers, after multiplication with `scale`. Numbers from `large[0]`
-    on have the form `large[1]`. `beyond` replaces an infinite number, such as the seconds of a timeout; "{limit}" in
-    it is the exceeded limit. If `counts`, a cell says how many executions have a number, unless all have one. If a
-    grid is too wide, columns are left out from the highest `priority` down; columns with priority 0 stay.
+    `form` is Python's format specification for its numbers, after multiplication by `scale`. Numbers of at least
+    `large[0]` have the format `large[1]`. `beyond` is the text for an infinite number, such as the seconds of a
+    timeout; "{limit}" in this text becomes the limit that was exceeded. If `counts` is true, a cell also says how
+    many executions have a number, unless all have one. If a grid is too wide, the column with the highest `priority`
+    number is left out first. Columns with priority 0 are never left out.
     """
 
     heading: str
@@ -52,7 +54,8 @@ def name(heading: str, priority: int = 0) -> Column:
 def seconds(heading: str, priority: int = 0) -> Column:
     """Returns a column of seconds.
 
-    A timeout is shown as longer than its limit, and executions with a time are counted.
+    A timeout is shown as longer than its limit. A cell also says how many executions have a time, unless all have
+    one.
     """
     return Column(heading, ".2f", beyond="> {limit}", counts=True, priority=priority)
 
@@ -95,8 +98,8 @@ class Warning:
 class Answer:
     """A sentence that answers a question, and its evidence.
 
-    `verdict` is None if the sentence decides nothing. `evidence` holds the ids of the records that it rests on. If
-    the verdict is "not resolved", `would_resolve` says what to measure.
+    `verdict` is None if the sentence concludes neither yes, no nor "not resolved". `evidence` lists the ids of the
+    records that support the sentence. If the verdict is "not resolved", `would_resolve` says what to measure.
     """
 
     text: str
@@ -117,7 +120,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one line, ascending in x. `low` and `high` are the limits of each point's interval."""
+    """The points of one line, ascending in x. `low` and `high` are the limits of each point's interval."""
 
     name: str
     x: tuple[float, ...]

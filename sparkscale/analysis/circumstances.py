@@ -1,4 +1,4 @@
-"""Notes below a table: the places where its cases ran, and disturbances."""
+"""Notes below a table: where its cases ran, and what may have disturbed them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
 
 FOREIGN_SHARE = 0.05
-"""Other processes may use this share of a case's CPU time before a note says so."""
+"""A note appears if other processes use more than this share of a case's CPU time."""
 LEAST_SECONDS = 0.5
 """Shorter phases are not checked for other processes, because the kernel counts CPU time in ticks of 10 ms."""
 
@@ -21,7 +21,10 @@ KINDS = {
 
 
 def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
-    """Yields sentences that matter for a table's figures, from one of its cases and all its records."""
+    """Yields notes that help to read a table's figures. `case` is one of the table's cases.
+
+    `records` are all records of this case.
+    """
     yield from _page_cache(records)
     spark_records = [record for record in records if record.case.placement == "spark"]
     spark_ok = [record for record in spark_records if record.outcome == "ok"]
@@ -97,7 +100,7 @@ def _cores(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _started(records: Sequence[RunRecord]) -> Iterator[str]:
-    """Says which engines started Python processes within their phases, although they should be running by then."""
+    """Says which engines started Python processes during their phases, although all should have been running before."""
     for name in dict.fromkeys(record.case.engine for record in records):
         warm_records = [record for record in records if record.case.engine == name and record.temperature == "warm"]
         with_starts = [record for record in warm_records if record.python_started and record.case.device == "cpu"]
@@ -123,9 +126,9 @@ def _foreign_load(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def foreign_share(record: RunRecord) -> float | None:
-    """Returns the share of the CPUs' time that others used during the phases, with a hypervisor's other guests.
+    """Returns the share of the CPUs' time that other processes, or a hypervisor's guests, used during the phases.
 
-    None if it was not observed, or if the case is too short compared with the kernel's clock ticks.
+    Returns None if it was not observed, or if the case is too short compared with the kernel's clock ticks.
     """
     used = record.resources
     seconds = sum(record.seconds.values())

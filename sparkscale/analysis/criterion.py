@@ -1,4 +1,4 @@
-"""The criterion for results: the quality that decides if a sample is enough, and its format."""
+"""The criterion of a workload: the quality by which a sample counts as enough, and how its numbers are printed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sparkscale.contract.record import RunRecord
 
 @dataclass(frozen=True)
 class Estimation:
-    """Computes a quality from unit, label and score, all of shape (rows,), or from its stored sums."""
+    """Two ways to compute a quality: from unit, label and score (each of shape (rows,)), or from stored sums."""
 
     of_scores: Callable[[Array, Array, Array], UnitQuality]
     of_sums: Callable[[Mapping[str, Array]], UnitQuality]
@@ -38,9 +38,9 @@ NO_CRITERION = Judged(quality="", direction="lower", tolerance=0.0, within="the 
 
 @dataclass(frozen=True)
 class Criterion:
-    """The declared quality that judges a workload on a learning task.
+    """The quality that is declared to judge a workload's models on a learning task.
 
-    `name` is its heading. `second` is the heading of the other quality that tables show.
+    `name` is the heading of this quality in tables. `second` is the heading of another quality that tables also show.
     """
 
     judged: Judged
@@ -63,12 +63,15 @@ class Criterion:
 
     @property
     def truth(self) -> str:
-        """The name of the model that reaches the ceiling, for data sets that know it."""
+        """Words for the true values that reach the ceiling, such as "the true probabilities".
+
+        Empty if no ceiling is known.
+        """
         return self.judged.truth
 
     @property
     def tolerance(self) -> float:
-        """A sample is enough if it gives up no more than this."""
+        """The most quality that a sample may give up and still count as enough."""
         return self.judged.tolerance
 
     @property
@@ -78,20 +81,23 @@ class Criterion:
 
     @property
     def estimation(self) -> Estimation:
-        """The estimation of the quality from scores.
+        """The method that computes the quality from stored scores.
 
-        Raises ValueError if it has no estimator: no scores are stored.
+        Raises ValueError if the quality has no such method. In that case scores are not stored either.
         """
         if self.judged.estimator is None:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
         return ESTIMATORS[self.judged.estimator]
 
     def of(self, unit: Array, label: Array, score: Array) -> UnitQuality:
-        """Returns the quality as a function of its units, from unit, label and score, all of shape (rows,)."""
+        """Returns the quality as a function of the units' weights. All three arguments have shape (rows,)."""
         return self.estimation.of_scores(unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
-        """Returns the quality that a part gives up against the whole. Positive is worse. Takes floats or arrays."""
+        """Returns how much worse the quality `part` (of a sample) is than `whole` (of all data).
+
+        Positive means worse. Takes floats or arrays.
+        """
         loss = whole - part if self.judged.direction == "higher" else part - whole
         return loss / whole if self.judged.relative else loss
 
@@ -103,7 +109,10 @@ class Criterion:
 
 
 def criterion_of(record: RunRecord) -> Criterion:
-    """Returns the criterion of the record's workload on its learning task; NO_CRITERION's if none is declared."""
+    """Returns the criterion of the record's workload on its learning task.
+
+    If none is declared, the criterion is built from NO_CRITERION.
+    """
     description = record.declared
     judged = description.judged.get(record.case.task, NO_CRITERION)
     return Criterion(judged, description.quality(judged.quality).title, description.quality(judged.second).title)

@@ -1,7 +1,11 @@
-"""Estimates a quality, or a difference, over two crossed samples: hold-out units and seeds.
+"""Estimates a quality, or the difference of two, with an interval.
 
-Seed s (a draw of the training sample and of the model) gives a quality θ_s on U hold-out units. The estimate is the
-mean of θ_s over S seeds. With d_su the jackknife deviation of θ_s from leaving out unit u, its variance is
+Both the hold-out's units and the seeds are random. They are crossed: each seed is judged on every unit. One seed on
+one unit is a cell.
+
+Seed s (one random training sample and one random model) gives a quality θ_s on U hold-out units. The estimate is the
+mean of θ_s over S seeds. d_su is the jackknife deviation of θ_s from leaving out unit u. The variance of the estimate
+is
 
     V = V_seeds + V_units − V_cells
     V_seeds = Σ_s (θ_s − θ̄)² / (S(S − 1))
@@ -10,11 +14,12 @@ mean of θ_s over S seeds. With d_su the jackknife deviation of θ_s from leavin
 
 where V_seeds, or V_units, counts only if it exceeds V_cells by more than chance would (POOLED). For a mean these are
 the mean squares of a two-way layout (Searle, Casella and McCulloch: Variance Components, 1992, ch. 4). The sum is
-two-way clustering (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011) and, but for its bias, the variance of
-the crossed bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007). The interval is Student's t with
-Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1, V_units has G − 1. G is the
-effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965). In a classification it is the
-least of that for rows, positives and negatives.
+that of two-way clustering (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011). Except for its bias, it is
+also the variance of the crossed bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007).
+
+The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1,
+V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965). In a
+classification, G is the smallest of the three numbers for rows, positives and negatives.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,18 +34,24 @@ from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 
 FEWEST_SEEDS = 3
-"""With fewer seeds, the spread over seeds is not estimated, and the interval holds for these samples only."""
+"""With fewer seeds, the spread over seeds is not estimated, and the interval is valid for these samples only."""
 POOLED_FEW, POOLED = 0.35, 0.20
-"""Levels of the test if seeds, or units, vary beyond the cells: for fewer than three degrees of freedom, and for
-more. If they do not, their mean squares are not counted separately (Bancroft: Analysis and inference for
-incompletely specified models, Biometrics 20, 1964). With these levels, coverage stays above 90 %."""
+"""Significance levels of the test if seeds, or units, vary by more than cells do.
+
+The first is for fewer than three degrees of freedom, the second for three or more. If they do not vary by more, their
+mean squares are not counted separately (Bancroft: Analysis and inference for incompletely specified models,
+Biometrics 20, 1964). With these levels, coverage stays above 90 %.
+"""
 ENOUGH_SEEDS = 5
 """With fewer seeds, a verdict about samples says "for these samples"."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale on which an interval is symmetric: `to` maps to it and `back` from it; `slope` is the slope of `to`."""
+    """A scale on which an interval is symmetric.
+
+    `to` maps a value to the scale, `back` maps it back, and `slope` is the slope of `to`.
+    """
 
     to: Callable[[float], float]
     back: Callable[[float], float]
@@ -51,16 +62,16 @@ PLAIN = Scale(lambda x: x, lambda x: x, lambda _: 1.0)
 LOGIT = Scale(
     lambda p: float(np.log(p / (1 - p))), lambda z: float(1 / (1 + np.exp(-z))), lambda p: 1 / (p * (1 - p))
 )
-"""For shares such as an AUC (Pepe: The Statistical Evaluation of Medical Tests, 2003, section 5.2)."""
+"""The scale for shares such as an AUC (Pepe: The Statistical Evaluation of Medical Tests, 2003, section 5.2)."""
 LOG = Scale(lambda x: float(np.log(x)), lambda z: float(np.exp(z)), lambda x: 1 / x)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The estimate: `value` is the mean over seeds. `standard_error` is NaN if it is unknown.
+    """An estimate with its interval. `value` is the mean over seeds. `standard_error` is NaN if it is unknown.
 
-    `interval` is None if no valid one exists. Then `why_none` is the reason, such as "3 units"; otherwise it is
-    empty.
+    If no valid interval exists, `interval` is None and `why_none` is the reason, such as "3 units". Otherwise
+    `why_none` is empty.
     """
 
     value: float
@@ -78,10 +89,10 @@ def estimate(
     combine: Callable[..., Any] = lambda quality: quality,
     scale: Scale = PLAIN,
 ) -> Estimate:
-    """Estimates the mean over seeds of a quality, or of a combination of several, such as a difference.
+    """Estimates the mean of a quality over seeds, or the mean of a combination such as a difference.
 
-    `qualities` holds one sequence per seed; `combine` takes the qualities of one seed as arrays of equal shape.
-    All belong to the same hold-out, so that units are paired between them.
+    `qualities` has one sequence for each seed. `combine` takes the qualities of one seed as arrays of equal shape.
+    All qualities belong to the same hold-out, so that their units are paired.
     """
     units = qualities[0][0].units
     ones, left_out = np.ones((1, units)), 1 - np.eye(units)
@@ -112,7 +123,10 @@ def _without_interval(values: Array, units: int, effective: float, why: str) -> 
 
 
 def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) -> Estimate:
-    """Returns the estimate from θ_s, shape (seeds,), and d_su, shape (seeds, units)."""
+    """Returns the estimate from the quality for each seed, and from the effect of each unit on it.
+
+    `values` are the qualities θ_s, of shape (seeds,). `deviations` are d_su, of shape (seeds, units).
+    """
     seeds, units = deviations.shape
     if not np.isfinite(deviations).all():
         return _without_interval(values, units, effective, "no value without one of the units")
@@ -136,9 +150,10 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:
     """Returns the variance of the mean and its degrees of freedom.
 
-    A factor counts only if its mean square exceeds that of the cells by more than chance would in most cases.
+    The mean square of seeds, or of units, counts only if it exceeds the mean square of the cells by more than chance
+    would in most cases.
     """
-    if not of_cells:  # one or two seeds, or seeds that differ only in their level
+    if not of_cells:  # one or two seeds, or seeds that differ by the same amount in every unit
         spent = of_seeds**2 / (seeds - 1) + of_units**2 / (effective - 1) if of_seeds else 0.0
         return of_seeds + of_units, (of_seeds + of_units) ** 2 / spent if spent else effective - 1
     cells = (seeds - 1) * (effective - 1)
@@ -164,10 +179,11 @@ def _interval(value: float, half: float, scale: Scale) -> Interval | None:
 def replicates(
     qualities: Sequence[Sequence[UnitQuality]], combine: Callable[..., Any] = lambda quality: quality
 ) -> Array:
-    """Returns the crossed bootstrap's values, shape (REPLICATES,): units and seeds are drawn, each with replacement.
+    """Returns the values of the crossed bootstrap, of shape (REPLICATES,).
 
-    Source: Owen, 2007, as above. Draws are the same for equal numbers of units and seeds, so that engines and
-    fractions are paired. A draw without a value, such as one without a positive, is NaN.
+    It draws units and seeds, both with replacement. Source: Owen, 2007, as above. Draws are the same for equal
+    numbers of units and seeds, so that engines and fractions are paired. A draw that has no value, for example
+    because it has no positive row, is NaN.
     """
     generator = np.random.default_rng(SEED)
     units, seeds = qualities[0][0].units, len(qualities)

@@ -1,4 +1,4 @@
-"""All metrics that records can have: common ones, those of patterns, and those that follow from declarations."""
+"""All metrics that records can have: common metrics, metrics of a pattern, and metrics that workloads declare."""
 
 from collections.abc import Iterable, Sequence
 
@@ -57,7 +57,7 @@ def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
 def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
     """Returns the metric of a quality.
 
-    Lower is better: a quality with a best value of 1 becomes its distance to 1.
+    In metrics lower is better, so a quality with a best value of 1 becomes its distance to 1.
     """
 
     def samples(records: Sequence[RunRecord]) -> list[float]:

@@ -45,20 +45,23 @@ class Executions:
 
     @property
     def has_every_time(self) -> bool:
-        """True if each execution has a time. If not, the rounds with a time may be just the quick ones."""
+        """True if each execution has a time. Otherwise the rounds that have a time may be only the quick rounds."""
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """Returns units of work per second. A timeout is minus infinity, because it did less than any other."""
+        """Returns units of work per second.
+
+        A timeout counts as minus infinity: it did less work than any other execution.
+        """
         if self.times is None:
             return None
         timeouts = [-math.inf] * (self.times.count - self.times.known)
         return Spread.of([*map(per_second, self.timed), *timeouts], self.times.executions)
 
     def ratios(self, other: "Executions", upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-        """Returns one engine's figures over the other's, round by round.
+        """Returns `upper` divided by `lower`, round by round. Both are figures by round.
 
-        The list is empty if either engine has an execution without a time.
+        The list is empty if this or the `other` engine has an execution without a time.
         """
         return ratios_by_round(upper, lower) if self.has_every_time and other.has_every_time else []
 
@@ -86,8 +89,8 @@ class Margin:
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin:
     """Returns a comparison such as "is 1.20 (1.10–1.30) times as fast as joblib (not resolved)".
 
-    `times` holds the words between, with the numbers as "{}". `verdicts` is the number of verdicts that are made
-    together.
+    `times` is the middle of the sentence, such as "is {} times as fast as": the numbers replace "{}". `verdicts` is
+    the number of verdicts that are made together.
     """
     spread = Spread.of(ratios)
     if spread is None:

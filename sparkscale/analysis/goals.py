@@ -17,13 +17,13 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class JudgedGoal:
-    """A goal and the records of one cluster that judge it."""
+    """A goal, and the records of one cluster on which it is judged."""
 
     goal: Goal
     records: Sequence[RunRecord]
 
     def samples(self) -> list[float]:
-        """Returns one value for each round with both sides, on the largest fraction that both sides have."""
+        """Returns one value for each round that both sides have, on the largest fraction that both sides have."""
         return [] if self._has_zero else [self._value(upper, lower) for upper, lower in self._metric_pairs]
 
     @cached_property
@@ -37,13 +37,16 @@ class JudgedGoal:
         return of_ratio and any(value <= 0 for pair in self._metric_pairs for value in pair)
 
     def unequal(self) -> bool:
-        """Returns true if the sides made different numbers of models in some round: less work is not faster work."""
+        """Returns true if the sides made different numbers of models in some round.
+
+        Their times then cannot be compared, because they did different work.
+        """
         return any(upper_models != lower_models for upper_models, lower_models in self._pairs(_models))
 
     def lost(self) -> int:
-        """Returns how many executions of both sides have no time.
+        """Returns how many executions of either side have no time.
 
-        The rounds with a time may be just the quick ones.
+        If some have none, the rounds that have a time may be only the quick rounds.
         """
         sides = [side for side in (self.goal.upper, self.goal.lower) if side]
         return sum(
@@ -118,9 +121,9 @@ class JudgedGoal:
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
     """Returns "met" or "missed" if the whole interval of these samples (one per round) is on one side of the limit.
 
-    The interval holds for this number of `goals` together. The result begins with "not resolved" if the limit lies in
-    the interval, if there are too few rounds, if executions were lost, or if the sides made different numbers of
-    models. It is empty without a limit.
+    The interval has its confidence level for this number of `goals` together. The result begins with "not resolved"
+    if the limit lies in the interval, if there are too few rounds, if executions were lost, or if the sides made
+    different numbers of models. The result is empty if the goal has no limit.
     """
     limit = goal.limit
     if not samples:
@@ -135,7 +138,7 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
         return f"not resolved: {count(len(samples), 'round')}; at least {FEWEST_ROUNDS} are needed"
 
     def as_upper_limit(value: float) -> float:
-        """Returns the value, turned around for a goal with a lower limit so that it becomes an upper limit."""
+        """Returns the value; for a lower limit, its inverse or negative, so that the limit becomes an upper one."""
         if goal.at_least is None:
             return value
         return 1 / value if goal.kind == "ratio" else -value

@@ -12,22 +12,23 @@ from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.record import RunRecord
 
 WITHIN = 1.2
-"""A heap is enough if the case's median time with it is at most this times the one under the profile's own heap."""
+"""A heap is enough if the case's median time is at most this many times the median time with the profile's heap."""
 AGREEING = 2
-"""This many repeats on one side of the limit decide: they are the majority of three."""
+"""A probe has its result when this many repeats lie on the same side of the limit: the majority of three."""
 
 Verdict = Literal["enough", "too slow", "too little"]
 
 
 def seconds(records: Sequence[RunRecord]) -> Spread | None:
-    """Returns the warm times to model. None without any."""
+    """Returns the warm times to model. None if there are none."""
     return Spread.of([metrics.time_to_model(record) for record in metrics.timed(records)])
 
 
 def failure(record: RunRecord) -> str | None:
     """Returns how a case failed, as part of a sentence. None if it did not fail.
 
-    An executor that ran out of heap is lost, and Spark does its work again: the case may then end ok.
+    An executor that runs out of heap is lost, and Spark repeats its work. The case may then end as ok, but it counts
+    as failed here.
     """
     if record.outcome != "ok":
         return f"ends as {record.outcome}"
@@ -37,7 +38,7 @@ def failure(record: RunRecord) -> str | None:
 def is_enough(own_records: Sequence[RunRecord], probe_records: Sequence[RunRecord]) -> bool | None:
     """Returns true if the heap of a probe is enough: no repeat fails, and the median time is within the limit.
 
-    Returns None while the repeats do not decide. Raises ValueError if there is no time under the own heap.
+    Returns None if more repeats are needed. Raises ValueError if no execution with the profile's heap has a time.
     """
     if any(map(failure, probe_records)):
         return False
@@ -52,7 +53,7 @@ def is_enough(own_records: Sequence[RunRecord], probe_records: Sequence[RunRecor
 
 @dataclass(frozen=True)
 class Probe:
-    """The case under one heap. `own_seconds` is the median time under the profile's own heap."""
+    """The repeats of the case with one heap. `own_seconds` is the median time with the profile's heap."""
 
     heap_bytes: int
     records: tuple[RunRecord, ...]
@@ -64,7 +65,7 @@ class Probe:
 
     @property
     def slowdown(self) -> float | None:
-        """Its median time over the one under the own heap."""
+        """Its median time divided by the median time with the profile's heap."""
         return self.seconds.median / self.own_seconds if self.seconds and self.own_seconds else None
 
     @property
@@ -80,7 +81,7 @@ class Probe:
 
     @property
     def is_torn(self) -> bool:
-        """True if its repeats lie on both sides of the limit, so that noise decides."""
+        """True if its repeats lie on both sides of the limit, so that its result is due to chance."""
         if self.failure or self.seconds is None or self.own_seconds is None:
             return False
         return self.seconds.low <= WITHIN * self.own_seconds < self.seconds.high
@@ -95,13 +96,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Search:
-    """All probes of one case, by descending heap. The first is the profile's own heap."""
+    """All probes of one case, by descending heap. The first probe has the profile's heap."""
 
     probes: tuple[Probe, ...]
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Search | None":
-        """Returns the search of these records. None without a timed record of the case."""
+        """Returns the search of these records. None if no record of the case has a time."""
         by_heap: dict[int, list[RunRecord]] = defaultdict(list)
         for record in records:
             if not record.is_warmup and record.resources.heap_bytes is not None:
@@ -122,7 +123,10 @@ class Search:
 
     @cached_property
     def needed(self) -> Probe | None:
-        """The smallest heap such that it and all larger ones are enough. None if the profile's own heap is not."""
+        """The smallest heap for which it and every larger probe are enough.
+
+        None if not even the profile's heap is enough.
+        """
         smallest = None
         for probe in self.probes:
             if probe.verdict != "enough":
@@ -167,5 +171,7 @@ class Search:
         torn = [probe for probe in (*self.below[:1], needed) if probe.is_torn]
         if torn:
             heaps = " and ".join(amount(probe.heap_bytes) for probe in torn)
-            sentences.append(f"At {heaps} the repeats lie on both sides of the limit: noise decides there.")
+            sentences.append(
+                f"At {heaps} the repeats lie on both sides of the limit, so the result there is due to chance."
+            )
         return sentences

@@ -18,7 +18,7 @@ NOTE = (
 def needed(records: Sequence[RunRecord]) -> Spread | None:
     """Returns the bytes that a case of a node engine needs beyond an idle worker.
 
-    None if no record has both sizes.
+    None if no record has both a peak and a baseline.
     """
     return Spread.of(metrics.MEMORY_NEEDED.samples(records))
 
@@ -40,7 +40,7 @@ def shown(records: Sequence[RunRecord]) -> str | None:
 
 
 def share(part: Sequence[RunRecord], whole: Sequence[RunRecord]) -> float | None:
-    """Returns the memory that a sample needs as a share of that for all data. None for Spark engines."""
+    """Returns the memory that a sample needs, divided by the memory that all data needs. None for Spark engines."""
     part_bytes, whole_bytes = needed(part), needed(whole)
     if part_bytes is None or whole_bytes is None or not whole_bytes.median:
         return None

@@ -13,10 +13,10 @@ Samples = Callable[[Sequence[RunRecord]], list[float]]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric. `samples` maps the records of one case to one number per execution that counts for it.
+    """A metric. `samples` turns the records of one case into numbers: one for each execution that counts.
 
-    `version` rises when the numbers are no longer comparable with earlier ones. `patterns` names the patterns that
-    have the metric; empty means all.
+    `version` increases when the numbers are no longer comparable with earlier ones. `patterns` names the patterns
+    that have the metric; empty means all.
     """
 
     name: str
@@ -62,10 +62,10 @@ def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
 def spread_of_times(
     records: Iterable[RunRecord], seconds: Callable[[RunRecord], float] = time_to_model
 ) -> Spread | None:
-    """Returns the seconds of the warm executions. A timeout counts as longer than any.
+    """Returns the seconds of the warm executions. A timeout counts as longer than any time.
 
-    `executions` of the result includes those without a time, such as a timeout in a phase that is not timed
-    (`predict`). Returns None if no execution has a time or a timeout.
+    The number `executions` of the result includes executions without a time, such as a timeout in a phase that is not
+    timed (`predict`). Returns None if no execution has a time or a timeout.
     """
     attempts = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
     samples = [seconds(record) for record in timed(attempts)]
@@ -92,7 +92,7 @@ def _was_timed(record: RunRecord) -> bool:
 
 
 def rows_per_second(record: RunRecord) -> float:
-    """Returns the rows of the case over its time to model. In inference, these are the predicted rows."""
+    """Returns the rows of the case divided by its time to model. In inference, these are the predicted rows."""
     return record.case.rows / time_to_model(record)
 
 

@@ -32,7 +32,7 @@ def quality_warning(record: RunRecord) -> str | None:
 def quality_warnings(records: Iterable[RunRecord]) -> Iterator[str]:
     """Yields a sentence for each engine and fraction of a table that has a warning.
 
-    It holds the first warning, and the number of executions with one unless all have one.
+    The sentence has the first warning. It also says how many executions have a warning, unless all have one.
     """
     executions: dict[str, list[str | None]] = defaultdict(list)
     for record in metrics.scored(list(records)):

@@ -33,7 +33,10 @@ def problems(records: Iterable[RunRecord]) -> list[Problem]:
 
 
 def failed(records: list[RunRecord], added: int) -> bool:
-    """Returns true if an execution has no good record, or if a warm-up among the last `added` records failed."""
+    """Returns true if an execution is neither ok nor unsupported, or if a warm-up among the new records failed.
+
+    The last `added` records are new. If an execution was repeated, only its last record counts.
+    """
     fine = ("ok", "unsupported")
     new = records[len(records) - added :]
     return any(record.outcome not in fine for record in metrics.latest(records)) or any(

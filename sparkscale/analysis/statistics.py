@@ -1,4 +1,4 @@
-"""Spreads and intervals of a few samples, such as the seconds of each round."""
+"""Spreads and intervals of a few measured values, such as the seconds of each round."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ REPLICATES = 2000
 LEVEL = 0.95
 SEED = 20130101
 FEWEST_ROUNDS = 5
-"""With fewer rounds there is no interval, and nothing is resolved."""
+"""With fewer rounds there is no interval, and no comparison is resolved."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and range of a few samples.
+    """Median and range of a few measured values.
 
-    A sample that is only known to exceed `limit`, such as a timeout, is infinite. `known` counts the finite ones.
-    `executions` counts all executions, also those without a sample.
+    A value that is only known to exceed `limit`, such as a timeout, is infinite. `known` counts the finite values.
+    `executions` counts all executions, including those without a value.
     """
 
     median: float
@@ -43,7 +43,10 @@ class Spread:
     def of(
         cls, samples: Sequence[float], executions: int | None = None, limit: float | None = None
     ) -> "Spread | None":
-        """Returns the spread of the samples. None without samples. `executions` defaults to the number of samples."""
+        """Returns the spread of these values. None if there are none.
+
+        `executions` defaults to the number of values.
+        """
         if not samples:
             return None
         known = sum(map(math.isfinite, samples))
@@ -52,30 +55,31 @@ class Spread:
 
     @property
     def bounds(self) -> tuple[float, float, float]:
-        """Median, smallest and largest sample."""
+        """Median, smallest and largest value."""
         return self.median, self.low, self.high
 
     def words(self, form: str) -> str:
-        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". One sample has no range."""
+        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". A single value has no range."""
         median = format(self.median, form)
         return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
 
     @property
     def is_censored(self) -> bool:
-        """True if some execution has no finite sample."""
+        """True if some execution has no finite value."""
         return self.known < self.executions
 
 
 def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-    """Returns `upper` over `lower` for each round that both have, in the order of rounds."""
+    """Returns `upper` divided by `lower` for each round that both have, in the order of rounds."""
     return [upper[number] / lower[number] for number in sorted(upper.keys() & lower.keys())]
 
 
 def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool = True) -> Interval:
-    """Returns the interval of the centre of one sample per round, or the range of fewer than FEWEST_ROUNDS rounds.
+    """Returns the confidence interval for the centre of values that were measured once per round.
 
-    It holds at LEVEL for all verdicts together; `verdicts` is their number. Each verdict has its part of the error
-    (Dunn: Multiple comparisons among means, J. Am. Stat. Assoc. 56, 1961).
+    With fewer than FEWEST_ROUNDS rounds it returns their range. The interval has the confidence LEVEL for all
+    verdicts together; `verdicts` is their number. Each verdict has its part of the error (Dunn: Multiple comparisons
+    among means, J. Am. Stat. Assoc. 56, 1961).
 
     The interval is Student's t, for ratios on a log scale: there the noise of both sides is equal, so that the centre
     is both mean and median. Noise with heavy tails makes it too wide, not too narrow (Benjamini, J. Am. Stat. Assoc.
@@ -91,10 +95,10 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
 
 
 def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ratios: bool = True) -> bool | None:
-    """Returns true if the quantity that these samples measure, one per round, is at most `threshold`, else false.
+    """Returns true if a quantity that was measured once per round is at most `threshold`, otherwise false.
 
-    Returns None (not resolved) if the interval holds the threshold, or if there are too few rounds. All verdicts of
-    goals and advice use this function, so none rests on one lucky round, or on one of many tries.
+    Returns None (not resolved) if the interval contains the threshold, or if there are too few rounds. All verdicts
+    of goals and advice use this function. So no verdict rests on one lucky round, or on the best of many tries.
     """
     if len(samples) < FEWEST_ROUNDS:
         return None
@@ -105,15 +109,15 @@ def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ra
 
 
 def pairs(compared: int) -> int:
-    """Returns the number of verdicts behind naming the best of `compared` engines.
+    """Returns the number of verdicts that are made when the best of `compared` engines is named.
 
-    The best was not known before, so any two might have been compared.
+    The best engine was not known before, so any two engines might have been compared.
     """
     return max(1, compared * (compared - 1) // 2)
 
 
 def always_sooner(wins: int, verdicts: int = 1) -> bool:
-    """Returns true if it is resolved that one of two comes first, after it did in each of `wins` pairs.
+    """Returns true if it is resolved that one of two engines comes first, because it came first in all `wins` pairs.
 
     This is for pairs in which not all times are known. It is the two-sided sign test, at 1 - LEVEL for all `verdicts`
     together (Conover: Practical Nonparametric Statistics, 1999, section 3.4).

@@ -1,7 +1,7 @@
-"""Qualities as functions of the weights of the hold-out's units. Intervals are computed from them.
+"""Computes a quality for any weights of the hold-out's units. Intervals are made from this.
 
-Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or stretches of time), not
-rows: Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69 (2007).
+Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or periods), not rows (Field
+and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69, 2007).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,10 @@ from sparkscale.analysis.statistics import Array
 from sparkscale.contract.units import kish
 
 MOST_UNITS = 256
-"""More units than this are bundled. That keeps whole units together and the matrices small."""
+"""If there are more units than this, several units are merged into one.
+
+Each unit stays whole, and the matrices stay small.
+"""
 
 
 class UnitQuality(Protocol):
@@ -27,22 +30,28 @@ class UnitQuality(Protocol):
 
     @property
     def effective_units(self) -> float:
-        """Kish's effective number of units, for the kind of row that has the fewest."""
+        """Kish's effective number of units.
+
+        With classes: the smallest of the numbers for rows, positives and negatives.
+        """
 
     @property
     def rare_rows(self) -> int | None:
         """Rows of the rarer class. None if rows have no class."""
 
     def at(self, weights: Array) -> Array:
-        """Returns the quality for each row of `weights`, of shape (replicates, units). NaN if it does not exist."""
+        """Returns the quality for each row of `weights`, of shape (replicates, units).
+
+        NaN if the quality does not exist.
+        """
 
     @property
     def sums(self) -> Mapping[str, Array]:
-        """The sums from which it is computed, by name, each of shape (units,) or (units, units)."""
+        """The sums from which the quality is computed, by name, each of shape (units,) or (units, units)."""
 
 
 def value(quality: UnitQuality) -> float:
-    """Returns the quality on the hold-out itself."""
+    """Returns the quality on the hold-out, with the weight 1 for every unit."""
     return float(quality.at(np.ones((1, quality.units)))[0])
 
 
@@ -51,8 +60,8 @@ class UnitAuc:
     """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
 
     `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
-    correctly, with ties as half; `positives` and `negatives` are counts per unit. With weights w,
-    AUC(w) = wᵀ·concordant·w / ((w·positives)(w·negatives)); all ones give the AUC itself.
+    correctly; a tie counts as half. `positives` and `negatives` are counts per unit. With weights w, AUC(w) =
+    wᵀ·concordant·w / ((w·positives)(w·negatives)). Weights of 1 give the AUC itself.
     """
 
     concordant: Array
@@ -70,7 +79,9 @@ class UnitAuc:
         below = np.searchsorted(negatives, positives, "left")
         not_above = np.searchsorted(negatives, positives, "right")
         concordant = np.empty((count, count))
-        counted = np.zeros(len(negatives) + 1, np.int64)  # negatives of one unit among the first ones
+        counted = np.zeros(
+            len(negatives) + 1, np.int64
+        )  # counted[n]: how many of the first n negatives belong to unit j
         for j in range(count):
             np.cumsum(negative_unit == j, out=counted[1:])
             concordant[:, j] = np.bincount(positive_unit, counted[below] + counted[not_above], minlength=count) / 2
@@ -82,7 +93,7 @@ class UnitAuc:
 
     @classmethod
     def of_sums(cls, sums: Mapping[str, Array]) -> "UnitAuc":
-        return cls(**sums)
+        return cls(sums["concordant"], sums["positives"], sums["negatives"])
 
     @property
     def sums(self) -> Mapping[str, Array]:
@@ -94,7 +105,10 @@ class UnitAuc:
 
     @property
     def effective_units(self) -> float:
-        """The smallest of those for rows, positives and negatives: six positives are at most six units."""
+        """The smallest of the effective numbers for rows, positives and negatives.
+
+        Six positives are at most six units.
+        """
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
 
     @property
@@ -108,9 +122,9 @@ class UnitAuc:
 
 @dataclass(frozen=True)
 class UnitRatio:
-    """A ratio of two sums over rows, such as a mean: with weights w, transform(w·above / w·below).
+    """A ratio of two sums over rows, such as a mean. With weights w it is transform(w·above / w·below).
 
-    `above` and `below` hold each unit's sums, `rows` its rows.
+    `above` and `below` are the sums of each unit, and `rows` is the number of rows of each unit.
     """
 
     above: Array
@@ -130,7 +144,7 @@ class UnitRatio:
 
     @classmethod
     def explained(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """Returns one minus the sum of squared errors (`score`) over that of squared deviations (`label`)."""
+        """Returns 1 minus the sum of squared errors (`score`) divided by the sum of squared deviations (`label`)."""
         number = unit_numbers(unit)
         errors, deviations = (np.bincount(number, weights=squares) for squares in (score, label))
         return cls(errors, deviations, _rows(number), one_minus)
@@ -148,7 +162,7 @@ class UnitRatio:
 
     @classmethod
     def of_sums(cls, sums: Mapping[str, Array], transform: Callable[[Array], Array] = np.asarray) -> "UnitRatio":
-        return cls(**sums, transform=transform)
+        return cls(sums["above"], sums["below"], sums["rows"], transform)
 
     @property
     def sums(self) -> Mapping[str, Array]:
@@ -176,13 +190,13 @@ def one_minus(unexplained: Array) -> Array:
 
 
 def unit_numbers(unit: Array) -> Array:
-    """Returns units numbered from 0, bundled if there are more than MOST_UNITS."""
+    """Returns units numbered from 0, merged if there are more than MOST_UNITS."""
     return _numbered(np.ascontiguousarray(unit).tobytes(), unit.dtype.str)
 
 
 @lru_cache(maxsize=8)
 def _numbered(unit: bytes, kind: str) -> Array:
-    """Returns `unit_numbers` for an array's bytes, from a cache: executions of one data set share its hold-out."""
+    """Returns `unit_numbers` for an array's bytes, from a cache. Executions on one data set share its hold-out."""
     _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
     result: Array = number % MOST_UNITS
     result.setflags(write=False)
@@ -196,7 +210,7 @@ def _ascending(score: Array, number: Array) -> tuple[Array, Array]:
 
 
 def _over(above: Array, below: Array) -> Array:
-    """Returns the ratio. NaN where `below` is 0."""
+    """Returns `above` divided by `below`. NaN where `below` is 0."""
     result: Array = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
     return result
 

@@ -1,5 +1,6 @@
 """`sparkscale show`, `sparkscale export` and `sparkscale import`: print, write and copy records."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -93,18 +94,14 @@ def export_(
 
     if condensed and form != "archive":
         raise ConfigError("--condensed needs --format archive.")
-    if form in ("parquet", "archive") and to is None:
-        raise ConfigError(f"--format {form} is binary and needs a file: add --to FILE.parquet.")
-    with Store.existing(out) as store:
-        runs = store.runs() if every else [store.invocation(suite, run_).id]
+    with Store.existing(out) as store, private.with_users_umask():
+        run = None if every else store.invocation(suite, run_).id
         if form == "archive":
-            assert to is not None
-            with private.with_users_umask():
-                archive.pack(store, runs, to, patterns.condensed if condensed else None)
+            if to is None:
+                raise ConfigError("An archive is binary: name a file with --to FILE.parquet.")
+            archive.pack(store, [run] if run else store.runs(), to, patterns.condensed if condensed else None)
             return
-        records = [record for run in runs for record in store.records(run)]
-    with private.with_users_umask():
-        text = export(records, form, to)
+        text = export(store.records(run), form, to)
     if text is not None:
         typer.echo(text.encode())  # as bytes, because the encoding of the terminal must not change data
 
@@ -116,15 +113,17 @@ def import_(
 ) -> None:
     """Copy the runs of an archive into a record store.
 
-    They can then be shown and compared like runs of this machine.
+    They can then be shown and exported like other runs. They are never resumed.
 
-    Example:
+    Examples:
 
-      sparkscale import run.parquet && sparkscale show
+      sparkscale import run.parquet
+
+      sparkscale import docs/results/records/quick.parquet --out /tmp/quick
     """
     from sparkscale.store import archive
-    from sparkscale.store.store import Store
 
-    with Store.open(out) as store:
-        runs = archive.take(file, store)
-    typer.echo(f"Imported {count(len(runs), 'run')} into {out}: {', '.join(runs)}.", err=True)
+    runs = archive.take(file, out)
+    typer.echo(f"Imported {count(len(runs), 'run')} into {out}.", err=True)
+    for run in runs:
+        typer.echo(f"Show it with `sparkscale show --run {run} --out {shlex.quote(str(out))}`.", err=True)

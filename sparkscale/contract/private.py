@@ -14,7 +14,7 @@ def for_the_user_only() -> Iterator[None]:
     global _users_umask  # noqa: PLW0603 - the mask belongs to the process, too
     outer = _users_umask
     umask = os.umask(UMASK)
-    _users_umask = umask
+    _users_umask = umask if outer < 0 else outer
     try:
         yield
     finally:

@@ -14,12 +14,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import RunRecord
-from sparkscale.store.schema import FORMAT, metadata
-from sparkscale.store.store import FILE, Store
+from sparkscale.store.schema import FORMAT, blobs, descriptions, metadata
+from sparkscale.store.store import FILE, PATIENCE_SECONDS, Store
 
 FORMAT_KEY = b"sparkscale_store_format"
+BATCH_ROWS = 200
 
 Condense = Callable[[RunRecord, str, Any], tuple[str, Any] | None]
 """A function from a record, the name of one of its tables and that table (pyarrow.Table) to the name and table to
@@ -34,20 +35,20 @@ def pack(store: Store, runs: Sequence[str], path: Path, condense: Condense | Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with tempfile.TemporaryDirectory(prefix="sparkscale-archive-") as folder:
-        with Store.open(Path(folder)) as small:
-            for run in runs:
-                _copy(store, run, small, condense)
-        rows = _rows(Path(folder) / FILE)
     schema = pa.schema(
         [("table", pa.string()), ("content", pa.string()), ("blob", pa.binary())],
         metadata={FORMAT_KEY: str(FORMAT).encode()},
     )
-    columns = [pa.array([row[number] for row in rows], field.type) for number, field in enumerate(schema)]
-    try:
-        pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", compression_level=19)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with tempfile.TemporaryDirectory(prefix="sparkscale-archive-") as folder:
+        with Store.open(Path(folder)) as small:
+            for run in runs:
+                _copy(store, run, small, condense)
+        try:
+            with pq.ParquetWriter(path, schema, compression="zstd", compression_level=19) as writer:
+                for rows in _batches(Path(folder) / FILE):
+                    writer.write_batch(pa.record_batch(list(zip(*rows, strict=True)), schema=schema))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def unpacked(path: Path) -> Iterator[Store]:
 def _copy(store: Store, run: str, to: Store, condense: Condense | None) -> None:
     invocation = store.invocation(identity=run)
     to.begin(invocation)
-    descriptions = set(invocation.origin.values())
+    described = set(invocation.origin.values())
     for record in store.records(run):
         tables = store.tables(record.id)
         if condense is not None:
@@ -70,8 +71,8 @@ def _copy(store: Store, run: str, to: Store, condense: Condense | None) -> None:
             tables = {table[0]: _bytes(table[1]) for table in smaller if table is not None}
         to.add(record, tables)
         named = (record.host, record.software, record.session, record.data, record.model, record.workload)
-        descriptions |= {identity for identity in named if identity is not None}
-    for identity in sorted(descriptions):
+        described |= {identity for identity in named if identity is not None}
+    for identity in sorted(described):
         with suppress(KeyError):  # if the store lacks a description, so does its copy
             to.keep(store.description(identity))
 
@@ -85,72 +86,115 @@ def _bytes(table: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _rows(store: Path) -> list[tuple[str, str, bytes | None]]:
-    """Returns table, content and blob of each row of a store."""
-    rows = []
+def _batches(store: Path) -> Iterator[list[tuple[str, str, bytes | None]]]:
+    """Yields table, content and blob of the rows of a store, in batches that fit into memory."""
     with closing(sqlite3.connect(store)) as connection:
         connection.row_factory = sqlite3.Row
         for table in metadata.sorted_tables:
-            for row in connection.execute(f"SELECT * FROM {table.name} ORDER BY rowid"):
-                values = dict(row)
-                blob = values.pop("content") if table.name == "blobs" else None
-                rows.append((table.name, json.dumps(values), blob))
-    return rows
+            found = connection.execute(f"SELECT * FROM {table.name} ORDER BY rowid")
+            while rows := found.fetchmany(BATCH_ROWS):
+                yield [_as_row(table.name, dict(row)) for row in rows]
+
+
+def _as_row(table: str, values: dict[str, Any]) -> tuple[str, str, bytes | None]:
+    blob = values.pop("content") if table == blobs.name else None
+    return table, json.dumps(values), blob
 
 
 def _restore(path: Path, folder: Path) -> None:
-    """Makes a store from an archive, in the format in which it was written. Opening the store migrates it."""
+    """Makes a store from an archive and marks it with the archive's format. Opening the store migrates it.
+
+    The tables are those of the present format: a migration that changes a table must also change archives.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        archive = pq.read_table(path, use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
+        archive = pq.ParquetFile(path, pre_buffer=False)
+    except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path} cannot be read as an archive of runs: {str(error).splitlines()[0]}") from error
-    format_number = int((archive.schema.metadata or {}).get(FORMAT_KEY, 0))
-    if not format_number:
-        raise ConfigError(f"{path} is no archive of runs: write one with `sparkscale export --format archive`.")
-    if format_number > FORMAT:
-        raise ConfigError(f"{path} has format {format_number}, this sparkscale reads {FORMAT}: update sparkscale.")
     engine = sa.create_engine(f"sqlite:///{folder / FILE}")
     try:
+        format_number = _format(path, archive)
         with engine.begin() as connection:
             metadata.create_all(connection)
-            for row in archive.to_pylist():
-                values = json.loads(row["content"])
-                if row["blob"] is not None:
-                    values["content"] = row["blob"]
-                target = metadata.tables.get(row["table"])
-                if target is None or not set(values) <= set(target.columns.keys()):
-                    raise ConfigError(f"{path} is damaged: it has rows of an unknown table '{row['table']}'.")
-                names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-                connection.execute(sa.text(f"INSERT INTO {row['table']} ({names}) VALUES ({marks})"), values)
+            for batch in archive.iter_batches(BATCH_ROWS, columns=["table", "content", "blob"], use_threads=False):
+                for row in batch.to_pylist():
+                    _insert(connection, **row)
             connection.exec_driver_sql(f"PRAGMA user_version={format_number}")
+    except (ValueError, KeyError, TypeError, pa.ArrowException, sa.exc.DatabaseError) as error:
+        raise ConfigError(f"{path} is a damaged archive: {str(error).splitlines()[0]}") from error
     finally:
         engine.dispose()
+        archive.close()
 
 
-def take(archive: Path, store: Store) -> list[str]:
-    """Copies the runs of an archive into a store, all or none, and returns their ids.
+def _format(path: Path, archive: Any) -> int:
+    """Returns the format of an archive (pyarrow.parquet.ParquetFile). Raises ConfigError if it cannot be read."""
+    stated = (archive.schema_arrow.metadata or {}).get(FORMAT_KEY)
+    if stated is None:
+        raise ConfigError(f"{path} is no archive of runs: write one with `sparkscale export --format archive`.")
+    if (number := int(stated)) > FORMAT:
+        raise ConfigError(f"{path} has format {number}, this sparkscale reads {FORMAT}: update sparkscale.")
+    return number
 
-    Raises ConfigError if the file is no archive, or if one of its runs is in the store already.
+
+def _insert(connection: sa.Connection, table: str, content: str, blob: bytes | None) -> None:
+    """Inserts a row of an archive. Raises KeyError for an unknown table or column."""
+    values = dict(json.loads(content))
+    if not values:
+        raise ValueError(f"it has a row of {table} without a value")
+    if blob is not None:
+        values["content"] = blob
+    columns = metadata.tables[table].columns
+    names = ", ".join(columns[name].name for name in values)
+    marks = ", ".join(f":{name}" for name in values)
+    connection.execute(sa.text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), values)
+
+
+def take(archive: Path, folder: Path) -> list[str]:
+    """Copies the runs of an archive into the store of a folder, all or none, and returns their ids.
+
+    The copies are marked as imported: they are shown and exported, but never resumed. Raises ConfigError if the file
+    is no archive that this release can read, or if one of its runs is in the store already; StoreError if the store
+    cannot be written.
     """
     with unpacked(archive) as other:
         runs = other.runs()
-        if present := [run for run in runs if run in store.runs()]:
-            raise ConfigError(f"Run {present[0]} of {archive} is already in {store.path}: nothing was imported.")
-        with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-            connection.execute("ATTACH DATABASE ? AS other", (str(other.path),))
-            connection.execute("BEGIN IMMEDIATE")
+        try:
+            for run in runs:
+                other.invocation(identity=run)
+                other.records(run)
+        except ValueError as error:  # Pydantic's
+            raise ConfigError(
+                f"{archive} has records that this sparkscale cannot read: update sparkscale, or export it again."
+            ) from error
+        with Store.open(folder) as store:
+            if present := [run for run in runs if run in store.runs()]:
+                raise ConfigError(f"Run {present[0]} of {archive} is already in {store.path}: nothing was imported.")
             try:
-                for table in metadata.sorted_tables:
-                    names = ", ".join(column.name for column in table.columns if column.name != "number")
-                    connection.execute(
-                        f"INSERT OR IGNORE INTO main.{table.name} ({names}) SELECT {names} FROM other.{table.name} "
-                        "ORDER BY rowid"
-                    )
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+                _merge(other.path, store.path)
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"{archive} cannot be imported into {store.path}, which is unchanged: {error}."
+                ) from error
     return runs
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Copies all rows of one store into another, in one transaction. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(target, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
+        connection.execute("ATTACH DATABASE ? AS other", (str(source),))
+        connection.execute("UPDATE other.invocations SET content = json_set(content, '$.imported', json('true'))")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for table in metadata.sorted_tables:
+                verb = "INSERT OR IGNORE" if table in (blobs, descriptions) else "INSERT"  # these may be shared
+                names = ", ".join(column.name for column in table.columns if column.name != "number")
+                connection.execute(
+                    f"{verb} INTO main.{table.name} ({names}) SELECT {names} FROM other.{table.name} ORDER BY rowid"
+                )
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

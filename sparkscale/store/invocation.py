@@ -35,6 +35,8 @@ class Invocation(BaseModel):
     """Ids of the descriptions of its suite, profiles and budgets, by their names in messages."""
     goals: tuple[Goal, ...] = ()
     """The goals of its suite."""
+    imported: bool = False
+    """If true, the run comes from an archive. It is shown, but never resumed, and no search takes its target."""
     cold_cache: bool = False
     """If true, the page cache of the data's files was emptied before each execution."""
     executions: int

@@ -129,7 +129,8 @@ class Store:
     ) -> Invocation:
         """Returns the run with this id, or the latest run of a suite, command and package environment (or of any).
 
-        A heap search is only selected by its id or command. Raises ConfigError if there is no such run.
+        A heap search is only selected by its id or command. With a command, imported runs are left out, because
+        they cannot be resumed. Raises ConfigError if there is no such run.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -140,6 +141,8 @@ class Store:
             for content in connection.execute(query).scalars():
                 invocation = Invocation.model_validate(content)
                 if command is None and identity is None and invocation.command == "heap":
+                    continue
+                if command is not None and invocation.imported:
                     continue
                 if command in (None, invocation.command) and environment in (None, invocation.environment):
                     return invocation
@@ -200,8 +203,9 @@ class Store:
         return self._read(query)
 
     def records_of(self, suite: str) -> list[RunRecord]:
-        """Returns the records of all runs of a suite, in the order of measurement."""
-        query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite)
+        """Returns the records of all runs of a suite, in the order of measurement, without imported runs."""
+        is_own = invocations.c.content["imported"].as_boolean().is_not(True)
+        query = sa.select(records.c.content).join(invocations).where(invocations.c.suite == suite, is_own)
         return self._read(query.order_by(records.c.number))
 
     def _read(self, query: sa.Select[Any]) -> list[RunRecord]:

@@ -82,7 +82,10 @@ def test_a_heap_below_one_that_is_too_slow_is_not_named() -> None:
 def test_repeats_on_both_sides_of_the_limit_are_said_to_be_noise() -> None:
     found = Search.of([*OWN, run(612, 8.0), run(612, 12.0, 2), run(612, 8.4, 3), run(560, 0, 1, "timeout")])
     assert found is not None
-    assert found.sentences()[-1] == "At 612 MiB the repeats lie on both sides of the limit: noise decides there."
+    assert (
+        found.sentences()[-1]
+        == "At 612 MiB the repeats lie on both sides of the limit, so the result there is due to chance."
+    )
 
 
 def test_where_every_heap_is_enough_the_jvm_itself_is_the_limit() -> None:

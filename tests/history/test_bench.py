@@ -262,7 +262,7 @@ def test_ctrl_c_keeps_what_was_measured_and_asvs_files_and_it_goes_on(clone: Clo
     assert {path: path.read_bytes() for path in clone.asv.glob("**/*.json")} == files
     before = [record.id for record in records(clone)]
     other = clone.bench("--resume", "--rounds", "3", *only)
-    assert "The run to resume has --rounds 5, not 3" in other.stderr
+    assert "The run to resume has rounds 5, not 3" in other.stderr
     done = clone.run(*command, "--resume")
     assert done.returncode == 0, done.stderr
     after = records(clone)

@@ -3,6 +3,8 @@
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from sparkscale.analysis.blocks import Chart, Series
 from sparkscale.present.charts import svg
 
@@ -36,3 +38,18 @@ def test_points_lie_where_a_logarithmic_scale_puts_them() -> None:
 
 def test_a_drawing_is_the_same_each_time() -> None:
     assert svg(CHART) == svg(CHART)
+
+
+def test_lines_beyond_the_colours_are_dashed() -> None:
+    many = Chart("t", "x", "y", tuple(Series(f"engine {n}", (1.0, 2.0), (1.0 + n, 2.0 + n)) for n in range(9)))
+    lines = re.findall(r'aria-roledescription="line mark"[^>]*>', svg(many))
+    styles = {
+        (re.search(r'stroke="([^"]+)"', line), re.search(r'stroke-dasharray="([^"]+)"', line)) for line in lines
+    }
+    assert len({tuple(part and part[1] for part in style) for style in styles}) == len(lines) == 9
+
+
+def test_too_many_lines_are_refused() -> None:
+    many = Chart("t", "x", "y", tuple(Series(str(n), (1.0,), (1.0,)) for n in range(22)))
+    with pytest.raises(ValueError, match="22 lines"):
+        svg(many)

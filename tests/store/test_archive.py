@@ -1,5 +1,6 @@
 """Archives: whole runs in one Parquet file, with all tables or with the little that reports need."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,10 +12,10 @@ import pytest
 
 from sparkscale.analysis.patterns import condensed
 from sparkscale.analysis.report import report
-from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import GROUPS, SCORES, SUMS
 from sparkscale.store import archive
-from sparkscale.store.store import FILE, Store
+from sparkscale.store.store import Store
 from tests.builders import Writer, case, invocation, parquet, record
 
 
@@ -75,49 +76,94 @@ def test_runs_are_taken_into_another_store_once(store: Store, tmp_path: Path) ->
     with Store.open(tmp_path / "theirs") as theirs:
         theirs.begin(invocation("three", day=3))
         theirs.add(record("mine", of="three"), {SCORES: parquet([1.0])})
-        assert archive.take(tmp_path / "runs.parquet", theirs) == ["one", "two"]
+        assert archive.take(tmp_path / "runs.parquet", tmp_path / "theirs") == ["one", "two"]
         assert theirs.runs() == ["one", "two", "three"]
         assert theirs.records("one") == store.records("one")
         before = theirs.records()
         with pytest.raises(ConfigError, match=r"Run one of .*runs.parquet is already in .*: nothing was imported"):
-            archive.take(tmp_path / "runs.parquet", theirs)
+            archive.take(tmp_path / "runs.parquet", tmp_path / "theirs")
         assert theirs.records() == before
+
+
+def test_an_imported_run_is_shown_but_never_resumed(store: Store, tmp_path: Path) -> None:
+    """A newer run of somebody else must not hide one's own, which was interrupted."""
+    archive.pack(store, ["two"], tmp_path / "two.parquet")
+    archive.take(tmp_path / "two.parquet", tmp_path / "theirs")
+    with Store.existing(tmp_path / "theirs") as theirs:
+        theirs.begin(invocation("own", day=1))
+        assert theirs.invocation("quick").id == "two"
+        assert theirs.invocation("quick").imported
+        assert theirs.invocation("quick", command="run").id == "own"
+        assert theirs.records_of("quick") == []
+        assert theirs.records() == store.records("two")
 
 
 def test_an_archive_with_one_known_run_brings_none(store: Store, tmp_path: Path) -> None:
     archive.pack(store, ["one", "two"], tmp_path / "both.parquet")
     archive.pack(store, ["two"], tmp_path / "two.parquet")
-    with Store.open(tmp_path / "theirs") as theirs:
-        archive.take(tmp_path / "two.parquet", theirs)
-        with pytest.raises(ConfigError, match="Run two of"):
-            archive.take(tmp_path / "both.parquet", theirs)
+    archive.take(tmp_path / "two.parquet", tmp_path / "theirs")
+    with pytest.raises(ConfigError, match="Run two of"):
+        archive.take(tmp_path / "both.parquet", tmp_path / "theirs")
+    with Store.existing(tmp_path / "theirs") as theirs:
         assert theirs.runs() == ["two"]
 
 
+SCHEMA = {"table": pa.string(), "content": pa.string(), "blob": pa.binary()}
+FORMAT_2 = {archive.FORMAT_KEY: b"2"}
+
+
 @pytest.mark.parametrize(
-    ("metadata", "table", "reason"),
+    ("metadata", "columns", "table", "content", "reason"),
     [
-        ({}, "records", "is no archive of runs"),
-        ({archive.FORMAT_KEY: b"99"}, "records", "has format 99"),
-        ({archive.FORMAT_KEY: b"2"}, "sqlite_master", "is damaged: it has rows of an unknown table 'sqlite_master'"),
+        ({}, SCHEMA, "records", "{}", "is no archive of runs"),
+        ({archive.FORMAT_KEY: b"99"}, SCHEMA, "records", "{}", "has format 99"),
+        ({archive.FORMAT_KEY: b"two"}, SCHEMA, "records", "{}", "is a damaged archive"),
+        (FORMAT_2, SCHEMA, "sqlite_master", '{"name": "a"}', "is a damaged archive: 'sqlite_master'"),
+        (FORMAT_2, SCHEMA, "records", "no JSON", "is a damaged archive"),
+        (FORMAT_2, SCHEMA, "records", '{"secret": 1}', "is a damaged archive"),
+        (FORMAT_2, SCHEMA, "records", '{"id": "a"}', "is a damaged archive"),
+        (FORMAT_2, SCHEMA, "records", "[]", "is a damaged archive"),
+        (FORMAT_2, {"table": pa.string()}, "records", "{}", "is a damaged archive"),
     ],
 )
 def test_a_file_that_is_no_archive_is_refused(
-    tmp_path: Path, metadata: dict[bytes, bytes], table: str, reason: str
+    tmp_path: Path,
+    metadata: dict[bytes, bytes],
+    columns: dict[str, pa.DataType],
+    table: str,
+    content: str,
+    reason: str,
 ) -> None:
-    schema = pa.schema([("table", pa.string()), ("content", pa.string()), ("blob", pa.binary())], metadata=metadata)
-    pq.write_table(pa.table([[table], ["{}"], [None]], schema=schema), tmp_path / "other.parquet")
-    with Store.open(tmp_path / "store") as store:
-        with pytest.raises(ConfigError, match=reason):
-            archive.take(tmp_path / "other.parquet", store)
-        assert store.runs() == []
+    schema = pa.schema(list(columns.items()), metadata=metadata)
+    values = {"table": [table], "content": [content], "blob": [None]}
+    pq.write_table(pa.table([values[name] for name in columns], schema=schema), tmp_path / "other.parquet")
+    with pytest.raises(ConfigError, match=reason):
+        archive.take(tmp_path / "other.parquet", tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_records_that_this_release_cannot_read_are_not_imported(store: Store, tmp_path: Path) -> None:
+    """A run with a field of a later release would break every `show`, for the newest run is read first."""
+    with closing(sqlite3.connect(store.path)) as raw:
+        raw.execute("UPDATE invocations SET content = json_set(content, '$.later', 1) WHERE id = 'two'")
+        raw.commit()
+    with closing(sqlite3.connect(store.path)) as raw:
+        rows = raw.execute("SELECT id, started_at, suite, content FROM invocations WHERE id = 'two'").fetchall()
+    columns = ("id", "started_at", "suite", "content")
+    content = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
+    schema = pa.schema(list(SCHEMA.items()), metadata=FORMAT_2)
+    pq.write_table(pa.table([["invocations"], content, [None]], schema=schema), tmp_path / "later.parquet")
+    with pytest.raises(ConfigError, match="records that this sparkscale cannot read: update sparkscale"):
+        archive.take(tmp_path / "later.parquet", tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()
 
 
 def test_files_that_cannot_be_read_or_written_are_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no Parquet")
     for name in ("text.parquet", "absent.parquet"):
         with pytest.raises(ConfigError, match=f"{name} cannot be read as an archive of runs"):
-            archive.take(tmp_path / name, store)
+            archive.take(tmp_path / name, tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()
     with pytest.raises(ConfigError, match="cannot be written"):
         archive.pack(store, ["one"], tmp_path / "absent" / "run.parquet")
 
@@ -126,9 +172,19 @@ def test_an_import_that_fails_half_way_leaves_nothing(store: Store, tmp_path: Pa
     archive.pack(store, ["one"], tmp_path / "run.parquet")
     with Store.open(tmp_path / "theirs") as theirs:
         with closing(sqlite3.connect(theirs.path)) as raw:
-            raw.execute("CREATE TRIGGER full BEFORE INSERT ON tables BEGIN SELECT RAISE(ABORT, 'full'); END")
+            raw.execute("CREATE TRIGGER full BEFORE INSERT ON tables BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
             raw.commit()
-        with pytest.raises(sqlite3.Error, match="full"):
-            archive.take(tmp_path / "run.parquet", theirs)
-        assert theirs.runs() == []
-        assert (tmp_path / "theirs" / FILE).exists()
+        with pytest.raises(StoreError, match=r"cannot be imported into .*, which is unchanged: disk is full"):
+            archive.take(tmp_path / "run.parquet", tmp_path / "theirs")
+        assert theirs.runs() == theirs.records() == []
+
+
+def test_a_record_that_is_there_already_is_never_replaced(store: Store, tmp_path: Path) -> None:
+    """Its tables would become those of another record."""
+    archive.pack(store, ["two"], tmp_path / "two.parquet")
+    with Store.open(tmp_path / "theirs") as theirs:
+        theirs.begin(invocation("three", day=3))
+        theirs.add(record("other", of="three"), {})
+        with pytest.raises(StoreError, match="UNIQUE"):
+            archive.take(tmp_path / "two.parquet", tmp_path / "theirs")
+        assert theirs.runs() == ["three"]

@@ -1,1 +1,2 @@
-"""Data-parallel training: one model on partitioned data, compared with single-node libraries."""
+"""Data-parallel training: Spark trains one model on partitioned data, and single-node libraries train the same model.
+"""

@@ -1,9 +1,10 @@
 """Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer against MLlib's Pipeline.
 
-The rows are the data set's, with the same faults for every engine: one cell in twenty is missing, and in the hold-out
-one value of a category in twenty was never seen. The category with the most values is hashed, the others are one-hot.
-Columns of the result: numbers, then one-hot columns in each category's alphabetical order, then hash buckets.
-`fit` learns from the training rows and transforms them; `predict` transforms the hold-out.
+The rows are those of the data set, with faults that are the same for every engine. One cell in twenty is missing. In
+the hold-out, one value of a category in twenty does not occur in the training rows. The category with the most values
+is hashed, and the others are one-hot encoded. The columns of the result are the numbers, then one-hot columns in each
+category's alphabetical order, then hash buckets. `fit` learns from the training rows and transforms them; `predict`
+transforms the hold-out.
 """
 
 import math
@@ -39,14 +40,14 @@ HASH_SEED = 42
 
 
 class PipelineParams(Params):
-    """`buckets` is the number of columns of the hashed category."""
+    """The pipeline's parameter: `buckets` is the number of columns of the hashed category."""
 
     buckets: int = 64
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The names of the columns, by how they are transformed. `hashed` has one name or none."""
+    """The names of the columns, grouped by their transformation. `hashed` has at most one name."""
 
     numbers: list[str]
     one_hot: list[str]
@@ -65,7 +66,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The transformed hold-out: row ids, and cells of shape (rows, columns)."""
+    """The transformed hold-out: the row ids, and the cells with the shape (rows, columns)."""
 
     row: Array
     cells: Array
@@ -77,12 +78,12 @@ def faulty(row: Any, position: int) -> Any:
 
 
 def raw_frame(run: Context, paths: list[str], holdout: bool) -> "pd.DataFrame":
-    """Reads the rows with their faults, and ROW: numbers as floats with NaN, categories as text with None."""
+    """Reads the rows with their faults and the column ROW. Missing numbers are NaN, missing categories are None."""
     return raw_cells(run, read_parquet(paths, [ROW, *run.data.features]), holdout)
 
 
 def raw_cells(run: Context, table: pa.Table, holdout: bool) -> "pd.DataFrame":
-    """Does what `raw_frame` does, for rows that are read already."""
+    """Returns the same frame as `raw_frame`, from rows that are already in memory."""
     import pandas as pd
 
     row = table.column(ROW).to_numpy().astype(np.int64)
@@ -103,7 +104,7 @@ def raw_cells(run: Context, table: pa.Table, holdout: bool) -> "pd.DataFrame":
 
 
 def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
-    """Returns the rows of `raw_frame` as a frame of Spark; nothing is read yet."""
+    """Returns the rows of `raw_frame` as a Spark DataFrame. No row is read yet."""
     from pyspark.sql.functions import col, concat, lit, when
 
     row = col(ROW).cast("long")
@@ -119,20 +120,22 @@ def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
 
 
 def check_comparable(run: Context) -> None:
-    """Raises EngineUnsupported for the parameter set `defaults`."""
+    """Raises EngineUnsupported for the parameter set `defaults`, with which the libraries cannot transform the
+    hold-out."""
     if run.case.parameter_set == "defaults":
         raise EngineUnsupported("With their defaults the libraries refuse categories that training rows do not have.")
 
 
 def bucket(name: str, value: str, buckets: int) -> int:
-    """Returns the bucket of a column's value: MurmurHash3 of "name=value", as in MLlib."""
+    """Returns the hash bucket of a column's value: the MurmurHash3 of "name=value", as in MLlib."""
     from sklearn.utils import murmurhash3_32
 
     return int(murmurhash3_32(f"{name}={value}", seed=HASH_SEED)) % buckets
 
 
 def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
-    """Returns a sparse matrix of shape (rows, buckets), with a one in the bucket of each value that is present."""
+    """Returns a sparse matrix of shape (rows, buckets). Each value that is not missing has a one in its hash bucket.
+    """
     from scipy.sparse import csr_matrix
 
     (name,) = frame.columns
@@ -144,10 +147,11 @@ def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
 
 
 class SklearnPipeline(NodeEngine):
-    """scikit-learn's ColumnTransformer: SimpleImputer, StandardScaler, OneHotEncoder, and a hash of MLlib's seed.
+    """scikit-learn's ColumnTransformer: SimpleImputer, StandardScaler, OneHotEncoder, and a hash with MLlib's seed.
 
-    Differs: divides by the deviation over n, where MLlib has n − 1; works in one thread; its own FeatureHasher has
-    another seed and signs, so the hash is a FunctionTransformer of scikit-learn's MurmurHash3.
+    Differs: its standard deviation divides by n, MLlib's by n − 1; works in one thread; scikit-learn's own
+    FeatureHasher has another seed and signs, so a FunctionTransformer with scikit-learn's MurmurHash3 is used
+    instead.
     """
 
     name = "sklearn"
@@ -213,9 +217,10 @@ class SklearnPipeline(NodeEngine):
 class MLlibPipeline(SparkEngine):
     """pyspark.ml's Pipeline: Imputer, StandardScaler, StringIndexer, OneHotEncoder, FeatureHasher.
 
-    Unseen categories get a separate index, the last one. The encoder drops it, so their rows are zeros.
+    Categories that training rows do not have get a separate index, the last one. The encoder drops this index, so the
+    one-hot columns of such rows are zeros.
 
-    Differs: divides by the deviation over n − 1, where scikit-learn has n.
+    Differs: its standard deviation divides by n − 1, scikit-learn's by n.
     """
 
     name = "mllib"
@@ -299,9 +304,10 @@ class MLlibPipeline(SparkEngine):
 
 @dataclass(frozen=True)
 class Learned:
-    """What a pipeline learns from training rows.
+    """The values that a pipeline learns from training rows.
 
-    `scales` has mean and deviation of each number, `values` each one-hot category's values in alphabetical order.
+    `scales` holds the mean and the standard deviation of each number. `values` holds the values of each one-hot
+    category in alphabetical order.
     """
 
     scales: dict[str, tuple[float, float]]
@@ -309,7 +315,11 @@ class Learned:
 
 
 def learned(run: Context, paths: list[str]) -> Learned:
-    """Learns with pandas alone, row group by row group: all training rows may not fit into memory with the case's."""
+    """Returns what a pipeline learns from the rows, computed with pandas alone.
+
+    It reads one row group after the other, because all training rows may not fit into memory together with the case's
+    rows.
+    """
     parts = Parts.of(run.data)
     moments: dict[str, list[Moments]] = {name: [] for name in parts.numbers}
     values: dict[str, set[str]] = {name: set() for name in parts.one_hot}
@@ -330,7 +340,8 @@ def learned(run: Context, paths: list[str]) -> Learned:
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """Yields what each column of the hold-out becomes, in the order of the matrix; shape (rows, 1 or more)."""
+    """Yields the transformed columns for each column of the hold-out, in the order of the matrix; shape (rows, 1 or
+    more)."""
     import pandas as pd
 
     for name, (mean, deviation) in pipeline.scales.items():
@@ -343,15 +354,19 @@ def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator
 
 
 def score(run: Context, matrix: Matrix) -> dict[str, float]:
-    """Returns the qualities. Pandas alone learns from the case's rows, and from all training rows, to compare with.
+    """Returns the qualities `equal_cells` and `kept_cells`.
 
-    `equal_cells` shows if the engine is right: the share of the matrix's cells that equal those of the case's own
-    rows. Libraries differ by √((n − 1) / n) in a deviation, so cells are equal within one part in n, n the training
-    rows. Raises InvalidResult if a cell is not equal, or if rows or columns are missing.
+    For comparison, pandas alone learns from the case's rows, and from all training rows.
 
-    `kept_cells` shows if the sample is enough: the share of the hold-out's cells, before the transformation, that
-    become the same as by a pipeline that has learnt from all training rows. A number is the same within
-    SAME_NUMBER of its deviation over all training rows; a category is not if the sample has never seen it.
+    `equal_cells` shows if the engine's result is right. It is the share of the matrix's cells that are equal to those
+    that pandas computes from the case's rows. The libraries' standard deviations differ by the factor √((n − 1) / n),
+    where n is the number of training rows. So cells count as equal if they differ by at most one part in n. Raises
+    InvalidResult if a cell is not equal, or if rows or columns are missing.
+
+    `kept_cells` shows if the sample is enough. It is the share of the hold-out's cells (before the transformation)
+    that a pipeline from all training rows would transform in the same way. A number counts as the same if the
+    difference is at most SAME_NUMBER standard deviations, computed over all training rows. A category that does not
+    occur in the sample counts as different.
     """
     holdout = raw_frame(run, [run.data.holdout_path], holdout=True).sort_values(ROW, ignore_index=True)
     cells = matrix.cells[positions_of(holdout[ROW].to_numpy(), matrix.row)]
@@ -376,15 +391,18 @@ def score(run: Context, matrix: Matrix) -> dict[str, float]:
 
 
 SAME_NUMBER = 0.05
-"""Scaled numbers are the same if they differ by at most this. A twentieth of a deviation is a shift that hardly
-affects a model. The mean of a sample of n rows is off by 1/√n deviations, so 400 rows would be on the edge.
+"""Scaled numbers count as the same if they differ by at most this. A shift by a twentieth of a standard deviation
+hardly affects a model. The mean of a sample of n rows is wrong by about 1/√n standard deviations, so 400 rows are
+just at this limit.
 """
 
 
 def kept_cells(run: Context, own: Learned, whole: Learned, given: list[Array], holdout: "pd.DataFrame") -> Array:
-    """True for each cell of the hold-out that becomes the same as with `whole`; shape (rows, columns of the data).
+    """Returns true for each cell of the hold-out that `own` and `whole` transform in the same way.
 
-    `given` are the engine's columns for each column of the data, in the order of `blocks`.
+    The shape is (rows, columns of the data).
+
+    `given` holds the engine's transformed columns for each column of the data, in the order of `blocks`.
     """
     numbers = len(own.scales)
     seen = list(own.values.items())

@@ -1,4 +1,4 @@
-"""Figures that several workloads of this pattern report."""
+"""The figures that several workloads of the data-parallel pattern report."""
 
 from sparkscale.contract.declared import Figure
 

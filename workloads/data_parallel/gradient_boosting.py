@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, one model on one data set: single-node libraries against Spark."""
+"""Gradient-boosted trees, one model on one data set: single-node libraries compared with Spark."""
 
 import math
 import time
@@ -41,16 +41,20 @@ from workloads.quality.scoring import Scores
 
 
 class BoostingParams(BoostedTrees):
-    """The parameters of every engine; only `xgboost-spark` uses `spark_workers`."""
+    """The parameters of all engines. Only `xgboost-spark` uses `spark_workers`."""
 
     spark_workers: Literal["core", "executor"] = "executor"
-    """`executor`: one worker for each executor, with a thread for each of its cores. `core`: one worker with one
-    thread for each core. Measured on executors of two cores: docs/spark-engines.md."""
+    """With `executor`, each executor has one XGBoost worker, which has one thread for each core. With `core`, each
+    core has one XGBoost worker with one thread. docs/spark-engines.md has measurements on executors with two cores.
+    """
 
     def min_child_rows(self, task: Task) -> int:
-        """Returns, for libraries that count rows, the fewest rows with Hessians that can sum to `min_child_weight`.
+        """Returns the smallest number of rows that can have a sum of Hessians of `min_child_weight`.
 
-        A row's Hessian is at most 1/4 in the log-loss and 1 in XGBoost's squared error, which is half the square.
+        Libraries that count rows instead of Hessians get this number.
+
+        The Hessian of one row is at most 1/4 for the log-loss. It is 1 for XGBoost's squared error, which is half the
+        square.
         """
         return max(1, math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight))
 
@@ -61,8 +65,8 @@ MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
 class SklearnHistGB(SklearnTrees):
     """scikit-learn's HistGradientBoostingClassifier and -Regressor. Bins in `fit`.
 
-    Differs: a leaf needs 4·min_child_weight rows (regression: 1·), not a sum of Hessians; bins come from 200,000 rows
-    where there are more.
+    Differs: a leaf needs 4·min_child_weight rows (regression: 1·min_child_weight), not a sum of Hessians; if there
+    are more than 200,000 rows, bins are computed from 200,000 of them.
     """
 
     name = "sklearn"
@@ -95,7 +99,10 @@ class SklearnHistGB(SklearnTrees):
 
 
 class XGBoost(XGBoostTrees):
-    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, because the device does it."""
+    """xgboost.train on one node, histogram trees.
+
+    Bins rows in `load`; on a GPU in `fit`, because the GPU computes the bins.
+    """
 
     name = "xgboost"
     defaults = DEFAULTS
@@ -115,9 +122,10 @@ class XGBoost(XGBoostTrees):
 
 
 class XGBoostExternalMemory(XGBoost):
-    """xgboost.train on bins that lie in a file: `load` reads row group after row group, `fit` pages through the bins.
+    """xgboost.train with its bins in a file. `load` reads one row group after the other; `fit` reads the bins page by
+    page.
 
-    Differs: bins come from a sketch over row groups, so they are close to `xgboost`'s but not the same.
+    Differs: bins come from a sketch over row groups, so they are close to those of `xgboost` but not the same.
     """
 
     name = "xgboost-external-memory"
@@ -156,9 +164,11 @@ class XGBoostExternalMemory(XGBoost):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier and -Regressor: a barrier task per core, executor or GPU. Bins in `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor, with a barrier task per core, executor or GPU. Bins rows in
+    `fit`.
 
-    Differs: bins come from a sketch that the workers merge, so they are close to `xgboost`'s but not the same.
+    Differs: bins come from a sketch that XGBoost's workers merge, so they are close to those of `xgboost` but not the
+    same.
     """
 
     name = "xgboost-spark"
@@ -170,10 +180,11 @@ class XGBoostSpark(SparkEngine):
 
     @classmethod
     def task_threads(cls, params: BoostingParams, device: Device, executor_cores: int) -> int:
-        """Returns all cores of the executor, or one.
+        """Returns the number of cores for each Spark task: all cores of the executor, or one.
 
-        A worker trains with a thread for each core of its task, because xgboost.spark sets `nthread`. On GPUs each
-        task has one core and one GPU: a task with all cores would leave the executor's other GPUs idle.
+        An XGBoost worker trains with one thread for each core of its Spark task, because xgboost.spark sets
+        `nthread`. On GPUs each Spark task has one core and one GPU, because a task with all cores would leave the
+        executor's other GPUs idle.
         """
         return executor_cores if params.spark_workers == "executor" and device == "cpu" else 1
 
@@ -190,7 +201,7 @@ class XGBoostSpark(SparkEngine):
         return model
 
     def made(self, run: Context, *callbacks: Any) -> Any:
-        """Returns the estimator with the case's arguments."""
+        """Returns the estimator with the case's arguments and these callbacks."""
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
         return (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(
@@ -211,15 +222,18 @@ class XGBoostSpark(SparkEngine):
 
 
 def mllib_step(learning_rate: float, sample: Sample) -> float:
-    """Returns the `stepSize` with which MLlib shrinks a tree as `learning_rate` does elsewhere; MLlib's limit is 1.
+    """Returns the `stepSize` that shrinks MLlib's trees as much as `learning_rate` does in other libraries.
+
+    MLlib allows at most 1.
 
     In regression MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual
     (org.apache.spark.mllib.tree.loss.SquaredError), so the step is half the rate.
 
     In classification they are fitted to 4·(y − P), and P is the logistic function of twice the sum of the trees
     (LogLoss, with labels of -1 and 1), so a leaf moves the log-odds by 8·stepSize·mean(y − P). A Newton step moves
-    them by rate·mean(y − P)/mean(P·(1 − P)). The two are equal for stepSize = rate/(8·mean(P·(1 − P))). That mean is
-    taken at the base rate p of the sample, as p·(1 − p): where boosting starts, and for every leaf alike.
+    them by rate·mean(y − P)/mean(P·(1 − P)). The two are equal for stepSize = rate/(8·mean(P·(1 − P))). The mean is
+    computed at the base rate p of the sample, so it is p·(1 − p). This is its value where boosting starts, and the
+    same value is used for every leaf.
     """
     if sample.task == "regression":
         return min(1.0, learning_rate / 2)
@@ -230,10 +244,11 @@ def mllib_step(learning_rate: float, sample: Sample) -> float:
 class MLlibGBT(MLlibTrees):
     """pyspark.ml's GBTClassifier and GBTRegressor.
 
-    Differs: candidate splits from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2; in
-    classification leaves take no Newton step, but one scaled by the base rate p, rate/(p·(1 − p)), and never above 8
-    (rate 0.1: reached below 1.3 % positives); the first tree is not shrunk by the learning rate; a leaf needs
-    4·min_child_weight rows (regression: 1·), not a sum of Hessians.
+    Differs: candidate splits come from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2
+    penalty; in classification the step of a leaf is no Newton step, but is scaled by rate/(p·(1 − p)), where p is the
+    base rate, and by at most 8 (with the rate 0.1 this limit is reached below 1.3 % positives); the first tree is not
+    shrunk by the learning rate; a leaf needs 4·min_child_weight rows (regression: 1·min_child_weight), not a sum of
+    Hessians.
     """
 
     name = "mllib"

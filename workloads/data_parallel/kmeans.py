@@ -1,7 +1,7 @@
-"""k-means on standardised numeric columns: scikit-learn against MLlib, the best of several seeds each.
+"""k-means on standardised numeric columns: scikit-learn compared with MLlib, each with the best of several seeds.
 
-Neither library takes the other's initial centres, so single runs end in different local minima. The comparison is
-therefore of the best training inertia over the same number of seeds.
+Neither library can start from the other's initial centres, so single runs end in different local minima. So the best
+training inertia over the same number of seeds is compared.
 """
 
 import math
@@ -35,7 +35,7 @@ from workloads.quality.scoring_unlabelled import Clusters, score_clusters
 
 
 class KMeansParams(Params):
-    """Lloyd's algorithm from `seeds` initialisations, by k-means++ or its parallel form, k-means||."""
+    """Parameters of Lloyd's algorithm with `seeds` initialisations, by k-means++ or its parallel form k-means||."""
 
     clusters: int = 20
     seeds: int = 5
@@ -47,7 +47,7 @@ class KMeansParams(Params):
 
 
 def enough_rows(run: Context, clusters: int) -> None:
-    """Raises EngineUnsupported for more clusters than rows: MLlib would silently return fewer clusters."""
+    """Raises EngineUnsupported if there are more clusters than rows. MLlib would silently return fewer clusters."""
     if clusters > run.case.rows:
         raise EngineUnsupported(
             f"{clusters} clusters of {run.case.rows} rows are too many: measure a larger fraction."
@@ -57,7 +57,7 @@ def enough_rows(run: Context, clusters: int) -> None:
 class SklearnKMeans(NodeEngine):
     """scikit-learn's KMeans, Lloyd's algorithm.
 
-    Differs: initial centres by k-means++ over all rows.
+    Differs: k-means++ chooses the initial centres among all rows.
     """
 
     name = "sklearn"
@@ -93,7 +93,8 @@ class SklearnKMeans(NodeEngine):
 class CumlKMeans(Cuml, SklearnKMeans):
     """cuML's KMeans, Lloyd's algorithm.
 
-    Differs: `tolerance` is the squared moves' sum itself, not relative to a column's variance, which is 1 here.
+    Differs: `tolerance` limits the sum of the squared moves itself, not the sum divided by a column's variance; here
+    this variance is 1.
     """
 
     defaults = {**SklearnKMeans.defaults, "init": "scalable-k-means++"}
@@ -103,10 +104,11 @@ class MLlibKMeans(SparkEngine):
     """pyspark.ml's KMeans, Lloyd's algorithm.
 
     MLlib stops when no centre moves by more than `tol`. Columns have unit variance, so with √(tolerance / clusters)
-    the squared moves then sum to no more than scikit-learn's tolerance.
+    the sum of the squared moves is then at most scikit-learn's tolerance.
 
-    Differs: initial centres by k-means||, which samples in parallel; stops on the largest move of a centre, so at the
-    iteration at which scikit-learn's sum would stop it, or some iterations later.
+    Differs: k-means||, which samples in parallel, chooses the initial centres; stops when the largest move of a
+    centre is small, scikit-learn when the sum of the squared moves is small. MLlib therefore never stops earlier, and
+    sometimes some iterations later.
     """
 
     name = "mllib"
@@ -151,10 +153,10 @@ class MLlibKMeans(SparkEngine):
 
 
 class RapidsKMeans(Rapids, MLlibKMeans):
-    """spark_rapids_ml's KMeans: Lloyd's algorithm by cuML over all GPUs.
+    """spark_rapids_ml's KMeans: cuML runs Lloyd's algorithm over all GPUs.
 
-    Differs: its models do not know their cost, so `fit` takes a pass over the rows for each seed; stops as cuML does,
-    on the sum of the squared moves itself.
+    Differs: its models do not store their cost, so `fit` needs a pass over the rows for each seed; stops as cuML
+    does, when the sum of the squared moves itself is small.
     """
 
     def arguments(self, params: KMeansParams, sample: Sample) -> dict[str, Any]:
@@ -170,7 +172,7 @@ class RapidsKMeans(Rapids, MLlibKMeans):
 
 
 def squared_distances(batches: Iterator[pa.RecordBatch], centres: Array) -> Iterator[pa.RecordBatch]:
-    """Yields, for each batch of rows, the sum of squared distances to the nearest centre.
+    """Yields, for each batch, the sum of the rows' squared distances to their nearest centres.
 
     `centres` has the shape (clusters, columns).
     """

@@ -1,7 +1,8 @@
-"""Nearest neighbours on standardised numeric columns: the algorithm whose model is the whole data set.
+"""Nearest neighbours on standardised numeric columns. The model is the whole data set.
 
-Nothing is learnt, so the cost lies in `predict`, and time to model includes it. `predict` finds the neighbours of
-`queries` evenly spaced hold-out rows. A query's class is that of the majority of its neighbours.
+Nothing is learnt, so most of the time is needed in `predict`. Time to model therefore includes `predict`. `predict`
+finds the neighbours of `queries` evenly spaced hold-out rows. A query's class is that of the majority of its
+neighbours.
 """
 
 from collections.abc import Iterator
@@ -36,12 +37,14 @@ NOBODY = -1
 """The row id and the label of a neighbour that was not found."""
 QUERY, DISTANCE = "query", "distance"
 CLOSE = 1 + 1e-9
-"""The factor for rounding errors, within which a neighbour is as near as the k-th nearest."""
+"""A neighbour counts as near as the k-th nearest if its distance is at most this many times as large. The factor
+allows for rounding errors."""
 
 
 class KnnParams(Params):
-    """Find `neighbours` of each of `queries` hold-out rows. LSH uses `tables` hash tables with buckets of
-    `bucket_length`.
+    """Parameters of the search for `neighbours` nearest neighbours of `queries` hold-out rows.
+
+    LSH uses `tables` hash tables with buckets of the length `bucket_length`.
     """
 
     neighbours: int = 10
@@ -52,9 +55,10 @@ class KnnParams(Params):
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each query the training rows that were found, nearest first, and their labels; NOBODY if there are fewer.
+    """The training rows found for each query, nearest first, and their labels. NOBODY fills places without a
+    neighbour.
 
-    Shapes (queries,), (queries, neighbours) and (queries, neighbours).
+    The shapes are (queries,), (queries, neighbours) and (queries, neighbours).
     """
 
     query: Array
@@ -63,7 +67,7 @@ class Neighbours:
 
     @classmethod
     def nearest(cls, query: Array, candidates: pa.Table, count: int) -> "Neighbours":
-        """Returns the `count` nearest candidates of each query; of equally near ones, those with smaller row ids.
+        """Returns the `count` nearest candidates of each query. If some are equally near, smaller row ids come first.
 
         `candidates` is a table {query, row, label, distance}.
         """
@@ -89,10 +93,10 @@ def queries(run: Context) -> tuple[Array, Array]:
 def search(
     estimator: Any, data: PreparedDataset, features: Array, count: int, threads: int, table: pa.Table
 ) -> pa.Table:
-    """Searches exactly. Returns the table {query, row, label, distance} of each query's nearest among these rows.
+    """Returns the exact nearest rows of each query as the table {query, row, label, distance}.
 
-    `features` are those of the queries. `estimator` is NearestNeighbors of scikit-learn, or of a library with
-    its interface.
+    It searches the rows of `table`. `features` are the features of the queries. `estimator` is scikit-learn's
+    NearestNeighbors, or the same class of a library with scikit-learn's interface.
     """
     count = min(count, table.num_rows)
     brute = estimator(n_neighbors=count, algorithm="brute", n_jobs=threads).fit(numeric_matrix(data, table))
@@ -112,7 +116,7 @@ def train_columns(run: Context) -> list[str]:
 
 
 class SklearnNeighbours(NodeEngine):
-    """scikit-learn's NearestNeighbors by brute force: exact."""
+    """scikit-learn's NearestNeighbors by brute force, which is exact."""
 
     name = "sklearn"
     library = "sklearn"
@@ -138,12 +142,14 @@ class SklearnNeighbours(NodeEngine):
 class CumlNeighbours(Cuml, SklearnNeighbours):
     """cuML's NearestNeighbors by brute force.
 
-    Differs: distances in single precision, so of two rows almost equally near the farther one may be found.
+    Differs: computes distances in single precision, so if two rows are almost equally near, it may find the farther
+    one.
     """
 
 
 class SparkBrute(SparkEngine):
-    """Queries go to every partition, which answers with its own nearest; the driver merges them. Exact."""
+    """Exact search by Spark: every partition returns the nearest of its rows for each query, and the driver merges
+    them."""
 
     name = "spark-brute"
     keeps_processes = True
@@ -170,17 +176,18 @@ class SparkBrute(SparkEngine):
 
 
 def search_partition(search_table: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Searches all rows of a partition at once. Yields nothing if there are none."""
+    """Searches all rows of a partition at once. Yields nothing for an empty partition."""
     rows = list(batches)
     if sum(batch.num_rows for batch in rows):
         yield from search_table(pa.Table.from_batches(rows)).to_batches()
 
 
 class MLlibLSH(SparkEngine):
-    """pyspark.ml's BucketedRandomProjectionLSH: candidates share a bucket with the query in one of the tables.
+    """pyspark.ml's BucketedRandomProjectionLSH: a candidate shares a bucket with the query in at least one hash
+    table.
 
-    Differs: approximate; its recall is a figure of each record, and a query may get fewer neighbours, or none.
-    MLlib has no default for the buckets' length, so `defaults` has the workload's.
+    Differs: approximate, so each record states its recall, and a query may get fewer neighbours or none; MLlib has no
+    default for the buckets' length, so `defaults` has the workload's.
     """
 
     name = "mllib-lsh"
@@ -233,11 +240,11 @@ class MLlibLSH(SparkEngine):
 def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
     """Returns accuracy, recall and skill. Stores the table {row, unit, label, score} of the queries.
 
-    The score is the share of class 1 among the neighbours, and the majority of them is the predicted class. Recall
-    compares with an exact search. Skill is how much smaller the error is than that of always predicting the training
-    rows' most frequent class.
+    The score is the share of class 1 among the neighbours. The predicted class is the class of most neighbours.
+    Recall is the share of the exact search's neighbours that were found. Skill compares the error with that of a
+    constant prediction: the training rows' most frequent class.
 
-    A neighbour counts if it is as near as the k-th nearest, whichever of several equally near rows it is (Aumüller,
+    A neighbour counts as found if it is as near as the k-th nearest, even if another row is equally near (Aumüller,
     Bernhardsson & Faithfull, ANN-Benchmarks, 2020). Raises InvalidResult if the queries are not the requested ones,
     or if a row was found twice or is not in the sample.
     """
@@ -260,10 +267,10 @@ def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
 
 
 def _true_distances(run: Context, neighbours: Neighbours, features: Array) -> tuple[Array, Array]:
-    """Returns the distance of each row found, and that of each query's k-th nearest row, row group by row group.
+    """Returns the true distance of each found row, and of each query's k-th nearest row.
 
-    Shapes (queries, neighbours) and (queries,). Raises InvalidResult if a row was found twice, or is not in the
-    sample.
+    It reads one row group after the other. The shapes are (queries, neighbours) and (queries,). Raises InvalidResult
+    if a row was found twice, or is not in the sample.
     """
     from scipy.spatial.distance import cdist
 

@@ -1,4 +1,4 @@
-"""Ridge regression on one-hot features, one model: scikit-learn against MLlib.
+"""Ridge regression on one-hot features, one model: scikit-learn compared with MLlib.
 
 Both minimise  Σ (y − Xw − b)² + alpha·‖w‖²  with an unpenalised intercept.
 """
@@ -16,25 +16,27 @@ from workloads.data_parallel.pattern import DATA_PARALLEL, FEATURES, SUPERVISED
 from workloads.data_parallel.rapids import Cuml, Rapids
 
 MOST_COLUMNS = 4096
-"""The most columns that MLlib's normal equations take
+"""The largest number of columns that MLlib's normal equations can have
 (org.apache.spark.ml.optim.WeightedLeastSquares.MAX_NUM_FEATURES).
 """
 REGRESSION: frozenset[Task] = frozenset({"regression"})
 
 
 class RidgeParams(Params):
-    """`alpha` is the L2 penalty per sum of squared errors, as in scikit-learn."""
+    """The parameters of ridge regression. `alpha` is the L2 penalty for the sum of squared errors, as in
+    scikit-learn."""
 
     alpha: float = 1.0
     max_iterations: int = 1000
     tolerance: float = 1e-6
-    """scikit-learn's conjugate gradients stop at this relative residual; MLlib solves the normal equations."""
+    """scikit-learn's conjugate gradients stop at this relative residual. MLlib solves the normal equations and does
+    not use it."""
 
 
 class SklearnRidge(SklearnOneHot, NodeEngine):
-    """scikit-learn's Ridge on a sparse matrix, by conjugate gradients.
+    """scikit-learn's Ridge on a sparse matrix, solved by conjugate gradients.
 
-    Differs: iterates to `tolerance`, where MLlib solves the normal equations exactly.
+    Differs: iterates until `tolerance` is reached, while MLlib solves the normal equations exactly.
     """
 
     name = "sklearn"
@@ -55,9 +57,9 @@ class SklearnRidge(SklearnOneHot, NodeEngine):
 
 
 class CumlRidge(Cuml, SklearnRidge):
-    """cuML's Ridge on a sparse matrix, by LSMR.
+    """cuML's Ridge on a sparse matrix, solved by LSMR.
 
-    Differs: LSMR stops on its own estimate of the residual, at `tolerance`.
+    Differs: LSMR stops when its own estimate of the residual reaches `tolerance`.
     """
 
     defaults = {"alpha": 1.0, "max_iter": None, "tol": 1e-4, "solver": "auto"}
@@ -67,11 +69,12 @@ class CumlRidge(Cuml, SklearnRidge):
 
 
 class MLlibRidge(MLlibOneHot):
-    """pyspark.ml's LinearRegression by its normal equations: one pass over the rows.
+    """pyspark.ml's LinearRegression, solved by its normal equations in one pass over the rows.
 
-    MLlib minimises  1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖²  with σ the label's standard deviation
+    MLlib minimises 1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖² with σ the label's standard deviation
     (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label), so alpha is regParam·n/σ. MLlib's σ
-    divides by n. The data set's manifest gives it for exactly the sample's rows, so no job computes it.
+    divides by n. The data set's manifest has σ for exactly the rows of the sample, so no Spark job needs to compute
+    it.
     """
 
     name = "mllib"
@@ -99,14 +102,14 @@ class MLlibRidge(MLlibOneHot):
         return estimator(featuresCol=FEATURES, labelCol=LABEL, **run.arguments).fit(rows)
 
     def penalty_scale(self, sample: Sample) -> float:
-        """Returns the number by which the library divides the penalty."""
+        """Returns the number by which the library divides its penalty."""
         return sample.known_labels.std
 
 
 class RapidsRidge(Rapids, MLlibRidge):
-    """spark_rapids_ml's LinearRegression by cuML's eigenvectors of the normal equations.
+    """spark_rapids_ml's LinearRegression, solved by the eigenvectors of cuML's normal equations.
 
-    It does not scale its penalty by the label's deviation when features are not standardised
+    It does not scale its penalty by the label's standard deviation if features are not standardised
     (spark_rapids_ml.regression, 26.6), so alpha is regParam·n.
     """
 

@@ -1,7 +1,8 @@
-"""L2-regularised logistic regression on one-hot features: scikit-learn against MLlib.
+"""L2-regularised logistic regression on one-hot features: scikit-learn compared with MLlib.
 
-All engines minimise  C · Σ log-loss + ½‖w‖²  with an unpenalised intercept. Each record's `objective` is the value
-reached, divided by C and the rows: the mean log-loss on the training rows plus the penalty's share, in nats.
+All engines minimise C · Σ log-loss + ½‖w‖² with an unpenalised intercept. The figure `objective` of a record is the
+value that the engine reached, divided by C and by the number of rows. This is the mean log-loss on the training rows
+plus the penalty's share, in nats.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,10 @@ from workloads.quality.scoring import Array, Scores, check_classes, score_holdou
 
 
 class LogisticParams(Params):
-    """`C` is the inverse of the L2 penalty, as in scikit-learn: per sum of the losses, not per mean."""
+    """The parameters of logistic regression.
+
+    `C` is the inverse of the L2 penalty. As in scikit-learn, it belongs to the sum of the losses, not to their mean.
+    """
 
     C: float = 1.0
     max_iterations: int = 200
@@ -41,12 +45,13 @@ class LogisticParams(Params):
     loss_tolerance: float = 1e-6
     """MLlib stops when the relative gain in loss is smaller than this (its own default)."""
     epochs: int = 5
-    """How many times `sgd` reads the training rows."""
+    """The number of times that `sgd` reads the training rows."""
 
 
 @dataclass(frozen=True)
 class LinearScores(Scores):
-    """Predictions, and the model that made them: weights of shape (columns,), for the columns of `one_hot_matrix`."""
+    """Predictions, and the weights of the model that made them; shape (columns,), for the columns of
+    `one_hot_matrix`."""
 
     weights: Array
     intercept: float
@@ -59,7 +64,7 @@ class LinearScores(Scores):
 def objective(run: Context, weights: Array, intercept: float, C: float) -> float:
     """Returns the mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats.
 
-    Computed by row groups, on every core.
+    It is computed by row groups, on all cores.
     """
 
     def loss_of(table: pa.Table) -> float:
@@ -71,9 +76,9 @@ def objective(run: Context, weights: Array, intercept: float, C: float) -> float
 
 
 def score(run: Context, scores: LinearScores) -> dict[str, float]:
-    """Returns AUC and log-loss on the hold-out, and the objective.
+    """Returns the AUC and the log-loss on the hold-out, and the objective.
 
-    With the parameter set `defaults` there is no objective, because the libraries' defaults have no common one.
+    With the parameter set `defaults` there is no objective, because each library then minimises another objective.
     """
     qualities = score_holdout(run, scores)
     C = run.case.params.get("C")
@@ -100,10 +105,10 @@ class SklearnLBFGS(SklearnOneHot):
 
 
 class SklearnLogistic(SklearnLBFGS, NodeEngine):
-    """scikit-learn's LogisticRegression by L-BFGS on a sparse matrix, one process.
+    """scikit-learn's LogisticRegression by L-BFGS on a sparse matrix, in one process.
 
-    Differs: stops on the largest gradient component of the mean loss, where MLlib stops on the relative gain
-    in loss.
+    Differs: stops when the largest component of the mean loss's gradient is small, while MLlib stops when the
+    relative gain in loss is small.
     """
 
     name = "sklearn"
@@ -112,7 +117,8 @@ class SklearnLogistic(SklearnLBFGS, NodeEngine):
 class CumlLogistic(Cuml, SklearnLBFGS, NodeEngine):
     """cuML's LogisticRegression by its quasi-Newton solver on a sparse matrix.
 
-    Differs: stops on the gradient's norm relative to the loss, where scikit-learn stops on its largest component.
+    Differs: stops when the gradient's norm relative to the loss is small, while scikit-learn stops when the
+    gradient's largest component is small.
     """
 
     defaults = {"C": 1.0, "max_iter": 1000, "tol": 1e-4, "solver": "qn"}
@@ -122,9 +128,9 @@ class CumlLogistic(Cuml, SklearnLBFGS, NodeEngine):
 
 
 class SklearnDriver(SklearnLBFGS, SparkEngine):
-    """The same scikit-learn model on a Spark DataFrame: `toPandas` brings every row into the driver first.
+    """The same scikit-learn model, trained on a Spark DataFrame: `toPandas` first brings every row to the driver.
 
-    Differs: as `sklearn`; training uses the driver's cores only.
+    Differs: as `sklearn`; in addition, training uses only the driver's cores.
     """
 
     name = "sklearn-driver"
@@ -140,10 +146,10 @@ class SklearnDriver(SklearnLBFGS, SparkEngine):
 
 
 class SGD(NodeEngine):
-    """scikit-learn's SGDClassifier by `partial_fit`, row group after row group: no more than one is in memory.
+    """scikit-learn's SGDClassifier by `partial_fit`, one row group after the other. Only one row group is in memory.
 
-    Differs: stochastic gradient descent with averaged weights, for a fixed number of passes; it never converges to
-    the others' minimum exactly, so its objective is higher.
+    Differs: uses stochastic gradient descent with averaged weights, for a fixed number of passes; it never reaches
+    the minimum of the other engines exactly, so its objective is higher.
     """
 
     name = "sgd"
@@ -205,7 +211,7 @@ class SGD(NodeEngine):
 class MLlibLogistic(MLlibOneHot):
     """pyspark.ml's LogisticRegression; regParam = 1/(n·C), standardisation off.
 
-    Differs: stops on the relative gain in loss, where scikit-learn stops on the gradient.
+    Differs: stops when the relative gain in loss is small, while scikit-learn stops when the gradient is small.
     """
 
     name = "mllib"
@@ -240,9 +246,9 @@ class MLlibLogistic(MLlibOneHot):
 
 
 class RapidsLogistic(Rapids, MLlibLogistic):
-    """spark_rapids_ml's LogisticRegression: cuML's quasi-Newton solver over all GPUs.
+    """spark_rapids_ml's LogisticRegression: cuML's quasi-Newton solver, over all GPUs.
 
-    Differs: `loss_tolerance` bounds the gradient's norm relative to the loss, not the relative gain in loss.
+    Differs: `loss_tolerance` limits the gradient's norm relative to the loss, not the relative gain in loss.
     """
 
     def iterations(self, model: Any) -> int:
@@ -250,10 +256,10 @@ class RapidsLogistic(Rapids, MLlibLogistic):
 
 
 class MLlibPlain(MLlibLogistic):
-    """The same estimator on an uncached Parquet DataFrame, as in a first attempt: shows what `mllib`'s caching gains.
+    """The same estimator on a Parquet DataFrame without caching, as in a first attempt. It shows what caching gains.
 
-    Differs: as `mllib`; features are made twice, for the columns' statistics and for the blocks that MLlib caches
-    itself, in as few tasks as Spark reads the files in.
+    Differs: as `mllib`; in addition, features are made twice, for the columns' statistics and for the blocks that
+    MLlib caches itself, and only in as many Spark tasks as read the files.
     """
 
     name = "mllib-plain"

@@ -1,8 +1,8 @@
 """A multilayer perceptron on one-hot features: PyTorch and Keras on one node, DDP and MLlib on Spark.
 
-Torch, Keras and DDP train the same architecture from the same initial weights, by Adam with the same global batch for
-the same number of epochs. `seconds_to_log_loss` are the seconds from the beginning of `load` until the hold-out's
-log-loss first reached `target_log_loss`. The hold-out is evaluated after all clocks have stopped.
+PyTorch, Keras and DDP train the same architecture from the same initial weights. They use Adam with the same global
+batch, for the same number of epochs. `seconds_to_log_loss` is the time from the beginning of `load` until the
+hold-out's log-loss first reached `target_log_loss`. The hold-out is evaluated after all clocks have stopped.
 """
 
 import os
@@ -55,7 +55,10 @@ from workloads.quality.scoring import Array, Scores, check_classes, log_loss, sc
 
 
 class MlpParams(Params):
-    """Layers of `hidden` units with ReLU, and one output. `batch` is the global batch, of all ranks together."""
+    """The parameters of the network: layers of `hidden` units with ReLU, and one output.
+
+    `batch` is the global batch, which is the rows of all ranks together.
+    """
 
     hidden: tuple[int, ...] = (64, 32)
     epochs: int = 5
@@ -63,15 +66,16 @@ class MlpParams(Params):
     learning_rate: float = 0.001
     epsilon: float = 1e-8
     iterations_per_epoch: int = 20
-    """L-BFGS steps of `mllib`, which has no epochs, for each epoch of the others."""
+    """The number of L-BFGS steps that `mllib` makes for each epoch of the other engines. `mllib` itself has no
+    epochs."""
     ranks: int = Field(default=0, ge=0)
-    """Processes of `torch-distributor`; 0 means as many as Spark has slots."""
+    """The number of processes of `torch-distributor`; 0 means as many as Spark has slots."""
     target_log_loss: float = 0.5
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The result of `load`, and when it began, in seconds of time.time()."""
+    """The result of `load`, and the moment when `load` began, in seconds of time.time()."""
 
     began: float
     rows: Any
@@ -79,7 +83,8 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, when its `load` began, and the end of each epoch. `mllib` has only the end of the whole training."""
+    """A model, the moment when its `load` began, and its epochs. `mllib` has only one entry, for the whole training.
+    """
 
     model: Any
     began: float
@@ -94,10 +99,10 @@ class NetworkScores(Scores):
 
 
 def score(run: Context, scores: NetworkScores) -> dict[str, float]:
-    """Returns AUC and log-loss on the hold-out, and adds two figures.
+    """Returns the AUC and the log-loss on the hold-out, and adds two figures.
 
-    `seconds_per_epoch` is the median without the first epoch, which warms up. `seconds_to_log_loss` is there only if
-    the target was reached.
+    `seconds_per_epoch` is the median over the epochs after the first, because the first one warms up.
+    `seconds_to_log_loss` is added only if the target was reached.
     """
     qualities = score_holdout(run, scores)
     ends = [epoch.ended for epoch in scores.trained.epochs]
@@ -111,9 +116,9 @@ def score(run: Context, scores: NetworkScores) -> dict[str, float]:
 
 
 def _target_reached(run: Context, epochs: list[Epoch], target: float, last_loss: float) -> float | None:
-    """Returns when the hold-out's log-loss was first at the target or below; None if it never was.
+    """Returns the moment when the hold-out's log-loss first reached the target; None if it never did.
 
-    `last_loss` is that of the final model.
+    `last_loss` is the log-loss of the final model.
     """
     if epochs[-1].layers is None:
         return epochs[-1].ended if last_loss <= target else None
@@ -124,7 +129,7 @@ def _target_reached(run: Context, epochs: list[Epoch], target: float, last_loss:
 
 
 def schedule(run: Context) -> Schedule:
-    """Returns the arguments of a training by PyTorch."""
+    """Returns the arguments of a training with PyTorch."""
     arguments = run.arguments
     return Schedule(
         arguments["epochs"],
@@ -143,7 +148,7 @@ def first_layers(run: Context) -> Layers:
 
 
 def torch_arguments(params: MlpParams) -> dict[str, Any]:
-    """Returns the arguments of Adam, with the architecture, the global batch and the epochs."""
+    """Returns the arguments of Adam, the architecture, the global batch and the number of epochs."""
     return {
         "hidden": params.hidden,
         "lr": params.learning_rate,
@@ -155,13 +160,14 @@ def torch_arguments(params: MlpParams) -> dict[str, Any]:
 
 HIDDEN = MlpParams().hidden
 TORCH_DEFAULTS = {"hidden": HIDDEN, "lr": 1e-3, "eps": 1e-8, "batch_size": 32, "epochs": 1}
-"""Adam's own defaults. PyTorch has no defaults for the others: they are Keras's, with the workload's architecture."""
+"""The defaults of PyTorch's Adam. PyTorch has no defaults for the batch and the epochs, so Keras's are used, and the
+workload's architecture."""
 
 
 class Torch(InMemory):
-    """PyTorch in one process, all rows in memory.
+    """PyTorch in one process, with all rows in memory.
 
-    Differs: steps of an epoch share the rows evenly, where Keras fills each batch and the last has the rest.
+    Differs: divides the rows evenly among the steps of an epoch, while Keras fills every batch except the last.
     """
 
     name = "torch"
@@ -198,7 +204,7 @@ def predicted(layers: Layers, rows: Array, device: str) -> Array:
 
 
 def probabilities(model: Any, rows: Array, device: str) -> Array:
-    """Returns P(label = 1) by a torch.nn.Sequential that is on this device; shape (rows,)."""
+    """Returns P(label = 1), computed by a torch.nn.Sequential that is on this device; shape (rows,)."""
     import torch
 
     with torch.inference_mode():
@@ -208,9 +214,9 @@ def probabilities(model: Any, rows: Array, device: str) -> Array:
 
 
 class Keras(NodeEngine):
-    """Keras 3 on PyTorch, all rows in memory.
+    """Keras 3 with its PyTorch backend, with all rows in memory.
 
-    Differs: batches are in another random order than torch's.
+    Differs: its batches have another random order than those of `torch`.
     """
 
     name = "keras"
@@ -288,12 +294,12 @@ def keras_on_torch(run: Context) -> Any:
 
 
 class DistributedTorch(SparkEngine):
-    """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor): a rank per core, or per GPU with NCCL.
+    """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor), one rank per core, or per GPU with NCCL.
 
-    Each rank reads its own equal share of the rows, so `load` only lists the row groups and `fit` reads them.
-    Processes and their imports start within `fit`.
+    Each rank reads its own equal share of the rows, so `load` only lists the row groups and `fit` reads them. `fit`
+    also includes the start of the processes and their imports.
 
-    Differs: each rank draws its part of a batch from its own rows.
+    Differs: each rank draws its part of a batch from its own rows only.
     """
 
     name = "torch-distributor"
@@ -329,8 +335,8 @@ class DistributedTorch(SparkEngine):
     def _ranks(self, run: Context) -> int:
         """Returns the number of ranks.
 
-        Raises EngineUnsupported for more ranks than Spark can run at once (a barrier stage would wait for ever), or
-        than the global batch has rows.
+        Raises EngineUnsupported if there are more ranks than Spark can run at once, because a barrier stage would
+        wait for ever. Also raises it if there are more ranks than rows in the global batch.
         """
         slots = ranks_of(run)
         ranks = int(run.case.params.get("ranks", 0) or slots)
@@ -343,7 +349,7 @@ class DistributedTorch(SparkEngine):
         return ranks
 
     def predict(self, run: Context, model: Trained) -> NetworkScores:
-        """Predicts in Spark tasks, on their CPUs: one pass over the hold-out is too little work for a GPU."""
+        """Predicts in Spark tasks, on CPUs, because one pass over the hold-out is too little work for a GPU."""
         part = partial(predicted_group, layers=model.model, data=run.data)
         predictions = SparkTasks(run.spark, run.cores).map(part, row_groups([run.data.holdout_path]))
         row, probabilities = (np.concatenate(column) for column in zip(*predictions, strict=True))
@@ -351,7 +357,7 @@ class DistributedTorch(SparkEngine):
 
 
 def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> tuple[Array, Array]:
-    """Returns the row ids and the probabilities of one row group."""
+    """Returns the row ids and the predicted probabilities of one row group."""
     table = group.read([ROW, *data.features])
     return table.column(ROW).to_numpy(), predicted(layers, dense(data, table), "cpu")
 
@@ -359,9 +365,10 @@ def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> t
 class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
     """pyspark.ml's MultilayerPerceptronClassifier.
 
-    Differs: sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows,
-    `iterations_per_epoch` steps where the others take an epoch of Adam; so compare what it reaches and when. It
-    reports no epochs: its seconds to the target are those of the whole training, so an upper limit.
+    Differs: uses sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows, with
+    `iterations_per_epoch` steps for each epoch of Adam in the other engines; so compare the quality that it reaches
+    and the time that it needs. It reports no epochs, so its seconds to the target are the seconds of the whole
+    training, which is an upper limit.
     """
 
     name = "mllib"

@@ -1,7 +1,8 @@
-"""A fully connected network as NumPy arrays, and its training by PyTorch, in one process or as one of several ranks.
+"""A fully connected network as NumPy arrays, and its training with PyTorch, in one process or in several ranks.
 
-Every framework starts from the same arrays and returns such arrays, so that models can be compared and scored without
-the framework that trained them. Nothing here needs a Spark session or a context: it also runs inside barrier tasks.
+Every framework starts from the same arrays and returns its weights as arrays. So models can be compared and scored
+without the framework that trained them. This module needs no Spark session and no context, so that it also runs in
+barrier tasks.
 """
 
 import time
@@ -22,11 +23,14 @@ from workloads.quality.scoring import Array
 ROWS_AT_ONCE = 2**15
 
 Layers = list[tuple[Array, Array]]
-"""For each layer the kernel, of shape (inputs, outputs), and the bias, of shape (outputs,); float32."""
+"""The kernel of each layer, with the shape (inputs, outputs), and its bias, with the shape (outputs,); float32."""
 
 
 def initial(widths: list[int], seed: int) -> Layers:
-    """Returns kernels drawn uniformly from ±√(6 / (inputs + outputs)), biases 0 (Glorot & Bengio, AISTATS 2010)."""
+    """Returns layers with random kernels and zero biases.
+
+    Kernels are uniform within ±√(6 / (inputs + outputs)) (Glorot & Bengio, AISTATS 2010).
+    """
     generator = np.random.default_rng(seed)
     layers = []
     for inputs, outputs in pairwise(widths):
@@ -37,7 +41,10 @@ def initial(widths: list[int], seed: int) -> Layers:
 
 
 def probability(layers: Layers, rows: Array) -> Array:
-    """Returns P(label = 1), shape (rows,), for rows of shape (rows, inputs): ReLU between layers, then a sigmoid."""
+    """Returns P(label = 1), shape (rows,), for rows of shape (rows, inputs).
+
+    The network has ReLU between its layers, and a sigmoid at the end.
+    """
     values = rows
     for kernel, bias in layers[:-1]:
         values = np.maximum(values @ kernel + bias, 0)
@@ -48,7 +55,7 @@ def probability(layers: Layers, rows: Array) -> Array:
 
 @dataclass(frozen=True)
 class Epoch:
-    """When an epoch ended, in seconds of time.time(), and the weights then.
+    """The end of an epoch, in seconds of time.time(), and the weights at that moment.
 
     `layers` is None if only the end of the whole training is known.
     """
@@ -59,7 +66,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The arguments of a training by Adam. `batch_size` is the global batch, of all ranks together."""
+    """The arguments of a training by Adam. `batch_size` is the global batch: the rows of all ranks together."""
 
     epochs: int
     batch_size: int
@@ -71,7 +78,10 @@ class Schedule:
 
 
 def dense(data: PreparedDataset, table: Any) -> Array:
-    """Returns the one-hot features as a dense matrix of float32, made part by part: the sparse form is larger."""
+    """Returns the one-hot features as a dense matrix of float32.
+
+    The matrix is made in parts, because the sparse form of all rows would be larger.
+    """
     parts = [
         one_hot_matrix(data, table.slice(start, ROWS_AT_ONCE)).astype(np.float32).toarray()
         for start in range(0, table.num_rows, ROWS_AT_ONCE)
@@ -80,7 +90,10 @@ def dense(data: PreparedDataset, table: Any) -> Array:
 
 
 def own_rows(groups: list[RowGroup], data: PreparedDataset, rank: int, world: int) -> tuple[Array, Array]:
-    """Reads features and labels of a rank's equal share of all rows, from the row groups that hold some of it."""
+    """Reads the rows of one rank. All ranks get equally many, and only row groups that contain such rows are read.
+
+    Returns the features and the labels.
+    """
     total = sum(group.rows for group in groups)
     low, high = total * rank // world, total * (rank + 1) // world
     features, label = [np.empty((0, one_hot_width(data)), np.float32)], [np.empty(0, np.float32)]
@@ -101,7 +114,7 @@ def one_hot_width(data: PreparedDataset) -> int:
 
 
 def shares(rows: list[int], steps: int) -> Array:
-    """Returns the number of rows that each rank takes in each step; shape (ranks, steps).
+    """Returns the number of rows that each rank uses in each step; shape (ranks, steps).
 
     The numbers are as equal as possible for each rank and for all ranks together. A remainder of the division by
     `steps` is given to single steps, rank after rank.
@@ -116,9 +129,10 @@ def shares(rows: list[int], steps: int) -> Array:
 
 
 def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Iterator[tuple[Array, int]]:
-    """Yields, for each step of an epoch, a rank's own row numbers in random order, and the row count of all ranks.
+    """Yields a rank's row numbers for each step of an epoch, and the number of rows of all ranks in this step.
 
-    `rows` holds each rank's number of rows. Every rank takes equally many steps, and each row is used once.
+    `rows` holds the number of rows of each rank. Row numbers are in random order. Every rank makes equally many
+    steps, and each row is used once.
     """
     sizes = shares(rows, -(-sum(rows) // schedule.batch_size))
     order = np.random.default_rng([schedule.seed, epoch, rank]).permutation(rows[rank])
@@ -151,10 +165,10 @@ def weights(model: Any) -> Layers:
 def train(
     features: Array, label: Array, layers: Layers, schedule: Schedule, rows: list[int], rank: int = 0
 ) -> list[Epoch]:
-    """Trains on this rank's rows. Returns the weights after each epoch. `rows` holds every rank's number of rows.
+    """Trains on this rank's rows. Returns the weights after each epoch.
 
-    The loss is the mean over the global batch: each rank's sum, divided by the global number of rows. Raises
-    DeviceError if CUDA is needed and PyTorch cannot use it.
+    `rows` holds the number of rows of each rank. The loss is the mean over the global batch: the sum of the ranks'
+    losses, divided by the global number of rows. Raises DeviceError if CUDA is needed and PyTorch cannot use it.
     """
     import torch
 
@@ -180,7 +194,7 @@ def train(
 
 
 def train_rank(groups: list[RowGroup], data: PreparedDataset, layers: Layers, schedule: Schedule) -> list[Epoch]:
-    """Trains in one of several processes, which together use `torch.distributed`."""
+    """Trains in one of several processes, which work together by `torch.distributed`."""
     import torch
 
     torch.set_num_threads(schedule.threads)

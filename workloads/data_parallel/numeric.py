@@ -1,4 +1,7 @@
-"""Input of engines that use no label: the data set's numeric columns, standardised. A category has no distance."""
+"""Input of engines that use no label: the data set's numeric columns, standardised.
+
+Categorical columns are left out, because distances between categories are not defined.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +31,10 @@ def numeric_columns(data: PreparedDataset) -> list[Column]:
 
 
 def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
-    """Returns the columns, standardised by the data set's own mean and deviation; shape (rows, columns), float64."""
+    """Returns the numeric columns of a table, standardised; shape (rows, columns), float64.
+
+    The mean and the standard deviation are those of the data set.
+    """
     columns = numeric_columns(data)
     matrix = np.empty((table.num_rows, len(columns)))
     for position, column in enumerate(columns):
@@ -38,7 +44,7 @@ def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
 
 
 def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES, with the values of `numeric_matrix`."""
+    """Returns the frame with the column FEATURES, which has the values of `numeric_matrix`."""
     from pyspark.ml.feature import VectorAssembler
     from pyspark.sql.functions import col
 
@@ -51,7 +57,8 @@ def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def collected(frame: "DataFrame", vectors: Sequence[str] = (), plain: Sequence[str] = ()) -> tuple[Array, ...]:
-    """Returns the row ids, then each vector column as a matrix, then each plain column, all in the same order."""
+    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, all with the same order of
+    rows."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

@@ -1,4 +1,4 @@
-"""Loading and predicting with standardised, one-hot features. Each workload defines `fit` itself."""
+"""The phases `load` and `predict` of engines with one-hot features. Each workload defines `fit` itself."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ class SklearnOneHot(Engine):
 
 
 class MLlibOneHot(SparkEngine):
-    """pyspark.ml's estimators on vectors that are made once and cached."""
+    """pyspark.ml's estimators on feature vectors that are computed once and cached."""
 
     library = "pyspark.ml"
 

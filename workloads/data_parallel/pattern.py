@@ -1,4 +1,4 @@
-"""The data-parallel pattern, and how its engines read a data set."""
+"""The data-parallel pattern, and the functions with which its engines read a data set."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -42,13 +42,14 @@ FEATURES = "features"
 """The vector column that MLlib's estimators read."""
 
 FEW_ROWS = 1000
-"""With fewer rows per task than this, `spark_spread` first brings all rows together in one partition."""
+"""If there are fewer rows per Spark task than this, `spark_spread` first brings all rows together in one partition.
+"""
 
 Array = np.ndarray[Any, Any]
 
 
 def read_train(run: Context) -> pa.Table:
-    """Reads the case's training rows with pyarrow, only from the folders of its fraction."""
+    """Reads the case's training rows with pyarrow. Only the folders of its sample are read."""
     return read_parquet(run.train_paths, [LABEL, *run.data.features])
 
 
@@ -58,7 +59,8 @@ def read_holdout(run: Context) -> pa.Table:
 
 
 class InMemory(NodeEngine):
-    """Base of engines that read all training rows into one table, which `prepared` turns into the input of `fit`."""
+    """Base of engines that read all training rows into one table. `prepared` turns this table into the input of
+    `fit`."""
 
     def load(self, run: Context) -> Any:
         return self.prepared(run, read_train(run))
@@ -69,11 +71,11 @@ class InMemory(NodeEngine):
 
     @abstractmethod
     def prepared(self, run: Context, table: pa.Table) -> Any:
-        """Returns the input of `fit`, made from a table of LABEL and the features."""
+        """Returns the input of `fit`, made from a table with LABEL and the features."""
 
     @abstractmethod
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:
-        """Returns the predictions for a table of features, as in `Scores`; shape (rows,)."""
+        """Returns the predictions for a table with the features; values as in `Scores`, shape (rows,)."""
 
 
 class MLlibEstimator(SparkEngine):
@@ -86,12 +88,12 @@ class MLlibEstimator(SparkEngine):
         """Returns the estimator with the case's arguments."""
 
     def frame(self, rows: Any) -> "DataFrame":
-        """Returns the frame to fit on, from the result of `load`."""
+        """Returns the training frame, made from the result of `load`."""
         frame: DataFrame = rows
         return frame
 
     def finished(self, model: Any, rows: Any) -> Any:  # noqa: ARG002
-        """Returns the result of `fit`, made from a fitted model."""
+        """Returns the result of `fit`, made from the fitted model and the result of `load`."""
         return model
 
     def fit(self, run: Context, rows: Any) -> Any:
@@ -99,13 +101,13 @@ class MLlibEstimator(SparkEngine):
 
 
 def labels(table: pa.Table) -> Array:
-    """Returns the labels: int8 of 0 and 1 for classification, float64 for regression; shape (rows,)."""
+    """Returns the labels: 0 and 1 as int8 for classification, float64 for regression; shape (rows,)."""
     array: Array = table.column(LABEL).to_numpy()
     return array
 
 
 def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
-    """Returns features for trees: numbers as they are, categories as ordinal codes; (rows, columns) of float32."""
+    """Returns features for trees: unchanged numbers, and categories as ordinal codes; (rows, columns), float32."""
     matrix = np.empty((table.num_rows, len(data.columns)), dtype=np.float32)
     for position, name in enumerate(data.features):
         matrix[:, position] = table.column(name).to_numpy()
@@ -113,7 +115,7 @@ def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
 
 
 def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
-    """Returns features for linear models: numbers standardised, categories one-hot over the whole vocabulary.
+    """Returns features for linear models: standardised numbers, and categories one-hot over the whole vocabulary.
 
     Columns follow the data set's order. A category has as many columns as its vocabulary has values.
     """
@@ -140,16 +142,18 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
 def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
     """Returns the frame, spread evenly over all tasks that can run at once, cached and computed.
 
-    So training reads only from memory. Spark distributes the rows of each part that it reads from the start again, so
-    with few rows in many files a task could get none. Few rows are therefore first brought together in one partition,
-    by a limit as large as the frame, because `coalesce` would be optimised away.
+    So training reads only from memory. Spark deals out the rows of each part that it reads separately, and always
+    begins with the same task. So with few rows in many files, some tasks could get no row. Few rows are therefore
+    first brought together in one partition. A limit as large as the frame does this, because `coalesce` would be
+    optimised away.
     """
     few = run.case.rows < FEW_ROWS * run.slots
     return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))
 
 
 def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Caches the frame and computes every column, with the `noop` sink. It is released when the case ends."""
+    """Caches the frame and computes all its columns, by writing to the `noop` sink. The cache is released with the
+    case."""
     cached = frame.persist()
     run.at_end(cached.unpersist)
     cached.write.format("noop").mode("overwrite").save()
@@ -157,14 +161,14 @@ def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def ordinal_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES, with the values of `ordinal_matrix`."""
+    """Returns the frame with the column FEATURES, which has the values of `ordinal_matrix`."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=run.data.features, outputCol=FEATURES).transform(frame)
 
 
 def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Adds FEATURES, with the columns and values of `one_hot_matrix`.
+    """Returns the frame with the column FEATURES, which has the columns and values of `one_hot_matrix`.
 
     The vocabulary's size is added as column metadata, so that OneHotEncoder needs no pass over the data.
     """
@@ -193,7 +197,8 @@ def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def spark_scores(run: Context, predictions: "DataFrame") -> Scores:
-    """Collects the row ids and the predictions: the probability of class 1, or the value in a regression."""
+    """Collects the row ids and the predictions: the probability of class 1, or the predicted value in a regression.
+    """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

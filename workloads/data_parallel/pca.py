@@ -1,4 +1,4 @@
-"""Principal components of standardised numeric columns: scikit-learn against MLlib."""
+"""Principal components of standardised numeric columns: scikit-learn compared with MLlib."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ CENTRED, PROJECTED = "centred", "projected"
 
 
 class PcaParams(Params):
-    """The number of principal components of the sample's covariance."""
+    """The parameter of the analysis: the number of principal components of the sample's covariance matrix."""
 
     components: int = 8
 
@@ -40,7 +40,7 @@ def enough_columns(run: Context, components: int | None) -> None:
 
 
 class SklearnPCA(NodeEngine):
-    """scikit-learn's PCA by the eigenvectors of the covariance matrix, as MLlib does it."""
+    """scikit-learn's PCA by the eigenvectors of the covariance matrix, which is MLlib's method too."""
 
     name = "sklearn"
     library = "sklearn"
@@ -58,7 +58,8 @@ class SklearnPCA(NodeEngine):
         return self.estimator(run, "decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
     def seed(self, run: Context) -> dict[str, Any]:
-        """Returns the seed as an argument: the solver of the parameter set `defaults` may draw at random."""
+        """Returns the seed as an argument, because the solver of the parameter set `defaults` may use random numbers.
+        """
         return {"random_state": run.case.model_seed}
 
     def predict(self, run: Context, model: Any) -> Projections:
@@ -81,7 +82,8 @@ class CumlPCA(Cuml, SklearnPCA):
 
 @dataclass(frozen=True)
 class Centred:
-    """MLlib's pipeline, with the mean of shape (columns,) and the components of shape (columns, components)."""
+    """MLlib's fitted pipeline, the mean with shape (columns,), and the components with shape (columns, components).
+    """
 
     pipeline: Any
     mean: Array
@@ -89,11 +91,10 @@ class Centred:
 
 
 class MLlibPCA(SparkEngine):
-    """pyspark.ml's StandardScaler, which centres only, then PCA.
+    """pyspark.ml's StandardScaler, which only centres, followed by its PCA.
 
     MLlib computes the covariance of centred columns, but its `transform` does not subtract the mean, so rows are
-    centred first. `k` has no default in MLlib; `defaults` keeps as many components as there are columns, as
-    scikit-learn does.
+    centred first. `k` has no default in MLlib, so `defaults` keeps all components, as scikit-learn does.
     """
 
     name = "mllib"
@@ -126,7 +127,7 @@ class MLlibPCA(SparkEngine):
 
 
 class RapidsPCA(Rapids, MLlibPCA):
-    """pyspark.ml's StandardScaler, which centres only, on CPUs; then spark_rapids_ml's PCA on all GPUs."""
+    """pyspark.ml's StandardScaler on CPUs, which only centres, followed by spark_rapids_ml's PCA on all GPUs."""
 
 
 WORKLOAD = Workload(

@@ -1,4 +1,4 @@
-"""Random forests, one model on one data set: scikit-learn and XGBoost's forest mode against MLlib."""
+"""Random forests, one model on one data set: scikit-learn and XGBoost's forest mode compared with MLlib."""
 
 from typing import Any
 
@@ -26,7 +26,11 @@ DISTINCT_SHARE = 1 - float(np.exp(-1))
 
 
 class ForestParams(Params):
-    """Each tree sees a bootstrap sample, and at each split `features_share` of the features, rounded down."""
+    """The parameters of a forest.
+
+    Each tree is trained on a bootstrap sample. Each split considers the share `features_share` of the features,
+    rounded down.
+    """
 
     trees: int = 50
     depth: int = 8
@@ -42,7 +46,7 @@ class ForestParams(Params):
 class SklearnForest(SklearnTrees):
     """scikit-learn's RandomForestClassifier and -Regressor.
 
-    Differs: looks for exact splits among the values themselves, without bins.
+    Differs: considers all values as splits, without bins.
     """
 
     name = "sklearn"
@@ -78,8 +82,8 @@ class SklearnForest(SklearnTrees):
 class CumlForest(Cuml, SklearnForest):
     """cuML's RandomForestClassifier and -Regressor, histogram trees.
 
-    Differs: splits on bins, which scikit-learn does without; trees are grown in several streams, so a seed does not
-    make two trainings equal.
+    Differs: splits on binned values, scikit-learn on exact ones; grows trees in parallel streams, so two trainings
+    with the same seed differ.
     """
 
     defaults = {
@@ -99,12 +103,14 @@ class CumlForest(Cuml, SklearnForest):
 
 
 class XGBoostForest(XGBoostTrees):
-    """xgboost.train in forest mode: one round of many parallel trees. Bins in `load`; on a GPU in `fit`.
+    """xgboost.train in forest mode: one round of many parallel trees. Bins rows in `load`; on a GPU in `fit`.
 
-    With 0/1 labels the squared error gives the same splits as Gini, and leaves are shares, as in the other libraries'
-    trees. A Newton step of the log-loss would not get beyond a probability of 0.88.
+    It minimises the squared error. With 0/1 labels this gives the same splits as the Gini index. Values of leaves are
+    shares of class 1, as in the other libraries' trees. With the log-loss, a single Newton step could not reach a
+    probability above 0.88.
 
-    Differs: a tree sees 63 % of the rows, drawn without replacement, where the others draw a bootstrap sample.
+    Differs: trains each tree on 63 % of the rows, drawn without replacement; the other engines draw a bootstrap
+    sample.
     """
 
     name = "xgboost"
@@ -153,7 +159,8 @@ class XGBoostForest(XGBoostTrees):
 class MLlibForest(MLlibTrees):
     """pyspark.ml's RandomForestClassifier and -Regressor.
 
-    Differs: candidate splits from a sample of 10,000 rows; a row's number of draws is Poisson distributed.
+    Differs: candidate splits come from a sample of 10,000 rows; for each tree, a row is drawn a Poisson-distributed
+    number of times.
     """
 
     name = "mllib"
@@ -184,9 +191,9 @@ class MLlibForest(MLlibTrees):
 
 
 class RapidsForest(Rapids, MLlibForest):
-    """spark_rapids_ml's RandomForestClassifier and -Regressor: each GPU grows its share of the trees on its own rows.
+    """spark_rapids_ml's RandomForestClassifier and -Regressor. Each GPU grows its share of the trees on its own rows.
 
-    Differs: a tree sees the rows of one GPU only, and its bins come from all of those.
+    Differs: each tree is trained only on the rows of one GPU, and its bins come from all rows of that GPU.
     """
 
 

@@ -1,7 +1,7 @@
-"""The GPU's drop-in libraries: cuML for scikit-learn on one node, spark_rapids_ml for pyspark.ml on Spark.
+"""Libraries that replace others on GPUs: cuML replaces scikit-learn on one node, spark_rapids_ml replaces pyspark.ml.
 
-Their engines are the classes of the CPU engines, with another library behind the same calls. Both libraries are
-optional, and both need CUDA: `pip install 'sparkscale[rapids]'`.
+Their engines are subclasses of the CPU engines that make the same calls to another library. Both libraries are
+optional and need CUDA. `pip install 'sparkscale[rapids]'` installs them.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ class Cuml(Engine):
     extra = "rapids"
 
     def estimator(self, run: Context, name: str) -> Any:
-        """Returns an estimator that always returns NumPy arrays, whatever its input is."""
+        """Returns an estimator that returns NumPy arrays for every type of input."""
         import cuml
 
         cuml.set_global_output_type("numpy")
@@ -34,7 +34,8 @@ class Cuml(Engine):
 
 
 class Rapids(Engine):
-    """spark_rapids_ml's estimators in place of pyspark.ml's: a barrier task per GPU, with NCCL between them."""
+    """spark_rapids_ml's estimators in place of pyspark.ml's. Each GPU has a barrier task; these tasks communicate by
+    NCCL."""
 
     name: ClassVar[str] = "spark-rapids-ml"
     keeps_processes = True
@@ -47,7 +48,7 @@ class Rapids(Engine):
     def estimator(self, run: Context, name: str) -> Any:
         """Returns an estimator on the GPUs that the profile grants, in the precision of pyspark.ml.
 
-        It refuses a parameter that it cannot honour on a GPU, instead of training on CPUs.
+        If the GPU does not support a parameter, the estimator raises an error instead of training on CPUs.
         """
         run.spark.conf.set(FALL_BACK, "false")
         return partial(super().estimator(run, name), num_workers=ranks_of(run), float32_inputs=False)

@@ -1,4 +1,5 @@
-"""Loading and predicting in engines that grow trees, with ordinal features. Each workload defines `fit` itself."""
+"""The phases `load` and `predict` of engines that grow trees, with ordinal features. Each workload defines `fit`
+itself."""
 
 from typing import Any
 
@@ -23,11 +24,11 @@ from workloads.quality.scoring import Array, Scores
 
 BOTH: frozenset[Task] = frozenset({"classification", "regression"})
 SUFFIXES: dict[Task, str] = {"classification": "Classifier", "regression": "Regressor"}
-"""The ends of the names of the libraries' estimators, by learning task."""
+"""The endings of the estimators' class names, by learning task."""
 
 
 class SklearnTrees(InMemory):
-    """scikit-learn's estimators of trees on a dense matrix."""
+    """scikit-learn's tree estimators. Features are one dense matrix."""
 
     library = "sklearn"
     tasks = BOTH
@@ -40,7 +41,10 @@ class SklearnTrees(InMemory):
 
 
 class XGBoostTrees(InMemory):
-    """xgboost.train on one node, histogram trees. Bins in `load`; on a GPU in `fit`, because the device does it."""
+    """xgboost.train on one node, histogram trees.
+
+    Bins rows in `load`; on a GPU in `fit`, because the GPU computes the bins.
+    """
 
     devices = CPU_AND_GPU
     tasks = BOTH
@@ -58,7 +62,7 @@ class XGBoostTrees(InMemory):
 
 
 class MLlibTrees(MLlibEstimator):
-    """pyspark.ml's estimators of trees on vectors."""
+    """pyspark.ml's tree estimators. Features are one vector column."""
 
     tasks = BOTH
 
@@ -72,14 +76,14 @@ class MLlibTrees(MLlibEstimator):
 
 
 def sklearn_scores(data: PreparedDataset, model: Any, table: pa.Table) -> Array:
-    """Returns P(label = 1), or the label's expected value, by an estimator of scikit-learn; shape (rows,)."""
+    """Returns scikit-learn's predictions: P(label = 1), or the label's expected value; shape (rows,)."""
     matrix = ordinal_matrix(data, table)
     scores: Array = model.predict_proba(matrix)[:, 1] if data.task == "classification" else model.predict(matrix)
     return scores
 
 
 def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: Device) -> Array:
-    """Returns P(label = 1), or the label's expected value, by an XGBoost booster; shape (rows,)."""
+    """Returns an XGBoost booster's predictions: P(label = 1), or the label's expected value; shape (rows,)."""
     import xgboost
 
     rows = ordinal_matrix(data, table)
@@ -89,7 +93,7 @@ def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: D
 
 
 def xgboost_arguments(run: Context) -> dict[str, Any]:
-    """Returns the arguments of every training on one node, without the case's own arguments."""
+    """Returns the arguments that all XGBoost trainings on one node share, without the case's own arguments."""
     return {
         "tree_method": "hist",
         "nthread": run.case.threads,

@@ -1,10 +1,10 @@
-"""The parameter set `tuned`: the number of trees or epochs is chosen on a validation part of the training rows.
+"""The parameter set `tuned`, which chooses the number of trees or epochs by a validation part of the training rows.
 
-The rule is the same for every engine. The module `validation` holds out a validation part. Capacity doubles from the
-least of its range on. The search ends at the end of the range, or at the first step that does not lower the
-validation loss by LEAST_GAIN. The best capacity is trained once more on all rows. All of this is time of `fit`,
-except the split: one process makes it for every engine before any clock starts. Inside `fit`, a Spark engine would be
-charged for the driver's reading and writing of all rows.
+The rule is the same for every engine. The module `validation` holds out a validation part. The search starts with the
+smallest capacity of the range and doubles it in each step. It ends at the end of the range, or at the first step that
+does not lower the validation loss by LEAST_GAIN. Then a model with the best capacity is trained on all rows. All of
+this is timed as part of `fit`, except the split. One process makes the split for every engine before any clock
+starts. Inside `fit`, the driver of a Spark engine would have to read and write all rows for it.
 """
 
 import math
@@ -19,17 +19,18 @@ from workloads.data_parallel.figures import CAPACITY
 from workloads.quality.validation import validation_loss, validation_split, with_params
 
 LEAST_GAIN = 0.001
-"""The share by which doubling the capacity must lower the validation loss for the search to go on."""
+"""The search goes on if doubling the capacity lowers the validation loss by at least this share."""
 
 
 class Tuned:
-    """Wraps an engine: `fit` first searches the capacity. Has the phases of the data-parallel pattern."""
+    """An engine of the data-parallel pattern that contains another engine, and first searches the capacity in `fit`.
+    """
 
     def __init__(self, engine: Engine, workload: Workload) -> None:
         self.engine: Any = engine
         self.workload = workload
         self.split: Context
-        """The context with the validation part as its hold-out. `prepare` sets it."""
+        """The context with the validation part as its hold-out. `prepare` sets this attribute."""
 
     def prepare(self, run: Context) -> None:
         self.engine.prepare(run)
@@ -58,7 +59,7 @@ class Tuned:
         return self.engine.predict(run, model)
 
     def _with(self, run: Context, capacity: Capacity, value: int) -> Context:
-        """Returns the context of the same execution, with the arguments for this capacity."""
+        """Returns the same context, with the arguments for this capacity."""
         fields = type(self.workload.params).model_fields
         stated = {name: stated_value for name, stated_value in run.case.params.items() if name in fields}
         params = type(self.workload.params).model_validate({**stated, capacity.param: value})

@@ -1,4 +1,4 @@
-"""Divides the seconds of an xgboost.spark training into steps, as its workers record them."""
+"""Divides the time of an xgboost.spark training into steps. XGBoost's workers record when each step ends."""
 
 import json
 import os
@@ -17,14 +17,16 @@ FIGURES = tuple(
     for name in ("starting", "importing", "waiting", "transferring", "training", "returning")
 )
 MEETINGS = ("barrier", "allGather")
-"""The methods of BarrierTaskContext in which workers wait for each other. Spark checks once a second who arrived."""
+"""The methods of BarrierTaskContext in which XGBoost's workers wait for each other. Spark checks once a second which
+of them have arrived."""
 
 
 def timeline() -> Any:
-    """Returns a callback that writes moments into the model, in seconds of time.time().
+    """Returns a callback that stores the times of the training's steps in the model, in seconds of time.time().
 
-    They are: when the worker's process began, when it had unpickled the training, when it had its rows and began to
-    train, and when it had trained. It also writes how many seconds it had then waited for the other workers.
+    The callback stores four moments of the XGBoost worker: the start of its process, the end of unpickling, the start
+    of training (when it had its rows), and the end of training. It also stores the seconds for which the worker had
+    waited for the other workers by then.
     """
     from xgboost.callback import TrainingCallback
 
@@ -39,7 +41,8 @@ def timeline() -> Any:
             self._watch()
 
         def _watch(self) -> None:
-            """Adds up this task's waiting time. Replaces the wrapper of an earlier task in a reused process."""
+            """Starts to measure the time for which this Spark task waits. In a reused process it replaces the wrapper
+            of an earlier task."""
             from pyspark import BarrierTaskContext
 
             for name in MEETINGS:
@@ -71,18 +74,22 @@ def timeline() -> Any:
 
 
 def process_began() -> float:
-    """Returns when this process started, in time.time() seconds; Linux (proc(5): `starttime` of /proc/self/stat)."""
+    """Returns the start time of this process in seconds of time.time().
+
+    Works on Linux only (proc(5): `starttime` of /proc/self/stat).
+    """
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     up = float(Path("/proc/uptime").read_text().split()[0])
     return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def add_figures(run: Context, booster: Any, began: float) -> None:
-    """Adds the figures `seconds_…`. Adds none if the workers are on other hosts, because their clocks differ.
+    """Adds the figures `seconds_…`. Adds none if XGBoost's workers are on other hosts, because their clocks differ.
 
-    `starting` is Spark's planning and the start of a new worker, `importing` the imports of a new worker, `waiting`
-    the time before the rows in which it waits for other workers, `transferring` the rows from the JVM and their bins,
-    `training` the training, and `returning` the rest, which begins with waiting for the other workers again.
+    `starting` is Spark's planning and the start of a new XGBoost worker. `importing` is the imports of a new worker.
+    `waiting` is the time for which it waits for other workers before it gets rows. `transferring` is the transfer of
+    the rows from the JVM and their binning. `training` is the training itself. `returning` is the remaining time,
+    which begins with another wait for the other workers.
     """
     if run.case.cluster_kind == "external":
         return

@@ -17,13 +17,13 @@ PATTERNS: dict[str, PatternAnalysis] = {
     "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
-"""The analysis of each pattern, by the `report` that it declares. A run's reports have this order."""
+"""The analysis of each pattern, by the name of its `report`. The reports of a run have this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
-    """Returns the smallest table that reports need in place of a stored one, with its name. None if they need none.
+    """Returns the smallest table, with its name, that reports need instead of a stored table.
 
-    `table` is a pyarrow.Table.
+    Returns None if reports need none. `table` is a pyarrow.Table.
     """
     pattern = PATTERNS.get(record.declared.report)
     return pattern.condensed(record, name, table) if pattern else (name, table)

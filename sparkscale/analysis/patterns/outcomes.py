@@ -1,4 +1,4 @@
-"""Reads the outcomes of the parts of a case, such as groups or trials, from the table with a row for each part."""
+"""Finds the parts of a case, such as groups or trials, that did not succeed."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

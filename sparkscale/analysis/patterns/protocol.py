@@ -17,7 +17,7 @@ Variant = TypeVar("Variant", bound=tuple[object, ...])
 
 
 class Comparison(Protocol):
-    """Engines that do the same work on the same rows."""
+    """The comparison of engines that do the same work on the same rows."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -45,7 +45,7 @@ class PatternAnalysis:
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
     condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
-    """Returns the smallest table that its reports need in place of a stored one."""
+    """Returns the smallest table that its reports need instead of a stored table."""
 
 
 def by_subject(

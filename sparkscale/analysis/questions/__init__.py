@@ -1,1 +1,4 @@
-"""Analyses across cases or runs. Each is one file, from a store and a request to blocks. So far there are none."""
+"""Analyses across cases or runs.
+
+Each is one file that turns a store and a request into blocks. There are none so far.
+"""

@@ -217,8 +217,8 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     ):
         if requested is not None and requested != stored:
             raise ConfigError(
-                f"The run to resume has --{option} {stored or '(none)'}, not {requested}: leave --{option} out, or "
-                "start a new run."
+                f"The run to resume has {option} {'(none)' if stored is None else stored}, not {requested}: leave "
+                f"--{option} out, or start a new run."
             )
     if request.data is not None and request.data.model_dump(mode="json") != invocation.data:
         raise ConfigError("The run to resume measured another data set: leave --data out, or start a new run.")

@@ -1,1 +1,1 @@
-"""Sample or full data: what each engine costs and reaches on samples and on all data."""
+"""Sample or full data: the cost of each engine and the quality of its models, on samples and on all data."""

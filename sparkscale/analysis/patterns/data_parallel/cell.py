@@ -1,4 +1,4 @@
-"""All executions of one experiment: their costs, and the quality of their models over rounds."""
+"""All executions of one engine on one fraction: their costs, and the quality of their models over rounds."""
 
 import math
 import os
@@ -31,7 +31,7 @@ class Cell:
 
     @property
     def rows(self) -> int:
-        """Training rows: the median, because each seed draws another sample."""
+        """The number of training rows. It is the median over rounds, because each seed draws another sample."""
         return round(median(record.case.rows for record in self.records))
 
     @cached_property
@@ -41,14 +41,15 @@ class Cell:
 
     @cached_property
     def first_run(self) -> Spread | None:
-        """Seconds of a one-off job: the start of a new worker, with Spark's session, and the cold time to model in
-        it.
+        """Seconds of a one-off job.
+
+        They include the start of a new worker with Spark's session, and the cold time to model in this worker.
         """
         return Spread.of([seconds for record in self.records if (seconds := metrics.first_run(record)) is not None])
 
     @property
     def doubt(self) -> str | None:
-        """The reason why the quality is doubtful: the warning of the first execution that has one. None without."""
+        """The reason why the quality is doubtful: the first warning about it. None if there is no warning."""
         return next((text for record in metrics.scored(self.records) if (text := quality_warning(record))), None)
 
     @cached_property
@@ -61,7 +62,10 @@ class Cell:
 
     @cached_property
     def _scored(self) -> dict[Seeds, Qualities]:
-        """The quality of the model, and that of the truth, from the stored scores of each pair of seeds."""
+        """For each pair of seeds: the quality of the model, and the ceiling if it is known.
+
+        Both come from stored scores.
+        """
         futures: dict[Seeds, Future[Qualities]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
             for record in self._of_quality if self.criterion.judged.estimator else ():
@@ -78,7 +82,7 @@ class Cell:
 
     @cached_property
     def quality(self) -> crossed.Estimate | None:
-        """The estimate of the quality, over seeds. None without scores."""
+        """The estimate of the quality over seeds. None without scores."""
         qualities = list(self.qualities.values())
         if qualities:
             return crossed.estimate([[quality] for quality in qualities], scale=self.criterion.scale)
@@ -89,21 +93,24 @@ class Cell:
 
     @property
     def _of_quality(self) -> list[RunRecord]:
-        """Records that have the quality. An earlier version of the workload may have been judged by another one."""
+        """Records that have the quality.
+
+        An earlier version of the workload may have been judged by another quality.
+        """
         return [record for record in metrics.scored(self.records) if self.criterion.key in record.quality]
 
     @property
     def ceiling(self) -> float | None:
-        """The quality of the true values on this hold-out. None if they are not known."""
-        return next((value(truth) for _, truth in self._scored.values() if truth), None)
+        """The ceiling on this hold-out: the quality that the true values reach. None if it is not known."""
+        return next((value(ceiling) for _, ceiling in self._scored.values() if ceiling), None)
 
     @cached_property
     def below_ceiling(self) -> "Step | None":
-        """The quality that the model gives up against the truth, paired on the hold-out's units.
+        """The quality that the model gives up against the ceiling, paired on the hold-out's units.
 
-        None without a truth.
+        None if the ceiling is not known.
         """
-        pairs = [(truth, model) for model, truth in self._scored.values() if truth]
+        pairs = [(ceiling, model) for model, ceiling in self._scored.values() if ceiling]
         return Step.of(self.case.fraction, pairs, self.criterion) if pairs else None
 
     @cached_property
@@ -115,7 +122,7 @@ class Cell:
     def observed(self, name: str) -> Spread | None:
         """Returns a quality or a figure by its name.
 
-        Figures are those of warm executions, because most are seconds.
+        Figures come from warm executions only, because most are seconds.
         """
         qualities = [record.quality[name] for record in metrics.scored(self.records) if name in record.quality]
         figures = [record.figures[name] for record in metrics.timed(self.records) if name in record.figures]
@@ -133,11 +140,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Step:
-    """The quality that a model gives up against a better one, such as the model of a fraction against that of all
-    data.
+    """The quality that a model gives up against a better model.
 
-    `estimate` is the mean over seeds, paired on the hold-out's units and on seeds. `share` is the share of the
-    crossed bootstrap's draws of units and seeds that give up no more than `tolerance`.
+    An example is the model of a fraction against the model of all data. `estimate` is the mean over seeds, paired on
+    the hold-out's units and on seeds. `share` is the share of draws of the crossed bootstrap (see
+    `crossed.replicates`) that give up no more than the tolerance.
     """
 
     fraction: float
@@ -165,7 +172,10 @@ class Step:
 
     @property
     def verdict(self) -> str:
-        """ "enough", "not enough", or "not resolved" if the interval holds the tolerance or there is no interval."""
+        """The verdict on the fraction: "enough", "not enough" or "not resolved".
+
+        It is not resolved if the interval contains the tolerance, or if there is no interval.
+        """
         if self.interval is None:
             return "not resolved"
         if self.interval.high <= self.tolerance:
@@ -174,9 +184,10 @@ class Step:
 
 
 def share_of(part: Cell, whole: Cell) -> Spread | None:
-    """Returns the time to model of one cell over that of another, round by round.
+    """Returns the time to model of `part` divided by that of `whole`, round by round.
 
-    None if either has an execution without a time: the share would be that of the quick rounds.
+    Returns None if either has an execution without a time, because the share would then describe only the quick
+    rounds.
     """
     for cell in (part, whole):
         if cell.seconds is None or cell.seconds.is_censored:

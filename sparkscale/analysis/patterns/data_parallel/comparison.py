@@ -21,7 +21,7 @@ REPEAT_FAILED = "the cases without a result, measured again (--retry-failed)"
 
 @dataclass
 class EngineCurve:
-    """One engine with its cells, ascending by fraction."""
+    """The cells of one engine, by ascending fraction."""
 
     engine: str
     cells: list[Cell]
@@ -33,7 +33,7 @@ class EngineCurve:
 
     @cached_property
     def steps(self) -> list[Step]:
-        """The steps of all smaller fractions against all data, ascending."""
+        """For each smaller fraction, in ascending order, the quality that it gives up against all data."""
         smaller = [cell for cell in self.cells if cell.case.fraction < 1]
         candidates = [Step.between(self.full, cell) for cell in smaller] if self.full else []
         return [step for step in candidates if step is not None]
@@ -68,17 +68,17 @@ class EngineCurve:
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
 
     def share_of_full_seconds(self, fraction: float) -> Spread | None:
-        """Returns the time to model of a fraction over that of all data, round by round."""
+        """Returns the time to model of a fraction divided by that of all data, for each round."""
         part = self.cell(fraction)
         return share_of(part, self.full) if part and self.full else None
 
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """The smallest fraction that is enough, in words. `step` is its step, or the one at which the search ended.
+    """The smallest fraction that is enough, in words.
 
-    `is_too_little` is true if it is resolved that no smaller fraction is enough. `would_resolve` says what to measure
-    if it is not resolved.
+    `step` is the step of this fraction, or the step at which the search ended. `is_too_little` is true if it is
+    resolved that no smaller fraction is enough. If the answer is not resolved, `would_resolve` says what to measure.
     """
 
     step: Step | None
@@ -89,11 +89,12 @@ class SampleAnswer:
 
     @classmethod
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
-        """Tests fractions from the largest down to the first that is not enough, or is among those `without_result`.
+        """Tests fractions from the largest down.
 
-        Fractions are tested in a fixed order, and the search ends with the first failure. So the chance of naming one
-        that is not enough is that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
-        clinical trials, 1995), and no smaller fraction counts after a curve has dipped.
+        Stops at the first that is not enough, or that is in `without_result`. Fractions are tested in a fixed order,
+        and the search ends with the first failure. So the probability of naming a fraction that is not enough is only
+        that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials, 1995).
+        After a failure no smaller fraction counts, even if its quality is better again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -119,7 +120,11 @@ class SampleAnswer:
 
 
 def _in_words(enough: Step | None, failed: Step | None) -> str:
-    """Returns in words: the smallest fraction that is enough, the one that failed, and unmeasured ones in between."""
+    """Returns the result as a text.
+
+    It names the smallest fraction that is enough, the fraction that failed, and those in between that were not
+    measured.
+    """
     step = enough or failed
     assert step is not None
     samples = step.estimate.seeds
@@ -143,7 +148,7 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
 
 
 def _would_resolve(step: Step, above: str) -> str:
-    """Returns what to measure if it is not resolved that a fraction is enough.
+    """Returns what to measure if the verdict on a fraction is not resolved.
 
     `above` names larger fractions that were not measured.
     """
@@ -162,12 +167,12 @@ def _unmeasured(low: float, high: float) -> str:
 
 @dataclass
 class Tradeoff:
-    """Engines of one workload on the same rows with the same parameters."""
+    """The comparison of one workload's engines on the same rows with the same parameters."""
 
     case: Case
     curves: list[EngineCurve]
     defaults: dict[str, Cell] = field(default_factory=dict)
-    """For each engine, the case with its library's own defaults on all data."""
+    """For each engine, the cell of all data with the library's own defaults."""
 
     @property
     def criterion(self) -> Criterion:
@@ -188,7 +193,7 @@ class Tradeoff:
 
     @property
     def ceiling(self) -> float | None:
-        """The quality of the truth on this hold-out. None if it is not known."""
+        """The ceiling on this hold-out. None if it is not known."""
         return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)
 
     @property
@@ -207,7 +212,7 @@ class Tradeoff:
 
     @property
     def size(self) -> str:
-        """The capacity of the models on all data, in words; for each engine if engines chose it.
+        """The capacity of the models on all data, in words. If engines chose it, each engine's capacity is named.
 
         Empty if the workload has no such parameter, or if the libraries' defaults apply.
         """

@@ -1,4 +1,4 @@
-"""The report of sample and full data: cost and quality of each engine, and the sample that is enough."""
+"""The report on samples and full data: cost and quality of each engine, and the smallest sample that is enough."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ class TradeoffReport:
                 yield Warning(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.")
 
     def _ceiling(self) -> Iterator[Text]:
-        """Yields the ceiling: the quality that a model can pass only by chance."""
+        """Yields the ceiling: the quality that a model can exceed only by chance."""
         if self.comparison.ceiling is not None:
             criterion = self.comparison.criterion
             value = f"{criterion.name} {criterion.show(self.comparison.ceiling)}"

@@ -1,4 +1,7 @@
-"""Reads the qualities of a model and of the truth, from a record's stored scores or the sums that replace them."""
+"""Reads the quality of a model, and the ceiling, from a record.
+
+They are computed from the stored scores, or from the sums that are stored in their place.
+"""
 
 from collections.abc import Callable
 
@@ -13,16 +16,16 @@ from sparkscale.contract.record import SCORES, SUMS, RunRecord
 from sparkscale.store.store import Store
 
 Qualities = tuple[UnitQuality, UnitQuality | None]
-"""The quality of the model, and that of the truth, or None if it is not known."""
+"""The quality of the model, and the ceiling, which is None if it is not known."""
 
-OF_TRUTH = "truth_"
-"""The beginning of the names of the truth's sums."""
+CEILING_PREFIX = "truth_"
+"""The beginning of the stored names of the ceiling's sums."""
 
 
 def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[], Qualities]:
-    """Reads the stored table. Returns a function that computes the qualities, which any thread may call.
+    """Reads the stored table. Returns a function that computes the qualities from it.
 
-    Raises KeyError if the record has neither scores nor sums.
+    Any thread may call this function. Raises KeyError if the record has neither scores nor sums.
     """
     try:
         scores = store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
@@ -33,9 +36,9 @@ def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Returns the sums over the hold-out's units in place of the score of each row. Intervals need no more.
+    """Replaces the scores of single rows by sums over units, which are enough for intervals.
 
-    None if a report needs no scores of this record.
+    Returns None if no report uses this record's scores.
     """
     criterion = criterion_of(record)
     if name != SCORES:
@@ -43,20 +46,24 @@ def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Ta
     if record.is_warmup or not criterion.judged.estimator:
         return None
     columns = (column for column in (UNIT, LABEL, "score", TRUTH) if column in table.column_names)
-    model, truth = _of_scores({column: table.column(column).to_numpy() for column in columns}, criterion)
-    sums = dict(model.sums) | ({OF_TRUTH + key: value for key, value in truth.sums.items()} if truth else {})
+    model, ceiling = _of_scores({column: table.column(column).to_numpy() for column in columns}, criterion)
+    sums = dict(model.sums) | (
+        {CEILING_PREFIX + key: value for key, value in ceiling.sums.items()} if ceiling else {}
+    )
     return SUMS, pa.table({key: list(value) if value.ndim > 1 else value for key, value in sums.items()})
 
 
 def _of_scores(scores: dict[str, Array], criterion: Criterion) -> Qualities:
-    unit, label, truth = scores[UNIT], scores[LABEL], scores.get(TRUTH)
-    of_truth = None if truth is None else criterion.of(unit, label, truth)
-    return criterion.of(unit, label, scores["score"]), of_truth
+    unit, label, true_values = scores[UNIT], scores[LABEL], scores.get(TRUTH)
+    ceiling = None if true_values is None else criterion.of(unit, label, true_values)
+    return criterion.of(unit, label, scores["score"]), ceiling
 
 
 def _of_sums(table: pa.Table, criterion: Criterion) -> Qualities:
     sums = {name: np.array(table.column(name).to_pylist()) for name in table.column_names}
-    truth = {name.removeprefix(OF_TRUTH): value for name, value in sums.items() if name.startswith(OF_TRUTH)}
-    model = {name: value for name, value in sums.items() if not name.startswith(OF_TRUTH)}
+    ceiling = {
+        name.removeprefix(CEILING_PREFIX): value for name, value in sums.items() if name.startswith(CEILING_PREFIX)
+    }
+    model = {name: value for name, value in sums.items() if not name.startswith(CEILING_PREFIX)}
     of_sums = criterion.estimation.of_sums
-    return of_sums(model), of_sums(truth) if truth else None
+    return of_sums(model), of_sums(ceiling) if ceiling else None

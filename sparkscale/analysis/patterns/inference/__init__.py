@@ -1,1 +1,1 @@
-"""Batch inference: rows per second of each way of reaching the model."""
+"""Batch inference: rows per second of each way to bring rows to the model."""

@@ -1,4 +1,4 @@
-"""Batch inference: compares rows per second of engines, and shows what Spark costs step by step."""
+"""Compares engines for batch inference: their rows per second, and the cost of each step towards Spark."""
 
 import math
 from collections import defaultdict
@@ -19,7 +19,10 @@ SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
 """Engines that use all cores of a node without Spark. Spark is compared with the first one that was measured."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
-"""The steps of the Spark tax after the native engines: inside Spark tasks, Arrow in, a DataFrame in and out."""
+"""The steps of the Spark tax after the native engines.
+
+Each adds one cost: first Spark tasks, then rows that arrive as Arrow batches, then a DataFrame as input and output.
+"""
 
 VARIANT_PARAMETERS = ("threads", "batch_rows")
 """Parameters in which the engines of a comparison may differ. Tables show them after the engine's name."""
@@ -65,14 +68,17 @@ class Variant(Executions):
         return self.rate(metrics.rows_per_second)
 
     def over(self, other: "Variant | None") -> list[float]:
-        """Returns rows per second over those of another, round by round.
+        """Returns rows per second divided by those of another variant, round by round.
 
-        Empty if either has an execution without a time.
+        Empty if either variant has an execution without a time.
         """
         return [] if other is None else self.ratios(other, self.rates, other.rates)
 
     def efficiency(self, one_thread: "Variant | None") -> Spread | None:
-        """Returns rows per second over those of one thread of a single process, divided by the cores that it used."""
+        """Returns the speed-up per core.
+
+        It is the rows per second divided by those of one thread of a single process, and by the number of cores used.
+        """
         cores = self.timed[0].resources.cores if self.timed else 1
         return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
 
@@ -94,7 +100,7 @@ class Predictions:
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
     def variant(self, engine: str, threads: int = 0) -> Variant | None:
-        """Returns the engine with its fastest size of batches. None if no execution has a time."""
+        """Returns the engine's variant with the fastest size of batches. None if no execution has a time."""
         candidates = [
             variant
             for variant in self.variants
@@ -116,7 +122,10 @@ class Predictions:
 
     @property
     def rungs(self) -> list[Variant]:
-        """The steps of the Spark tax, beginning with one native thread. Empty if its ends were not measured."""
+        """The steps of the Spark tax, from one native thread to a DataFrame.
+
+        Empty if the first or last was not measured.
+        """
         steps = [variant for variant in (self.one_thread, self.native, *map(self.variant, RUNGS)) if variant]
         return steps if len(steps) > 2 and self.one_thread and self.variant(RUNGS[-1]) else []
 
@@ -172,7 +181,7 @@ def _variant(case: Case) -> tuple[str, int, int]:
 
 
 def advice(comparison: Predictions) -> Answer | None:
-    """Returns which engine to use for these rows, and why. None if fewer than two have a time."""
+    """Returns which engine to use for these rows, and why. None if fewer than two engines have a time."""
     variants = comparison.fastest
     if len(variants) < 2:
         return None

@@ -52,7 +52,7 @@ class PredictionsReport:
         return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Returns the engine to use; empty if fewer than two have a time."""
+        """Returns the engine to use; empty if fewer than two engines have a time."""
         answer = advice(self.comparison)
         return [with_evidence(answer, self.comparison.records)] if answer else []
 
@@ -146,7 +146,7 @@ class PredictionsReport:
 
 
 def rate(heading: str) -> Column:
-    """Returns a column of thousands of rows per second. A timeout is slower than any."""
+    """Returns a column of thousands of rows per second. A timeout counts as slower than any rate."""
     return Column(heading, ",.1f", scale=1e-3, large=(1e5, ",.0f"), beyond="timeout", counts=True)
 
 

@@ -1,1 +1,1 @@
-"""One model per group: what each way of reaching the groups costs, and which to use."""
+"""One model per group: what each way to bring a group's rows to its trainer costs, and which engine to use."""

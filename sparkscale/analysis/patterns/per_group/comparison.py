@@ -20,9 +20,9 @@ from sparkscale.store.store import Store
 
 LOOP, JOBLIB = "pandas-loop", "joblib"
 CONTROL = ("grouped-map", "apply-in-pandas")
-"""Two names of the same code. A difference between them would be an error of the measurement."""
+"""Two engines that run the same code. A difference between them would be an error of the measurement."""
 USES = (1, 2, 11)
-"""How often a layout is used: with no, one and ten reuses."""
+"""The numbers of trainings that use one layout: 1, 2 and 11, which means no, one and ten reuses."""
 EQUIVALENT = 0.05
 """The two engines of the control may differ by this share and still count as the same."""
 LITTLE = 1.25
@@ -39,14 +39,17 @@ class Variant(Executions):
         return self.declared.has(self.engine, "lays_out")
 
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
-        """Returns by round the seconds of load + fit, with the layout's share if it is used for `uses` trainings."""
+        """Returns the seconds of load + fit by round, with a share of the layout.
+
+        The share is the layout's seconds divided by `uses`, the number of trainings that use the layout.
+        """
         return {
             number: metrics.time_to_model(record) + record.seconds["layout"] / uses
             for number, record in self.by_round.items()
         }
 
     def spread(self, uses: float = math.inf) -> Spread | None:
-        """Returns the same over rounds. A timeout counts as longer than any time."""
+        """Returns the spread of `seconds` over rounds. A timeout counts as longer than any time."""
         return metrics.spread_of_times(self.records, lambda r: metrics.time_to_model(r) + r.seconds["layout"] / uses)
 
     @property
@@ -75,9 +78,9 @@ class Variant(Executions):
 
     @property
     def work_share(self) -> float | None:
-        """The share of the core time of load + fit that was work on groups, in the median round.
+        """The share of the core time of load + fit that was spent on groups, in the median round.
 
-        Work on groups is preparing, training, judging and packing. None if it was not observed.
+        Time is spent on groups by preparing, training, judging and packing. None if it was not observed.
         """
         shares = [
             record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
@@ -88,16 +91,16 @@ class Variant(Executions):
         return spread.median if spread else None
 
     def speed_up(self, other: "Variant", uses: float = math.inf) -> list[float]:
-        """Returns how many times as fast as another engine this one is, round by round, with both layouts' shares.
+        """Returns how many times as fast as another engine this engine is, round by round.
 
-        Empty if either has an execution without a time.
+        The seconds of both include their share of a layout. Empty if either engine has an execution without a time.
         """
         return self.ratios(other, other.seconds(uses), self.seconds(uses))
 
 
 @dataclass
 class Lost:
-    """Groups of one outcome that have no model, with the key and the error of the first of them."""
+    """Groups without a model that have the same outcome, with the key and the error of the first group."""
 
     outcome: str
     groups: int
@@ -109,14 +112,14 @@ class Lost:
 
 @dataclass(frozen=True)
 class Models:
-    """How many groups have models, over all executions of a run that are ok."""
+    """How many groups have a model, over all ok executions of a run."""
 
     groups: int
     models: int
     least_share: float
     """The smallest share of groups with a model in one execution."""
     least: str
-    """The case of that execution, and its models."""
+    """The case with the smallest share, and how many models it has, as a text."""
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Models | None":
@@ -141,7 +144,7 @@ class Models:
 
 @dataclass
 class Trainings:
-    """Engines of one workload on the same groups with the same parameters."""
+    """The comparison of one workload's engines on the same groups with the same parameters."""
 
     case: Case
     variants: list[Variant]
@@ -150,7 +153,10 @@ class Trainings:
     """True if no larger sample of the same groups was measured."""
 
     def is_comparable(self, variant: Variant) -> bool:
-        """Returns true if it made as many models as any engine, in as many rounds: less work is not faster work."""
+        """Returns true if no engine made more models, or was timed in more rounds.
+
+        Otherwise this engine did less work, and its times cannot be compared with those of others.
+        """
         most: dict[int, float] = {}
         for other in self.variants:
             for number, models in other.models_by_round.items():
@@ -158,11 +164,11 @@ class Trainings:
         return bool(most) and variant.models_by_round == most
 
     def variant(self, engine: str) -> Variant | None:
-        """Returns the engine's executions. None if none has a time."""
+        """Returns the engine's executions. None if no execution has a time."""
         return next((variant for variant in self.variants if variant.engine == engine and variant.timed), None)
 
     def comparable_variant(self, engine: str) -> Variant | None:
-        """Returns the engine's executions. None if others may not be compared with them."""
+        """Returns the engine's executions. None if they cannot be compared with those of other engines."""
         candidate = self.variant(engine)
         return candidate if candidate and self.is_comparable(candidate) else None
 
@@ -177,7 +183,7 @@ class Trainings:
 
     @property
     def disagreeing(self) -> dict[str, tuple[float, ...]]:
-        """Numbers of models by engine. Empty if all engines have the same."""
+        """Numbers of models by engine. Empty if all engines have the same number."""
         models_by_engine = {
             variant.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(variant.records)}))
             for variant in self.variants
@@ -194,7 +200,10 @@ class Trainings:
 
     @cached_property
     def lost(self) -> list[Lost]:
-        """Groups without a model, from the first stored table of each engine; given once if all engines agree."""
+        """Groups without a model, from the first stored table of each engine.
+
+        If all engines agree, these groups are listed only once.
+        """
         lost_by_engine = {
             variant.engine: self._lost_by(variant) for variant in self.variants if metrics.scored(variant.records)
         }
@@ -216,9 +225,9 @@ class Trainings:
         return []
 
     def control(self) -> tuple[list[float], str] | None:
-        """Returns the ratios of the control's seconds, round by round, and the verdict of `same`.
+        """Returns the ratios of the two control engines' seconds, round by round, and the verdict of `same` on them.
 
-        None if not measured.
+        Returns None if they were not measured.
         """
         first, second = (self.variant(name) for name in CONTROL)
         if first is None or second is None:
@@ -227,7 +236,10 @@ class Trainings:
         return (ratios, same(ratios)) if ratios else None
 
     def fastest(self, uses: float) -> list[Variant]:
-        """Returns comparable engines without the control, by median seconds if a layout has this number of uses."""
+        """Returns comparable engines without the control, the fastest first.
+
+        They are sorted by median seconds, if `uses` trainings use a layout.
+        """
         variants = [
             variant
             for variant in self.variants
@@ -284,7 +296,7 @@ def _variant(case: Case) -> tuple[str, str]:
 
 
 def advice(comparison: Trainings) -> Answer | None:
-    """Returns which engine to use on these groups, and why. None if fewer than two have a time."""
+    """Returns which engine to use on these groups, and why. None if fewer than two engines have a time."""
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
         return None
@@ -315,7 +327,7 @@ def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
 
 
 def _break_even(laid_out: Variant, other: Variant) -> int:
-    """Returns how many trainings a layout must be used for to pay, by the medians."""
+    """Returns the number of trainings after which a layout pays off, by the median seconds."""
     layout, own_seconds, other_seconds = laid_out.layout, laid_out.spread(), other.spread()
     if layout is None or own_seconds is None or other_seconds is None or own_seconds.median >= other_seconds.median:
         return USES[-1]
@@ -324,7 +336,7 @@ def _break_even(laid_out: Variant, other: Variant) -> int:
 
 
 def _why(comparison: Trainings, best: Variant) -> str:
-    """Returns where the time goes, by measured shares: into work on groups, or into moving rows to it."""
+    """Returns a sentence that says where the time goes: into work on groups, or into moving rows."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
         return "No group was trained."

@@ -5,7 +5,7 @@ from sparkscale.contract.record import RunRecord
 
 
 def models_per_second(record: RunRecord) -> float:
-    """Returns the models of groups over the time to all of them."""
+    """Returns the number of groups with a model, divided by the time to model."""
     return record.figures.get("models", 0.0) / time_to_model(record)
 
 
@@ -15,7 +15,7 @@ def time_with_layout(record: RunRecord) -> float:
 
 
 def metrics(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
-    """The metrics of these patterns that do not follow from a declaration."""
+    """Returns the metrics of these patterns that do not follow from a declaration."""
     return (
         Metric(
             "time_with_layout",

@@ -36,7 +36,7 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Returns the groups without a model in place of all groups. None for a warm-up."""
+    """Returns only the rows of groups without a model, in place of the whole table. None for a warm-up."""
     if name != GROUPS:
         return name, table
     if record.is_warmup:

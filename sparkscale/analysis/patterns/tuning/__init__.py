@@ -1,1 +1,1 @@
-"""Parallel tuning: how soon each way of searching finds what."""
+"""Parallel tuning: how good a configuration each engine finds, and how soon."""

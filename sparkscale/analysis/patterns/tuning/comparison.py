@@ -1,8 +1,8 @@
 """Compares engines for parallel tuning: the best configuration that each has found, over time and over trials.
 
-A replicate is a sampler's seed. Several rounds of one seed search in the same way, so their median counts. A search
-that never reached the target is censored: it counts as later than every search that did, and is never dropped. The
-same holds for a search that failed or reached its deadline.
+One replicate is one seed of the sampler. Rounds with the same seed search in the same way, so only their median
+counts. A search that never reached the target is censored: it counts as later than every search that reached it, and
+is never dropped. The same applies to a search that failed or reached its deadline.
 """
 
 import itertools
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 SEEDS = "more sampler seeds (`sweep = { sampler_seed = [1, 2, …] }` in a suite)"
 EQUAL = "the same searches with every engine"
-"""What would resolve an answer."""
+"""What to measure to resolve an answer, if the engines made different searches."""
 
 Attempt = tuple[int, int]
 """A sampler's seed and a round."""
@@ -64,11 +64,11 @@ class Course:
         return float(self.seconds[-1])
 
     def best_at(self, seconds: float) -> float:
-        """Returns the best loss that was known at this time. Infinite before the first."""
+        """Returns the best loss that was known at this time. Infinite before the first loss."""
         return self.best_after(int(np.searchsorted(self.seconds, seconds, side="right")))
 
     def best_after(self, trials: int) -> float:
-        """Returns the best loss of the first trials. Infinite for none."""
+        """Returns the best loss of the first trials. Infinite if `trials` is 0."""
         return float(self.losses[:trials].min()) if trials else math.inf
 
     def reached(self, target: float) -> float:
@@ -79,7 +79,7 @@ class Course:
 
 @dataclass
 class Failures:
-    """Trials of one outcome without a loss, with the parameters and the error of the first of them."""
+    """Trials without a loss that have the same outcome, with the parameters and the error of the first trial."""
 
     label: str
     outcome: str
@@ -100,7 +100,7 @@ class Search(Executions):
 
     @property
     def label(self) -> str:
-        """The engine, the number of trials that run at once if it is set, and other numbers that distinguish it."""
+        """The engine's name with the numbers that distinguish this search, such as how many trials run at once."""
         parts = [self.engine]
         if at_once := self.case.params["parallelism"]:
             parts.append(f"{at_once} at once")
@@ -112,7 +112,7 @@ class Search(Executions):
 
     @property
     def is_comparable(self) -> bool:
-        """True if its trials are judged on the same rows as those of the others."""
+        """True if its trials are judged on the same rows as the trials of other engines."""
         return self.declared.has(self.engine, "judges_on_split")
 
     @cached_property
@@ -139,13 +139,13 @@ class Search(Executions):
 
     @property
     def failed(self) -> int:
-        """How many searches ended without a result."""
+        """The number of searches that ended without a result."""
         return sum(record.outcome != "ok" for record in self.attempts)
 
     def seconds_to(self, target: float) -> dict[Attempt, float]:
         """Returns seconds to the target by attempt, infinite if it was not reached.
 
-        Leaves out ok but cold attempts.
+        Attempts that are ok but cold are left out.
         """
         reached = {_attempt(r): c.reached(target) for r, c in zip(self.timed, self.courses, strict=True)}
         failed = {_attempt(record): math.inf for record in self.attempts if record.outcome != "ok"}
@@ -195,7 +195,7 @@ class Search(Executions):
 
 @dataclass
 class Searches:
-    """Engines of one workload that search the same space on the same rows."""
+    """The comparison of one workload's engines that search the same space on the same rows."""
 
     case: Case
     searches: list[Search]
@@ -208,7 +208,10 @@ class Searches:
 
     @cached_property
     def moments(self) -> list[float]:
-        """Seconds at which best losses are reported: shares of the quickest median time, and the slowest one."""
+        """The seconds at which best losses are reported.
+
+        They are shares of the quickest engine's median time, and the slowest engine's median time.
+        """
         ends = [Spread.of([course.end for course in search.courses]) for search in self.searches]
         medians = sorted(end.median for end in ends if end)
         return [share * medians[0] for share in SHARES] + medians[1:][-1:] if medians else []
@@ -223,7 +226,7 @@ class Searches:
         return sorted(ranked, key=lambda pair: pair[1].median)
 
     def unequal(self, search: Search) -> str:
-        """Returns why the attempts of an engine are not those of the others. Empty if they are."""
+        """Returns why an engine's attempts differ from those of the other engines. Empty if they are equal."""
         assert self.target is not None
         others = [other for other in self.searches if other.is_comparable]
         attempted = Counter(other.attempted for other in others)
@@ -304,8 +307,9 @@ def _are(number: int) -> str:
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
     """Returns true if it is resolved that the first engine reaches the target before the second.
 
-    Both are seconds by sampler seed, infinite if the target was not reached. If all times are known, their ratios
-    decide, otherwise the number of seeds for which the first engine came first.
+    Both arguments are seconds by sampler seed, infinite if the target was not reached. If all times are known, the
+    result follows from their ratios. Otherwise it follows from the number of seeds for which the first engine came
+    first.
     """
     shared = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
     if all(math.isfinite(seconds) for times in shared for seconds in times):
@@ -319,7 +323,10 @@ def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts:
 
 
 def fewest_seeds(verdicts: int, all_known: bool) -> int:
-    """Returns the smallest number of seeds that can resolve something; more if some search missed the target."""
+    """Returns the smallest number of seeds that can resolve a verdict.
+
+    It is larger if some search missed the target.
+    """
     if all_known:
         return FEWEST_ROUNDS
     return next(number for number in itertools.count(FEWEST_ROUNDS) if always_sooner(number, verdicts))
@@ -352,9 +359,9 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
     )
 
 
-def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], place: int) -> bool:
-    """Returns true if a variant of the same engine and parallelism has another number at this place."""
-    return any(other[:2] == variant[:2] and other[place] != variant[place] for other in variants)
+def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], position: int) -> bool:
+    """Returns true if another variant of the same engine and parallelism has a different number at this position."""
+    return any(other[:2] == variant[:2] and other[position] != variant[position] for other in variants)
 
 
 def _subject(case: Case) -> str:

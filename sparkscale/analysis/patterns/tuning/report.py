@@ -39,7 +39,7 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["SearchesReport"
 
 @dataclass(frozen=True)
 class SearchesReport:
-    """The report of one workload's searches. It has no advice if they were made to find a target."""
+    """The report of one workload's searches. It has no advice if the searches were made to find a target."""
 
     comparison: Searches
 
