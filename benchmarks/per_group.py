@@ -19,7 +19,7 @@ class PerGroup(Recorded):
     version = version("per_group")
 
     def setup_cache(self) -> str:
-        """Returns the id of the run that holds the records.
+        """Returns the id of the run with the records.
 
         Each class has this method itself, because asv would run an inherited method only once for all classes.
         """

@@ -1,1 +1,4 @@
-"""Clusters: their profiles, budgets, daemons and Spark sessions. Only this package starts or stops Spark's processes."""
+"""Clusters: their profiles, budgets, daemons and Spark sessions.
+
+Only this package starts or stops Spark's processes.
+"""

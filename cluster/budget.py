@@ -87,7 +87,10 @@ class Budget(Frozen):
 
 
 def budget(profile: ClusterProfile) -> Budget:
-    """Returns the profile's budget on this host. Raises ConfigError if the profile asks for more than the host has."""
+    """Returns the profile's budget on this host.
+
+    Raises ConfigError if the profile asks for more than the host has.
+    """
     host_gpus = gpu.discover()
     grants_none = f"cluster '{profile.name}' grants none"
     return _budget(profile, host_gpus).model_copy(update={"no_gpu": host_gpus.reason or grants_none})

@@ -99,7 +99,7 @@ class EventLog:
         return lines
 
     def _files(self) -> list[Path]:
-        """Returns the log files of the one application that writes to the folder; an empty list if there is none yet."""
+        """Returns the log files of the one application that writes to the folder. Empty if there are none yet."""
         return sorted(self.folder.iterdir())
 
 

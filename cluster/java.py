@@ -68,7 +68,10 @@ def own_environment() -> dict[str, str]:
 
 
 def _holds_spark(place: str) -> bool:
-    """True if this entry of PYTHONPATH contains a pyspark. Set-up guides tell users to put Spark's own pyspark there."""
+    """True if this entry of PYTHONPATH contains a pyspark.
+
+    Set-up guides tell users to put Spark's own pyspark there.
+    """
     archive = Path(place).name.startswith(("pyspark", "py4j"))
     return archive or any(Path(place, package).exists() for package in ("pyspark", "py4j"))
 

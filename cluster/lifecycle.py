@@ -25,7 +25,10 @@ WATCH_SECONDS = 1.0
 
 @dataclass
 class Cluster:
-    """The cluster that a profile's Spark sessions connect to. `state` is None if sparkscale started no daemon for it."""
+    """The cluster that a profile's Spark sessions connect to.
+
+    `state` is None if sparkscale started no daemon for it.
+    """
 
     profile: ClusterProfile
     budget: Budget

@@ -136,7 +136,10 @@ def counts_unreaped(session: int) -> bool:
 
 
 def _accounted(leader: int) -> float | None:
-    """Returns the CPU seconds that the leader's control group has counted. None if sparkscale made no control group."""
+    """Returns the CPU seconds that the leader's control group has counted.
+
+    None if sparkscale made no control group.
+    """
     try:
         for controllers, below in memberships(str(leader)):
             if not below.name.startswith(CGROUP_PREFIX):
@@ -152,7 +155,10 @@ def _accounted(leader: int) -> float | None:
 
 
 def pss_bytes(session: int, without_leader: bool = False) -> int:
-    """Returns the proportional set size of a process session in bytes. Memory pages that processes share count once."""
+    """Returns the proportional set size of a process session in bytes.
+
+    Memory pages that processes share count once.
+    """
 
     def size(process: psutil.Process) -> int:
         return 0 if without_leader and process.pid == session else process.memory_full_info().pss

@@ -189,7 +189,10 @@ def _reason(error: Exception) -> str:
 
 
 def _check_executors(profile: Standalone | External, spark: Any) -> None:
-    """Raises ClusterError if executors are missing. Spark has stopped waiting for them, and would run without them."""
+    """Raises ClusterError if executors are missing.
+
+    Spark has stopped waiting for them, and would run without them.
+    """
     requested = profile.workers if isinstance(profile, Standalone) else profile.executors
     present = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
     if present < requested:

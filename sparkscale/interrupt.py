@@ -15,8 +15,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def interruptible() -> Iterator[None]:
     """Ends this block with KeyboardInterrupt after a signal, whatever code the signal interrupts.
 
-    A library may turn the exception into one of its own: pydantic, in the middle of serializing, raises
-    PydanticSerializationError; click prints "Aborted!" and exits with 1.
+    A library may turn KeyboardInterrupt into its own exception. For example, pydantic raises
+    PydanticSerializationError while it serializes; click prints "Aborted!" and exits with 1.
     """
     interrupted = False
 

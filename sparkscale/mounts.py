@@ -1,4 +1,4 @@
-"""Finds the kind of file system that holds a path."""
+"""Finds out which kind of file system a path is on."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ LOCAL = {
 def kind_of(path: Path, mounts: list[tuple[str, str]] | None = None) -> str:
     """Returns the type of the file system in the kernel's words, such as "nfs4". Empty if it is not known.
 
-    `mounts` holds mount points and types in the order of mounting. Its default is this machine's.
+    `mounts` lists mount points and types in the order of mounting. Its default is this machine's.
     """
     real = os.path.realpath(_nearest_existing(path))
     known = (

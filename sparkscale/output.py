@@ -26,7 +26,10 @@ PLAIN = {
 
 
 def console(stderr: bool = False) -> Console:
-    """Returns a console that writes text unchanged: "[/min]" in a name is no markup and ":key:" no emoji."""
+    """Returns a console that writes text unchanged.
+
+    "[/min]" in a name is not read as markup, and ":key:" not as an emoji.
+    """
     user_console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not stderr and not user_console.is_terminal:
         user_console.width = WIDTH

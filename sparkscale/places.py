@@ -35,7 +35,7 @@ def sentence(error: OSError) -> str | None:
 
 
 def _path(error: OSError) -> Path | None:
-    """Returns the path that the error is about. None if unknown. Arrow names it only in the message."""
+    """Returns the path that the error is about. None if the path is unknown. Arrow names it only in the message."""
     if isinstance(error.filename, str | Path):
         return Path(error.filename).absolute()
     named = re.search(r"'(/[^']+)'", str(error))
@@ -43,7 +43,7 @@ def _path(error: OSError) -> Path | None:
 
 
 def _variable(path: Path) -> str | None:
-    """Returns the environment variable that sets the folder of this path. None if none does."""
+    """Returns the environment variable that sets the folder of this path. None if no variable does."""
     from cluster.profile import cache_folder
 
     if path.is_relative_to(cache_folder().absolute()):

@@ -111,8 +111,10 @@ class Params(BaseModel):
         return hash(self.model_dump_json())
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """Returns a copy of these parameters with some new values. Raises ValidationError if a name or a value is
-        wrong."""
+        """Returns a copy of these parameters with some new values.
+
+        Raises ValidationError if a name or a value is wrong.
+        """
         return type(self).model_validate({**self.model_dump(), **values})
 
 
@@ -268,15 +270,17 @@ class Engine(ABC):
 
     @classmethod
     def specialised(cls, to: Any, **fields: Any) -> type[Self]:
-        """Returns a subclass of this engine with the `tasks`, `devices` and `defaults` of another engine or of a
+        """Returns a subclass of this engine that has the `tasks`, `devices` and `defaults` of `to`, an engine or a
         trainer."""
         changes = {"tasks": to.tasks, "devices": to.devices & cls.devices, "defaults": to.defaults}
         return type(cls.__name__, (cls,), {**changes, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod
     def traits(cls) -> frozenset[str]:
-        """Returns the engine's traits, which tables need besides its name and placement. A pattern may add more
-        traits."""
+        """Returns the engine's traits, which tables need besides its name and placement.
+
+        A pattern may add more traits.
+        """
         traits = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
         return frozenset(name for name, present in traits.items() if present)
 

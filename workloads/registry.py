@@ -1,6 +1,7 @@
 """The list of all workloads, patterns and data sets.
 
-To add one, write a file and add a line here, or register it from another package: see `sparkscale.contract.plugins`.
+To add one, write a file and add a line in this module. Or register it from another package, as described in
+`sparkscale.contract.plugins`.
 """
 
 import importlib
@@ -52,7 +53,7 @@ OWN_DATASETS: dict[str, type[Source]] = {
 
 
 def _added_datasets() -> dict[str, type[Source]]:
-    """Returns the data sets of other packages, by name. Raises ConfigError for one that cannot be used."""
+    """Returns the data sets of other packages, by name. Raises ConfigError if one of them cannot be used."""
     added: dict[str, type[Source]] = {}
     for entry, source in plugins.loaded("sparkscale.datasets").items():
         if not (isinstance(source, type) and issubclass(source, Source)):
@@ -83,10 +84,10 @@ RESERVED_METRICS = {
     "models_per_second",
     "groups_without_model",
 }
-"""Metrics of sparkscale's own, which no workload may declare."""
+"""The names of sparkscale's own metrics, which no workload may declare."""
 
 DATASETS: dict[str, type[Source]] = {**OWN_DATASETS, **_added_datasets()}
-"""All data sets with a name, those of other packages included. A table has a path instead."""
+"""All data sets with a name, including those of other packages. A table has a path instead of a name."""
 
 if TYPE_CHECKING:
     AnySource = Flights | Classification | Regression | Blobs | Devices | Table
@@ -97,7 +98,7 @@ SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 
 @cache
 def workloads() -> dict[str, Workload]:
-    """Returns every workload by name. Raises ConfigError if one of another package cannot be used."""
+    """Returns all workloads by name. Raises ConfigError if a workload of another package cannot be used."""
     known = dict(own_workloads())
     for entry, workload in plugins.loaded("sparkscale.workloads").items():
         if not isinstance(workload, Workload):
@@ -121,7 +122,8 @@ def workloads() -> dict[str, Workload]:
 
 
 def _check_declarations(entry: str, workload: Workload, others: list[Workload]) -> None:
-    """Raises ConfigError if a workload declares a pattern or metric that another has, or shows an undeclared one."""
+    """Raises ConfigError if a workload declares an existing pattern or metric, or shows a metric that is not
+    declared."""
     for other in others:
         if other.pattern.name == workload.pattern.name and other.pattern != workload.pattern:
             raise ConfigError(
@@ -153,20 +155,20 @@ def own_workloads() -> dict[str, Workload]:
 
 
 def descriptions() -> list[WorkloadDescription]:
-    """Returns the description of each workload, those of other packages included."""
+    """Returns the descriptions of all workloads, including those of other packages."""
     return [workload.description for workload in workloads().values()]
 
 
 def patterns() -> dict[str, Pattern]:
-    """Returns every pattern by name."""
+    """Returns all patterns by name."""
     return {workload.pattern.name: workload.pattern for workload in workloads().values()}
 
 
 def source(definition: dict[str, Any]) -> AnySource:
-    """Returns the data set of a definition as a user writes it. Raises pydantic's ValidationError."""
+    """Returns the data set for a definition that a user wrote. Raises pydantic's ValidationError if it is wrong."""
     return SOURCE.validate_python(settings(definition))
 
 
 def settings(definition: dict[str, Any]) -> dict[str, Any]:
-    """Returns a definition with its kind. A definition with a path is a table's."""
+    """Returns the definition with its `kind` filled in. A definition with a path describes a table."""
     return {"kind": "table", **definition} if "path" in definition else definition

@@ -226,7 +226,14 @@ def generate(pages: Sequence[Path]) -> None:
 def main(arguments: Sequence[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.exit(__doc__)
-    generate([ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(RESULTS.glob("*.md"))])
+    generate(
+        [
+            ROOT / "README.md",
+            ROOT / "docs" / "index.md",
+            ROOT / "docs" / "getting-started.md",
+            *sorted(RESULTS.glob("*.md")),
+        ]
+    )
     differing = [path for path, text in WRITTEN.items() if not path.exists() or path.read_text() != text]
     for path in differing:
         if arguments:

@@ -18,8 +18,7 @@ class Estimated:
 
 
 Cell = float | int | str | Spread | Estimated | None
-"""The value of a table cell: a number or share, a median with its range, a value with its interval, a text, or None.
-"""
+"""The value of a cell: a number or share, a median with its range, a value with its interval, a text, or None."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ class Column:
     beyond: str = "infinite"
     counts: bool = False
     is_name: bool = False
-    """If true, it holds names, which are aligned left."""
+    """If true, its cells are names, which are aligned left."""
     is_text: bool = False
-    """If true, it holds sentences, which may be wrapped."""
+    """If true, its cells are sentences, which may be wrapped."""
     priority: int = 0
 
 

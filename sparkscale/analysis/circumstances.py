@@ -68,7 +68,10 @@ def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterat
 
 
 def _executors(records: list[RunRecord]) -> Iterator[str]:
-    """Says on how many hosts the executors ran. Several executors on one host say nothing about a network."""
+    """Says on how many hosts the executors ran.
+
+    Several executors on one host say nothing about the effect of a network.
+    """
     executors = max((record.spark.executors or 0 for record in records if record.spark), default=0)
     hosts = max((record.spark.hosts or 0 for record in records if record.spark), default=0)
     if hosts == 1:
@@ -100,7 +103,7 @@ def _cores(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _started(records: Sequence[RunRecord]) -> Iterator[str]:
-    """Says which engines started Python processes during their phases, although all should have been running before."""
+    """Says which engines started Python processes during their phases, although all should have started before."""
     for name in dict.fromkeys(record.case.engine for record in records):
         warm_records = [record for record in records if record.case.engine == name and record.temperature == "warm"]
         with_starts = [record for record in warm_records if record.python_started and record.case.device == "cpu"]

@@ -43,7 +43,7 @@ mean squares are not counted separately (Bancroft: Analysis and inference for in
 Biometrics 20, 1964). With these levels, coverage stays above 90 %.
 """
 ENOUGH_SEEDS = 5
-"""With fewer seeds, a verdict about samples says "for these samples"."""
+"""With fewer seeds, a verdict about samples says "for the samples drawn here"."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from sparkscale.store.store import Store
 
 
 def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields a few lines for each data set, in the order of the records. Some old records name no data set."""
+    """Yields a few lines for each data set, in the order of the records.
+
+    Some records of earlier releases name no data set.
+    """
     for identity in dict.fromkeys(record.data for record in records if record.data):
         description = store.description(identity).content
         yield Text(

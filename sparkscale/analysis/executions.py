@@ -80,7 +80,10 @@ def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
 
 @dataclass(frozen=True)
 class Margin:
-    """The advantage of one engine over another, as part of a sentence. `is_resolved` is true if it is significant."""
+    """The advantage of one engine over another, as part of a sentence.
+
+    `is_resolved` is true if the advantage is significant.
+    """
 
     text: str
     is_resolved: bool

@@ -32,7 +32,7 @@ class JudgedGoal:
 
     @property
     def _has_zero(self) -> bool:
-        """True if a side of a ratio is 0, such as models per second of an engine that made none."""
+        """True if a side of a ratio is 0, such as the models per second of an engine that made no model."""
         of_ratio = self.goal.kind == "ratio" and self.goal.lower is not None
         return of_ratio and any(value <= 0 for pair in self._metric_pairs for value in pair)
 
@@ -46,7 +46,7 @@ class JudgedGoal:
     def lost(self) -> int:
         """Returns how many executions of either side have no time.
 
-        If some have none, the rounds that have a time may be only the quick rounds.
+        If there are any, the rounds that have a time may be only the quick rounds.
         """
         sides = [side for side in (self.goal.upper, self.goal.lower) if side]
         return sum(
@@ -58,7 +58,7 @@ class JudgedGoal:
         )
 
     def words(self) -> str | None:
-        """Returns median and range of the samples. None without samples."""
+        """Returns median and range of the values in words. None if there are no values."""
         spread = Spread.of(self.samples())
         if spread is None:
             return None
@@ -99,7 +99,7 @@ class JudgedGoal:
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
-        """Returns both sides' samples by round, on the largest fraction that both sides have."""
+        """Returns both sides' values by round, on the largest fraction that both sides have."""
         upper = self._by_fraction(self.goal.upper, samples)
         lower = self._by_fraction(self.goal.lower, samples) if self.goal.lower else upper
         both = upper.keys() & lower.keys()
@@ -107,7 +107,7 @@ class JudgedGoal:
         return [(upper[key], lower[key]) for key in sorted(both) if key[0] == largest]
 
     def _by_fraction(self, side: Side, samples: metrics.Samples) -> dict[tuple[float, int], float]:
-        """Returns the samples of one side, by fraction and round."""
+        """Returns the values of one side, by fraction and round."""
         side_records = [record for record in self.records if not record.isolated and side.takes(record.case)]
         measured = (((record.case.fraction, record.round), samples([record])) for record in side_records)
         return {key: values[0] for key, values in measured if values}
@@ -119,7 +119,7 @@ class JudgedGoal:
 
 
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
-    """Returns "met" or "missed" if the whole interval of these samples (one per round) is on one side of the limit.
+    """Returns "met" or "missed" if the whole interval of these values (one per round) is on one side of the limit.
 
     The interval has its confidence level for this number of `goals` together. The result begins with "not resolved"
     if the limit lies in the interval, if there are too few rounds, if executions were lost, or if the sides made

@@ -24,7 +24,7 @@ def needed(records: Sequence[RunRecord]) -> Spread | None:
 
 
 def shown(records: Sequence[RunRecord]) -> str | None:
-    """Returns the memory of one case, from its isolated executions. None if none has a peak.
+    """Returns the memory of one case, from its isolated executions. None if no record has a peak.
 
     Examples: "57 MiB (249 MiB)" for a node engine, "(2,174 MiB under a heap of 10.0 GiB)" for a Spark engine.
     """

@@ -15,8 +15,8 @@ Samples = Callable[[Sequence[RunRecord]], list[float]]
 class Metric:
     """A metric. `samples` turns the records of one case into numbers: one for each execution that counts.
 
-    `version` increases when the numbers are no longer comparable with earlier ones. `patterns` names the patterns
-    that have the metric; empty means all.
+    `version` increases when new numbers are not comparable with earlier numbers. `patterns` names the patterns that
+    have the metric; empty means all.
     """
 
     name: str

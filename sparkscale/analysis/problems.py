@@ -20,7 +20,7 @@ class Problem:
 
 
 def problems(records: Iterable[RunRecord]) -> list[Problem]:
-    """Returns executions without a result, unless a later execution of the same case has one."""
+    """Returns executions without a result, unless a later execution of the same case has a result."""
     fractions_by_problem: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
     for record in metrics.latest(records):
         if record.outcome != "ok":

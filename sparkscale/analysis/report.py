@@ -37,7 +37,7 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
 
 
 def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
-    """Returns a line with the parts of a run's wall time. `spent` holds activities and their seconds."""
+    """Returns a line with the parts of a run's wall time. `spent` lists activities and their seconds."""
     shares = {name: seconds / wall_seconds for name, seconds in spent}
     shares["else"] = 1 - sum(shares.values())
     names = {

@@ -60,8 +60,8 @@ class UnitAuc:
     """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
 
     `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
-    correctly; a tie counts as half. `positives` and `negatives` are counts per unit. With weights w, AUC(w) =
-    wᵀ·concordant·w / ((w·positives)(w·negatives)). Weights of 1 give the AUC itself.
+    correctly; a tie counts as half. `positives` and `negatives` are counts per unit. With weights w,
+    AUC(w) = wᵀ·concordant·w / ((w·positives)(w·negatives)). Weights of 1 give the AUC itself.
     """
 
     concordant: Array

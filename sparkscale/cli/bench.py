@@ -1,4 +1,4 @@
-"""`sparkscale bench`, `bench-controls` and `bench-harness`: record measurements in the history that asv keeps."""
+"""`sparkscale bench`, `bench-controls` and `bench-harness`: commands for the history of figures that asv keeps."""
 
 from typing import Annotated
 
@@ -60,7 +60,7 @@ def bench(
 ) -> None:
     """Measure a suite and record it with asv for the current commit. `asv publish`, `compare` and `show` read it.
 
-    Other options are passed on to `asv run`. The exit codes are those of `sparkscale run`.
+    Other options are passed on to `asv run`. The exit codes are the same as with `sparkscale run`.
 
     Examples:
 
@@ -119,7 +119,7 @@ def bench_controls(
 ) -> None:
     """Compare asv's own timings with the recorded figures: a small fit, and the start of a Spark session.
 
-    It reads what `sparkscale bench` recorded for the current commit on this machine.
+    It reads the records of `sparkscale bench` for the current commit on this machine.
 
     Examples:
 

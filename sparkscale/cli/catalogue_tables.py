@@ -18,7 +18,7 @@ Rows = Iterator[tuple[str, ...]]
 
 
 def catalogue(topic: str) -> Table:
-    """The table of one topic of `sparkscale list`."""
+    """Returns the table of one topic of `sparkscale list`."""
     columns, rows = {
         "suites": (("suite", "rounds", "cases", "what"), _suites),
         "workloads": (("workload", "pattern", "phases", "parameters", "what"), _workloads),
@@ -79,7 +79,7 @@ def _metrics() -> Rows:
 
 
 def engine_matrix() -> RenderableType:
-    """Returns a table of the devices on which each engine runs, for each kind of cluster, and reasons for the gaps.
+    """Returns a table of the devices on which each engine runs, for each kind of cluster. Empty cells have reasons.
 
     The table follows from the engines' needs and devices, and from the capabilities of the kinds of cluster.
     """

@@ -1,4 +1,4 @@
-"""`sparkscale data`: prepare data sets, and list, describe and remove cached ones."""
+"""`sparkscale data`: prepare data sets, and list, describe and remove cached data sets."""
 
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ def prepare(
     ] = True,
     cluster: Cluster = "local",
 ) -> None:
-    """Prepare a data set on the storage of a cluster. Data that is there already is only checked.
+    """Prepare a data set on the storage of a cluster. If the data is there already, it is only checked.
 
     The data is the same for any number of tasks, with Spark and without.
 

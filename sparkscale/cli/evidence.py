@@ -1,4 +1,4 @@
-"""`sparkscale evidence`: shows that the printed intervals hold."""
+"""`sparkscale evidence`: checks how often the printed intervals contain the true value."""
 
 import os
 from typing import Annotated
@@ -10,7 +10,7 @@ from sparkscale.output import console
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Show that printed intervals hold: by simulation, and against fresh draws of real data.",
+    help="Check how often printed intervals contain the true value: in simulations and fresh draws of real data.",
 )
 
 
@@ -25,10 +25,11 @@ def coverage(
         int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
     ] = None,
 ) -> None:
-    """Simulate how often the printed intervals hold a known truth, by units, rounds and rows of each class.
+    """Simulate how often the printed intervals contain the known true value.
 
-    A scenario with a coverage outside the limits is simulated again, five times as often. The command takes about
-    half an hour on two cores. Every simulation has a fixed seed.
+    The scenarios differ in their numbers of units, rounds, and rows of each class. A scenario with a coverage outside
+    the limits is simulated again, five times as often. The command takes about half an hour on two cores. Every
+    simulation has a fixed seed.
 
     Examples:
 
@@ -54,7 +55,7 @@ def coverage(
 @app.command()
 def holdouts(
     lengths: Annotated[
-        str, typer.Option(metavar="A,B,…", help="Lengths of the blocks that are held out, in days.")
+        str, typer.Option(metavar="A,B,…", help="Lengths of the periods that are held out, in days.")
     ] = "1,7,14,28",
     draws: Annotated[int, typer.Option(min=2, help="Number of hold-outs to draw for each length.")] = 24,
     seeds: Annotated[int, typer.Option(min=1, help="Number of samples and models for each hold-out.")] = 3,
@@ -94,13 +95,17 @@ def holdouts(
 
 
 def _days(length: str) -> int:
-    """Parses a length in days. Raises ConfigError if fewer than ten blocks of this length fit into the year."""
+    """Parses a length in days.
+
+    Raises ConfigError if the year 2013 of `flights` has room for fewer than ten periods of this length.
+    """
     from sparkscale.evidence.holdouts import DAYS
 
     if not length.strip().isdigit():
         raise ConfigError(f"--lengths: '{length.strip()}' is not a number of days. Write lengths such as 1,7,14.")
     if not 1 <= int(length) <= DAYS // 10:
         raise ConfigError(
-            f"--lengths: {int(length)} is out of range: choose 1 to {DAYS // 10} days, so that a year has ten blocks."
+            f"--lengths: {int(length)} is out of range: choose 1 to {DAYS // 10} days, so that a year "
+            "has ten periods."
         )
     return int(length)

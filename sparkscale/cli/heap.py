@@ -44,11 +44,11 @@ def heap(
     task: TaskOption = None,
     holdout: Holdout = None,
 ) -> None:
-    """Find the smallest heap with which a case still ends within 1.2 × its time.
+    """Find the smallest heap with which a case takes at most 1.2 times as long as with the profile's heap.
 
     The command measures the case with the heap of the cluster's profile, then bisects. Each probe is a fresh worker
-    with another heap; the limit on all memory stays. A search takes about twenty executions. Exits with 1 if the case
-    fails with the heap of the profile.
+    with another heap. The limit on total memory does not change. A search takes about twenty executions. Exits with 1
+    if the case fails with the heap of the profile.
 
     Examples:
 

@@ -35,7 +35,7 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 - see main
 ) -> None:
-    """Measure what each way of scaling machine learning with Apache Spark costs, and what it buys.
+    """Measure the costs and the benefits of each way of scaling machine learning with Apache Spark.
 
     Measure:   sparkscale run --suite quick
 

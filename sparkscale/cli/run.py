@@ -90,10 +90,10 @@ def run(
     task: TaskOption = None,
     holdout: Holdout = None,
 ) -> None:
-    """Measure a suite and print what a sample saves and what it costs.
+    """Measure a suite and print its report.
 
-    Exits with 0 if every case is ok or unsupported, with 1 if a case is not or too few groups got a model
-    (--least-models), with 2 if the request is wrong.
+    Exits with 0 if every case is ok or unsupported. Exits with 1 if a case has another outcome, or if too few groups
+    got a model (--least-models). Exits with 2 if the request is wrong.
 
     Examples:
 

@@ -1,3 +1,4 @@
-"""The bottom layer: types and rules that every other package shares. It needs only the standard library and
-Pydantic.
+"""The bottom layer: types and rules that every other package shares.
+
+It needs only the standard library and Pydantic.
 """

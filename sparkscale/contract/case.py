@@ -1,4 +1,4 @@
-"""A case (the thing that is measured) and its identity."""
+"""A case, the thing that a run measures, and its id."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ SLICES = 64
 def parse_fraction(text: str) -> float:
     """Returns the value of a fraction that a user wrote, such as "1/16", "1" or "all".
 
-    Raises ValueError if it is not 1/2^j with 0 ≤ j ≤ 6: training rows lie in 64 slices.
+    Raises ValueError if it is not 1/2^j with 0 ≤ j ≤ 6. The reason is that training rows lie in 64 slices.
     """
     numerator, _, denominator = ("1" if text == "all" else text).partition("/")
     value = int(numerator) / int(denominator or 1)
@@ -44,7 +44,10 @@ def digest(value: Any) -> str:
 
 
 def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns parameters by their paths: those of a model within parameters become "model.trees", "model.depth"."""
+    """Returns parameters by their paths.
+
+    For example, the parameters of a model become "model.trees" and "model.depth".
+    """
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat |= by_path(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -61,7 +64,7 @@ class Capacity(BaseModel):
     most: int = Field(ge=1)
 
     def steps(self) -> Iterator[int]:
-        """Yields the values to try: `least`, then twice the one before, up to `most`."""
+        """Yields the values to try, up to `most`: first `least`, then always twice the value before."""
         value = self.least
         while value <= self.most:
             yield value
@@ -100,9 +103,9 @@ class Case(BaseModel):
 
     @property
     def experiment(self) -> str:
-        """An id that is equal for cases that differ only in their seeds and in what follows from a sample.
+        """An id that is equal for cases that differ only in their seeds, and in what follows from the seeds.
 
-        That is the number of its rows, and arguments that depend on them.
+        The number of rows in the sample follows from the seeds, and so do arguments that depend on this number.
         """
         params = self.params_without("arguments")
         fields = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
@@ -124,14 +127,14 @@ class Case(BaseModel):
 
     @property
     def stated(self) -> dict[str, Any]:
-        """The parameters that hold for all engines.
+        """The parameters that are the same for all engines.
 
-        They leave out the name of the parameter set, the range for `tuned`, and the library's own arguments.
+        The name of the parameter set, the range for `tuned`, and the library's own arguments are left out.
         """
         return self.params_without("set", "capacity", "arguments")
 
     def params_without(self, *names: str) -> dict[str, Any]:
-        """Returns the parameters without those of these names."""
+        """Returns the parameters, except the parameters with these names."""
         return {name: value for name, value in self.params.items() if name not in names}
 
     def subject_key(self, *fields: str, without: Iterable[str] = ("arguments",)) -> str:

@@ -25,29 +25,33 @@ def no_gpu() -> AbstractContextManager[tuple[str, ...]]:
 class Context:
     """The context that every phase of one execution gets.
 
-    `spark` is the session (pyspark.sql.SparkSession), None for a node engine.
-    `storage` is a location that every executor of the cluster can reach.
+    `spark` is the session (pyspark.sql.SparkSession); None for a node engine. `storage` is a location that every
+    executor of the cluster can reach.
     """
 
     case: Case
     data: PreparedDataset
     cores: int
     slots: int
-    """How many Spark tasks, or single-threaded processes of a node engine, can run at once. On a GPU it is at most
-    the number that get a share of one."""
+    """How many Spark tasks, or single-threaded processes of a node engine, can run at once.
+
+    On a GPU it is at most the number that get a share of one.
+    """
     storage: str
     spark: Any = None
     model: PreparedModel | None = None
-    """The model that the case applies; None if its pattern applies none."""
+    """The model that the case applies; None if its pattern applies no model."""
     gpus: int = 0
     """How many GPUs this process may use, outside Spark's tasks."""
     executor_memory_bytes: int | None = None
     """The memory of one executor, for its JVM and Python workers together. None if it is unknown."""
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
-    """`with run.bind_gpu() as addresses`: the block sees only the GPUs of its Spark task, or of its node. It must
-    begin before the process uses CUDA. Picklable."""
+    """`with run.bind_gpu() as addresses`: the code within sees only the GPUs of its Spark task, or of its node.
+
+    It must begin before the process uses CUDA. It can be pickled.
+    """
     execution: str = field(default_factory=execution_id)
-    """The id in the names of this execution's files, in folders that other machines write to as well."""
+    """The id in the names of this execution's files. Other machines may write to the same folders."""
     made: list[PreparedDataset] = field(default_factory=list)
     """Data that was prepared only for this execution, before its phases, such as a validation part."""
     declared: frozenset[str] = frozenset()
@@ -94,7 +98,7 @@ class Context:
 
     @property
     def train_paths(self) -> list[str]:
-        """Folders of Parquet files that hold this case's training rows."""
+        """The folders with the Parquet files of this case's training rows."""
         return self.data.train_paths(self.case.fraction, self.case.sample_seed)
 
     @property

@@ -1,4 +1,4 @@
-"""A prepared data set: the place of its rows, its columns, and the slices or groups of a sample."""
+"""A prepared data set: where its rows are, its columns, and the slices or groups of a sample."""
 
 import hashlib
 import math
@@ -11,9 +11,11 @@ from sparkscale.contract.case import SLICES, Task, fraction_slices
 from sparkscale.contract.location import join
 
 ROW, UNIT, LABEL, TRUTH, TIME = "row", "unit", "label", "truth", "time"
-"""The columns that are not features: the row's id, its hold-out unit (such as a week) and its label. `truth` is
-what a model that knows the truth would predict, only in the hold-out of synthetic data. `time` is only in data
-with a time."""
+"""The columns that are not features.
+
+They are the row's id, its hold-out unit (such as a week) and its label. `truth` is the prediction of the model that
+generated the data; only the hold-out of synthetic data has it. Only data with a time has `time`.
+"""
 
 HoldoutRule = Literal["random", "group", "time"]
 
@@ -25,9 +27,9 @@ class Frozen(BaseModel):
 class Column(Frozen):
     """One feature.
 
-    A numeric column holds numbers without nulls. A categorical one holds label-free ordinal codes
-    0 … len(vocabulary) - 1 into a vocabulary fixed when the data set was made.
-    `mean` and `std` are those of all training rows, or of the distribution if the data is synthetic, so that every
+    A numeric column has numbers without nulls. A categorical column has codes 0 … len(vocabulary) - 1, which are
+    positions in the vocabulary. The vocabulary was fixed when the data set was made, and no code depends on the
+    label. `mean` and `std` describe all training rows, or the distribution if the data is synthetic, so that every
     engine scales in the same way. `source` is the user's name of the column that it was made from.
     """
 
@@ -40,9 +42,9 @@ class Column(Frozen):
 
 
 class Grouping(Frozen):
-    """A division of the rows into groups, with one model for each.
+    """A division of the rows into groups, with one model for each group.
 
-    `column` holds a row's group as a code 0 … groups - 1. `keys` is the Parquet file, relative to the root, with the
+    `column` has a row's group as a code 0 … groups - 1. `keys` is the Parquet file, relative to the root, with the
     key and the number of rows for each code. A group with fewer than `min_rows` rows, hold-out included, is too small
     to train on. It is counted, and engines report it as too small; it is never dropped silently.
     """
@@ -58,10 +60,10 @@ class Grouping(Frozen):
     """Rows of the smallest, the median and the largest group."""
 
     def sample(self, fraction: float, sample_seed: int) -> list[int]:
-        """Returns the codes of a sample of groups: for per-group workloads a fraction means groups, not rows.
+        """Returns the codes of a sample of groups. In per-group workloads a fraction counts groups, not rows.
 
-        They are the first max(1, round(fraction·groups)) of an order that depends only on the seed, so samples are
-        nested.
+        The sample is the first max(1, round(fraction·groups)) groups of an order that depends only on the seed, so
+        samples are nested.
         """
 
         def rank(code: int) -> bytes:
@@ -116,7 +118,10 @@ class PreparedDataset(Frozen):
     bytes: int
     groupings: tuple[Grouping, ...] = ()
     ceiling: dict[str, float] = {}
-    """The qualities that the truth itself reaches on this hold-out. A model can be better only by chance."""
+    """The ceiling of each quality: what a model reaches that knows how the data was made.
+
+    A model can exceed it only by chance.
+    """
     definition: dict[str, Any] = {}
     profile: dict[str, Any] = {}
     """The description of the user's table; empty for other data."""
@@ -141,7 +146,7 @@ class PreparedDataset(Frozen):
         return [join(self.root, slice_folder(s)) for s in sorted(slices)]
 
     def fraction_of_files(self, files: int, sample_seed: int) -> float:
-        """Returns the smallest fraction with a sample in at least this many folders; 1 if no fraction has as many."""
+        """Returns the smallest fraction with a sample that lies in at least `files` folders; 1 if there is none."""
         fractions = (2.0**-j for j in range(SLICES.bit_length() - 1, -1, -1))
         return next(
             (fraction for fraction in fractions if len(self.train_paths(fraction, sample_seed)) >= files), 1.0
@@ -173,7 +178,7 @@ class PreparedDataset(Frozen):
         return {grouping.name: grouping for grouping in self.groupings}[name]
 
     def description(self) -> dict[str, Any]:
-        """Returns the description that is stored with the records: everything but the place of the files."""
+        """Returns the description that is stored with the records: everything except where the files are."""
         return self.model_dump(mode="json", exclude={"root", "merged"})
 
 
@@ -186,8 +191,8 @@ def slice_folder(number: int) -> str:
 
 
 def merged_folder(number: int) -> str:
-    """Returns the folder, relative to the root, of the slices from 2^(number-1) on that complete the first 2^number.
+    """Returns the folder with slices 2^(number-1) to 2^number - 1 of the sample, relative to the root.
 
-    Folder 0 holds the first slice. So the folders up to `number` hold the first 2^number slices of the sample.
+    Folder 0 has slice 0. So folders 0 to `number` together have the first 2^number slices.
     """
     return f"train/group-{number}"

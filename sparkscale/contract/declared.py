@@ -1,7 +1,7 @@
 """Declarations of workloads: phases, figures, qualities and engines.
 
 Records refer to this description. So they can be read, compared and drawn by someone who does not have the workload,
-or has another version of it.
+or has another version.
 """
 
 from typing import Any, Literal
@@ -16,9 +16,9 @@ Scale = Literal["plain", "logit", "log"]
 
 
 class Declared(BaseModel):
-    """The declaration of a number that records may hold.
+    """The declaration of a number that records may have.
 
-    `name` is its stored name, `heading` its name in tables. `direction` says if lower or higher is better; None:
+    `name` is its stored name, `heading` its name in tables. `direction` says if lower or higher is better; None if
     neither is.
     """
 
@@ -39,8 +39,8 @@ class Declared(BaseModel):
 class Figure(Declared):
     """A number that an engine reports with `run.figure`, in addition to its seconds.
 
-    A figure that is a `metric` can be compared over records. asv keeps those that are `in_history`. A figure that has
-    no value when it gets worse must not be in it: asv would show nothing.
+    A figure that is a `metric` can be compared over records. asv keeps the figures that are `in_history`. A figure
+    that has no value when it gets worse must not be `in_history`, because asv would then show nothing.
     """
 
     metric: bool = False
@@ -50,10 +50,10 @@ class Figure(Declared):
 class QualityFigure(Declared):
     """A quality that a workload's `score` returns.
 
-    `metric` names the metric that is computed from it, where lower is better. That is the quality itself, or 1 minus
-    a quality with a best value of 1 (`direction` "higher"). `skill` names the quality that is above 0 only if a
-    result is better than `constant`, which is the end of a sentence. A value above `too_good` makes a leak likely. A
-    value of `at_least` or less is no better than a constant prediction.
+    `metric` names the metric that is computed from it. In a metric lower is better, so it is the quality itself, or 1
+    minus a quality with a best value of 1 (`direction` "higher"). `skill` names a quality that is above 0 only if a
+    result is better than a constant prediction. `constant` describes this prediction, as the end of a sentence. A
+    value above `too_good` makes a leak likely. A value of `at_least` or less is no better than a constant prediction.
     """
 
     metric: str = ""
@@ -65,13 +65,13 @@ class QualityFigure(Declared):
 
 
 class Judged(BaseModel):
-    """The quality that judges a sample against all data.
+    """The quality by which a sample is judged against all data.
 
-    A sample is enough if it gives up at most `tolerance` of the quality, or that share of it if it is `relative`.
-    `within` says so in words. `estimator` computes the quality from stored scores. The interval of the quality is
-    symmetric on `scale`. `form` and `given_up_form` are Python's format specifications of a value and of a
-    difference. `second` is another quality that tables show, too. `truth` names the model that reaches the best
-    possible value, for data sets that know it.
+    A sample is enough if it gives up at most `tolerance`. If `relative` is true, the tolerance is a share of the
+    quality from all data. `within` is the tolerance in words. `estimator` computes the quality from stored scores.
+    The interval of the quality is symmetric on `scale`. `form` and `given_up_form` are Python's format specifications
+    of a value and of a difference. `second` is another quality that tables also show. `truth` describes the true
+    values that reach the ceiling, such as "the true probabilities". It is empty if no ceiling is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,7 +82,7 @@ class Judged(BaseModel):
     relative: bool = False
     within: str
     estimator: Estimator | None = None
-    """None if no scores are stored. Then there is no interval."""
+    """None if no scores are stored. In that case there is no interval."""
     scale: Scale = "plain"
     form: str = ".4f"
     given_up_form: str = "+.4f"
@@ -91,7 +91,10 @@ class Judged(BaseModel):
 
 
 class EngineDescription(BaseModel):
-    """The description of an engine for tables. `traits` are traits of its pattern that it has, such as "lays_out"."""
+    """The description of an engine for tables.
+
+    `traits` lists the properties that its pattern defines and the engine has, such as "lays_out".
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,15 +127,15 @@ class WorkloadDescription(BaseModel):
     beside: tuple[str, ...] = ()
     """Names of the qualities and figures that tables show next to the judged quality."""
     capacity: str = ""
-    """The parameter that makes a model larger; empty if the workload has none."""
+    """The name of the parameter that makes a model larger; empty if the workload has none."""
     target: str = ""
-    """The parameter that holds the loss to reach; empty if the workload has none."""
+    """The name of the parameter that sets the target loss; empty if the workload has none."""
     params: dict[str, Any] = {}
-    """The default parameters, for suites that state none."""
+    """The default parameters, for suites that name no parameters."""
     engines: tuple[EngineDescription, ...] = ()
 
     def engine(self, name: str) -> EngineDescription | None:
-        """Returns the description of the engine. None if the workload did not have it when it was described."""
+        """Returns the description of the engine. None if the described version of the workload lacked it."""
         return next((engine for engine in self.engines if engine.name == name), None)
 
     def position(self, engine: str) -> int:
@@ -146,7 +149,7 @@ class WorkloadDescription(BaseModel):
         return description is not None and trait in description.traits
 
     def quality(self, name: str) -> QualityFigure:
-        """Returns the declaration of a quality. If it is not declared, the result has only its name."""
+        """Returns the declaration of a quality. If the quality is not declared, the result has only its name."""
         return next((quality for quality in self.qualities if quality.name == name), QualityFigure(name=name))
 
     @property

@@ -1,4 +1,4 @@
-"""The id of one execution of a case. It distinguishes the execution's files on a shared storage."""
+"""The id of one execution of a case. It distinguishes the execution's files on shared storage."""
 
 import hashlib
 import socket
@@ -23,7 +23,7 @@ def machine_of(execution: str) -> str:
 def _machine() -> str:
     """Returns the mark of this machine.
 
-    It changes when the host restarts; containers of a host have different ones.
+    It changes when the host restarts; containers of a host have different marks.
     """
     boot = BOOT.read_text() if BOOT.exists() else ""
     return hashlib.sha256(f"{socket.gethostname()} {boot}".encode()).hexdigest()[:8]

@@ -9,10 +9,10 @@ LONGEST = 100
 
 
 def checked(kind: str, name: str) -> str:
-    """Returns the name if it can be the name of a file. `kind` says what it names, for messages.
+    """Returns the name if it can be the name of a file. `kind` says what the name is for; messages use it.
 
-    Raises ConfigError if the name is empty or too long, begins with a dot, or has a slash or a control character. A
-    profile called `..` would have its files outside of its folder.
+    Raises ConfigError if the name is empty or too long, begins with a dot, or has a slash or a control character.
+    Otherwise a profile called `..` would have its files outside of its folder.
     """
     if not name or name.startswith(".") or re.search(r"[/\x00-\x1f\x7f]", name):
         raise ConfigError(

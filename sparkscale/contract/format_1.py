@@ -1,4 +1,4 @@
-"""The workloads and the suites' goals in the last release that wrote stores of format 1."""
+"""Descriptions of workloads, and goals of suites, as they were in the last release with store format 1."""
 
 import json
 from functools import cache

@@ -8,7 +8,7 @@ from sparkscale.contract.case import Case
 
 
 class Side(BaseModel):
-    """The cases of one side of a goal: those of an engine of a workload with these parameters."""
+    """One side of a goal: the cases of one engine of a workload, with these parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Side(BaseModel):
 class Goal(BaseModel):
     """The ratio `upper` / `lower` of a metric, or the difference. Without `lower`, the metric of `upper` itself.
 
-    `at_most` or `at_least` is its limit. Without a limit it is shown without a verdict.
+    `at_most` or `at_least` is its limit. A goal without a limit is shown without a verdict.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

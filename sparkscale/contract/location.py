@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 HADOOP_SCHEMES = {"s3": "s3a"}
-"""Hadoop's names of schemes that have another name in `pyarrow.fs`."""
+"""Hadoop's names of URI schemes, if `pyarrow.fs` uses another name."""
 
 GLOB = re.compile(r"[\[\]{}*?\\]")
 """Characters with a special meaning in a path that Spark reads (org.apache.hadoop.fs.GlobPattern)."""
@@ -33,10 +33,11 @@ def local_path(location: str) -> Path | None:
 
 
 def for_spark(location: str) -> str:
-    """Returns the location in the form of Hadoop's file systems, without a query: Spark's settings say the rest.
+    """Returns the location in the form of Hadoop's file systems, without a query.
 
-    A local path gets its scheme. Otherwise Spark would look for it in the site's default file system
-    (`fs.defaultFS`). The result has no escapes, because Spark does not decode them in a URI.
+    The content of the query is in Spark's settings. A local path gets its scheme. Otherwise Spark would look for it
+    in the site's default file system (`fs.defaultFS`). The result has no escapes, because Spark does not decode them
+    in a URI.
     """
     path = local_path(location)
     if path is not None:

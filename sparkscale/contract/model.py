@@ -14,7 +14,10 @@ class ModelFile(Frozen):
 
 
 class PreparedModel(Frozen):
-    """A model at `root` (a local path or a URI), ready to read, and its reference predictions of a case's rows."""
+    """A model at `root` (a local path or a URI) that is ready to read, with its reference predictions.
+
+    Those are predictions of the rows of a case.
+    """
 
     name: str
     model_id: str
@@ -36,5 +39,5 @@ class PreparedModel(Frozen):
         return sum(file.bytes for file in self.files)
 
     def description(self) -> dict[str, Any]:
-        """Returns the description that is stored with the records: everything but the place of the files."""
+        """Returns the description that is stored with the records: everything except where the files are."""
         return self.model_dump(mode="json", exclude={"root", "reference"})

@@ -11,8 +11,9 @@ A package adds to its pyproject.toml, for example:
     [project.entry-points."sparkscale.clusters"]
     mine = "mine.profiles"
 
-A workload is a `workloads.base.Workload`, a data set a class of `workloads.datasets.source.Source` whose `kind` is
-the entry's name, and profiles are the TOML files of a package.
+For a workload, the entry names a `workloads.base.Workload`. For a data set, it names a class of
+`workloads.datasets.source.Source` with the entry's name as its `kind`. For clusters, it names a package with profiles
+as TOML files.
 """
 
 from functools import cache
@@ -27,14 +28,15 @@ GROUPS: tuple[Group, ...] = ("sparkscale.workloads", "sparkscale.datasets", "spa
 
 @cache
 def entries(group: Group) -> tuple[EntryPoint, ...]:
-    """Returns the entry points of a group, sorted by name. If two packages have the same name, returns both."""
+    """Returns the entry points of a group, sorted by name. If two packages use one name, both are returned."""
     return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
 
 
 def loaded(group: Group) -> dict[str, Any]:
     """Returns the objects of the entry points of a group, by name.
 
-    Raises ConfigError if an entry point cannot be loaded, with its package, or if two packages have the same name.
+    Raises ConfigError if two packages use the same name, or if an entry point cannot be loaded. The message names the
+    package.
     """
     objects: dict[str, Any] = {}
     for entry in entries(group):

@@ -10,7 +10,7 @@ _users_umask = -1
 
 @contextmanager
 def for_the_user_only() -> Iterator[None]:
-    """Within this block, other users cannot read the files that this process and its children create."""
+    """Makes files that this process and its children create within this context unreadable for other users."""
     global _users_umask  # noqa: PLW0603 - the mask belongs to the process, too
     outer = _users_umask
     umask = os.umask(UMASK)
@@ -23,15 +23,16 @@ def for_the_user_only() -> Iterator[None]:
 
 
 def users_umask() -> int:
-    """Returns the umask of the user's shell, for files that others may read. Outside of `for_the_user_only` it is -1,
-    which changes nothing.
+    """Returns the umask of the user's shell, for files that others may read.
+
+    Outside of `for_the_user_only` it is -1, which changes nothing.
     """
     return _users_umask
 
 
 @contextmanager
 def with_users_umask() -> Iterator[None]:
-    """Files in this block get the permissions that any other program would give them.
+    """Gives files that are made within this context the permissions that any other program would give them.
 
     It is for files that the user requested by path.
     """

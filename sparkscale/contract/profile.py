@@ -1,4 +1,7 @@
-"""Reads the profile of a user's table in its data set's description: the columns that are not used, and why."""
+"""Reads what is known about a user's table from its data set's description.
+
+It finds the columns that are not used, and why.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +15,9 @@ NOT_ASKED = "not among the features asked for"
 
 
 def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a sentence with the columns of a profile that no engine gets, and why. Empty if there are none.
+    """Returns a sentence that names the columns that no engine gets, and says why. Empty if there are none.
 
-    It leaves out columns that the user did not request.
+    Columns that the user did not request are left out.
     """
     left_out = [
         column for column in columns if column["role"] == "not used" and not column["note"].startswith(NOT_ASKED)

@@ -14,8 +14,10 @@ PageCache = Literal["warm", "cold"]
 Kind = Literal["host", "software", "session", "data", "model", "workload", "suite", "profile", "budget"]
 
 SCORES, GROUPS, TRIALS, SUMS = "scores", "groups", "trials", "sums"
-"""Names of tables: the hold-out scores, one row per group, one row per trial of a search, and sums per hold-out
-unit. The sums replace the scores in a condensed archive."""
+"""Names of tables: the hold-out scores, one row per group, one row per trial of a search, and sums per hold-out unit.
+
+The sums replace the scores in a condensed archive.
+"""
 
 
 class Frozen(BaseModel):
@@ -28,7 +30,7 @@ class ErrorInfo(Frozen):
 
 
 class Resources(Frozen):
-    """The resources that the case got and used, in bytes and seconds. Null if not observed."""
+    """The resources that the case got and used, in bytes and seconds. A value that was not observed is null."""
 
     cores: int
     threads: int
@@ -36,16 +38,23 @@ class Resources(Frozen):
     """True if the profile has more executor cores than the host."""
     cpu_seconds: float | None = None
     foreign_cpu_seconds: float | None = None
-    """CPU seconds of other processes, during the phases, on the CPUs that the case might use. Null if the phases run
-    on other hosts, if not all of the case's own CPU time is counted, and in records of earlier releases."""
+    """CPU seconds of other processes, during the phases, on the CPUs that the case might use.
+
+    Null if the phases run on other hosts, if not all of the case's own CPU time is counted, and in records of earlier
+    releases.
+    """
     stolen_cpu_seconds: float | None = None
     """Seconds that these CPUs waited while the hypervisor served other guests (`steal` of proc(5))."""
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
-    """The memory of the process tree before it has any data. Node engines: the peak of a fresh worker that imports
-    the same modules and does nothing else. Spark engines: the tree's proportional set size just before the phases."""
+    """The memory of the process tree before it has any data.
+
+    Node engines: the peak of a fresh worker that imports the same modules and does nothing else. Spark engines: the
+    tree's proportional set size just before the phases.
+    """
     heap_bytes: int | None = None
     """Heap of the JVM that computes: the driver's in local mode, one executor's on a cluster, or a Connect server's.
+
     Null for node engines, if the server does not say, and in records of earlier releases.
     """
     gpu_peak_bytes: int | None = None
@@ -70,13 +79,15 @@ class SparkMetrics(Frozen):
     spilled_bytes: int = 0
     executors_lost: int = 0
     executors: int | None = None
-    """The number of executors that ran the Spark tasks, on `hosts` hosts. In local mode the driver is the only
-    executor."""
+    """The number of executors that ran the Spark tasks, on `hosts` hosts.
+
+    In local mode the driver is the only executor.
+    """
     hosts: int | None = None
 
 
 class CodeState(Frozen):
-    """The state of the checkout that measured. Null if it is no git repository."""
+    """The state of the checkout whose code ran the measurement. Null if it is not a git repository."""
 
     commit: str | None
     dirty: bool | None
@@ -99,10 +110,12 @@ class Observation(Frozen):
     cpu_seconds: float | None = None
     spark: SparkMetrics | None = None
     phase: str | None = None
-    """The phase that reached the deadline. Null if none did."""
+    """The phase that reached the deadline. Null if no phase did."""
     python_started: int | None = None
-    """Number of Python processes that began in the phases and were alive at a phase's end. Null if not all were
-    seen."""
+    """Number of Python processes that began in the phases and were alive at a phase's end.
+
+    Null if some of them could not be seen.
+    """
     foreign_cpu_seconds: float | None = None
     stolen_cpu_seconds: float | None = None
 
@@ -131,37 +144,51 @@ class RunRecord(Frozen):
     software: str
     session: str | None
     session_seconds: float | None = None
-    """Seconds in which the worker's first session started; null if the worker has no session. In local mode `session`
-    may describe a later one in the same JVM.
+    """Seconds in which the worker's first session started; null if the worker has no session.
+
+    In local mode `session` may describe a later session in the same JVM.
     """
     start_seconds: float | None = None
     """Seconds from the start of the worker's process until it was ready, with its imports and its session, if any.
-    Null without a worker, and in records of releases that did not observe it."""
+
+    Null without a worker, and in records of releases that did not observe it.
+    """
     position: int | None = None
-    """How many executions the worker had begun before this one. Null as in `start_seconds`."""
+    """How many executions the worker had begun before this one. Null in the same cases as `start_seconds`."""
     warmed_by: tuple[str, ...] = ()
-    """Ids of the records of the warm-ups that had warmed the worker for this case, oldest first."""
+    """The record ids of the warm-ups that had warmed the worker for this case, oldest first."""
     deadline_seconds: float | None = None
-    """The limit for all its phases together: a `timeout` took longer. Null as in `start_seconds`."""
+    """The limit in seconds for all phases together; a `timeout` took longer.
+
+    Null in the same cases as `start_seconds`.
+    """
     phase: str | None = None
-    """The phase that was running when a `timeout` was stopped. Null for other outcomes, and as in `start_seconds`."""
+    """The phase that was running when a `timeout` was stopped.
+
+    Null for other outcomes, and in the same cases as `start_seconds`.
+    """
     python_started: int | None = None
-    """How many Python processes began in its phases and were alive at the end of one. If its engine should start
-    none, the execution was not warm. Null if the processes run on other hosts, and as in `start_seconds`."""
+    """How many Python processes began in its phases and were alive at the end of one.
+
+    If there are any although the engine should start none, the execution was not warm. Null if the processes run on
+    other hosts, and in the same cases as `start_seconds`.
+    """
     data: str | None = None
     model: str | None = None
     workload: str | None = None
     """Null in exports of earlier releases."""
     description: WorkloadDescription | None = Field(default=None, exclude=True, repr=False)
-    """The description that `workload` refers to. A store fills it in; it is not stored or exported with the
-    record."""
+    """The description that `workload` refers to.
+
+    A store fills it in; it is not stored or exported with the record.
+    """
 
     @property
     def declared(self) -> WorkloadDescription:
         """The description of its workload when it was measured.
 
-        For a record without one, it is the workload of the last release with stores of format 1. Raises ValueError
-        if that is not known either.
+        A record without a description gets the description in the last release with stores of format 1. Raises
+        ValueError if that release did not have the workload either.
         """
         description = self.description or format_1.workloads().get(self.case.workload)
         if description is None:
@@ -172,7 +199,7 @@ class RunRecord(Frozen):
     def is_warmup(self) -> bool:
         """True if it only warmed a worker for other executions.
 
-        An isolated execution is cold on purpose, so it is none.
+        An isolated execution is cold on purpose, but it is not a warm-up.
         """
         return self.temperature != "warm" and not self.isolated
 

@@ -18,7 +18,7 @@ WORDS = (
 NAME = re.compile(WORDS, re.IGNORECASE)
 INSIDE = re.compile(rf"(?<![\w])([\w.-]*(?:{WORDS})[\w.-]*)=([^\s;&,\"']+)", re.IGNORECASE)
 LOOKS = re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
-"""The shape of an AWS access key, and that of a JSON web token."""
+"""The shapes of an AWS access key and of a JSON web token."""
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 SHORTEST = 6
 """Shorter values are not searched for, because they also occur in words that are not secret."""
@@ -27,17 +27,17 @@ _remembered: set[str] = set()
 
 
 def remember(values: Iterable[str]) -> None:
-    """From now on, this process redacts these values everywhere."""
+    """Makes this process redact these values everywhere from now on."""
     _remembered.update(value for value in values if len(value) >= SHORTEST)
 
 
 def remember_settings(settings: Mapping[str, str]) -> None:
-    """Remembers the values of those settings or variables that have the name of a secret."""
+    """Remembers the values of settings or variables with the name of a secret."""
     remember(value for name, value in settings.items() if is_secret(name))
 
 
 def is_secret(name: str) -> bool:
-    """Returns true if a setting, variable or option of this name holds a secret."""
+    """Returns true if a setting, variable or option of this name has a secret value."""
     return NAME.search(name) is not None
 
 
@@ -67,7 +67,7 @@ class Redacting(logging.Formatter):
 def values(content: Any) -> Any:
     """Removes known values from every text in lists and dictionaries.
 
-    Keys and values with only the look of a secret stay, because they are data.
+    Keys stay, and so do values that only look like a secret, because they are data.
     """
     return _redact_nested(content, _secret_values())
 
@@ -102,9 +102,9 @@ def scrub(path: Path) -> None:
 
 
 def _secret_values() -> list[str]:
-    """Returns the remembered values and those of environment variables with the name of a secret, longest first.
+    """Returns the remembered values, and the values of environment variables with a secret's name, longest first.
 
-    Names of existing files are no secrets.
+    Names of existing files are not secrets.
     """
     candidates = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= SHORTEST}
     secrets = [value for value in _remembered | candidates if not os.path.exists(value)]  # noqa: PTH110 - it never raises

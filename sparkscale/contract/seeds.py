@@ -4,10 +4,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Seeds(BaseModel):
-    """The seeds of a run. Round r (from 1) has `sample` + r and `model` + r; if `fixed`, all have `sample` and
-    `model`.
+    """The seeds of a run. Round r (from 1) has the seeds `sample` + r and `model` + r.
 
-    All engines of a round share them, so that engines and fractions are paired within a round.
+    If `fixed` is true, all rounds have the seeds `sample` and `model`. All engines of a round share them, so that
+    engines and fractions are paired within a round.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,7 +21,7 @@ class Seeds(BaseModel):
         return (self.sample, self.model) if self.fixed else (self.sample + number, self.model + number)
 
     def samples(self, rounds: int) -> tuple[int, ...]:
-        """Returns the seeds of the samples in these rounds, and `sample` itself, for patterns with fixed seeds."""
+        """Returns the sample seeds of these rounds, and `sample` itself, which patterns with fixed seeds use."""
         return tuple(sorted({self.sample, *(self.of(number)[0] for number in range(1, rounds + 1))}))
 
     def as_fixed(self) -> "Seeds":

@@ -25,9 +25,9 @@ def _fraction(value: Any) -> float:
 
 
 def metric(declared: WorkloadDescription, case: Case) -> str | None:
-    """Returns the quality that judges the case's trials.
+    """Returns the name of the quality that judges the case's trials.
 
-    None if the workload does not have its learning task, or if the engine judges trials on other rows.
+    Returns None if the workload does not have its learning task, or if the engine judges trials on other rows.
     """
     judged = declared.judged.get(case.task)
     return judged.quality if judged and declared.has(case.engine, "judges_on_split") else None
@@ -78,12 +78,12 @@ class Target(BaseModel):
         )
 
     def suits(self, case: Case, metric: str | None) -> bool:
-        """Returns true if it is a target for the case, with searches that are judged by `metric`."""
+        """Returns true if the target applies to this case, and its loss is measured by `metric`."""
         return self.of == (case.workload, case.version, case.dataset_id, case.fraction, case.sample_seed, metric)
 
     @property
     def of(self) -> tuple[Any, ...]:
-        """The key of the sample and the metric that it belongs to."""
+        """The key of the sample and the metric to which the target belongs."""
         return self.workload, self.version, self.dataset_id, self.fraction, self.seed, self.metric
 
     @property

@@ -1,11 +1,11 @@
-"""The requirements on a hold-out for an interval of a quality to be valid."""
+"""The limits below which a hold-out gives no valid interval of a quality."""
 
 from collections.abc import Iterable
 
 FEWEST_UNITS = 4
 """With fewer effective units there is no interval: see `sparkscale evidence coverage`."""
 FEWEST_OF_A_CLASS = 30
-"""With fewer rows of the rarer class a difference has no interval: it would cover more than it states."""
+"""With fewer rows of the rarer class a difference has no interval, because it would cover more than it states."""
 
 
 def kish(sizes: Iterable[float]) -> float:

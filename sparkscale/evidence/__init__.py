@@ -1,1 +1,1 @@
-"""Evidence that the printed intervals hold: simulations with a known truth, and fresh draws of real data."""
+"""Checks how often printed intervals contain the true value: in simulations, and with fresh draws of real data."""

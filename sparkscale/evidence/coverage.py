@@ -1,9 +1,9 @@
-"""Measures how often printed intervals hold the truth, on simulated hold-outs, models and seeds.
+"""Measures how often printed intervals contain the true value, on simulated hold-outs, models and seeds.
 
-A row of the hold-out belongs to a unit. The score of a positive lies higher than that of a negative by a distance
-that differs from unit to unit, from seed to seed and from cell to cell. Units also shift all their scores. The models
-of all data and of a sample share most of the noise of a row. So an expected AUC is a normal probability, and an
-expected error is an integral over a normal distribution: both are known, not estimated.
+A row of the hold-out belongs to a unit. A positive has a higher score than a negative by some distance. The distance
+differs from unit to unit, from seed to seed and from cell to cell; a cell is one seed on one unit. Units also shift
+all their scores. The models of all data and of a sample share most of the noise of a row. So an expected AUC is a
+normal probability, and an expected error is an integral over a normal distribution: both are known, not estimated.
 """
 
 import math
@@ -34,11 +34,15 @@ ROUNDS = (5, 8, 12, 20)
 DOMINANT_FACTORS: tuple[Dominant, ...] = ("units", "seeds")
 
 DISTANCE, GAP = 1.0, 0.03
-"""The distance between the scores of the classes, in deviations of a row's noise, and the part of it that the
-sample's model lacks."""
+"""`DISTANCE` is the distance between the mean scores of the classes, in standard deviations of a row's noise.
+
+`GAP` is the part of this distance that the sample's model lacks.
+"""
 LARGE, SMALL, SHIFT = 0.10, 0.02, 0.3
-"""Standard deviations of the distance: over the dominant factor and over the others (units, seeds, cells). `SHIFT` is
-that of the shift of a unit's scores.
+"""Standard deviations of three random effects.
+
+`LARGE` is for the distance over the dominant factor, and `SMALL` for the distance over the other factors (units,
+seeds, cells). `SHIFT` is for the shift of a unit's scores.
 """
 OWN_NOISE = 0.15
 """The part of a row's noise, as a deviation, that each model and seed does not share with others."""
@@ -46,11 +50,13 @@ UNEVEN = 0.5
 """Deviation of the logarithm of the number of rows in a unit."""
 
 LEAST, MOST = 0.90, 0.97
-"""An interval at 95 % should hold the truth in a share of cases between these two."""
+"""A 95 % interval should contain the true value in a share of cases between these two limits."""
 REPEAT_FACTOR = 5
-"""A scenario with a share outside of the limits is simulated again, this many times as often, because some of
-hundreds of shares are outside by chance. Only the second simulation is reported, which was not chosen for its
-result. A share close to a limit may still be missed: it can be inside in the first simulation by the same chance.
+"""A scenario with a share outside of the limits is simulated again, this many times as often.
+
+The reason is that some of hundreds of shares are outside by chance. Only the second simulation is reported, because
+it was not chosen for its result. A share close to a limit may still be missed: it can be inside in the first
+simulation by the same chance.
 """
 LEAST_SHARE_GIVEN = 0.1
 """No coverage is given if less than this share of the simulations have an interval."""
@@ -86,25 +92,30 @@ class Scenario:
         return LARGE if self.dominant == "seeds" else SMALL
 
     def seed(self, repeats: int) -> int:
-        """Returns the seed of the simulations. It depends on their number, so another number draws others."""
+        """Returns the seed of the simulations.
+
+        It depends on their number, so another number gives other simulations.
+        """
         return int(digest(f"{self!r} {repeats}"), 16)
 
 
 @dataclass(frozen=True)
 class Covered:
-    """The shares of intervals that held the truth.
+    """The shares of intervals that contained the true value.
 
-    They are for the quality of a model (`level`), for a difference, and for the difference by percentiles of the
-    crossed bootstrap (`percentile`). `not_given` is the share of differences without an interval. A share is NaN if
-    there are no intervals, or too few.
+    A share is NaN if there are no intervals, or too few.
     """
 
     scenario: Scenario
     repeats: int
     level: float
+    """The share for intervals of the quality of a model."""
     difference: float
+    """The share for intervals of a difference between two models."""
     percentile: float
+    """The share for intervals of the same difference from percentiles of the crossed bootstrap, for comparison."""
     not_given: float
+    """The share of differences without an interval."""
 
     @property
     def shares(self) -> list[float]:
@@ -118,7 +129,7 @@ class Covered:
 
 
 def scenarios() -> list[Scenario]:
-    """Returns all scenarios: every kind of interval, by units, seeds and rows of each class."""
+    """Returns all scenarios: every kind of interval, with each number of units, seeds and rows per class."""
     return [
         *(
             Scenario("auc", units, seeds, *classes, even=even)
@@ -151,7 +162,10 @@ def scenarios() -> list[Scenario]:
 def coverage(
     to_simulate: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Covered]:
-    """Simulates each scenario `repeats` times, and those outside of the limits again, `processes` at a time."""
+    """Simulates each scenario `repeats` times, in `processes` parallel processes.
+
+    A scenario with a share outside of the limits is simulated again, REPEAT_FACTOR times as often.
+    """
     with ProcessPoolExecutor(processes) as pool:
 
         def simulate(batch: Sequence[Scenario], number: int, suffix: str) -> list[Covered]:
@@ -174,32 +188,32 @@ def simulated(scenario: Scenario, repeats: int) -> Covered:
     if scenario.kind == "rounds":
         return _of_rounds(scenario, repeats, generator)
     criterion = CRITERIA[scenario.kind]
-    holds_truth: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
-    truth, given_up = truths(scenario)
+    contained: dict[str, list[bool]] = {"level": [], "difference": [], "percentile": []}
+    true_quality, given_up = true_values(scenario)
     for _ in range(repeats):
         pairs = qualities(scenario, generator)
         level = crossed.estimate([[whole] for whole, _ in pairs], scale=criterion.scale).interval
         if level:
-            holds_truth["level"].append(_holds(level, truth))
+            contained["level"].append(_contains(level, true_quality))
         difference = crossed.estimate(pairs, criterion.given_up).interval
         if difference:
-            holds_truth["difference"].append(_holds(difference, given_up))
-            holds_truth["percentile"].append(
-                _holds(interval(crossed.replicates(pairs, criterion.given_up)), given_up)
+            contained["difference"].append(_contains(difference, given_up))
+            contained["percentile"].append(
+                _contains(interval(crossed.replicates(pairs, criterion.given_up)), given_up)
             )
     shares = {
         name: float(np.mean(outcomes)) if len(outcomes) >= max(1, LEAST_SHARE_GIVEN * repeats) else float("nan")
-        for name, outcomes in holds_truth.items()
+        for name, outcomes in contained.items()
     }
-    return Covered(scenario, repeats, **shares, not_given=1 - len(holds_truth["difference"]) / repeats)
+    return Covered(scenario, repeats, **shares, not_given=1 - len(contained["difference"]) / repeats)
 
 
-def _holds(printed: Interval, truth: float) -> bool:
-    return printed.low <= truth <= printed.high
+def _contains(printed: Interval, true_value: float) -> bool:
+    return printed.low <= true_value <= printed.high
 
 
 def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[UnitQuality, UnitQuality]]:
-    """Returns the qualities of both models on one simulated hold-out, a pair per seed."""
+    """Returns the qualities of both models on one simulated hold-out: a pair for each seed."""
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
     unit = generator.choice(units, rows, p=share / share.sum())
@@ -256,10 +270,11 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = 
 }
 
 
-def truths(scenario: Scenario) -> tuple[float, float]:
-    """Returns two expectations on rows of new units: the quality of the model of all data, and what the model of the
-    sample gives up. Each model draws its own seeds. Both figures are means over seeds, because a quality such as an
-    RMSE is not linear in them.
+def true_values(scenario: Scenario) -> tuple[float, float]:
+    """Returns two true values: the quality of the model of all data, and what the model of the sample gives up.
+
+    Both are expectations on rows of new units, and each model draws its own seeds. Both are means over seeds, because
+    a quality such as an RMSE is not linear in them.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     weights = weights / weights.sum()
@@ -274,7 +289,7 @@ def truths(scenario: Scenario) -> tuple[float, float]:
 def _of_seed(scenario: Scenario, distance: float) -> float:
     """Returns the quality that a model of one seed is expected to have, over units and cells."""
     varied = scenario.of_units**2 + SMALL**2
-    if scenario.kind == "auc":  # a positive and a negative of two units
+    if scenario.kind == "auc":  # a positive and a negative from two units
         return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))
     if scenario.kind == "accuracy":
         return float(norm.cdf(distance / 2 / np.sqrt(varied / 4 + 1)))
@@ -286,5 +301,5 @@ def _of_seed(scenario: Scenario, distance: float) -> float:
 def _of_rounds(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
     """Returns the coverage of intervals over rounds, of ratios that vary like seconds on a shared machine."""
     drawn = np.exp(0.2 * generator.standard_t(4, size=(repeats, scenario.seeds)))
-    holds_truth = [_holds(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
-    return Covered(scenario, repeats, float(np.mean(holds_truth)), float("nan"), float("nan"), 0.0)
+    contained = [_contains(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
+    return Covered(scenario, repeats, float(np.mean(contained)), float("nan"), float("nan"), 0.0)

@@ -1,8 +1,9 @@
 """Checks the hold-out of `flights`: compares printed intervals with fresh draws of hold-out, sample and model.
 
-For each length of a block of days, each draw holds out another fifth of the year's blocks. It trains XGBoost on all
-other rows and on a sample of them with several seeds, and estimates the AUC that the sample gives up, as a report
-would. The printed standard error must match the spread of these estimates over draws.
+The year is divided into periods of equal length. This is done for several lengths. Each draw holds out another fifth
+of the periods. It trains XGBoost on all other rows and on a sample of them with several seeds, and estimates the AUC
+that the sample gives up, as a report would. The printed standard error must match the spread of these estimates over
+draws.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -71,26 +72,26 @@ class Claim:
 class Draw:
     """The estimates on one hold-out.
 
-    `before` is that of earlier reports: one seed, and percentiles of a bootstrap over days. `after` is that of
-    present reports: all seeds and whole blocks, by `crossed.estimate`.
+    `before` is computed as in earlier reports: from one seed, with percentiles of a bootstrap over days. `after` is
+    computed as in present reports: from all seeds and whole periods, by `crossed.estimate`.
     """
 
     before: Claim
     after: Claim
-    blocks: int
+    periods: int
 
 
 @dataclass(frozen=True)
 class Study:
-    """All draws with blocks of `length` days."""
+    """All draws with periods of `length` days."""
 
     length: int
     draws: tuple[Draw, ...]
 
     @property
-    def blocks(self) -> str:
-        """The number of blocks that a draw holds out, or its range."""
-        counts = sorted({draw.blocks for draw in self.draws})
+    def periods(self) -> str:
+        """The number of periods that a draw holds out, or its range."""
+        counts = sorted({draw.periods for draw in self.draws})
         return "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 
     def claims(self, kind: Kind) -> list[Claim]:
@@ -107,11 +108,11 @@ class Study:
         """Returns the root mean square of the printed standard errors."""
         return float(np.sqrt(np.nanmean([claim.standard_error**2 for claim in self.claims(kind)])))
 
-    def covered(self, kind: Kind, truth: float) -> float:
-        """Returns the share of printed intervals that hold `truth`. NaN if none was printed."""
+    def covered(self, kind: Kind, true_value: float) -> float:
+        """Returns the share of printed intervals that contain `true_value`. NaN if none was printed."""
         intervals = [claim.interval for claim in self.claims(kind) if claim.interval]
         return (
-            float(np.mean([printed.low <= truth <= printed.high for printed in intervals]))
+            float(np.mean([printed.low <= true_value <= printed.high for printed in intervals]))
             if intervals
             else float("nan")
         )
@@ -127,12 +128,12 @@ def studies(
     threads: int,
     progress: Callable[[str], None],
 ) -> Iterator[Study]:
-    """Yields a study for each length of a block, in days. `fraction` is the sample's share of the training rows."""
+    """Yields a study for each length of a period, in days. `fraction` is the sample's share of the training rows."""
     rows = Rows.of(data)
     for length in lengths:
         results = []
         for draw in range(draws):
-            progress(f"blocks of {length} days, draw {draw + 1} of {draws}")
+            progress(f"periods of {length} days, draw {draw + 1} of {draws}")
             results.append(_draw(rows, length, draw, seeds, params, fraction, threads))
         yield Study(length, tuple(results))
 
@@ -140,34 +141,34 @@ def studies(
 def _draw(
     rows: Rows, length: int, draw: int, seeds: int, params: BoostedTrees, fraction: float, threads: int
 ) -> Draw:
-    """Returns a draw with fresh seeds and a fresh hold-out of a fifth of the blocks.
+    """Returns a draw with fresh seeds and a fresh hold-out of a fifth of the periods.
 
-    The start of blocks varies, too.
+    The start of the periods also varies.
     """
-    block = (rows.day + draw % length) // length
-    distinct = np.unique(block)
+    period = (rows.day + draw % length) // length
+    distinct = np.unique(period)
     order = np.argsort(mix(distinct + draw * DAYS, DRAW_KEY), kind="stable")
-    held_out = np.isin(block, distinct[order[: round(HELD_OUT * len(distinct))]])
-    by_block: list[list[UnitAuc]] = []
+    held_out = np.isin(period, distinct[order[: round(HELD_OUT * len(distinct))]])
+    by_period: list[list[UnitAuc]] = []
     by_day: list[list[UnitAuc]] = []
     for seed in range(draw * seeds, (draw + 1) * seeds):
         slices = np.argsort(mix(np.arange(SLICES) + seed * SLICES, DRAW_KEY), kind="stable")[: int(fraction * SLICES)]
         part = ~held_out & np.isin(slices_of(rows.row), slices)
         scores = [_scores(rows, training, held_out, seed, params, threads) for training in (~held_out, part)]
-        by_block.append([UnitAuc.of(block[held_out], rows.label[held_out], score) for score in scores])
+        by_period.append([UnitAuc.of(period[held_out], rows.label[held_out], score) for score in scores])
         if not by_day:
             by_day.append([UnitAuc.of(rows.day[held_out], rows.label[held_out], score) for score in scores])
-    after, replicates = crossed.estimate(by_block, np.subtract), crossed.replicates(by_day, np.subtract)
+    after, replicates = crossed.estimate(by_period, np.subtract), crossed.replicates(by_day, np.subtract)
     first = value(by_day[0][0]) - value(by_day[0][1])
     return Draw(
         before=Claim(first, float(np.nanstd(replicates)), interval(replicates)),
         after=Claim(after.value, after.standard_error, after.interval),
-        blocks=after.units,
+        periods=after.units,
     )
 
 
 def _scores(rows: Rows, training: Array, held_out: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
-    """Returns the scores of the held-out rows by a model of the training rows."""
+    """Trains a model on the training rows, and returns its scores of the held-out rows."""
     import xgboost
 
     arguments = boosting_arguments(params)

@@ -33,7 +33,7 @@ def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
     left_out = sum(math.isnan(covered.difference) and covered.not_given < 1 for covered in results)
     standard_errors = [100 * (LEVEL * (1 - LEVEL) / number) ** 0.5 for number in (repeats, REPEAT_FACTOR * repeats)]
     return [
-        Grid(f"How often a {LEVEL:.0%} interval holds the truth", columns, rows),
+        Grid(f"How often a {LEVEL:.0%} interval contains the true value", columns, rows),
         Text(
             f"{len(shares) - len(outside)} of {len(shares)} shares lie between {LEAST:.0%} and {MOST:.0%}; "
             f"{len(outside)} do not (marked *){furthest}. A share of {repeats:,} intervals has a standard error of "
@@ -70,16 +70,16 @@ def _share(share: float) -> str | None:
 
 
 def holdouts(studies: Sequence[Study]) -> list[Block]:
-    """Returns two rows for each length of a block: judged as earlier reports did, and as present ones do."""
+    """Returns two rows for each length of a period: judged as in earlier reports, and as in present reports."""
     columns = (
-        Column("days a block"),
-        Column("blocks\nheld out", priority=3),
+        Column("days a\nperiod"),
+        Column("periods\nheld out", priority=3),
         name("judged"),
         Column("mean", ".4f"),
         Column("spread\nof draws", ".4f", priority=1),
         Column("printed\nst. error", ".4f"),
-        Column("intervals hold\nown mean", ".0%"),
-        Column("… mean of\nlongest blocks", ".0%", priority=2),
+        Column("intervals contain\nown mean", ".0%"),
+        Column("… mean of\nlongest periods", ".0%", priority=2),
     )
     title = "AUC given up by the sample: printed standard errors against fresh hold-outs, samples and seeds"
     kinds: tuple[Kind, ...] = ("before", "after")
@@ -92,8 +92,8 @@ def _study_row(study: Study, kind: Kind, reference: float) -> tuple[Cell, ...]:
     shares = (study.covered(kind, study.mean(kind)), study.covered(kind, reference))
     return (
         str(study.length),
-        study.blocks,
-        {"before": "one seed, by days", "after": "all seeds, by blocks"}[kind],
+        study.periods,
+        {"before": "one seed, by days", "after": "all seeds, by periods"}[kind],
         study.mean(kind),
         study.spread(kind),
         *(None if math.isnan(number) else number for number in (study.claimed(kind), *shares)),

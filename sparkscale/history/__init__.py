@@ -1,1 +1,4 @@
-"""The history of figures over commits: measures for asv, records in its files, compares and publishes."""
+"""The history of figures over commits.
+
+This package measures for asv, writes into asv's files, compares commits and publishes pages.
+"""

@@ -1,4 +1,4 @@
-"""Compares the times that asv took itself with the times of the same calls by the workers' clocks."""
+"""Compares times that asv measured with times that workers measured for the same calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ from sparkscale.store.store import Store
 
 @dataclass(frozen=True)
 class Agreement:
-    """The seconds of one call by two clocks: asv's, which times it in a separate process, and the workers'.
+    """The seconds of one call, measured by two clocks.
 
-    A spread is None if that clock has no samples.
+    asv times the call in a separate process, and workers time it in a run. A spread is None if its clock has no
+    values.
     """
 
     environment: str
@@ -44,7 +45,7 @@ class Agreement:
 
 
 def agreements(checkout: Checkout, host: str, store: Store) -> list[Agreement]:
-    """Returns an agreement per control and package environment in which the present commit was recorded on this host.
+    """Returns an agreement for each control, in each package environment with records of this commit on this host.
 
     Raises ConfigError if asv has no results of this commit and host.
     """

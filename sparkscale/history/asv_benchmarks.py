@@ -31,11 +31,13 @@ RESULTS = ROOT / "results" / "asv"
 """The folder of asv's files."""
 
 TIMEOUT = 6 * 3600.0
-"""Seconds without output after which asv ends a process. Each execution has the deadline of its suite, and prints a
-line when it ends."""
+"""Seconds without output after which asv ends a process.
+
+Each execution has the deadline of its suite, and prints a line when it ends.
+"""
 
 UNITS = {"s": "seconds", "bytes": "bytes"}
-"""Our units for which asv has a name, with that name. asv shows these in larger and smaller units."""
+"""The units that asv knows, with asv's name for each. asv also shows multiples and parts of these units."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ log = logging.getLogger(__name__)
 class Settings:
     """What `asv run` measures, and where its records are.
 
-    asv passes nothing to its processes but environment variables, so these settings are read from them.
+    asv passes only environment variables to its processes, so these settings are read from them.
     """
 
     suite: str = "asv"
@@ -99,7 +101,7 @@ class Recorded:
     pattern: ClassVar[str]
 
     def setup(self, invocation: str, *parameters: str) -> None:
-        """Reads the records of the case from this run, and measures the case if the run has none.
+        """Reads the records of the case from this run, and measures the case if the run has no records of it.
 
         Raises NotImplementedError with the reason if there is no figure; asv then shows n/a.
         """
@@ -146,7 +148,7 @@ def tracked_metrics(pattern: str) -> list[Metric]:
 
 @cache
 def span(pattern: str) -> Axes:
-    """Returns the parameters of a pattern's class: those of the suite and those that asv has recorded before."""
+    """Returns all parameter values of a pattern's class: from the suite, and from what asv has recorded before."""
     settings = Settings.of_environment()
     suite_points = points(suite.load(settings.suite), settings.clusters, pattern)
     try:
@@ -160,7 +162,7 @@ def span(pattern: str) -> Axes:
 def version(pattern: str, metric: Metric | None = None) -> str:
     """Returns a digest of the versions of the pattern's workloads and of the metric.
 
-    It changes when one of them declares that its figures are no longer comparable with earlier ones.
+    It changes when one of them declares that its figures are no longer comparable with earlier figures.
     """
     changed_versions = sorted(
         (workload.name, workload.version)
@@ -171,7 +173,10 @@ def version(pattern: str, metric: Metric | None = None) -> str:
 
 
 def run_to_read() -> str:
-    """Returns the id of the run that a class reads, for its `setup_cache`. Begins a run if none was measured."""
+    """Returns the id of the run that a class reads. Begins a run if none was measured.
+
+    Each class calls it in its `setup_cache`.
+    """
     settings = Settings.of_environment()
     if settings.invocation:
         return settings.invocation
@@ -189,7 +194,7 @@ def run_to_read() -> str:
 def tracked(cls: type[Recorded]) -> type[Recorded]:
     """Gives a class one `track_*` method per metric.
 
-    A class without parameters gets none, because asv has nothing to run for it.
+    A class without parameters gets no method, because asv has nothing to run for it.
     """
     if all(span(cls.pattern)):
         for metric in tracked_metrics(cls.pattern):
@@ -215,7 +220,10 @@ def _track(pattern: str, metric: Metric) -> Callable[..., Any]:
 
 
 def _records(settings: Settings, identity: str, pattern: str, point: Point) -> list[RunRecord]:
-    """Returns the records of one case without its warm-ups, and measures the case if the run has none."""
+    """Returns the records of one case without its warm-ups.
+
+    Measures the case first if the run has no records of it.
+    """
     with Store.existing(settings.out) as store:
         invocation = store.invocation(identity=identity)
         run_records = store.records(identity)

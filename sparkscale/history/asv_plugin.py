@@ -1,5 +1,6 @@
-"""The plug-in that asv loads (`plugins` in its configuration): package environments with names, comparisons between
-them, and pages that need no Internet.
+"""The plug-in that asv loads (`plugins` in its configuration).
+
+It names package environments, compares results between them, and makes pages that need no Internet.
 
 Written against asv 0.6.6, which `requirements.lock` pins.
 """
@@ -30,7 +31,7 @@ DIRTY = {"tree": "dirty"}
 
 
 class NamedEnvironment(ExistingEnvironment):  # type: ignore[misc]
-    """An existing Python, named after the releases that differ in it (the configuration's `matrix`).
+    """An existing Python, named after its releases that are not the installed ones (the configuration's `matrix`).
 
     asv itself names an existing environment after its path, so its names and graphs would end with the checkout.
     """
@@ -60,7 +61,7 @@ def environment_name(requirements: dict[str, str]) -> str:
 def _results(conf: Any, machine: str, commit: str, environment: str, shown: str) -> Iterator[tuple[Any, ...]]:
     """Yields the results of one package environment: one item for each combination of parameters that was run.
 
-    `shown` stands in place of the environment's name, so that both sides of a comparison share it.
+    `shown` replaces the environment's name, so that both sides of a comparison have the same name.
     """
     for result in iter_results_for_machine_and_hash(conf.results_dir, machine, commit):
         if result.env_name != environment:
@@ -79,7 +80,7 @@ def _results(conf: Any, machine: str, commit: str, environment: str, shown: str)
 
 
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
-    """Returns commit and environment name of REVISION@NAME==VERSION,…
+    """Returns the commit and the environment name that a text REVISION@NAME==VERSION,… stands for.
 
     The releases that differ stand after the @, and `dirty` for a tree with uncommitted changes. `locked` or nothing
     means the installed releases. Raises asv's UserError, with the recorded environments, if there is no such result.

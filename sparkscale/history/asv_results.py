@@ -1,4 +1,7 @@
-"""Has asv record a measured run in a temporary folder, so that asv's files are replaced as a whole or not at all."""
+"""Makes asv record a run in a temporary folder.
+
+asv's files are then replaced as a whole or not at all.
+"""
 
 import itertools
 import json
@@ -30,7 +33,7 @@ END_SECONDS = 10
 
 
 def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]:
-    """Returns asv's requirements: the releases that differ, and `DIRTY` if the tree has uncommitted changes."""
+    """Returns asv's requirements: releases that are not the installed ones, and `DIRTY` for uncommitted changes."""
     return {**environment.requirements, **(DIRTY if checkout.dirty else {})}
 
 
@@ -60,7 +63,8 @@ class Selection:
 def selections(records: list[RunRecord], suite: Suite) -> list[Selection]:
     """Returns each measured case with the metrics that its records have.
 
-    A case without any metric gets those of the pattern's other cases, so that asv shows n/a for it and the reason.
+    A case without any metric gets the metrics of the pattern's other cases. asv then shows n/a for it, with the
+    reason.
     """
     cases: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
@@ -89,7 +93,7 @@ def record(
     controls: Sequence[str],
     options: Sequence[str],
 ) -> None:
-    """Has asv record these cases of a run that is stored in `out`, and time these controls.
+    """Makes asv record these cases of a run that is stored in `out`, and time these controls.
 
     Raises RecordingError if asv fails. After a failure or an interruption, `results/asv` is unchanged.
     """
@@ -124,10 +128,9 @@ def record(
 
 
 def describe_machine(description: dict[str, str]) -> None:
-    """Adds the machine to those that asv knows (~/.asv-machine.json).
+    """Adds the machine to the machines that asv knows (~/.asv-machine.json).
 
-    For an unknown machine asv would ask the user, or use the only machine that it knows. Raises StoreError if the
-    file is damaged.
+    Otherwise asv would ask the user, or use the only machine that it knows. Raises StoreError if the file is damaged.
     """
     from asv.machine import MachineCollection  # `asv machine` does not store values that equal its own guesses
     from asv.util import UserError
@@ -197,7 +200,7 @@ def _publish(results: Path, to: Path) -> None:
 
 
 def _run(command: list[str], variables: dict[str, str]) -> None:
-    """Runs asv in a process group of its own, so that Ctrl-C reaches only this process, which then ends asv.
+    """Runs asv in its own process group, so that Ctrl-C reaches only this process, which then ends asv.
 
     Raises RecordingError if asv fails.
     """

@@ -1,4 +1,4 @@
-"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then has asv record the run."""
+"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then makes asv record the run."""
 
 import contextlib
 import io
@@ -56,7 +56,7 @@ RESERVED_OPTIONS = (
     "profile",
     "quick",
 )
-"""Options of `asv run` that `sparkscale bench` sets itself, or with which asv would not record."""
+"""Options of `asv run` that users cannot pass. `sparkscale bench` sets them, or asv would not record with them."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """The run of one package environment, and asv's files of it."""
+    """The run of one package environment, and the files in which asv recorded it."""
 
     environment: Environment
     invocation: Invocation
@@ -90,9 +90,9 @@ class RecordedRun:
 
 
 def bench(user_request: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
-    """Measures the suite and has asv record it. Calls `say` with a message about each step.
+    """Measures the suite and makes asv record it. Calls `say` with a message about each step.
 
-    Raises ConfigError before anything is measured if the request, the checkout or asv's files are at fault.
+    Raises ConfigError before anything is measured if the request, the checkout or one of asv's files is faulty.
     """
     checkout = Checkout.here(user_request.dirty)
     check_installed(checkout.root)
@@ -185,7 +185,7 @@ def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[s
 
 
 def _check_options(request: Bench) -> None:
-    """Raises ConfigError for options that `asv run` does not have, and for those in RESERVED_OPTIONS."""
+    """Raises ConfigError for options that `asv run` does not have, and for the options in RESERVED_OPTIONS."""
     from asv.commands import make_argparser
 
     for expression in request.bench:
@@ -272,7 +272,7 @@ def _begin_or_resume(request: Bench, environment: Environment) -> Invocation:
 
 
 def _measure_elsewhere(environment: Environment, part: Part) -> None:
-    """Measures with the environment's Python, in a process group of its own.
+    """Measures with the environment's Python, in its own process group.
 
     An interruption is passed on to that process, and this one waits for its end. Raises RecordingError if it fails.
     """

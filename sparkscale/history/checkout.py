@@ -62,7 +62,7 @@ class Checkout:
 
     @property
     def dirty(self) -> bool:
-        """True if there are uncommitted changes, or if git does not say."""
+        """True if there are uncommitted changes, or if git cannot tell."""
         return self.code.dirty is not False
 
     @property
@@ -75,7 +75,7 @@ class Checkout:
 
 
 def _top(folder: Path) -> Path:
-    """Returns the root of the git working tree that holds this folder."""
+    """Returns the root of the git working tree that contains this folder."""
     output = subprocess.run(
         ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
     )
@@ -101,7 +101,10 @@ def _is_readable(path: Path) -> bool:
 
 
 def machine(name: str | None, profile: ClusterProfile, granted: Budget) -> dict[str, str]:
-    """Returns the description of this host for asv, on one profile. asv's own knows no cluster, Java or GPU."""
+    """Returns the description of this host for asv, on one profile.
+
+    asv's own description lacks cluster, Java and GPU.
+    """
     host = descriptions.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
     described, stated = describe(profile), profile.model_dump(exclude_defaults=True)
@@ -136,7 +139,7 @@ CHECKED = {
     "profile": "profile (a digest of its settings)",
     "java": "Java",
 }
-"""Fields that must be equal under one machine name, with the words that messages use."""
+"""Fields that must be equal in all results of one machine name, with the words that messages use."""
 ADDED_LATER = ("profile", "java")
 """Fields that earlier releases did not store."""
 

@@ -1,7 +1,7 @@
 """The controls: a small fit and the start of a Spark session, which asv times itself.
 
-Each is the same call that a worker times, so that the two clocks can be compared. It has no memory limit, unlike a
-worker.
+Each is the same call that a worker times, so that the two clocks can be compared. Unlike in a worker, there is no
+memory limit.
 """
 
 import os

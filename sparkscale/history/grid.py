@@ -1,4 +1,4 @@
-"""The position of a figure in asv: the parameters of a case, and the axes that the cases of suites span."""
+"""Where asv stores a figure: the parameters of its benchmark, and all values that each parameter can have."""
 
 import ast
 import json
@@ -15,10 +15,11 @@ from sparkscale.measure.plan.suite import Suite
 from workloads.datasets.source import Source
 
 Axes = tuple[list[str], list[str], list[str], list[str], list[str]]
+"""For each field of Point, all values that it can have. asv calls them axes."""
 
 
 class Point(NamedTuple):
-    """One combination of asv's parameters. Figures of different commits are comparable if they share it."""
+    """One combination of asv's parameters. Figures of different commits are comparable if their points are equal."""
 
     engine: str
     """Workload and engine, and the parameters that differ from the workload's defaults."""
@@ -73,13 +74,13 @@ def record_point(record: RunRecord, suite: Suite) -> Point:
 def _without_target(workload: WorkloadDescription, params: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the parameters without the target, which a case gets only after it was planned.
 
-    The searches are the same with and without a target.
+    A search does the same with and without a target.
     """
     return {name: value for name, value in params.items() if name != workload.target}
 
 
 def _left_to_data(workload: WorkloadDescription, suite: Suite, source: Source) -> set[str]:
-    """Returns the parameters that the suite leaves to the data set, such as the grouping. Only records have them."""
+    """Returns the parameters that the suite leaves open, such as the grouping. Only records have their values."""
     blocks = [
         block
         for block in suite.measure
@@ -96,7 +97,7 @@ def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list
 
 
 def axes(new_points: Iterable[Point], known: Axes) -> Axes:
-    """Returns the axes of these points united with `known`: asv shows no figure outside of its axes."""
+    """Adds the values of these points to the known axes, because asv shows only figures with values on its axes."""
     united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(new_points), strict=True)]
     engines, data, fractions, devices, clusters = united
     return (

@@ -1,4 +1,7 @@
-"""Measures what the harness costs: the same grid by `sparkscale bench`, and by `asv run` with a JVM for each case."""
+"""Measures what the harness costs.
+
+It measures the same cases with `sparkscale bench`, and with `asv run`, which starts a JVM for each case.
+"""
 
 import os
 import subprocess
@@ -30,7 +33,7 @@ GOAL = 4.0
 
 @dataclass(frozen=True)
 class GridRun:
-    """One pass through the grid, from the start of the command to its end."""
+    """One measurement of all cases, from the start of the command to its end."""
 
     name: str
     wall_seconds: float
@@ -41,9 +44,10 @@ class GridRun:
 
 
 def harness(rounds: int, say: Callable[[str], None]) -> list[GridRun]:
-    """Runs the suite `harness` by both commands, in a clone of the commit, so that this history stays unchanged.
+    """Runs the suite `harness` with `sparkscale bench` and with `asv run`.
 
-    Raises RecordingError if one of the two fails.
+    Both run in a clone, so that the history of this checkout stays unchanged. Raises RecordingError if one of the two
+    fails.
     """
     checkout = Checkout.here(allow_dirty=True)
     with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as folder:

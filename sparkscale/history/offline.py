@@ -21,14 +21,16 @@ FILES = {
     "bootstrap.min.js": "bootstrap/dist/js/bootstrap.min.js",
     "bootstrap.min.css": "bootstrap/dist/css/bootstrap.min.css",
 }
-"""The files that asv 0.6.6 loads: their names in its pages, and their paths in npm's packages of the same releases
-(stupidtable's is newer)."""
+"""The files that asv 0.6.6 loads: their names in its pages, and their paths in npm's packages.
+
+The packages have the same releases, except that stupidtable's is newer.
+"""
 
 REMOTE = re.compile(r'(src|href)="https://[^"]+/([^"/]+)"((?: (?:integrity|crossorigin|referrerpolicy)="[^"]*")*)')
 
 
 def make_offline(html: Path) -> bool:
-    """Copies the fetched files next to the pages and has the pages load them. Returns false if none were fetched.
+    """Copies the fetched files next to the pages and makes the pages load them. Returns false if none were fetched.
 
     Raises KeyError if asv loads a file that FILES does not have.
     """

@@ -23,7 +23,10 @@ INSTALL_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python to measure with. `releases` are those that differ from the installed ones, each NAME==VERSION."""
+    """A Python to measure with.
+
+    `releases` lists the releases that differ from the installed ones, each as NAME==VERSION.
+    """
 
     releases: tuple[str, ...]
     python: Path
@@ -62,8 +65,8 @@ def installed() -> Environment:
 def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
     """Returns the package environment of these releases below `folder`.
 
-    Makes it if it is missing or incomplete, or if the installed packages have changed since. It holds only what
-    differs: pip takes the packages of the Python below it as installed.
+    Makes it if it is missing or incomplete, or if the installed packages have changed since. It has only the packages
+    that differ, because pip counts the packages of the Python below it as installed.
 
     If a release cannot be installed, raises ConfigError with pip's reason and leaves no environment behind.
     """
@@ -97,7 +100,7 @@ def _installed_packages() -> str:
 
 
 def _check_releases(python: Path, releases: tuple[str, ...]) -> None:
-    """Raises ConfigError if this Python finds other releases than the requested ones."""
+    """Raises ConfigError if this Python does not find the requested releases."""
     for release in releases:
         name, _, requested = release.partition("==")
         code = f"import importlib.metadata as m; print(m.version({name!r}))"
@@ -109,7 +112,7 @@ def _check_releases(python: Path, releases: tuple[str, ...]) -> None:
 
 
 def _run(command: list[str], releases: tuple[str, ...]) -> str:
-    """Returns what the command prints. Raises ConfigError with its reason if it fails."""
+    """Returns the output of the command. Raises ConfigError with the command's reason if it fails."""
     try:
         finished = subprocess.run(
             command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False, start_new_session=True

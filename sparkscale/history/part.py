@@ -1,4 +1,7 @@
-"""Measures a part of a run in another package environment: `PYTHON -m sparkscale.history.part JSON` with a Part."""
+"""Measures a part of a run in another package environment.
+
+Call it as `PYTHON -m sparkscale.history.part JSON`; JSON is a Part.
+"""
 
 import sys
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Measures: suites say what, the runner and its workers do it, the store gets the records."""
+"""Measuring: suites say what is measured, the runner and its workers measure it, and the store keeps the records."""

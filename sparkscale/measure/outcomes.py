@@ -1,6 +1,6 @@
-"""Decides the outcome of a case from evidence.
+"""Finds the outcome of a case that did not end well, from evidence.
 
-A worker decides from the error that was raised. The runner also knows limits, deadlines and kills.
+In a worker, the evidence is the error that was raised. The runner also knows limits, deadlines and kills.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ OUT_OF_MEMORY = (
 )
 """Parts of messages that say that memory ran out. Under RLIMIT_DATA, the stack of a thread counts as memory, too.
 
-The last ones are Spark's messages about an executor that ended: 52 is its exit status after an OutOfMemoryError
+The last entries are Spark's messages about an executor that ended: 52 is its exit status after an OutOfMemoryError
 (org.apache.spark.util.SparkExitCode.OOM), the others come from Kubernetes (describeExitCode of
 ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
 """
@@ -96,7 +96,7 @@ class Ended:
     phase: str | None = None
 
     def observation(self) -> Observation:
-        """Returns an observation that holds only this outcome and its error."""
+        """Returns an observation that has only this outcome and its error."""
         return Observation(outcome=self.outcome, error=self.error, phase=self.phase)
 
 
@@ -121,7 +121,7 @@ def decide(evidence: Evidence) -> Ended:
 
 
 def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
-    """Returns `timeout` if the phases took too long: the suite sets their deadline. Otherwise the case has failed."""
+    """Returns `timeout` if the phases exceeded the deadline that the suite sets, otherwise `failed`."""
     if evidence.stage == "checks":
         text = f"The checks before the first phase were not done within {limits.outside:g} s."
         return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
@@ -134,9 +134,9 @@ def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
 
 
 def may_disturb_next_case(observation: Observation) -> bool:
-    """Returns true if the engine broke: what it left in its worker could change the next case.
+    """Returns true if the case may have left something in its worker that changes the next case.
 
-    Data that was refused before the first phase leaves nothing.
+    That is so if its engine failed. Data that was refused before the first phase leaves nothing.
     """
     refused = observation.error and observation.error.type == "DatasetError" and not observation.seconds
     return observation.outcome in ("failed", "oom") and not refused

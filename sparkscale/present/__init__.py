@@ -1,1 +1,1 @@
-"""Draws the blocks that analysis returns: for a terminal, as Markdown, as JSON; and exports records."""
+"""Draws the blocks of a report for a terminal, as Markdown or as JSON, and exports records."""

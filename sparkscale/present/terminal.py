@@ -13,7 +13,7 @@ from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid,
 from sparkscale.present import cells
 
 PADDING, EDGE = 3, 1
-"""Characters that a table needs in addition to a column's text, and in addition to all columns."""
+"""The width in characters that borders add: PADDING for each column, EDGE once for the table."""
 LEAST_PROSE = 18
 """The smallest width of a column of sentences, in characters."""
 
@@ -44,9 +44,10 @@ def _drawn(block: Block) -> Iterator[RenderableType]:
 class FittedGrid:
     """A grid that is drawn to fit the width.
 
-    If one line per row is too wide, ranges go below their medians, first in the columns with the highest priority. If
-    that is still too wide, the column with the highest priority is left out, and a line says which. Columns with
-    priority 0 stay: if the terminal is too narrow for them, each row becomes a list.
+    If one line per row is too wide, ranges go below their medians, first in the columns with the highest priority
+    number. If that is still too wide, whole columns are left out, and a line below the table says which. Columns have
+    a drop order: the highest priority number is left out first, and 0 is never left out. If the terminal is too
+    narrow even for those with 0, each row becomes a list.
     """
 
     grid: Grid
@@ -95,7 +96,8 @@ class Layout:
     def _widths(self, most: int) -> dict[int, int]:
         """Returns the width of each column's text, by position.
 
-        Each column gets its smallest width. Columns with the lowest priority get the remaining characters first.
+        Each column gets its smallest width. Columns with the lowest priority number get the remaining characters
+        first.
         """
         widths = {position: self._width(position) for position in self.positions}
         left = most - self.width
@@ -148,7 +150,7 @@ def listed(grid: Grid) -> Iterator[RenderableType]:
 
 
 def fitted(grid: Grid, width: int) -> Layout:
-    """Returns the layout that shows most within a width in characters."""
+    """Returns the layout that shows the most within `width` characters."""
     kept_positions = sorted(
         range(len(grid.columns)), key=lambda position: (grid.columns[position].priority, position)
     )

@@ -1,7 +1,7 @@
-"""Archives: whole runs in one Parquet file, to share them or to keep them with a text that quotes them.
+"""Archives: whole runs in one Parquet file, to share them, or to keep them beside a text that cites them.
 
-The file has one row for each row of a store with only these runs: `table` names the store's table,
-`content` holds the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the format.
+The file has one row for each row of a store with only these runs: `table` names the store's table, `content` holds
+the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the format.
 """
 
 import json
@@ -23,8 +23,11 @@ FORMAT_KEY = b"sparkscale_store_format"
 BATCH_ROWS = 200
 
 Condense = Callable[[RunRecord, str, Any], tuple[str, Any] | None]
-"""A function from a record, the name of one of its tables and that table (pyarrow.Table) to the name and table to
-store. It returns None if no table is stored."""
+"""A function that chooses what an archive stores in place of a table of a record.
+
+Its arguments are the record, the name of the table, and the table (pyarrow.Table). It returns the name and the table
+to store, or None to store no table.
+"""
 
 
 def pack(store: Store, runs: Sequence[str], path: Path, condense: Condense | None = None) -> None:

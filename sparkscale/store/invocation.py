@@ -30,7 +30,10 @@ class Invocation(BaseModel):
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     seeds: Seeds | None = None
-    """The seeds of samples and models. None in runs of earlier releases, which had `seed` in every round."""
+    """The seeds of samples and models.
+
+    None in runs of earlier releases: they used the one seed `seed` in every round.
+    """
     origin: dict[str, str] = {}
     """Ids of the descriptions of its suite, profiles and budgets, by their names in messages."""
     goals: tuple[Goal, ...] = ()
@@ -40,7 +43,10 @@ class Invocation(BaseModel):
     cold_cache: bool = False
     """If true, the page cache of the data's files was emptied before each execution."""
     executions: int
-    """The number of records of the complete run, without warm-ups. 0 for a heap search, which decides as it goes."""
+    """The number of records of the complete run, without warm-ups.
+
+    It is 0 for a heap search, because its number of records is not known before.
+    """
 
     @property
     def drawn(self) -> Seeds:

@@ -1,4 +1,4 @@
-"""Migrates a store that an earlier release wrote to the present format, without losing a record."""
+"""Brings the store of an earlier release to the present format. No record is lost."""
 
 import json
 import sqlite3
@@ -90,10 +90,10 @@ STEPS = {1: to_format_2}
 
 
 def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescription:
-    """Returns a description of a workload that no release had, such as one of a branch.
+    """Returns a description of a workload that no release had, such as a workload of a branch.
 
-    It is that of a workload with the same pattern and with one of the qualities in the records, so that it judges
-    them. Without such a workload, only the phases are known.
+    It is taken from a workload with the same pattern and with a quality that the records have, so that the records
+    can be judged. Without such a workload, only the phases are known.
     """
     query = (
         "SELECT json_extract(content, '$.case.pattern'), json_extract(content, '$.case.version'), "

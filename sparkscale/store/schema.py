@@ -3,7 +3,10 @@
 import sqlalchemy as sa
 
 FORMAT = 2
-"""The format number. It rises if records of earlier releases must be changed to be read: see `migrations`."""
+"""The format number.
+
+It increases when this release can read older records only after a migration: see `migrations`.
+"""
 
 metadata = sa.MetaData()
 

@@ -22,7 +22,7 @@ from sparkscale.store.schema import FORMAT, blobs, descriptions, invocations, me
 
 FILE = "records.sqlite"
 PATIENCE_SECONDS = 60
-"""How long writers wait for readers, and readers for writers, without a write-ahead log."""
+"""How many seconds writers wait for readers, and readers for writers, if there is no write-ahead log."""
 
 
 class Store:
@@ -82,10 +82,10 @@ class Store:
     def _connect(
         cls, path: Path, if_incomplete: ConfigError | None = None, writes: bool = False
     ) -> Iterator["Store"]:
-        """Opens a file, and migrates it if necessary. Raises `if_incomplete` if the file does not have all its
-        tables.
+        """Opens a file, and migrates it if necessary.
 
-        A store that is only read may be a copy in memory.
+        Raises `if_incomplete` if the file does not have all its tables. A store that is only read may be a copy in
+        memory.
         """
         engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:
@@ -127,10 +127,11 @@ class Store:
         command: Command | None = None,
         environment: tuple[str, ...] | None = None,
     ) -> Invocation:
-        """Returns the run with this id, or the latest run of a suite, command and package environment (or of any).
+        """Returns the run with this id.
 
-        A heap search is only selected by its id or command. With a command, imported runs are left out, because
-        they cannot be resumed. Raises ConfigError if there is no such run.
+        Without an id: the latest run that matches the other arguments; None matches all. A heap search is found only
+        if its id or its command is given. If `command` is given, imported runs are left out, because they cannot be
+        resumed. Raises ConfigError if there is no such run.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -234,9 +235,10 @@ class Store:
             return {row.name: row.content for row in connection.execute(query)}
 
     def columns(self, record: str, name: str, names: Sequence[str]) -> dict[str, Any]:
-        """Returns those of the named columns that a record's table has, as NumPy arrays.
+        """Returns columns of a record's table as NumPy arrays. Names that the table lacks are skipped.
 
-        Columns must be numbers without nulls: for others Arrow would import pandas. Raises KeyError as `table` does.
+        Use it only for numeric columns without nulls: any other type would make Arrow import pandas. Raises KeyError
+        as `table` does.
         """
         import numpy as np
 
@@ -244,9 +246,10 @@ class Store:
         return {column: np.from_dlpack(table.column(column).combine_chunks()) for column in table.column_names}
 
     def table(self, record: str, name: str, columns: Sequence[str] | None = None) -> Any:
-        """Returns a record's table as pyarrow.Table, or only those of the given columns that it has.
+        """Returns a record's table as pyarrow.Table.
 
-        Raises KeyError if the record has no table of this name.
+        If `columns` is given, the table has only those columns, as far as they exist. Raises KeyError if the record
+        has no table of this name.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

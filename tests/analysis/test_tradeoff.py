@@ -170,8 +170,8 @@ def test_the_search_ends_at_a_fraction_without_a_result(
 
 
 def test_with_fewer_than_five_seeds_a_verdict_is_for_these_samples() -> None:
-    assert SampleAnswer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for these 3 samples"
-    assert SampleAnswer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for this sample"
+    assert SampleAnswer.of([step(1 / 2, *ENOUGH, seeds=3)]).text == "1/2, for the 3 samples drawn here"
+    assert SampleAnswer.of([step(1 / 2, *NOT_ENOUGH, seeds=1)]).text == "more than 1/2, for the one sample drawn here"
 
 
 def test_where_the_data_do_not_decide_the_word_is_not_resolved(store: Store) -> None:

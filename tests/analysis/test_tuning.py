@@ -15,7 +15,7 @@ from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
 from tests.builders import Writer, invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
-from workloads.tuning.trials import Answer, Trial, table_of, trial_of
+from workloads.tuning.trials import TrialResult, Trial, table_of, trial_of
 
 LOAD = 1.0
 
@@ -48,7 +48,7 @@ def trials(losses: list[float], seconds: float) -> list[Trial]:
     found = []
     for number, loss in enumerate(losses):
         failed = math.isinf(loss)
-        answer = Answer(
+        answer = TrialResult(
             loss,
             "timeout" if failed else "ok",
             "no model within 9 s" if failed else None,

@@ -24,7 +24,7 @@ from sparkscale.store.store import Store
 from tests.analysis.reading import shown
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
-from workloads.tuning.trials import Answer, table_of, trial_of
+from workloads.tuning.trials import TrialResult, table_of, trial_of
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 ROWS, UNITS = 400, 40
@@ -46,7 +46,7 @@ def groups() -> Tables:
 
 
 def trials() -> Tables:
-    answer = Answer(0.4, "ok", None, 0.0, 2.0, "here/1", "", None)
+    answer = TrialResult(0.4, "ok", None, 0.0, 2.0, "here/1", "", None)
     return {TRIALS: table_of([trial_of(0, {"depth": 2}, answer, 0.0, 2.0, 0.0)]), **scores()}
 
 

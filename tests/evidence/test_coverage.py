@@ -1,4 +1,4 @@
-"""Coverage by simulation: that the truths are right, and that printed intervals hold them as often as they say."""
+"""Coverage by simulation: the true values are right, and printed intervals contain them as often as stated."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_truths_of_a_scenario_are_what_very_many_units_and_seeds_give(
     given_up = CRITERIA[kind].given_up
     drawn = coverage.qualities(scenario, np.random.default_rng(1))
     pairs = np.array([[value(whole), value(part)] for whole, part in drawn])
-    level, difference = coverage.truths(scenario)
+    level, difference = coverage.true_values(scenario)
     assert pairs[:, 0].mean() == pytest.approx(level, abs=0.015)
     differences = np.asarray(given_up(pairs[:, 0], pairs[:, 1]))
     assert differences.mean() == pytest.approx(difference, abs=max(4 * differences.std() / seeds**0.5, 0.002))
@@ -73,7 +73,7 @@ def test_the_command_prints_a_table() -> None:
         app, ["evidence", "coverage", "--kind", "rounds", "--repeats", "20", "--processes", "1"]
     )
     assert result.exit_code == 0, result.output
-    assert "How often a 95% interval holds the truth" in result.output
+    assert "How often a 95% interval contains the true value" in result.output
     assert "shares lie between 90% and 97%" in result.output
 
 

@@ -1,4 +1,4 @@
-"""Fresh hold-outs of flights: blocks are whole, and what is printed is set beside what draws really do."""
+"""Fresh hold-outs of flights: periods are whole, and printed values are compared with the spread of draws."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_study_draws_anew(data: PreparedDataset) -> None:
     params = BoostedTrees(trees=3, learning_rate=0.3)
     (study,) = holdouts.studies(data, [7], 2, 1, params, 1 / 4, 2, lambda _: None)
     first, second = study.draws
-    assert study.blocks == "11"
+    assert study.periods == "11"
     assert first.after.value != second.after.value
     assert first.after.value == first.before.value  # one seed on the same hold-out: only the units differ
     assert first.after.standard_error != first.before.standard_error

@@ -1,2 +1,1 @@
-"""Data-parallel training: Spark trains one model on partitioned data, and single-node libraries train the same model.
-"""
+"""Data-parallel training: one model is trained by Spark on partitioned data, and by single-node libraries."""

@@ -120,8 +120,7 @@ def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
 
 
 def check_comparable(run: Context) -> None:
-    """Raises EngineUnsupported for the parameter set `defaults`, with which the libraries cannot transform the
-    hold-out."""
+    """Raises EngineUnsupported for the parameter set `defaults`. The libraries cannot transform the hold-out with it."""
     if run.case.parameter_set == "defaults":
         raise EngineUnsupported("With their defaults the libraries refuse categories that training rows do not have.")
 
@@ -134,7 +133,9 @@ def bucket(name: str, value: str, buckets: int) -> int:
 
 
 def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
-    """Returns a sparse matrix of shape (rows, buckets). Each value that is not missing has a one in its hash bucket.
+    """Returns a sparse matrix of shape (rows, buckets).
+
+    Each value that is not missing has a one in its hash bucket.
     """
     from scipy.sparse import csr_matrix
 
@@ -340,8 +341,7 @@ def learned(run: Context, paths: list[str]) -> Learned:
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """Yields the transformed columns for each column of the hold-out, in the order of the matrix; shape (rows, 1 or
-    more)."""
+    """Yields the transformed columns for each column of the hold-out, in the matrix's order; shape (rows, 1 or more)."""
     import pandas as pd
 
     for name, (mean, deviation) in pipeline.scales.items():

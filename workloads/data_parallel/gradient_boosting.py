@@ -122,8 +122,9 @@ class XGBoost(XGBoostTrees):
 
 
 class XGBoostExternalMemory(XGBoost):
-    """xgboost.train with its bins in a file. `load` reads one row group after the other; `fit` reads the bins page by
-    page.
+    """xgboost.train with its bins in a file.
+
+    `load` reads one row group after the other; `fit` reads the bins page by page.
 
     Differs: bins come from a sketch over row groups, so they are close to those of `xgboost` but not the same.
     """
@@ -164,8 +165,9 @@ class XGBoostExternalMemory(XGBoost):
 
 
 class XGBoostSpark(SparkEngine):
-    """xgboost.spark's SparkXGBClassifier and -Regressor, with a barrier task per core, executor or GPU. Bins rows in
-    `fit`.
+    """xgboost.spark's SparkXGBClassifier and -Regressor, with a barrier task per core, executor or GPU.
+
+    Bins rows in `fit`.
 
     Differs: bins come from a sketch that XGBoost's workers merge, so they are close to those of `xgboost` but not the
     same.

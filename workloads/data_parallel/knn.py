@@ -55,10 +55,10 @@ class KnnParams(Params):
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The training rows found for each query, nearest first, and their labels. NOBODY fills places without a
-    neighbour.
+    """The training rows found for each query, nearest first, and their labels.
 
-    The shapes are (queries,), (queries, neighbours) and (queries, neighbours).
+    NOBODY fills places without a neighbour. The shapes are (queries,), (queries, neighbours) and (queries,
+    neighbours).
     """
 
     query: Array
@@ -148,8 +148,7 @@ class CumlNeighbours(Cuml, SklearnNeighbours):
 
 
 class SparkBrute(SparkEngine):
-    """Exact search by Spark: every partition returns the nearest of its rows for each query, and the driver merges
-    them."""
+    """Exact search by Spark: each partition returns its nearest rows for each query, and the driver merges them."""
 
     name = "spark-brute"
     keeps_processes = True
@@ -183,8 +182,7 @@ def search_partition(search_table: Any, batches: Iterator[pa.RecordBatch]) -> It
 
 
 class MLlibLSH(SparkEngine):
-    """pyspark.ml's BucketedRandomProjectionLSH: a candidate shares a bucket with the query in at least one hash
-    table.
+    """pyspark.ml's BucketedRandomProjectionLSH. Candidates share a bucket with the query in at least one hash table.
 
     Differs: approximate, so each record states its recall, and a query may get fewer neighbours or none; MLlib has no
     default for the buckets' length, so `defaults` has the workload's.

@@ -23,8 +23,10 @@ REGRESSION: frozenset[Task] = frozenset({"regression"})
 
 
 class RidgeParams(Params):
-    """The parameters of ridge regression. `alpha` is the L2 penalty for the sum of squared errors, as in
-    scikit-learn."""
+    """The parameters of ridge regression.
+
+    `alpha` is the L2 penalty for the sum of squared errors, as in scikit-learn.
+    """
 
     alpha: float = 1.0
     max_iterations: int = 1000
@@ -107,7 +109,7 @@ class MLlibRidge(MLlibOneHot):
 
 
 class RapidsRidge(Rapids, MLlibRidge):
-    """spark_rapids_ml's LinearRegression, solved by the eigenvectors of cuML's normal equations.
+    """spark_rapids_ml's LinearRegression: cuML solves the normal equations by eigenvectors.
 
     It does not scale its penalty by the label's standard deviation if features are not standardised
     (spark_rapids_ml.regression, 26.6), so alpha is regParam·n.

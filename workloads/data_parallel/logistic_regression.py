@@ -50,8 +50,10 @@ class LogisticParams(Params):
 
 @dataclass(frozen=True)
 class LinearScores(Scores):
-    """Predictions, and the weights of the model that made them; shape (columns,), for the columns of
-    `one_hot_matrix`."""
+    """Predictions, and the weights of the model that made them. The columns are those of `one_hot_matrix`.
+
+    The shape of `weights` is (columns,).
+    """
 
     weights: Array
     intercept: float

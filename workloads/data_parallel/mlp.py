@@ -83,7 +83,9 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, the moment when its `load` began, and its epochs. `mllib` has only one entry, for the whole training.
+    """A model, the moment when its `load` began, and its epochs.
+
+    `mllib` has only one entry, for the whole training.
     """
 
     model: Any

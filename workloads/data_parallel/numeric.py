@@ -57,8 +57,7 @@ def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def collected(frame: "DataFrame", vectors: Sequence[str] = (), plain: Sequence[str] = ()) -> tuple[Array, ...]:
-    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, all with the same order of
-    rows."""
+    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, with rows in the same order."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

@@ -59,8 +59,10 @@ def read_holdout(run: Context) -> pa.Table:
 
 
 class InMemory(NodeEngine):
-    """Base of engines that read all training rows into one table. `prepared` turns this table into the input of
-    `fit`."""
+    """Base of engines that read all training rows into one table.
+
+    `prepared` turns this table into the input of `fit`.
+    """
 
     def load(self, run: Context) -> Any:
         return self.prepared(run, read_train(run))
@@ -142,18 +144,19 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
 def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
     """Returns the frame, spread evenly over all tasks that can run at once, cached and computed.
 
-    So training reads only from memory. Spark deals out the rows of each part that it reads separately, and always
-    begins with the same task. So with few rows in many files, some tasks could get no row. Few rows are therefore
-    first brought together in one partition. A limit as large as the frame does this, because `coalesce` would be
-    optimised away.
+    So training reads only from memory. Spark distributes the rows of each part that it reads separately. So with few
+    rows in many files, some tasks could get no row. Few rows are therefore first brought together in one partition. A
+    limit as large as the frame does this, because `coalesce` would be optimised away.
     """
     few = run.case.rows < FEW_ROWS * run.slots
     return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))
 
 
 def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Caches the frame and computes all its columns, by writing to the `noop` sink. The cache is released with the
-    case."""
+    """Caches the frame and computes all its columns, by writing to the `noop` sink.
+
+    The cache is released with the case.
+    """
     cached = frame.persist()
     run.at_end(cached.unpersist)
     cached.write.format("noop").mode("overwrite").save()
@@ -197,8 +200,7 @@ def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def spark_scores(run: Context, predictions: "DataFrame") -> Scores:
-    """Collects the row ids and the predictions: the probability of class 1, or the predicted value in a regression.
-    """
+    """Collects the row ids and the predictions: probabilities of class 1, or predicted values in a regression."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

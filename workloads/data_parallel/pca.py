@@ -58,8 +58,7 @@ class SklearnPCA(NodeEngine):
         return self.estimator(run, "decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
     def seed(self, run: Context) -> dict[str, Any]:
-        """Returns the seed as an argument, because the solver of the parameter set `defaults` may use random numbers.
-        """
+        """Returns the seed as an argument. The solver of the parameter set `defaults` may use random numbers."""
         return {"random_state": run.case.model_seed}
 
     def predict(self, run: Context, model: Any) -> Projections:
@@ -82,8 +81,7 @@ class CumlPCA(Cuml, SklearnPCA):
 
 @dataclass(frozen=True)
 class Centred:
-    """MLlib's fitted pipeline, the mean with shape (columns,), and the components with shape (columns, components).
-    """
+    """MLlib's fitted pipeline, and its mean and components. Shapes: (columns,) and (columns, components)."""
 
     pipeline: Any
     mean: Array

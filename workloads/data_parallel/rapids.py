@@ -34,8 +34,10 @@ class Cuml(Engine):
 
 
 class Rapids(Engine):
-    """spark_rapids_ml's estimators in place of pyspark.ml's. Each GPU has a barrier task; these tasks communicate by
-    NCCL."""
+    """spark_rapids_ml's estimators in place of pyspark.ml's.
+
+    Each GPU has a barrier task; these tasks communicate by NCCL.
+    """
 
     name: ClassVar[str] = "spark-rapids-ml"
     keeps_processes = True

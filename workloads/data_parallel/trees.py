@@ -1,5 +1,7 @@
-"""The phases `load` and `predict` of engines that grow trees, with ordinal features. Each workload defines `fit`
-itself."""
+"""The phases `load` and `predict` of engines that grow trees, with ordinal features.
+
+Each workload defines `fit` itself.
+"""
 
 from typing import Any
 

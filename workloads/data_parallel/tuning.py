@@ -23,8 +23,7 @@ LEAST_GAIN = 0.001
 
 
 class Tuned:
-    """An engine of the data-parallel pattern that contains another engine, and first searches the capacity in `fit`.
-    """
+    """A data-parallel engine that contains another engine, and first searches the capacity in `fit`."""
 
     def __init__(self, engine: Engine, workload: Workload) -> None:
         self.engine: Any = engine

@@ -41,8 +41,10 @@ def timeline() -> Any:
             self._watch()
 
         def _watch(self) -> None:
-            """Starts to measure the time for which this Spark task waits. In a reused process it replaces the wrapper
-            of an earlier task."""
+            """Wraps MEETINGS to measure how long this Spark task waits.
+
+            In a reused process, it replaces the wrappers of an earlier task.
+            """
             from pyspark import BarrierTaskContext
 
             for name in MEETINGS:

@@ -1,4 +1,4 @@
-"""Numbers of rows as people write them: 1e6, 10_000_000, 100M."""
+"""Reads and shows numbers of rows as people write them: 1e6, 10_000_000, 100M."""
 
 import re
 from decimal import Decimal
@@ -8,7 +8,7 @@ SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 
 
 def parse_rows(value: Any) -> int:
-    """Returns the number of rows that a text or a number means. Raises ValueError if it is no whole number."""
+    """Returns the number of rows that a text or a number states. Raises ValueError if it is not a whole number."""
     amount = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?(?:e\+?\d{1,2})?)\s*([kmgbt]?)", str(value).strip(), re.IGNORECASE)
     if amount is None or isinstance(value, bool):
         raise ValueError(f"'{value}' is no number of rows: write 1e6, 10_000_000 or 100M")

@@ -17,7 +17,10 @@ LABEL_COLUMN = 2**32
 
 
 class Blobs(Synthetic):
-    """Synthetic clusters. The label of a row is the cluster that it was drawn from. No engine may train on it."""
+    """Synthetic k-means clusters. The label of a row is the cluster from which it was drawn.
+
+    No engine may use this label.
+    """
 
     SUMMARY: ClassVar[str] = "synthetic: clusters for k-means; inertia of the true centres known"
 
@@ -40,7 +43,10 @@ class Blobs(Synthetic):
         return Shape(self.task, self.columns(), compression="none")
 
     def columns(self) -> tuple[Column, ...]:
-        """Returns the columns. Their standard deviation includes the variance of the centres and of each cluster."""
+        """Returns the columns.
+
+        Their standard deviations include the variance of the centres and the variance in each cluster.
+        """
         std = float(np.sqrt(self.box**2 / 3 + self.spread**2))
         return tuple(Column(name=f"x_{n:03d}", kind="numeric", std=std) for n in range(self.features))
 

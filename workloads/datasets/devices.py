@@ -1,8 +1,8 @@
 """The data set `devices`: readings of many devices, for one model per device.
 
-Device d has a share of the rows in proportion to 1/(d + 1)^skew (Zipf): one device is huge, many are tiny. Each has
-its own level, trend, daily season, slopes and noise. Its rows are in the order of time, with a reading every quarter
-of an hour. Its latest fifth is the hold-out.
+The number of rows of device d is proportional to 1/(d + 1)^skew (Zipf), so one device is huge and many are tiny. Each
+device has its own level, trend, daily season, slopes and noise. Its rows are in the order of time, with a reading
+every quarter of an hour. The latest fifth of its rows is the hold-out.
 """
 
 from functools import cached_property
@@ -26,18 +26,18 @@ DAY_SECONDS = 86_400
 START = 1_704_067_200
 """2024-01-01 UTC, in seconds since 1970."""
 HELD_OUT_OF = 5
-"""One in this many rows of each device is held out: the latest ones."""
+"""The latest 1 / HELD_OUT_OF of each device's rows is held out."""
 LABEL_COLUMN = 2**32
 GROUP = "device"
 SEED_KEY = 0
-"""Leaves seed 0 as it is."""
+"""The key with which the data set's seed is hashed. With the key 0, the seed 0 stays 0."""
 TIME_FEATURES = ("days", "season_sine", "season_cosine")
 
 
 class Devices(Synthetic):
     """Synthetic sensor readings.
 
-    `features` counts the sensors and three features of time: days and two daily waves.
+    `features` is the number of sensors plus three features of time: the days, and the sine and cosine of the day.
     """
 
     SUMMARY: ClassVar[str] = "synthetic: sensor readings of many devices, few of them huge; in time order"
@@ -94,9 +94,9 @@ class Devices(Synthetic):
 
     @cached_property
     def sizes(self) -> Array:
-        """Returns the number of rows of each device, at least two; shape (devices,), descending.
+        """Returns the number of rows of each device, at least two, in descending order; shape (devices,).
 
-        Weights are rounded to float32, so that the last bit of a machine's `pow` does not matter.
+        Weights are rounded to float32, because the last bit of `pow` differs between machines.
         """
         weights = (np.arange(1, self.devices + 1, dtype=np.float64) ** -self.skew).astype(np.float32)
         whole = np.floor(weights.astype(np.float64) * 2.0**24).astype(np.int64)
@@ -108,11 +108,11 @@ class Devices(Synthetic):
 
     @cached_property
     def ends(self) -> Array:
-        """Returns one more than the last row id of each device."""
+        """Returns the last row id of each device, plus one."""
         return np.cumsum(self.sizes)
 
     def locate(self, row: Array) -> tuple[Array, Array]:
-        """Returns the device of each row id, and the position of the row among the device's rows."""
+        """Returns the device of each row id, and the row's position among the rows of its device."""
         device = np.searchsorted(self.ends, row, side="right")
         return device, row - (self.ends[device] - self.sizes[device])
 
@@ -125,7 +125,10 @@ class Devices(Synthetic):
         return self.locate(row)[0].astype(np.int32)
 
     def device_value(self, device: Array, number: int) -> Array:
-        """Returns a random number of each device, uniform in [-1, 1). `number` selects one of its properties."""
+        """Returns a random number for each device, uniform in [-1, 1).
+
+        `number` selects the property of the device.
+        """
         keys = device.astype(np.uint64) + mix(np.array([self.seed]), SEED_KEY)
         return (mix(keys, number + 1) >> np.uint64(11)) * 2.0**-52 - 1
 
@@ -169,6 +172,9 @@ def held_out_rows(sizes: Array) -> Array:
 
 
 def wave(phase: Array) -> Array:
-    """Returns a value close to sin(2π·phase) for phase in [0, 1): two parabolas, exact on every machine."""
+    """Returns values close to sin(2π·phase), for phases in [0, 1).
+
+    Two parabolas replace the sine, so that the values are the same on every machine.
+    """
     centred = 2 * phase - 1
     return np.asarray(-4 * centred * (1 - np.abs(centred)))

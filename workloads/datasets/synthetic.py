@@ -1,7 +1,7 @@
 """Synthetic data of any size, in blocks of 65,536 rows. Any machine can draw a block from (seed, block).
 
-Rows of a block are drawn in the order in which they are stored, slice by slice. A row's id decides its slice, and its
-place in that order decides its values. So nothing is shuffled or copied between drawing and writing.
+Rows of a block are drawn in the order in which they are stored, slice by slice. The slice of a row depends on its id,
+and its values depend on its position in that order. So rows are not shuffled or copied between drawing and writing.
 """
 
 import math
@@ -34,14 +34,13 @@ MOST_FEATURES = 1000
 MOST_ROWS = 10**12
 
 Evidence = dict[str, Array]
-"""Sums over held-out rows, by name, from which the quality of the truth is computed. The sums of all parts are added
-up."""
+"""Sums over hold-out rows, by name. Those of all parts are added, and the ceiling is computed from the total."""
 
 
 class Synthetic(Source):
-    """A synthetic data set. Rows are independent, and a hash chooses a fifth of them as the hold-out.
+    """A synthetic data set with independent rows. A hash chooses a fifth of the rows as the hold-out.
 
-    Subclasses may change both.
+    Subclasses may have dependent rows or another hold-out.
     """
 
     rows: int = Field(default=1_000_000, ge=1000, le=MOST_ROWS)
@@ -74,8 +73,10 @@ class Synthetic(Source):
 
     @abstractmethod
     def draw(self, block: int, row: Array) -> dict[str, Array]:
-        """Returns the values of the rows with these ids, in this order: every column of the shape but ROW and
-        UNIT."""
+        """Returns the values of the rows with these ids, in the order of the ids.
+
+        They have all columns of the shape except ROW and UNIT.
+        """
 
     @property
     def evidence_columns(self) -> tuple[str, ...]:
@@ -84,18 +85,18 @@ class Synthetic(Source):
 
     @abstractmethod
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """Returns sums over held-out rows, from which `ceiling` computes the quality of the truth."""
+        """Returns sums over hold-out rows, from which `ceiling` computes the ceiling."""
 
     @abstractmethod
     def ceiling(self, evidence: Evidence) -> dict[str, float]:
-        """Returns the quality of the truth on the hold-out, by name of the quality."""
+        """Returns the ceiling of each quality on the hold-out, by the quality's name."""
 
     @property
     def shape(self) -> Shape:
         return Shape(self.task, self.columns(), has_truth=True, compression="none")
 
     def held_out(self, row: Array) -> Array:
-        """Returns a mask over row ids: true for rows of the hold-out."""
+        """Returns a mask over row ids that is true for rows of the hold-out."""
         return held_out_at_random(row, self.rows)
 
     def units(self, row: Array) -> Array:
@@ -103,7 +104,7 @@ class Synthetic(Source):
         return random_units(row)
 
     def groupings(self, root: str) -> tuple[Grouping, ...]:  # noqa: ARG002
-        """Writes the keys of the groups and returns the groupings. Empty if there are none."""
+        """Writes the keys of the groups and returns the groupings. Returns an empty tuple if there are none."""
         return ()
 
     @property
@@ -135,7 +136,7 @@ class Synthetic(Source):
         )
 
     def block(self, number: int) -> tuple[dict[str, Array], Array]:
-        """Returns the arrays of one block, and the positions in them at which the places begin."""
+        """Returns the arrays of one block, and the index at which each slice (and the hold-out) begins."""
         row = np.arange(number * BLOCK_ROWS, min(self.rows, (number + 1) * BLOCK_ROWS))
         order, starts = order_by_place(row, self.held_out(row))
         row = row[order]
@@ -158,7 +159,7 @@ def _write(job: tuple[Synthetic, str, int, int]) -> tuple[PartReport, Evidence, 
 
 
 def noise_features(total: int, **others: int) -> int:
-    """Returns the number of features that are left for noise. Raises ConfigError if the others exceed the total."""
+    """Returns the number of features that remain for noise. Raises ConfigError if the others exceed the total."""
     left = total - sum(others.values())
     if left < 0:
         counts = ", ".join(f"{name} {count}" for name, count in others.items())

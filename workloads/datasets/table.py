@@ -32,18 +32,18 @@ from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 
 LEAST_ROWS = 100
 VALUE_BYTES = 8
-"""Bytes per value of a column in a part: its own four bytes, and those of the columns that it is expanded to."""
+"""The bytes of a part for each value of a user's column, which may become several encoded columns of four bytes."""
 FEWEST_GROUPS = 2
 GROUP = "group"
 ENCODING = 3
-"""The version of the encoding. It rises when equal files are encoded in a new way."""
+"""The version number of the encoding. It increases when the same files are encoded in a new way."""
 MOST_NAMED = 10
-"""A message names all columns of a table up to this number. Of a larger table it names the CLOSEST."""
+"""If a table has at most this many columns, messages name all of them. Otherwise messages name only the CLOSEST."""
 CLOSEST = 5
 
 
 class Table(Source):
-    """A Parquet or CSV file, or a directory of them. Only `path` and `label` are required."""
+    """The user's own table: a Parquet or CSV file, or a directory of them. Only `path` and `label` are required."""
 
     SUMMARY: ClassVar[str] = "your own table: Parquet or CSV, a file, a directory or a URI"
 
@@ -58,29 +58,37 @@ class Table(Source):
 
     @property
     def default_name(self) -> str:
-        """Returns the file's name without its endings, with hyphens for characters that a folder's name cannot
-        have."""
+        """Returns the file's name without its endings.
+
+        Hyphens replace characters that a folder's name cannot have.
+        """
         stem = PurePosixPath(self.path.partition("?")[0].rstrip("/")).name.split(".")[0]
         return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "table"
 
     @property
     def stated_rows(self) -> int | None:
-        """Returns the rows in the footers of Parquet files. None for CSV: its lines are not counted in advance."""
+        """Returns the number of rows that the footers of Parquet files state.
+
+        None for CSV, which has no such footers.
+        """
         files, kind = list_files(self.path)
         return open_parquet(self.path, files).rows if kind == "parquet" else None
 
     def within_groups(self) -> "Table":
-        """Returns this table with a random hold-out, which has rows of each group.
+        """Returns this table with a random hold-out, which contains rows of each group.
 
-        Returns it unchanged if it has no group, if it has a time, or if the user chose a rule.
+        Returns the table unchanged if it has no group column, if it has a time column, or if the user chose a rule.
         """
         unchanged = self.group is None or self.time is not None or self.holdout is not None
         return self if unchanged else self.model_copy(update={"holdout": "random"})
 
     @property
     def rule(self) -> HoldoutRule:
-        """Returns the rule of the hold-out: the user's, else `time`, `group` or `random`, the first that is
-        possible."""
+        """Returns the rule of the hold-out.
+
+        This is the user's rule if there is one. Otherwise it is the first possible one of `time`, `group` and
+        `random`.
+        """
         return self.holdout or ("time" if self.time else "group" if self.group else "random")
 
     def definition(self, storage: str) -> dict[str, Any]:
@@ -99,7 +107,7 @@ class Table(Source):
             check_space(storage, 2.0 * sum(info.size for info in files), f"{self.title}: its CSV")
 
     def _check_columns(self, table: TableFiles) -> None:
-        """Raises DatasetError or ConfigError if a named column is missing, or if its type does not fit its role."""
+        """Raises DatasetError or ConfigError if a column that the user named is missing or has a wrong type."""
         names = table.schema.names
         for option, column in (
             ("label", self.label),
@@ -189,7 +197,10 @@ class Table(Source):
         )
 
     def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
-        """Returns the target. Raises DatasetError if a label, a group or a time column does not fit its role."""
+        """Returns what is learned from the table.
+
+        Raises DatasetError if the label, group or time column cannot be used.
+        """
         label = self.label
         try:
             task = targets.task_of(label, table.schema.field(label).type, totals, self.task, self.path)
@@ -233,7 +244,8 @@ class Table(Source):
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
         """Returns the columns that may become features.
 
-        These are the listed ones. If none are listed, they are all named columns except label, group and time.
+        These are the features that the user listed. Without such a list, they are all columns with a name except
+        label, group and time.
         """
         if self.features is not None:
             return tuple(dict.fromkeys(self.features))
@@ -241,7 +253,7 @@ class Table(Source):
         return tuple(f.name for f in table.schema if f.name not in excluded and use_of(f.type) != "none")
 
     def _check_holdout(self, target: Target, totals: TargetCounts, counts: survey.FeatureCounts) -> None:
-        """Raises DatasetError if the hold-out or the training rows are empty, or have one class only."""
+        """Raises DatasetError if the hold-out or the training rows are empty, or have only one class."""
         one_class = target.task == "classification" and counts.held_out_positive in (0, counts.held_out)
         train_positive = totals.classes[target.classes[1]] - counts.held_out_positive if target.classes else 1
         train_rows = target.rows - counts.held_out
@@ -264,9 +276,9 @@ class Table(Source):
 
 
 def column_hint(column: str, names: list[str]) -> str:
-    """Returns a part of a sentence that names the columns of a table.
+    """Returns the part of a message that names the columns of a table.
 
-    If there are many, it names those with names most similar to `column`.
+    If there are many columns, it names only those that are spelt most like `column`.
     """
     if len(names) <= MOST_NAMED:
         return f"it has {', '.join(names)}"
@@ -280,7 +292,7 @@ def row_bytes(table: TableFiles) -> int:
 
 
 def _remove_staged(root: str) -> None:
-    """Removes the Parquet file that CSV files were written to."""
+    """Removes the Parquet file to which CSV files were converted."""
     staged = join(root, "_staged")
     system, path = resolve(staged)
     local = local_path(staged)
@@ -294,8 +306,8 @@ def _remove_staged(root: str) -> None:
 class Written:
     """A part that a task wrote.
 
-    `group_rows` has the training and the held-out rows of each group, shape (2, groups). `unit_rows` has the held-out
-    rows of each unit, shape (units,).
+    `group_rows` holds the number of training rows and of hold-out rows of each group, shape (2, groups). `unit_rows`
+    holds the number of hold-out rows of each unit, shape (units,).
     """
 
     report: PartReport

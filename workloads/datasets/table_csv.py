@@ -1,8 +1,9 @@
-"""Reads CSV files: with other encodings than UTF-8, other separators, or numbers written for people, such as
-1,234.50.
+"""Reads CSV files with any common encoding, separator or way to write numbers.
 
-A number is read if there is only one way to read it. If there are several, it stays a text. In both cases a note of
-the data set tells the user.
+Examples are encodings other than UTF-8, semicolons, and numbers written for people, such as 1,234.50.
+
+A number is read if it can mean only one value. Otherwise it stays a text. In both cases the user sees a note in the
+data set's profile.
 """
 
 import codecs
@@ -21,17 +22,17 @@ from workloads.io.filesystem import as_dataset_error
 CHUNK = 2**24
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
-"""Bytes that Windows-1252 does not use."""
+"""The bytes that have no meaning in Windows-1252."""
 ENCODING_NAMES = {"cp1252": "Windows-1252", "latin-1": "Latin-1", "utf-16": "UTF-16"}
 SEPARATORS = (",", "\t", ";", "|")
 
 POINT = r"^[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*|0)(?:\.\d*)?$"
-"""Numbers with a decimal point and, perhaps, commas between thousands."""
+"""Matches numbers with a decimal point and, perhaps, commas between thousands."""
 COMMA = r"^[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|[1-9]\d*|0)(?:,\d*)?$"
-"""The same with points and commas exchanged."""
+"""Matches numbers with a decimal comma and, perhaps, points between thousands."""
 BLANKS = r"[ '’\x{a0}\x{202f}]"
 SPACED = rf"^[+-]?[1-9]\d{{0,2}}(?:{BLANKS}\d{{3}})+(?:[.,]\d+)?$"
-"""Numbers with blanks or apostrophes between thousands."""
+"""Matches numbers with blanks or apostrophes between thousands."""
 WHOLE, UNSIGNED = r"^[+-]?\d+$", r"^-?\d+$"
 
 NOTES = {
@@ -40,7 +41,7 @@ NOTES = {
     "whole": "its numbers are read without the separators between thousands",
     "unclear": "a comma or point in it may be decimal or may separate thousands: write numbers as 1234.5",
 }
-"""The note about a column, by the way in which its numbers are written."""
+"""The notes about a column, by the way in which its numbers are written."""
 HEAD_LINES = 20
 
 
@@ -61,7 +62,7 @@ class Style:
 
 
 def style_of(system: fs.FileSystem, path: str) -> Style:
-    """Returns the style of a file: its encoding from all bytes, its separator from the first lines."""
+    """Returns the style of a file. All bytes show its encoding, and the first lines show its separator."""
     encoding = _encoding(system, path)
     with system.open_input_stream(path) as stream:
         head = stream.read(CHUNK).decode(encoding, errors="ignore")
@@ -71,7 +72,7 @@ def style_of(system: fs.FileSystem, path: str) -> Style:
 def _encoding(system: fs.FileSystem, path: str) -> str:
     """Returns the encoding of a file: UTF-8 if possible, otherwise UTF-16, Windows-1252 or Latin-1.
 
-    Raises DatasetError if the file is UTF-8 with a wrong byte.
+    Raises DatasetError if the file is UTF-8 except for a wrong byte.
     """
     with system.open_input_stream(path) as stream:
         chunk = stream.read(CHUNK)
@@ -100,7 +101,8 @@ def _encoding(system: fs.FileSystem, path: str) -> str:
 def _separator(text: str, usual: str) -> str:
     """Returns the separator of a file.
 
-    This is the usual one if the first line has it. Otherwise it is one that the first lines have equally often.
+    This is the usual separator if the first line contains it. Otherwise it is a separator that occurs equally often
+    in each of the first lines.
     """
     bare = re.sub(r'"[^"]*"', "", text.lstrip("\ufeff"))
     lines = [line for line in bare.splitlines()[: HEAD_LINES + 1] if line][:HEAD_LINES]
@@ -112,7 +114,7 @@ def _separator(text: str, usual: str) -> str:
 
 
 def names(system: fs.FileSystem, path: str) -> list[str]:
-    """Returns the names of the columns. Raises DatasetError if the file cannot be read."""
+    """Returns the names of a file's columns. Raises DatasetError if the file cannot be read."""
     with as_dataset_error(path, "is no valid CSV"):
         style = style_of(system, path)
         with system.open_input_stream(path) as stream:
@@ -121,10 +123,10 @@ def names(system: fs.FileSystem, path: str) -> list[str]:
 
 
 def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] = ()) -> pa.Table:
-    """Reads a file. Types are inferred from all rows.
+    """Reads a file. The types of columns are inferred from all rows.
 
-    If `as_text` names columns, only these are read, as text. Empty fields and NA, NaN and null are missing values, in
-    text columns too. Raises DatasetError if the file cannot be read.
+    If `as_text` names columns, only these columns are read, as text. Empty fields, NA, NaN and null are missing
+    values, even in text columns. Raises DatasetError if the file cannot be read.
     """
     converting = csv.ConvertOptions(
         strings_can_be_null=True,
@@ -147,9 +149,10 @@ def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] 
 def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table], dict[str, str], set[str]]:
     """Reads all files. Returns a table per file, notes about columns, and the names of encodings other than UTF-8.
 
-    A note says how the numbers of a column were read. All files together decide about a column. The whole table is
-    assumed to have one style. If one column certainly has a decimal comma, points in other columns separate
-    thousands, even if Arrow read them as decimal points. If a decimal point is certain, commas separate thousands.
+    A note says how the numbers of a column were read. A column is read in the same way in all files. The whole table
+    is assumed to use one way to write numbers. If one column certainly has a decimal comma, points in other columns
+    are read as separators between thousands, even if Arrow read them as decimal points. If one column certainly has a
+    decimal point, commas are read as separators between thousands.
 
     Raises DatasetError if a file cannot be read.
     """
@@ -186,9 +189,9 @@ def check_names(path: str, columns: Sequence[str]) -> None:
 
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
-    """Returns how the numbers of a column are written, as a key of NOTES, for each column to which that applies.
+    """Returns the way in which numbers are written, as a key of NOTES, by the name of the column.
 
-    It applies to columns that Arrow reads as text although all their values are numbers.
+    The result has only columns that Arrow reads as text although all their values are numbers.
     """
     columns: dict[str, list[pa.ChunkedArray]] = {}
     for table in tables:
@@ -200,7 +203,10 @@ def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
 
 
 def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
-    """Returns how the numbers of one column are written, as a key of NOTES. Empty if that does not apply."""
+    """Returns the way in which a column's numbers are written, as a key of NOTES.
+
+    Empty if not all values are numbers.
+    """
     raw = [column for column in columns if pa.types.is_string(column.type)]
     others = [column.type for column in columns if not pa.types.is_string(column.type)]
     if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in others):
@@ -219,7 +225,7 @@ def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
 
 
 def _floats(tables: Sequence[pa.Table]) -> set[str]:
-    """Returns the columns that hold only numbers, and in some file numbers with a decimal point."""
+    """Returns the columns that hold only numbers, and that have decimal points in at least one file."""
     kinds: dict[str, list[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):
         if not pa.types.is_null(field.type):
@@ -235,7 +241,7 @@ def _floats(tables: Sequence[pa.Table]) -> set[str]:
 def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
     """True if a number has a point that cannot separate thousands.
 
-    That is so if more than three digits follow the point, or if the number lies between -1 and 1.
+    A point cannot separate thousands if more than three digits follow, or if the number lies between -1 and 1.
     """
     for table in tables:
         for column in table.columns:
@@ -249,20 +255,20 @@ def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
 
 
 def _with(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    """Returns the table with these columns instead of its own columns with the same names."""
+    """Returns the table with these columns in place of its own columns with the same names."""
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
 def _texts(table: pa.Table, names: Collection[str]) -> dict[str, pa.ChunkedArray]:
-    """Returns those of the named columns that have text."""
+    """Returns the named columns that contain text, by name."""
     columns = zip(table.column_names, table.columns, strict=True)
     return {name: column for name, column in columns if name in names and pa.types.is_string(column.type)}
 
 
 def _as_numbers(table: pa.Table, names: Collection[str]) -> pa.Table:
-    """Returns the table with these columns as numbers again. They were numbers before they were read as text."""
+    """Returns the table with these columns converted back to numbers, after they were read as text."""
     texts = _texts(table, names)
     return _with(table, {name: pc.utf8_trim_whitespace(text).cast(pa.float64()) for name, text in texts.items()})
 
@@ -272,7 +278,7 @@ def _all_match(column: pa.ChunkedArray, pattern: str) -> bool:
 
 
 def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Returns numbers without blanks or apostrophes between thousands. Trims other texts only."""
+    """Removes blanks and apostrophes between thousands. Other texts are only trimmed."""
     trimmed = pc.utf8_trim_whitespace(column)
     return pc.if_else(
         pc.match_substring_regex(trimmed, SPACED), pc.replace_substring_regex(trimmed, BLANKS, ""), trimmed
@@ -280,13 +286,13 @@ def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_numbers(table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
-    """Returns the table with numbers instead of texts in the columns of clear kinds."""
+    """Converts text columns to numbers. Columns of kind `unclear` stay text."""
     clear = {name for name, kind in kinds.items() if kind != "unclear"}
     return _with(table, {name: _numbers(text, kinds[name]) for name, text in _texts(table, clear).items()})
 
 
 def _numbers(texts: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
-    """Returns texts of this kind as numbers, float64."""
+    """Converts texts with numbers of this kind to float64."""
     values = pc.utf8_ltrim(_unspaced(texts), "+")
     values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
     return pc.replace_substring(values, ",", ".").cast(pa.float64())

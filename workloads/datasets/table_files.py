@@ -1,7 +1,7 @@
 """Reads the user's files as one table with a fixed order of rows: Parquet or CSV, one file or a directory of them.
 
-The files are in the order of their paths, and a row's id is its position. CSV has no row groups, so a task cannot
-read a part of it. Therefore each CSV file is read once as a whole, and staged as Parquet.
+The files are in the order of their paths, and a row's id is its position in the table. CSV has no row groups, so a
+task cannot read only a part of a CSV file. Therefore each CSV file is read once as a whole, and converted to Parquet.
 """
 
 import hashlib
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 CSV_MEMORY = 4
-"""Reading a CSV file takes about this many times its size in memory."""
+"""Reading a CSV file needs about this many times its size in memory."""
 EMPTY = "{} is empty: it has no rows. Name a table with rows."
 
 
 @dataclass(frozen=True)
 class File:
-    """One file. `first` is the id of its first row. `path` is its path in the file system of the table's location."""
+    """One file of the table. `first` is the id of its first row.
+
+    `path` is its path in the file system of the table.
+    """
 
     path: str
     first: int
@@ -44,7 +47,7 @@ class File:
 
 @dataclass(frozen=True)
 class TableFiles:
-    """An opened Parquet table. `partitions` are the columns in the names of hive-style folders."""
+    """An opened Parquet table. `partitions` are the columns whose values are in the names of hive-style folders."""
 
     location: str
     base: str
@@ -62,7 +65,7 @@ class TableFiles:
         return self.files[-1].first + self.files[-1].rows
 
     def batches(self, start: int, stop: int, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yields the rows with ids from `start` to `stop` - 1, as batches, each with the id of its first row."""
+        """Yields the rows with ids from `start` to `stop` - 1 as batches, each after the id of its first row."""
         system, _ = resolve(self.location)
         for file in self.files:
             if file.first < stop and start < file.first + file.rows:
@@ -99,16 +102,16 @@ class TableFiles:
             begin += batch.num_rows
 
     def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Returns the batch with each column converted to its type in the table."""
+        """Returns the batch with each column converted to the column's type in the table."""
         fields = [self.schema.field(name) for name in batch.schema.names]
         arrays = [converted(values, field.type) for values, field in zip(batch.columns, fields, strict=True)]
         return pa.record_batch(arrays, schema=pa.schema(fields)) if fields else batch
 
 
 def parquet_format() -> "ds.ParquetFileFormat":
-    """Returns the format that reads INT96 as microseconds. Spark writes timestamps as INT96 by default.
+    """Returns the Parquet format that reads INT96 as microseconds. Spark writes timestamps as INT96 by default.
 
-    Arrow's own choice, nanoseconds, overflows for years outside 1677 to 2262.
+    By default Arrow reads INT96 as nanoseconds, which overflow for years outside 1677 to 2262.
     """
     import pyarrow.dataset as ds
 
@@ -116,7 +119,7 @@ def parquet_format() -> "ds.ParquetFileFormat":
 
 
 def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
-    """Reads the footers of Parquet files.
+    """Opens Parquet files as one table. Reads only their footers.
 
     Raises DatasetError if a file is broken, if a column occurs twice, or if types differ too much between files.
     """
@@ -150,7 +153,7 @@ def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
 def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
     """Reads CSV files into memory, and writes them as one Parquet file below `root`.
 
-    Raises DatasetError if a file cannot be read, or if the memory is not enough.
+    Raises DatasetError if a file cannot be read, or if there is not enough memory.
     """
     system, _ = resolve(location)
     size = sum(info.size for info in files)
@@ -174,7 +177,7 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
-    """Returns a table of a CSV file with this schema. Columns that the file does not have are null."""
+    """Returns a CSV file's table with this schema. Columns that the file does not have are filled with nulls."""
     columns = [
         pa.chunked_array([converted(chunk, field.type) for chunk in table[field.name].chunks], field.type)
         if field.name in table.column_names
@@ -199,7 +202,7 @@ def column_names(location: str) -> list[str]:
 
 
 def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
-    """Returns the SHA-256 of the files' contents and relative paths. It is the same for a table on every machine.
+    """Returns the SHA-256 of the files' contents and relative paths, which is the same on every machine.
 
     The hash of each file is stored with its size and time, so that an unchanged file is read only once.
     """
@@ -221,7 +224,7 @@ def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
 
 
 def _known_hashes(system: fs.FileSystem, path: str) -> dict[str, list[str]]:
-    """Returns stamp and hash of each file, by its path, as an earlier call stored them. Empty if there are none."""
+    """Returns the stamp and the hash of each file that an earlier call stored, by the file's path."""
     try:
         with system.open_input_stream(path) as stream:
             hashes: dict[str, list[str]] = json.loads(stream.read())

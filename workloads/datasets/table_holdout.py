@@ -1,4 +1,4 @@
-"""The size of a hold-out: its rows, its units and its classes, with warnings if there are too few."""
+"""The size of a hold-out in rows, units and classes, with warnings if it is too small."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,36 +10,39 @@ from workloads.datasets.table_time import Times, heaviest, in_words
 from workloads.datasets.training_slices import Array
 
 FEW_UNITS = 20
-"""With fewer effective units, a correction makes intervals wide."""
+"""If there are fewer effective units, a correction for their small number makes intervals wide."""
 PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of rows": "bundles of rows"}
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """A hold-out as it was written. `unit_rows` has the rows of each unit with rows; `positive` counts class 1."""
+    """A hold-out that has been written.
+
+    `unit_rows` holds the number of rows of each unit that is not empty. `positive` is the number of rows of class 1.
+    """
 
     target: Target
     rows: int
     positive: int
     unit_rows: Array
     times: Times
-    """The times of its rows. Empty if the rule is not `time`."""
+    """The times of the hold-out's rows. Empty if the rule is not `time`."""
 
     @property
     def effective_units(self) -> float:
-        """Returns the number of equally large units that give the same certainty."""
+        """Returns the number of equally large units that would give intervals of the same width."""
         return kish(self.unit_rows.tolist())
 
     @property
     def classes(self) -> dict[str, int]:
-        """Returns the held-out rows of both classes; empty for a regression."""
+        """Returns the number of hold-out rows of each class; empty for a regression."""
         if self.target.task != "classification":
             return {}
         negative, positive = (str(value) for value in self.target.classes)
         return {negative: self.rows - self.positive, positive: self.positive}
 
     def facts(self) -> dict[str, Any]:
-        """Returns the hold-out's part of the table's profile."""
+        """Returns the part of the table's profile that describes the hold-out."""
         return {
             "rule": self.target.rule,
             "rows": self.rows,

@@ -1,7 +1,7 @@
-"""Finds columns of numbers that identify rows instead of describing them: row counters and times since 1970.
+"""Finds columns of numbers that identify rows instead of describing them, such as row counters and times.
 
-With a random hold-out, such a column lets a model look up the label: the rows next to a held-out one are similar, and
-the number says which rows these are.
+With a random hold-out, such a column lets a model look up the label. Rows next to a hold-out row are often similar to
+it, and the column's number shows which rows these are.
 """
 
 from dataclasses import dataclass, replace
@@ -15,32 +15,34 @@ from workloads.datasets.training_slices import Array, mix
 DISTINCT_KEY = 0x64_69_73_74
 SMALLEST_HASHES = 4096
 SAMPLED = 32
-"""The number of values per batch, evenly spaced, that are compared with the order of the rows."""
+"""From each batch, this number of evenly spaced values is compared with the order of the rows."""
 
 NEARLY_UNIQUE = 0.9
 NEARLY_ALWAYS = 0.95
-"""A column follows the order of the rows if this share of its neighbouring rows rises, or falls."""
+"""A column follows the order of the rows if its values rise from row to row in this share of the cases, or fall."""
 IN_STEP = 0.99
 """A column follows the order of the rows if its rank correlation with that order reaches this value."""
 DENSE = 2
-"""A column is dense if its range is less than this many times its number of values. Integers drawn at random from
-such a range are at most 79 % different: 2·(1 - exp(-1/2))."""
+"""A column is dense if its range is less than this many times its number of values. Among integers drawn at random
+from such a range, at most 79 % are different from each other: 2·(1 - exp(-1/2))."""
 
 EPOCHS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 FIRST_EPOCH, LAST_EPOCH = 631_152_000, 4_102_444_800
 """The years 1990 and 2100, in seconds since 1970."""
 EPOCH_SPAN = 25 * 365.25 * 86_400
-"""The longest span of a table's epochs, in seconds. Amounts in the same range are rarely so close together."""
+"""The longest span of a table's times since 1970, in seconds. Amounts in the same range are rarely so close together.
+"""
 BLANKS = (0, -1)
-"""Values that stand for a missing epoch."""
+"""Values that stand for a missing time."""
 
 
 @dataclass(frozen=True)
 class OrderCounts:
-    """Counts over the known values of a column of numbers, in the order of the rows, for one batch or several.
+    """Counts over the known values of a column of numbers, in the order of the rows, for one or several batches.
 
-    `rises` and `falls` count neighbouring rows. `low` and `high` ignore BLANKS. `in_epochs` counts, per unit of
-    EPOCHS, the values that are times between 1990 and 2100. `hashes` are the smallest hashes of the different values.
+    `rises` and `falls` count the rows whose value is larger or smaller than that of the row before. `low` and `high`
+    ignore BLANKS. `in_epochs` counts, for each unit of EPOCHS, the values that are times between 1990 and 2100.
+    `hashes` holds the smallest hashes of the different values.
     """
 
     known: int
@@ -84,7 +86,7 @@ class OrderCounts:
         return replace(counts, hashes=smallest(mix(bits(values), DISTINCT_KEY))) if counts._may_identify else counts
 
     def add(self, other: "OrderCounts") -> "OrderCounts":
-        """Returns the counts of both. The rows of `other` follow those of this object."""
+        """Returns the counts of both objects together. The rows of `other` come after the rows of this object."""
         if not self.known or not other.known:
             return self if self.known else other
         both = OrderCounts(
@@ -106,12 +108,12 @@ class OrderCounts:
 
     @property
     def _may_identify(self) -> bool:
-        """False if the column is no counter and no epoch, whatever rows follow."""
+        """False if it is certain that the column is neither a counter nor a time, whichever rows are read later."""
         return self.whole or self.known - self.blank in self.in_epochs
 
     @property
     def distinct(self) -> float:
-        """Returns the number of different values: exact below SMALLEST_HASHES, else with a standard error of 1.6 %.
+        """Returns the number of different values. From SMALLEST_HASHES on, it has a standard error of 1.6 %.
 
         Source: Beyer et al., On synopses for distinct-value estimation under multiset operations, 2007.
         """
@@ -121,14 +123,19 @@ class OrderCounts:
 
     @property
     def is_sorted(self) -> bool:
-        """True if the table is sorted by this column, up or down. Ties and a few exceptions are allowed."""
+        """True if the table is sorted by this column in ascending or descending order.
+
+        Allows ties and a few exceptions.
+        """
         exceptions = min(self.rises, self.falls)
         return exceptions <= (1 - NEARLY_ALWAYS) * (self.known - 1) and abs(self.rank_correlation) >= IN_STEP
 
     @property
     def rank_correlation(self) -> float:
-        """Returns Spearman's correlation of sampled values with the order of their rows; 0 if all values are
-        equal."""
+        """Returns Spearman's correlation of the sampled values with the order of their rows.
+
+        It is 0 if all values are equal.
+        """
         values, place, times = np.unique(self.sample, return_inverse=True, return_counts=True)
         if len(values) < 2:
             return 0.0
@@ -137,7 +144,10 @@ class OrderCounts:
 
     @property
     def counts_rows(self) -> bool:
-        """True if whole numbers, nearly all different, rise or fall with the rows or leave few gaps."""
+        """True if the column looks like a counter of rows.
+
+        Its values are whole numbers, nearly all different. They rise or fall with the rows, or leave only few gaps.
+        """
         if not self.whole or self.distinct <= max(FEW_LEVELS, NEARLY_UNIQUE * self.known):
             return False
         steady = max(self.rises, self.falls) >= NEARLY_ALWAYS * (self.known - 1)
@@ -146,7 +156,7 @@ class OrderCounts:
 
     @property
     def epoch(self) -> str | None:
-        """Returns the unit if the values are many different times since 1970. None if they are not."""
+        """Returns the unit if the values look like many different times since 1970; otherwise None."""
         filled = self.known - self.blank
         if 2 * filled <= self.known or self.distinct <= FEW_LEVELS:
             return None
@@ -157,7 +167,7 @@ class OrderCounts:
 
     @property
     def identifies(self) -> str | None:
-        """Returns why the column identifies rows, in words. None if it does not."""
+        """Returns the reason, in words, why the column identifies rows; None if it does not."""
         if self.epoch:
             return f"a time in {self.epoch} since 1970"
         return "counts the rows" if self.counts_rows else None
@@ -180,9 +190,9 @@ NOTHING = OrderCounts(
 
 
 def smallest(hashes: Array) -> Array:
-    """Returns the SMALLEST_HASHES smallest different hashes, in order.
+    """Returns the SMALLEST_HASHES smallest different hashes in ascending order.
 
-    It looks first at the few hashes below a bound. That is several times as fast if most values are different.
+    It first looks only at the few hashes below a bound. This is several times faster if most values are different.
     """
     if len(hashes) > 4 * SMALLEST_HASHES:
         bound = np.uint64(2**64 // len(hashes) * 2 * SMALLEST_HASHES)
@@ -193,7 +203,10 @@ def smallest(hashes: Array) -> Array:
 
 
 def bits(values: Array) -> Array:
-    """Returns int64 or float64 values as unsigned 64-bit integers. Equal values give equal integers: -0.0 is 0.0."""
+    """Returns int64 or float64 values as unsigned 64-bit integers.
+
+    Equal values give equal integers, so -0.0 becomes 0.0.
+    """
     integers: Array = (values + 0).view(np.uint64)
     return integers
 

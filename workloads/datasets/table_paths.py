@@ -17,18 +17,20 @@ MAGIC = b"PAR1"
 LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 """Folders in which a table format lists the files that belong to the table."""
 ICEBERG = "metadata"
-"""The folder in which Iceberg lists them."""
+"""The folder in which Iceberg lists the files of a table."""
 ICEBERG_FILE = re.compile(r"(v\d+|\d{5}-[0-9a-f-]{36})(\.gz)?\.metadata\.json")
-"""Names of files in Hadoop's catalog and in others (https://iceberg.apache.org/spec, Table metadata)."""
+"""Names of Iceberg's metadata files, in Hadoop's catalog and in other catalogs (https://iceberg.apache.org/spec,
+Table metadata)."""
 LEVELS_ABOVE = 3
-"""A log is looked for in this many folders above the named one, which may be one partition of a table."""
+"""A log is also searched in this many folders above the user's folder, because that may be one partition of a table.
+"""
 
 
 def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
-    """Returns the table's files, each once, and their format, "parquet" or "csv".
+    """Returns the files of the table, each once, and their format: "parquet" or "csv".
 
     Raises DatasetError if there are no files, or if a link leads nowhere. Also raises it for a table of Delta, Hudi
-    or Iceberg: its folder may have files that are no longer part of the table.
+    or Iceberg, because its folder may have files that are no longer part of the table.
     """
     system, path = resolve(location)
     with as_dataset_error(location, "cannot be read"):
@@ -55,7 +57,7 @@ def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
 
 
 def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
-    """Raises DatasetError if the log of a table format lies in the folder, below it, or up to LEVELS_ABOVE above."""
+    """Raises DatasetError if a table format's log lies in the folder, below it, or at most LEVELS_ABOVE above it."""
     inside = [PurePosixPath(info.path) for info in system.get_file_info(fs.FileSelector(path, recursive=True))]
     for folder in _above(system, path):
         inside += [folder / name for name in LOGS if _is_folder(system, folder / name)]
@@ -73,7 +75,7 @@ def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
 
 
 def _above(system: fs.FileSystem, path: str) -> list[PurePosixPath]:
-    """Returns up to LEVELS_ABOVE folders above a path; in an object store, none above the bucket."""
+    """Returns up to LEVELS_ABOVE folders above a path. In an object store, no folder above the bucket is returned."""
     local = isinstance(system, fs.LocalFileSystem)
     parents = [parent for parent in PurePosixPath(path).parents if local or str(parent) not in (".", "/")]
     return parents[:LEVELS_ABOVE]
@@ -97,7 +99,7 @@ def _names(system: fs.FileSystem, folder: PurePosixPath) -> list[PurePosixPath]:
 
 
 def _check_links(path: str, location: str) -> None:
-    """Raises DatasetError for a symbolic link that leads nowhere, or to a folder that contains it.
+    """Raises DatasetError if a symbolic link leads nowhere, or to a folder that contains the link.
 
     Files and folders with hidden names are ignored.
     """
@@ -118,7 +120,7 @@ def _check_links(path: str, location: str) -> None:
 
 
 def _each_once(system: fs.FileSystem, files: list[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Returns the files, each once, even if symbolic links lead to it too."""
+    """Returns each file once, even if symbolic links lead to it too."""
     if not isinstance(system, fs.LocalFileSystem):
         return files
     by_real_path: dict[str, fs.FileInfo] = {}

@@ -1,4 +1,4 @@
-"""The profile of a user's own table, with warnings about everything that may make its figures wrong."""
+"""Describes what is found in a user's own table, with warnings about everything that may make its figures wrong."""
 
 import shlex
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def profile(
     chosen: Features,
     holdout: Holdout,
 ) -> dict[str, Any]:
-    """Returns the profile of the table, which is stored with the records."""
+    """Returns the profile of the table: what is known about it. The profile is stored with the records."""
     return {
         "rows": totals.rows,
         "rows_used": totals.rows - totals.unlabelled - totals.timeless,
@@ -80,7 +80,8 @@ def _column(
 ) -> dict[str, Any]:
     """Returns the profile of one column.
 
-    `names` are the encoded columns that are made from it. `reading` is a note about how it was read; it may be empty.
+    `names` are the names of the encoded columns that are made from it. `reading` is a note about how the column was
+    read; it may be empty.
     """
     roles = {target.label: "label", target.group: "group", target.time: "time"}
     primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
@@ -100,7 +101,7 @@ def _column(
 
 
 def _why_not(field: pa.Field, chosen: Features) -> str:
-    """Returns why a column is not used, in words."""
+    """Returns the reason, in words, why a column is not used."""
     if field.name == NAMELESS:
         return "has no name"
     if field.name in chosen.left_out:
@@ -109,7 +110,7 @@ def _why_not(field: pa.Field, chosen: Features) -> str:
 
 
 def _of_reading(table: TableFiles) -> Iterator[str]:
-    """Yields sentences about CSV files with other encodings or other numbers than usual, and how they were read."""
+    """Yields sentences that say how CSV files with unusual encodings or numbers were read."""
     if table.encodings:
         yield f"Not all of it is UTF-8: {' and '.join(table.encodings)} was read."
     by_note: dict[str, list[str]] = {}
@@ -130,7 +131,7 @@ def _of_offset(target: Target) -> Iterator[str]:
 def _of_a_random_holdout(
     table: TableFiles, target: Target, features: FeatureCounts, chosen: Features
 ) -> Iterator[str]:
-    """Yields sentences about times, groups and orders that may tell a model the label of a held-out row."""
+    """Yields warnings about times, groups and orders of rows from which a model may guess labels of the hold-out."""
     if target.rule != "random":
         return
     timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]

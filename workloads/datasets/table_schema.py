@@ -1,7 +1,7 @@
-"""Makes one schema for the files of a user's table. The types of a column may differ from file to file.
+"""Makes one schema for all files of a user's table, although a column may have different types in different files.
 
-Types are combined if there is only one way: integers and floats become numbers, categories become texts, and times of
-different zones become UTC. All other combinations raise an error.
+Types are combined if there is only one way to do so. Integers and floats become numbers, categories become texts, and
+times of different zones become UTC. All other combinations raise an error.
 """
 
 import re
@@ -19,7 +19,7 @@ WORDS = {"number": "a number", "text": "text", "date": "a date", "timestamp": "a
 
 
 def common_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
-    """Returns a schema with every column of these schemas, in the order in which they first occur.
+    """Returns a schema with all columns of these schemas, in the order in which they first occur.
 
     `schemas` holds pairs of a file's name and its schema. Raises DatasetError if the types of a column do not fit
     together, or if this machine does not know a time zone.
@@ -37,9 +37,9 @@ def common_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
 
 
 def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Returns values as the type that `common_schema` chose for their column.
+    """Converts values to the type that `common_schema` chose for their column.
 
-    Texts, numbers and times lose nothing, except for digits that a float cannot hold.
+    No information in texts, numbers and times is lost, except for digits that a float cannot hold.
     """
     if values.type == kind:
         return values
@@ -50,7 +50,7 @@ def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _readable(file: str, field: pa.Field) -> pa.DataType:
-    """Returns the type as which a column is read: half floats become floats, and zones get names that Arrow knows.
+    """Returns the type with which a column is read. Half floats become floats, and zones get names that Arrow knows.
 
     Raises DatasetError if this machine does not know the time zone.
     """
@@ -79,7 +79,7 @@ def _zone(name: str) -> str:
 
 
 def _together(name: str, earlier: tuple[str, pa.DataType], later: tuple[str, pa.DataType]) -> pa.DataType:
-    """Returns the type that holds the values of both types. Raises DatasetError if there is none.
+    """Returns the type that can hold the values of both types. Raises DatasetError if there is no such type.
 
     `earlier` and `later` are pairs of a file's name and the type of the column in that file.
     """
@@ -106,7 +106,10 @@ def _together(name: str, earlier: tuple[str, pa.DataType], later: tuple[str, pa.
 
 
 def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
-    """Returns the type of numbers that holds both. None for a time of day or a duration beside another type."""
+    """Returns the number type that can hold both types.
+
+    None if one is a time of day or a duration and the other is not.
+    """
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     spans = [pa.types.is_time(kind) or pa.types.is_duration(kind) for kind in (before, after)]
     if any(spans):
@@ -118,7 +121,10 @@ def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 
 def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
-    """Returns a timestamp in microseconds, in the common zone or in UTC. None if only one of both has a zone."""
+    """Returns a timestamp type in microseconds, with the common zone or UTC.
+
+    None if only one of the types has a zone.
+    """
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     zones = [getattr(kind, "tz", None) for kind in (before, after)]
     if None in zones and zones != [None, None]:

@@ -1,4 +1,4 @@
-"""The survey of a table: counts the values of its columns, and chooses the features."""
+"""Surveys a table: counts the values of its columns, and chooses the features."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -27,14 +27,15 @@ from workloads.datasets.training_slices import Array
 INDICATED_SHARE = 0.01
 
 NAMELESS = ""
-"""The name of a column without a name. It is often the index that was written to a CSV. Arrow cannot select it."""
+"""The name of a column without a name, which is often an index that was written to a CSV. Arrow cannot select such a
+column."""
 
 Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
 @dataclass(frozen=True)
 class Span:
-    """The rows `start` to `stop` - 1 of a table, for one task, and the names of the columns that have a role."""
+    """The rows `start` to `stop` - 1 of a table, which one task reads, and the names of the columns with a role."""
 
     files: TableFiles
     start: int
@@ -45,29 +46,32 @@ class Span:
 
 
 def count_target(span: Span) -> TargetCounts:
-    """Counts the labels, groups and times of one span. This runs as a task."""
+    """Returns the counts of the labels, groups and times of one span. This runs as a task."""
     columns = list(dict.fromkeys(name for name in (span.label, span.group, span.time) if name))
     batches = span.files.batches(span.start, span.stop, columns)
     return reduce(TargetCounts.add, (count(batch, span.label, span.group, span.time) for _, batch in batches))
 
 
 def usable_rows(first: int, batch: pa.RecordBatch, target: Target) -> tuple[Array, pa.RecordBatch]:
-    """Returns the ids and the values of the rows with a label (and a time). `first` is the id of the first row."""
+    """Returns the ids and the values of the rows that have a label (and a time if the table has times).
+
+    `first` is the id of the batch's first row.
+    """
     mask = has_target(batch, target.label, target.time)
     return np.arange(first, first + batch.num_rows)[mask], batch.filter(pa.array(mask))
 
 
 def needed_columns(target: Target, sources: tuple[str, ...]) -> list[str]:
-    """Returns the columns to read for the target and these sources of features, each once."""
+    """Returns the columns to read for the target and for the features from these `sources`, each once."""
     needed = (target.label, target.group, target.time, *sources)
     return list(dict.fromkeys(name for name in needed if name))
 
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """Counts of one span, or of all spans.
+    """Counts of feature values, over one span or over all spans.
 
-    `columns` has the counts of each primitive, `orders` those of each column of numbers.
+    `columns` holds the counts of each primitive. `orders` holds the order counts of each column of numbers.
     """
 
     columns: Counts
@@ -87,7 +91,7 @@ class FeatureCounts:
 
 
 def count_features(job: tuple[Span, Target, tuple[str, ...]]) -> FeatureCounts:
-    """Counts every feature of one span. This runs as a task.
+    """Returns the counts of all features of one span. This runs as a task.
 
     Vocabularies, medians and scales come from training rows only.
     """
@@ -128,7 +132,8 @@ def _counts(values: list[Any], training: Array) -> NumberCounts | TextCounts:
 class Feature:
     """One encoded column, made from a primitive.
 
-    `fill` replaces missing numbers. With `marks_missing` the column is 1 where the primitive is missing, else 0.
+    `fill` replaces missing numbers. If `marks_missing` is true, the column is 1 in rows where the primitive is
+    missing, and 0 in all others.
     """
 
     column: Column
@@ -148,7 +153,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Features:
-    """The features of a table. `left_out` has the reason for each column that is not used."""
+    """The features of a table. `left_out` maps each column that is not used to the reason."""
 
     used: tuple[Feature, ...]
     left_out: dict[str, str]
@@ -157,9 +162,9 @@ class Features:
 def choose(
     table: TableFiles, sources: tuple[str, ...], counts: FeatureCounts, listed: bool, label: str, where: str
 ) -> Features:
-    """Returns encoded columns for every column that a model can learn from. Raises DatasetError if there are none.
+    """Returns the encoded columns of all columns that a model can learn from. Raises DatasetError if there are none.
 
-    If the user `listed` the features, a column is used even if it looks like an identifier.
+    If `listed` is true, the user listed the features, and a column is used even if it looks like an identifier.
     """
     used: list[Feature] = []
     left_out: dict[str, str] = {}
@@ -184,7 +189,7 @@ def choose(
 
 
 def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, str]:
-    """Returns the columns that identify rows, with the reason in words."""
+    """Returns the columns that identify rows, and the reasons in words."""
     reasons = {}
     for source in sources:
         order, values = counts.orders.get(source), counts.columns.get((source, ""))
@@ -201,9 +206,10 @@ def _features(
     number: int,
     left_out: dict[str, str],
 ) -> list[Feature]:
-    """Returns the encoded columns of one primitive. Their names are safe for Spark, whatever the user's names are.
+    """Returns the encoded columns of one primitive.
 
-    `number` is the number of the first one. If there are none, the reason is added to `left_out`.
+    Spark accepts their names, even if it would reject the user's names. `number` is the number of the first encoded
+    column. If there are no encoded columns, the reason is added to `left_out`.
     """
     source, part = primitive
     slug = _slug(name_of(primitive))

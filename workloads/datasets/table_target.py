@@ -1,4 +1,4 @@
-"""The target of a table: its label and learning task, its groups and times, and the hold-out."""
+"""What is learned from a table: its label and learning task, its groups and times, and the hold-out."""
 
 import math
 from collections import Counter
@@ -28,13 +28,13 @@ from workloads.datasets.training_slices import (
 CLASSES_COUNTED = 1000
 GROUP_SLACK = 0.02
 ENOUGH_GROUPS = 10
-"""If a fifth of the rows has fewer groups than this, more than a fifth is held out."""
+"""If a fifth of the rows contains fewer groups than this, more than a fifth is held out."""
 
 FAR = 100
-"""A label whose mean lies more than this many standard deviations from 0 is centred: float32 would have few digits
-left for its spread."""
+"""A label is centred if its mean lies more than this many standard deviations from 0. Otherwise float32 would have
+too few digits for its spread."""
 LARGEST = 1e100
-"""A number with a larger size is no measurement, and its square may be too large for a float."""
+"""A label with a larger absolute value cannot be a measurement, and its square may be too large for a float."""
 NO_VALUES = Moments(rows=0, mean=0.0, squares=0.0)
 
 TableTask = Literal["classification", "regression"]
@@ -42,18 +42,18 @@ TableTask = Literal["classification", "regression"]
 
 @dataclass
 class TargetCounts:
-    """Counts of labels, groups and times, over the rows of one part or of all parts."""
+    """Counts of labels, groups and times, over the rows of one part or of all parts together."""
 
     rows: int
     unlabelled: int
-    """Rows without a label."""
+    """The number of rows without a label."""
     timeless: int
-    """Rows with a label but without a time."""
+    """The number of rows with a label but without a time."""
     classes: Counter[Any]
-    """Rows per value of the label. Empty if there are more than CLASSES_COUNTED values."""
+    """The number of rows for each value of the label. Empty if there are more than CLASSES_COUNTED values."""
     many_classes: bool
     infinite: int
-    """Rows with an infinite label, or one with a size above LARGEST."""
+    """The number of rows with an infinite label, or a label with an absolute value above LARGEST."""
     groups: Counter[str]
     times: Times
     values: Moments = NO_VALUES
@@ -88,7 +88,7 @@ def without_nan(values: pa.Array) -> pa.Array:
 
 
 def has_target(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
-    """Returns a mask of the rows with a label and, if the table has times, with a time."""
+    """Returns a mask of the rows that have a label and, if the table has times, a time."""
     mask = labels(batch, label).is_valid()
     if time is not None:
         mask = pc.and_(mask, batch.column(time).is_valid())
@@ -96,7 +96,7 @@ def has_target(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
 
 
 def group_keys(batch: pa.RecordBatch, group: str) -> pa.Array:
-    """Returns the groups as texts. Null and NaN together are one group, and -0.0 is 0."""
+    """Returns the groups as texts. Null and NaN are the same group, and -0.0 becomes 0."""
     values = plain(batch.column(group))
     if pa.types.is_floating(values.type):
         values = pc.add(without_nan(values), pa.scalar(0.0, values.type))
@@ -135,7 +135,7 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
 
 
 def _values(used: pa.Array) -> Moments:
-    """Returns the moments of the labels. NO_VALUES if they are no numbers, or if one is larger than LARGEST."""
+    """Returns the moments of the labels. NO_VALUES if they are not numbers, or if one is larger than LARGEST."""
     if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
         return NO_VALUES
     numbers = exact_numbers(used).astype(np.float64)
@@ -148,8 +148,9 @@ def _values(used: pa.Array) -> Moments:
 def offset_of(values: Moments) -> float:
     """Returns the number that is subtracted from every label of a regression.
 
-    It is the mean, rounded to the size of the spread, if the mean is FAR away from 0; otherwise 0. XGBoost and
-    networks compute in float32, which has seven digits: of 1,700,000,000 ± 30 nothing would be left.
+    It is the mean, rounded to the size of the spread, if the mean is FAR away from 0; otherwise it is 0. XGBoost and
+    networks compute in float32, which has seven digits. Labels of 1,700,000,000 ± 30 would lose all their
+    differences.
     """
     if not values.std or abs(values.mean) <= FAR * values.std:
         return 0.0
@@ -159,17 +160,17 @@ def offset_of(values: Moments) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """Computes the label, the unit and the hold-out of rows. Every task gets a copy."""
+    """Computes the labels and the units of rows, and chooses the hold-out rows. Every task gets a copy."""
 
     label: str
     task: TableTask
     classes: tuple[Any, ...]
-    """The negative and the positive value of a classification. Empty for a regression."""
+    """The label's negative and positive value in a classification. Empty for a regression."""
     rule: HoldoutRule
     rows: int
     group: str | None
     keys: tuple[str, ...]
-    """The keys of the groups, in order. A group's code is its position."""
+    """The keys of the groups, in order. A group's code is the position of its key."""
     held_groups: frozenset[int]
     time: str | None
     first_held: int
@@ -177,10 +178,10 @@ class Target:
     offset: float = 0.0
     """The number that is subtracted from the labels of a regression (`offset_of`)."""
     stretches: tuple[int, ...] = ()
-    """The first time of each stretch of the hold-out. Empty until they are known."""
+    """The start time of each period of the hold-out; empty until computed."""
 
     def of(self, batch: pa.RecordBatch) -> Array:
-        """Returns the labels of rows that have one: int8 for a classification, float64 for a regression."""
+        """Returns the labels of rows that all have a label: int8 for a classification, float64 for a regression."""
         values = labels(batch, self.label)
         if self.task == "regression":
             return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) - self.offset
@@ -207,7 +208,7 @@ class Target:
         return np.asarray(self.times(batch) >= self.first_held)
 
     def units(self, row: Array, batch: pa.RecordBatch) -> Array:
-        """Returns the unit of each row, int32. A unit is a group, a stretch of time, or a random bundle of rows."""
+        """Returns the unit of each row, int32. A unit is a group, a period, or a random bundle of rows."""
         if self.rule == "time":
             after = np.searchsorted(np.array(self.stretches, dtype=np.int64), self.times(batch), side="right")
             return np.asarray((after - 1).astype(np.int32))
@@ -215,14 +216,14 @@ class Target:
 
     @property
     def unit_count(self) -> int:
-        """Returns the number of units. Rows of the hold-out have the units 0 … unit_count - 1."""
+        """Returns the number of units. The units of hold-out rows are 0 … unit_count - 1."""
         if self.rule == "time":
             return len(self.stretches)
         return RANDOM_UNITS if self.group is None else len(self.keys)
 
     @property
     def unit_name(self) -> str:
-        """Returns the name of a unit in texts."""
+        """Returns the name of a unit for messages and reports."""
         if self.rule == "time":
             return "stretch of time"
         return "bundle of rows" if self.group is None else "group"
@@ -231,7 +232,10 @@ class Target:
 def task_of(
     label: str, kind: pa.DataType, counts: TargetCounts, requested: TableTask | None, where: str
 ) -> TableTask:
-    """Returns the learning task that fits the label. Raises DatasetError if none fits, or if `requested` does not."""
+    """Returns the learning task that suits the label.
+
+    Raises DatasetError if none does, or if `requested` does not.
+    """
     column = f"{where}: the label column '{label}'"
     if counts.rows == counts.unlabelled:
         raise DatasetError(f"{column} is null in all {counts.rows:,} rows: name another column with --label.")
@@ -259,11 +263,11 @@ def task_of(
 
 
 def held_groups(counts: TargetCounts, keys: tuple[str, ...], group: str, where: str) -> frozenset[int]:
-    """Returns the codes of the groups in the hold-out: whole groups with about a fifth of the rows.
+    """Returns the codes of the groups that are held out. Together they have about a fifth of the rows.
 
-    Their hashes decide the order in which groups are chosen. If fewer than ENOUGH_GROUPS are chosen, more follow, up
-    to HOLDOUT_MOST_SHARE of the rows, because an interval needs groups more than rows. Raises DatasetError if no
-    groups have a share within the bounds.
+    Groups are chosen in the order of their hashes. If fewer than ENOUGH_GROUPS are chosen, more follow, up to
+    HOLDOUT_MOST_SHARE of the rows, because intervals depend more on the number of groups than on the number of rows.
+    Raises DatasetError if no choice of groups has a share of the rows within the bounds.
     """
     order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable").tolist()
     sizes = [counts.groups[key] for key in keys]

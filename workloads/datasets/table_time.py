@@ -1,5 +1,7 @@
-"""Cuts a table by its times: finds the first time of the hold-out, and divides the hold-out into stretches of
-time."""
+"""Splits a table by time. Finds where the hold-out begins, and divides it into periods.
+
+In messages, a period is called a stretch of time.
+"""
 
 from dataclasses import dataclass
 
@@ -10,9 +12,9 @@ from workloads.datasets.table_values import QUANTILES
 from workloads.datasets.training_slices import HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE, HOLDOUT_SHARE, Array
 
 TIME_UNITS = 25
-"""The hold-out's rows are cut, in the order of time, into this many stretches of about equal size. Neighbouring
-stretches are alike, so a few long ones show better how much a mean varies (Schmeiser: Batch size effects in the
-analysis of simulation output, Oper. Res. 30, 1982: 10 to 30)."""
+"""The hold-out's rows are divided, in the order of time, into this many periods with about equally many rows.
+Neighbouring periods are alike, so a few long periods show better how much a mean varies (Schmeiser: Batch size
+effects in the analysis of simulation output, Oper. Res. 30, 1982: 10 to 30)."""
 SETTLED_TIMES, STRAY_TIMES = 10, 3
 """A jump in time counts as a mistake if at least SETTLED_TIMES different times come before it, and at most
 STRAY_TIMES after it."""
@@ -43,7 +45,7 @@ class Times:
         return Times(np.concatenate([self.values, other.values]), np.concatenate([self.rows, other.rows]))
 
     def distinct(self) -> tuple[Array, Array]:
-        """Returns the different times in order, and the rows of each."""
+        """Returns the different times in ascending order, and the number of rows of each."""
         values, position = np.unique(self.values, return_inverse=True)
         return values, np.bincount(position, weights=self.rows, minlength=len(values))
 
@@ -55,9 +57,10 @@ def in_words(moment: int) -> str:
 
 
 def nearest_cut(moments: Times) -> int | None:
-    """Returns the first time of the hold-out, so that it has as nearly a fifth of the rows as whole times allow.
+    """Returns the first time of the hold-out, with which the hold-out's share of the rows is nearest to a fifth.
 
-    Returns None if no cut between two times gives HOLDOUT_LEAST_SHARE to HOLDOUT_MOST_SHARE of the rows.
+    Rows with the same time stay together. Returns None if the share is never between HOLDOUT_LEAST_SHARE and
+    HOLDOUT_MOST_SHARE.
     """
     values, shares = _cuts(moments)
     fit = (shares >= HOLDOUT_LEAST_SHARE) & (shares <= HOLDOUT_MOST_SHARE)
@@ -67,9 +70,9 @@ def nearest_cut(moments: Times) -> int | None:
 
 
 def first_held_time(moments: Times, time: str, where: str) -> int:
-    """Returns the first time of the hold-out, by `nearest_cut`. Rows with equal times stay together.
+    """Returns the first time of the hold-out, as `nearest_cut` computes it.
 
-    Raises DatasetError if there is no such cut.
+    Raises DatasetError if `nearest_cut` returns None.
     """
     cut = nearest_cut(moments)
     if cut is not None:
@@ -91,16 +94,18 @@ def first_held_time(moments: Times, time: str, where: str) -> int:
 
 
 def _cuts(moments: Times) -> tuple[Array, Array]:
-    """Returns all times but the first, and the share of the rows from each time on."""
+    """Returns all times except the first, and for each the share of the rows at this time or later."""
     values, rows = moments.distinct()
     return values[1:], (np.cumsum(rows[::-1])[::-1] / rows.sum())[1:]
 
 
 def stretches(held_out: Times) -> tuple[int, ...]:
-    """Returns the first times of the hold-out's stretches, rising: at most TIME_UNITS, with about equally many rows.
+    """Returns the start times of the hold-out's periods in ascending order.
 
-    A time belongs to the stretch that contains the middle of its rows, so equal times are never divided. A time with
-    many rows is a whole stretch; then there are fewer stretches.
+    There are at most TIME_UNITS periods, with about equally many rows.
+
+    A time belongs to the period that contains the middle of its rows, so rows with equal times are never divided. A
+    time with many rows may fill a whole period. Then there are fewer periods.
     """
     values, rows = held_out.distinct()
     middle = (np.cumsum(rows) - rows / 2) / rows.sum()
@@ -109,7 +114,7 @@ def stretches(held_out: Times) -> tuple[int, ...]:
 
 
 def heaviest(held_out: Times) -> tuple[int, float]:
-    """Returns the time with the most rows of the hold-out, and its share of them."""
+    """Returns the time that the most rows of the hold-out have, and the share of these rows."""
     values, rows = held_out.distinct()
     place = int(np.argmax(rows))
     return int(values[place]), float(rows[place] / rows.sum())

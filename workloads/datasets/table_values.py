@@ -26,9 +26,9 @@ from workloads.datasets.training_slices import Array
 MOST_LEVELS = 255
 OTHER, MISSING = "(other)", "(missing)"
 FEW_LEVELS = 30
-"""A column with at most this many different values is no identifier, however few rows there are."""
+"""A column with at most this many different values is no identifier, even if there are few rows."""
 COUNTED_VALUES = 10_000
-"""The number of different texts that are counted per part, the most frequent ones."""
+"""In each part, only this many different texts are counted, the most frequent ones."""
 QUANTILES = 1025
 MICROSECONDS_A_DAY = 86_400 * 10**6
 
@@ -36,7 +36,7 @@ Use = Literal["number", "text", "date", "timestamp", "none"]
 
 
 def use_of(kind: pa.DataType) -> Use:
-    """Returns the use that a column of this type has."""
+    """Returns the use of columns with this type."""
     if pa.types.is_dictionary(kind):
         return use_of(kind.value_type)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -56,19 +56,19 @@ def plain(values: pa.Array) -> pa.Array:
 
 
 def texts(values: pa.Array) -> pa.Array:
-    """Returns any simple column as strings. Nulls stay."""
+    """Returns the values of any simple type as strings. Nulls stay null."""
     return plain(values).cast(pa.string())
 
 
 def moments(values: pa.Array) -> pa.Array:
-    """Returns dates and timestamps as microseconds since 1970 UTC, int64. Nulls stay."""
+    """Returns dates and timestamps as microseconds since 1970 in UTC, int64. Nulls stay null."""
     values = plain(values)
     kind = pa.timestamp("us", tz="UTC") if getattr(values.type, "tz", None) else pa.timestamp("us")
     return values.cast(kind, safe=False).cast(pa.int64())
 
 
 def numbers(values: pa.Array) -> Array:
-    """Returns numbers as float32, missing ones as NaN; shape (rows,)."""
+    """Returns numbers as float32; missing numbers become NaN; shape (rows,)."""
     values = plain(values)
     if pa.types.is_time(values.type) or pa.types.is_duration(values.type):
         values = values.view(pa.int64() if values.type.bit_width == 64 else pa.int32())
@@ -78,7 +78,7 @@ def numbers(values: pa.Array) -> Array:
 
 
 def exact_numbers(values: pa.Array) -> Array:
-    """Returns the known values in their order, without loss: int64, or float64 if they do not fit into that.
+    """Returns the known values in their order, without loss: as int64, or as float64 if they do not fit into int64.
 
     Infinite values and NaN are left out.
     """
@@ -92,8 +92,8 @@ def exact_numbers(values: pa.Array) -> Array:
 
 
 Primitive = tuple[str, str]
-"""A column of the user's and a part of it, such as ("when", "month"). Each is encoded separately. "" is the whole
-column."""
+"""The name of a user's column and of a part of it, such as ("when", "month"). Each primitive is encoded separately.
+The part "" is the whole column."""
 
 
 def name_of(primitive: Primitive) -> str:
@@ -124,9 +124,10 @@ def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
 
 @dataclass
 class NumberCounts:
-    """Counts over a column of numbers. `rows` and `missing` are over all rows, everything else over training rows.
+    """Counts over a column of numbers.
 
-    There are `trained` training rows; `known` of them have a value.
+    `rows` and `missing` count all rows; all other fields only count training rows. `trained` is the number of
+    training rows. `known` is the number of training rows with a value.
     """
 
     rows: int
@@ -158,7 +159,7 @@ class NumberCounts:
         )
 
     def add(self, other: "NumberCounts") -> "NumberCounts":
-        """Returns the counts of both.
+        """Returns the counts of both objects together.
 
         Source: Chan, Golub, LeVeque: Algorithms for computing the sample variance, 1983.
         """
@@ -186,7 +187,7 @@ class NumberCounts:
         return quantile(self.quantiles, 0.5)
 
     def filled(self, value: float) -> tuple[float, float]:
-        """Returns mean and standard deviation of the training rows after this value has replaced missing ones."""
+        """Returns the mean and standard deviation of the training rows if this value replaces missing values."""
         share = self.missing_share
         difference = value - self.mean
         variance = self.squares / self.trained + share * (1 - share) * difference**2
@@ -196,7 +197,7 @@ class NumberCounts:
 def quantiles(values: Array) -> Array:
     """Returns a summary of a part's values from which quantiles can be merged; shape (at most QUANTILES, 2).
 
-    Each row has a value and the number of values that it stands for.
+    Each row of the summary has a value and the number of values that it stands for.
     """
     if len(values) <= QUANTILES:
         chosen = np.sort(values)
@@ -217,13 +218,13 @@ def quantile(merged: Array, share: float) -> float:
 
 @dataclass
 class TextCounts:
-    """Counts over a column of texts. `counts` is over training rows, everything else over all rows."""
+    """Counts over a column of texts. `counts` only counts training rows; all other fields count all rows."""
 
     rows: int
     missing: int
     counts: Counter[str] = field(default_factory=Counter)
     unique_rows: int = 0
-    """The rows of all parts with more than half as many different texts as training rows."""
+    """The number of rows in all parts that have more than half as many different texts as training rows."""
 
     @classmethod
     def of(cls, values: pa.Array, training: Array) -> "TextCounts":
@@ -243,12 +244,12 @@ class TextCounts:
 
     @property
     def is_identifier(self) -> bool:
-        """True if nearly every row has a different value: a model cannot learn from such a column."""
+        """True if nearly every row has a different value, because a model cannot learn from such a column."""
         return self.unique_rows > self.rows // 2
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Returns the most frequent values, in order, then OTHER and, if values are missing, MISSING."""
+        """Returns the most frequent values in order, then OTHER, and then MISSING if values are missing."""
         ordinary = (value for value in self.counts if value not in (OTHER, MISSING))
         frequent = sorted(ordinary, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
         missing = (MISSING,) if self.missing else ()

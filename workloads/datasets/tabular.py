@@ -1,9 +1,9 @@
-"""The data sets `classification` and `regression`: their truth is known, and hard to learn from few rows.
+"""The data sets `classification` and `regression`, with a known ceiling. They are hard to learn from few rows.
 
-The truth is a sum of terms with unit variance: a linear part, oblivious trees of depth 2 to 6, an effect for each
-level of each category, and slopes that differ by level. The trees are interactions of several depths: deep ones have
-many leaves, so they need many rows. Redundant features are mixtures of informative ones. All other features are
-noise.
+The model that generates the labels (`Truth`) is a sum of terms with unit variance. The terms are a linear part,
+oblivious trees of depth 2 to 6, an effect for each level of each category, and slopes that differ between levels. The
+trees are interactions of several features. Deep trees have many leaves, so a model needs many rows to learn them.
+Redundant features are mixtures of informative ones. All other features are noise.
 """
 
 from abc import abstractmethod
@@ -27,15 +27,15 @@ THRESHOLDS = np.array([-0.5, 0.0, 0.5], dtype=np.float32)
 LINEAR_WEIGHT, CATEGORY_WEIGHT, SLOPE_WEIGHT = 0.6, 0.6, 0.4
 DEPTH_WEIGHTS = {2: 0.7, 3: 0.7, 4: 0.6, 5: 0.6, 6: 0.6}
 MIX = np.float32(0.6), np.float32(0.8)
-"""The weights of two informative features in a redundant one. Their squares sum to 1."""
+"""The weights of the two informative features that a redundant feature mixes. The sum of their squares is 1."""
 
 LABEL_COLUMN = 2**32
-"""The stream for the randomness of the labels. No feature has this number."""
+"""The number of the random stream for the labels. No feature has this number."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """An oblivious tree: all nodes of a level compare the same feature with the same threshold.
+    """An oblivious tree, in which all nodes of a level compare the same feature with the same threshold.
 
     `leaves` has 2^depth values.
     """
@@ -54,7 +54,10 @@ class Tree:
 
 @dataclass(frozen=True)
 class Truth:
-    """The coefficients of the truth, the same for every block. `levels` and `slopes` have one array per category."""
+    """The coefficients of the model that generates the labels. They are the same for every block of rows.
+
+    `levels` and `slopes` hold one array for each category.
+    """
 
     linear: Array
     trees: dict[int, list[Tree]]
@@ -84,9 +87,9 @@ class Truth:
         )
 
     def value(self, x: list[Array], codes: list[Array]) -> Array:
-        """Returns the truth of rows, float64, shape (rows,).
+        """Returns the sum of all terms for each row, float64, shape (rows,).
 
-        `x` holds the informative features, `codes` the codes of the categories.
+        `x` holds the informative features, and `codes` holds the codes of the categories.
         """
         z = np.zeros(len(x[0]))
         for weight, values in zip(self.linear, x, strict=True):
@@ -102,7 +105,7 @@ class Truth:
 
 
 class Tabular(Synthetic):
-    """The common part of both data sets: the features and the truth."""
+    """The common part of both data sets: the features, and the model that generates the labels."""
 
     informative: int | None = Field(default=None, ge=1, description="default: a third of the numeric features")
     redundant: int | None = Field(default=None, ge=0, description="default: a sixth of the numeric features")
@@ -164,16 +167,19 @@ class Tabular(Synthetic):
 
     @abstractmethod
     def labelled(self, stream: Stream, z: Array) -> tuple[Array, Array]:
-        """Returns labels drawn from the truth `z`, and the predictions of the best possible model."""
+        """Returns labels drawn from the true values `z`, and the predictions of the best possible model."""
 
 
 BINS = 2**14
-"""The number of bins of true probabilities, so that an AUC can be added up over parts. Pairs within a bin count half,
-which is an error below 1e-4."""
+"""The number of bins for true probabilities. With bins, counts from all parts can be added and an AUC computed from
+the total. Pairs in the same bin count half, which makes an error below 1e-4."""
 
 
 class Classification(Tabular):
-    """Two classes. `balance` is the share of positive labels, `noise` the share of labels that are flipped."""
+    """A data set with two classes.
+
+    `balance` is the share of positive labels; `noise` is the share of flipped labels.
+    """
 
     SUMMARY: ClassVar[str] = "synthetic: informative, redundant, noise and categorical features; AUC ceiling known"
 
@@ -203,7 +209,10 @@ class Classification(Tabular):
 
     @cached_property
     def intercept(self) -> float:
-        """Returns the shift of the truth that gives `balance`, computed on a separate block."""
+        """Returns the number to add to the true values so that the share of positive labels is `balance`.
+
+        It is computed on a separate block of rows.
+        """
         x, codes = self.features_of(Stream(self.seed, TRUTH_BLOCK - 1), BLOCK_ROWS)
         z = self.signal * self.truth.value(x[: self.counts[0]], codes)
         low, high = -1e4, 1e4
@@ -238,8 +247,10 @@ class Classification(Tabular):
 
 
 class Regression(Tabular):
-    """A numeric label. `noise` is the standard deviation that no feature explains; that of the signal is about
-    1.5."""
+    """A data set with a numeric label.
+
+    `noise` is the standard deviation that no feature explains. The signal's standard deviation is about 1.5.
+    """
 
     SUMMARY: ClassVar[str] = "synthetic: as `classification`, with a real label; irreducible RMSE known"
 
@@ -265,7 +276,7 @@ class Regression(Tabular):
 
 
 def squared_error(held_out: dict[str, Array]) -> Evidence:
-    """Returns the summed squared difference between label and true expectation, and the number of rows."""
+    """Returns the sum of the squared differences between label and true expectation, and the number of rows."""
     error = held_out[LABEL] - held_out[TRUTH]
     return {"squared": np.array([error @ error]), "rows": np.array([float(len(error))])}
 

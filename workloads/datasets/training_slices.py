@@ -1,8 +1,8 @@
 """Divides training rows into 64 slices, and writes parts of a data set as Parquet files.
 
-A data set is written in parts. Its definition alone decides which consecutive rows a part has. A part is one file in
-the folder of every slice and one in that of the hold-out. So any number of tasks may write parts, and the files are
-always the same.
+A data set is written in parts of consecutive rows. Which rows a part has depends only on the data set's definition. A
+part has one file in the folder of each slice and one in the folder of the hold-out. So the files are the same for any
+number of tasks that write parts.
 """
 
 import hashlib
@@ -33,19 +33,20 @@ Array = np.ndarray[Any, Any]
 BLOCK_ROWS = 65_536
 PART_BLOCKS = 16
 PART_BYTES = 112 * 2**20
-"""The largest size of a part's encoded rows. A task holds one part; Python, NumPy and PyArrow take some 200 MiB
-more."""
+"""The largest size of a part's encoded rows. A task has one part in memory. Python, NumPy and PyArrow need about 200
+MiB more."""
 ROW_GROUP_ROWS = 65_536
-"""The rows of a row group, which a streaming reader holds at once."""
+"""The number of rows in a row group. A reader that streams has one row group in memory."""
 
 HOLDOUT_SHARE = 0.2
 HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE = 0.05, 0.4
-"""Whole groups or times may not add up to a fifth. Then the hold-out is the nearest share within these bounds."""
+"""Whole groups or times may not add up to a fifth. Then the hold-out has the nearest possible share within these
+bounds."""
 HOLDOUT_MOST = 1_000_000
 """The largest number of rows in a random hold-out. With so many rows an AUC is known within 0.001. A larger hold-out
 would cost storage, because every case stores its scores."""
 HOLDOUT = SLICES
-"""The place of a held-out row. The slices are the places 0 … 63."""
+"""The number that marks a hold-out row. Training rows have the number of their slice, 0 to 63."""
 
 HOLDOUT_KEY, SLICE_KEY, UNIT_KEY = 0x68_6F_6C_64, 0x73_6C_69_63, 0x75_6E_69_74
 RANDOM_UNITS = 256
@@ -59,7 +60,7 @@ LABEL_TYPES: dict[Task, pa.DataType] = {
 
 
 def mix(values: Array, key: int) -> Array:
-    """Returns a 64-bit hash of each integer. Hashes with different keys are independent.
+    """Returns a 64-bit hash of each integer. Hashes with different keys are independent of each other.
 
     The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
     """
@@ -71,33 +72,36 @@ def mix(values: Array, key: int) -> Array:
 
 
 def holdout_units(units: Array, share: float) -> set[int]:
-    """Returns the units (weeks, groups) of the hold-out: those with the smallest hashes."""
+    """Returns the units (such as weeks or groups) that are held out. They are the units with the smallest hashes."""
     distinct = np.unique(units)
     order = np.argsort(mix(distinct, HOLDOUT_KEY), kind="stable")
     return set(distinct[order[: round(share * len(distinct))]].tolist())
 
 
 def held_out_at_random(row: Array, rows: int) -> Array:
-    """Returns a mask over row ids of a table with `rows` rows: a hash chooses a fifth, at most HOLDOUT_MOST."""
+    """Returns a mask over the row ids of a table with `rows` rows.
+
+    A hash chooses a fifth, at most HOLDOUT_MOST rows.
+    """
     share = min(HOLDOUT_SHARE, HOLDOUT_MOST / rows)
     mask: Array = mix(row, HOLDOUT_KEY) < np.uint64(int(share * 2**64))
     return mask
 
 
 def slices_of(row: Array) -> Array:
-    """Returns the slice of each row id. It is independent of the hash that chooses the hold-out."""
+    """Returns the slice of each row id. The slice does not depend on the hash that chooses the hold-out."""
     return (mix(row, SLICE_KEY) % np.uint64(SLICES)).astype(np.int64)
 
 
 def random_units(row: Array) -> Array:
-    """Returns a random unit of each row id, for rows that are independent of each other."""
+    """Returns a random unit for each row id. Used if rows are independent of each other."""
     return (mix(row, UNIT_KEY) % np.uint64(RANDOM_UNITS)).astype(np.int32)
 
 
 def part_starts(rows: int, row_bytes: int) -> list[int]:
     """Returns the first row of each part of a table.
 
-    A part has whole blocks, as many as PART_BLOCKS and PART_BYTES allow.
+    A part consists of as many whole blocks of rows as PART_BLOCKS and PART_BYTES allow.
     """
     blocks = max(1, min(PART_BLOCKS, PART_BYTES // (BLOCK_ROWS * row_bytes)))
     return list(range(0, rows, blocks * BLOCK_ROWS))
@@ -115,7 +119,7 @@ class Shape:
     compression: str = "zstd"
 
     def schema(self, held_out: bool) -> pa.Schema:
-        """Returns the schema of the files. Only the hold-out has TRUTH, so no training can read it by accident."""
+        """Returns the schema of the files. Only hold-out files have TRUTH, so no training can read it by accident."""
         types = {"numeric": pa.float32(), "categorical": pa.int32()}
         fields = [
             (ROW, pa.int64()),
@@ -130,7 +134,7 @@ class Shape:
 
     @property
     def row_bytes(self) -> int:
-        """Returns the bytes of one row, encoded and not compressed."""
+        """Returns the size of one row in bytes, encoded but not compressed."""
         return sum(int(kind.bit_width) for kind in self.schema(held_out=True).types) // 8
 
     @property
@@ -143,8 +147,8 @@ class Shape:
 class PartReport:
     """A task's report about the part that it wrote.
 
-    `slice_rows` and `slice_labels` have one entry per slice. `sha256` has the hash of each file, by its path relative
-    to the root.
+    `slice_rows` and `slice_labels` hold one entry per slice. `sha256` holds the hash of each file, by its path
+    relative to the root.
     """
 
     slice_rows: tuple[int, ...]
@@ -159,9 +163,10 @@ def part_file(folder: str, part: int) -> str:
 
 
 def order_by_place(row: Array, held_out: Array) -> tuple[Array, Array]:
-    """Returns the order that sorts rows by place, and the positions at which the 65 places begin.
+    """Returns the order that sorts rows by slice, with the hold-out last, and the index at which each slice begins.
 
-    The places are the slices, then the hold-out. Within a place, rows keep their order. Shapes: (rows,) and (66,).
+    The hold-out counts as the 65th slice. Within a slice, rows keep their order. The last index is the number of
+    rows. Shapes: (rows,) and (66,).
     """
     place = np.where(held_out, HOLDOUT, slices_of(row))
     counts = np.bincount(place, minlength=HOLDOUT + 1)
@@ -173,8 +178,8 @@ def write_part(
 ) -> PartReport:
     """Writes the rows of one part.
 
-    The arrays of a block have the shape (rows,) and the order of `order_by_place`. So the rows of each file are
-    slices of them, and nothing is copied. `starts` holds the second result of `order_by_place`, one per block.
+    The arrays of a block have the shape (rows,) and are sorted as `order_by_place` says. So the rows of each file are
+    views of these arrays, and no row is copied. `starts` holds the second result of `order_by_place` for each block.
     """
     counts, labels, sha256 = [], [], {}
     for place in range(HOLDOUT + 1):

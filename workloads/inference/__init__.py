@@ -1,1 +1,1 @@
-"""Distributed batch inference: one prepared model, applied to far more rows than it was trained on."""
+"""Batch inference: one prepared model is applied to far more rows than it was trained on."""

@@ -1,4 +1,4 @@
-"""Inference with XGBoost's trees, which load and predict quickly: the time to move the rows decides."""
+"""Inference with XGBoost's trees, which load and predict quickly: most of the time goes into moving the rows."""
 
 from workloads.base import Workload
 from workloads.data_parallel.gradient_boosting import BoostingParams
@@ -9,7 +9,7 @@ from workloads.inference.transform import XGBoostSparkTransform
 
 
 class BoostingInference(InferenceParams):
-    """The model's parameters are those of `data_parallel.gradient_boosting`."""
+    """The parameters of this inference. The model's parameters are those of `data_parallel.gradient_boosting`."""
 
     model: BoostingParams = BoostingParams(trees=100, depth=6)
 

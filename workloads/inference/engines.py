@@ -1,4 +1,4 @@
-"""The engines of the inference pattern: all apply the same model, and rows reach it in different ways."""
+"""The engines of the inference pattern. All apply the same model, but bring the rows to it in different ways."""
 
 from workloads.base import Engine
 from workloads.inference.formats import Format
@@ -34,5 +34,5 @@ ENGINES: tuple[type[InferenceEngine], ...] = (
 
 
 def engines_for(form: type[Format], kind: type[InferenceParams]) -> tuple[type[Engine], ...]:
-    """Returns all engines, bound to models of this format and to a workload's parameters."""
+    """Returns all engines, bound to models of this format and to the parameters of a workload."""
     return tuple(engine.made_for(form, kind) for engine in ENGINES)

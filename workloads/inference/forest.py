@@ -1,5 +1,6 @@
-"""Inference with scikit-learn's random forest of hundreds of megabytes, which is costly to load: the number of loads
-decides.
+"""Inference with a large scikit-learn forest. Loading it is costly, so time depends mostly on how often it is loaded.
+
+The forest has hundreds of megabytes.
 """
 
 from workloads.base import Workload
@@ -10,7 +11,7 @@ from workloads.inference.pattern import INFERENCE, PREDICTED, InferenceParams
 
 
 class ForestInference(InferenceParams):
-    """The model's parameters are those of `data_parallel.random_forest`."""
+    """The parameters of this inference. The model's parameters are those of `data_parallel.random_forest`."""
 
     model: ForestParams = ForestParams(trees=150, depth=30, min_leaf_rows=1)
     train_fraction: float = 1 / 4

@@ -1,4 +1,4 @@
-"""How a model of each library is stored and loaded, and how it predicts, in one process without Spark."""
+"""Stores and loads the models of each library, and predicts with them in one process without Spark."""
 
 import io
 import pickle
@@ -23,7 +23,7 @@ from workloads.quality.scoring import Array
 
 
 class Predictor(ABC):
-    """A loaded model. `device` is where it computes."""
+    """A loaded model, ready to predict. `device` is the device on which it computes."""
 
     def __init__(self, model: Any, data: PreparedDataset, device: Device) -> None:
         self.model = model
@@ -44,13 +44,13 @@ class Format(ABC):
     name: ClassVar[str]
     file: ClassVar[str]
     package: ClassVar[str]
-    """The package that reads and writes the file: its release decides what the file holds."""
+    """The package that reads and writes the file. The content of the file depends on the package's release."""
     trainer: ClassVar[type[InMemory]]
     takes_nulls: ClassVar[bool] = False
-    """If true, its models can predict rows in which a feature has no value."""
+    """If true, models of this format accept rows in which a feature has no value."""
     tolerance: ClassVar[float]
-    """The largest difference that two computations of the same prediction may have: a difference of probabilities,
-    or, in a regression, a number of standard deviations of the label.
+    """The largest allowed difference between two computations of the same prediction. It is a difference of
+    probabilities, or, in a regression, a number of standard deviations of the label.
     """
 
     @abstractmethod
@@ -59,7 +59,10 @@ class Format(ABC):
 
     @abstractmethod
     def loaded(self, content: bytes, data: PreparedDataset, threads: int, device: Device) -> Predictor:
-        """Returns the model that the content of a file holds. Raises the library's own error for other content."""
+        """Returns the model from the content of its file.
+
+        Raises the library's own error if the content is not a model.
+        """
 
 
 class PickledForest(Format):
@@ -86,7 +89,7 @@ class ForestPredictor(Predictor):
 
 
 class Ubjson(Format):
-    """XGBoost's trees, in its own binary JSON."""
+    """XGBoost's trees, stored in XGBoost's own binary JSON."""
 
     name = "ubjson"
     file = "model.ubj"
@@ -115,7 +118,7 @@ class BoosterPredictor(Predictor):
 
 
 class StateDict(Format):
-    """PyTorch's network: its weights by their names. Loading them runs no code from the file."""
+    """PyTorch's network, stored as weights by name. Loading the file runs no code from it."""
 
     name = "state_dict"
     file = "network.pt"

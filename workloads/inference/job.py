@@ -25,7 +25,7 @@ from workloads.quality.scoring import Array
 
 @dataclass(frozen=True)
 class Job:
-    """All that a process needs to predict. Picklable.
+    """Everything that a process needs to predict. Can be pickled.
 
     `id` is unique to an execution. `notes` is a folder on storage, which gets a file for each load of the model.
     """
@@ -39,12 +39,12 @@ class Job:
     batch_rows: int
     notes: str
     bind_gpu: Bind | None = None
-    """Binds the process to a GPU; None if it is bound already, or needs none."""
+    """Binds the process to a GPU. None if it is already bound to one, or needs none."""
 
     def predictor(self) -> Predictor:
-        """Loads the model and records the load in `notes`.
+        """Loads the model, and records in `notes` that it was loaded.
 
-        Raises ModelError if the model cannot be loaded, and DeviceError for a Spark task without a GPU.
+        Raises ModelError if the model cannot be loaded, and DeviceError if this Spark task has no GPU.
         """
         bound_to_gpu(self.bind_gpu)
         with self.load_recorded():
@@ -52,7 +52,7 @@ class Job:
 
     @contextmanager
     def load_recorded(self) -> Iterator[None]:
-        """Writes to `notes` how many seconds the block took, which loads the model."""
+        """Measures the block, which loads the model, and writes its seconds to `notes`."""
         began = time.perf_counter()
         yield
         system, path = resolve(join(self.notes, f"{uuid4().hex}.json"))
@@ -62,18 +62,18 @@ class Job:
     def scores(self, predictor: Predictor, table: pa.Table) -> Array:
         """Returns the predictions for a table that has the features; shape (rows,).
 
-        Raises ModelError for nulls that the model cannot take.
+        Raises ModelError if a feature has nulls and the model does not accept them.
         """
         check_values(self, table)
         return predictor.scores(table)
 
     def predicted(self, predictor: Predictor, table: pa.Table) -> pa.Table:
-        """Returns rows of PREDICTION for a table that has the row ids and the features."""
+        """Returns the predictions with the schema PREDICTION, for a table with the row ids and the features."""
         return predictions(table.column(ROW), self.scores(predictor, table))
 
 
 def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int, device: Device) -> Predictor:
-    """Reads and loads the model. Raises ModelError if its file differs from the manifest or has another format."""
+    """Reads and loads the model. Raises ModelError if its file does not match the manifest or has a wrong format."""
     content = content_of(model, form.file)
     try:
         return form.loaded(content, data, threads, device)
@@ -86,7 +86,10 @@ def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int
 
 
 def seconds_of_loads(notes: str) -> list[float]:
-    """Returns the seconds of each load of an execution's model, in all processes, with the check of its hash."""
+    """Returns the seconds of each load of an execution's model, over all processes.
+
+    The check of its hash is included.
+    """
     system, _ = resolve(notes)
     seconds = []
     for info in files_below(notes, ".json"):
@@ -96,7 +99,7 @@ def seconds_of_loads(notes: str) -> list[float]:
 
 
 def check_values(job: Job, table: pa.Table) -> None:
-    """Raises ModelError if a feature has no value in some row and the model cannot take that."""
+    """Raises ModelError if a feature lacks a value in some row and the model does not accept that."""
     if job.format.takes_nulls:
         return
     for name in job.data.features:
@@ -110,7 +113,7 @@ def check_values(job: Job, table: pa.Table) -> None:
 
 
 def check_columns(job: Job, schema: pa.Schema) -> None:
-    """Raises ModelError if the rows lack a feature that the model was trained on, or one of them is not a number."""
+    """Raises ModelError if a feature that the model was trained on is missing, or is not numeric as in training."""
     for column in job.data.columns:
         if column.name not in schema.names:
             raise ModelError(f"The rows lack the feature '{column.name}', which the model was trained on.")

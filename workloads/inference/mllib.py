@@ -1,4 +1,4 @@
-"""MLlib's models without Spark, for reference predictions: read from its files and applied with NumPy.
+"""Reference predictions of MLlib's models without Spark. The models' files are read and applied with NumPy.
 
 Sources: NodeData and EnsembleNodeData of org.apache.spark.ml.tree.treeModels, AffineLayer of
 org.apache.spark.ml.ann.Layer (Spark 4.3).
@@ -23,12 +23,12 @@ from workloads.io.filesystem import files_below, resolve
 from workloads.quality.scoring import Array
 
 Values = Callable[[Any], Array]
-"""Takes nodes, as an array of structs, and returns the prediction of each; shape (nodes, k)."""
+"""A function of nodes, as an array of structs. It returns the prediction of each node; shape (nodes, k)."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Nodes in the order of their ids, the root first; a leaf is its own child.
+    """A decision tree as arrays of its nodes, in the order of their ids, the root first. A leaf is its own child.
 
     Shapes: (nodes,), and (nodes, k) for `value`.
     """
@@ -40,7 +40,7 @@ class Tree:
     value: Array
 
     def closed(self) -> "Tree":
-        """Returns the tree with each leaf as its own child; MLlib gives leaves no children."""
+        """Returns the tree with each leaf as its own child. In MLlib's files, leaves have no children."""
         own = np.arange(len(self.feature))
         left, right = (np.where(child >= 0, child, own) for child in (self.left, self.right))
         return replace(self, left=left, right=right)
@@ -58,9 +58,9 @@ class Tree:
 
 
 def scores(model: PreparedModel, pipeline: str, data: PreparedDataset) -> Scored:
-    """Returns a function that predicts as the last stage of a saved pipeline does.
+    """Returns a function that computes the same predictions as the last stage of a saved pipeline.
 
-    Raises KeyError for a stage of an unknown class.
+    Raises KeyError if the class of this stage is unknown.
     """
     stage = sorted(_folders(join(model.root, f"{pipeline}/stages")))[-1]
     metadata = json.loads(_text(f"{stage}/metadata"))
@@ -117,7 +117,7 @@ def _forest_value(stage: str, metadata: dict[str, Any], data: PreparedDataset) -
 
 
 def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:
-    """A perceptron of sigmoid units, with a softmax over two outputs."""
+    """Returns the predictions of a perceptron with sigmoid units and a softmax over two outputs."""
     (row,) = _table(f"{stage}/data").to_pylist()
     flat, widths = np.array(row["weights"]["values"]), metadata["paramMap"]["layers"]
     layers, begin = [], 0
@@ -171,7 +171,7 @@ def _prediction(nodes: Any) -> Array:
 
 
 def _counts(nodes: Any) -> Array:
-    """Returns the weighted rows of each class in each node; shape (nodes, classes)."""
+    """Returns the weighted number of rows of each class in each node; shape (nodes, classes)."""
     counts: Array = nodes.field("impurityStats").flatten().to_numpy().reshape(len(nodes), -1)
     return counts
 

@@ -1,4 +1,4 @@
-"""Inference with PyTorch's multilayer perceptron, which needs features in one-hot encoding first."""
+"""Inference with PyTorch's multilayer perceptron. The features must first be one-hot encoded."""
 
 from workloads.base import Workload
 from workloads.data_parallel.mlp import MlpParams
@@ -8,7 +8,7 @@ from workloads.inference.pattern import INFERENCE, PREDICTED, InferenceParams
 
 
 class MlpInference(InferenceParams):
-    """The model's parameters are those of `data_parallel.mlp`."""
+    """The parameters of this inference. The model's parameters are those of `data_parallel.mlp`."""
 
     model: MlpParams = MlpParams(hidden=(256, 128), epochs=2)
 

@@ -1,4 +1,4 @@
-"""Models and reference predictions that are made once and stored, and read only if the manifest confirms them."""
+"""Models and reference predictions, made once and stored. They are used again only if the manifest confirms them."""
 
 import hashlib
 import importlib.metadata
@@ -20,18 +20,18 @@ from workloads.quality.scoring import Array, check_classes
 from workloads.quality.validation import with_params
 
 FOLDER = "prepared-models"
-"""The folder of models and their references, below a storage location."""
+"""The folder with the models and their reference predictions, below a storage location."""
 FORMAT = 1
 SCORE = "score"
 PREDICTION = pa.schema([(ROW, pa.int64()), (SCORE, pa.float64())])
 """The schema of reference predictions, and of the predictions that every engine writes."""
 
 Scored = Callable[[pa.Table], Array]
-"""Takes a table with the features and returns its predictions; shape (rows,)."""
+"""A function that takes a table with the features and returns predictions; shape (rows,)."""
 
 
 def training_of(run: Context, trainer: type[Engine], model: Params, fraction: float) -> Context:
-    """Returns the context in which `trainer` trains the case's model: on its own sample of the rows, on CPUs."""
+    """Returns the context in which `trainer` trains the case's model, on a sample of the rows and on CPUs."""
     rows = run.data.rows(fraction, run.case.sample_seed)
     part = run.with_case(fraction=fraction, rows=rows, device="cpu")
     return with_params(part, trainer(), model)
@@ -40,10 +40,12 @@ def training_of(run: Context, trainer: type[Engine], model: Params, fraction: fl
 def prepare_model(
     training: Context, trainer: type[Engine], package: str, build: Callable[[str], dict[str, str]]
 ) -> PreparedModel:
-    """Returns the stored model, still without a reference. If there is none, `build` trains it and writes its files.
+    """Returns the stored model, without its reference predictions.
 
-    `build` takes the folder and returns the SHA-256 of those files that it knows. Raises DatasetError if the
-    training rows are all of one class.
+    If there is no such model, `build` trains it and writes its files.
+
+    `build` takes the folder, and returns the SHA-256 of the files for which it has computed it. Raises DatasetError
+    if all training rows are of one class.
     """
     case = training.case
     definition = {
@@ -77,9 +79,10 @@ def prepare_model(
 
 
 def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], Scored]) -> tuple[str, str]:
-    """Returns the folder of the reference predictions for the case's rows, and their hash.
+    """Returns the folder with the reference predictions for the case's rows, and the hash of these predictions.
 
-    If there are none, the function that `scored` returns makes them, row group by row group.
+    If there are no reference predictions, the function that `scored` returns makes them, one row group after the
+    other.
     """
     case = run.case
     definition = {
@@ -104,14 +107,16 @@ def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], S
 
 
 def predictions(row: Any, score: Array) -> pa.Table:
-    """Returns rows of PREDICTION."""
+    """Returns a table with the schema PREDICTION."""
     return pa.table([row, pa.array(score)], schema=PREDICTION)
 
 
 def content_of(model: PreparedModel, path: str) -> bytes:
-    """Reads a file of the model. Only content with the size and hash of the manifest is ever unpickled.
+    """Reads a file of the model, and checks that its size and hash are those in the manifest.
 
-    Raises ModelError if the file is missing, or has another size or another hash.
+    So no other content is ever unpickled.
+
+    Raises ModelError if the file is missing, or if its size or hash is wrong.
     """
     expected, location = model.file(path), join(model.root, path)
     system, system_path = resolve(location)

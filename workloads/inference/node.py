@@ -1,4 +1,4 @@
-"""Inference on one node: in one process, and in several."""
+"""Inference on one node, in one process or in several processes."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +21,9 @@ Item = TypeVar("Item")
 
 
 class SingleProcess(InferenceEngine, NodeEngine):
-    """One process, row group by row group, a thread for each core; the next row group is read meanwhile.
+    """One process with one thread for each core. While it predicts a row group, it reads the next one.
 
-    The reference predictions are made in the same way.
+    Reference predictions are made in the same way.
     """
 
     name = "single-process"
@@ -43,8 +43,9 @@ class SingleProcess(InferenceEngine, NodeEngine):
 
 
 class Joblib(InferenceEngine, NodeEngine):
-    """Processes of joblib (loky) on one node, one thread each: every process reads, predicts and writes its share of
-    the row groups, which are divided as for `parquet-map`.
+    """Processes of joblib (loky) on one node, with one thread each.
+
+    Every process reads, predicts and writes its share of the row groups. The shares are the same as in `parquet-map`.
     """
 
     name = "joblib"
@@ -66,7 +67,7 @@ class Joblib(InferenceEngine, NodeEngine):
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yields the same items; a thread makes each one while the caller works on the item before it."""
+    """Yields the same items. A thread computes the next item while the caller works on the present one."""
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(next, source, None)

@@ -1,8 +1,8 @@
-"""The output folder of predictions: a reader sees all of its parts, or none.
+"""The output folder of predictions. A reader sees either all of its parts or none.
 
 A process writes each attempt at a part under a unique name, in a folder that readers ignore. When all parts are
-there, those of successful attempts are moved to where readers look, and the marker file is written last. So a Spark
-task that died, or ran twice, changes nothing. Spark's own writers keep the same rules.
+complete, those of successful attempts are moved to the folder where readers look. The marker file is written last. So
+a Spark task that died or ran twice does no harm. Spark's own writers follow the same rules.
 """
 
 import logging
@@ -30,21 +30,21 @@ log = logging.getLogger(__name__)
 ATTEMPTS = "_attempts"
 MARKER = "_SUCCESS"
 FULL = "No space left on device"
-"""The message of ENOSPC in Linux, which PyArrow, Python and the JVM repeat."""
+"""Linux's message for ENOSPC. Errors of PyArrow, Python and the JVM contain it."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """A folder of predictions. Picklable."""
+    """A folder of predictions. Can be pickled."""
 
     location: str
 
     def begin(self) -> None:
-        """Makes the folders, before any part is written."""
+        """Makes the folders. Call this before any part is written."""
         make_folder(join(self.location, ATTEMPTS))
 
     def write(self, tables: Iterable[pa.Table]) -> str:
-        """Writes one part, table by table, where readers do not look. Returns the part's name."""
+        """Writes one part, table by table, in the folder that readers ignore. Returns the part's name."""
         system, path = resolve(self.location)
         name = f"{uuid4().hex}.parquet"
         with pq.ParquetWriter(f"{path}/{ATTEMPTS}/{name}", PREDICTION, filesystem=system) as writer:
@@ -53,7 +53,7 @@ class Output:
         return name
 
     def commit(self, names: Iterable[str]) -> None:
-        """Moves these parts, and no others, to where readers look; then writes the marker."""
+        """Moves only these parts to the folder where readers look, and then writes the marker."""
         system, path = resolve(self.location)
         for number, name in enumerate(names):
             system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/part-{number:05d}.parquet")
@@ -62,14 +62,17 @@ class Output:
             pass
 
     def write_frame(self, frame: "DataFrame") -> None:
-        """Lets Spark write a frame of PREDICTION. Spark's committer shows no part of a failed attempt."""
+        """Lets Spark write a frame with the schema PREDICTION.
+
+        Spark never shows parts of failed attempts to readers.
+        """
         frame.write.mode("error").parquet(for_spark(self.location))
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Removes the output if the block, which writes it, fails.
+        """Removes the output if the block that writes it fails.
 
-        Raises OutputError if the output exists already, or if the disk is full, whichever library noticed it.
+        Raises OutputError if the output exists already, or if any library reports that the disk is full.
         """
         if exists(self.location):
             raise OutputError(f"The output {self.location} exists: nothing was written over it.")
@@ -86,12 +89,15 @@ class Output:
 
     @property
     def is_complete(self) -> bool:
-        """True if the output was written to its end."""
+        """True if the output was written completely."""
         system, path = resolve(self.location)
         return bool(system.get_file_info(f"{path}/{MARKER}").type == fs.FileType.File)
 
     def remove(self) -> None:
-        """Removes the folder with all files, if it exists. The marker goes first."""
+        """Removes the folder with all its files, if it exists.
+
+        The marker is deleted first, so that a half-deleted folder never looks complete.
+        """
         if self.is_complete:
             system, path = resolve(self.location)
             system.delete_file(f"{path}/{MARKER}")

@@ -1,4 +1,4 @@
-"""The inference pattern: its parameters and phases, where engines write predictions, and how these are checked."""
+"""The inference pattern: its parameters and phases, the output of its engines, and the check of their predictions."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -35,19 +35,21 @@ from workloads.quality.scoring import Array
 
 PREDICTIONS = "predictions"
 COMPARED_ROWS = 2**22
-"""The number of rows that are compared at once, so that memory does not grow with the number of all rows."""
+"""The number of rows that are compared at once. A limit keeps memory from growing with the number of all rows."""
 
 
 class InferenceParams(ModelParams):
-    """The parameters of every inference workload. `model` holds the parameters of the model, which is trained once,
-    on `train_fraction` of the training rows.
+    """The parameters of every inference workload.
+
+    `model` holds the parameters of the model, which is trained once, on the fraction `train_fraction` of the training
+    rows.
     """
 
     train_fraction: float = Field(default=1 / 16, gt=0, le=1)
     batch_rows: int = Field(default=10_000, ge=1)
-    """Rows of an Arrow batch, which a Python function gets in one call."""
+    """The number of rows in an Arrow batch. A Python function gets one batch in each call."""
     threads: int = Field(default=0, ge=0)
-    """The threads of `single-process`; 0 means one for each core."""
+    """The number of threads of `single-process`; 0 means one for each core."""
 
     @field_validator("train_fraction")
     @classmethod
@@ -93,18 +95,20 @@ class Written:
 
 
 class InferenceEngine(ModelEngine):
-    """An engine of this pattern: one way to bring rows to a model. `made_for` binds it to a kind of model.
+    """An engine of this pattern: one way to bring rows to a model. `made_for` binds it to a workload's models.
 
-    `load` prepares the model and the session; `predict` reads rows from Parquet and writes predictions as Parquet.
+    `load` prepares the model and the Spark session. `predict` reads rows from Parquet and writes predictions as
+    Parquet.
     """
 
     format: ClassVar[type[Format]]
     package: ClassVar[str]
-    """The package that reads and writes the model's files: its release decides what they hold."""
+    """The package that reads and writes the model's files. Their content depends on the package's release."""
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
     threads_each: ClassVar[int] = 0
-    """Threads of each predicting process on a node; 0 means as many as the parameters or the case state."""
+    """The number of threads of each predicting process on a node; 0 means the number in the parameters or in the
+    case."""
 
     @classmethod
     def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":
@@ -114,7 +118,7 @@ class InferenceEngine(ModelEngine):
 
     @classmethod
     def maker(cls, form: type[Format]) -> tuple[type[Engine], str]:
-        """Returns the engine that trains the model, in a workload with models of this format, and its package."""
+        """Returns the engine that trains models of this format, and the package that reads and writes their files."""
         return form.trainer, form.package
 
     def prepared_model(self, run: Context) -> PreparedModel:
@@ -125,19 +129,22 @@ class InferenceEngine(ModelEngine):
         return model.model_copy(update={"reference": reference, "reference_hash": content_hash})
 
     def build(self, training: Context, root: str) -> dict[str, str]:
-        """Trains the model and writes its files below `root`. Returns the SHA-256 of those files that it knows."""
+        """Trains the model and writes its files below `root`.
+
+        Returns the SHA-256 of files for which it is already computed.
+        """
         trainer: Any = self.model()
         content = self.format().dumped(trainer.fit(training, trainer.load(training)))
         return {self.format.file: write_file(root, self.format.file, content)}
 
     def reference(self, run: Context, model: PreparedModel) -> Scored:
-        """Returns a function that predicts in this process, without Spark."""
+        """Returns a function that computes the reference predictions in this process, without Spark."""
         return load(self.format(), model, run.data, run.case.threads, "cpu").scores
 
     def job(self, run: Context) -> Job:
-        """Returns the job of the execution's processes, and makes its folder of notes.
+        """Returns the job for the execution's processes, and makes the folder for the job's notes.
 
-        Raises ModelError for rows that the model was not trained for.
+        Raises ModelError if the model cannot predict these rows.
         """
         model = run.model
         assert model is not None
@@ -172,25 +179,25 @@ class InferenceEngine(ModelEngine):
 
 
 def output_of(run: Context) -> Output:
-    """Returns the execution's output. The caller removes it when the execution ends."""
+    """Returns the output of the execution. The caller must remove the output when the execution ends."""
     return Output(folder_of(run, PREDICTIONS))
 
 
 def notes_folder(run: Context) -> str:
-    """The folder in which processes record their loads, because the driver cannot ask them later."""
+    """Returns the folder in which processes record that they loaded the model. The driver cannot ask them later."""
     return folder_of(run, PREDICTIONS) + ".notes"
 
 
 def check(run: Context) -> None:
-    """Removes what interrupted executions of this case left behind. Runs before any clock starts."""
+    """Removes the files that interrupted executions of this case left. Runs before any clock starts."""
     sweep(run, PREDICTIONS)
 
 
 def score(run: Context, written: Written) -> dict[str, float]:
-    """Returns the largest difference from the reference over all rows. Adds the figures of data and of loads.
+    """Returns the largest difference from the reference over all rows. Adds figures about the data and the loads.
 
-    Raises InvalidResult if a row is missing, is there twice or does not belong to the case, or if a prediction
-    differs by more than the format's tolerance.
+    Raises InvalidResult if a row is missing, occurs twice or does not belong to the case. Also raises it if a
+    prediction differs from the reference by more than the format's tolerance.
     """
     output, job = written.output, written.job
     if not output.is_complete:
@@ -213,9 +220,11 @@ def score(run: Context, written: Written) -> dict[str, float]:
 
 
 def label_scale(run: Context) -> float:
-    """Returns the unit of differences: 1 for probabilities, otherwise the standard deviation of the reference.
+    """Returns the number by which differences are divided.
 
-    The deviation is 1 if all reference predictions are equal.
+    It is 1 for probabilities, otherwise the standard deviation of the reference predictions.
+
+    In a regression, the result is 1 if all reference predictions are equal.
     """
     if run.data.task == "classification" or run.model is None:
         return 1.0
@@ -227,9 +236,10 @@ def label_scale(run: Context) -> float:
 
 
 def difference(location: str, reference: str, rows: int) -> float:
-    """Returns the largest absolute difference between the scores of the same row in two folders.
+    """Returns the largest absolute difference between a row's scores in the two folders.
 
-    Infinity if a score is not finite. Raises InvalidResult if the folders do not hold the same rows, each once.
+    It is infinite if a score is not finite. Raises InvalidResult if the folders do not hold the same rows, each
+    exactly once.
     """
     parts = -(-rows // COMPARED_ROWS)
     worst = 0.0
@@ -251,7 +261,7 @@ def difference(location: str, reference: str, rows: int) -> float:
 
 
 def _sorted(folder: str, part: int, parts: int) -> tuple[Array, Array]:
-    """Returns the row ids, ascending, and the scores of those rows with id modulo `parts` equal to `part`."""
+    """Returns the rows whose id modulo `parts` is `part`: their ids in ascending order, and their scores."""
     rows, scores = [np.empty(0, np.int64)], [np.empty(0)]
     for row, score_ in columns_of(folder, [ROW, SCORE]):
         chosen = row % parts == part
@@ -263,7 +273,7 @@ def _sorted(folder: str, part: int, parts: int) -> tuple[Array, Array]:
 
 
 def columns_of(folder: str, names: list[str]) -> Iterator[list[Array]]:
-    """Yields the named columns of each row group of a folder's Parquet files, as arrays of shape (rows,)."""
+    """Yields the named columns as arrays of shape (rows,), for each row group of a folder's Parquet files."""
     system, _ = resolve(folder)
     for info in files_below(folder, ".parquet"):
         with pq.ParquetFile(info.path, filesystem=system) as file:
@@ -273,7 +283,10 @@ def columns_of(folder: str, names: list[str]) -> Iterator[list[Array]]:
 
 
 def bytes_of(folders: list[str], names: set[str]) -> int:
-    """Returns the compressed bytes of these columns, which must be read, from the footers of the Parquet files."""
+    """Returns the compressed size in bytes of these columns, which engines must read.
+
+    The Parquet footers state it.
+    """
     total = 0
     for folder in folders:
         system, _ = resolve(folder)

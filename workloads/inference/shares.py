@@ -1,4 +1,4 @@
-"""Divides row groups among processes; each process reads, predicts and writes its own share."""
+"""Divides row groups among processes. Each process reads, predicts and writes its own share."""
 
 from sparkscale.contract.dataset import ROW
 from workloads.inference.job import Job
@@ -7,7 +7,7 @@ from workloads.io.filesystem import RowGroup
 
 
 def even_shares(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
-    """Returns at most `shares` lists of row groups, each in order, with about the same number of rows in each."""
+    """Returns at most `shares` lists of row groups, in order. All lists have about the same number of rows."""
     numbers_of_shares: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
     rows = [0] * len(numbers_of_shares)
     for number in sorted(range(len(groups)), key=lambda number: -groups[number].rows):
@@ -18,7 +18,7 @@ def even_shares(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
 
 
 def write_share(job: Job, output: Output, share: list[RowGroup]) -> str:
-    """Loads the model and writes the predictions for a share as one part. Returns the part's name.
+    """Loads the model, predicts a share of the row groups, and writes one part. Returns the part's name.
 
     Runs in a Spark task or in a process of joblib.
     """

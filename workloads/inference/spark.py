@@ -1,4 +1,4 @@
-"""Engines on Spark: the same model, called through each interface that PySpark has for Python functions."""
+"""Engines on Spark that call the same model through the different interfaces of PySpark for Python functions."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -28,9 +28,9 @@ Loaded = tuple[Job, "DataFrame"]
 
 
 class OnSpark(InferenceEngine, SparkEngine):
-    """Base of engines in which Spark reads and writes, and passes batches through a Python function.
+    """Base of engines in which Spark reads rows, passes batches to a Python function, and writes the predictions.
 
-    Nothing is read before `predict`.
+    No row is read before `predict`.
     """
 
     trains_in_tasks = True
@@ -42,7 +42,7 @@ class OnSpark(InferenceEngine, SparkEngine):
 
     @abstractmethod
     def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
-        """Returns a frame with ROW and SCORE; it may have further columns."""
+        """Returns a DataFrame with the columns ROW and SCORE. It may have further columns."""
 
     def written(self, run: Context, loaded: Loaded, output: Output) -> Job:  # noqa: ARG002
         job, frame = loaded
@@ -52,10 +52,10 @@ class OnSpark(InferenceEngine, SparkEngine):
 
 
 class ByColumn(OnSpark):
-    """Base of engines that call a function of columns: it gets the features as one struct."""
+    """Base of engines that call a function of columns. The function gets the features as one struct."""
 
     udf: ClassVar[str] = "pandas_udf"
-    """The name, in pyspark.sql.functions, of what turns a Python function into one of columns."""
+    """The name of the wrapper in pyspark.sql.functions that turns a Python function into a function of columns."""
 
     def scored(self, job: Job, rows: "DataFrame") -> "DataFrame":
         from pyspark.sql import functions
@@ -65,11 +65,14 @@ class ByColumn(OnSpark):
 
     @abstractmethod
     def function(self, job: Job) -> Callable[[Any], Any]:
-        """Returns a function of a batch, or of an iterator of batches. Spark learns which from its annotations."""
+        """Returns a function that takes one batch or an iterator of batches.
+
+        Its type annotations tell Spark which.
+        """
 
 
 class PandasUdf(ByColumn):
-    """A scalar pandas UDF that loads the model for each batch: a common mistake."""
+    """A scalar pandas UDF that loads the model for each batch, which is a common mistake."""
 
     name = "pandas-udf"
 
@@ -83,7 +86,7 @@ class PandasUdf(ByColumn):
 
 
 class PandasUdfCached(ByColumn):
-    """A scalar pandas UDF that keeps the model in the Python worker, for all tasks of a query that run there."""
+    """A scalar pandas UDF that keeps the model in the Python worker for all tasks of the query."""
 
     name = "pandas-udf-cached"
 
@@ -97,7 +100,7 @@ class PandasUdfCached(ByColumn):
 
 
 class PandasUdfIterator(ByColumn):
-    """An iterator pandas UDF: the model is loaded once for each task."""
+    """An iterator pandas UDF, which loads the model once for each task."""
 
     name = "pandas-udf-iterator"
 
@@ -113,7 +116,7 @@ class PandasUdfIterator(ByColumn):
 
 
 class ArrowUdf(ByColumn):
-    """An iterator UDF on Arrow arrays, without pandas (Spark 4.1): the model is loaded once for each task."""
+    """An iterator UDF on Arrow arrays without pandas (Spark 4.1), which loads the model once for each task."""
 
     name = "arrow-udf"
     udf = "arrow_udf"
@@ -129,9 +132,9 @@ class ArrowUdf(ByColumn):
 
 
 class PredictBatchUdf(OnSpark):
-    """pyspark.ml's predict_batch_udf: features arrive as a matrix, the model stays in the Python worker.
+    """pyspark.ml's predict_batch_udf, which passes features as a matrix and keeps the model in the Python worker.
 
-    Differs: features travel as an array of single precision, which is what the models compute with.
+    Differs: passes features as an array in single precision, in which the models compute.
     """
 
     name = "predict-batch-udf"
@@ -159,7 +162,10 @@ class PredictBatchUdf(OnSpark):
 
 
 class MapInPandas(OnSpark):
-    """mapInPandas: whole batches as pandas DataFrames, row ids included; the model is loaded once for each task."""
+    """mapInPandas with whole batches as pandas DataFrames, row ids included.
+
+    It loads the model once for each task.
+    """
 
     name = "map-in-pandas"
 
@@ -175,7 +181,7 @@ class MapInPandas(OnSpark):
 
 
 class MapInArrow(OnSpark):
-    """mapInArrow: whole Arrow batches, row ids included; the model is loaded once for each task."""
+    """mapInArrow with whole Arrow batches, row ids included. It loads the model once for each task."""
 
     name = "map-in-arrow"
 
@@ -189,8 +195,10 @@ class MapInArrow(OnSpark):
 
 
 class ArrowIn(MapInArrow):
-    """mapInArrow, but its tasks write the predictions themselves, with PyArrow: rows pass through the JVM only on
-    their way in. The step of the Spark tax between `parquet-map` and `map-in-arrow`.
+    """mapInArrow whose tasks write the predictions themselves, with PyArrow.
+
+    Rows pass through the JVM only when they are read. So it separates the parts of the Spark tax between
+    `parquet-map` and `map-in-arrow`.
     """
 
     name = "arrow-in"
@@ -214,8 +222,9 @@ class ArrowIn(MapInArrow):
 
 
 class ParquetMap(InferenceEngine, SparkEngine):
-    """Tasks get row groups of the Parquet files, read them with PyArrow, predict, and write Parquet: no row passes
-    through the JVM. There are as many tasks as can run at once, and each loads the model once.
+    """Spark tasks that read row groups with PyArrow, predict, and write Parquet. No row passes through the JVM.
+
+    There are as many tasks as can run at once, and each loads the model once.
     """
 
     name = "parquet-map"
@@ -236,11 +245,11 @@ class ParquetMap(InferenceEngine, SparkEngine):
 
 
 SCHEMA = f"{ROW} long, {SCORE} double"
-"""PREDICTION as a schema of Spark."""
+"""The schema PREDICTION in Spark's notation."""
 
 
 def scores_of_frame(job: Job, predictor: Predictor, frame: "pd.DataFrame") -> Array:
-    """Returns the predictions for a frame of pandas; shape (rows,). The columns' arrays are not copied."""
+    """Returns the predictions for a pandas DataFrame; shape (rows,). The arrays of its columns are not copied."""
     table = pa.table({name: pa.array(frame[name].to_numpy()) for name in job.data.features})
     return job.scores(predictor, table)
 
@@ -249,7 +258,10 @@ _cached: dict[str, Predictor] = {}
 
 
 def cached(job: Job) -> Predictor:
-    """Returns this execution's model in this process. The first call loads it, and drops another execution's."""
+    """Returns the job's loaded model.
+
+    The first call in a process loads it, and drops the model of an earlier execution.
+    """
     if job.id not in _cached:
         _cached.clear()
         _cached[job.id] = job.predictor()

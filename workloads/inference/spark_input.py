@@ -1,4 +1,4 @@
-"""How Spark reads the rows to predict: in equal parts and in batches of one size, the same for every engine."""
+"""Lets Spark read the rows to predict in equal parts and in batches of one size, the same for every engine."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.columnarReaderBatchSize")
-"""The settings of a batch's rows. Functions of whole batches get as many rows as the first setting states.
+"""The settings for the rows per batch. The first applies to functions that take whole batches.
 
-Functions of columns get the batches of the Parquet reader, 4,096 rows by default. The first setting has no effect on
-them (tried on Spark 4.3).
+Functions that take columns get the Parquet reader's batches (4,096 rows by default), whatever the first setting is
+(tried on Spark 4.3).
 """
 
 
 def rows_to_predict(run: Context, batch_rows: int) -> "DataFrame":
     """Returns the row ids and features of the case's rows, in as many parts as tasks can run at once.
 
-    `parquet-map` divides the rows alike. By its own settings Spark would give seven eighths of a small data set to
-    one of two tasks, and start a task, which loads the model, for every 128 MB of a large one. The session's settings
-    are restored when the case ends.
+    `parquet-map` divides the rows in the same way. With its default settings, Spark would give seven eighths of a
+    small data set to one of two tasks. For a large data set, it would start a task, which loads the model, for every
+    128 MB. The session's settings are restored when the case ends.
     """
     sizes = [info.size or 0 for path in run.train_paths for info in files_below(path, ".parquet")]
     settings = {
@@ -42,7 +42,7 @@ def rows_to_predict(run: Context, batch_rows: int) -> "DataFrame":
 
 
 def part_bytes(sizes: list[int], parts: int) -> int:
-    """Returns the smallest size of a part with which Spark makes at most `parts` of files with these sizes.
+    """Returns the smallest part size with which Spark makes at most `parts` parts from files of these sizes.
 
     The size is found by bisection.
     """
@@ -54,10 +54,11 @@ def part_bytes(sizes: list[int], parts: int) -> int:
 
 
 def parts_of(sizes: list[int], limit: int) -> list[list[int]]:
-    """Returns the bytes of the pieces in each part that Spark makes of files with these sizes.
+    """Returns the parts that Spark makes from files of these sizes. Each part is a list of its pieces' bytes.
 
-    Spark cuts files into pieces of `limit` bytes. Pieces then fill one part after the other, the largest first.
-    Source: org.apache.spark.sql.execution.datasources.FilePartition, with no cost of opening a file.
+    Spark cuts files into pieces of `limit` bytes. Pieces then fill one part after the other, beginning with the
+    largest piece. Source: org.apache.spark.sql.execution.datasources.FilePartition, with the cost of opening a file
+    set to 0.
     """
     pieces = [min(limit, size - begin) for size in sizes for begin in range(0, size, limit)]
     parts: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Engines in which a Spark library applies its own model, by the `transform` of a fitted pipeline."""
+"""Engines in which a Spark library applies its own model, with the `transform` of a fitted pipeline."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 PIPELINE = "pipeline"
-"""The folder of a fitted pipeline, below that of a stored model."""
+"""The folder of a fitted pipeline, below the folder of the stored model."""
 
 
 class Transform(InferenceEngine, SparkEngine):
-    """Base of engines that apply a model that an estimator on Spark has trained, with the same parameters.
+    """Base of engines whose model was trained by an estimator on Spark, with the same parameters.
 
-    The reference predictions are made from that model's own files, without Spark.
+    The reference predictions are made without Spark, from the files of that model.
     """
 
     devices = frozenset({"cpu"})
@@ -66,18 +66,21 @@ class Transform(InferenceEngine, SparkEngine):
         return job
 
     def encoded(self, run: Context, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002
-        """Returns the rows as the pipeline takes them."""
+        """Returns the rows in the form that the pipeline takes."""
         return rows
 
     @abstractmethod
     def stages(self, training: Context, root: str) -> list[Any]:
-        """Trains, and returns the stages of the fitted pipeline. Other files for the reference go below `root`."""
+        """Trains the model, and returns the stages of the fitted pipeline.
+
+        Other files that the reference predictions need are written below `root`.
+        """
 
 
 class XGBoostSparkTransform(Transform):
-    """The `transform` of xgboost.spark's model: its own pandas UDF loads the booster once for each task.
+    """The `transform` of xgboost.spark's model, whose pandas UDF loads the booster once for each task.
 
-    Differs: its model is xgboost.spark's own, of the same parameters.
+    Differs: its model was trained by xgboost.spark, with the same parameters.
     """
 
     name = "xgboost-spark-transform"
@@ -96,9 +99,9 @@ class XGBoostSparkTransform(Transform):
 
 
 class MLlibTransform(Transform):
-    """An MLlib pipeline's `transform`, row by row in the JVM.
+    """The `transform` of an MLlib pipeline, which predicts row by row in the JVM.
 
-    Differs: its model is MLlib's own, of the same parameters.
+    Differs: its model was trained by MLlib, with the same parameters.
     """
 
     name = "mllib-transform"
@@ -128,4 +131,4 @@ TRAINERS: dict[str, type[SparkEngine]] = {
     "ubjson": MLlibGBT,
     "state_dict": MLlibPerceptron,
 }
-"""The engine that trains MLlib's model, by the format of the other engines' models in the same workload."""
+"""The engine that trains MLlib's model. The key is the format of the other engines' models in the same workload."""

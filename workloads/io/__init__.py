@@ -1,1 +1,1 @@
-"""Reads and writes files: file systems, prepared artefacts, folders of one execution, Spark DataFrames."""
+"""Reads and writes files: on any file system, as prepared artefacts, in folders of one execution, and with Spark."""

@@ -1,8 +1,8 @@
-"""The folders of one execution on a storage that several machines may share.
+"""The folders of one execution, on storage that several machines may share.
 
-A folder's name contains the execution's id, which begins with the machine's mark. So no machine removes a folder that
-another one writes to. Before the next execution of a case, the folders of this machine's earlier executions are
-removed. Folders of other machines are removed when nobody has written to them for a week.
+A folder's name contains the execution's id, which begins with the machine's mark. So no machine removes a folder to
+which another machine still writes. Before the next execution of a case, a machine removes the folders of its own
+earlier executions. It removes folders of other machines if nobody has written to them for a week.
 """
 
 import time
@@ -18,12 +18,12 @@ ABANDONED_SECONDS = 7 * 86_400
 
 
 def folder_of(run: Context, kind: str) -> str:
-    """Returns the folder of an execution for files of one kind, such as "models"."""
+    """Returns the execution's folder for files of one kind, such as "models"."""
     return join(run.storage, f"{kind}/{run.case.id}-{run.execution}")
 
 
 def sweep(run: Context, kind: str) -> None:
-    """Removes the folders that earlier executions of the same case have left."""
+    """Removes the folders that earlier executions of the same case left."""
     system, path = resolve(join(run.storage, kind))
     for folder in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
         if not folder.base_name.startswith(run.case.id) or folder.type != fs.FileType.Directory:
@@ -36,7 +36,7 @@ def sweep(run: Context, kind: str) -> None:
 def _is_abandoned(system: fs.FileSystem, folder: fs.FileInfo) -> bool:
     """True if nothing in the folder was written for ABANDONED_SECONDS.
 
-    A folder of an object store itself has no time.
+    In an object store, the folder itself has no time, so its files are looked at.
     """
     inside = system.get_file_info(fs.FileSelector(folder.path, allow_not_found=True, recursive=True))
     times = [info.mtime_ns for info in (folder, *inside) if info.mtime_ns is not None]

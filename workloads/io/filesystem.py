@@ -22,15 +22,16 @@ T = TypeVar("T")
 
 KNOWN_SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 HIDDEN = (".", "_")
-"""Files and folders with names that begin like this belong to no data."""
+"""Files and folders whose names begin with one of these characters hold no data."""
 DISK_MARGIN = 1.1
-"""A disk must have this many times as much free space as is written."""
+"""Required free disk space, as a multiple of the bytes to be written."""
 
 
 def resolve(location: str) -> tuple[fs.FileSystem, str]:
-    """Returns the file system of a location and the path in it.
+    """Returns the file system of a location, and the location's path in this file system.
 
-    Raises ConfigError if the location cannot be reached, if its scheme is not supported, or if it has credentials.
+    Raises ConfigError if the location cannot be reached, if its scheme is not supported, or if it contains
+    credentials.
     """
     path = local_path(location)
     if path is not None:
@@ -54,7 +55,10 @@ def resolve(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error without its full stop; the name of its class if it has no text."""
+    """Returns the first line of an error's text without its full stop.
+
+    If there is no text, returns the name of the error's class.
+    """
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
@@ -71,7 +75,7 @@ def as_dataset_error(location: str, what: str) -> Iterator[None]:
 
 
 def files_below(location: str, suffix: str = "") -> list[fs.FileInfo]:
-    """Returns every file below a folder except hidden ones, sorted by path; none if the folder does not exist."""
+    """Returns all files below a folder except hidden ones, sorted by path. Empty if the folder does not exist."""
     system, path = resolve(location)
     infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
     return sorted(
@@ -89,7 +93,7 @@ def _hidden(path: str, below: str) -> bool:
 
 
 def check_space(location: str, needed_bytes: float, what: str) -> None:
-    """Raises DatasetError if a local disk does not have enough space. An object store is not checked.
+    """Raises DatasetError if a local disk does not have enough free space. Object stores are not checked.
 
     `what` is the subject of the message.
     """
@@ -110,8 +114,8 @@ def check_space(location: str, needed_bytes: float, what: str) -> None:
 def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table:
     """Returns the rows of every Parquet file in these folders, in the order of the folders and their files.
 
-    Threads open files in parallel, and one thread decodes each file. For many small files this costs a fraction of
-    Arrow's dataset discovery with a thread pool per file.
+    Threads open files in parallel, and one thread decodes each file. For many small files this takes a fraction of
+    the time of Arrow's dataset discovery with a thread pool per file.
     """
     with ThreadPoolExecutor(max(1, pa.cpu_count())) as threads:
         files = [file for folder in threads.map(_parts, paths) for file in folder]
@@ -127,7 +131,10 @@ def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: a part of a Parquet file that can be read separately. It can be pickled for another process."""
+    """A row group, which is a part of a Parquet file that can be read separately.
+
+    Can be pickled for another process.
+    """
 
     system: fs.FileSystem
     path: str
@@ -135,13 +142,13 @@ class RowGroup:
     rows: int
 
     def read(self, columns: list[str] | None) -> pa.Table:
-        """Returns these columns of the row group, or all columns."""
+        """Returns these columns of the row group; all columns if `columns` is None."""
         with pq.ParquetFile(self.path, filesystem=self.system) as file:
             return file.read_row_group(self.number, columns=columns, use_threads=False)
 
 
 def row_groups(paths: list[str]) -> list[RowGroup]:
-    """Returns the row groups of every Parquet file in these folders, in the order of `read_parquet`."""
+    """Returns the row groups of all Parquet files in these folders, in the same order as `read_parquet`."""
 
     def within(part: tuple[fs.FileSystem, str]) -> list[RowGroup]:
         system, path = part
@@ -157,7 +164,8 @@ def row_groups(paths: list[str]) -> list[RowGroup]:
 def map_row_groups(paths: list[str], columns: list[str], function: Callable[[pa.Table], T]) -> Iterator[T]:
     """Calls the function with every row group in these folders, and yields the results in their order.
 
-    It runs one thread for each core that this process may use. Memory never holds more row groups than threads.
+    It runs one thread for each core that this process may use. There are never more row groups in memory than
+    threads.
     """
     groups = row_groups(paths)
     with ThreadPoolExecutor(max(1, min(len(groups), len(os.sched_getaffinity(0))))) as threads:
@@ -176,20 +184,20 @@ def _parts(folder: str) -> list[tuple[fs.FileSystem, str]]:
 
 
 def remove_folder(location: str) -> None:
-    """Removes a folder with everything in it, if it exists."""
+    """Removes a folder with all its content, if it exists."""
     system, path = resolve(location)
     if system.get_file_info(path).type != fs.FileType.NotFound:
         system.delete_dir(path)
 
 
 def make_folder(location: str) -> None:
-    """Makes a folder, and the folders that contain it."""
+    """Makes a folder, and its parent folders if they are missing."""
     system, path = resolve(location)
     system.create_dir(path, recursive=True)
 
 
 def sha256_of(system: fs.FileSystem, path: str) -> str:
-    """Returns the SHA-256 of a file's bytes, without decompressing them."""
+    """Returns the SHA-256 of a file's bytes as stored. A compressed file is not decompressed."""
     digest = hashlib.sha256()
     with system.open_input_stream(path, compression=None) as stream:
         while chunk := stream.read(2**22):

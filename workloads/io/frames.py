@@ -1,4 +1,4 @@
-"""Spark DataFrames over the files of a prepared data set."""
+"""Makes Spark DataFrames from the files of a prepared data set."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
-    """Returns a DataFrame over these folders. It reads only the schema of the first file, which saves Spark a job."""
+    """Returns a DataFrame with the rows of these folders.
+
+    Only the schema of the first file is read now. This saves the Spark job that would read all schemas.
+    """
     from pyspark.sql.pandas.types import from_arrow_schema
 
     schema = from_arrow_schema(schema_of(paths[0]))

@@ -1,9 +1,9 @@
-"""Prepared artefacts: folders that are made once from a definition, hashed, and then only read.
+"""Prepared artefacts are folders that are made once from a definition, hashed, and then only read.
 
-A folder is valid if its manifest, which is written last, fits its files. If the process is killed before that, the
-folder is not valid, and the next preparation replaces it. On a local disk each artefact has a lock, so that two
-processes may prepare it at the same time. An object store has no locks, but there the same definition writes the same
-bytes.
+A folder is valid if its manifest matches its files. The manifest is written last. If the process is killed before,
+the folder is not valid, and the next preparation replaces it. On a local disk each artefact has a lock, so it is safe
+if two processes prepare it at the same time. An object store has no locks, but two processes with the same definition
+write the same bytes.
 """
 
 import contextlib
@@ -32,21 +32,21 @@ FOLDER = "datasets"
 
 
 class FileEntry(BaseModel):
-    """One file in a manifest."""
+    """The entry of one file in a manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bytes: int
     sha256: str
     modified_ns: int = 0
-    """The time when the file was written. A file with the same size and time counts as unchanged without reading
-    it."""
+    """The time when the file was written. If a file's size and time are the same, it counts as unchanged and is not
+    read."""
 
 
 class Manifest(BaseModel):
     """The manifest of an artefact.
 
-    It is written last: a folder without a manifest that fits its files is no artefact.
+    It is written last, so a folder is an artefact only if its manifest matches its files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,8 +64,8 @@ class Manifest(BaseModel):
 
 
 Build = Callable[[str], tuple[dict[str, Any], dict[str, str]]]
-"""Writes the files of an artefact into an existing, empty folder. Returns the content of the manifest, and the
-SHA-256 of files by their relative paths. Hashes that are missing are computed from the files."""
+"""A function that writes the files of an artefact into an existing, empty folder. It returns the content of the
+manifest, and the SHA-256 of files by their relative paths. Missing hashes are computed from the files later."""
 
 
 def folder_of(storage: str, name: str, definition: dict[str, Any], below: str = FOLDER) -> str:
@@ -76,7 +76,7 @@ def folder_of(storage: str, name: str, definition: dict[str, Any], below: str = 
 def prepare(
     storage: str, name: str, definition: dict[str, Any], build: Build, below: str = FOLDER
 ) -> tuple[str, Manifest]:
-    """Returns the folder and the manifest of an artefact. Builds it first if it is missing, half-written or damaged.
+    """Returns the folder and the manifest of an artefact. Builds the artefact first if it is missing or not valid.
 
     Raises DatasetError if the folder cannot be written.
     """
@@ -92,13 +92,13 @@ def prepare(
 
 
 def exists(folder: str) -> bool:
-    """True if the folder exists, valid or not."""
+    """True if the folder exists, even if it is not valid."""
     system, path = resolve(folder)
     return bool(system.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def read(folder: str) -> Manifest | None:
-    """Returns the folder's manifest. None if it is missing or does not fit the files."""
+    """Returns the folder's manifest. None if the manifest is missing or does not match the files."""
     if not exists(folder):
         return None
     try:
@@ -114,14 +114,14 @@ def read(folder: str) -> Manifest | None:
 
 
 def manifest_of(folder: str) -> Manifest:
-    """Reads the manifest without checking the files. Raises OSError or ValidationError."""
+    """Reads the manifest without checking the files. Raises OSError or ValidationError if that fails."""
     system, path = resolve(join(folder, MANIFEST))
     with system.open_input_stream(path) as stream:
         return Manifest.model_validate_json(stream.read())
 
 
 def remove(folder: str) -> None:
-    """Deletes an artefact. Its manifest goes first, so that a half-deleted artefact never looks valid."""
+    """Deletes an artefact. Its manifest is deleted first, so that a half-deleted artefact never looks valid."""
     system, path = resolve(folder)
     manifest = f"{path}/{MANIFEST}"
     if system.get_file_info(manifest).type == fs.FileType.File:
@@ -160,7 +160,7 @@ def _build(folder: str, name: str, definition: dict[str, Any], build: Build) -> 
 
 
 def _write_whole(system: fs.FileSystem, path: str, content: bytes) -> None:
-    """Writes a file that appears under its name only when it is complete.
+    """Writes a file so that it appears under its name only when it is complete.
 
     An object store shows no incomplete objects, so only a local file is renamed at the end.
     """
@@ -198,7 +198,7 @@ def _relative(info: fs.FileInfo, path: str) -> str:
 
 @contextmanager
 def _locked(folder: str) -> Iterator[None]:
-    """Holds the lock of an artefact during the block. Does nothing on an object store."""
+    """Holds the artefact's lock during the block. Does nothing on an object store."""
     path = local_path(folder)
     if path is None:
         yield
@@ -214,7 +214,7 @@ def _locked(folder: str) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int:
-    """Waits for the lock, and returns its file descriptor. Tries again if the last holder has deleted the file."""
+    """Waits for the lock, and returns its file descriptor. Tries again if the last holder deleted the lock's file."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)

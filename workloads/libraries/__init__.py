@@ -1,1 +1,1 @@
-"""Code that adapts libraries: processes of joblib and PyTorch, Spark tasks, and the arguments of XGBoost."""
+"""Code that adapts libraries: joblib's and PyTorch's processes, Spark tasks, and XGBoost's arguments."""

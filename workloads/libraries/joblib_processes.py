@@ -8,10 +8,10 @@ from typing import Any
 
 @contextmanager
 def joblib_processes(count: int) -> Iterator[Any]:
-    """Yields joblib's Parallel with `count` processes, which read arrays of its arguments through memory mapping.
+    """Yields joblib's Parallel with `count` processes. They read arrays in their arguments through memory mapping.
 
-    The processes live on for the next call with the same count. Another count would end some of them, or start some
-    within a phase.
+    The processes go on running, and the next call with the same count uses them again. A call with another count
+    would end or start processes within a phase.
     """
     from joblib import Parallel
 
@@ -23,8 +23,8 @@ def joblib_processes(count: int) -> Iterator[Any]:
 def no_thread_variables() -> Iterator[None]:
     """Hides the thread variables of this process from processes that start in the block.
 
-    These variables override loky's own limit. Then each process would use all cores, and all of them would be a third
-    slower.
+    These variables override loky's own limit on threads. With them, each process would use all cores, and all
+    processes would be a third slower.
     """
     removed = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
     for name in removed:

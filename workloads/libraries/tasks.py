@@ -1,6 +1,6 @@
-"""Runs one function over many items: in Spark tasks, in processes of this node, or in this process.
+"""Calls one function for many items, in Spark tasks, in processes of this node, or in this process.
 
-The results are the same.
+The results are the same in all three cases.
 """
 
 import importlib
@@ -17,20 +17,20 @@ from sparkscale.contract import errors
 from sparkscale.contract.context import Context
 
 Progress = Callable[[int, int], None]
-"""Called with the number of items that are done, and the number of all items."""
+"""A function that is called with the number of finished items and the number of all items."""
 
 POLL_SECONDS = 0.5
 OUR_PACKAGES = ("sparkscale", "workloads", "cluster")
 
 
 def silent(done: int, total: int) -> None:
-    """A Progress that does nothing."""
+    """Does nothing. It is the Progress for callers that show none."""
 
 
 class Tasks(Protocol):
-    """Something that maps a function over items. `map` returns the results in the order of the items.
+    """Runs a function for each of several items. `map` returns the results in the order of the items.
 
-    Function, items and results are pickled.
+    The function, the items and the results must be picklable.
     """
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any], progress: Progress = silent) -> list[Any]: ...
@@ -48,9 +48,9 @@ class Here:
 
 
 class Processes:
-    """Runs several items at once in new processes of this node, which end with the call.
+    """Runs several items at once, in new processes on this node that end with the call.
 
-    Each process calls `initializer` first.
+    Each process first calls `initializer`.
     """
 
     def __init__(self, count: int, initializer: Callable[[], object] | None = None) -> None:
@@ -78,8 +78,8 @@ class Processes:
 class SparkTasks:
     """Runs the items in the Python workers of a session's executors.
 
-    The function's closure carries the items, and results come back as bytes. The data that the function reads and
-    writes never passes through the JVM. `count` is the number of Spark tasks; None: one per item.
+    Items are sent in the function's closure, and results are returned as bytes. Data that the function reads and
+    writes never passes through the JVM. `count` is the number of Spark tasks; None means one for each item.
     """
 
     def __init__(self, spark: Any, count: int | None = None) -> None:
@@ -115,8 +115,8 @@ class SparkTasks:
     def run_one(self, function: Callable[[Any], Any], item: Any) -> Any:
         """Returns the result of `function` for one item, from a Spark job with one task.
 
-        An RDD dispatches the job as fast as possible: planning a query takes longer than running it. Spark Connect
-        has no RDDs and uses `map`. Several threads may call this at once.
+        An RDD is used because it dispatches the job fastest: planning a query would take longer than running it.
+        Spark Connect has no RDDs, so it uses `map`. Several threads may call this at once.
         """
         context = context_of(self.spark)
         if context is None:
@@ -129,7 +129,10 @@ class SparkTasks:
         return result
 
     def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
-        """Reports the progress of the running stage until `finished` is set. Spark Connect does not provide it."""
+        """Reports the progress of the running stage until `finished` is set.
+
+        Spark Connect does not provide the progress.
+        """
         context = context_of(self.spark)
         if context is None:
             return
@@ -142,9 +145,10 @@ class SparkTasks:
 
 
 def ranks_of(run: Context) -> int:
-    """Returns the number of Spark tasks that can train one model together: all that run at once.
+    """Returns the number of Spark tasks that can train one model together. These are all tasks that run at once.
 
-    Raises EngineUnsupported if they would share a GPU: NCCL refuses that, and xgboost.spark would wait without end.
+    Raises EngineUnsupported if these tasks would share a GPU, because NCCL refuses that and xgboost.spark would wait
+    without end.
     """
     shares = float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1 or 0 < run.gpus < run.slots
     if run.case.device == "gpu" and shares:
@@ -159,8 +163,10 @@ OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 @contextmanager
 def raised_in_task() -> Iterator[None]:
-    """Raises an error of sparkscale that occurred in a Spark task as itself, without the long text that Spark
-    adds."""
+    """Raises errors that sparkscale raised in a Spark task again, as the same error class.
+
+    They are raised without the long text that Spark adds.
+    """
     try:
         yield
     except Exception as error:
@@ -172,7 +178,7 @@ def raised_in_task() -> Iterator[None]:
 
 
 def context_of(spark: Any) -> Any:
-    """Returns the SparkContext of a session; None on Spark Connect."""
+    """Returns the SparkContext of a Spark session; None on Spark Connect."""
     try:
         return spark.sparkContext
     except Exception:  # a Connect session may raise any error here
@@ -181,8 +187,10 @@ def context_of(spark: Any) -> Any:
 
 @contextmanager
 def pickled_by_value() -> Iterator[None]:
-    """In the block, functions and classes of our packages are pickled by value, for processes that cannot import
-    them."""
+    """Makes functions and classes of our packages be pickled by value in the block.
+
+    Processes that cannot import our packages need this.
+    """
     from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 
     ours = [importlib.import_module(name) for name in OUR_PACKAGES]
@@ -196,14 +204,16 @@ def pickled_by_value() -> Iterator[None]:
 
 
 Bind = Callable[[], AbstractContextManager[tuple[str, ...]]]
-"""Binds the code in a `with` block to GPUs, as `Context.bind_gpu` does."""
+"""A function that binds the code in a `with` block to GPUs, such as `Context.bind_gpu`."""
 
 _bound = ExitStack()
 _is_bound = False
 
 
 def bound_to_gpu(bind: Bind | None) -> None:
-    """Binds this process to the GPU of its task, permanently, when it is first called: CUDA cannot be bound twice.
+    """Binds this process permanently to the GPU of its Spark task.
+
+    Only the first call does something, because CUDA cannot be bound twice.
 
     Raises DeviceError if the task has no GPU.
     """
@@ -218,7 +228,7 @@ def bound_to_gpu(bind: Bind | None) -> None:
 
 
 def peak_bytes() -> int:
-    """Returns the largest physical memory that this process ever had, in bytes (VmHWM; Linux)."""
+    """Returns the peak of this process's physical memory since its start, in bytes (VmHWM; Linux)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Runs one function as distributed PyTorch processes in Spark tasks."""
+"""Runs one function in several distributed PyTorch processes, in Spark tasks."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ def run_distributed(
     """Runs `function` in several processes at once, and returns the result of rank 0.
 
     The processes are set up for `torch.distributed` (gloo, or nccl with `use_gpu`). Each is a child of one barrier
-    task. These children cannot import our packages, so the functions that they need are sent by value.
+    task. These processes cannot import our packages, so the functions that they need are pickled by value.
 
     In Spark's local mode, Spark tasks get no GPUs. There the processes are children of the driver, and see all of its
-    devices; `own_device` gives each its own.
+    devices. `own_device` assigns one device to each.
     """
     from pyspark.ml.torch.distributor import TorchDistributor
 
@@ -29,9 +29,9 @@ def run_distributed(
 
 
 def own_device(device: str) -> str:
-    """Returns the device of this process, which `run_distributed` started: its rank on this host is the GPU's number.
+    """Returns the device of a process that `run_distributed` started. Its rank on this host is the number of its GPU.
 
-    Returns `device` itself if that is no GPU.
+    Returns `device` itself if it is not a GPU.
     """
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
 
@@ -40,7 +40,8 @@ def own_device(device: str) -> str:
 def _all_devices_visible() -> Iterator[None]:
     """Removes CUDA_VISIBLE_DEVICES during the block.
 
-    Spark's addresses number all devices, but TorchDistributor would take them as positions in that variable.
+    Spark numbers GPUs over all devices of the host. TorchDistributor would read these numbers as indexes into
+    CUDA_VISIBLE_DEVICES.
     """
     removed = os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     try:

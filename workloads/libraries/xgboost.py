@@ -1,5 +1,7 @@
-"""The common part of all engines with XGBoost: its arguments, and the check that it trained on the requested
-device."""
+"""The common part of all engines that use XGBoost.
+
+It makes XGBoost's arguments, and checks that XGBoost trained on the requested device.
+"""
 
 import json
 from typing import Any
@@ -23,9 +25,11 @@ OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression"
 
 
 class BoostedTrees(Params):
-    """Boosted trees that grow level by level to `depth`, without a limit on leaves, on histograms with `bins` bins.
+    """The parameters of boosted trees that grow on histograms with `bins` bins.
 
-    `min_child_weight` is the smallest allowed sum of Hessians in a leaf.
+    They grow level by level to `depth`, without a limit on the number of leaves.
+
+    `min_child_weight` is the smallest allowed sum of the Hessians of a leaf's rows.
     """
 
     trees: int = Field(default=100, ge=1)
@@ -37,7 +41,7 @@ class BoostedTrees(Params):
 
 
 def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
-    """Returns the arguments of XGBoost's scikit-learn interface. Its Spark estimator has the same ones."""
+    """Returns the arguments of XGBoost's scikit-learn interface. Its Spark estimator has the same arguments."""
     return {
         "n_estimators": params.trees,
         "max_depth": params.depth,
@@ -50,9 +54,9 @@ def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
 
 
 def on_its_device(device: Device) -> list[Any]:
-    """Returns callbacks that make a training for a GPU fail if it ran on the CPU.
+    """Returns callbacks that make a training fail if it should run on a GPU but ran on the CPU.
 
-    XGBoost falls back to the CPU with only a warning. The configuration of the model names the device.
+    Without a GPU, XGBoost only warns and uses the CPU. The configuration of the model names the device that was used.
     """
     from xgboost.callback import TrainingCallback
 

@@ -1,1 +1,1 @@
-"""One model per group: many single-node models at once."""
+"""One model per group: many small models are trained at once, each on the rows of one group."""

@@ -1,4 +1,4 @@
-"""The engines of the per-group pattern: all call the same trainer, and groups reach it in different ways."""
+"""The engines of the per-group pattern. All call the same trainer, but bring the groups to it in different ways."""
 
 from workloads.base import Engine
 from workloads.per_group.laid_out import JoblibLaidOut, ParquetGroups

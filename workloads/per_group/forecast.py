@@ -1,7 +1,8 @@
-"""A seasonal forecast per group, one step ahead, from past labels and from the waves of seasons.
+"""A seasonal forecast per group, one step ahead, from past labels and seasonal terms (sine and cosine).
 
-The hold-out is each group's latest fifth in time, whatever the data set's own hold-out is. The forecast of a held-out
-row knows the labels before it, as a forecast does that is made at every step. The model is never trained on them.
+The hold-out is the latest fifth of each group's rows. The data set's own hold-out is not used. To forecast a hold-out
+row, the model gets the labels of the rows before it, as if a forecast were made at every step. The model is never
+trained on hold-out labels.
 """
 
 from typing import Any
@@ -21,9 +22,11 @@ TOO_SMALL: GroupOutcome = "too small"
 
 
 class ForecastParams(GroupParams):
-    """`lags` count rows back from the row that is forecast. `seasons` are periods in the unit of the data set's time
-    column (seconds if it is a timestamp); each has `waves` sines and cosines. `alpha` is the L2 penalty per sum of
-    squared errors.
+    """The parameters of a forecast.
+
+    `lags` count rows backwards from the row that is forecast. `seasons` are the lengths of the seasons, in the unit
+    of the data set's time column (seconds if it is a timestamp). Each season has `waves` sines and cosines. `alpha`
+    is the L2 penalty for the sum of squared errors.
     """
 
     lags: tuple[int, ...] = Field(default=(1, 2, 3, 96), min_length=1)
@@ -33,8 +36,10 @@ class ForecastParams(GroupParams):
 
 
 class SeasonalRidge(Ridge):
-    """Ridge regression on lagged labels and on sines and cosines of each season (harmonic regression: Hyndman and
-    Athanasopoulos, Forecasting: principles and practice, 3rd edition, section 7.4), by LAPACK's Cholesky.
+    """Ridge regression on lagged labels and on sines and cosines of each season, solved by LAPACK's Cholesky.
+
+    This is a harmonic regression (Hyndman and Athanasopoulos, Forecasting: principles and practice, 3rd edition,
+    section 7.4).
     """
 
     tasks = frozenset({"regression"})
@@ -47,9 +52,9 @@ class SeasonalRidge(Ridge):
         return params.model_dump(include={"alpha", "lags", "seasons", "waves"})
 
     def split(self, job: Job, rows: Rows) -> Split:
-        """Splits the rows in the order of time, and drops the first ones, for which some lag is not known.
+        """Splits the rows in the order of time. Drops the first rows, because they have no label for every lag.
 
-        Raises Unfit if no row is left to train on.
+        Raises Unfit if no training row is left.
         """
         assert rows.time is not None
         order = np.argsort(rows.time, kind="stable")
@@ -63,7 +68,7 @@ class SeasonalRidge(Ridge):
 
 
 def lagged(label: Array, when: Array, arguments: dict[str, Any]) -> Array:
-    """Returns the features: a column for each lag, then the waves of each season.
+    """Returns the features: one column for each lag, then the sines and cosines of each season.
 
     Rows must be in the order of time. Shape (rows - longest lag, columns).
     """

@@ -1,7 +1,7 @@
-"""Gradient-boosted trees, one model per group: training decides, because it keeps a thread busy for 50 ms or more.
+"""Gradient-boosted trees, one model per group: most of the time is training, 50 ms or more per group on one thread.
 
-All engines use XGBoost, so that each grows the same trees. A group's rows come in the order of their ids, and one
-thread sums the histograms. Only `pandas-loop` may use all cores: its sums of floats then differ in the last digit.
+All engines use XGBoost and grow the same trees, because a group's rows are in the order of their ids and one thread
+sums the histograms. Only `pandas-loop` may use all cores, so its sums of floats may differ in the last digit.
 """
 
 from typing import Any
@@ -16,7 +16,11 @@ from workloads.per_group.training import Array, Job, Trainer, deadline_deferred
 
 
 class GroupBoostingParams(GroupParams, BoostedTrees):
-    """Slower learning and larger leaves than in data_parallel.gradient_boosting, because a group has few rows."""
+    """The parameters of a group's trees.
+
+    Because a group has few rows, they learn more slowly and have larger leaves than in
+    data_parallel.gradient_boosting.
+    """
 
     trees: int = Field(default=400, ge=1)
     depth: int = Field(default=4, ge=1)
@@ -25,7 +29,7 @@ class GroupBoostingParams(GroupParams, BoostedTrees):
 
 
 class XGBoost(Trainer):
-    """xgboost.train on histograms, categories as ordinal codes. A model is stored as UBJSON."""
+    """xgboost.train on histograms. Categories are ordinal codes, and a model is stored as UBJSON."""
 
     tasks = frozenset({"classification", "regression"})
     devices = frozenset({"cpu", "gpu"})

@@ -1,4 +1,4 @@
-"""Reads the rows of all groups, and turns a group's rows into the arrays that its trainer takes."""
+"""Reads the rows of all groups, and converts a group's rows to the arrays that the trainer needs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROW_BITS = 40
-"""The bits of a row id in the sort key of `group_order`."""
+"""The number of bits for a row id in the sort key of `group_order`."""
 FEATURES = "features"
-"""The column that holds all features, in engines that move them as one column."""
+"""The column with all features, in engines that move all features as one column."""
 HELD_OUT = "held_out"
-"""The column that is true for a group's hold-out rows and false for its training rows."""
+"""The column that is true for hold-out rows of a group and false for its training rows."""
 
 
 def train_paths(run: Context) -> list[str]:
-    """The paths of all training rows. A sample is one of groups, and each slice holds rows of every group."""
+    """Returns the paths of all training rows.
+
+    All slices are needed, because a sample consists of groups, and each slice has rows of every group.
+    """
     return run.data.train_paths(1, run.case.sample_seed)
 
 
@@ -36,12 +39,12 @@ def has_time(data: PreparedDataset) -> bool:
 
 
 def columns_of(job: Job) -> list[str]:
-    """The columns that engines read; HELD_OUT is added to them."""
+    """Returns the columns that engines read from the files. The column HELD_OUT is added later."""
     return [job.group, ROW, LABEL, *([TIME] if job.has_time else []), *job.features]
 
 
 def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
-    """Reads the rows of the groups to train with pyarrow, in no particular order. They have the column HELD_OUT."""
+    """Reads the rows of the groups to train, with pyarrow and in no particular order. Adds the column HELD_OUT."""
     columns = columns_of(job)
     parts = []
     for paths, held_out in ((train_paths(run), False), ([run.data.holdout_path], True)):
@@ -50,14 +53,14 @@ def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
 
 
 def marked(job: Job, table: pa.Table, trained_mask: Array | None, held_out: bool) -> pa.Table:
-    """Returns the rows of the groups to train (`Groups.trained_mask`), with the column HELD_OUT."""
+    """Returns those rows whose groups are trained (`Groups.trained_mask`), with the column HELD_OUT."""
     if trained_mask is not None:
         table = table.filter(pa.array(trained_mask[table.column(job.group).to_numpy()]))
     return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
 
 
 def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
-    """Returns the rows that `read_groups` reads, as a DataFrame that is not computed yet."""
+    """Returns the rows that `read_groups` reads, as a DataFrame. No row is read yet."""
     from pyspark.sql.functions import broadcast, lit
 
     columns = columns_of(job)
@@ -71,7 +74,7 @@ def spark_groups(run: Context, job: Job, groups: Groups) -> "DataFrame":
 
 
 def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
-    """Returns the rows of one group from its pandas frame."""
+    """Converts the pandas DataFrame of one group to Rows."""
     features = np.empty((len(frame), len(job.features)), dtype=np.float32)
     for position, name in enumerate(job.features):
         features[:, position] = frame[name].to_numpy()
@@ -79,7 +82,7 @@ def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
 
 
 def rows_of_table(job: Job, table: pa.Table) -> Rows:
-    """Returns the rows of one group from its Arrow table, in which FEATURES are lists of float32."""
+    """Converts the Arrow table of one group to Rows. Its column FEATURES has lists of float32."""
     features = np.empty((len(table), 0), dtype=np.float32)
     if job.features:
         features = table.column(FEATURES).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
@@ -92,7 +95,7 @@ def _rows(job: Job, column: Callable[[str], Array], features: Array) -> Rows:
 
 
 def feature_matrix(job: Job, table: pa.Table) -> Array:
-    """Returns numbers as they are and categories as their codes; shape (rows, features), float32."""
+    """Returns the features, with categories as their codes; shape (rows, features), float32."""
     features = np.empty((table.num_rows, len(job.features)), dtype=np.float32)
     for position, name in enumerate(job.features):
         features[:, position] = table.column(name).to_numpy()
@@ -102,8 +105,8 @@ def feature_matrix(job: Job, table: pa.Table) -> Array:
 def group_order(code: Array, row: Array) -> Array:
     """Returns the order that sorts rows by group, and by id within a group; shape (rows,).
 
-    If code and id fit into one key of 63 bits, it takes one sort of that key; ids may have 40 bits (10^12 rows).
-    Otherwise it sorts by two keys, which takes twice the time.
+    If code and id fit into one key of 63 bits, it sorts once by this key. Ids may have 40 bits (10^12 rows).
+    Otherwise it sorts by two keys, which takes twice as long.
     """
     if len(code) and (int(code.max()) >= 1 << (63 - ROW_BITS) or int(row.max()) >= 1 << ROW_BITS):
         return np.lexsort((row, code))
@@ -113,9 +116,10 @@ def group_order(code: Array, row: Array) -> Array:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of several groups, in `group_order`. Shapes as in `Rows`; group i has rows starts[i] … starts[i + 1] - 1.
+    """Rows of several groups, in the order of `group_order`. Group i has the rows starts[i] … starts[i + 1] - 1.
 
-    An engine that holds whole blocks builds columns and matrices once, not once for each group.
+    The arrays have the same shapes as in `Rows`. An engine that holds blocks makes columns and matrices once, not
+    once for each group.
     """
 
     codes: Array
@@ -127,7 +131,10 @@ class Block:
 
     @classmethod
     def of(cls, job: Job, table: pa.Table, features: Array) -> "Block":
-        """Returns the block of rows that come in any order; `feature_matrix` has made `features` from them."""
+        """Returns a block, made from rows in any order.
+
+        `features` is the result of `feature_matrix` for these rows.
+        """
         code = table.column(job.group).to_numpy()
         order = group_order(code, table.column(ROW).to_numpy())
 
@@ -147,7 +154,10 @@ class Block:
         )
 
     def groups(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Rows]]:
-        """Yields code and rows of the groups numbered `first` … `last` - 1; None means up to the last group."""
+        """Yields the code and the rows of the groups number `first` … `last` - 1.
+
+        If `last` is None, yields all from `first` on.
+        """
         last = len(self.codes) if last is None else last
         bounds = self.starts[first : last + 1].tolist()
         for code, start, stop in zip(self.codes[first:last].tolist(), bounds[:-1], bounds[1:], strict=True):

@@ -1,4 +1,4 @@
-"""The groups of a case: which ones the sample holds, their sizes, and which ones are too large to be shuffled."""
+"""The groups of a case: the groups in the sample, their sizes, and the groups that are too large to be shuffled."""
 
 import math
 from dataclasses import dataclass
@@ -16,22 +16,23 @@ from workloads.io.filesystem import resolve
 Array = np.ndarray[Any, Any]
 
 VALUE_BYTES = 40
-"""Bytes that one value takes in the Python process that trains its group: the copies of Arrow and of pandas, the
-matrix and the trainer's copy. Measured: docs/per-group.md."""
+"""The bytes that one value needs in the Python process that trains its group. They are the copies of Arrow and of
+pandas, the matrix, and the trainer's copy. docs/per-group.md has the measurement."""
 OTHER_VALUES = 4
-"""The values of a row besides its features: id, label, group, and whether it is held out. (Time comes on top.)"""
+"""The number of values of a row besides its features: its id, its label, its group, and HELD_OUT. (A time is not
+counted.)"""
 
 TASKS_PER_SLOT = 2
-"""More than one, because tasks differ in size and no slot should wait long for the last one. Few, because each task
-costs 30 to 250 ms.
+"""There is more than one Spark task per slot, because tasks differ in size and no slot should wait long for the last
+task. There are few, because each task costs 30 to 250 ms.
 """
 BUCKET_BYTES = 32 * 2**20
-"""The most bytes of a task's rows, as float32 with their ids. A single group may have more."""
+"""The largest size in bytes of a task's rows, as float32 with their ids. A single group may be larger."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows of every group of a grouping, in the order of the codes; shapes (groups,)."""
+    """The keys and the numbers of rows of all groups of a grouping, in the order of the codes; shapes (groups,)."""
 
     keys: Array
     train: Array
@@ -45,7 +46,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one case. `codes` ascend. The groups of `refused` are too large and are not trained."""
+    """The groups of one case. `codes` is ascending. The groups in `refused` are too large and are not trained."""
 
     grouping: Grouping
     sizes: Sizes
@@ -64,7 +65,10 @@ class Groups:
 
     @property
     def trained_mask(self) -> Array | None:
-        """For each code, true if its group is trained; shape (all groups,). None if all groups are trained."""
+        """A mask over all codes that is true if the group is trained; shape (all groups,).
+
+        None if all groups are trained.
+        """
         if self.is_everything:
             return None
         mask = np.zeros(self.grouping.groups, dtype=bool)
@@ -72,9 +76,10 @@ class Groups:
         return mask
 
     def buckets(self, slots: int, group_cost_rows: int, features: int) -> Array:
-        """Returns the smallest code of each bucket, a run of groups that one Spark task trains.
+        """Returns the smallest code of each bucket. A bucket is a run of groups that one Spark task trains.
 
-        Buckets take about equally long. There are TASKS_PER_SLOT for each slot, and more if there are many rows.
+        All buckets take about the same time. There are TASKS_PER_SLOT buckets for each slot, and more if there are
+        many rows.
         """
         rows = self.sizes.rows[self.trained]
         size = int(rows.sum()) * shuffled_bytes(features)
@@ -83,12 +88,12 @@ class Groups:
         return first_codes
 
     def bytes_of(self, code: int, features: int) -> int:
-        """Returns the bytes that a group needs in the process that trains it."""
+        """Returns how many bytes of memory a group needs in the process that trains it."""
         return int(self.sizes.rows[code]) * row_bytes(features)
 
 
 def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
-    """Returns at most `count` runs of items, in order, that cost about the same: (first, one past the last)."""
+    """Divides items, in order, into at most `count` runs of about equal cost. Each is the pair (first, last + 1)."""
     ends = np.concatenate([[0], np.cumsum(costs)])
     targets = np.linspace(0, ends[-1], count + 1)[1:-1]
     after = np.searchsorted(ends, targets)
@@ -97,17 +102,17 @@ def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
 
 
 def shuffled_bytes(features: int) -> int:
-    """Returns the bytes of one row while it is shuffled: its features as float32, and its other values."""
+    """Returns the size in bytes of one row in a shuffle: its features as float32, and its other values."""
     return 4 * (features + 2 * OTHER_VALUES)
 
 
 def row_bytes(features: int) -> int:
-    """Returns the bytes of one row in the process that trains its group."""
+    """Returns how many bytes of memory one row needs in the process that trains its group."""
     return VALUE_BYTES * (features + OTHER_VALUES)
 
 
 def sizes_of(data: PreparedDataset, grouping: Grouping) -> Sizes:
-    """Reads the sizes from the file of keys that was written with the data."""
+    """Reads the sizes of all groups from the file of keys that was written with the data."""
     return _sizes(join(data.root, grouping.keys), data.content_hash)
 
 
@@ -121,7 +126,10 @@ def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - other conten
 
 @cache
 def _sampled(grouping: Grouping, fraction: float, sample_seed: int) -> Array:
-    """Returns the sample's codes, ascending. Cached: a million groups take a second, and every phase calls this."""
+    """Returns the codes of the sample's groups, ascending.
+
+    The result is cached, because a million groups take a second and every phase calls this.
+    """
     return np.array(sorted(grouping.sample(fraction, sample_seed)))
 
 
@@ -133,9 +141,9 @@ def grouping_named(data: PreparedDataset, by: str) -> Grouping | None:
 def groups_of(
     data: PreparedDataset, by: str, fraction: float, sample_seed: int, most_bytes: float = float("inf")
 ) -> Groups:
-    """Returns the groups of a sample. Those that need more than `most_bytes` to be trained are refused.
+    """Returns the groups of a sample. Groups that need more than `most_bytes` of memory for training are refused.
 
-    Raises KeyError for a grouping that the data set does not have.
+    Raises KeyError if the data set does not have this grouping.
     """
     grouping = grouping_named(data, by)
     if grouping is None:

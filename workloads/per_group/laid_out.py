@@ -1,4 +1,4 @@
-"""Engines that write rows by group once, and then read each bucket from Parquet: on Spark, and on one node."""
+"""Engines on Spark and on one node that write rows by group once, and then read each bucket from Parquet."""
 
 from abc import abstractmethod
 from collections import defaultdict
@@ -18,13 +18,13 @@ from workloads.per_group.spark import OnSpark
 from workloads.per_group.training import Job, train_group
 
 Loaded = tuple[Job, list[list[Piece]]]
-"""The job that tasks get, and the pieces of each bucket."""
+"""The job that tasks get, and the pieces that each bucket consists of."""
 
 
 class LaidOut(GroupEngine):
     """Base of engines that lay rows out by group in separate tasks (see the module `layout`).
 
-    Then each task reads one bucket with PyArrow, trains its groups, and writes their models.
+    After that, each task reads one bucket with PyArrow, trains its groups, and writes their models.
     """
 
     lays_out = True
@@ -32,14 +32,17 @@ class LaidOut(GroupEngine):
 
     @abstractmethod
     def job(self, run: Context, groups: Groups) -> Job:
-        """Returns the job that tasks get; each task has one thread."""
+        """Returns the job that tasks get. Each task has one thread."""
 
     @abstractmethod
     def in_tasks(self, run: Context, function: Callable[[int], Any], count: int) -> list[Any]:
-        """Calls the function for 0 … count - 1, several at once. Returns the results in this order."""
+        """Calls the function for the numbers 0 … count - 1, several at once. Returns the results in this order."""
 
     def layout(self, run: Context) -> list[list[Piece]]:
-        """Lays the rows out. Returns the pieces of each bucket, the largest bucket first, because it starts first."""
+        """Writes the layout. Returns the pieces of each bucket.
+
+        The largest bucket comes first, so that it starts first.
+        """
         groups = case_groups(run)
         folder = results.layout_folder(run)
         planned = plan(run, self.job(run, groups), groups, folder)
@@ -69,8 +72,9 @@ class LaidOut(GroupEngine):
 
 
 class ParquetGroups(OnSpark, LaidOut):
-    """Rows laid out by group once, by Spark's tasks (see `layout`); then each task reads its own groups with PyArrow,
-    trains, and writes its models: no row passes through the JVM.
+    """Spark tasks lay rows out by group once; then each task reads its groups with PyArrow and trains them.
+
+    See the module `layout`. Tasks also write the models, so no row passes through the JVM.
     """
 
     name = "parquet-groups"
@@ -81,9 +85,7 @@ class ParquetGroups(OnSpark, LaidOut):
 
 
 class JoblibLaidOut(OnNode, LaidOut):
-    """Rows laid out by group once, by processes of joblib on one node, one thread each; then each process reads,
-    trains and writes as a task of `parquet-groups` does: without Spark, on the same buckets.
-    """
+    """The same as `parquet-groups`, but in joblib's processes on one node (one thread each) instead of Spark tasks."""
 
     name = "joblib-laid-out"
     devices = frozenset({"cpu"})

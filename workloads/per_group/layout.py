@@ -1,9 +1,9 @@
-"""Lays rows out by group on storage: a shuffle through Parquet files, in Spark tasks but not through the JVM.
+"""Lays rows out by group on storage. This is a shuffle through Parquet files, in Spark tasks but not through the JVM.
 
 A task sorts its share of the rows by group and writes one file, with a row group for each bucket of groups. (In
 Spark's sort shuffle a task writes a file with a segment for each partition.) The task that trains a bucket reads that
-bucket's row group of every file. So a task holds a share of the input or one bucket, and neither grows with the
-number of groups.
+bucket's row group of every file. So a task has a share of the input or one bucket in memory. The sizes of both do not
+grow with the number of groups.
 """
 
 import math
@@ -34,15 +34,16 @@ from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.training import Array, Job
 
 SHARE_BYTES = 128 * 2**20
-"""The most bytes of rows, as float32 with their ids, that one task sorts; one row group more is possible."""
+"""The largest size in bytes of the rows that one task sorts, as float32 with their ids. One more row group is
+possible."""
 
 Part = tuple[RowGroup, bool]
-"""Rows of the data set; true if they belong to the hold-out."""
+"""A row group of the data set, and true if it belongs to the hold-out."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A row group of a laid-out file: rows of one bucket, sorted by group."""
+    """A row group of a laid-out file. It has rows of one bucket, sorted by group."""
 
     path: str
     number: int
@@ -51,19 +52,22 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """What each task lays out, and where. Picklable. `trained_mask` and `buckets` are those of `Groups`."""
+    """The rows that each task lays out, and the folder for them. Can be pickled.
+
+    `trained_mask` and `buckets` are the results of the members of `Groups` with these names.
+    """
 
     job: Job
     folder: str
     trained_mask: Array | None
     buckets: Array
     shares: tuple[tuple[Part, ...], ...]
-    """The rows that each task lays out."""
+    """The row groups that each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
-        """Sorts a share of the rows by group and writes it. Returns its pieces, each after the number of its bucket.
+        """Sorts a share of the rows by group and writes it. Returns pairs (number of the bucket, piece).
 
-        Runs in a task. Spark may run a task twice at once, so each attempt has its own file name.
+        Runs in a task. Spark may run a task twice at the same time, so each attempt writes a file with its own name.
         """
         system, path = resolve(join(self.folder, f"part-{number:05d}-{uuid4().hex}.parquet"))
         columns = columns_of(self.job)
@@ -100,9 +104,9 @@ def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
 
 
 def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Part, ...], ...]:
-    """Returns runs of parts with about the same number of rows, equally many for every slot.
+    """Divides parts into runs with about the same number of rows. Every slot gets equally many runs.
 
-    There are so many that a run has about SHARE_BYTES at most.
+    There are enough runs that each has at most about SHARE_BYTES.
     """
     rows = np.array([row_group.rows for row_group, _ in parts])
     rounds = math.ceil(int(rows.sum()) * row_bytes / (SHARE_BYTES * slots))
@@ -110,9 +114,9 @@ def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Par
 
 
 def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
-    """Returns the rows in this order, with all features of a row, as float32, in one binary column.
+    """Returns the rows in this order. One binary column has all features of a row as float32.
 
-    A reader then makes one copy of all features, not one of each.
+    A reader then makes one copy of all features together, not one copy of each feature.
     """
     columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in other_columns(job)}
     if not job.features:
@@ -124,7 +128,7 @@ def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
 
 
 def other_columns(job: Job) -> list[str]:
-    """The names of all columns that are not features."""
+    """Returns the names of all columns that are not features."""
     return [job.group, ROW, LABEL, HELD_OUT, *([TIME] if job.has_time else [])]
 
 

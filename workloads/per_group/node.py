@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNKS_PER_PROCESS = 8
-"""Several, so that no process waits long for the last chunk; few, because each must be sent to its process."""
+"""Each process gets several chunks, so that no process waits long for the last chunk. It gets few, because each chunk
+must be sent to its process."""
 
 
 class OnNode(GroupEngine, NodeEngine):
@@ -26,7 +27,7 @@ class OnNode(GroupEngine, NodeEngine):
 
 
 class PandasLoop(OnNode):
-    """One process, group after group of a pandas groupby; each model may use all cores."""
+    """One process that trains the groups of a pandas groupby one after the other. Each model may use all cores."""
 
     name = "pandas-loop"
 
@@ -48,8 +49,10 @@ class PandasLoop(OnNode):
 
 
 class Joblib(OnNode):
-    """Processes of joblib (loky) on one node, one thread each. Rows are sorted by group in `load`, and handed over as
-    one memory-mapped file. A task is a run of groups, and all tasks have about the same number of rows.
+    """Processes of joblib (loky) on one node, with one thread each.
+
+    `load` sorts the rows by group, and the processes read them from one memory-mapped file. A task is a run of
+    groups, and all tasks have about the same number of rows.
     """
 
     name = "joblib"
@@ -78,6 +81,9 @@ class Joblib(OnNode):
 
 
 def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> str:
-    """Trains a run of groups and writes their models. Returns the file's name. Runs in a process of joblib."""
+    """Trains a run of groups and writes their models. Returns the name of the written file.
+
+    Runs in a joblib process.
+    """
     trained = (train_group(job, code, rows, number) for code, rows in block.groups(first, last))
     return results.write(folder, number, trained)

@@ -1,4 +1,4 @@
-"""The per-group pattern: its parameters and phases, the outcomes of groups, and how the models are judged."""
+"""The per-group pattern: its parameters and phases, the outcomes of groups, and the quality of the models."""
 
 from typing import Any, ClassVar, get_args
 
@@ -26,15 +26,18 @@ MIB = 2**20
 
 
 class GroupParams(Params):
-    """The parameters of every per-group workload. `by` names a grouping of the data set; empty means its first."""
+    """The parameters of every per-group workload.
+
+    `by` names a grouping of the data set; if empty, the first is used.
+    """
 
     by: str = ""
     deadline_seconds: float = Field(default=60.0, gt=0)
-    """The most seconds for one group, from its rows to its scored model."""
+    """The time limit for one group, from its rows to its scored model."""
     most_model_bytes: int = Field(default=16 * MIB, ge=1)
     most_memory_share: float = Field(default=0.25, gt=0, le=1)
-    """The share of an executor's memory that a group may need. A group that needs more is refused, and its rows are
-    not shuffled.
+    """The largest share of an executor's memory that a group may need. A group that needs more is refused, and its
+    rows are not shuffled.
     """
 
 
@@ -42,9 +45,9 @@ SHARED = frozenset(GroupParams.model_fields)
 
 
 def rows_of_groups(data: PreparedDataset, params: GroupParams, fraction: float, sample_seed: int) -> int:
-    """Returns the training rows of the sample's groups.
+    """Returns the number of training rows in the sample's groups.
 
-    Returns 0 if there is no such grouping; an engine's `obstacle` then says so.
+    Returns 0 if there is no such grouping. The engine's `obstacle` then gives the reason.
     """
     if grouping_named(data, params.by) is None:
         return 0
@@ -92,14 +95,14 @@ PER_GROUP = Pattern(
 class GroupEngine(Engine):
     """An engine of this pattern: one way to bring groups to a trainer. `made_for` binds it to a trainer.
 
-    Its phases are `layout` (writes the rows by group; most engines do nothing there), `load` and `fit`. `fit` returns
-    the folder of models, as the module `results` writes it.
+    Its phases are `layout`, `load` and `fit`. `layout` writes the rows by group; in most engines it does nothing.
+    `fit` returns the folder of models, in the form that the module `results` writes.
     """
 
     devices = CPU_AND_GPU
     trainer: ClassVar[type[Trainer]]
     lays_out: ClassVar[bool] = False
-    """If true, it has a layout, which can be used again."""
+    """If true, the engine has a layout that can be used several times."""
 
     @classmethod
     def traits(cls) -> frozenset[str]:
@@ -114,12 +117,15 @@ class GroupEngine(Engine):
         return self.trainer().arguments(params)
 
     def layout(self, run: Context) -> Any:
-        """Writes the rows by group, and returns where they are. Most engines do nothing and return None."""
+        """Writes the rows by group, and returns their location. Most engines do nothing and return None."""
 
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
     ) -> dict[str, Any]:
-        """Adds the parameters of GroupParams to every parameter set. An empty `by` becomes the first grouping."""
+        """Returns the `params` of a case, with those of GroupParams in every parameter set.
+
+        An empty `by` is replaced by the first grouping.
+        """
         shared = params.model_dump(include=set(SHARED))
         shared["by"] = shared["by"] or next(iter(sample.groupings), "")
         return {**super().case_params(parameter_set, params, sample, capacity), **shared}
@@ -153,7 +159,7 @@ class GroupEngine(Engine):
 
 
 def case_groups(run: Context) -> Groups:
-    """Returns the groups of the case. Those that need too much memory of an executor are refused."""
+    """Returns the groups of the case. Groups that need too much of an executor's memory are refused."""
     share = float(run.case.params["most_memory_share"])
     memory = run.executor_memory_bytes
     most = float("inf") if memory is None else share * memory
@@ -161,7 +167,10 @@ def case_groups(run: Context) -> Groups:
 
 
 def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: int, in_task: bool) -> Job:
-    """Returns the job that every training process gets. If `in_task`, the process must bind its GPU itself."""
+    """Returns the job that every training process gets.
+
+    If `in_task` is true, the process must bind its GPU itself.
+    """
     params = run.case.params
     return Job(
         trainer=trainer,
@@ -182,9 +191,9 @@ def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: in
 
 
 def scale_of(data: PreparedDataset) -> Scale:
-    """Returns the scale of each feature: that of the training rows for numbers.
+    """Returns the mean and standard deviation of each feature over the training rows.
 
-    For a category it is computed as if all of its codes were equally frequent.
+    For a category they are computed as if all its codes were equally frequent.
     """
     mean, std = [], []
     for column in data.columns:
@@ -196,7 +205,7 @@ def scale_of(data: PreparedDataset) -> Scale:
 
 
 def check(run: Context) -> None:
-    """Removes what earlier executions of this case left behind. Runs before any clock starts.
+    """Removes the files that earlier executions of this case left. Runs before any clock starts.
 
     Raises DatasetError if every group is too large for an executor.
     """
@@ -221,8 +230,8 @@ def score(run: Context, folder: str) -> dict[str, float]:
     """Stores the table of groups and its figures. Returns the qualities over all groups that have a model.
 
     The second quality is 0 or less if the models together are no better than each group's own mean. Raises
-    InvalidResult if a group has no result or several, if it did not get exactly its own rows, or if no group has a
-    model.
+    InvalidResult if a group has no result or several results, if a group did not get exactly its own rows, or if no
+    group has a model.
     """
     groups = case_groups(run)
     table = results.read(folder).sort_by("group")
@@ -241,7 +250,7 @@ def score(run: Context, folder: str) -> dict[str, float]:
 
 
 def _check_rows(table: pa.Table, groups: Groups) -> None:
-    """Raises InvalidResult if a group got fewer or more rows than it has."""
+    """Raises InvalidResult if the trainer got fewer or more rows of a group than the group has."""
     codes = table.column("group").to_numpy()
     given = [table.column(name).to_numpy() for name in ("given_rows", "given_holdout_rows")]
     known = [groups.sizes.train[codes], groups.sizes.holdout[codes]]
@@ -256,7 +265,7 @@ def _check_rows(table: pa.Table, groups: Groups) -> None:
 
 
 def _refusal(run: Context, groups: Groups, code: int) -> str:
-    """Returns why a group is not trained, with its key and size."""
+    """Returns the reason why a group is not trained, with the group's key and size."""
     share, memory = float(run.case.params["most_memory_share"]), run.executor_memory_bytes or 0
     needed = groups.bytes_of(code, len(run.data.columns))
     return (
@@ -266,7 +275,7 @@ def _refusal(run: Context, groups: Groups, code: int) -> str:
 
 
 def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
-    """Returns a row for each refused group, with the reason."""
+    """Returns a table with one row for each refused group, with the reason."""
     rows = [
         {
             "group": int(code),
@@ -284,7 +293,7 @@ def _refused(run: Context, groups: Groups, schema: pa.Schema) -> pa.Table:
 
 
 def _figures(run: Context, table: pa.Table, groups: Groups) -> None:
-    """Adds the figures from the table of groups: counts and sizes of groups, times of groups and tasks."""
+    """Adds figures from the table of groups: numbers and sizes of groups, and times of groups and tasks."""
     outcomes = table.column("outcome").to_numpy(zero_copy_only=False)
     run.figure("groups", len(outcomes))
     run.figure("models", int((outcomes == "ok").sum()))

@@ -1,7 +1,8 @@
-"""The results of training on storage: Parquet files with one row per group; one column holds the models.
+"""How the results of training are stored: Parquet files with one row per group. One column holds the models.
 
-Spark writes them for engines that pass Spark a function of one group; this module writes them for the others. Nothing
-is collected: after the clock has stopped, the driver reads every column except the models.
+If an engine passes Spark a function of one group, Spark writes these files. For all other engines, this module writes
+them. Results are not collected in the driver. After the clock has stopped, the driver reads all columns except the
+models.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,36 +40,36 @@ RESULT = pa.schema(
 
 MODELS, LAYOUTS = "models", "layouts"
 ATTEMPTS = "_attempts"
-"""The subfolder that tasks write to. Readers ignore it."""
+"""The subfolder to which tasks write. Readers ignore it."""
 FLUSH_GROUPS = 1000
 FLUSH_BYTES = 16 * 2**20
-"""A task writes when it holds this many groups, or models of this many bytes."""
+"""A task writes its results when it has this many groups, or models with this many bytes."""
 
 
 def models_folder(run: Context) -> str:
-    """The folder of an execution's models. The case's next execution on this machine removes it."""
+    """Returns the folder for an execution's models. The case's next execution on this machine removes it."""
     return folder_of(run, MODELS)
 
 
 def layout_folder(run: Context) -> str:
-    """The folder in which an execution lays out its rows. It is removed when the execution ends."""
+    """Returns the folder for an execution's layout. It is removed when the execution ends."""
     return folder_of(run, LAYOUTS)
 
 
 def as_table(results: list[Result]) -> pa.Table:
-    """Returns rows of RESULT."""
+    """Returns a table with the schema RESULT."""
     return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 
 def begin(folder: str) -> None:
-    """Makes the folder, and its subfolder that tasks write to."""
+    """Makes the folder, and the subfolder to which tasks write."""
     make_folder(join(folder, ATTEMPTS))
 
 
 def write(folder: str, number: int, results: Iterable[Result]) -> str:
-    """Writes the results of one task, batch by batch, where readers do not look. Returns the file's name.
+    """Writes the results of one task, batch by batch, to the subfolder that readers ignore. Returns the file's name.
 
-    A task that is repeated, or runs twice at once, writes a new file each time.
+    Each attempt of a task writes a new file, even if two attempts run at the same time.
     """
     system, path = resolve(folder)
     name = f"part-{number:05d}-{uuid4().hex}.parquet"
@@ -79,7 +80,7 @@ def write(folder: str, number: int, results: Iterable[Result]) -> str:
 
 
 def commit(folder: str, names: Iterable[str]) -> None:
-    """Moves these files, and no others, to where readers look."""
+    """Moves only these files to the folder where readers look."""
     system, path = resolve(folder)
     for name in names:
         system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/{name}")
@@ -100,9 +101,9 @@ def _batches(results: Iterator[Result]) -> Iterator[list[Result]]:
 
 
 def read(folder: str) -> pa.Table:
-    """Reads every row of RESULT. The column `model` holds the place of each model: its file and row number.
+    """Reads all results. The column `model` has the position of each model instead of its bytes.
 
-    A place is "FILE#ROW", or None if the group has no model.
+    A position is "FILE#ROW", with the file and the row number. It is None if the group has no model.
     """
     system, _ = resolve(folder)
     schema = pa.schema([field for field in RESULT if field.name != "model"])
@@ -117,7 +118,7 @@ def read(folder: str) -> pa.Table:
 
 
 def read_models(places: Iterable[str], storage: str) -> list[bytes]:
-    """Reads the bytes of models from their places, which the table of groups holds."""
+    """Reads the bytes of models from their positions, which are in the table of groups."""
     system, _ = resolve(storage)
     models = []
     for place in places:

@@ -1,4 +1,4 @@
-"""Engines in which Spark itself brings the rows of a group together: by a shuffle, or in a bucketed table."""
+"""Engines in which Spark itself brings the rows of a group together, by a shuffle or in a bucketed table."""
 
 import json
 import warnings
@@ -29,18 +29,18 @@ Loaded = tuple[Job, "DataFrame"]
 
 
 class OnSpark(GroupEngine, SparkEngine):
-    """Base of engines on Spark. Nothing is cached: rows are read once, in `fit`, so `load` only plans."""
+    """Base of engines on Spark. Rows are read only once, in `fit`, so `load` only plans and nothing is cached."""
 
     trains_in_tasks = True
     keeps_processes = True
 
     def job(self, run: Context, groups: Groups) -> Job:
-        """Returns the job that tasks get; each task has one thread."""
+        """Returns the job that tasks get. Each task has one thread."""
         return job_of(run, self.trainer, groups.grouping, 1, in_task=True)
 
 
 class ApplyInPandas(OnSpark):
-    """groupBy(g).applyInPandas: rows are shuffled, and each group reaches Python as a pandas DataFrame."""
+    """groupBy(g).applyInPandas. Spark shuffles the rows, and passes each group to Python as a pandas DataFrame."""
 
     name = "apply-in-pandas"
 
@@ -61,13 +61,13 @@ class ApplyInPandas(OnSpark):
         return folder
 
     def applied(self, job: Job, groups: "GroupedData") -> "DataFrame":
-        """Returns the frame of results, a row for each group; nothing is computed yet."""
+        """Returns the DataFrame of results, with one row for each group. Nothing is computed yet."""
         frame: DataFrame = groups.applyInPandas(with_pandas(job), spark_schema())
         return frame
 
 
 class GroupedMap(ApplyInPandas):
-    """The legacy groupBy(g).apply of a grouped-map pandas UDF, which Spark hands on to applyInPandas: the control."""
+    """The control: the legacy groupBy(g).apply with a grouped-map pandas UDF, for which Spark calls applyInPandas."""
 
     name = "grouped-map"
 
@@ -81,9 +81,12 @@ class GroupedMap(ApplyInPandas):
 
 
 class ApplyInPandasBucketed(ApplyInPandas):
-    """applyInPandas on a table that is bucketed and sorted by group, which is its layout: `fit` shuffles nothing.
+    """applyInPandas on a table that is bucketed and sorted by group.
 
-    Differs: Spark's buckets are those of a hash, so tasks are less even than those of the other engines.
+    This table is its layout, so `fit` shuffles nothing.
+
+    Differs: Spark assigns groups to buckets by a hash, so its tasks differ more in size than those of the other
+    engines.
     """
 
     name = "apply-in-pandas-bucketed"
@@ -114,10 +117,12 @@ class ApplyInPandasBucketed(ApplyInPandas):
 
 
 class ApplyInArrow(ApplyInPandas):
-    """groupBy(g).applyInArrow: rows are shuffled, and a group reaches Python as an Arrow table, without pandas.
+    """groupBy(g).applyInArrow.
 
-    Differs: features travel as one array column, for Spark writes a stream of Arrow for each group, at a price for
-    each column; a pandas function gets its columns by name.
+    Spark shuffles the rows, and passes each group to Python as an Arrow table, without pandas.
+
+    Differs: features are one array column. Spark writes one Arrow stream per group, and each column in it costs time.
+    A pandas function gets separate columns.
     """
 
     name = "apply-in-arrow"
@@ -142,8 +147,8 @@ class ApplyInArrow(ApplyInPandas):
 def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
     """Shuffles the rows into the buckets of `groups`, one partition for each bucket, and adds the column BUCKET.
 
-    Grouping by bucket and group then needs no second shuffle. A shuffle by a hash of the group would not need one
-    either, but its tasks would be uneven if there are few groups.
+    After that, grouping by bucket and group needs no second shuffle. This would also be true for a shuffle by a hash
+    of the group, but its tasks would differ in size if there are few groups.
     """
     from pyspark.sql.functions import col, from_json, get, lit
 
@@ -155,7 +160,7 @@ def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> 
 
 
 def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:
-    """Returns the function for applyInPandas: it takes a group's frame and returns a frame of one row."""
+    """Returns the function for applyInPandas. It takes a group's DataFrame, and returns a DataFrame with one row."""
 
     def train(frame: Any) -> Any:
         import pandas as pd
@@ -168,7 +173,7 @@ def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:
 
 
 def partition() -> int:
-    """Returns the number of the Spark task's partition; 0 outside of a task."""
+    """Returns the number of this Spark task's partition; 0 outside of a Spark task."""
     from pyspark import TaskContext
 
     context = TaskContext.get()
@@ -176,7 +181,7 @@ def partition() -> int:
 
 
 def spark_schema() -> Any:
-    """Returns RESULT as a schema of Spark."""
+    """Returns the schema RESULT in Spark's types."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(results.RESULT)

@@ -1,6 +1,7 @@
-"""Trains one group. Every engine calls the same function, so engines differ only in how rows reach it.
+"""Trains the model of one group. All engines call the same function, and differ only in how they bring rows to it.
 
-An error in a group becomes the outcome and the error of its row in the results: one bad group never fails the others.
+If a group raises an error, its row in the results gets this outcome and error. So one bad group never stops the
+others.
 """
 
 import math
@@ -25,18 +26,21 @@ Array = np.ndarray[Any, Any]
 GroupOutcome = Literal["ok", "too small", "one class", "failed", "timeout", "model too large", "refused"]
 
 RETRY_SECONDS = 1.0
-"""The seconds after which a deadline that a trainer swallowed or deferred is raised again."""
+"""If a trainer swallows or defers a deadline, the deadline is raised again after this many seconds."""
 
 IMPORTING = "<frozen importlib"
-"""The beginning of the file name in code of Python's own import system."""
+"""The file names of Python's own import system begin with this text."""
 
 
 class GroupDeadline(BaseException):
-    """A group took too long. Not an Exception, because trainers that catch every Exception must not catch this."""
+    """Raised if a group takes too long.
+
+    It is not an Exception, so that trainers that catch all Exceptions do not catch it.
+    """
 
 
 class Unfit(Exception):
-    """No model can be trained on this group; `outcome` is the reason."""
+    """Raised if no model can be trained on a group. `outcome` is the reason."""
 
     def __init__(self, outcome: GroupOutcome, message: str) -> None:
         super().__init__(message)
@@ -45,7 +49,10 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """One group's rows, in the order of their ids; shapes (rows, features) of float32 and (rows,)."""
+    """The rows of one group, in the order of their ids.
+
+    Shapes: (rows, features), float32, for `features`; else (rows,).
+    """
 
     features: Array
     label: Array
@@ -54,7 +61,7 @@ class Rows:
 
     @classmethod
     def ordered(cls, row: Array, features: Array, label: Array, held_out: Array, when: Array | None) -> "Rows":
-        """Sorts rows by id: a shuffle changes their order, and sums of floats depend on it."""
+        """Returns the rows sorted by id. A shuffle changes the order, and sums of floats depend on the order."""
         if (row[1:] > row[:-1]).all():
             return cls(features, label, held_out, when)
         order = np.argsort(row)
@@ -62,7 +69,7 @@ class Rows:
 
 
 class Split(NamedTuple):
-    """The rows that a group's model is trained on, and those it is judged on; shapes (rows, columns) and (rows,)."""
+    """The training rows and the hold-out rows of a group; shapes (rows, columns) and (rows,)."""
 
     x: Array
     y: Array
@@ -72,24 +79,25 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Scale:
-    """The mean and deviation that standardise each feature, from all training data; shapes (features,)."""
+    """The mean and the standard deviation of each feature over all training data; shapes (features,)."""
 
     mean: Array
     std: Array
 
 
 class Trainer(ABC):
-    """Trains a model for each group. It has no state: processes get its class and make an instance."""
+    """Trains a model for each group. It has no state, because processes get only its class and make an instance."""
 
     tasks: ClassVar[frozenset[Task]]
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     needs_time: ClassVar[bool] = False
     uses_features: ClassVar[bool] = True
-    """If false, it does not get the features, and no engine reads, shuffles or lays them out."""
+    """If false, it does not need the features, so no engine reads, shuffles or lays them out."""
     own_holdout: ClassVar[bool] = False
-    """If true, it holds out rows of each group itself, whatever the data set does."""
+    """If true, it chooses the hold-out rows of each group itself, and the data set's hold-out is not used."""
     group_cost_rows: ClassVar[int] = 500
-    """The fixed cost of a group, as a number of rows. Tasks are divided by rows plus this cost."""
+    """The fixed cost of a group, expressed as a number of rows. Groups are divided so that all tasks have about the
+    same sum of rows and fixed costs."""
     defaults: ClassVar[Mapping[str, Any]]
 
     @abstractmethod
@@ -102,7 +110,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def predict(self, job: "Job", model: Any, x: Array) -> Array:
-        """Returns the label's expected value, or the probability of class 1; shape (rows,)."""
+        """Returns the predictions: the label's expected value, or the probability of class 1; shape (rows,)."""
 
     @abstractmethod
     def pack(self, model: Any) -> bytes:
@@ -113,14 +121,17 @@ class Trainer(ABC):
         """Returns the model that `pack` turned into bytes, ready to predict."""
 
     def split(self, job: "Job", rows: Rows) -> Split:  # noqa: ARG002
-        """Splits by the data set's hold-out. Other trainers may raise Unfit for a group that cannot be split."""
+        """Returns the split by the data set's hold-out. Other trainers may raise Unfit if a group cannot be split."""
         train = ~rows.held_out
         return Split(rows.features[train], rows.label[train], rows.features[rows.held_out], rows.label[rows.held_out])
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that training a group needs besides its rows. Picklable: it goes to every training process."""
+    """Everything that the training of a group needs besides its rows.
+
+    Can be pickled, and is sent to all processes.
+    """
 
     trainer: type[Trainer]
     task: Task
@@ -128,7 +139,7 @@ class Job:
     arguments: dict[str, Any]
     features: tuple[str, ...]
     group: str
-    """The column that holds the groups' codes."""
+    """The column with the groups' codes."""
     has_time: bool
     scale: Scale
     seed: int
@@ -139,16 +150,17 @@ class Job:
     gpu: int = 0
     """The number of the GPU, among those that the process sees."""
     bind_gpu: Bind | None = None
-    """Binds the process to a GPU; None if it is bound already, or needs none."""
+    """Binds the process to a GPU. None if it is already bound to one, or needs none."""
 
 
 class Result(NamedTuple):
-    """One group's row in the results that engines write. Seconds are wall-clock, errors are mean squared errors.
+    """The row of one group in the results. Seconds are wall-clock time, and errors are mean squared errors.
 
-    `rows` and `holdout_rows` count the rows that the model was trained and judged on. `given_rows` and
-    `given_holdout_rows` count the rows that reached the trainer. `seconds` are those of the library's fit alone,
-    `busy_seconds` those of all work for the group. `task` numbers the pieces of work that could run at once: Spark
-    partitions, or chunks of groups in joblib. `constant_squared_error` is the error of the training labels' mean.
+    `rows` and `holdout_rows` are the numbers of rows on which the model was trained and judged. `given_rows` and
+    `given_holdout_rows` are the numbers of rows that the trainer got. `seconds` is the time of the library's fit
+    alone. `busy_seconds` is the time of all work for the group. `task` is the number of the piece of work that
+    contained the group: a Spark partition, or a chunk of groups in joblib. `constant_squared_error` is the error if
+    the mean of the training labels is predicted.
     """
 
     group: int
@@ -170,7 +182,7 @@ class Result(NamedTuple):
 def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     """Trains the model of one group and judges it on the group's hold-out.
 
-    An error becomes the outcome of the result. Only DeviceError is raised.
+    Errors become the outcome of the result. Only DeviceError is raised.
     """
     began = time.perf_counter()
     held_out_rows = int(rows.held_out.sum())
@@ -195,7 +207,10 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
 
 
 def _fitted(job: Job, rows: Rows) -> tuple[int, int, float, float, float, int, bytes]:
-    """Returns rows, held-out rows, squared error, the mean's squared error, seconds of the fit, model size and model.
+    """Trains and judges the model of one group, and returns fields of its Result.
+
+    These are the numbers of training and hold-out rows, the squared error, the squared error of the mean, the seconds
+    of the fit, the size of the model, and the model.
 
     Raises Unfit, and the trainer's own errors.
     """
@@ -223,7 +238,7 @@ def mean_square(values: Array) -> float:
 
 
 def packed(job: Job, trainer: Trainer, model: Any) -> bytes:
-    """Returns the model's bytes. Raises Unfit if they are too many, or if the model cannot be serialised."""
+    """Returns the model as bytes. Raises Unfit if there are too many bytes, or if the model cannot be serialised."""
     try:
         content = trainer.pack(model)
     except Exception as problem:
@@ -235,10 +250,11 @@ def packed(job: Job, trainer: Trainer, model: Any) -> bytes:
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raises GroupDeadline in the block if it takes longer. Uses the process's alarm, so only in the main thread.
+    """Raises GroupDeadline in the block if the block takes longer.
 
-    Python handles the signal when its interpreter runs again, so a library's C code is not interrupted. A trainer
-    that swallows the exception gets it again every second.
+    Only the main thread can use this, because it needs the process's alarm. Python handles the signal only when its
+    interpreter runs again, so a library's C code is not interrupted. If a trainer swallows the exception, it is
+    raised again every second.
     """
     if signal.getsignal(signal.SIGALRM) is not _expired:
         signal.signal(signal.SIGALRM, _expired)
@@ -254,10 +270,10 @@ _calls_back = False
 
 @contextmanager
 def deadline_deferred() -> Iterator[None]:
-    """Defers a deadline that passes in the block: it is raised within a second after the block.
+    """Defers a deadline that passes in the block. It is raised within a second after the end of the block.
 
-    For C code that calls Python back: Python would handle the alarm there, and an exception raised there would leave
-    the library in a broken state.
+    Use this around C code that calls Python functions. Python would handle the alarm in such a function, and an
+    exception there would leave the library in a broken state.
     """
     global _calls_back  # noqa: PLW0603 - one value for the process, like the alarm
     _calls_back = True
@@ -273,7 +289,10 @@ def _expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """True during an import. An exception then would leave half a module, which all later groups would find."""
+    """True during an import.
+
+    An exception at that time would leave a half-loaded module, and training of later groups would fail on it.
+    """
     while frame and not frame.f_code.co_filename.startswith(IMPORTING):
         frame = frame.f_back
     return frame is not None

@@ -1,1 +1,1 @@
-"""The quality of results: scores on the hold-out, and validation parts."""
+"""The quality of results: scores on the hold-out, and losses on validation parts."""

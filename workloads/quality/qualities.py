@@ -1,4 +1,4 @@
-"""The qualities that workloads return, and the rules by which they decide if a sample is enough."""
+"""The qualities that workloads return, and the rules by which a sample counts as enough."""
 
 from sparkscale.contract.declared import Judged, QualityFigure
 

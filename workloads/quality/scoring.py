@@ -1,4 +1,4 @@
-"""Scores predictions on the hold-out: one scoring function per learning task, the same for every engine."""
+"""Scores predictions on the hold-out. Each learning task has one scoring function, the same for every engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from workloads.io.filesystem import read_parquet, row_groups, schema_of
 Array = np.ndarray[Any, Any]
 
 CLIP = 1e-7
-"""In the log-loss, probabilities keep this distance from 0 and 1: it is the precision of the stored scores."""
+"""In the log-loss, probabilities are at least this far from 0 and 1. This is the precision of the stored scores."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """Predictions for hold-out rows, in any order. Shapes (rows,).
 
-    A score is P(label = 1) for a classification, and the label's expected value for a regression.
+    A score is P(label = 1) in a classification, and the label's expected value in a regression.
     """
 
     row: Array
@@ -33,7 +33,10 @@ class Scores:
 
 
 def auc(label: Array, score: Array) -> float:
-    """Returns the area under the ROC curve. Ties count half (Mann-Whitney U over the product of the class sizes)."""
+    """Returns the area under the ROC curve.
+
+    Ties count half (Mann-Whitney U divided by the product of the class sizes).
+    """
     from scipy.stats import rankdata
 
     positive = label == 1
@@ -43,7 +46,7 @@ def auc(label: Array, score: Array) -> float:
 
 
 def log_loss(label: Array, score: Array) -> float:
-    """Returns the mean negative log-likelihood in nats."""
+    """Returns the mean negative log-likelihood, in nats."""
     p = np.clip(score.astype(np.float64), CLIP, 1 - CLIP)
     return float(-np.mean(np.where(label == 1, np.log(p), np.log1p(-p))))
 
@@ -54,10 +57,10 @@ def rmse(label: Array, score: Array) -> float:
 
 
 def r2(label: Array, score: Array) -> float:
-    """Returns one minus the mean squared error over the label's variance.
+    """Returns one minus the mean squared error divided by the label's variance.
 
-    The hold-out's own mean has an R² of 0. A model cannot know that mean: if the label has a trend, even a good model
-    may have an R² below 0 on later rows.
+    A prediction of the hold-out's own mean has an R² of 0. A model cannot know that mean. So if the label has a
+    trend, even a good model may have an R² below 0 on later rows.
     """
     return float(1 - np.mean((label - score) ** 2) / np.var(label))
 
@@ -65,14 +68,18 @@ def r2(label: Array, score: Array) -> float:
 def skill(loss: float, constant: float) -> dict[str, float]:
     """Returns the skill score 1 - loss / constant, where `constant` is the loss of a constant prediction.
 
-    A model with 0 or less is no better than the constant (Murphy, Skill scores based on the mean square error,
-    Monthly Weather Review 116, 1988). Empty if the constant is perfect, because then the score is not defined.
+    A model with a skill of 0 or less is no better than the constant (Murphy, Skill scores based on the mean square
+    error, Monthly Weather Review 116, 1988). Returns an empty dictionary if the constant is perfect, because the
+    score is then not defined.
     """
     return {"skill": 1 - loss / constant} if constant else {}
 
 
 def _classification(label: Array, score: Array, base_rate: float) -> dict[str, float]:
-    """Returns AUC, log-loss and the skill of the log-loss. Without AUC if the hold-out has only one class."""
+    """Returns the AUC, the log-loss and the skill of the log-loss.
+
+    There is no AUC if the hold-out has only one class.
+    """
     if not np.all((score >= 0) & (score <= 1)):
         raise InvalidResult("The engine returned a prediction that is no probability between 0 and 1.")
     quality = {"log_loss": log_loss(label, score)}
@@ -82,7 +89,7 @@ def _classification(label: Array, score: Array, base_rate: float) -> dict[str, f
 
 
 def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
-    """Returns RMSE, R² and the skill of the squared error. Without R² if all labels of the hold-out are equal."""
+    """Returns the RMSE, R² and the skill of the squared error. There is no R² if all hold-out labels are equal."""
     if not np.all(np.isfinite(score)):
         raise InvalidResult("The engine returned a prediction that is no finite number.")
     quality = {"rmse": rmse(label, score)}
@@ -93,10 +100,10 @@ def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Scoring:
-    """The type in which predictions of a learning task are stored, and the function that scores them.
+    """The function that scores predictions of a learning task, and the type in which they are stored.
 
-    `quality` takes labels, predictions and the mean label of the training rows, which is the constant that a model
-    must beat.
+    `quality` takes the labels, the predictions and the mean label of the training rows. This mean is the constant
+    that a model must beat.
     """
 
     stored_as: type[np.floating[Any]]
@@ -112,7 +119,7 @@ SCORINGS: dict[Task, Scoring] = {
 def check_classes(run: Context) -> None:
     """Raises DatasetError if the sample of a classification has only one class.
 
-    Some libraries would train on such a sample, and predict a constant.
+    Some libraries would train on such a sample and predict a constant.
     """
     if run.data.task != "classification":
         return
@@ -123,7 +130,7 @@ def check_classes(run: Context) -> None:
 
 
 def classes(paths: list[str]) -> set[int]:
-    """Returns the classes of the labels in these folders. Stops reading at the row group with a second class."""
+    """Returns the classes of the labels in these folders. Stops reading after it has found a second class."""
     seen: set[int] = set()
     for group in row_groups(paths):
         seen.update(pa.compute.unique(group.read([LABEL]).column(LABEL)).to_pylist())
@@ -133,7 +140,7 @@ def classes(paths: list[str]) -> set[int]:
 
 
 def mean_label(paths: list[str]) -> float:
-    """Returns the mean label of the rows in these folders; for a classification this is the share of class 1.
+    """Returns the mean label of the rows in these folders. In a classification this is the share of class 1.
 
     Reads one row group after the other.
     """
@@ -146,9 +153,9 @@ def mean_label(paths: list[str]) -> float:
 
 
 def positions_of(rows: Array, row: Array) -> Array:
-    """Returns the positions of `rows`, which ascend, in the ids `row` of the predictions.
+    """For each id in `rows` (ascending), returns its index in `row`, the ids of the predictions.
 
-    Raises InvalidResult if a row is missing or occurs twice.
+    Raises InvalidResult if an id is missing or occurs twice.
     """
     order: Array = np.argsort(row, kind="stable")
     if not np.array_equal(row[order], rows):
@@ -159,14 +166,15 @@ def positions_of(rows: Array, row: Array) -> Array:
 
 
 def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
-    """Returns AUC and log-loss, or RMSE and R², over the hold-out, and the skill against a constant prediction.
+    """Returns AUC and log-loss, or RMSE and R², on the hold-out, and the skill compared with a constant prediction.
 
-    The constant is the mean label of the training rows. Stores a table {row, unit, label, score}. If the data set
-    knows the truth, the table also has `truth`: the prediction of a model that knows it.
+    The constant is the mean label of the training rows. This function stores the table {row, unit, label, score}. If
+    the hold-out has the column `truth`, the stored table has it too: the prediction of a model that knows how the
+    data was made.
 
-    A model that is no better than the constant keeps its qualities, because the skill shows it. Raises InvalidResult
-    if a hold-out row is missing or scored twice, or if a prediction is no probability or no number. Raises
-    EngineUnsupported for a learning task without scoring.
+    A model that is no better than the constant is not an error; its skill is then 0 or less. Raises InvalidResult if
+    a hold-out row is missing or scored twice. Also raises it if a prediction is not a number, or not a probability
+    where one is needed. Raises EngineUnsupported if the learning task has no scoring function.
     """
     if run.data.task not in SCORINGS:
         raise EngineUnsupported(

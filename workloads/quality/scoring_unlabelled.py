@@ -1,6 +1,7 @@
-"""Scores results without labels: clusters and projections.
+"""Scores results for which no labels are needed: clusters and projections.
 
-The score of a row is its squared error. Its label is the squared error that the mean of all rows would have.
+The stored score of a row is its squared error. The stored label is the squared error if the mean of all training rows
+is predicted.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,10 @@ from workloads.quality.scoring import Array, positions_of
 
 @dataclass(frozen=True)
 class Clusters:
-    """The cluster of each hold-out row, and the centres: shapes (rows,), (rows,) and (clusters, columns)."""
+    """The cluster of each hold-out row, and the clusters' centres.
+
+    Shapes: (rows,), (rows,) and (clusters, columns).
+    """
 
     row: Array
     cluster: Array
@@ -29,7 +33,7 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Projections:
-    """Each hold-out row in the coordinates of the components: a row is about mean + projected @ components.
+    """The coordinates of each hold-out row in the components. A row is approximately `mean + projected @ components`.
 
     Shapes: (rows,), (rows, components), (components, columns) and (columns,).
     """
@@ -44,8 +48,8 @@ def score_clusters(run: Context, clusters: Clusters) -> dict[str, float]:
     """Returns inertia and variance explained.
 
     Inertia is the mean squared distance of a hold-out row to its centre, in units of standardised columns. Variance
-    explained is 0 or less if one cluster with all rows would be as good. Raises InvalidResult as `score_holdout`
-    does, and for a row that is in no cluster.
+    explained is 0 or less if one cluster with all rows would be as good. Raises InvalidResult in the same cases as
+    `score_holdout`, and if a row is in no cluster.
     """
 
     def error(matrix: Array, order: Array) -> Array:
@@ -62,9 +66,9 @@ def score_clusters(run: Context, clusters: Clusters) -> dict[str, float]:
 def score_projections(run: Context, projections: Projections) -> dict[str, float]:
     """Returns the share of the hold-out's squared deviations that the components explain.
 
-    It is computed from rows that are rebuilt from their projections. So wrong centring, or axes that are not
-    orthogonal, lower it. It is 0 or less if the mean of all rows would be as good. Raises InvalidResult as
-    `score_holdout` does.
+    It is computed from rows that are rebuilt from their projections. So it is lower if the rows are centred wrongly,
+    or if the axes are not orthogonal. It is 0 or less if the mean of all rows would be as good. Raises InvalidResult
+    in the same cases as `score_holdout`.
     """
 
     def error(matrix: Array, order: Array) -> Array:

@@ -1,8 +1,9 @@
-"""Cuts a validation part from a case's training rows, by the same rule as the data set's hold-out.
+"""Takes a validation part from a case's training rows, by the same rule as the data set's hold-out.
 
-A random fifth of the training rows' units is held out. If the hold-out is by time, the latest rows are held out, as
-nearly a fifth as whole times allow. If there is only one unit, and no such cut, single rows are held out. The
-hold-out itself is not touched. One process makes the same split for every engine, outside every clock.
+A random fifth of the training rows' units is held out. If the data set's rule is `time`, the latest rows are held out
+instead. Rows with the same time stay together, so their share is as near to a fifth as possible. If there is only one
+unit and no such split by time, random single rows are held out. The data set's hold-out is not used. One process
+makes the same split for every engine, outside every clock.
 """
 
 import tempfile
@@ -42,9 +43,9 @@ LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_los
 
 
 def validation_split(run: Context) -> Context:
-    """Returns a context that trains on a part of the case's training rows, with the validation part as its hold-out.
+    """Returns a context for training without the validation part. The validation part is its hold-out.
 
-    Both parts lie in new Parquet files that every executor can read. The files are removed when the case ends.
+    Both parts are in new Parquet files that every executor can read. The files are removed when the case ends.
 
     Raises DatasetError if there are fewer than two rows.
     """
@@ -85,7 +86,7 @@ def validation_split(run: Context) -> Context:
 
 
 def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[pa.Table], Array]:
-    """Returns a function that gives a mask of the held-out rows of a table, shape (rows,).
+    """Returns a function that takes a table and returns a mask of the rows to hold out; shape (rows,).
 
     `groups` are the row groups of the training rows. Raises DatasetError if there are fewer than two rows.
     """
@@ -106,7 +107,7 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
 def validation_loss(split: Context, engine: Any, part: Any) -> float:
     """Returns the validation loss of a model that the engine trains on `part`, the split's training rows.
 
-    A small model may be no better than a constant.
+    It does not fail if the model is no better than a constant, because that is normal for a small model.
     """
     scores = engine.predict(split, engine.fit(split, part))
     table = read_parquet([split.data.holdout_path], [ROW, LABEL]).sort_by(ROW)
@@ -115,22 +116,22 @@ def validation_loss(split: Context, engine: Any, part: Any) -> float:
 
 
 def with_params(run: Context, engine: Any, params: Params) -> Context:
-    """Returns the same execution with these parameters, as arguments of the engine's library."""
+    """Returns the same context with other parameters, converted to arguments of the engine's library."""
     sample = Sample.of(run.data, run.case.rows, run.case.fraction, run.case.sample_seed)
     return run.with_case(params={**run.case.params, "arguments": engine.arguments(params, sample)})
 
 
 def hash_16_bits(keys: Array) -> Array:
-    """Returns a multiplicative hash of each key, 16 bits (Knuth, TAOCP 3, 6.4)."""
+    """Returns a multiplicative hash of each key, with 16 bits (Knuth, TAOCP 3, 6.4)."""
     hashes: Array = keys.astype(np.uint64) * np.uint64(2654435761) % np.uint64(2**32) // np.uint64(2**16)
     return hashes
 
 
 def _folder(run: Context) -> str:
-    """Returns the folder for both parts.
+    """Returns the folder for the training part and the validation part.
 
-    If all processes of the case run on this host, it lies in the worker's temporary folder, which is removed however
-    the worker ends.
+    If all processes of the case run on this host, it is in the worker's temporary folder. That folder is removed even
+    if the worker is killed.
     """
     near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone")
     return join(tempfile.gettempdir() if near else run.storage, f"tuning-{uuid4().hex}")

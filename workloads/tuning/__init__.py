@@ -1,1 +1,1 @@
-"""Parallel tuning: hundreds of configurations of one model."""
+"""Parallel tuning: many configurations of one model are tried, and the best one is chosen."""

@@ -1,4 +1,4 @@
-"""The engines of the tuning pattern: all train the same models, and search in different ways."""
+"""The engines of the tuning pattern. All train the same models, but search in different ways."""
 
 from workloads.base import Engine
 from workloads.tuning.node import GridSearch, Hyperopt, OptunaJoblib, RandomJoblib
@@ -11,7 +11,7 @@ def engines_for(
 ) -> tuple[type[Engine], ...]:
     """Returns all engines, bound to these parameters and models.
 
-    `imports` are the modules that a process imports before it trains the single-node model.
+    `imports` names the modules that a process imports before it trains the single-node model.
     """
     return (
         GridSearch.made_for(kind, single_node, imports),

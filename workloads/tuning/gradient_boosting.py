@@ -1,4 +1,4 @@
-"""Tuning of boosted trees: XGBoost in single-node trials, MLlib's GBT over the whole cluster."""
+"""Tuning of boosted trees: single-node trials train XGBoost, and trials over the whole cluster train MLlib's GBT."""
 
 from workloads.base import Workload
 from workloads.data_parallel.gradient_boosting import BoostingParams, MLlibGBT, XGBoost
@@ -8,7 +8,7 @@ from workloads.tuning.space import Dimension, Range
 
 
 class TuningBoostingParams(TuningParams):
-    """Every configuration has the same number of trees."""
+    """The parameters of this tuning. Every configuration has the same number of trees."""
 
     model: BoostingParams = BoostingParams(trees=50)
     space: dict[str, Dimension] = {

@@ -1,4 +1,4 @@
-"""Tuning of multilayer perceptrons: PyTorch in single-node trials, MLlib's perceptron over the whole cluster."""
+"""Tuning of perceptrons: single-node trials use PyTorch, and trials over the whole cluster use MLlib's perceptron."""
 
 from typing import Any
 
@@ -12,7 +12,10 @@ from workloads.tuning.space import Choice, Dimension, Range
 
 
 class SizedMlpParams(MlpParams):
-    """`hidden` follows from the other two: `layers` layers of `width` units."""
+    """The parameters of a network that has `layers` hidden layers with `width` units.
+
+    `hidden` is computed from these two.
+    """
 
     layers: int = Field(default=2, ge=1)
     width: int = Field(default=32, ge=1)
@@ -27,7 +30,10 @@ class SizedMlpParams(MlpParams):
 
 
 class TuningMlpParams(TuningParams):
-    """Every configuration has the same number of epochs. MLlib's perceptron has neither learning rate nor batch."""
+    """The parameters of this tuning. Every configuration has the same number of epochs.
+
+    MLlib's perceptron has neither a learning rate nor a batch size.
+    """
 
     model: SizedMlpParams = SizedMlpParams(epochs=3)
     space: dict[str, Dimension] = {

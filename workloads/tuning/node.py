@@ -1,4 +1,4 @@
-"""Engines that search on one node: one trial after the other on all cores, or several at once on one core each."""
+"""Engines that search on one node, with one trial at a time on all cores, or several at once on one core each."""
 
 import os
 import tempfile
@@ -13,11 +13,11 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningParams, wri
 from workloads.tuning.process import TrialProcess, run_trial
 from workloads.tuning.search import Grid, Optuna, Sampler, search, search_by_hyperopt
 from workloads.tuning.space import Parameters
-from workloads.tuning.trials import Answer, Job, Trial
+from workloads.tuning.trials import TrialResult, Job, Trial
 
 
 def devices_of(run: Context) -> list[str]:
-    """Returns CUDA's names of the GPUs of this process; one empty name if it has none."""
+    """Returns CUDA's names of the GPUs of this process. Returns one empty name if it has no GPU."""
     if not run.gpus:
         return [""]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -25,12 +25,12 @@ def devices_of(run: Context) -> list[str]:
 
 
 class OnNode(SingleNodeModels, NodeEngine):
-    """Base of engines that search on one node: the data is in files that every process maps into memory."""
+    """Base of engines that search on one node. The data is in files that every process maps into memory."""
 
     devices = CPU_AND_GPU
     starts_processes = True
     at_once: ClassVar[bool] = False
-    """If true, several trials run at once."""
+    """If true, several trials run at the same time."""
 
     def spread(self, run: Context, split: Context) -> Job:
         threads = 1 if self.at_once else run.case.threads
@@ -48,22 +48,22 @@ class Serial(OnNode):
         return self.one_by_one(params, lambda parameters: process.run(parameters, gpu))
 
     @abstractmethod
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
-        """Runs the search; `evaluate` runs one trial."""
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], TrialResult]) -> list[Trial]:
+        """Runs the whole search. `evaluate` runs one trial."""
 
 
 class GridSearch(Serial):
-    """An exhaustive grid, one trial after the other, each on all cores.
+    """An exhaustive grid search, one trial after the other, each on all cores.
 
-    Differs: looks at the points of a grid, the last parameter changing first, so its best loss says more at its end
-    than on its way.
+    Differs: tries the points of a grid in order, with the last parameter changing first, so its best loss is
+    meaningful only at the end of the search.
     """
 
     name = "grid"
 
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
-        def submit(parameters: Parameters, place: int) -> "Future[Answer]":  # noqa: ARG001
-            future: Future[Answer] = Future()
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], TrialResult]) -> list[Trial]:
+        def submit(parameters: Parameters, place: int) -> "Future[TrialResult]":  # noqa: ARG001
+            future: Future[TrialResult] = Future()
             future.set_result(evaluate(parameters))
             return future
 
@@ -75,20 +75,20 @@ class Hyperopt(Serial):
 
     name = "hyperopt"
 
-    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], Answer]) -> list[Trial]:
+    def one_by_one(self, params: TuningParams, evaluate: Callable[[Parameters], TrialResult]) -> list[Trial]:
         from hyperopt import Trials
 
         return search_by_hyperopt(evaluate, params, Trials())
 
 
 class AtOnce(OnNode):
-    """Base of engines that keep several processes of joblib (loky) busy by ask and tell, one thread each."""
+    """Base of engines that run several trials at once by ask and tell, in joblib's processes with one thread each."""
 
     at_once = True
 
     @abstractmethod
     def sampler(self, params: TuningParams) -> Sampler:
-        """Returns the sampler, which chooses the next configuration."""
+        """Returns the sampler, which chooses the configurations."""
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
         from joblib.externals.loky import ProcessPoolExecutor
@@ -99,15 +99,15 @@ class AtOnce(OnNode):
         executor: Any = ProcessPoolExecutor(min(at_once, run.slots), timeout=None)
         run.at_end(lambda: executor.shutdown(wait=True, kill_workers=True))
 
-        def submit(parameters: Parameters, place: int) -> "Future[Answer]":
-            future: Future[Answer] = executor.submit(run_trial, job, parameters, devices[place % len(devices)])
+        def submit(parameters: Parameters, place: int) -> "Future[TrialResult]":
+            future: Future[TrialResult] = executor.submit(run_trial, job, parameters, devices[place % len(devices)])
             return future
 
         return search(self.sampler(params), submit, at_once, params.trials)
 
 
 class RandomJoblib(AtOnce):
-    """Random search (Optuna's sampler), several trials at once on one core each, in processes of joblib."""
+    """Random search (Optuna's random sampler), several trials at once on one core each, in processes of joblib."""
 
     name = "random-joblib"
 

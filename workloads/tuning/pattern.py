@@ -1,4 +1,4 @@
-"""The parallel-tuning pattern: its parameters and phases, how the winner is trained, and the figures of a search."""
+"""The parallel-tuning pattern: its parameters and phases, the training of the winner, and the figures of a search."""
 
 import math
 from collections.abc import Sequence
@@ -27,30 +27,30 @@ from workloads.tuning.trials import Job, Trial, table_of
 
 GIB = 2**30
 Spell = tuple[float, float]
-"""The seconds at which work on a trial began and ended, by one clock for all trials of a search."""
+"""The times at which work on a trial began and ended, in seconds of one clock for all trials of a search."""
 
 
 class AllTrialsFailed(SparkscaleError):
-    """Every trial of a search failed, so no winner can be trained."""
+    """Raised if every trial of a search failed, so that no winner can be trained."""
 
     exit_code = 1
 
 
 class TuningParams(ModelParams):
-    """The parameters of every tuning workload. `model` holds the parameters that are not searched.
+    """The parameters of every tuning workload. `model` holds the model's parameters that are not searched.
 
-    `target_loss` is a validation loss. Searches are compared by the time they need to reach it.
+    `target_loss` is a validation loss. Searches are compared by the time that they need to reach it.
     """
 
     trials: int = Field(default=24, ge=1)
     parallelism: int = Field(default=0, ge=0)
-    """How many trials run at once; 0 means as many as there are slots."""
+    """The number of trials that run at once; 0 means as many as there are slots."""
     random_starts: int = Field(default=8, ge=1)
-    """Random configurations before TPE begins."""
+    """The number of random configurations that are tried before TPE begins."""
     sampler_seed: int = Field(default=0, ge=0)
     trial_deadline_seconds: float = Field(default=60.0, gt=0)
     trial_memory_bytes: int = Field(default=2 * GIB, ge=1)
-    """The most memory of a trial's process."""
+    """The memory limit of a trial's process."""
     target_loss: float | None = None
     space: dict[str, Dimension]
 
@@ -125,7 +125,7 @@ TUNING = Pattern(
 
 @dataclass(frozen=True)
 class Loaded:
-    """The split, and its rows as the engine's trials take them."""
+    """The split into training and validation part, and its rows in the form that the engine's trials take."""
 
     split: Context
     rows: Any
@@ -133,20 +133,21 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Winner:
-    """The model of the best configuration, trained by `engine` on all training rows, and the trials of the search."""
+    """The result of a search: the trials, and the model of the best configuration, trained on all training rows."""
 
     model: Any
     engine: Any
     trials: list[Trial]
     spells: Sequence[Sequence[Spell]] | None = None
-    """The times in which each trial was worked on. None means from its start to its end."""
+    """For each trial, the times when work on it began and ended. If None, a trial was worked on from its start to its
+    end."""
 
 
 @dataclass(frozen=True)
 class WinnerScores(Scores):
-    """The winner's predictions, with the trials of the search.
+    """The winner's predictions, together with the trials of the search.
 
-    `judged_on_split` is true if the losses come from the validation part.
+    `judged_on_split` is true if the losses of trials were computed on the validation part.
     """
 
     trials: list[Trial]
@@ -155,15 +156,16 @@ class WinnerScores(Scores):
 
 
 class TuningEngine(ModelEngine):
-    """An engine of this pattern: one way to search. `made_for` binds it to a model, for the trials and the winner.
+    """An engine of this pattern: one way to search. `made_for` binds it to the model of the trials and the winner.
 
     A subclass defines `spread`, which brings the split's rows to the trials, and `searched`, which runs the trials.
     """
 
     judges_on_split: ClassVar[bool] = True
-    """If true, its losses come from the validation part, so they compare with those of other engines."""
+    """If true, its losses are computed on the validation part, so they can be compared with those of other engines.
+    """
     imports: ClassVar[tuple[str, ...]] = ()
-    """The modules that a process imports before it trains the model."""
+    """The names of the modules that a process imports before it trains the model."""
 
     @classmethod
     def traits(cls) -> frozenset[str]:
@@ -177,7 +179,7 @@ class TuningEngine(ModelEngine):
         return cls.specialised(model, model=model, kind=kind, imports=imports)
 
     split: Context
-    """The context with the validation part as its hold-out. `prepare` sets it."""
+    """The context with the validation part as its hold-out. `prepare` sets this attribute."""
 
     def prepare(self, run: Context) -> None:
         """Makes the split. Raises DatasetError if the validation part has only one class."""
@@ -188,7 +190,10 @@ class TuningEngine(ModelEngine):
         return Loaded(self.split, self.spread(run, self.split))
 
     def spread(self, run: Context, split: Context) -> Any:
-        """Puts the split's rows where trials can read them. Returns what the trials need to find them."""
+        """Writes the split's rows to a place where trials can read them.
+
+        Returns what trials need to find the rows.
+        """
         raise NotImplementedError
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
@@ -196,7 +201,7 @@ class TuningEngine(ModelEngine):
         raise NotImplementedError
 
     def tune(self, run: Context, loaded: Loaded) -> Winner:
-        """Searches, and trains the winner. Raises AllTrialsFailed if no trial has a loss."""
+        """Runs the search and trains the winner. Raises AllTrialsFailed if no trial has a loss."""
         params = self.params(run)
         trials = self.searched(run, params, loaded)
         run.table(TRIALS, table_of(trials))
@@ -223,7 +228,7 @@ class SingleNodeModels(TuningEngine):
     model: ClassVar[type[InMemory]]
 
     def job(self, split: Context, threads: int, data: tuple[str, str]) -> Job:
-        """Returns the job that every process gets that trains trials."""
+        """Returns the job for all processes that train trials."""
         params = self.params(split)
         context = replace(split.with_case(threads=threads), spark=None, stack=ExitStack(), figures={}, tables={})
         return Job(
@@ -239,7 +244,7 @@ class SingleNodeModels(TuningEngine):
 
 
 def check_validation(split: Context) -> None:
-    """Raises DatasetError if the validation part has only one class, so that it cannot judge trials."""
+    """Raises DatasetError if the validation part has only one class, because it could not judge trials then."""
     if split.data.task != "classification":
         return
     validation_classes = classes([split.data.holdout_path])
@@ -292,7 +297,7 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
 
 
 def concurrency(spells: Sequence[Sequence[Spell]]) -> int:
-    """Returns the largest number of trials that were worked on at the same time."""
+    """Returns the largest number of trials that were in work at the same time."""
     all_spells = [spell for spells_of_trial in spells for spell in spells_of_trial]
     events = sorted([(start, 1) for start, _ in all_spells] + [(end, -1) for _, end in all_spells])
     return int(np.cumsum([change for _, change in events]).max())

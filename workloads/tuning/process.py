@@ -1,9 +1,9 @@
-"""Trains trials one after the other, each in a separate child process, which can be killed.
+"""Runs trials one after the other, each in a separate child process that can be killed.
 
-A template process imports the libraries, opens the data, and then forks a child for each trial. A trial that raises,
-hangs or exhausts its memory does not harm other trials, and the next one needs no imports. The template itself never
-trains, so no thread of a library is lost in a fork. (Pools such as loky's or pebble's reuse a process, and must start
-and import again after each one that was killed.)
+A template process imports the libraries, opens the data, and then forks a child for each trial. A trial that raises
+an error, hangs or needs too much memory does not harm other trials, and the next trial needs no imports. The template
+itself never trains, so no thread of a library is lost in a fork. (Pools such as loky's or pebble's use a process for
+several trials. After a process is killed, they must start a new one, which imports again.)
 """
 
 import gc
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from sparkscale.contract.phrases import brief
 from sparkscale.contract.threads import thread_variables
-from workloads.tuning.trials import Answer, Job, failed, train_and_judge
+from workloads.tuning.trials import TrialResult, Job, failed, train_and_judge
 
 IDLE_SECONDS = 60.0
 """A template ends after this many seconds without a request."""
@@ -36,28 +36,28 @@ OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "cannot allocate memory", "can't
 
 
 class TrialProcess:
-    """Starts a template process and sends it one trial at a time."""
+    """Starts a template process, and sends it one trial at a time."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, values: dict[str, Any], gpu: str = "") -> Answer:
-        """Runs one trial. If `gpu` names a GPU, the trial sees only that one. Failures are outcomes in the answer."""
+    def run(self, values: dict[str, Any], gpu: str = "") -> TrialResult:
+        """Runs one trial. If `gpu` names a GPU, the trial sees only this GPU. Failures are outcomes of the result."""
         began = time.time()
         for _ in range(2):  # the template may just have ended because it was idle
             process = self._process or self._started()
             try:
                 _write(_pipe(process.stdin), (values, gpu))
-                answer: Answer = _read(_pipe(process.stdout))
+                result: TrialResult = _read(_pipe(process.stdout))
             except (EOFError, OSError):
                 self.close()
             else:
-                return answer
+                return result
         return failed("failed", "the process that trains trials ended twice", began, socket.gethostname())
 
     def close(self) -> None:
-        """Ends the template, and its trial if one is running."""
+        """Ends the template, and the trial that it is running, if any."""
         process, self._process = self._process, None
         if process:
             for pipe in (process.stdin, process.stdout):
@@ -84,14 +84,14 @@ class TrialProcess:
 
 
 class TemplateOfJob:
-    """Holds this process's template for its present job, and replaces it when another job comes."""
+    """Holds the template of this process for its present job. Replaces the template when another job arrives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._current: TrialProcess | None = None
         self._gpu_binding = ExitStack()
 
-    def run(self, job: Job, values: dict[str, Any], gpu: str) -> Answer:
+    def run(self, job: Job, values: dict[str, Any], gpu: str) -> TrialResult:
         with self._lock:
             current = self._current
             if current is None or current.job.id != job.id:
@@ -111,8 +111,11 @@ class TemplateOfJob:
 _template = TemplateOfJob()
 
 
-def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> Answer:
-    """Runs a trial in this process's template, on the named GPU; without a name, on the GPU of the Spark task."""
+def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> TrialResult:
+    """Runs a trial in the template of this process.
+
+    It runs on the GPU named `gpu`; if that is empty, on the GPU of the Spark task.
+    """
     return _template.run(job, values, gpu)
 
 
@@ -131,11 +134,11 @@ def _read(pipe: IO[bytes]) -> Any:
 
 
 def main() -> None:
-    """Runs the template: it reads a job and then configurations from stdin, and writes answers to stdout.
+    """Runs the template process, which reads a job and then configurations from stdin, and writes results to stdout.
 
     All other output goes to stderr.
     """
-    answers = os.fdopen(os.dup(1), "wb")
+    results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
     job: Job = _read(requests)
@@ -144,7 +147,7 @@ def main() -> None:
     paths = job.data
     train, validation = (read_arrow(path) for path in paths)
     where = f"{socket.gethostname()}/{os.getpid()}"
-    _write(answers, None)
+    _write(results, None)
     while select.select([requests], [], [], IDLE_SECONDS)[0]:
         try:
             values, gpu = _read(requests)
@@ -152,19 +155,22 @@ def main() -> None:
             return
         if gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it starts, which is in the child
-        _write(answers, supervised(job, values, train, validation, where, f"{socket.gethostname()}:{paths[0]}"))
+        _write(results, supervised(job, values, train, validation, where, f"{socket.gethostname()}:{paths[0]}"))
 
 
 def read_arrow(path: str) -> pa.Table:
-    """Returns the table of an Arrow file, mapped into memory instead of read."""
+    """Returns the table of an Arrow file. The file is mapped into memory, not read."""
     with pa.memory_map(path) as source:
         return pa.ipc.open_file(source).read_all()
 
 
 def supervised(
     job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table, where: str, copy: str
-) -> Answer:
-    """Trains in a child process. Kills it at its deadline, or if stdin ends because nobody waits for the answer."""
+) -> TrialResult:
+    """Runs a trial in a child process.
+
+    Kills the child at its deadline, or if stdin ends, because then nobody waits for the result.
+    """
     began = time.time()
     reading, writing = os.pipe()
     child = os.fork()
@@ -195,11 +201,11 @@ def supervised(
         reason = "killed by the system, which had no memory left" if killed else f"its process ended with {code}"
         return failed("oom" if killed else "failed", reason, began, where, copy)
     loss, outcome, error = pickle.loads(content)
-    return Answer(loss, outcome, error, began, time.time(), where, copy, usage.ru_maxrss * 1024)
+    return TrialResult(loss, outcome, error, began, time.time(), where, copy, usage.ru_maxrss * 1024)
 
 
 def _train_and_exit(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table, answering: int) -> None:
-    """Runs in the child: trains, writes (loss, outcome, error) to the pipe, and ends the process."""
+    """Runs in the child process: trains, writes (loss, outcome, error) to the pipe, and ends the process."""
     usual_limit = resource.getrlimit(resource.RLIMIT_DATA)
     try:
         # when memory ends, the system kills this process first, and no other

@@ -1,4 +1,4 @@
-"""Tuning of random forests: scikit-learn's in single-node trials, MLlib's over the whole cluster."""
+"""Tuning of random forests: single-node trials use scikit-learn, and trials over the whole cluster use MLlib."""
 
 from workloads.base import Workload
 from workloads.data_parallel.random_forest import ForestParams, MLlibForest, SklearnForest
@@ -8,7 +8,7 @@ from workloads.tuning.space import Dimension, Range
 
 
 class TuningForestParams(TuningParams):
-    """Every configuration has the same number of trees."""
+    """The parameters of this tuning. Every configuration has the same number of trees."""
 
     model: ForestParams = ForestParams(trees=20)
     space: dict[str, Dimension] = {

@@ -1,8 +1,8 @@
-"""Runs searches: samplers choose the next configuration by ask and tell, or hyperopt runs its own loop.
+"""Runs searches. Either a sampler chooses the next configuration by ask and tell, or hyperopt runs its own loop.
 
-TPE is aligned: both libraries begin with the same number of random configurations, take the best
-min(ceil(GAMMA·sqrt(n)), 25) of n as good (hyperopt's rule), and look at CANDIDATES for each parameter. For both, a
-failed configuration has an infinite loss.
+TPE works in the same way in both libraries. Both begin with the same number of random configurations. Of n
+configurations, both count the best min(ceil(GAMMA·sqrt(n)), 25) as good (hyperopt's rule). Both consider CANDIDATES
+values for each parameter, and give a failed configuration an infinite loss.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 from sparkscale.contract.phrases import MOST_OF_AN_ERROR
 from workloads.tuning.pattern import TuningParams
 from workloads.tuning.space import Parameters, Space, configurations, for_hyperopt, for_optuna, grid
-from workloads.tuning.trials import Answer, Trial, trial_of
+from workloads.tuning.trials import TrialResult, Trial, trial_of
 
 GAMMA = 0.25
 MOST_GOOD = 25
@@ -26,23 +26,23 @@ CANDIDATES = 24
 
 
 def good_trials(trials: int) -> int:
-    """Returns how many of this number of trials TPE takes as good (hyperopt.tpe.ap_split_trials)."""
+    """Returns how many trials, out of this number, TPE counts as good (hyperopt.tpe.ap_split_trials)."""
     return min(math.ceil(GAMMA * math.sqrt(trials)), MOST_GOOD)
 
 
 class Sampler(Protocol):
-    """Chooses configurations. `ask` returns the next one, or None if there are no more.
+    """Chooses configurations. `ask` returns the next configuration, or None if there are no more.
 
-    `tell` gets the answer of each configuration once, in any order.
+    `tell` gets the result of each configuration once, in any order.
     """
 
     def ask(self) -> Parameters | None: ...
 
-    def tell(self, parameters: Parameters, answer: Answer) -> None: ...
+    def tell(self, parameters: Parameters, result: TrialResult) -> None: ...
 
 
 class Grid:
-    """Asks for every point of a grid, in order."""
+    """Chooses every point of a grid, in order."""
 
     def __init__(self, space: Space, most: int) -> None:
         self._remaining: Iterator[Parameters] = configurations(grid(space, most))
@@ -50,12 +50,12 @@ class Grid:
     def ask(self) -> Parameters | None:
         return next(self._remaining, None)
 
-    def tell(self, parameters: Parameters, answer: Answer) -> None:
-        """Does nothing: a grid does not learn from answers."""
+    def tell(self, parameters: Parameters, result: TrialResult) -> None:
+        """Does nothing, because a grid does not learn from results."""
 
 
 class Optuna:
-    """Optuna's TPE, or its random sampler if `random_starts` is None."""
+    """Optuna's TPE. If `random_starts` is None, it is Optuna's random sampler instead."""
 
     def __init__(self, space: Space, seed: int, random_starts: int | None) -> None:
         import optuna
@@ -79,19 +79,21 @@ class Optuna:
         self._open_trials[id(parameters)] = trial
         return parameters
 
-    def tell(self, parameters: Parameters, answer: Answer) -> None:
-        self._study.tell(self._open_trials.pop(id(parameters)), answer.loss)
+    def tell(self, parameters: Parameters, result: TrialResult) -> None:
+        self._study.tell(self._open_trials.pop(id(parameters)), result.loss)
 
 
 def search(
-    sampler: Sampler, submit: Callable[[Parameters, int], "Future[Answer]"], at_once: int, count: int
+    sampler: Sampler, submit: Callable[[Parameters, int], "Future[TrialResult]"], at_once: int, count: int
 ) -> list[Trial]:
-    """Keeps `at_once` trials running until `count` have run, or the sampler has no more. Returns the trials.
+    """Runs `count` trials, `at_once` at a time. Returns the trials.
 
-    `submit` also gets the trial's place, a number from 0 on that no other running trial has.
+    The search ends earlier if the sampler has no more configurations.
+
+    `submit` also gets the trial's place: a number below `at_once` that no other running trial has.
     """
     began = time.time()
-    running: dict[Future[Answer], tuple[int, int, float]] = {}
+    running: dict[Future[TrialResult], tuple[int, int, float]] = {}
     places = list(range(at_once))
     trials: list[Trial] = []
     submitted: list[Parameters] = []
@@ -109,9 +111,9 @@ def search(
             told = time.time()
             number, place, asked = running.pop(done)
             places.append(place)
-            answer = done.result()
-            sampler.tell(submitted[number], answer)
-            trials.append(trial_of(number, submitted[number], answer, asked, told, began))
+            result = done.result()
+            sampler.tell(submitted[number], result)
+            trials.append(trial_of(number, submitted[number], result, asked, told, began))
     return trials
 
 
@@ -124,17 +126,20 @@ def tpe_of_hyperopt(random_starts: int) -> Any:
     return partial(tpe.suggest, n_startup_jobs=random_starts, gamma=GAMMA, n_EI_candidates=CANDIDATES)
 
 
-def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningParams, trials: Any) -> list[Trial]:
-    """Searches like `search`, but by hyperopt's `fmin` with these trials (hyperopt.Trials or SparkTrials).
+def search_by_hyperopt(
+    evaluate: Callable[[Parameters], TrialResult], params: TuningParams, trials: Any
+) -> list[Trial]:
+    """Searches like `search`, but with hyperopt's `fmin` and these `trials` (hyperopt.Trials or SparkTrials).
 
-    The times of asking and telling are hyperopt's own: when it booked a trial and when it refreshed it with a result.
+    As times of asking and telling, hyperopt's own times are used: `book_time` of the trial, and `refresh_time` of its
+    result.
     """
     from hyperopt import STATUS_OK, fmin
 
     def objective(drawn: Parameters) -> dict[str, Any]:
         values = {name: getattr(value, "item", lambda value=value: value)() for name, value in drawn.items()}
-        answer = evaluate(values)
-        return {"status": STATUS_OK, "loss": answer.loss, "values": values, "answer": tuple(answer)}
+        result = evaluate(values)
+        return {"status": STATUS_OK, "loss": result.loss, "values": values, "result": tuple(result)}
 
     began = time.time()
     fmin(
@@ -150,14 +155,17 @@ def search_by_hyperopt(evaluate: Callable[[Parameters], Answer], params: TuningP
     )
     rows = []
     for number, trial in enumerate(trials.trials):
-        result = trial["result"]
+        returned = trial["result"]
         booked, refreshed = (trial[name].replace(tzinfo=UTC).timestamp() for name in ("book_time", "refresh_time"))
-        answer = Answer(*result["answer"]) if "answer" in result else lost(trial, booked, refreshed)
-        rows.append(trial_of(number, result.get("values", {}), answer, booked, refreshed, began))
+        result = TrialResult(*returned["result"]) if "result" in returned else lost(trial, booked, refreshed)
+        rows.append(trial_of(number, returned.get("values", {}), result, booked, refreshed, began))
     return rows
 
 
-def lost(trial: Any, booked: float, refreshed: float) -> Answer:
-    """Returns the answer for a trial without a result, because its Spark task failed, perhaps with its executor."""
+def lost(trial: Any, booked: float, refreshed: float) -> TrialResult:
+    """Returns the result for a trial that hyperopt has no result of.
+
+    Its Spark task failed, perhaps with its executor.
+    """
     error = "; ".join(map(str, trial["misc"].get("error", ("its Spark task failed",))))[:MOST_OF_AN_ERROR]
-    return Answer(math.inf, "failed", error, booked, refreshed, "", "", None)
+    return TrialResult(math.inf, "failed", error, booked, refreshed, "", "", None)

@@ -1,8 +1,8 @@
-"""Search spaces as data: one definition per workload, translated into the same distributions for each library.
+"""Search spaces as data. Each workload defines one, which is translated into the same distributions for each library.
 
-Whole numbers and steps are drawn with equal weight, both ends included. On a log scale a whole number has the weight
-of the numbers that round to it. That is how Optuna draws. hyperopt's own `uniformint` and `quniform` give both ends
-half the weight, so for hyperopt ranges are widened by half a step.
+Whole numbers and steps are drawn with equal probability, both ends included. On a log scale, the probability of a
+whole number is that of all real numbers that round to it. Optuna draws in this way. hyperopt's own `uniformint` and
+`quniform` draw both ends with half the probability, so for hyperopt, ranges are widened by half a step.
 """
 
 import itertools
@@ -20,7 +20,10 @@ Parameters = dict[str, Any]
 
 
 class Range(BaseModel):
-    """Numbers from `low` to `high`, both included: real numbers, whole numbers, or steps from `low` on."""
+    """The numbers from `low` to `high`, both included.
+
+    They are real numbers, whole numbers, or steps from `low` on.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,10 +54,10 @@ class Range(BaseModel):
 
     @property
     def drawn(self) -> tuple[float, float]:
-        """The limits of a uniform number, from which `value` makes a parameter.
+        """The limits of the uniform random number that `value` converts to a parameter.
 
-        They are logarithms on a log scale, and numbers of steps if there are steps. If the number is rounded, they
-        are wider by a half.
+        On a log scale the limits are logarithms. With steps they are numbers of steps. If the number is rounded
+        afterwards, they are wider by a half.
         """
         if self.step is not None:
             return -0.5, self.steps + 0.5
@@ -71,12 +74,12 @@ class Range(BaseModel):
         return int(bounded) if self.whole else bounded
 
     def points(self, count: int) -> list[Value]:
-        """Returns the middles of `count` parts of equal weight; fewer if several round to the same number."""
+        """Returns the middles of `count` parts of equal probability; fewer if several round to the same number."""
         low, high = self.drawn
         return list(dict.fromkeys(self.value(low + (high - low) * (n + 0.5) / count) for n in range(count)))
 
     def for_hyperopt(self, name: str) -> Any:
-        """Returns hyperopt's expression, which draws the parameter itself, also for steps: `value` is not needed."""
+        """Returns hyperopt's expression, which draws the parameter itself, even for steps. `value` is not needed."""
         from hyperopt import hp
         from hyperopt.pyll import scope
 
@@ -98,7 +101,7 @@ class Range(BaseModel):
 
 
 class Choice(BaseModel):
-    """One of several values, which have no order."""
+    """A choice of one of several values that have no order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -143,7 +146,7 @@ def for_optuna(space: Space) -> "dict[str, BaseDistribution]":
 def grid(space: Space, most: int) -> dict[str, list[Value]]:
     """Returns the points of each dimension, for a grid of at most `most` configurations.
 
-    Dimensions in turn get one more point, as long as the grid is not too large.
+    The dimensions take turns to get one more point, as long as the grid is not too large.
     """
     counts = dict.fromkeys(space, 1)
     growing = list(space)
@@ -161,11 +164,11 @@ def grid(space: Space, most: int) -> dict[str, list[Value]]:
 
 
 def size(space: Space, counts: Mapping[str, int]) -> int:
-    """Returns the number of configurations in the grid with these counts of points."""
+    """Returns the number of configurations of a grid with these numbers of points."""
     return math.prod(len(dimension.points(counts[name])) for name, dimension in space.items())
 
 
 def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
-    """Yields every combination of points; the last dimension changes first."""
+    """Yields all combinations of points. The last dimension changes first."""
     for values in itertools.product(*points.values()):
         yield dict(zip(points, values, strict=True))

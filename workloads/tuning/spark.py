@@ -1,4 +1,4 @@
-"""Engines that search on Spark: a trial is one task, or it uses the whole cluster."""
+"""Engines that search on Spark. A trial is one Spark task, or it uses the whole cluster."""
 
 import logging
 import os
@@ -24,17 +24,20 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, Spell, TuningEngi
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
-from workloads.tuning.trials import Answer, Job, Trial, failed, table_of, trial_of
+from workloads.tuning.trials import TrialResult, Job, Trial, failed, table_of, trial_of
 
 log = logging.getLogger(__name__)
 
 EVERYWHERE = "cluster"
-"""The `where` of a trial that ran on the whole cluster."""
+"""The value of `where` for a trial that ran on the whole cluster."""
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """A job, and the names of its data files, which Spark copies to each executor once. `bytes` is their size."""
+    """A job, and the names of its data files. Spark copies these files to each executor once.
+
+    `bytes` is their size.
+    """
 
     job: Job
     names: tuple[str, str]
@@ -60,7 +63,7 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
         return Shipped(job, (first.name, second.name), first.stat().st_size + second.stat().st_size)
 
     def for_winner(self, run: Context) -> Context:
-        """Returns the context of the winner: on the driver, with the granted cores that the driver may use."""
+        """Returns the context of the winner. It is trained on the driver, with the cores that the driver may use."""
         threads = min(run.cores, len(os.sched_getaffinity(0)))
         return run.with_case(threads=threads)
 
@@ -77,7 +80,7 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
 
 
 class HyperoptSparkTrials(TrialsInTasks):
-    """hyperopt's TPE with SparkTrials: a Spark job of one task for each trial; it looks for results once a second."""
+    """hyperopt's TPE with SparkTrials. Each trial is a Spark job with one task; results are polled once a second."""
 
     name = "hyperopt-sparktrials"
     needs = frozenset({SPARK_CONTEXT})
@@ -90,8 +93,9 @@ class HyperoptSparkTrials(TrialsInTasks):
 
 
 class OptunaSpark(TrialsInTasks):
-    """Optuna's TPE by ask and tell from a few driver threads: a Spark job of one task for each trial. The next job
-    starts as soon as a trial's loss is known.
+    """Optuna's TPE by ask and tell from driver threads. Each trial is a Spark job with one task.
+
+    The next job starts as soon as the loss of a trial is known.
     """
 
     name = "optuna-spark"
@@ -100,16 +104,16 @@ class OptunaSpark(TrialsInTasks):
         at_once = params.parallelism or run.slots
         tasks = SparkTasks(run.spark)
 
-        def ask_spark(parameters: Parameters) -> Answer:
-            answer: Answer = tasks.run_one(lambda values: in_task(shipped, values), parameters)
-            return answer
+        def ask_spark(parameters: Parameters) -> TrialResult:
+            result: TrialResult = tasks.run_one(lambda values: in_task(shipped, values), parameters)
+            return result
 
         sampler = Optuna(params.space, params.sampler_seed, params.random_starts)
         with ThreadPoolExecutor(at_once) as threads:
             return search(sampler, lambda values, _: threads.submit(ask_spark, values), at_once, params.trials)
 
 
-def in_task(shipped: Shipped, parameters: Parameters) -> Answer:
+def in_task(shipped: Shipped, parameters: Parameters) -> TrialResult:
     """Runs a trial in a Spark task."""
     from pyspark import SparkFiles
 
@@ -118,7 +122,7 @@ def in_task(shipped: Shipped, parameters: Parameters) -> Answer:
 
 
 class OnCluster(TuningEngine, SparkEngine):
-    """Base of engines that train MLlib's models, each over the whole cluster."""
+    """Base of engines that train MLlib's models. Each model is trained over the whole cluster."""
 
     def spread(self, run: Context, split: Context) -> Any:  # noqa: ARG002
         engine: Any = self.model()
@@ -126,7 +130,7 @@ class OnCluster(TuningEngine, SparkEngine):
 
 
 class HyperoptMLlib(OnCluster):
-    """hyperopt's TPE, one MLlib model at a time over the whole cluster."""
+    """hyperopt's TPE with one MLlib model at a time, over the whole cluster."""
 
     name = "hyperopt-mllib"
 
@@ -135,7 +139,7 @@ class HyperoptMLlib(OnCluster):
 
         engine = self.model()
 
-        def evaluate(parameters: Parameters) -> Answer:
+        def evaluate(parameters: Parameters) -> TrialResult:
             began = time.time()
             try:
                 trial_context = with_params(loaded.split, engine, params.model.changed(parameters))
@@ -149,16 +153,16 @@ class HyperoptMLlib(OnCluster):
             except Exception as problem:
                 log.exception("a trial failed")
                 return failed("failed", brief(problem), began, EVERYWHERE)
-            return Answer(loss, "ok", None, began, time.time(), EVERYWHERE, "", None)
+            return TrialResult(loss, "ok", None, began, time.time(), EVERYWHERE, "", None)
 
         return search_by_hyperopt(evaluate, params, Trials())
 
 
 class MLlibCrossValidator(OnCluster):
-    """MLlib's CrossValidator over the grid, several models at once (`parallelism`), each over the whole cluster.
+    """MLlib's CrossValidator over a grid, with several models at once (`parallelism`), each over the whole cluster.
 
-    Differs: judges by three folds of the training rows, drawn at random, not by the validation part, so its losses
-    are of other rows; compare the winners on the hold-out.
+    Differs: judges by three random folds of the training rows, not by the validation part, so its losses come from
+    other rows and cannot be compared. Compare the winners on the hold-out.
     """
 
     name = "mllib-crossvalidator"
@@ -166,7 +170,7 @@ class MLlibCrossValidator(OnCluster):
     FOLDS = 3
 
     def prepare(self, run: Context) -> None:
-        """Does nothing: CrossValidator needs no validation part."""
+        """Does nothing, because CrossValidator needs no validation part."""
 
     def load(self, run: Context) -> Loaded:
         engine: Any = self.model()
@@ -201,7 +205,10 @@ class MLlibCrossValidator(OnCluster):
 
 
 class Watched:
-    """Records when CrossValidator trains and judges each configuration, because it does not report that itself."""
+    """Records the times when CrossValidator trains and judges each configuration.
+
+    CrossValidator does not report them.
+    """
 
     def __init__(self, estimator: Any, configurations: int) -> None:
         self.spells: list[list[Spell]] = [[] for _ in range(configurations)]
@@ -211,14 +218,17 @@ class Watched:
         self.estimator = estimator
 
     def trained(self, models: Iterator[tuple[int, Any]]) -> tuple[int, Any]:
-        """Returns the next model and its index. Several threads call this; each then judges the model it got."""
+        """Returns the next model and its index.
+
+        Several threads call this; each thread then judges the model that it got.
+        """
         began = time.time()
         index, model = next(models)
         self._of_thread.index, self._of_thread.began = index, began
         return index, model
 
     def evaluator(self, run: Context) -> Any:
-        """Returns MLlib's evaluator of log-loss or RMSE, which also records when it judges."""
+        """Returns MLlib's evaluator of log-loss or RMSE, which also records the time when it judges."""
         from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
 
         if run.data.task == "classification":
@@ -237,17 +247,20 @@ class Watched:
         return evaluator
 
     def trials(self, points: list[Parameters], losses: list[float], began: float) -> list[Trial]:
-        """Returns a trial for each configuration: it lasts from training its first fold to judging its last one."""
+        """Returns one trial for each configuration.
+
+        It lasts from training its first fold to judging its last fold.
+        """
         trials = []
         for number, (point, loss, spells) in enumerate(zip(points, losses, self.spells, strict=True)):
             start, end = spells[0][0], spells[-1][1]
-            answer = Answer(float(loss), "ok", None, start, end, EVERYWHERE, "", None)
-            trials.append(trial_of(number, point, answer, None, end, began))
+            result = TrialResult(float(loss), "ok", None, start, end, EVERYWHERE, "", None)
+            trials.append(trial_of(number, point, result, None, end, began))
         return trials
 
 
 class RecordedModels:
-    """Iterates over fitted models. It is not a generator, because several threads call it at once."""
+    """An iterator over fitted models. It is not a generator, because several threads call it at once."""
 
     def __init__(self, watched: Watched, models: Iterator[tuple[int, Any]]) -> None:
         self.watched = watched
@@ -261,9 +274,11 @@ class RecordedModels:
 
 
 def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> float:
-    """Runs `work` in a new thread and returns its result. Cancels its Spark jobs if it takes longer than `seconds`.
+    """Runs `work` in a new thread and returns its result.
 
-    Raises TimeoutError then, and the errors of `work`.
+    If it takes longer than `seconds`, its Spark jobs are cancelled and TimeoutError is raised.
+
+    Errors of `work` are raised too.
     """
     from pyspark import inheritable_thread_target
 

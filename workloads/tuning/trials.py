@@ -1,4 +1,4 @@
-"""Trials: each trains one configuration on the training part and judges it on the validation part."""
+"""Trials, each of which trains one configuration on the training part and judges it on the validation part."""
 
 import json
 import math
@@ -22,10 +22,10 @@ TrialOutcome = Literal["ok", "failed", "timeout", "oom"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that the trials of one case need, on any host. Picklable.
+    """Everything that the trials of one case need, on any host. Can be pickled.
 
-    `run` has no session; its case has the threads of one trial. `data` are the paths, on the host of the trial, of
-    the Arrow files of the training and the validation part. The files have LABEL and the features.
+    `run` has no Spark session, and its case states the number of threads of one trial. `data` holds the paths of two
+    Arrow files on the trial's host: the training part and the validation part. The files have LABEL and the features.
     """
 
     id: str
@@ -37,13 +37,14 @@ class Job:
     deadline_seconds: float
     most_bytes: int
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] | None = None
-    """Binds the GPU of a Spark task to its process; None if that is not needed."""
+    """Binds the process to the GPU of its Spark task. None if that is not needed."""
 
 
-class Answer(NamedTuple):
-    """The result of a trial. `began` and `ended` are time.time() on its host.
+class TrialResult(NamedTuple):
+    """The result of a trial. `began` and `ended` are times of time.time() on the trial's host.
 
-    `copy` names the copy of the data that it read. `peak_bytes` is the peak of its process; None if it is not known.
+    `copy` names the copy of the data that the trial read. `peak_bytes` is the peak memory of its process; None if it
+    is not known.
     """
 
     loss: float
@@ -57,11 +58,11 @@ class Answer(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A row of the table of trials. A failed trial has an infinite loss.
+    """A row in the table of trials. The loss of a failed trial is infinite.
 
-    `start` and `end` are seconds since the search began, by the clock of the host where the trial ran. `told` is when
-    the driver learned its loss, by the driver's clock. `dispatch_seconds` is None if it is not known when the driver
-    asked for the trial.
+    `start`, `end` and `told` are seconds since the search began. `start` and `end` are measured with the clock of the
+    host where the trial ran. `told` is the time when the driver learned the loss, measured with the driver's clock.
+    `dispatch_seconds` is None if the time when the driver asked for the trial is not known.
     """
 
     number: int
@@ -79,7 +80,7 @@ class Trial(NamedTuple):
 
     @property
     def configuration(self) -> Parameters:
-        """The parameters, read from the JSON in the field `parameters`."""
+        """The parameters of the trial, read from the JSON in the field `parameters`."""
         values: Parameters = json.loads(self.parameters)
         return values
 
@@ -104,37 +105,38 @@ TRIAL = pa.schema(
 
 
 def trial_of(
-    number: int, parameters: dict[str, Any], answer: Answer, asked: float | None, told: float, began: float
+    number: int, parameters: dict[str, Any], result: TrialResult, asked: float | None, told: float, began: float
 ) -> Trial:
     """Returns the row of a trial.
 
-    `asked` is when the driver asked for the trial (None if not known), `told` when it got the answer, and `began`
-    when the search began; all are time.time(). The dispatch is the time from asking to the answer, without the trial.
+    `asked` is the time when the driver asked for the trial (None if not known). `told` is the time when it got the
+    result. `began` is the time when the search began. All are times of time.time(). The dispatch time is `told -
+    asked` minus the trial's own seconds.
     """
     return Trial(
         number,
         json.dumps(parameters),
-        answer.began - began,
-        answer.ended - began,
+        result.began - began,
+        result.ended - began,
         told - began,
-        None if asked is None else max(0.0, (told - asked) - (answer.ended - answer.began)),
-        answer.where,
-        answer.copy,
-        answer.loss,
-        answer.outcome,
-        answer.error,
-        answer.peak_bytes,
+        None if asked is None else max(0.0, (told - asked) - (result.ended - result.began)),
+        result.where,
+        result.copy,
+        result.loss,
+        result.outcome,
+        result.error,
+        result.peak_bytes,
     )
 
 
 def table_of(trials: list[Trial]) -> pa.Table:
-    """Returns rows of TRIAL, in the order of their numbers."""
+    """Returns a table with the schema TRIAL, in the order of the trials' numbers."""
     rows = [trial._asdict() for trial in sorted(trials, key=lambda trial: trial.number)]
     return pa.Table.from_pylist(rows, schema=TRIAL)
 
 
 def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table) -> float:
-    """Trains, and returns the loss on the validation part.
+    """Trains a model, and returns its loss on the validation part.
 
     Raises the library's own errors, and ValueError if the loss is not a finite number.
     """
@@ -147,6 +149,6 @@ def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validatio
     return loss
 
 
-def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> Answer:
-    """Returns the answer of a trial that failed: it ends now, with an infinite loss."""
-    return Answer(math.inf, outcome, error, began, time.time(), where, copy, None)
+def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> TrialResult:
+    """Returns the result of a failed trial, which ends now, with an infinite loss."""
+    return TrialResult(math.inf, outcome, error, began, time.time(), where, copy, None)

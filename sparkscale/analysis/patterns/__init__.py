@@ -23,7 +23,7 @@ PATTERNS: dict[str, PatternAnalysis] = {
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
     """Returns the smallest table, with its name, that reports need instead of a stored table.
 
-    Returns None if reports need none. `table` is a pyarrow.Table.
+    Returns None if reports do not need it. `table` is a pyarrow.Table.
     """
     pattern = PATTERNS.get(record.declared.report)
     return pattern.condensed(record, name, table) if pattern else (name, table)

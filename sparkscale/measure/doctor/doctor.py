@@ -1,4 +1,4 @@
-"""Checks that this machine can measure: it tries Java, Spark, memory limits and the rest for real."""
+"""Checks that this machine can measure, by trying out Java, Spark, memory limits and the other parts."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ LEAST_DISK = 2 * 2**30
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `found` is what was found, or what is missing. `advice` says what to do.
+    """One line of the report. `found` says what was found, or what is missing. `advice` says what to do.
 
     If `needed` is false, the part is optional.
     """

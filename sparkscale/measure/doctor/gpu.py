@@ -30,7 +30,7 @@ MEASURED = "workload=data_parallel.gradient_boosting,device=gpu,fraction=1/16"
 
 
 def examine_gpus(observer: Callable[[], Observer]) -> list[Check]:
-    """Returns all checks. Without a GPU, there is only one, which says why."""
+    """Returns all checks. Without a GPU it returns a single check that says why none was found."""
     gpus = gpu.discover()
     if not gpus.devices:
         return [Check("GPUs", False, gpus.reason or "none", "Install the NVIDIA driver, or use a host with a GPU.")]
@@ -77,7 +77,7 @@ def _use_torch(index: str) -> str:
 
 
 def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Holding]:
-    """Runs `tasks` tasks that want a GPU each, and returns which held which.
+    """Runs `tasks` tasks that each need a GPU, and returns the GPUs that each task held.
 
     Raises ClusterError, WorkerDied or DeadlineExceeded.
     """
@@ -91,7 +91,7 @@ def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Ho
 
 
 def _scheduling(gpus: gpu.Gpus) -> Check:
-    """Checks on real GPUs what a test checks with invented addresses: two tasks never hold one GPU at once."""
+    """Checks on real GPUs that two tasks never hold one GPU at once. A test checks this with invented addresses."""
     count = len(gpus.devices)
     profile = Standalone(
         name="doctor-gpu", kind="standalone", workers=1, cores=max(CORES, 2 * count), gpus=count, oversubscribe=True

@@ -1,4 +1,7 @@
-"""The cases of a suite: all combinations that its blocks name, first without and then with the prepared data."""
+"""The cases of a suite: all combinations that it names.
+
+They are planned before the data is prepared, and completed when it is.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +18,10 @@ from workloads import registry
 from workloads.base import Engine, Params, Sample, SparkEngine, Workload
 
 LEAST_SAMPLE = 30
-"""A sample with fewer training rows is not tried: 1/64 of a small table may be empty, or hold only one class."""
+"""A sample with fewer training rows is not tried.
+
+1/64 of a small table may be empty, or have only one class.
+"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,10 @@ class PlannedCase:
 
 
 def shared_worker(session: Session, cluster_kind: str) -> Session:
-    """Returns the session, in local mode without its threads: one JVM serves sessions with any number of threads."""
+    """Returns the key by which executions share a worker.
+
+    In local mode it leaves out the number of threads, because one JVM can serve sessions with different numbers.
+    """
     shares_jvm = session.placement == "spark" and cluster_kind == "local"
     return replace(session, threads=0) if shares_jvm else session
 
@@ -117,10 +126,10 @@ def shared_worker(session: Session, cluster_kind: str) -> Session:
 def planned_cases(
     suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None
 ) -> list[PlannedCase]:
-    """Returns every case of the suite, profile after profile, with the blocks in their order.
+    """Returns every case of the suite: profile by profile, and then in the order of the suite blocks.
 
-    `rounds` replaces the suite's number, and limits a block's own number. `clusters` replaces the suite's profiles. A
-    profile that is named twice is measured once.
+    `rounds` replaces the suite's number of rounds. It is also an upper limit for a suite block's own number.
+    `clusters` replaces the suite's profiles. A profile that is named twice is measured once.
     """
     suite_rounds = rounds or suite.rounds
     return [

@@ -1,4 +1,7 @@
-"""Plans executions: one of each case in each of its rounds, in random order, queued by worker."""
+"""Plans executions: each case once per round, in random order.
+
+Executions that share a worker form a queue.
+"""
 
 import random
 from collections import Counter, defaultdict
@@ -18,7 +21,7 @@ FRACTIONS = tuple(2.0**-j for j in range(6, -1, -1))
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a case, in one round. It is isolated if nothing may have run in its worker before."""
+    """One execution of a case, in one round. It is isolated if it must be the first in its worker."""
 
     case: Case
     round: int
@@ -34,7 +37,7 @@ class Execution:
 
     @property
     def warmup_key(self) -> str:
-        """Executions with the same key share a warm-up: their cases differ only in their samples."""
+        """Executions with the same key share a warm-up, because their cases differ only in their samples."""
         return self.warmups[0].id
 
     @property
@@ -57,8 +60,8 @@ def planned_executions(
     """Returns all executions on one profile: each case once in each of its rounds, with the seeds of that round.
 
     Equal executions are planned once. Isolated cases with fewer rounds than the run are spread evenly over its
-    rounds, for each kind of worker separately. The reason: the first isolated execution of a round begins a worker
-    that others then share, and every further one needs another worker.
+    rounds, for each kind of worker separately. This saves workers. The first isolated execution of a round starts a
+    worker that other executions then share. Every further isolated execution needs its own worker.
     """
     isolated_count: Counter[Session] = Counter()
     bound = {
@@ -107,8 +110,8 @@ def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Executio
 
     The queues of a round are in random order, and so are the executions within a queue. Executions of one session
     follow each other, and the order of the sessions is reversed in every second round. An isolated execution needs a
-    worker in which nothing ran before. The start of a shared worker meets this need, so one isolated execution of a
-    round goes there and saves a worker. The others get their own workers.
+    worker in which nothing ran before. A shared worker is new when it starts, so one isolated execution of a round
+    runs in it first. This saves a worker. The other isolated executions get their own workers.
     """
     generator = random.Random(seed)
     sessions = list(dict.fromkeys(execution.session for execution in planned))
@@ -132,5 +135,5 @@ def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Executio
 
 
 def _sort_by_session(executions: list[Execution], sessions: list[Session]) -> None:
-    """Sorts in place, so that the executions of a session follow each other, in the order of the sessions."""
+    """Sorts the list itself, so that the executions of a session follow each other, in the order of `sessions`."""
     executions.sort(key=lambda execution: sessions.index(execution.session))

@@ -28,32 +28,35 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Block(BaseModel):
-    """Cases of one workload: all combinations of its engines, data sets, fractions, parameter sets and devices."""
+    """A suite block: all combinations of a workload's engines, data sets, fractions, parameter sets and devices."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workload: str
     engines: Names = ("*",)
-    """Names of engines. "*" stands for every engine that runs on the block's device."""
+    """Names of engines. "*" stands for every engine that runs on the suite block's device."""
     datasets: Names = ("flights",)
     fractions: Names = ("1",)
     sets: Annotated[tuple[ParameterSet, ...], Field(min_length=1)] = ("aligned",)
     devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
     params: dict[str, Any] = {}
     sweep: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
-    """Values for some parameters. Every combination of them makes further cases."""
+    """Values for some parameters. Every combination of these values gives further cases."""
     capacity: tuple[int, int] | None = None
-    """The range (least, most) from which the set `tuned` chooses. None: the range of the workload."""
+    """The range (least, most) from which the parameter set `tuned` chooses. None: the range of the workload."""
     rounds: int | None = Field(default=None, ge=1)
     """None: the suite's number of rounds."""
     isolate: bool = False
-    """If true, each execution gets a worker where nothing ran before: memory can be read, and times are cold."""
+    """If true, each execution gets a worker where nothing ran before.
+
+    Memory figures are then valid, and times are those of a cold worker.
+    """
     only_tables: bool = False
-    """If true, the block is measured only if the suite runs on a user's table (`Suite.on`)."""
+    """If true, the suite block is measured only if the suite runs on a user's table (`Suite.on`)."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """Returns the parameters of each combination of the sweep, with `params`."""
+        """Returns the parameters for each combination of the sweep: `params` with the values of the combination."""
         combinations = itertools.product(*self.sweep.values())
         return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
 
@@ -69,7 +72,7 @@ class Suite(BaseModel):
     deadline_seconds: float = Field(default=300, gt=0)
     clusters: Names = ("local",)
     dataset: dict[str, AnySource] = {}
-    """Data sets that the suite defines, by the names that its blocks use."""
+    """Data sets that the suite defines, by the names that its suite blocks use."""
     target: tuple[Target, ...] = ()
     """Validation losses that searches should reach, each for one sample of one data set."""
     goal: tuple[Goal, ...] = ()
@@ -86,7 +89,7 @@ class Suite(BaseModel):
         )
 
     def source(self, name: str) -> AnySource:
-        """Returns the data set with this name: the suite's own, else the registered one with its defaults."""
+        """Returns the data set with this name: the suite's own, otherwise the registered one with its defaults."""
         if name in self.dataset:
             return self.dataset[name].model_copy(update={"name": name})
         return registry.source({"kind": name})
@@ -94,8 +97,8 @@ class Suite(BaseModel):
     def on(self, source: AnySource) -> "Suite":
         """Returns the same suite for one other data set.
 
-        If every block trains one model per group, the hold-out is drawn within groups. Blocks with `only_tables` are
-        kept only if the data set is a table.
+        If every suite block trains one model per group, the hold-out is drawn within groups. Suite blocks with
+        `only_tables` are kept only if the data set is a table.
         """
         if all(registry.workloads()[block.workload].pattern.within_groups for block in self.measure):
             source = registry.SOURCE.validate_python(source.within_groups().model_dump())
@@ -163,7 +166,7 @@ class _Reader:
         self.source = source
         self.text = text
         self.block: int | None = None
-        """The number of the block that is checked; None for the lines before the blocks."""
+        """The number of the suite block that is checked; None for the lines before the suite blocks."""
 
     def suite(self, name: str) -> Suite:
         try:
@@ -243,7 +246,7 @@ class _Reader:
             raise ConfigError(f"{self._at(value)}: unknown {what} '{value}': choose from {', '.join(choices)}.")
 
     def _at(self, word: str) -> str:
-        """Returns the file and the first line of the checked block that has this word, as the start of a message."""
+        """Returns the start of a message: the file, and the first line of the suite block that has this word."""
         block = -1
         for number, line in enumerate(self.text.splitlines(), start=1):
             block += line.strip().startswith("[[measure")
@@ -253,7 +256,7 @@ class _Reader:
 
 
 def params_of(workload: Workload, block: Block) -> list[Params]:
-    """Returns the workload's parameters, changed as the block says: one for each combination of its sweep.
+    """Returns the workload's parameters with the suite block's changes, for each combination of its sweep.
 
     Raises ValidationError if a parameter does not exist or has a wrong value.
     """
@@ -261,9 +264,9 @@ def params_of(workload: Workload, block: Block) -> list[Params]:
 
 
 def capacity_of(workload: Workload, block: Block) -> Capacity | None:
-    """Returns the parameter that the set `tuned` chooses, with the block's range or else the workload's.
+    """Returns the parameter that the parameter set `tuned` chooses.
 
-    None if the workload has no such parameter.
+    It has the suite block's range, otherwise the workload's. None if the workload has no such parameter.
     """
     if workload.capacity is None or block.capacity is None:
         return workload.capacity

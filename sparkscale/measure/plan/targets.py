@@ -1,4 +1,4 @@
-"""Chooses the target loss of a search: the suite's, or else what an earlier search on the same rows found."""
+"""Chooses the target of a search: the suite's target, or a target that an earlier search on the same rows found."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,12 +13,15 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.store import Store
 
 
-def known_targets(suite: Suite, store: Store, before: datetime) -> list[Target]:
-    """Returns the suite's targets, then those that searches in the store had found before `before`.
+def known_targets(suite: Suite, store: Store, run_start: datetime) -> list[Target]:
+    """Returns the suite's targets, and those that searches found before the run started.
 
-    `before` is the start of the run, so that a resumed run has the targets that it began with.
+    A resumed run thus keeps its targets.
     """
-    return [*suite.target, *targets_found(record for record in store.records_of(SUITE) if record.started_at < before)]
+    return [
+        *suite.target,
+        *targets_found(record for record in store.records_of(SUITE) if record.started_at < run_start),
+    ]
 
 
 def with_targets(
@@ -28,7 +31,7 @@ def with_targets(
     seeds: Seeds,
     targets: Sequence[Target],
 ) -> list[PlannedCase]:
-    """Returns the same cases. Each search gets the target of its sample, or None if there is none."""
+    """Returns the same cases. Each search gets the target of its sample, or None if no target is known."""
     return [_with_target(case, data, budget, seeds, targets) for case in cases]
 
 

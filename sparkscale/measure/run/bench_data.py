@@ -36,7 +36,10 @@ LEAST_ROWS = 1000
 
 @dataclass(frozen=True)
 class Generation:
-    """The measurements. `seconds` has one value per round. `peaks` is the peak memory of a task in bytes, by rows."""
+    """The measurements. `seconds` has one value per round.
+
+    `peaks` is the peak memory of a task in bytes, by the number of rows.
+    """
 
     rows: int
     columns: int

@@ -24,9 +24,9 @@ class Bracket:
 def smallest(is_enough: Callable[[int], bool], too_little: int, enough: int, ratio: float) -> Bracket:
     """Halves the bracket on a logarithmic scale until its ends differ by at most `ratio`.
 
-    The function assumes that more never hurts. If that is wrong, the result is one place where the answer changes.
-    Neither end is tried.
-    Each of the ⌈log₂(log(enough/too_little) / log(ratio))⌉ tries is a whole number strictly between the ends.
+    The function assumes that more never hurts. If that is wrong, the result is one amount at which the answer
+    changes. The two given ends are not tried. Each of the ⌈log₂(log(enough/too_little) / log(ratio))⌉ tries is a
+    whole number strictly between the ends.
     """
     bracket = Bracket(too_little, enough)
     while bracket.ratio > ratio and bracket.enough - bracket.too_little > 1:

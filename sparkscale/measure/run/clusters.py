@@ -26,9 +26,10 @@ EXAMINE_SECONDS = 180.0
 def ready_cluster(
     profile: ClusterProfile, granted: Budget, scratch: Path, logs: Path, observer: Observer
 ) -> Iterator[Cluster]:
-    """Yields a running cluster of this profile with checked executors. Daemons that it starts end with the block.
+    """Yields a running cluster of this profile with checked executors.
 
-    Raises ClusterError if Java or a daemon does not start, the cluster does not answer, or executors fail a check.
+    Daemons that it starts end when the context ends. Raises ClusterError if Java or a daemon does not start, the
+    cluster does not answer, or executors fail a check.
     """
     for other in state.every():
         if other.up and other.profile.name != profile.name:
@@ -106,7 +107,7 @@ def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
 
 
 def down(name: str) -> ClusterState:
-    """Stops a cluster that is kept up. Raises ClusterError if there is none with this name."""
+    """Stops a cluster that is kept up. Raises ClusterError if no cluster with this name is kept up."""
     with machine_lock():
         return lifecycle.take_down(name_of(name))
 

@@ -124,7 +124,7 @@ def _cached(cluster_profile: ClusterProfile) -> Iterator[Cached]:
 
 
 def find(name: str, cluster_profile: ClusterProfile) -> list[Cached]:
-    """Returns the cached data sets with this name, id or hash. Raises ConfigError if there is none."""
+    """Returns the cached data sets with this name, id or hash. Raises ConfigError if there is no such data set."""
     entries = [entry for entry in cached(cluster_profile) if not entry.is_merged]
     matching = [entry for entry in entries if name in (entry.id, entry.name, entry.id.rsplit("-", 1)[-1])]
     matching = matching or [entry for entry in entries if entry.name.startswith(f"{name}-")]

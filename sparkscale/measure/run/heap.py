@@ -1,4 +1,4 @@
-"""Searches for the smallest heap with which a case of a Spark engine still ends within its time."""
+"""Searches for the smallest heap with which a case of a Spark engine is still fast enough."""
 
 import uuid
 from collections.abc import Callable
@@ -39,16 +39,16 @@ MIB = 2**20
 REPEATS = 3
 """The number of rounds with the profile's heap before the search, and the most repeats of one probe."""
 PRECISION = 1.1
-"""The search ends when the smallest heap that is enough is at most this factor above one that is too small."""
+"""The search ends when the smallest heap that is enough is at most this many times a heap that is too small."""
 PATIENCE = 5.0
-"""A probe times out if it takes this factor longer than the slowest execution with the profile's heap."""
+"""A probe times out if it takes this many times as long as the slowest execution with the profile's heap."""
 LEAST_PATIENCE_SECONDS = 30.0
 
 SEEDS = Seeds(fixed=True)
 """All probes have the same seeds, so that they do the same work."""
 
 Judge = Callable[[list[RunRecord], list[RunRecord]], bool | None]
-"""Returns true if the heap of a probe is enough, and None if another repeat must decide.
+"""Returns true if the heap of a probe is enough, and None if another repeat is needed.
 
 The arguments are the records with the profile's heap and the records of the probe.
 """
@@ -56,7 +56,10 @@ The arguments are the records with the profile's heap and the records of the pro
 
 @dataclass(frozen=True)
 class Request:
-    """A filter that selects the case, and where it is measured. None: the cluster, or the data, of the suite."""
+    """A filter that selects the case, and where it is measured.
+
+    If `cluster` or `data` is None, the suite's own is used.
+    """
 
     case: str
     suite: str
@@ -67,7 +70,7 @@ class Request:
 
 @dataclass
 class _Progress:
-    """Passes messages on to the user with the current heap, and keeps the time of the longest execution."""
+    """Adds the current heap to each message for the user, and remembers the time of the longest execution."""
 
     base: Observer
     heap: str = ""
@@ -146,7 +149,7 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
 
 
 def choose(planned: list[PlannedCase], expression: str) -> PlannedCase:
-    """Returns the one case that a filter selects. Without `set=`, this is the case with aligned parameters, if any.
+    """Returns the case that a filter selects. Without `set=`, this is the case with aligned parameters, if any.
 
     Raises ConfigError with the choices if the filter selects several cases.
     """
@@ -185,7 +188,10 @@ def _check_heap_can_be_set(chosen: PlannedCase) -> None:
 
 
 def _executions(chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget) -> list[Execution]:
-    """Returns the case in rounds 1 to REPEATS + 1. Raises ConfigError if the engine does not support the case."""
+    """Returns the executions of the case in rounds 1 to REPEATS + 1.
+
+    Raises ConfigError if the engine does not support the case.
+    """
     rounds = REPEATS + 1
     executions = planned_executions([replace(chosen, rounds=rounds)], data, granted, SEEDS, rounds)
     reason = executions[0].unsupported

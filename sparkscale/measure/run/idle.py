@@ -1,7 +1,7 @@
 """Measures the memory that a worker needs without data: an idle worker imports the same modules as the case.
 
-Libraries are imported inside the phases, because a first run must pay for that. So the process of a case never shows
-the memory of its imports alone, and another process is needed.
+Libraries are imported inside the phases, because a first run must pay for that. So the memory of the imports alone
+cannot be seen in the process of a case. Another process is needed.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,10 @@ def _imported(
 
 @dataclass
 class IdleWorkers:
-    """The peak memory of idle workers, measured once for each kind. `spawn` starts one with the limits of a case."""
+    """The peak memory of idle workers, measured once for each kind of case.
+
+    `spawn` starts a worker with the limits of a case.
+    """
 
     spawn: Callable[[Session], WorkerProcess]
     _peaks: dict[Kind, int] = field(default_factory=dict)
@@ -49,8 +52,8 @@ class IdleWorkers:
     def measure(self, case: Case, modules: tuple[str, ...]) -> int | None:
         """Measures an idle worker in the same way as the peak of a case, and returns its peak in bytes.
 
-        No other worker may be alive: it would share pages with this one. Returns None if the worker does not start,
-        or ends during its imports.
+        No other worker may be alive, because it would share pages with this one. Returns None if the worker does not
+        start, or ends during its imports.
         """
         worker = None
         try:

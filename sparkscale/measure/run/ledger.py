@@ -18,7 +18,7 @@ class Ledger:
 
     @contextmanager
     def time(self, activity: Activity) -> Iterator[None]:
-        """Adds the time of the block to an activity."""
+        """Adds the time that is spent within this context to an activity."""
         started = time.monotonic()
         try:
             yield

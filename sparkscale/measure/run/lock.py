@@ -1,4 +1,4 @@
-"""The lock that allows one run at a time on a machine: two runs would disturb each other's times."""
+"""The lock that allows only one run at a time on a machine, because two would disturb each other's times."""
 
 import errno
 import fcntl
@@ -17,17 +17,23 @@ def lock_path() -> Path:
 
 
 HOLDER = "SPARKSCALE_LOCK_HOLDER"
-"""The environment variable with the process that holds the lock. Its children may measure under the same lock."""
+"""The environment variable with the id of the process that has the lock.
+
+Its children may measure under the same lock.
+"""
 
 
 SOCKET = "\0sparkscale.lock"
-"""The name of a socket in the abstract name space. Processes with another /tmp share this name space, such as systemd
-services with PrivateTmp. Processes with another network do not, such as most containers."""
+"""The name of a socket in the abstract name space.
+
+Processes with another /tmp, such as systemd services with PrivateTmp, share this name space. Processes with another
+network, such as most containers, do not share it.
+"""
 
 
 @contextmanager
 def machine_lock() -> Iterator[None]:
-    """Holds the lock during the block. Does nothing if a process that started this one holds it.
+    """Takes the lock until the context ends. Does nothing if a parent process of this one has it.
 
     Raises BusyError, with the process of the other run.
     """
@@ -56,7 +62,7 @@ def machine_lock() -> Iterator[None]:
 
 @contextmanager
 def _socket() -> Iterator[None]:
-    """Binds the socket during the block. Without an abstract name space, only the lock file protects.
+    """Binds the socket until the context ends. Without an abstract name space, only the lock file protects.
 
     Raises BusyError if another process has bound it.
     """

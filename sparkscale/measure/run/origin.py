@@ -1,6 +1,6 @@
 """Checks that a resumed run has the same origin: profiles, budgets, suite, host, code and software.
 
-A run may only be resumed with the same origin, because its executions share medians.
+A run may only be resumed with the same origin, because medians are computed over all its executions.
 """
 
 from typing import Any
@@ -17,8 +17,10 @@ from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
 Parts = dict[str, tuple[Kind, dict[str, Any]]]
-"""The parts of an origin, by their names in messages. The suite's deadline is not included: each record has its own,
-and a case that timed out may be repeated with a longer one.
+"""The parts of an origin, by their names in messages.
+
+The suite's deadline is not included: each record has its own, and a case that timed out may be repeated with a longer
+one.
 """
 
 
@@ -40,7 +42,7 @@ def store_origin(store: Store, suite: Suite, profiles: dict[ClusterProfile, Budg
 def check_same_request(
     invocation: Invocation, store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]
 ) -> None:
-    """Raises ConfigError if a profile, its grants or the suite have changed since the run began.
+    """Raises ConfigError if the suite, a profile or its budget has changed since the run began.
 
     Runs of earlier releases did not store this origin, so it is not checked for them.
     """
@@ -53,7 +55,7 @@ def check_same_request(
 
 
 def check_same_origin(before: list[RunRecord], store: Store) -> None:
-    """Raises ConfigError if host, code or package versions differ from those of the earlier records."""
+    """Raises ConfigError if host, code or package versions differ from the earlier records."""
     host = store.describe("host", descriptions.host())
     code = descriptions.code_state()
     for record in before:

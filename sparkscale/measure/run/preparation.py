@@ -38,8 +38,8 @@ def prepare_all(
 ) -> dict[str, PreparedDataset]:
     """Prepares data sets on the profile's storage, in a worker that measures nothing. Returns them by name.
 
-    With a `cluster`, its executors write the data, else processes on this node. Raises ClusterError, and the errors
-    of the preparation itself: ConfigError or DatasetError.
+    If `cluster` is given, its executors write the data. Otherwise processes on this node write it. Raises
+    ClusterError, and the errors of the preparation itself: ConfigError or DatasetError.
     """
     scratch.mkdir()
     observer.doing("starting a worker that prepares data")
@@ -126,7 +126,7 @@ def _given_models(executions: list[Execution], placement: Placement) -> list[Cas
 def _worker(
     what: str, profile: ClusterProfile, budget: Budget, scratch: Path, cluster: Cluster | None
 ) -> Iterator[WorkerProcess]:
-    """Yields a worker that measures nothing and ends with the block. Raises ClusterError if it ends before."""
+    """Yields a worker that measures nothing and ends when the context ends. Raises ClusterError if it ends before."""
     try:
         worker, _ = open_worker(
             profile,

@@ -15,14 +15,14 @@ from sparkscale.output import console
 
 COUNT_BEFORE_ESTIMATE = 10
 MOST_OVERHEAD = 1.5
-"""The estimate counts at most this overhead: a run begins with more warm-ups and starts than it has later."""
+"""The estimate counts at most this overhead, because a run begins with more warm-ups and starts than it has later."""
 
 Piece = tuple[Case, bool]
 """The case of an execution, and true if the execution is isolated, which takes longer."""
 
 
 class Observer(Protocol):
-    """Receives from the runner what happens."""
+    """Receives the events of a run from the runner."""
 
     def planned(self, pieces: list[Piece]) -> None:
         """The executions that remain, in any order."""
@@ -80,13 +80,17 @@ class Estimate:
 
 
 def _similar_keys(piece: Piece) -> list[tuple[object, ...]]:
-    """Returns keys of similar executions, the most similar first: same case, same engine, same placement, any."""
+    """Returns keys of similar executions, the most similar first.
+
+    Executions share the first key if they are of one case, the second if of one engine, and the third if of one
+    placement. All share the last key.
+    """
     case, isolated = piece
     return [(case.id, isolated), (case.workload, case.engine, isolated), (case.placement, isolated), ()]
 
 
 def outcome_text(record: RunRecord) -> str:
-    """Returns the outcome as one line, with the seconds of an ok case or the reason of another."""
+    """Returns the outcome as one line, with the seconds of an ok case, or the reason for another outcome."""
     if record.outcome == "ok":
         return f"ok {sum(record.seconds.values()):.2f} s"
     reason = record.error.message.splitlines()[0] if record.error and record.error.message else ""
@@ -130,7 +134,7 @@ class PlainLines:
 
 
 class LiveBar:
-    """Shows one bar: the current execution, the number of finished ones, the estimated remaining time.
+    """Shows one bar: the current execution, the number of finished executions, the estimated remaining time.
 
     Outcomes other than ok stay visible as lines.
     """
@@ -178,7 +182,10 @@ class LiveBar:
 
 
 def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool:
-    """Removes a finished execution from the remaining ones. Returns false for a warm-up, which is not counted."""
+    """Removes a finished execution from the remaining executions.
+
+    Returns false for a warm-up, which is not counted.
+    """
     if record.is_warmup:
         return False
     estimate.took((record.case, record.isolated), took_seconds)

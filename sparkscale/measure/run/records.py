@@ -24,7 +24,7 @@ from workloads import registry
 
 
 def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:
-    """Removes secrets from the message: a library may name the credentials that it used to log in."""
+    """Removes secrets from the message, because a library may name the credentials that it used to log in."""
     return error and error.model_copy(update={"message": redaction.text(error.message)})
 
 
@@ -40,7 +40,7 @@ class ResourceUse:
 
 @dataclass
 class Recorder:
-    """Completes an observation to a record: adds the data of the run and of the worker."""
+    """Turns an observation into a record: adds the data of the run and of the worker."""
 
     store: Store
     invocation: Invocation
@@ -64,7 +64,10 @@ class Recorder:
         position: int | None = None,
         deadline_seconds: float | None = None,
     ) -> RunRecord:
-        """Stores and returns the record. It has seconds only if the execution is ok: a failure has no time."""
+        """Stores and returns the record.
+
+        It has seconds only if the execution is ok, because a failure has no time.
+        """
         record = RunRecord(
             id=uuid.uuid4().hex,
             suite=self.suite_name,
@@ -112,13 +115,13 @@ class Recorder:
         return record
 
     def _heap(self, case: Case, worker: WorkerProcess | None) -> int | None:
-        """Returns the heap of the worker's session, or the budget's heap if no worker started; None on a node."""
+        """Returns the heap of the worker's session, or the budget's if no worker started; None for a node engine."""
         if case.placement == "node":
             return None
         return worker.heap_bytes if worker else self.budget.heap_bytes
 
     def _model(self, case: Case) -> str | None:
-        """Returns the id of the stored description of the model that the case applies; None if it applies none."""
+        """Returns the id of the description of the model that the case applies; None if it applies no model."""
         model = self.models.get(case.id)
         return self.store.describe("model", model.description()) if isinstance(model, PreparedModel) else None
 

@@ -1,4 +1,4 @@
-"""`sparkscale run`: measures what the user requests, as a new or a resumed run in the store."""
+"""`sparkscale run`: measures the requested cases, as a new or a resumed run in the store."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class Request:
     out: Path
     filter: str | None = None
     seed: int | None = None
-    """Decides the order of executions. Also the seed of samples and models, unless these are given."""
+    """The seed of the order of executions. It is also the seed of samples and models, unless theirs are given."""
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
     """Profiles to measure on, instead of the suite's."""
@@ -62,7 +62,7 @@ class Request:
     invocation: str | None = None
     """The id of the run to resume, if `resume` is true; None: the last run of the suite."""
     cold_cache: bool = False
-    """Empty the page cache of the data's files before each execution."""
+    """If true, the page cache of the data's files is emptied before each execution."""
     only: Callable[[PlannedCase], bool] = lambda _: True
     """Returns true for the cases of the run that this call measures."""
     only_round: int | None = None
@@ -93,7 +93,7 @@ class _Plan:
 
 
 def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
-    """Measures what is requested. The observer is made after the request was checked.
+    """Measures the requested cases. The observer is made after the request was checked.
 
     `ledger` counts the wall time since the command began. Raises ConfigError if the request is wrong, and
     DatasetError if its data is wrong, before anything is written to `out`.
@@ -118,7 +118,10 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
 
 
 def begin(request: Request) -> Invocation:
-    """Stores a new run without measuring anything: resume it by its id. Raises the same errors as `measure`."""
+    """Stores a new run without measuring anything. It can then be resumed by its id.
+
+    Raises the same errors as `measure`.
+    """
     invocation, planned = _new(request)
     with Store.open(request.out) as store:
         return _stored(invocation, planned, store)
@@ -230,7 +233,7 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
 
 
 def _listed(clusters: Sequence[str] | None) -> str | None:
-    """The clusters as the option --cluster takes them. Returns None if there are none."""
+    """Returns the clusters in the form of the option --cluster. None if there are none."""
     return None if clusters is None else ",".join(clusters)
 
 
@@ -309,7 +312,10 @@ def _measure(
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
-    """Returns the keys of executions that need not be repeated. Warm-ups do not count: a new worker needs its own."""
+    """Returns the keys of executions that need not be repeated.
+
+    Warm-ups do not count, because a new worker needs its own.
+    """
     return {
         (record.case.id, record.round, record.isolated)
         for record in records

@@ -26,16 +26,18 @@ from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.measure.worker.startup import Session, open_worker
 
 OUTSIDE_SECONDS = 300.0
-"""The limit of the checks before a case's phases, and of its scoring after them. A longer deadline applies to
-them, too."""
+"""The least limit in seconds of the checks before a case's phases, and of its scoring after them.
+
+If the deadline of the phases is longer, it is the limit of these stages, too.
+"""
 
 
 @dataclass
 class Runner:
     """Measures executions on one profile.
 
-    `logs` is the folder of the workers' logs, and `scratch` that of their temporary files. `cluster` is the cluster
-    for Spark sessions; None if no case needs one.
+    `logs` is the folder of the workers' logs, and `scratch` the folder of their temporary files. `cluster` is the
+    cluster for Spark sessions; None if no case needs one.
     """
 
     recorder: Recorder
@@ -59,7 +61,7 @@ class Runner:
         return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
 
     def run(self, executions: list[Execution]) -> None:
-        """Measures all executions, in random order within rounds. Each gets a record, also if it fails."""
+        """Measures all executions, in random order within rounds. Each gets a record, even if it fails."""
         possible = [execution for execution in executions if execution.unsupported is None]
         for execution in executions:
             if execution.unsupported is not None:

@@ -17,7 +17,10 @@ PREFIX = "sparkscale-run-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yields a scratch folder. First removes what killed commands left, so the machine's lock must be held."""
+    """Yields a scratch folder. First removes the folders of commands that were killed.
+
+    The caller must hold the machine's lock.
+    """
     lifecycle.sweep()
     processes.sweep_marked()
     for stale in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -66,7 +69,7 @@ def contents(tables: dict[str, Path]) -> dict[str, bytes]:
 
 
 def vanished(scratch: Path) -> ScratchError:
-    """Returns the error for a worker without its folder."""
+    """Returns the error for a worker that has lost its scratch folder."""
     return ScratchError(
         f"The worker's scratch folder {scratch} vanished while the case ran: something else on this machine removes "
         "files that are in use."

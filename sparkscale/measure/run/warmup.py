@@ -9,16 +9,22 @@ from workloads import registry
 from workloads.base import Engine
 
 AGREEMENT = 0.1
-"""A JVM is warm when two passes in a row differ by no more than this share of the longer one ..."""
+"""A JVM is warm when two passes in a row differ by no more than this share of the longer pass."""
 AGREEMENT_SECONDS = 0.1
-"""... or by no more than this: a Spark job of half a second varies so much on a busy machine."""
+"""A JVM is also warm when two passes differ by no more than this.
+
+On a busy machine, a Spark job of half a second varies that much.
+"""
 WARMUP_SECONDS = 10.0
-"""A warm-up that has taken this long gets no third or further pass. Scoring between its passes counts."""
+"""A warm-up that has taken this long gets no third or further pass. This time includes scoring between its passes."""
 LONG_SECONDS = 30.0
 """A first pass that took this long is not followed by a second."""
 IDLE_SECONDS = 45.0
-"""If the last execution of an engine is older than this, the processes that it keeps may have ended. Spark ends a
-Python worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), joblib one after 300 s."""
+"""If the last execution of an engine is older than this, the processes that it keeps may have ended.
+
+Spark ends a Python worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), and joblib ends a
+process after 300 s.
+"""
 
 RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""
@@ -35,7 +41,7 @@ NEXT, FOUR_TIMES = 1, 2
 class Passes:
     """The passes of one case's warm-ups in one worker.
 
-    A further warm-up of a warm JVM may need only one pass, if it agrees with the last pass before.
+    A further warm-up of a warm JVM may need only one pass: one that agrees with the last pass before it.
     """
 
     case: Case
@@ -49,10 +55,10 @@ class Passes:
     def enough(self, record: RunRecord) -> bool:
         """True if the worker is warm after this pass, which has just ended.
 
-        A node engine is warm after its first pass: its libraries are loaded. A JVM compiles code that runs often, so
-        a Spark engine continues until two passes agree, or its time is over. The first pass has a longer limit: in a
-        new JVM it may take WARMUP_SECONDS alone, and the next one is still half as slow again as later ones. Passes
-        without a valid time never agree.
+        A node engine is warm after its first pass, because its libraries are then loaded. A JVM compiles code that
+        runs often, so a Spark engine continues until two passes agree, or its time is over. The first pass has a
+        longer limit: in a new JVM it may take WARMUP_SECONDS alone, and the next pass still takes half as long again
+        as later passes. Passes without a valid time never agree.
         """
         now = time.monotonic()
         limit = WARMUP_SECONDS
@@ -80,8 +86,8 @@ def still_warm(case: Case, last: float | None) -> bool:
 def was_warm(case: Case, observation: Observation) -> bool:
     """Returns true if an execution found the processes that it needs, as far as this can be seen.
 
-    With a GPU, each of Spark's Python workers serves one task, so each execution starts new ones. An executor that
-    replaces a lost one starts new ones, too; the time of such an execution is not counted anyway.
+    With a GPU, each of Spark's Python workers serves one task, so each execution starts new workers. An executor that
+    replaces a lost executor also starts new workers; the time of such an execution is not counted anyway.
     """
     engine = _engine(case)
     may_start = engine.starts_processes or (case.placement == "spark" and case.device == "gpu")
@@ -100,7 +106,7 @@ def _time_to_model(record: RunRecord) -> float | None:
 
 
 def step(failed: RunRecord) -> int:
-    """Returns how many steps larger the next sample to try is after a failed warm-up; 0 if no other sample can help.
+    """Returns by how many steps the next sample is larger after a failed warm-up; 0 if no other sample can help.
 
     Unsuitable data is found before a phase begins, so the next sample is cheap to try. An engine that fails may fail
     on any sample, and its worker is replaced each time, so fewer samples are tried.

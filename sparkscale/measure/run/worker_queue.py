@@ -1,4 +1,4 @@
-"""Executions that share a worker: each is warmed up, sent, watched and recorded, also if it fails."""
+"""Executions that share a worker: each is warmed up, sent, watched and recorded, even if it fails."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from sparkscale.measure.run.runner import Runner
 
 WARMUP_ATTEMPTS = 2
-"""If a worker or a daemon ends in a warm-up, the warm-up is tried again once: the case itself has not run yet."""
+"""How often a warm-up is tried if a worker or a daemon ends in it.
+
+It is tried again because the case itself has not run yet.
+"""
 
 WARM_ATTEMPTS = 3
-"""A case is executed at most this often, until all processes that it needs exist. Each execution leaves more."""
+"""A case is executed at most this often, until all processes that it needs exist.
+
+Each execution leaves more of them running.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class WorkerQueue:
     """True if a daemon ended during the last execution, so that the worker's session has changed."""
 
     def run(self, executions: list[Execution]) -> None:
-        """Executes all, in order, and ends the worker."""
+        """Executes all executions in order, and then ends the worker."""
         try:
             for execution in executions:
                 self._measure(execution)
@@ -62,14 +68,17 @@ class WorkerQueue:
             self.worker.close()
 
     def _drop(self) -> None:
-        """Ends the worker. The next execution starts another."""
+        """Ends the worker. The next execution starts another worker."""
         if self.worker:
             self.worker.kill()
         self.worker = None
         self.passes.clear()
 
     def _measure(self, execution: Execution) -> None:
-        """Executes a case: after the warm-up of its engine in this worker, or, if isolated, in a new worker."""
+        """Executes a case in this worker, after a warm-up of its engine.
+
+        An isolated case gets a new worker instead.
+        """
         attempt = 1
         while True:
             self._restore(execution)
@@ -111,8 +120,8 @@ class WorkerQueue:
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Warms the worker up for this case, unless it is still warm for it.
 
-        Samples are tried from the smallest on. `warmup.step` says which one is next after a failure. Returns None, or
-        the record of the last warm-up if none succeeded.
+        Samples are tried from the smallest on. `warmup.step` chooses the next sample after a failure. Returns None,
+        or the record of the last warm-up if none succeeded.
         """
         if self.worker and warmup.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
             return None
@@ -153,11 +162,14 @@ class WorkerQueue:
                 return result
 
     def _passes_of(self, case: Case) -> warmup.Passes:
-        """Returns the passes of this case's warm-ups in this worker. A new worker has none yet."""
+        """Returns the passes of this case's warm-ups in this worker. A new worker has no passes yet."""
         return self.passes.setdefault(case.id, warmup.Passes(case))
 
     def _skip(self, execution: Execution, failed: RunRecord) -> None:
-        """Records a case with a failed warm-up: it cannot have a warm time, so it gets the outcome of its warm-up."""
+        """Records a case after its warm-up has failed.
+
+        The case cannot have a warm time, so it gets the outcome of its warm-up.
+        """
         kind, message = (failed.error.type, failed.error.message) if failed.error else ("", "")
         error = ErrorInfo(type=kind, message=f"In its warm-up on {warmup.sample_text(failed.case)}: {message}")
         observation = Observation(outcome=failed.outcome, error=error, phase=failed.phase)
@@ -176,8 +188,8 @@ class WorkerQueue:
     def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | Retry:
         """Sends one case to the worker and stores its record.
 
-        The `last` attempt is stored as warm even if Python processes began in it. If every attempt starts some, they
-        are a part of the case's time.
+        The `last` attempt is stored as warm even if Python processes began in it. If every attempt starts such
+        processes, they belong to the case's time.
 
         Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases. The next
         call starts a new worker.
@@ -251,7 +263,10 @@ class WorkerQueue:
         return self.worker
 
     def _restart_session(self, worker: WorkerProcess, threads: int) -> None:
-        """Starts another session in the worker, or drops the worker if that fails, as after its JVM has ended."""
+        """Starts another session in the worker.
+
+        Ends the worker if that fails, for example because its JVM has ended.
+        """
         try:
             with self.runner.ledger.time("starting"):
                 ready = restart_session(worker, threads)
@@ -264,19 +279,25 @@ class WorkerQueue:
             worker.session = self.runner.recorder.store.describe("session", ready.session)
 
     def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
-        """Returns None if a case shares processes with others (a Connect server), or if they are on other hosts."""
+        """Returns the sampler of the case's memory.
+
+        Returns None if the case shares processes with others (a Connect server), or if they are on other hosts.
+        """
         if case.placement == "node" or self.runner.cluster is None:
             return MemorySampler(worker.process.pid)
         endpoint = self.runner.cluster.endpoint
         return MemorySampler(worker.process.pid, endpoint.whole, endpoint.executors) if endpoint.observable else None
 
     def _gpu_sampler(self, case: Case) -> GpuSampler | None:
-        """Returns None if the case uses no GPU of this host."""
+        """Returns the sampler of the case's GPUs; None if the case uses no GPU of this host."""
         gpus = self.runner.budget.node.gpus
         return GpuSampler(gpus) if case.device == "gpu" and gpus and case.cluster_kind != "external" else None
 
     def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> ResourceUse:
-        """Returns what the case used. Peaks need an isolated execution, with no other case in its processes."""
+        """Returns the resources that the case used.
+
+        Peaks need an isolated execution, with no other case in its processes.
+        """
         return ResourceUse(
             peak_pss_bytes=memory.peak() if memory else None,
             gpu_peak_bytes=gpus.peak_bytes() if gpus and execution.isolated else None,
@@ -286,7 +307,7 @@ class WorkerQueue:
     def _baseline(self, case: Case, memory: MemorySampler) -> int | None:
         """Returns the bytes that the processes need without data; None if they are not known.
 
-        Call it after the peak is read: it may end the worker to measure an idle one.
+        Call it after the peak is read, because it may end the worker to measure an idle worker.
         """
         idle = self.runner.idle
         if case.placement == "spark":
@@ -353,7 +374,7 @@ class WorkerQueue:
         return reply.observation, usage[-1], tables
 
     def _limit(self, worker: WorkerProcess | None, case: Case, kills: int) -> PassedLimit | None:
-        """Returns the memory limit that the case has reached; None if it reached none.
+        """Returns the memory limit that the case has reached; None if it reached no limit.
 
         `kills` is how often memory had run out in the daemons' process trees before the case.
         """

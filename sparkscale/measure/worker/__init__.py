@@ -1,1 +1,1 @@
-"""Worker processes: starting them, talking to them, and the code that runs inside them."""
+"""Worker processes: how they are started and called, and the code that runs inside them."""

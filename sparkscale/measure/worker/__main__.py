@@ -1,4 +1,4 @@
-"""The process of a worker: answers the requests of the runner, one after another.
+"""The main module of a worker process: it answers the runner's requests, one after another.
 
 It is started as `python -m sparkscale.measure.worker REQUESTS REPLIES`, with two inherited pipe descriptors. Its
 standard output and error go to a log file. Nothing is printed while a clock runs.
@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def _refusal(error: Exception) -> Refused:
-    """Returns the reply to a request that failed. Other errors are cut to one line: the log has all."""
+    """Returns the reply to a request that failed.
+
+    The message of an unknown error is cut to one line, because the log has all of it.
+    """
     log.exception("request refused")
     if isinstance(error, errors.SparkscaleError):
         return Refused(error=type(error).__name__, message=str(error))

@@ -31,9 +31,9 @@ REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 def packages() -> dict[str, str | None]:
     """Returns the release of each package that can change a figure, by its name; None if it is not installed.
 
-    These are sparkscale, its requirements with those of its extras, packages that add workloads or data sets, and
-    packages that engines import beyond them. If no requirement installs such a package, its import name stands for
-    it: cuML comes as cuml-cu12 or cuml-cu13.
+    These are sparkscale, its requirements, the requirements of its extras, packages that add workloads or data sets,
+    and packages that engines import beyond them. If no requirement installs such a package, its import name stands
+    for it: cuML comes as cuml-cu12 or cuml-cu13.
     """
     try:
         requirements = importlib.metadata.requires(PROJECT) or []
@@ -112,7 +112,7 @@ def session(
     collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """Describes the grants of one worker, and its profile.
+    """Describes what one worker may use, and its profile.
 
     `collectors` are the garbage collectors of the JVMs on this host. `conf` is Spark's effective configuration,
     without secrets. Both are None in a worker without a session. Values that differ each time and do not change a
@@ -135,7 +135,10 @@ def session(
 
 
 def _stable_settings(conf: dict[str, str]) -> dict[str, str]:
-    """Returns the settings without volatile ones. `*` replaces ports of this host and temporary folders."""
+    """Returns the settings, except settings that differ each time.
+
+    `*` replaces ports of this host and temporary folders.
+    """
     settings = {key: value for key, value in conf.items() if key not in VOLATILE}
     return {
         key: JAVA_TEMPORARY.sub("-Djava.io.tmpdir=*", LOOPBACK_PORT.sub(r"\1:*", settings[key])) for key in settings

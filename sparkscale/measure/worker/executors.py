@@ -29,8 +29,8 @@ PROBE = "sparkscale"
 class Executor(BaseModel):
     """The report of a Python process on an executor's host. `unreachable` is the reason if it cannot use the storage.
 
-    `threads` is the number of threads that the libraries of a task would use. Its keys are environment variables that
-    are set, OMP_NUM_THREADS in any case (None: it is not set), and the thread pools of BLAS and Arrow.
+    `threads` says how many threads the libraries of a task would use. Its keys are environment variables that are
+    set, and the thread pools of BLAS and Arrow. OMP_NUM_THREADS is always a key; its value is None if it is not set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class Executor(BaseModel):
 
 
 def examine(spark: Any, tasks: int, threads: int, storage: str, cluster: str) -> list[Executor]:
-    """Runs one task per core that reports on its executor, and reads the storage through Spark, too.
+    """Runs one task per core that reports on its executor. Also reads the storage through Spark.
 
     Each task may use `threads` threads. Returns one report per host. Raises ClusterError, with the host and versions
     or with the storage, if an executor fails a check.
@@ -104,7 +104,10 @@ def _threads() -> dict[str, int | None]:
 
 
 def _check_versions(own: Executor, executors: list[Executor], cluster: str) -> None:
-    """Raises ClusterError if versions differ. A build tag such as +cpu is ignored: drivers often have no GPU."""
+    """Raises ClusterError if versions differ.
+
+    A build tag such as +cpu is ignored, because drivers often have no GPU.
+    """
 
     def versions(executor: Executor) -> dict[str, str]:
         packages = {name: (version or "missing").partition("+")[0] for name, version in executor.packages.items()}
@@ -122,7 +125,7 @@ def _check_versions(own: Executor, executors: list[Executor], cluster: str) -> N
 
 
 def _check_threads(threads: int, executors: list[Executor], cluster: str) -> None:
-    """Raises ClusterError if tasks would use more threads than they may: they would take cores from each other."""
+    """Raises ClusterError if tasks would use more threads than they may. They would take cores from each other."""
     for executor in executors:
         excess = [
             f"{name} {'is not set' if number is None else number}"
@@ -153,7 +156,10 @@ def _check_storage(spark: Any, probe: str, storage: str, executors: list[Executo
 
 
 def _reason(error: Exception) -> str:
-    """Returns the line of an error that says what was wrong: in the traceback of a Python worker, the last one."""
+    """Returns the line of an error that says what was wrong.
+
+    In the traceback of a Python worker it is the last line.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     error_lines = [line for line in lines if "Error: " in line or "MISMATCH" in line or "Exception: " in line]
     return (error_lines or lines or [type(error).__name__])[-1 if error_lines else 0]

@@ -1,6 +1,9 @@
-"""One generator of `sparkscale bench-data`, in its own process: makes a table, writes it, prints seconds and bytes.
+"""Runs one generator of `sparkscale bench-data` in its own process.
 
-Started as `python -m sparkscale.measure.worker.generation JOB`, where JOB is a JSON object; prints a JSON object.
+It makes a table, writes it, and prints seconds and bytes.
+
+It is started as `python -m sparkscale.measure.worker.generation JOB`, where JOB is a JSON object. It prints a JSON
+object.
 """
 
 import sys
@@ -25,7 +28,7 @@ WARM_UP_ROWS = 20_000
 
 
 class Job(BaseModel):
-    """The table to make. If `memory` is true, the peak memory of a task is measured, and its time says nothing."""
+    """The table to make. If `memory` is true, the peak memory of a task is measured; the time is then not valid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +40,7 @@ class Job(BaseModel):
 
 
 class GenerationResult(BaseModel):
-    """The seconds, the bytes written, and the peak memory of a task if the job asked for it."""
+    """The seconds, the bytes written, and, if requested, the peak memory of a task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,11 +50,17 @@ class GenerationResult(BaseModel):
 
 
 Make = Callable[[int, Path], int | None]
-"""Makes this number of rows in a folder. Returns the peak bytes of a task, or None if they are not measured."""
+"""A function that makes this number of rows in a folder.
+
+It returns the peak memory of a task in bytes, or None if it is not measured.
+"""
 
 
 def run(job: Job) -> GenerationResult:
-    """Makes a small table, untimed: it pays for imports, compilation and Python workers. Then times the table."""
+    """Makes a small table, untimed, and then the timed table.
+
+    The small table pays for imports, compilation and the start of Python workers.
+    """
     with tempfile.TemporaryDirectory(dir=job.folder) as folder, _maker(job, Path(folder)) as make:
         make(WARM_UP_ROWS, Path(folder) / "warm-up")
         started = time.perf_counter()

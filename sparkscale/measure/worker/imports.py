@@ -9,7 +9,7 @@ from contextlib import suppress
 def import_all(modules: Iterable[str]) -> tuple[str, ...]:
     """Imports modules by their names, in this order. Returns the names of all modules that the process has imported.
 
-    Modules that cannot be imported are skipped, such as those that another module creates at run time.
+    Modules that cannot be imported are skipped, such as modules that another module creates at run time.
     """
     for name in modules:
         if name != "__main__":

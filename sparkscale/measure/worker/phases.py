@@ -10,20 +10,23 @@ from sparkscale.contract.context import Context
 from sparkscale.measure.worker.protocol import PhaseStarted
 
 CPU_TOLERANCE = 1.1
-"""A case is invalid if its CPU seconds exceed cores × wall by more than this factor: the clocks tick differently."""
+"""A case is invalid if its CPU seconds exceed cores × wall by more than this factor.
+
+The factor is above 1 because the clocks tick differently.
+"""
 
 
 class PhaseClock:
     """Measures the wall time of each phase, and the CPU time of the process trees during it.
 
-    `sessions` are the ids of the process trees that work for the case, and `cpus` the CPUs that it may use. Others
-    may use them, too. `foreign` are the CPU seconds of other processes in the phases, and `stolen` those that the
-    hypervisor took; both are None if the kernel does not report them.
+    `process_trees` are the ids of the process trees that work for the case, and `cpus` the CPUs that it may use.
+    Other processes may use these CPUs, too. `foreign` is the CPU time of other processes in the phases, in seconds,
+    and `stolen` the time that the hypervisor took. Both are None if the kernel does not report them.
     """
 
-    def __init__(self, say: Any, sessions: tuple[int, ...], cpus: tuple[int, ...]) -> None:
+    def __init__(self, say: Any, process_trees: tuple[int, ...], cpus: tuple[int, ...]) -> None:
         self._say = say
-        self._sessions = sessions
+        self._process_trees = process_trees
         self._cpus = cpus
         self.foreign: float | None = 0.0
         self.stolen: float | None = 0.0
@@ -33,7 +36,10 @@ class PhaseClock:
         """The Python processes that began in a phase, as `processes.python_processes` returns them."""
 
     def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
-        """Runs the phases in order: each gets the context and the result before. Returns the last result."""
+        """Runs the phases in order: each gets the context and the result of the previous phase.
+
+        Returns the last result.
+        """
         arguments: tuple[Any, ...] = (run,)
         for phase in phases:
             self._say(PhaseStarted(name=phase))
@@ -62,11 +68,11 @@ class PhaseClock:
         self.stolen += now.stolen - before.stolen
 
     def _python(self) -> frozenset[tuple[int, float]]:
-        return frozenset().union(*map(processes.python_processes, self._sessions))
+        return frozenset().union(*map(processes.python_processes, self._process_trees))
 
     def _spent(self) -> float:
-        """Returns the CPU seconds of the process trees so far: the worker's, and those of the cluster's daemons."""
-        return sum(map(processes.cpu_seconds, self._sessions))
+        """Returns the CPU seconds of the process trees so far: of the worker and of the cluster's daemons."""
+        return sum(map(processes.cpu_seconds, self._process_trees))
 
     def check_budget(self, cores: int) -> None:
         """Raises InvalidResult if the phases used more CPU time than the cores of the budget can give."""

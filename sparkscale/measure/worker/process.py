@@ -22,7 +22,7 @@ LOG_TAIL_LINES = 12
 TEMPORARY = "tmp"
 """The subfolder of a worker's scratch folder for temporary files."""
 PID = "worker.pid"
-"""A file in a worker's folder that holds its process id. Tidying up after a killed run needs it."""
+"""A file in a worker's folder with its process id. Tidying up after a killed run needs it."""
 END_SECONDS = 5.0
 """The seconds that a closed worker and its processes may take to end by themselves."""
 
@@ -32,7 +32,7 @@ class WorkerDied(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """The worker did not answer in time. `stage` is the stage of its case; None if the request was no case."""
+    """The worker did not answer in time. `stage` is the stage of its case; None if the request was not a case."""
 
     def __init__(self, stage: Stage | None = None) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class WorkerProcess:
     scratch: Path
     limit: processes.MemoryLimit
     threads: int = 0
-    """The threads that a task of its Spark session, or its own process, may use."""
+    """The number of threads for each Spark task; without a session, for the worker process."""
     jvm: str | None = None
     software: str = ""
     session: str | None = None
@@ -87,7 +87,7 @@ class WorkerProcess:
     phase: str | None = None
     executions: int = 0
     warmups: dict[str, list[str]] = field(default_factory=dict)
-    """Ids of the records of the warm-ups that this worker ran, by the `warmup_key` of their executions."""
+    """Record ids of the warm-ups that this worker ran, by the `warmup_key` of their executions."""
     warmed: dict[str, float] = field(default_factory=dict)
     """For each `warmup_key` with a finished warm-up: when its last phases ended, as time.monotonic()."""
     phases_ended: float = 0.0
@@ -209,11 +209,11 @@ class WorkerProcess:
 
     @property
     def scratch_vanished(self) -> bool:
-        """True if somebody has removed the worker's folder, or the folder for temporary files in it."""
+        """True if somebody has removed the worker's folder, or its subfolder for temporary files."""
         return not (self.scratch / TEMPORARY).is_dir()
 
     def close(self) -> None:
-        """Asks the worker to end. Then ends it by force, if it has not, with all processes that it started."""
+        """Asks the worker to end. If it does not end, ends it by force, with all processes that it started."""
         try:
             with contextlib.suppress(WorkerDied, DeadlineExceeded, errors.SparkscaleError):
                 self.request(Close(), CLOSE_SECONDS)

@@ -39,7 +39,7 @@ class Open(Message):
 
 
 class Prepare(Message):
-    """Prepares a data set that is not there yet. `tasks` write it in parallel; None: a default number."""
+    """Prepares a data set, unless it exists already. `tasks` write it in parallel; None: a default number."""
 
     kind: Literal["prepare"] = "prepare"
     source: AnySource
@@ -49,7 +49,7 @@ class Prepare(Message):
 
 
 class PrepareModel(Message):
-    """Makes the model that a case applies, and its reference predictions, if they are not there yet."""
+    """Makes the model that a case applies, and its reference predictions, unless they exist already."""
 
     kind: Literal["prepare_model"] = "prepare_model"
     case: Case
@@ -59,7 +59,7 @@ class PrepareModel(Message):
 class Measure(Message):
     """Executes one case. `model` is the model that the case applies; None in patterns that train models.
 
-    With `cold_cache`, the page cache is emptied of the data before the phases.
+    If `cold_cache` is true, the data's files are dropped from the page cache before the phases.
     """
 
     kind: Literal["measure"] = "measure"
@@ -85,10 +85,10 @@ class HoldGpus(Message):
 
 
 class Import(Message):
-    """Imports these modules, except those that fail to import.
+    """Imports these modules. Modules that fail to import are skipped.
 
-    If `modules` is empty, nothing is imported: the reply lists the modules that were imported when the phases of the
-    last case ended.
+    If `modules` is empty, nothing is imported, and the reply lists the modules that were imported when the phases of
+    the last case ended.
     """
 
     kind: Literal["import"] = "import"

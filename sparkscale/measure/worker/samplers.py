@@ -12,26 +12,26 @@ SAMPLING_SECONDS = 0.1
 
 
 class Sampler(Protocol):
-    """Samples at intervals what a case uses."""
+    """Samples at intervals the resources that a case uses."""
 
     def sample(self) -> float:
-        """Samples if it is time to; returns the seconds until the next sample."""
+        """Takes a sample if it is due. Returns the seconds until the next sample."""
 
 
 @dataclass
 class MemorySampler:
     """Samples the peak of the proportional set size of a worker's process tree, at a cost below 1 %.
 
-    For a single process, the kernel knows the peak, so that none is missed between two samples. `session`, `whole`
-    and `executors` are ids of process trees. The trees in `whole` serve this case alone and count fully. The trees in
-    `executors` belong to daemons: the executors that they started count, but not the daemons themselves.
+    For a single process, the kernel knows the peak, so that no peak is missed between two samples. `worker_tree`,
+    `whole` and `executors` are ids of process trees. The trees in `whole` serve this case alone and count fully. The
+    trees in `executors` belong to daemons: their executors count, but the daemons themselves do not.
     """
 
-    session: int
+    worker_tree: int
     whole: tuple[int, ...] = ()
     executors: tuple[int, ...] = ()
     baseline: int | None = None
-    """Bytes that the tree held when `begin` was called."""
+    """The bytes that the tree had in memory when `begin` was called."""
     _peak: int = 0
     _next: float = 0.0
 
@@ -40,7 +40,7 @@ class MemorySampler:
         self.baseline = self._now()
 
     def sample(self) -> float:
-        """Samples if it is time to; returns the seconds until the next sample."""
+        """Takes a sample if it is due. Returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
             self._peak = max(self._peak, self._now())
@@ -50,11 +50,11 @@ class MemorySampler:
 
     def peak(self) -> int:
         """Returns the peak in bytes. Call it while the processes are alive."""
-        kernel_peak = None if self.executors or self.whole else processes.peak_pss_bytes(self.session)
+        kernel_peak = None if self.executors or self.whole else processes.peak_pss_bytes(self.worker_tree)
         return max(self._peak, kernel_peak or self._now())
 
     def _now(self) -> int:
-        bytes_of_trees = sum(map(processes.pss_bytes, (self.session, *self.whole)))
+        bytes_of_trees = sum(map(processes.pss_bytes, (self.worker_tree, *self.whole)))
         return bytes_of_trees + sum(processes.pss_bytes(daemon, without_leader=True) for daemon in self.executors)
 
 
@@ -74,7 +74,7 @@ class GpuSampler:
         self._before = gpu.read(self.indices)
 
     def sample(self) -> float:
-        """Samples if it is time to; returns the seconds until the next sample."""
+        """Takes a sample if it is due. Returns the seconds until the next sample."""
         now = time.monotonic()
         if now >= self._next:
             self._take()

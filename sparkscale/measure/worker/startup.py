@@ -1,4 +1,4 @@
-"""Opens a worker: creates its memory limit, its process and its session, within the grants of a profile."""
+"""Opens a worker: creates its memory limit, its process and its session, within the budget of a profile."""
 
 import re
 import time
@@ -19,12 +19,12 @@ from sparkscale.measure.worker.protocol import Open, Ready, Restart
 
 OPEN_SECONDS = 180.0
 REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
-"""Spark's log messages if the other side has another secret, with encryption and without."""
+"""Matches Spark's log when the two sides have different secrets: one message with encryption, one without."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """The properties that executions must have in common to share a session, or a worker without a session."""
+    """The properties that executions must have in common to share a session, or a worker if they need no session."""
 
     placement: Placement
     threads: int
@@ -82,7 +82,7 @@ def open_worker(
 
 
 def restart_session(worker: WorkerProcess, threads: int) -> Ready:
-    """Ends the worker's Spark session and starts another in its JVM, in which each task may use `threads`.
+    """Ends the worker's Spark session and starts another in its JVM. Each task may then use `threads` threads.
 
     Raises ClusterError if it is not ready in time, and WorkerDied if the worker ends.
     """

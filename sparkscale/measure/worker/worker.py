@@ -63,7 +63,7 @@ PY4J = re.compile(r"^An error occurred while calling \S+\n: ")
 
 
 class Worker:
-    """Serves requests until it is closed. `opening` holds the resources that it may use."""
+    """Serves requests until it is closed. `opening` says which resources it may use."""
 
     def __init__(self, opening: Open, replies: TextIO) -> None:
         self.opening = opening
@@ -89,7 +89,10 @@ class Worker:
         return self._ready(opening.scratch)
 
     def restart(self, threads: int) -> Ready:
-        """Replaces the session. Raises ClusterError if the worker has no session, or the JVM starts no other."""
+        """Replaces the session.
+
+        Raises ClusterError if the worker has no session, or if the JVM does not start another.
+        """
         self._spark.stop()
         self.opening = self.opening.model_copy(update={"threads": threads})
         self._restarts += 1
@@ -117,7 +120,7 @@ class Worker:
                 cpus=self.grant.cpus,
                 memory_bytes=self.grant.memory_bytes,
                 memory_limit=self._limit.mechanism if opening.limited else None,
-                collectors=collectors(self._sessions) if self.runtime else None,
+                collectors=collectors(self._process_trees) if self.runtime else None,
                 conf=self.runtime.conf() if self.runtime else None,
             ),
         )
@@ -205,7 +208,7 @@ class Worker:
             self.runtime.tidy()
         gc.collect()
         run = self._context(request.case, request.data, request.model)
-        clock = PhaseClock(self.say, self._sessions, self.budget.node.cpus)
+        clock = PhaseClock(self.say, self._process_trees, self.budget.node.cpus)
         ended, quality = self._execute(run, clock, request.cold_cache)
         outcome: Outcome = ended.outcome if ended else "ok"
         spark = self._spark_metrics(request.case.label)
@@ -229,7 +232,7 @@ class Worker:
         )
 
     @property
-    def _sessions(self) -> tuple[int, ...]:
+    def _process_trees(self) -> tuple[int, ...]:
         """The ids of the process trees on this host that work for a case: this worker's and the daemons'."""
         endpoint = self.opening.endpoint
         return (os.getsid(0), *(endpoint.daemons if endpoint else ()))
@@ -238,8 +241,8 @@ class Worker:
     def _counts_cpu(self) -> bool:
         """True if all CPU time of a case is counted.
 
-        All processes must be on this host. With Spark, a control group must count, too, because nobody reaps Spark's
-        Python workers. The daemons' process trees are counted in the same way as this worker's own.
+        All processes must be on this host. With Spark, a control group must count the CPU time, because nobody reaps
+        Spark's Python workers. The daemons' process trees are counted in the same way as this worker's own.
         """
         return self._observable and (self.runtime is None or processes.counts_unreaped(os.getsid(0)))
 
@@ -325,7 +328,7 @@ def _declared(workload: Workload, qualities: dict[str, float]) -> dict[str, floa
 
 
 def _meant(error: Exception) -> Outcome | None:
-    """Returns the outcome that this kind of error stands for; None if it stands for none."""
+    """Returns the outcome that this kind of error stands for; None if it stands for no outcome."""
     kinds: dict[type[Exception], Outcome] = {
         errors.EngineUnsupported: "unsupported",
         errors.InvalidResult: "invalid",

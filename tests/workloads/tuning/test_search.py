@@ -13,17 +13,17 @@ from workloads.tuning import search as searching
 from workloads.tuning.gradient_boosting import TuningBoostingParams
 from workloads.tuning.search import GAMMA, Optuna, good_trials, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, Range
-from workloads.tuning.trials import Answer
+from workloads.tuning.trials import TrialResult
 
 SPACE = {"x": Range(low=-5.0, high=5.0), "y": Range(low=1e-3, high=1.0, scale="log")}
 
 
-def answer(loss: float, outcome: Any = "ok") -> Answer:
+def answer(loss: float, outcome: Any = "ok") -> TrialResult:
     now = time.time()
-    return Answer(loss, outcome, None, now - 0.001, now, "here/1", "", None)
+    return TrialResult(loss, outcome, None, now - 0.001, now, "here/1", "", None)
 
 
-def bowl(parameters: Parameters) -> Answer:
+def bowl(parameters: Parameters) -> TrialResult:
     """Its least loss is 0, at x = 1 and y = 0.1."""
     return answer((parameters["x"] - 1) ** 2 + np.log10(parameters["y"] / 0.1) ** 2)
 
@@ -54,8 +54,8 @@ def test_tpe_of_both_libraries_finds_what_random_search_does_not() -> None:
     assert np.median([best_of_hyperopt(seed) for seed in seeds]) < randomly / 2
 
 
-def done(found: Answer) -> "Future[Answer]":
-    future: Future[Answer] = Future()
+def done(found: TrialResult) -> "Future[TrialResult]":
+    future: Future[TrialResult] = Future()
     future.set_result(found)
     return future
 
@@ -64,7 +64,7 @@ def test_so_many_run_at_once_each_in_a_place_of_its_own() -> None:
     taken: set[int] = set()
     most, lock = 0, threading.Lock()
 
-    def trial(parameters: Parameters, place: int) -> Answer:
+    def trial(parameters: Parameters, place: int) -> TrialResult:
         nonlocal most
         with lock:
             assert place not in taken
@@ -85,7 +85,7 @@ def test_so_many_run_at_once_each_in_a_place_of_its_own() -> None:
 
 
 def test_failed_trials_are_of_infinite_loss_and_the_search_goes_on() -> None:
-    def half(parameters: Parameters) -> Answer:
+    def half(parameters: Parameters) -> TrialResult:
         return bowl(parameters) if parameters["x"] > 0 else answer(float("inf"), "failed")
 
     found = search(Optuna(SPACE, 0, 5), lambda values, _: done(half(values)), 1, 30)

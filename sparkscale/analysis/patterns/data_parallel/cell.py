@@ -77,7 +77,7 @@ class Cell:
 
     @property
     def qualities(self) -> dict[Seeds, UnitQuality]:
-        """The quality on the hold-out, by the seeds of sample and model."""
+        """The quality on the hold-out, for each pair of a sample seed and a model seed."""
         return {seeds: model for seeds, (model, _) in self._scored.items()}
 
     @cached_property
@@ -154,7 +154,7 @@ class Step:
 
     @classmethod
     def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
-        """Returns the step of a fraction. `pairs` holds the better and the worse quality of each pair of seeds."""
+        """Returns the step of a fraction. `pairs` has the better and the worse quality for each pair of seeds."""
         drawn = crossed.replicates(pairs, criterion.given_up)
         share = float((drawn <= criterion.tolerance).mean())  # a draw without a value is not enough
         return cls(fraction, crossed.estimate(pairs, criterion.given_up), share, criterion.tolerance)
@@ -184,7 +184,7 @@ class Step:
 
 
 def share_of(part: Cell, whole: Cell) -> Spread | None:
-    """Returns the time to model of `part` divided by that of `whole`, round by round.
+    """Returns `part`'s time to model divided by `whole`'s, round by round.
 
     Returns None if either has an execution without a time, because the share would then describe only the quick
     rounds.

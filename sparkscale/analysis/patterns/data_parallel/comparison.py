@@ -68,7 +68,7 @@ class EngineCurve:
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
 
     def share_of_full_seconds(self, fraction: float) -> Spread | None:
-        """Returns the time to model of a fraction divided by that of all data, for each round."""
+        """Returns the time to model with a fraction divided by the time with all data, for each round."""
         part = self.cell(fraction)
         return share_of(part, self.full) if part and self.full else None
 
@@ -93,8 +93,8 @@ class SampleAnswer:
 
         Stops at the first that is not enough, or that is in `without_result`. Fractions are tested in a fixed order,
         and the search ends with the first failure. So the probability of naming a fraction that is not enough is only
-        that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials, 1995).
-        After a failure no smaller fraction counts, even if its quality is better again.
+        as large as in a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials,
+        1995). After a failure no smaller fraction counts, even if its quality is better again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -122,13 +122,13 @@ class SampleAnswer:
 def _in_words(enough: Step | None, failed: Step | None) -> str:
     """Returns the result as a text.
 
-    It names the smallest fraction that is enough, the fraction that failed, and those in between that were not
+    It names the smallest fraction that is enough, the fraction that failed, and fractions in between that were not
     measured.
     """
     step = enough or failed
     assert step is not None
     samples = step.estimate.seeds
-    scope = f", for these {samples} samples" if samples > 1 else ", for this sample"
+    scope = f", for the {samples} samples drawn here" if samples > 1 else ", for the one sample drawn here"
     scope = scope if samples < ENOUGH_SEEDS else ""
     if enough is None:
         above = _unmeasured(step.fraction, 1)
@@ -160,7 +160,7 @@ def _would_resolve(step: Step, above: str) -> str:
 
 
 def _unmeasured(low: float, high: float) -> str:
-    """Returns the fractions between two measured ones, as a text."""
+    """Returns the fractions between two measured fractions, as a text."""
     between = [fraction for fraction in (2.0**-power for power in range(7)) if low < fraction < high]
     return ", ".join(map(show_fraction, between))
 

@@ -65,11 +65,23 @@ class TradeoffReport:
         text = f"{curve.engine}: the smallest sample with {judged} of all data's is {answer.text}"
         if not answer.is_enough:
             text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
+            text += self._given_up(answer.step) if answer.step else ""
         elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
             text += f". Its time to model is {seconds.words('.0%')} of all data's"
         verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
         concluded = Answer(f"{text}.", verdict, would_resolve=answer.would_resolve)
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
+
+    def _given_up(self, step: cells.Step) -> str:
+        """Returns a sentence with the quality that a fraction gives up, and with its interval; empty without one."""
+        if step.interval is None:
+            return ""
+        value, low, high = (
+            self.comparison.criterion.show_given_up(number)
+            for number in (step.estimate.value, step.interval.low, step.interval.high)
+        )
+        name = self.comparison.criterion.name
+        return f". {show_fraction(step.fraction)} gives up {value} [{low}, {high}] of {name}"
 
     def chart(self) -> Chart:
         """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
@@ -262,7 +274,7 @@ class TradeoffReport:
         yield from (Text(note, is_note=True) for note in notes if note)
 
     def _interval_note(self) -> str:
-        """Returns what the intervals cover, or why there are none."""
+        """Returns a sentence that says what the intervals cover, or why there are no intervals."""
         comparison = self.comparison
         estimates = [cell.quality for cell in comparison.cells if cell.quality]
         if not estimates:

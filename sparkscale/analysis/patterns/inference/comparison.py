@@ -17,7 +17,7 @@ from sparkscale.contract.record import RunRecord
 
 SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
-"""Engines that use all cores of a node without Spark. Spark is compared with the first one that was measured."""
+"""Engines that use all cores of a node without Spark. Spark is compared with the first engine that was measured."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """The steps of the Spark tax after the native engines.
 
@@ -42,7 +42,7 @@ class Variant(Executions):
 
     @property
     def applies_the_same_model(self) -> bool:
-        """True if it applies the model that all engines get, and not a model of its own library."""
+        """True if it applies the same model as the other engines, and not a model of its own library."""
         return self.declared.has(self.engine, "given_model")
 
     @property
@@ -68,7 +68,7 @@ class Variant(Executions):
         return self.rate(metrics.rows_per_second)
 
     def over(self, other: "Variant | None") -> list[float]:
-        """Returns rows per second divided by those of another variant, round by round.
+        """Returns this variant's rows per second divided by another variant's, round by round.
 
         Empty if either variant has an execution without a time.
         """
@@ -77,7 +77,8 @@ class Variant(Executions):
     def efficiency(self, one_thread: "Variant | None") -> Spread | None:
         """Returns the speed-up per core.
 
-        It is the rows per second divided by those of one thread of a single process, and by the number of cores used.
+        It is the rows per second, divided by the rows per second of a single process with one thread, and by the
+        number of cores used.
         """
         cores = self.timed[0].resources.cores if self.timed else 1
         return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])

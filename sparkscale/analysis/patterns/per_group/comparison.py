@@ -54,7 +54,7 @@ class Variant(Executions):
 
     @property
     def layout(self) -> Spread | None:
-        """Seconds of the layout. None for an engine without one."""
+        """Seconds of the layout. None for an engine without a layout."""
         return Spread.of([r.seconds["layout"] for r in self.timed]) if self.lays_out else None
 
     @property
@@ -155,7 +155,7 @@ class Trainings:
     def is_comparable(self, variant: Variant) -> bool:
         """Returns true if no engine made more models, or was timed in more rounds.
 
-        Otherwise this engine did less work, and its times cannot be compared with those of others.
+        Otherwise this engine did less work, and its times cannot be compared with the times of others.
         """
         most: dict[int, float] = {}
         for other in self.variants:
@@ -168,7 +168,7 @@ class Trainings:
         return next((variant for variant in self.variants if variant.engine == engine and variant.timed), None)
 
     def comparable_variant(self, engine: str) -> Variant | None:
-        """Returns the engine's executions. None if they cannot be compared with those of other engines."""
+        """Returns the engine's executions. None if they cannot be compared with other engines' executions."""
         candidate = self.variant(engine)
         return candidate if candidate and self.is_comparable(candidate) else None
 

@@ -72,7 +72,7 @@ class Course:
         return float(self.losses[:trials].min()) if trials else math.inf
 
     def reached(self, target: float) -> float:
-        """Returns the seconds until the target was reached. Infinite if it never was."""
+        """Returns the seconds until the target was reached. Infinite if it was never reached."""
         reached_trials = np.flatnonzero(self.losses <= target)
         return float(self.seconds[reached_trials[0]]) if len(reached_trials) else math.inf
 
@@ -226,7 +226,7 @@ class Searches:
         return sorted(ranked, key=lambda pair: pair[1].median)
 
     def unequal(self, search: Search) -> str:
-        """Returns why an engine's attempts differ from those of the other engines. Empty if they are equal."""
+        """Returns why an engine's attempts differ from the attempts of other engines. Empty if they are equal."""
         assert self.target is not None
         others = [other for other in self.searches if other.is_comparable]
         attempted = Counter(other.attempted for other in others)
@@ -258,7 +258,7 @@ class Searches:
 
 
 def advice(comparison: Searches) -> Answer:
-    """Returns which engine to use on this space."""
+    """Returns which engine to use for searches of this space."""
     if comparison.target is None:
         return Answer(
             "No target loss is known for this sample of this data, so nothing says which search is the quickest: "

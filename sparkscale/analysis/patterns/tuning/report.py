@@ -28,7 +28,10 @@ MIB = 2**20
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Returns the trials, except those of warm-ups. No report needs other tables, such as a winner's scores."""
+    """Returns the table of trials, but None for a warm-up and for any other table.
+
+    No report needs other tables, such as a winner's scores.
+    """
     return (name, table) if name == TRIALS and not record.is_warmup else None
 
 
@@ -186,7 +189,7 @@ class SearchesReport:
 
 
 def _loss(heading: str, priority: int = 0) -> Column:
-    """Returns a column of losses. A search has none before its first trial ends."""
+    """Returns a column of losses. A search has no loss before its first trial ends."""
     return Column(heading, ".4f", beyond="none", priority=priority)
 
 
