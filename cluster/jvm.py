@@ -1,4 +1,4 @@
-"""Options of Spark's JVMs, and the garbage collector that a JVM runs.
+"""Makes the options of Spark's JVMs, and finds out which garbage collector a JVM runs.
 
 Without options, a JVM chooses its garbage collector by the CPUs and the memory that it sees: Serial on one CPU, G1 on
 two (`is_server_class_machine` in HotSpot). So an executor with one core and a driver with two cores would use

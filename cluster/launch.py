@@ -31,7 +31,7 @@ def main() -> None:
     os.sched_setaffinity(0, launch.cpus)
     if launch.limited:
         processes.MemoryLimit(launch.memory_bytes, launch.cgroup).apply()
-    # executors must not find this checkout on their path, as on other hosts: they get our code from the session
+    # executors must not find this checkout on their path: as on other hosts, the session sends them our code
     os.environ.pop("PYTHONPATH", None)
     os.execvp(sys.argv[2], sys.argv[2:])
 

@@ -102,7 +102,7 @@ class Cluster:
         names = [daemon.name for daemon in lost]
         self._end_daemons(lost)
         left = tuple(daemon for daemon in self.state.daemons if daemon not in lost)
-        if self.state.daemons[0] in lost:  # the other daemons are of no use without their master or server
+        if self.state.daemons[0] in lost:  # without their master or server, the other daemons are useless
             self._end_daemons(left)
             left = ()
         self.state = self.state.model_copy(update={"daemons": left, "ready": False}).save()
@@ -258,10 +258,10 @@ def cluster_for(
 
 
 def sweep() -> list[str]:
-    """Ends the clusters whose owner process has ended, such as those of a killed run. Returns their names.
+    """Ends the clusters that have lost their owner process, for example because a run was killed.
 
-    The caller must hold the machine's lock. The owner of a cluster in use holds this lock, so no cluster in use is
-    ended.
+    Returns their names. The caller must hold the machine's lock. The owner of a cluster in use holds this lock, so no
+    cluster in use is ended.
     """
     ended = []
     for saved in state.every():
@@ -272,7 +272,7 @@ def sweep() -> list[str]:
 
 
 def take_down(name: str) -> ClusterState:
-    """Ends a cluster that `sparkscale cluster up` started. Raises ClusterError if there is none with this name."""
+    """Ends a cluster that `sparkscale cluster up` started. Raises ClusterError if no cluster has this name."""
     saved = state.find(name)
     if saved is None:
         up = ", ".join(other.profile.name for other in state.every()) or "none"

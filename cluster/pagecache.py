@@ -33,7 +33,7 @@ def _release(file: Path) -> None:
     """Writes a file's pages to disk and lets the kernel drop them."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
-        os.fdatasync(descriptor)  # a page that is not yet written stays
+        os.fdatasync(descriptor)  # the kernel only drops pages that are written to disk
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)

@@ -40,7 +40,8 @@ class Profile(BaseModel):
     heap_share: float = Field(default=0.6, gt=0, le=1)
     """The share of the memory that a JVM's heap may take. The rest is for Python workers and the JVM's own needs."""
     storage: str = ""
-    """The location of prepared data: a folder or a URI such as s3://bucket/folder. Empty: the user's cache folder."""
+    """The location of prepared data: a folder or a URI such as s3://bucket/folder. If empty, the user's cache folder
+    is used."""
     conf: Pairs = ()
     """More Spark settings. The TOML file has them as a table [conf]."""
 
@@ -65,7 +66,7 @@ class Profile(BaseModel):
 
     @property
     def starts_daemons(self) -> bool:
-        """True if sparkscale starts processes for this cluster that outlive a worker."""
+        """True if sparkscale starts processes for this cluster that go on after a worker has ended."""
         return False
 
     @property
@@ -124,7 +125,7 @@ class Standalone(Profile):
     oversubscribe: bool = False
     """If true, the executors together may have more cores than this host. Records then say so."""
     python: str = ""
-    """The executors' Python. Empty: the Python that runs sparkscale."""
+    """The executors' Python. If empty, it is the Python that runs sparkscale."""
 
     @property
     def starts_daemons(self) -> bool:
@@ -177,13 +178,13 @@ class External(Profile):
     """An amount such as '8g'. The share `heap_share` of it is the executor's heap, and the rest is its overhead."""
     driver_memory: str = "25%"
     node_memory: str = "75%"
-    """The memory that a single-node engine may use on the host that sparkscale runs on."""
+    """The memory that a single-node engine may use on the host where sparkscale runs."""
     patience_seconds: float = Field(default=120, ge=1, le=3600)
-    """How long a session waits for its executors: an autoscaler may take minutes."""
+    """How long a session waits for its executors. An autoscaler may need minutes."""
     gpus: int = Field(default=0, ge=0)
     tasks_per_gpu: int = Field(default=1, ge=1)
     python: str = ""
-    """The executors' Python, as a path or a command on their hosts. Empty: python3."""
+    """The executors' Python, as a path or a command on their hosts. If empty, it is python3."""
     secrets: Pairs = ()
     """Maps Spark settings to the environment variables that hold their values, such as "spark.authenticate.secret" =
     "MY_SECRET"."""
@@ -223,7 +224,10 @@ def names() -> list[str]:
 
 
 def _files() -> dict[str, Traversable]:
-    """Returns the files of the profiles by name. A profile of sparkscale wins over one of another package."""
+    """Returns the files of the profiles by name.
+
+    If another package has a profile with the same name, sparkscale's own profile is used.
+    """
     folders = [resources.files(package) for package in plugins.loaded("sparkscale.clusters").values()]
     files: dict[str, Traversable] = {}
     for folder in (*folders, resources.files("cluster") / "profiles"):

@@ -47,7 +47,7 @@ class SparkRuntime:
         self.spark.catalog.clearCache()
 
     def conf(self) -> dict[str, str]:
-        """Returns the effective configuration, with secrets redacted."""
+        """Returns the effective configuration of the session, with secrets redacted."""
         settings = self.spark.conf.getAll if self.is_connect else dict(self.spark.sparkContext.getConf().getAll())
         return {key: redaction.setting(key, str(value)) for key, value in sorted(settings.items())}
 

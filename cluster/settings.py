@@ -45,10 +45,11 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
 def session_settings(
     profile: ClusterProfile, budget: Budget, endpoint: Endpoint, threads: int, device: Device, scratch: Path
 ) -> dict[str, str]:
-    """Returns all settings of a Spark session: common ones, then those of the cluster's kind, then the profile's own.
+    """Returns all settings of a Spark session.
 
-    Each Spark task may use `threads` threads. A session for `gpu` gives each Spark task a share of a device. Spark
-    writes everything on this host below `scratch`.
+    They are common settings, settings for the cluster's kind, and the profile's own settings, in this order. Each
+    Spark task may use `threads` threads. A session for `gpu` gives each Spark task a share of a device. Spark writes
+    everything on this host below `scratch`.
     """
     settings = {
         **_common(budget, threads, scratch),
@@ -113,7 +114,7 @@ def _java_options(
     for role, threads in cores.items():
         key = f"spark.{role}.defaultJavaOptions"
         given = [settings[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in settings]
-        # executors of an existing cluster mostly have this shell's settings, and none starts with two collectors
+        # an existing cluster's executors mostly have this shell's options, and no JVM starts with two collectors
         ours = jvm.options(threads, [*given, *jvm.shell_options()])
         on_this_host = role == "driver" or isinstance(profile, Standalone)
         fits = len(str(temporary)) <= LONGEST_TEMPORARY and mounts.runs_programs(temporary)
@@ -130,7 +131,7 @@ def _driver_grant(profile: ClusterProfile, budget: Budget) -> Grant:
 def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
     settings = {
         "spark.driver.memory": f"{_driver_grant(profile, budget).heap_bytes // 2**20}m",
-        # the driver's memory limits how much it collects, not Spark's default of 1 GiB
+        # only the driver's memory limits how much it collects; Spark's default limit is 1 GiB
         "spark.driver.maxResultSize": "0",
     }
     if endpoint.address == "local":
@@ -147,7 +148,7 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
     shared = {
         "spark.cores.max": str(budget.cores),
         "spark.executor.cores": str(profile.cores),
-        # a case must not start on only a part of its executors
+        # a case must not start before all its executors are there
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{profile.patience_seconds:.0f}s",
         "spark.dynamicAllocation.enabled": "false",

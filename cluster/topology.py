@@ -11,7 +11,7 @@ Core = tuple[int, int]
 """A physical core: the number of its package, and its number within the package."""
 
 Topology = Mapping[int, Core]
-"""The physical core of each CPU, by the numbers that CPU affinity uses."""
+"""Maps the number of each CPU (as CPU affinity uses it) to its physical core."""
 
 
 def topology(folder: Path = CPUS) -> dict[int, Core]:
@@ -87,5 +87,5 @@ def deal(cpus: Iterable[int], cores: Topology, shares: int, each: int) -> list[t
 
 
 def _core(cpu: int, cores: Topology) -> Core:
-    """Returns the physical core of a CPU. A CPU that the topology does not name is a core by itself."""
+    """Returns the physical core of a CPU. A CPU that the topology does not contain counts as a core of its own."""
     return cores.get(cpu, (2**31, cpu))

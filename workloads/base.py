@@ -39,7 +39,7 @@ CUDA_NAMES: dict[Device, str] = {"cpu": "cpu", "gpu": "cuda"}
 
 
 def rows_of_slices(data: PreparedDataset, params: Any, fraction: float, sample_seed: int) -> int:  # noqa: ARG001
-    """Returns the number of training rows of a case, for patterns whose samples are samples of rows."""
+    """Returns the number of training rows of a case, for patterns that sample rows (not groups)."""
     return data.rows(fraction, sample_seed)
 
 
@@ -67,7 +67,7 @@ class Pattern:
     within_groups: bool = False
     """If true, the hold-out must contain rows of every group, because each group has its own model."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """In a warm-up, these parameters replace those of the case. A pattern needs this if it is costly even on the
+    """In a warm-up, these parameters replace the case's parameters. A pattern needs this if it is costly even on the
     smallest sample. Cases that differ only in these parameters share one warm-up."""
     target: str = ""
     """The name of the parameter that holds the target loss; empty if the pattern has no such parameter. A target is
@@ -270,8 +270,10 @@ class Engine(ABC):
 
     @classmethod
     def specialised(cls, to: Any, **fields: Any) -> type[Self]:
-        """Returns a subclass of this engine that has the `tasks`, `devices` and `defaults` of `to`, an engine or a
-        trainer."""
+        """Returns a subclass of this engine, bound to another engine or a trainer.
+
+        It has the `tasks`, `devices` and `defaults` of `to`.
+        """
         changes = {"tasks": to.tasks, "devices": to.devices & cls.devices, "defaults": to.defaults}
         return type(cls.__name__, (cls,), {**changes, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
@@ -292,7 +294,7 @@ class Engine(ABC):
 
     @classmethod
     def differs(cls) -> str:
-        """Returns the differences that the docstring declares, on one line; empty if there are none."""
+        """Returns the differences that the docstring declares, on one line; empty if it declares none."""
         _, separator, text = (inspect.getdoc(cls) or "").partition("Differs: ")
         return " ".join(text.split("\n\n", 1)[0].split()) if separator else ""
 
@@ -323,7 +325,7 @@ class ModelEngine(Engine):
         parameter_set: ParameterSet,
         params: Params,
         sample: Sample,
-        capacity: Capacity | None = None,  # noqa: ARG002 - there is none
+        capacity: Capacity | None = None,  # noqa: ARG002 - it has no capacity
     ) -> dict[str, Any]:
         return super().case_params("aligned", params, sample) | {"set": parameter_set}
 
@@ -370,7 +372,7 @@ class Workload:
     """The capacity that the parameter set `tuned` chooses. None if the workload has no such set."""
     version: int = 1
     figures: tuple[Figure, ...] = ()
-    """The figures that its engines may report, in addition to those of its pattern."""
+    """The figures that its engines may report, in addition to the figures of its pattern."""
 
     @property
     def figure_names(self) -> frozenset[str]:

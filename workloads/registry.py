@@ -87,7 +87,7 @@ RESERVED_METRICS = {
 """The names of sparkscale's own metrics, which no workload may declare."""
 
 DATASETS: dict[str, type[Source]] = {**OWN_DATASETS, **_added_datasets()}
-"""All data sets with a name, including those of other packages. A table has a path instead of a name."""
+"""All data sets with a name, including the data sets of other packages. A table has a path instead of a name."""
 
 if TYPE_CHECKING:
     AnySource = Flights | Classification | Regression | Blobs | Devices | Table
@@ -122,8 +122,10 @@ def workloads() -> dict[str, Workload]:
 
 
 def _check_declarations(entry: str, workload: Workload, others: list[Workload]) -> None:
-    """Raises ConfigError if a workload declares an existing pattern or metric, or shows a metric that is not
-    declared."""
+    """Raises ConfigError if a workload's declarations are wrong.
+
+    They are wrong if a pattern or a metric exists already, or if tables show a metric that is not declared.
+    """
     for other in others:
         if other.pattern.name == workload.pattern.name and other.pattern != workload.pattern:
             raise ConfigError(
@@ -155,7 +157,7 @@ def own_workloads() -> dict[str, Workload]:
 
 
 def descriptions() -> list[WorkloadDescription]:
-    """Returns the descriptions of all workloads, including those of other packages."""
+    """Returns the descriptions of all workloads, including workloads of other packages."""
     return [workload.description for workload in workloads().values()]
 
 

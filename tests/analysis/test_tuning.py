@@ -15,7 +15,7 @@ from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
 from tests.builders import Writer, invocation, record
 from workloads.tuning.gradient_boosting import TuningBoostingParams
-from workloads.tuning.trials import TrialResult, Trial, table_of, trial_of
+from workloads.tuning.trials import Trial, TrialResult, table_of, trial_of
 
 LOAD = 1.0
 

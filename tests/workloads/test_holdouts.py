@@ -143,10 +143,10 @@ def test_a_time_holdout_is_as_near_to_a_fifth_as_its_times_allow(
     [
         (
             (780, 2220),
-            r"to hold out the latest 5% to 40% of the rows: the nearest cuts hold 74\.0% from 2016-01-01 on",
+            r"to hold out the latest 5% to 40% of the rows: the nearest cuts give 74\.0% from 2016-01-01 on",
         ),
         ((780, 2130, 90), r"74\.0% from 2016-01-01 on and 3\.0% from 2017-01-01 on\. Use --holdout random"),
-        ((2940, 60), r"the nearest cuts hold 2\.0% from 2016-01-01 on"),
+        ((2940, 60), r"the nearest cuts give 2\.0% from 2016-01-01 on"),
     ],
 )
 def test_a_time_holdout_outside_its_bounds_is_refused(tmp_path: Path, rows: tuple[int, ...], message: str) -> None:
@@ -209,8 +209,8 @@ def test_a_regression_counts_no_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "name", "said", "text"),
     [
-        ("f01_one_unit_holdout", "four_sites", {"group": "site"}, "1 group: no interval"),
-        ("f01_one_unit_holdout", "moments", {"time": "when"}, "1 stretch of time: no interval"),
+        ("f01_one_unit_holdout", "four_sites", {"group": "site"}, "1 group: the quality gets no interval"),
+        ("f01_one_unit_holdout", "moments", {"time": "when"}, "1 stretch of time: the quality gets no interval"),
         ("f12_rare_positives", "rare", {}, "held-out rows is of the class '1'"),
     ],
 )

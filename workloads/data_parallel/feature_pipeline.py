@@ -1,8 +1,8 @@
-"""Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer against MLlib's Pipeline.
+"""Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer compared with MLlib's Pipeline.
 
-The rows are those of the data set, with faults that are the same for every engine. One cell in twenty is missing. In
-the hold-out, one value of a category in twenty does not occur in the training rows. The category with the most values
-is hashed, and the others are one-hot encoded. The columns of the result are the numbers, then one-hot columns in each
+Rows come from the data set and get faults, which are the same for every engine. One cell in twenty is missing. In the
+hold-out, one value of a category in twenty does not occur in the training rows. The category with the most values is
+hashed, and the others are one-hot encoded. The columns of the result are the numbers, then one-hot columns in each
 category's alphabetical order, then hash buckets. `fit` learns from the training rows and transforms them; `predict`
 transforms the hold-out.
 """
@@ -120,7 +120,7 @@ def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
 
 
 def check_comparable(run: Context) -> None:
-    """Raises EngineUnsupported for the parameter set `defaults`. The libraries cannot transform the hold-out with it."""
+    """Raises EngineUnsupported for the parameter set `defaults`. The libraries cannot use it on the hold-out."""
     if run.case.parameter_set == "defaults":
         raise EngineUnsupported("With their defaults the libraries refuse categories that training rows do not have.")
 
@@ -335,13 +335,13 @@ def learned(run: Context, paths: list[str]) -> Learned:
     scales = {}
     for name, parts_of_column in moments.items():
         total = Moments.total(parts_of_column)
-        # a missing cell gets the mean, so it adds a row and no deviation
+        # a missing cell becomes the mean, so it counts as a row and adds no deviation
         scales[name] = total.mean, math.sqrt(total.squares / rows) or 1.0
     return Learned(scales, {name: sorted(seen) for name, seen in values.items()})
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """Yields the transformed columns for each column of the hold-out, in the matrix's order; shape (rows, 1 or more)."""
+    """Yields the transformed columns of each hold-out column, in the matrix's order; shape (rows, 1 or more)."""
     import pandas as pd
 
     for name, (mean, deviation) in pipeline.scales.items():
@@ -433,5 +433,5 @@ WORKLOAD = Workload(
     ),
     params=PipelineParams(),
     engines=(SklearnPipeline, MLlibPipeline),
-    version=2,  # the scores are the cells kept, compared with a pipeline of all rows; in version 1 the equal cells
+    version=2,  # in version 1 the scores were the equal cells; now they are the kept cells
 )

@@ -63,7 +63,7 @@ MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
 
 
 class SklearnHistGB(SklearnTrees):
-    """scikit-learn's HistGradientBoostingClassifier and -Regressor. Bins in `fit`.
+    """scikit-learn's HistGradientBoostingClassifier and -Regressor. They bin rows in `fit`.
 
     Differs: a leaf needs 4·min_child_weight rows (regression: 1·min_child_weight), not a sum of Hessians; if there
     are more than 200,000 rows, bins are computed from 200,000 of them.
@@ -126,11 +126,11 @@ class XGBoostExternalMemory(XGBoost):
 
     `load` reads one row group after the other; `fit` reads the bins page by page.
 
-    Differs: bins come from a sketch over row groups, so they are close to those of `xgboost` but not the same.
+    Differs: bins come from a sketch over row groups, so they are close to the bins of `xgboost` but not the same.
     """
 
     name = "xgboost-external-memory"
-    devices = frozenset({"cpu"})  # on a GPU, XGBoost needs each batch to be there already
+    devices = frozenset({"cpu"})  # with a GPU, XGBoost needs each batch to be on it already
 
     def load(self, run: Context) -> Any:
         import xgboost
@@ -153,7 +153,8 @@ class XGBoostExternalMemory(XGBoost):
         bins, threads = run.arguments["max_bin"], run.case.threads
         batches = RowGroups(cache_prefix=str(Path(folder.name) / "bins"))
         matrix = xgboost.ExtMemQuantileDMatrix(batches, max_bin=bins, nthread=threads)
-        finalize(matrix, folder.cleanup)  # later than the matrix: XGBoost removes its file, and fails if it is gone
+        # runs after the matrix is freed: XGBoost then removes its file, and fails if the file is gone
+        finalize(matrix, folder.cleanup)
         return matrix
 
     def predict(self, run: Context, model: Any) -> Scores:
@@ -169,8 +170,8 @@ class XGBoostSpark(SparkEngine):
 
     Bins rows in `fit`.
 
-    Differs: bins come from a sketch that XGBoost's workers merge, so they are close to those of `xgboost` but not the
-    same.
+    Differs: bins come from a sketch that XGBoost's workers merge, so they are close to the bins of `xgboost` but not
+    the same.
     """
 
     name = "xgboost-spark"
@@ -214,7 +215,7 @@ class XGBoostSpark(SparkEngine):
             device=CUDA_NAMES[run.case.device],
             callbacks=list(callbacks),
             random_state=run.case.model_seed,
-            # xgboost.spark evaluates every round on the training rows; the single-node engines do not
+            # by default xgboost.spark evaluates every round on the training rows; the single-node engines do not
             disable_default_eval_metric=True,
             **run.arguments,
         )

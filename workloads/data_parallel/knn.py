@@ -182,7 +182,9 @@ def search_partition(search_table: Any, batches: Iterator[pa.RecordBatch]) -> It
 
 
 class MLlibLSH(SparkEngine):
-    """pyspark.ml's BucketedRandomProjectionLSH. Candidates share a bucket with the query in at least one hash table.
+    """pyspark.ml's BucketedRandomProjectionLSH, which compares a query only with rows in the same buckets.
+
+    A candidate shares a bucket with the query in at least one hash table.
 
     Differs: approximate, so each record states its recall, and a query may get fewer neighbours or none; MLlib has no
     default for the buckets' length, so `defaults` has the workload's.

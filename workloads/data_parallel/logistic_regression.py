@@ -50,7 +50,7 @@ class LogisticParams(Params):
 
 @dataclass(frozen=True)
 class LinearScores(Scores):
-    """Predictions, and the weights of the model that made them. The columns are those of `one_hot_matrix`.
+    """Predictions, and the weights of the model that made them, for the columns of `one_hot_matrix`.
 
     The shape of `weights` is (columns,).
     """
@@ -178,7 +178,7 @@ class SGD(NodeEngine):
         }
 
     def default_arguments(self, task: Task) -> dict[str, Any]:
-        """Returns the library's defaults, with the loss of a logistic regression; `partial_fit` makes one pass."""
+        """Returns the library's defaults, but with a logistic regression's loss and only one pass over the rows."""
         return {**super().default_arguments(task), "loss": "log_loss"}
 
     def load(self, run: Context) -> list[RowGroup]:

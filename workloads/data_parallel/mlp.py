@@ -83,10 +83,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, the moment when its `load` began, and its epochs.
-
-    `mllib` has only one entry, for the whole training.
-    """
+    """A model, the time when its `load` began, and its epochs. With `mllib`, all training counts as one epoch."""
 
     model: Any
     began: float
@@ -218,7 +215,7 @@ def probabilities(model: Any, rows: Array, device: str) -> Array:
 class Keras(NodeEngine):
     """Keras 3 with its PyTorch backend, with all rows in memory.
 
-    Differs: its batches have another random order than those of `torch`.
+    Differs: its batches have another random order than the batches of `torch`.
     """
 
     name = "keras"
@@ -329,7 +326,8 @@ class DistributedTorch(SparkEngine):
             processes=self._ranks(run),
             use_gpu=run.case.device == "gpu",
         )
-        if run.case.cluster_kind == "external":  # another host's clock: only differences of its times can be used
+        # the times come from another host's clock, so only their differences can be used
+        if run.case.cluster_kind == "external":
             clock_difference = time.time() - epochs[-1].ended
             epochs = [Epoch(epoch.ended + clock_difference, epoch.layers) for epoch in epochs]
         return Trained(epochs[-1].layers, train_rows.began, epochs)

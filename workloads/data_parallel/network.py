@@ -116,8 +116,8 @@ def one_hot_width(data: PreparedDataset) -> int:
 def shares(rows: list[int], steps: int) -> Array:
     """Returns the number of rows that each rank uses in each step; shape (ranks, steps).
 
-    The numbers are as equal as possible for each rank and for all ranks together. A remainder of the division by
-    `steps` is given to single steps, rank after rank.
+    The numbers are as equal as possible for each rank and for all ranks together. If a rank's rows cannot be divided
+    evenly by `steps`, the remaining rows are given to single steps, rank after rank.
     """
     taken_rows = np.empty((len(rows), steps), np.int64)
     first_step = 0

@@ -33,7 +33,7 @@ def numeric_columns(data: PreparedDataset) -> list[Column]:
 def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
     """Returns the numeric columns of a table, standardised; shape (rows, columns), float64.
 
-    The mean and the standard deviation are those of the data set.
+    The mean and the standard deviation come from the whole data set.
     """
     columns = numeric_columns(data)
     matrix = np.empty((table.num_rows, len(columns)))
@@ -57,7 +57,7 @@ def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def collected(frame: "DataFrame", vectors: Sequence[str] = (), plain: Sequence[str] = ()) -> tuple[Array, ...]:
-    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, with rows in the same order."""
+    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, with the same row order."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

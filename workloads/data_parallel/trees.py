@@ -89,7 +89,7 @@ def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: D
     import xgboost
 
     rows = ordinal_matrix(data, table)
-    # inplace_predict would compute on the device where the rows are, which is the host
+    # inplace_predict would compute where the rows are, which is in the host's memory
     scores: Array = model.predict(xgboost.DMatrix(rows)) if device == "gpu" else model.inplace_predict(rows)
     return scores
 

@@ -42,7 +42,8 @@ class Tuned:
         capacity = Capacity.model_validate(run.case.params["capacity"])
         best, least_loss = capacity.least, math.inf
         with ExitStack() as stack:
-            split = replace(self.split, stack=stack)  # what these trainings keep open is closed before the last one
+            # closes the resources of these trainings before the last training
+            split = replace(self.split, stack=stack)
             validation_input = self.engine.load(split)
             for value in capacity.steps():
                 loss = validation_loss(self._with(split, capacity, value), self.engine, validation_input)

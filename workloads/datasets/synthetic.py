@@ -34,7 +34,7 @@ MOST_FEATURES = 1000
 MOST_ROWS = 10**12
 
 Evidence = dict[str, Array]
-"""Sums over hold-out rows, by name. Those of all parts are added, and the ceiling is computed from the total."""
+"""Sums over hold-out rows, by name. The sums of all parts are added, and the ceiling is computed from the total."""
 
 
 class Synthetic(Source):

@@ -138,7 +138,7 @@ def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] 
         with system.open_input_stream(path) as stream:
             table = csv.read_csv(stream, read_options, style.parse_options, converting)
     except (OSError, UnicodeError, pa.ArrowInvalid):
-        # read it again on one thread: only that counts the rows, so the error names the row
+        # read the file again on one thread: only then are rows counted, so that the error names the row
         read_options.use_threads = False
         with as_dataset_error(path, "is no valid CSV"), system.open_input_stream(path) as stream:
             table = csv.read_csv(stream, read_options, style.parse_options, converting)

@@ -1,4 +1,4 @@
-"""Reads the user's files as one table with a fixed order of rows: Parquet or CSV, one file or a directory of them.
+"""Reads the user's files (Parquet or CSV) as one table with a fixed order of rows.
 
 The files are in the order of their paths, and a row's id is its position in the table. CSV has no row groups, so a
 task cannot read only a part of a CSV file. Therefore each CSV file is read once as a whole, and converted to Parquet.
@@ -123,7 +123,7 @@ def open_parquet(location: str, files: list[fs.FileInfo]) -> TableFiles:
 
     Raises DatasetError if a file is broken, if a column occurs twice, or if types differ too much between files.
     """
-    import pyarrow.dataset as ds  # not at the top: it takes 50 MiB, which measured workers must not have
+    import pyarrow.dataset as ds  # not at the top: its 50 MiB would count as memory of measured workers
 
     system, path = resolve(location)
     paths = [info.path for info in files]
@@ -202,7 +202,7 @@ def column_names(location: str) -> list[str]:
 
 
 def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
-    """Returns the SHA-256 of the files' contents and relative paths, which is the same on every machine.
+    """Returns the SHA-256 of the files' contents and relative paths. It is the same on every machine.
 
     The hash of each file is stored with its size and time, so that an unchanged file is read only once.
     """

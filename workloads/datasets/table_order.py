@@ -108,7 +108,7 @@ class OrderCounts:
 
     @property
     def _may_identify(self) -> bool:
-        """False if it is certain that the column is neither a counter nor a time, whichever rows are read later."""
+        """False if it is certain, before all rows are read, that the column is neither a counter nor a time."""
         return self.whole or self.known - self.blank in self.in_epochs
 
     @property

@@ -40,7 +40,7 @@ def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
         files = [info_of_path]
         if info_of_path.type != fs.FileType.File:
             if isinstance(system, fs.LocalFileSystem):
-                _check_links(path, location)  # before the files are listed, which follows links
+                _check_links(path, location)  # must run before files are listed, because the listing follows links
             _check_no_log(system, path, location)
             files = _each_once(system, [info for info in files_below(location) if info.size])
     formats = {_format(system, info) for info in files}

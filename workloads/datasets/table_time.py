@@ -22,11 +22,11 @@ STRAY_TIMES after it."""
 
 @dataclass(frozen=True)
 class Times:
-    """Times of rows, in microseconds since 1970, and the number of rows that each time stands for.
+    """The times of rows, in microseconds since 1970, and the number of rows that each time stands for.
 
     Both arrays have the shape (times,), int64 and float64. The numbers of rows are exact for a batch with at most
-    QUANTILES different times. A batch with more keeps QUANTILES evenly spaced order statistics, so that a share of
-    the batch is known to within 1 / QUANTILES.
+    QUANTILES different times. If a batch has more, only QUANTILES evenly spaced order statistics are kept. So any
+    share of the batch is known with an error of at most 1 / QUANTILES.
     """
 
     values: Array

@@ -2,14 +2,13 @@
 
 All engines share one encoding:
 
-- Numbers and booleans become float32. Null, NaN and numbers that float32 cannot hold are missing. They are replaced
-by
-  the median of the training rows. If more than 1 % of the values are missing, a column NAME_missing marks them.
+- Numbers and booleans become float32. Null, NaN and numbers that float32 cannot hold count as missing. The median of
+  the training rows replaces missing numbers. If more than 1 % of the values are missing, a column NAME_missing marks
+  them.
 - Texts and categories become codes of the 255 most frequent values of the training rows, in the order of the values.
-  Any other value is "(other)", and null is "(missing)".
-- Dates and timestamps become days since 1970 as a number, and month and weekday as categories. Timestamps also have
-the
-  hour as a category. All of them are in the timestamp's own zone, if it has one.
+  All other values become "(other)", and null becomes "(missing)".
+- Dates and timestamps become the days since 1970 as a number, and month and weekday as categories. Timestamps also
+  give the hour as a category. If a timestamp has a zone, all of these are in this zone.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Divides training rows into 64 slices, and writes parts of a data set as Parquet files.
 
-A data set is written in parts of consecutive rows. Which rows a part has depends only on the data set's definition. A
+A data set is written in parts of consecutive rows. Only the data set's definition determines the rows of a part. A
 part has one file in the folder of each slice and one in the folder of the hold-out. So the files are the same for any
 number of tasks that write parts.
 """
@@ -50,7 +50,7 @@ HOLDOUT = SLICES
 
 HOLDOUT_KEY, SLICE_KEY, UNIT_KEY = 0x68_6F_6C_64, 0x73_6C_69_63, 0x75_6E_69_74
 RANDOM_UNITS = 256
-"""Rows that are independent of each other are bundled at random into this many units."""
+"""If rows are independent of each other, they are divided at random into this many units."""
 
 LABEL_TYPES: dict[Task, pa.DataType] = {
     "classification": pa.int8(),

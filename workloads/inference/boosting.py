@@ -9,7 +9,7 @@ from workloads.inference.transform import XGBoostSparkTransform
 
 
 class BoostingInference(InferenceParams):
-    """The parameters of this inference. The model's parameters are those of `data_parallel.gradient_boosting`."""
+    """The parameters of this inference. Its model has the parameters of `data_parallel.gradient_boosting`."""
 
     model: BoostingParams = BoostingParams(trees=100, depth=6)
 

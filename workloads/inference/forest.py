@@ -11,7 +11,7 @@ from workloads.inference.pattern import INFERENCE, PREDICTED, InferenceParams
 
 
 class ForestInference(InferenceParams):
-    """The parameters of this inference. The model's parameters are those of `data_parallel.random_forest`."""
+    """The parameters of this inference. Its model has the parameters of `data_parallel.random_forest`."""
 
     model: ForestParams = ForestParams(trees=150, depth=30, min_leaf_rows=1)
     train_fraction: float = 1 / 4

@@ -39,7 +39,7 @@ class Predictor(ABC):
 
 
 class Format(ABC):
-    """The file format of one library's models. `trainer`, an engine of `data_parallel`, trains them."""
+    """The file format of one library's models. An engine of `data_parallel`, `trainer`, trains these models."""
 
     name: ClassVar[str]
     file: ClassVar[str]

@@ -8,7 +8,7 @@ from workloads.inference.pattern import INFERENCE, PREDICTED, InferenceParams
 
 
 class MlpInference(InferenceParams):
-    """The parameters of this inference. The model's parameters are those of `data_parallel.mlp`."""
+    """The parameters of this inference. Its model has the parameters of `data_parallel.mlp`."""
 
     model: MlpParams = MlpParams(hidden=(256, 128), epochs=2)
 

@@ -42,7 +42,7 @@ def prepare_model(
 ) -> PreparedModel:
     """Returns the stored model, without its reference predictions.
 
-    If there is no such model, `build` trains it and writes its files.
+    If it does not exist, `build` trains it and writes its files.
 
     `build` takes the folder, and returns the SHA-256 of the files for which it has computed it. Raises DatasetError
     if all training rows are of one class.

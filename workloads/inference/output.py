@@ -1,8 +1,8 @@
 """The output folder of predictions. A reader sees either all of its parts or none.
 
 A process writes each attempt at a part under a unique name, in a folder that readers ignore. When all parts are
-complete, those of successful attempts are moved to the folder where readers look. The marker file is written last. So
-a Spark task that died or ran twice does no harm. Spark's own writers follow the same rules.
+complete, the parts of successful attempts are moved to the folder where readers look. The marker file is written
+last. So a Spark task that died or ran twice does no harm. Spark's own writers follow the same rules.
 """
 
 import logging
@@ -81,7 +81,7 @@ class Output:
         except Exception as error:
             try:
                 self.remove()
-            except OSError as left:  # a task of the same job may still write
+            except OSError as left:  # a task of the same job may still be writing
                 log.warning("The output %s could not be removed completely: %s", self.location, left)
             if isinstance(error, SparkscaleError) or FULL not in str(error):
                 raise

@@ -1,4 +1,4 @@
-"""Lets Spark read the rows to predict in equal parts and in batches of one size, the same for every engine."""
+"""Makes Spark read the rows to predict in equal parts and in batches of one size, the same for every engine."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.columnarReaderBatchSize")
 """The settings for the rows per batch. The first applies to functions that take whole batches.
 
-Functions that take columns get the Parquet reader's batches (4,096 rows by default), whatever the first setting is
-(tried on Spark 4.3).
+Functions that take columns get the Parquet reader's batches (4,096 rows by default). The first setting does not
+change this (tried on Spark 4.3).
 """
 
 

@@ -124,7 +124,7 @@ class SparkTasks:
             return result
         if self._single is None:
             self._single = context.parallelize([0], 1)
-        # the task reads its one row: otherwise Spark would not use the Python worker again
+        # the task reads its one row, because Spark would otherwise not use the Python worker again
         (result,) = self._single.map(lambda _: function(item)).collect()
         return result
 

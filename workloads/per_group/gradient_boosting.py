@@ -58,7 +58,7 @@ class XGBoost(Trainer):
     def predict(self, job: Job, model: Any, x: Array) -> Array:
         import xgboost
 
-        # inplace_predict would compute on the device where the rows are, which is the host
+        # inplace_predict would compute where the rows are, which is in the host's memory
         values = model.predict(xgboost.DMatrix(x)) if job.device == "gpu" else model.inplace_predict(x)
         result: Array = values.astype(float)
         return result

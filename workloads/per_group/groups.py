@@ -117,7 +117,7 @@ def sizes_of(data: PreparedDataset, grouping: Grouping) -> Sizes:
 
 
 @cache
-def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - other content is another entry of the cache
+def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - part of the cache's key
     system, path = resolve(location)
     table = pq.read_table(path, filesystem=system)
     names = ("key", "train_rows", "holdout_rows")
@@ -134,7 +134,7 @@ def _sampled(grouping: Grouping, fraction: float, sample_seed: int) -> Array:
 
 
 def grouping_named(data: PreparedDataset, by: str) -> Grouping | None:
-    """Returns the grouping of this name, or the first one if the name is empty. None if there is no such grouping."""
+    """Returns the grouping of this name, or the first one if the name is empty. None if no grouping fits."""
     return next((grouping for grouping in data.groupings if by in ("", grouping.name)), None)
 
 

@@ -85,7 +85,7 @@ class ParquetGroups(OnSpark, LaidOut):
 
 
 class JoblibLaidOut(OnNode, LaidOut):
-    """The same as `parquet-groups`, but in joblib's processes on one node (one thread each) instead of Spark tasks."""
+    """The same as `parquet-groups`, but in joblib's processes on one node instead of Spark tasks; one thread each."""
 
     name = "joblib-laid-out"
     devices = frozenset({"cpu"})

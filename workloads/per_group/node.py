@@ -1,4 +1,4 @@
-"""Engines on one node: one process that trains group after group, and several processes of joblib."""
+"""Engines on one node: one process that trains one group after the other, and several processes of joblib."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast

@@ -122,7 +122,7 @@ class GroupEngine(Engine):
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
     ) -> dict[str, Any]:
-        """Returns the `params` of a case, with those of GroupParams in every parameter set.
+        """Returns the `params` of a case. Every parameter set has the parameters of GroupParams.
 
         An empty `by` is replaced by the first grouping.
         """
@@ -221,8 +221,9 @@ QUALITY_NAMES: dict[Task, tuple[str, str]] = {
     "classification": ("brier", "brier_skill"),
 }
 """The two qualities of each learning task. The first is the mean squared error over all held-out rows, each predicted
-by its own group's model (Brier, Verification of forecasts expressed in terms of probability, 1950), or the root of it
-in a regression. The second is one minus the ratio of the mean squared error to that of each group's training mean.
+by its own group's model (Brier, Verification of forecasts expressed in terms of probability, 1950), or its square
+root in a regression. The second is one minus a ratio: the mean squared error divided by the error of predicting each
+group's training mean.
 """
 
 

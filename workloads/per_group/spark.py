@@ -40,7 +40,7 @@ class OnSpark(GroupEngine, SparkEngine):
 
 
 class ApplyInPandas(OnSpark):
-    """groupBy(g).applyInPandas. Spark shuffles the rows, and passes each group to Python as a pandas DataFrame."""
+    """groupBy(g).applyInPandas: Spark shuffles the rows and passes each group to Python as a pandas DataFrame."""
 
     name = "apply-in-pandas"
 
@@ -85,7 +85,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
 
     This table is its layout, so `fit` shuffles nothing.
 
-    Differs: Spark assigns groups to buckets by a hash, so its tasks differ more in size than those of the other
+    Differs: Spark assigns groups to buckets by a hash, so its tasks differ more in size than the tasks of other
     engines.
     """
 
@@ -101,7 +101,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
         run.at_end(lambda: remove_folder(location))
         run.at_end(lambda: run.spark.sql(f"DROP TABLE IF EXISTS {table}"))
         (
-            # with this there is one file for each bucket; otherwise each task would write a file for every bucket
+            # without this, each task would write a file for every bucket; with it, each bucket has one file
             spark_groups(run, job, groups)
             .repartition(count, job.group)
             .write.bucketBy(count, job.group)
@@ -117,9 +117,7 @@ class ApplyInPandasBucketed(ApplyInPandas):
 
 
 class ApplyInArrow(ApplyInPandas):
-    """groupBy(g).applyInArrow.
-
-    Spark shuffles the rows, and passes each group to Python as an Arrow table, without pandas.
+    """groupBy(g).applyInArrow: Spark shuffles the rows and passes each group to Python as an Arrow table.
 
     Differs: features are one array column. Spark writes one Arrow stream per group, and each column in it costs time.
     A pandas function gets separate columns.
@@ -154,7 +152,7 @@ def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> 
 
     firsts = groups.buckets(run.slots, job.trainer.group_cost_rows, len(job.features))
     bucket_of = np.searchsorted(firsts, np.arange(len(groups.sizes.rows)), side="right") - 1
-    # Spark computes the array of a literal once; in an expression with a branch per bucket each row costs all of them
+    # Spark computes the array of a literal only once. With one branch per bucket, each row would try all branches
     lookup = from_json(lit(json.dumps(np.maximum(bucket_of, 0).tolist())), "array<int>")
     return frame.withColumn(BUCKET, get(lookup, col(job.group))).repartitionById(len(firsts), col(BUCKET))
 

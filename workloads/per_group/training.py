@@ -196,7 +196,7 @@ def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
     except GroupDeadline:
         signal.setitimer(signal.ITIMER_REAL, 0)  # the alarm may have come while `deadline` was leaving its block
         failure = "timeout", f"no model within {job.deadline_seconds:g} s"
-    except DeviceError:  # fails the whole case: its other groups would run on the wrong device, too
+    except DeviceError:  # fails the whole case, because other groups would also run on the wrong device
         raise
     except Exception as problem:
         failure = "failed", brief(problem)

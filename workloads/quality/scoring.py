@@ -78,7 +78,7 @@ def skill(loss: float, constant: float) -> dict[str, float]:
 def _classification(label: Array, score: Array, base_rate: float) -> dict[str, float]:
     """Returns the AUC, the log-loss and the skill of the log-loss.
 
-    There is no AUC if the hold-out has only one class.
+    The AUC is left out if the hold-out has only one class.
     """
     if not np.all((score >= 0) & (score <= 1)):
         raise InvalidResult("The engine returned a prediction that is no probability between 0 and 1.")
@@ -89,7 +89,7 @@ def _classification(label: Array, score: Array, base_rate: float) -> dict[str, f
 
 
 def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
-    """Returns the RMSE, R² and the skill of the squared error. There is no R² if all hold-out labels are equal."""
+    """Returns the RMSE, R² and the skill of the squared error. R² is left out if all hold-out labels are equal."""
     if not np.all(np.isfinite(score)):
         raise InvalidResult("The engine returned a prediction that is no finite number.")
     quality = {"rmse": rmse(label, score)}

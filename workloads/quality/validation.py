@@ -3,7 +3,7 @@
 A random fifth of the training rows' units is held out. If the data set's rule is `time`, the latest rows are held out
 instead. Rows with the same time stay together, so their share is as near to a fifth as possible. If there is only one
 unit and no such split by time, random single rows are held out. The data set's hold-out is not used. One process
-makes the same split for every engine, outside every clock.
+makes the split, which is the same for every engine. It is not timed.
 """
 
 import tempfile

@@ -13,7 +13,7 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, TuningParams, wri
 from workloads.tuning.process import TrialProcess, run_trial
 from workloads.tuning.search import Grid, Optuna, Sampler, search, search_by_hyperopt
 from workloads.tuning.space import Parameters
-from workloads.tuning.trials import TrialResult, Job, Trial
+from workloads.tuning.trials import Job, Trial, TrialResult
 
 
 def devices_of(run: Context) -> list[str]:

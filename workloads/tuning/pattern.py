@@ -116,7 +116,7 @@ TUNING = Pattern(
     time_to_model=("load", "tune"),
     tables=(TRIALS, SCORES),
     target="target_loss",
-    fixed_seeds=True,  # a target loss belongs to one validation part; rounds vary the sampler's seed instead
+    fixed_seeds=True,  # a target is valid for one validation part only, so rounds vary the sampler's seed instead
     report="tuning",
     figures=FIGURES,
     warmup={"trials": 2, "sampler_seed": 0, "target_loss": None},
@@ -139,8 +139,8 @@ class Winner:
     engine: Any
     trials: list[Trial]
     spells: Sequence[Sequence[Spell]] | None = None
-    """For each trial, the times when work on it began and ended. If None, a trial was worked on from its start to its
-    end."""
+    """For each trial, the times when work on it began and ended. If None, work on a trial lasted from its start to
+    its end."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ class TuningEngine(ModelEngine):
     """
 
     judges_on_split: ClassVar[bool] = True
-    """If true, its losses are computed on the validation part, so they can be compared with those of other engines.
+    """If true, its losses are computed on the validation part, so they can be compared with the losses of other
+    engines.
     """
     imports: ClassVar[tuple[str, ...]] = ()
     """The names of the modules that a process imports before it trains the model."""
@@ -213,7 +214,7 @@ class TuningEngine(ModelEngine):
         return Winner(engine.fit(refitted, engine.load(refitted)), engine, trials)
 
     def for_winner(self, run: Context) -> Context:
-        """Returns the context in which the winner is trained and predicts."""
+        """Returns the context for training the winner and predicting with it."""
         return run
 
     def predict(self, run: Context, winner: Winner) -> WinnerScores:

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from sparkscale.contract.phrases import brief
 from sparkscale.contract.threads import thread_variables
-from workloads.tuning.trials import TrialResult, Job, failed, train_and_judge
+from workloads.tuning.trials import Job, TrialResult, failed, train_and_judge
 
 IDLE_SECONDS = 60.0
 """A template ends after this many seconds without a request."""
@@ -63,7 +63,7 @@ class TrialProcess:
             for pipe in (process.stdin, process.stdout):
                 try:
                     _pipe(pipe).close()
-                except OSError:  # the template has ended and did not read all that was written
+                except OSError:  # the template ended before it had read everything
                     continue
             process.wait()
 
@@ -154,7 +154,8 @@ def main() -> None:
         except EOFError:
             return
         if gpu:
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it starts, which is in the child
+            # CUDA reads this when it starts, and it starts in the child process
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         _write(results, supervised(job, values, train, validation, where, f"{socket.gethostname()}:{paths[0]}"))
 
 
@@ -208,7 +209,7 @@ def _train_and_exit(job: Job, values: dict[str, Any], train: pa.Table, validatio
     """Runs in the child process: trains, writes (loss, outcome, error) to the pipe, and ends the process."""
     usual_limit = resource.getrlimit(resource.RLIMIT_DATA)
     try:
-        # when memory ends, the system kills this process first, and no other
+        # when memory runs out, the system shall kill this process and no other
         Path("/proc/self/oom_score_adj").write_text("1000")
         resource.setrlimit(resource.RLIMIT_DATA, (job.most_bytes, usual_limit[1]))
         result: tuple[float, str, str | None] = (train_and_judge(job, values, train, validation), "ok", None)

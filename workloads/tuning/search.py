@@ -18,7 +18,7 @@ import numpy as np
 from sparkscale.contract.phrases import MOST_OF_AN_ERROR
 from workloads.tuning.pattern import TuningParams
 from workloads.tuning.space import Parameters, Space, configurations, for_hyperopt, for_optuna, grid
-from workloads.tuning.trials import TrialResult, Trial, trial_of
+from workloads.tuning.trials import Trial, TrialResult, trial_of
 
 GAMMA = 0.25
 MOST_GOOD = 25
@@ -163,7 +163,7 @@ def search_by_hyperopt(
 
 
 def lost(trial: Any, booked: float, refreshed: float) -> TrialResult:
-    """Returns the result for a trial that hyperopt has no result of.
+    """Returns the result of a trial about which hyperopt knows nothing.
 
     Its Spark task failed, perhaps with its executor.
     """

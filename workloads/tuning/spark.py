@@ -24,7 +24,7 @@ from workloads.tuning.pattern import Loaded, SingleNodeModels, Spell, TuningEngi
 from workloads.tuning.process import run_trial
 from workloads.tuning.search import Optuna, search, search_by_hyperopt
 from workloads.tuning.space import Parameters, configurations, grid
-from workloads.tuning.trials import TrialResult, Job, Trial, failed, table_of, trial_of
+from workloads.tuning.trials import Job, Trial, TrialResult, failed, table_of, trial_of
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +233,7 @@ class Watched:
 
         if run.data.task == "classification":
             evaluator: Any = MulticlassClassificationEvaluator(labelCol=LABEL)
-            evaluator.setMetricName("logLoss")  # the constructor's type lacks it
+            evaluator.setMetricName("logLoss")  # the type of the constructor does not know logLoss
         else:
             evaluator = RegressionEvaluator(labelCol=LABEL, metricName="rmse")
         inner = evaluator.evaluate
@@ -292,7 +292,7 @@ def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> fl
         return work()
 
     with ThreadPoolExecutor(1) as threads:
-        # on Connect a thread has a session only if it inherits one
+        # with Connect, a thread has a Spark session only if it inherits one
         future = threads.submit(tagged if context else inheritable_thread_target(spark)(tagged))
         try:
             loss: float = future.result(timeout=seconds)

@@ -1,4 +1,4 @@
-"""Trials, each of which trains one configuration on the training part and judges it on the validation part."""
+"""Trials. Each trains one configuration on the training part, and judges it on the validation part."""
 
 import json
 import math

@@ -87,7 +87,7 @@ def test_groups_that_raise_hang_or_cannot_be_written(
 @pytest.mark.parametrize(
     ("reach", "got"),
     [
-        (lambda frame: frame.iloc[1:], r"got \d+ and \d+ held out, of \d+ and \d+\.$"),
+        (lambda frame: frame.iloc[1:], r"got \d+ training rows and \d+ held-out rows, but has \d+ and \d+\.$"),
         (lambda frame: pd.concat([frame, frame]), r"12 of 12 groups did not get all of their rows, or got too many"),
     ],
     ids=["lost", "doubled"],
