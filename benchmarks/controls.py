@@ -1,4 +1,4 @@
-"""Controls: two calls that asv times itself.
+"""Controls: two calls that are timed by asv, not by a worker.
 
 Their times are compared with the times that workers measure for the same calls.
 """

@@ -1,4 +1,4 @@
-"""Starts and stops clusters on this machine, finds running ones, and starts daemons again that have died.
+"""Starts and stops clusters on this machine, finds running ones, and restarts daemons that have died.
 
 This module never imports pyspark.
 """

@@ -1,4 +1,4 @@
-"""The criterion of a workload: the quality by which a sample counts as enough, and how its numbers are printed."""
+"""The criterion of a workload: the quality that decides if a sample is enough, and how this quality is printed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Criterion:
 
     @property
     def truth(self) -> str:
-        """Words for the true values that reach the ceiling, such as "the true probabilities".
+        """What a perfect model would predict, in words, such as "the true probabilities". Its quality is the ceiling.
 
         Empty if no ceiling is known.
         """

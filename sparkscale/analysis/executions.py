@@ -1,4 +1,4 @@
-"""All executions of one engine in a comparison, and its margin over another engine."""
+"""All executions of one engine in a comparison, and its advantage over another engine as part of a sentence."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -105,9 +105,9 @@ class UnitAuc:
 
     @property
     def effective_units(self) -> float:
-        """The smallest of the effective numbers for rows, positives and negatives.
+        """The smallest of three effective numbers of units: weighted by rows, by positives and by negatives.
 
-        Six positives are at most six units.
+        So a hold-out with six positives counts as at most six units.
         """
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
 

@@ -1,4 +1,4 @@
-"""`sparkscale bench`, `bench-controls` and `bench-harness`: commands for the history of figures that asv keeps."""
+"""`sparkscale bench`, `bench-controls` and `bench-harness`: commands that measure for asv's history of metrics."""
 
 from typing import Annotated
 

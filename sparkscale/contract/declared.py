@@ -70,8 +70,9 @@ class Judged(BaseModel):
     A sample is enough if it gives up at most `tolerance`. If `relative` is true, the tolerance is a share of the
     quality from all data. `within` is the tolerance in words. `estimator` computes the quality from stored scores.
     The interval of the quality is symmetric on `scale`. `form` and `given_up_form` are Python's format specifications
-    of a value and of a difference. `second` is another quality that tables also show. `truth` describes the true
-    values that reach the ceiling, such as "the true probabilities". It is empty if no ceiling is known.
+    of a value and of a difference. `second` is another quality that tables also show. `truth` says in words
+    what a perfect model would predict, such as "the true probabilities"; its quality is the ceiling. It is empty if
+    no ceiling is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

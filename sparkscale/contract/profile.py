@@ -1,7 +1,4 @@
-"""Reads what is known about a user's table from its data set's description.
-
-It finds the columns that are not used, and why.
-"""
+"""Finds the columns of a user's table that are not used, and why, in the description of its data set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,17 +12,17 @@ NOT_ASKED = "not among the features asked for"
 
 
 def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a sentence that names the columns that no engine gets, and says why. Empty if there are none.
+    """Returns a sentence that names the columns that no engine gets, with the reasons. Empty if there are none.
 
-    Columns that the user did not request are left out.
+    The sentence does not name columns that the user did not request.
     """
-    left_out = [
+    named_columns = [
         column for column in columns if column["role"] == "not used" and not column["note"].startswith(NOT_ASKED)
     ]
-    if not left_out:
+    if not named_columns:
         return ""
-    reasons = [f"{column['name'] or 'one'} ({column['note']})" for column in left_out]
+    reasons = [f"{column['name'] or 'one'} ({column['note']})" for column in named_columns]
     text = f"Columns not used: {named(reasons)}."
-    if any(AN_IDENTIFIER in column["note"] for column in left_out):
+    if any(AN_IDENTIFIER in column["note"] for column in named_columns):
         text += " To use an identifier all the same, name the features in --features."
     return text

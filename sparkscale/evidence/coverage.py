@@ -113,7 +113,7 @@ class Covered:
     difference: float
     """The share for intervals of a difference between two models."""
     percentile: float
-    """The share for intervals of the same difference from percentiles of the crossed bootstrap, for comparison."""
+    """The same share as `difference`, for intervals that are percentiles of the crossed bootstrap. For comparison."""
     not_given: float
     """The share of differences without an interval."""
 
@@ -287,7 +287,7 @@ def true_values(scenario: Scenario) -> tuple[float, float]:
 
 
 def _of_seed(scenario: Scenario, distance: float) -> float:
-    """Returns the quality that a model of one seed is expected to have, over units and cells."""
+    """Returns the expected quality of a model with one seed: its mean over all units and cells that can be drawn."""
     varied = scenario.of_units**2 + SMALL**2
     if scenario.kind == "auc":  # a positive and a negative from two units
         return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))

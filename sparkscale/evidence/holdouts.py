@@ -90,7 +90,7 @@ class Study:
 
     @property
     def periods(self) -> str:
-        """The number of periods that a draw holds out, or its range."""
+        """The number of periods that each draw holds out, or the smallest and largest number if draws differ."""
         counts = sorted({draw.periods for draw in self.draws})
         return "–".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 

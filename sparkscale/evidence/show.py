@@ -10,7 +10,7 @@ from sparkscale.evidence.holdouts import Kind, Study
 
 
 def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
-    """Returns a row for each scenario, and a text with the number of shares outside of the limits."""
+    """Returns a table with one row per scenario, and a text that says how many shares are outside the limits."""
     columns = (
         name("of"),
         Column("units", priority=3),

@@ -1,4 +1,4 @@
-"""The history of figures over commits.
+"""The history of metrics over commits.
 
 This package measures for asv, writes into asv's files, compares commits and publishes pages.
 """

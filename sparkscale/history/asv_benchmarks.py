@@ -109,7 +109,7 @@ class Recorded:
 
 
 def benchmark_class(pattern: str) -> str:
-    """Returns the name of a pattern's class. The class is in the module of `benchmarks/` that the pattern names."""
+    """Returns the name of a pattern's class. Its module in `benchmarks/` has the name of the pattern."""
     return "".join(word.capitalize() for word in pattern.split("_"))
 
 

@@ -1,7 +1,4 @@
-"""Makes asv record a run in a temporary folder.
-
-asv's files are then replaced as a whole or not at all.
-"""
+"""Makes asv write a run to a temporary folder first, so that its files are replaced as a whole or not at all."""
 
 import itertools
 import json

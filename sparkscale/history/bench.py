@@ -1,4 +1,4 @@
-"""`sparkscale bench`: measures a suite in as few workers as its rounds need, then makes asv record the run."""
+"""`sparkscale bench`: measures a suite as `sparkscale run` does, then makes asv record the run."""
 
 import contextlib
 import io

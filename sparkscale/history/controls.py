@@ -1,4 +1,4 @@
-"""The controls: a small fit and the start of a Spark session, which asv times itself.
+"""The controls: a small fit and the start of a Spark session, both timed by asv, not by a worker.
 
 Each is the same call that a worker times, so that the two clocks can be compared. Unlike in a worker, there is no
 memory limit.

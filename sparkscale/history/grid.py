@@ -1,4 +1,4 @@
-"""Where asv stores a figure: the parameters of its benchmark, and all values that each parameter can have."""
+"""Where asv stores a metric: the parameters of its benchmark, and all values that each parameter can have."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Package environments: other releases of some packages on top of the Python that runs this."""
+"""Package environments: other releases of some packages, on top of the Python that runs sparkscale."""
 
 import importlib.metadata
 import itertools

@@ -1,1 +1,1 @@
-"""Data-parallel training: one model is trained by Spark on partitioned data, and by single-node libraries."""
+"""Data-parallel training: one model that Spark trains on partitioned data, compared with single-node libraries."""

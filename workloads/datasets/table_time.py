@@ -1,4 +1,4 @@
-"""Splits a table by time. Finds where the hold-out begins, and divides it into periods.
+"""Splits a table by time: finds where the hold-out begins, and divides the hold-out into periods.
 
 In messages, a period is called a stretch of time.
 """

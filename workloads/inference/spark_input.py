@@ -1,4 +1,4 @@
-"""Makes Spark read the rows to predict in equal parts and in batches of one size, the same for every engine."""
+"""Makes Spark read the rows to be predicted, in equal parts and in batches of one size, the same for every engine."""
 
 from functools import partial
 from typing import TYPE_CHECKING

@@ -187,7 +187,7 @@ def context_of(spark: Any) -> Any:
 
 @contextmanager
 def pickled_by_value() -> Iterator[None]:
-    """Makes functions and classes of our packages be pickled by value in the block.
+    """In the `with` block, functions and classes of our packages are pickled by value.
 
     Processes that cannot import our packages need this.
     """

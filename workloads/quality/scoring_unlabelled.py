@@ -35,7 +35,7 @@ class Clusters:
 class Projections:
     """The coordinates of each hold-out row in the components. A row is approximately `mean + projected @ components`.
 
-    Shapes: (rows,), (rows, components), (components, columns) and (columns,).
+    Shapes: `row` (rows,), `projected` (rows, components), `components` (components, columns), `mean` (columns,).
     """
 
     row: Array
@@ -83,7 +83,7 @@ def score_projections(run: Context, projections: Projections) -> dict[str, float
 def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
     """Returns each hold-out row's squared deviation from the training rows' mean, and its squared error.
 
-    Stores both in the table {row, unit, label, score}. `error` takes the matrix of the hold-out rows and the
+    Stores both in the table {row, unit, label, score}: the deviation as `label`, the error as `score`. `error` takes the matrix of the hold-out rows and the
     positions of these rows in the result.
     """
     names = [column.name for column in numeric_columns(run.data)]

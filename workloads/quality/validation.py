@@ -38,7 +38,7 @@ from workloads.io.filesystem import RowGroup, read_parquet, resolve, row_groups
 from workloads.quality.scoring import Array, log_loss, positions_of, rmse
 
 VALIDATION_EVERY = 5
-"""One unit in this many is held out."""
+"""One unit in this many goes into the validation part."""
 LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_loss, "regression": rmse}
 
 

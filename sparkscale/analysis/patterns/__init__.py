@@ -21,7 +21,7 @@ PATTERNS: dict[str, PatternAnalysis] = {
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
-    """Returns the smallest table, with its name, that reports need instead of a stored table.
+    """Returns the name and the smallest table that is enough for reports, in place of a stored table.
 
     Returns None if reports do not need it. `table` is a pyarrow.Table.
     """

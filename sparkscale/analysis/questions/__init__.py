@@ -1,4 +1,1 @@
-"""Analyses across cases or runs.
-
-Each is one file that turns a store and a request into blocks. There are none so far.
-"""
+"""Questions: analyses that cover several cases or runs, each in its own file. There are none yet."""

@@ -23,7 +23,7 @@ PREPARE_SECONDS = 24 * 3600.0
 MODEL_SECONDS = 3600.0
 
 Models = dict[str, PreparedModel | ModelError]
-"""The model that each case applies, by the id of the case, or the error if it could not be made."""
+"""By the id of each case: the model that it applies, or the error if the model could not be made."""
 
 
 def prepare_all(

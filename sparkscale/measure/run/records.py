@@ -48,7 +48,7 @@ class Recorder:
     budget: Budget
     data: list[PreparedDataset]
     models: Mapping[str, PreparedModel | ModelError]
-    """The model that each case applies, by the id of the case, or the error if it could not be made."""
+    """By the id of each case: the model that it applies, or the error if the model could not be made."""
     _workloads: dict[str, tuple[str, WorkloadDescription]] = field(default_factory=dict)
 
     def keep(

@@ -38,7 +38,7 @@ Each execution leaves more of them running.
 
 @dataclass(frozen=True)
 class Retry:
-    """The case has no record yet and must be executed again."""
+    """The case must be executed again, because this attempt gave no record."""
 
     reason: str
 

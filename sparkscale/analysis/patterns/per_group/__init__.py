@@ -1,1 +1,1 @@
-"""One model per group: what each way to bring a group's rows to its trainer costs, and which engine to use."""
+"""One model per group: the cost of each way to bring a group's rows to its trainer, and the engine to use."""
