@@ -82,8 +82,8 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
     among means, J. Am. Stat. Assoc. 56, 1961).
 
     The interval is Student's t. For ratios it is computed from their logarithms. There numerator and denominator have
-    equal noise, so the centre is both mean and median. Noise with heavy tails makes it too wide, not too narrow (Benjamini, J. Am. Stat. Assoc.
-    78, 1983). Ratios must be positive.
+    equal noise, so the centre is both mean and median. Noise with heavy tails makes it too wide, not too narrow
+    (Benjamini, J. Am. Stat. Assoc. 78, 1983). Ratios must be positive.
     """
     if len(samples) < FEWEST_ROUNDS:
         return Interval(min(samples), max(samples))

@@ -248,10 +248,10 @@ class MLlibGBT(MLlibTrees):
     """pyspark.ml's GBTClassifier and GBTRegressor.
 
     Differs: candidate splits come from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2
-    penalty; in classification a leaf's step is no Newton step, but is scaled by the smaller of rate/(p·(1 − p)) and 8,
-    where rate is the learning rate and p the share of positives (with a learning rate of 0.1 it is 8 below 1.3 %
-    positives); the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows (regression: 1·min_child_weight), not a sum of
-    Hessians.
+    penalty; in classification a leaf's step is no Newton step, but is scaled by the smaller of rate/(p·(1 − p)) and
+    8, where rate is the learning rate and p the share of positives (with a learning rate of 0.1 it is 8 below 1.3 %
+    positives); the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows (regression:
+    1·min_child_weight), not a sum of Hessians.
     """
 
     name = "mllib"

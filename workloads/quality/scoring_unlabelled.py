@@ -83,8 +83,8 @@ def score_projections(run: Context, projections: Projections) -> dict[str, float
 def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
     """Returns each hold-out row's squared deviation from the training rows' mean, and its squared error.
 
-    Stores both in the table {row, unit, label, score}: the deviation as `label`, the error as `score`. `error` takes the matrix of the hold-out rows and the
-    positions of these rows in the result.
+    Stores both in the table {row, unit, label, score}: the deviation as `label`, the error as `score`. `error` takes
+    the matrix of the hold-out rows and the positions of these rows in the result.
     """
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, *names]).sort_by(ROW)

@@ -45,7 +45,7 @@ class PatternAnalysis:
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
     condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
-    """Returns the smallest table that is enough for the pattern's reports. Archives store it in place of the full table."""
+    """Returns the smallest table that is enough for the pattern's reports. Archives store it instead."""
 
 
 def by_subject(
