@@ -131,7 +131,7 @@ def test_every_engine_of_the_whole_cluster_searches_and_leaves_a_session_in_whic
 
 def check_search(run: Context, rows: list[dict[str, Any]], quality: dict[str, float]) -> None:
     """Checks what holds for the search of every engine."""
-    engine = boosting.WORKLOAD.engine(run.case.engine)
+    engine: Any = boosting.WORKLOAD.engine(run.case.engine)
     assert quality["auc"] > 0.6
     assert len(rows) == run.figures["trials"]
     assert len({row["parameters"] for row in rows}) == len(rows)
