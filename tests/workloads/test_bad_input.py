@@ -18,7 +18,7 @@ from sparkscale.contract.errors import DatasetError, EngineUnsupported
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from tests.workloads.altering import changed, with_column
-from workloads.base import Engine, Workload
+from workloads.base import Engine, Params, Workload
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel import gradient_boosting as boosting
 from workloads.data_parallel import kmeans, mlp, pca
@@ -30,6 +30,13 @@ from workloads.libraries.tasks import Here
 from workloads.quality.scoring import check_classes
 
 Runs = Callable[..., Context]
+
+FEW: dict[str, Params] = {
+    boosting.WORKLOAD.name: boosting.BoostingParams(trees=2, depth=3),
+    kmeans.WORKLOAD.name: kmeans.KMeansParams(clusters=3, seeds=1, max_iterations=5),
+    logistic.WORKLOAD.name: logistic.LogisticParams(gradient_tolerance=0.01, loss_tolerance=0.001),
+}
+"""Parameters with which training is short, by workload."""
 
 
 @pytest.mark.spark
@@ -53,11 +60,10 @@ def test_a_constant_feature_is_harmless(
     runs: Runs, spark: SparkRuntime, tmp_path: Path, workload: Workload, engine: type[Engine]
 ) -> None:
     source = Regression if workload is linear.WORKLOAD else Classification
-    data = source(rows=3000, features=10).prepare(str(tmp_path / "cache"), Here())
+    data = source(rows=1000, features=10).prepare(str(tmp_path / "cache"), Here())
     numeric = next(column.name for column in data.columns if column.kind == "numeric")
     data = changed(data, tmp_path / "changed", with_column(numeric, 1.0))
-    params = kmeans.KMeansParams(clusters=3, seeds=1) if workload is kmeans.WORKLOAD else None
-    run = runs(workload, engine, 1, params, spark=spark, on=data)
+    run = runs(workload, engine, 1, FEW.get(workload.name), spark=spark, on=data)
     made: Any = engine()
     quality = workload.quality.score(run, made.predict(run, made.fit(run, made.load(run))))
     assert np.isfinite(quality[workload.quality.judged_by[data.task]])
@@ -88,6 +94,7 @@ def test_no_partition_of_a_barrier_stage_is_without_rows(
     assert max(held) - min(held) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_a_rank_without_rows(runs: Runs, spark: SparkRuntime, tmp_path: Path) -> None:
     """Two ranks share one row: the one without takes its part in every step, and both end with the same weights."""

@@ -8,17 +8,26 @@ import pyarrow as pa
 import pytest
 
 from sparkscale.contract.context import Context
+from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import InvalidResult
 from sparkscale.contract.record import SCORES
 from workloads.data_parallel import feature_pipeline as pipeline
 from workloads.data_parallel.feature_pipeline import SAME_NUMBER, Learned, Matrix, SklearnPipeline
+from workloads.datasets.tabular import Classification
 from workloads.io.filesystem import row_groups
+from workloads.libraries.tasks import Here
 
 Runs = Callable[..., Context]
 
 
-def transformed(runs: Runs, fraction: float) -> tuple[Context, Matrix]:
-    run = runs(pipeline.WORKLOAD, SklearnPipeline, fraction)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Few rows, of both kinds of columns."""
+    return Classification(rows=10_000, features=12).prepare(str(tmp_path_factory.mktemp("small")), Here())
+
+
+def transformed(runs: Runs, fraction: float, **options: Any) -> tuple[Context, Matrix]:
+    run = runs(pipeline.WORKLOAD, SklearnPipeline, fraction, **options)
     engine = SklearnPipeline()
     return run, engine.predict(run, engine.fit(run, engine.load(run)))
 
@@ -89,9 +98,11 @@ def test_a_number_is_kept_within_the_stated_part_of_a_deviation(
         pytest.param(lambda cells: np.where(np.arange(cells.shape[1]) == 0, np.nan, cells), id="not a number"),
     ],
 )
-def test_a_wrong_pipeline_is_invalid_on_a_sample(runs: Runs, wrong: Callable[[Any], Any]) -> None:
+def test_a_wrong_pipeline_is_invalid_on_a_sample(
+    runs: Runs, small: PreparedDataset, wrong: Callable[[Any], Any]
+) -> None:
     """It was `ok`, with a smaller share of equal cells; the pipeline of all rows must not hide it either."""
-    run, matrix = transformed(runs, 1 / 64)
+    run, matrix = transformed(runs, 1 / 4, on=small)
     pipeline.score(run, matrix)
     with pytest.raises(InvalidResult, match=r"cells are not what pandas makes|The matrix has \d+ columns"):
         pipeline.score(run, Matrix(matrix.row, wrong(matrix.cells)))

@@ -31,7 +31,7 @@ from workloads.datasets.devices import Devices
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.tasks import Here
 from workloads.quality.scoring import Scores, score_holdout
-from workloads.quality.validation import validation_split
+from workloads.quality.validation import validation_split, with_params
 from workloads.tuning import gradient_boosting as searches
 from workloads.tuning import pattern as searching
 
@@ -46,7 +46,7 @@ def tuned(
     """The context and what `fit` returned."""
     assert workload.capacity
     capacity = Capacity(param=workload.capacity.param, least=least, most=most)
-    run = runs(workload, engine, 1 / 16, options.pop("params", None), "tuned", **options)
+    run = runs(workload, engine, options.pop("fraction", 1 / 16), options.pop("params", None), "tuned", **options)
     run.case.params["capacity"] = capacity.model_dump()
     run.storage = str(tmp_path)
     made: Any = Tuned(engine(), workload)
@@ -87,11 +87,10 @@ def test_the_search_ends_where_the_validation_loss_does(runs: Runs, tmp_path: Pa
 
     engine = boosting.XGBoost()
     losses = {}
-    search = Tuned(engine, boosting.WORKLOAD)
     split = validation_split(run)
     part = engine.load(split)
     for trees in (2**power for power in range(9)):
-        at = search._with(split, Capacity(param="trees", least=1, most=256), trees)
+        at = with_params(split, engine, params.changed({"trees": trees}))
         losses[trees] = score_holdout(at, engine.predict(at, engine.fit(at, part)))["log_loss"]
     gains = [trees for trees in losses if trees > 1 and losses[trees] < losses[trees // 2] * (1 - LEAST_GAIN)]
     stop = min(trees for trees in losses if trees > 1 and trees not in gains)
@@ -111,7 +110,7 @@ def test_the_search_ends_where_the_validation_loss_does(runs: Runs, tmp_path: Pa
 def test_every_kind_of_engine_is_tuned_alike(
     runs: Runs, spark: SparkRuntime, tmp_path: Path, workload: Workload, engine: type[Engine]
 ) -> None:
-    run, _ = tuned(runs, tmp_path, workload, engine, 2, 4, spark=spark)
+    run, _ = tuned(runs, tmp_path, workload, engine, 2, 4, spark=spark, fraction=1 / 64)
     assert run.figures["capacity"] in (2, 4)
     assert "auc" not in run.figures
     assert run.case.params["set"] == "tuned"

@@ -39,12 +39,29 @@ from workloads.libraries.tasks import Here
 Runs = Callable[..., Context]
 
 SMALL: dict[str, tuple[Workload, Params]] = {
-    "boosting": (boosting.WORKLOAD, BoostingParams(trees=10, depth=4)),
-    "forest": (forest.WORKLOAD, ForestParams(trees=6, depth=8)),
+    "boosting": (boosting.WORKLOAD, BoostingParams(trees=4, depth=3)),
+    "forest": (forest.WORKLOAD, ForestParams(trees=3, depth=5)),
     "mlp": (mlp.WORKLOAD, MlpParams(hidden=(16,), epochs=1)),
 }
 BATCH_ROWS = 500
 LOADED_BY_TASK = ("pandas-udf-iterator", "map-in-pandas", "map-in-arrow", "arrow-udf", "arrow-in", "parquet-map")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage location for tests that leave the models there as they are: each is trained once."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """A data set that is quick to copy."""
+    return Classification(rows=3000, features=6).prepare(str(tmp_path_factory.mktemp("small")), Here())
+
+
+@pytest.fixture(scope="module")
+def many_rows(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return Classification(rows=1_200_000, features=20).prepare(str(tmp_path_factory.mktemp("many-rows")), Here())
 
 
 def prepared(
@@ -80,9 +97,9 @@ CASES = [(model, engine.name) for model, (workload, _) in SMALL.items() for engi
 @pytest.mark.spark
 @pytest.mark.parametrize(("model", "engine"), CASES)
 def test_parity_of_every_engine_with_the_reference(
-    runs: Runs, spark: SparkRuntime, tmp_path: Path, model: str, engine: str
+    runs: Runs, spark: SparkRuntime, models: Path, model: str, engine: str
 ) -> None:
-    run, made = prepared(runs, tmp_path, model, engine, spark)
+    run, made = prepared(runs, models, model, engine, spark)
     written, quality = ran(run, made)
     assert quality["difference"] <= made.format.tolerance
     found = read_parquet([written.output.location]).sort_by(ROW)
@@ -107,7 +124,7 @@ def test_parity_of_every_engine_with_the_reference(
 
 @pytest.mark.spark
 def test_regressions_are_values_not_probabilities(runs: Runs, spark: SparkRuntime, tmp_path: Path) -> None:
-    data = Regression(rows=6000, features=8).prepare(str(tmp_path / "cache"), Here())
+    data = Regression(rows=2000, features=8).prepare(str(tmp_path / "cache"), Here())
     for engine in ("single-process", "map-in-arrow", "mllib-transform", "xgboost-spark-transform"):
         run, made = prepared(runs, tmp_path, "boosting", engine, spark, on=data, fraction=1.0)
         written, quality = ran(run, made)
@@ -124,7 +141,7 @@ def test_a_model_is_trained_once_and_named_by_what_made_it(runs: Runs, tmp_path:
     assert again.model == first.model
     assert (other.model.root, other.model.content_hash) == (first.model.root, first.model.content_hash)
     assert other.model.reference != first.model.reference
-    assert first.model.definition["arguments"]["n_estimators"] == 10
+    assert first.model.definition["arguments"]["n_estimators"] == 4
 
 
 def test_a_model_that_is_not_what_the_manifest_says_is_not_loaded(runs: Runs, tmp_path: Path) -> None:
@@ -201,9 +218,9 @@ def with_nulls(name: str) -> Callable[[pa.Table], pa.Table]:
 @pytest.mark.spark
 @pytest.mark.parametrize("engine", ["single-process", "map-in-arrow", "parquet-map"])
 def test_rows_that_do_not_fit_the_model_are_refused(
-    runs: Runs, spark: SparkRuntime, data: PreparedDataset, tmp_path: Path, engine: str
+    runs: Runs, spark: SparkRuntime, small: PreparedDataset, models: Path, tmp_path: Path, engine: str
 ) -> None:
-    name = data.features[0]
+    name = small.features[0]
     for number, (change, said) in enumerate(
         (
             (without(name), f"The rows lack the feature '{name}'"),
@@ -211,17 +228,17 @@ def test_rows_that_do_not_fit_the_model_are_refused(
             (with_nulls(name), f"The feature '{name}' has rows without a value"),
         )
     ):
-        run, made = prepared(runs, tmp_path, "forest", engine, spark)
-        run.data = changed(data, tmp_path / f"changed-{number}", change)
+        run, made = prepared(runs, models, "forest", engine, spark, on=small, fraction=1.0)
+        run.data = changed(small, tmp_path / f"changed-{number}", change)
         with pytest.raises(ModelError, match=said):
             made.predict(run, made.load(run))
         assert not Path(output_of(run).location).exists()
         run.stack.close()
 
 
-def test_trees_of_xgboost_take_rows_without_a_value(runs: Runs, data: PreparedDataset, tmp_path: Path) -> None:
-    run, made = prepared(runs, tmp_path, "boosting", "single-process", None)
-    run.data = changed(data, tmp_path / "changed", with_nulls(data.features[0]))
+def test_trees_of_xgboost_take_rows_without_a_value(runs: Runs, small: PreparedDataset, tmp_path: Path) -> None:
+    run, made = prepared(runs, tmp_path, "boosting", "single-process", None, on=small, fraction=1.0)
+    run.data = changed(small, tmp_path / "changed", with_nulls(small.features[0]))
     written = made.predict(run, made.load(run))
     assert np.isfinite(read_parquet([written.output.location]).column(SCORE).to_numpy()).all()
 
@@ -229,9 +246,9 @@ def test_trees_of_xgboost_take_rows_without_a_value(runs: Runs, data: PreparedDa
 @pytest.mark.spark
 @pytest.mark.parametrize("engine", ["single-process", "map-in-arrow", "parquet-map"])
 def test_an_output_that_exists_is_not_written_over(
-    runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str
+    runs: Runs, spark: SparkRuntime, models: Path, engine: str
 ) -> None:
-    run, made = prepared(runs, tmp_path, "boosting", engine, spark)
+    run, made = prepared(runs, models, "boosting", engine, spark)
     there = Path(output_of(run).location)
     there.mkdir(parents=True)
     (there / "kept").write_text("kept")
@@ -255,9 +272,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.spark
 @pytest.mark.parametrize("engine", ["single-process", "map-in-arrow", "arrow-in", "parquet-map"])
 def test_a_full_disk_is_named_and_leaves_nothing_that_looks_complete(
-    runs: Runs, spark: SparkRuntime, tmp_path: Path, tiny_disk: Path, engine: str
+    runs: Runs, spark: SparkRuntime, models: Path, tiny_disk: Path, engine: str
 ) -> None:
-    run, made = prepared(runs, tmp_path, "boosting", engine, spark, fraction=1 / 8)
+    run, made = prepared(runs, models, "boosting", engine, spark, fraction=1 / 8)
     run.storage = str(tiny_disk)
     loaded = made.load(run)
     with pytest.raises(OutputError, match="The disk is full: the output"):
@@ -344,13 +361,12 @@ class Watch(threading.Thread):
 @pytest.mark.spark
 @pytest.mark.parametrize("engine", ["parquet-map", "map-in-arrow"])
 def test_a_task_s_memory_does_not_grow_with_the_rows(
-    runs: Runs, spark: SparkRuntime, tmp_path: Path, engine: str
+    runs: Runs, spark: SparkRuntime, many_rows: PreparedDataset, models: Path, engine: str
 ) -> None:
     """Eight times the rows, the same model: what Python holds of them stays the same."""
-    data = Classification(rows=1_200_000, features=20).prepare(str(tmp_path / "cache"), Here())
     held = []
     for fraction in (1 / 8, 1.0):
-        run, made = prepared(runs, tmp_path, "boosting", engine, spark, on=data, fraction=fraction)
+        run, made = prepared(runs, models, "boosting", engine, spark, on=many_rows, fraction=fraction)
         with Watch() as watch:
             ran(run, made)
         run.stack.close()

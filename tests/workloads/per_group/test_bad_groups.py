@@ -29,7 +29,7 @@ from workloads.datasets.devices import Devices
 from workloads.datasets.table import Table
 from workloads.io.filesystem import make_folder
 from workloads.libraries.tasks import Here, peak_bytes
-from workloads.per_group import forecast, gradient_boosting, group_rows, node, ridge
+from workloads.per_group import forecast, gradient_boosting, group_rows, node, ridge, training
 from workloads.per_group.engines import ENGINES
 from workloads.per_group.laid_out import ParquetGroups
 from workloads.per_group.layout import Plan, read_bucket
@@ -74,7 +74,7 @@ def test_groups_that_raise_hang_or_cannot_be_written(
     assert rows[trainers.RAISING]["outcome"] == "failed"
     assert rows[trainers.RAISING]["error"] == "ZeroDivisionError: made to fail"
     assert rows[trainers.HANGING]["outcome"] == "timeout"
-    assert rows[trainers.HANGING]["error"] == "no model within 2 s"
+    assert rows[trainers.HANGING]["error"] == "no model within 1 s"
     assert rows[trainers.UNSERIALISABLE]["outcome"] == "failed"
     assert "cannot be serialised: TypeError: cannot pickle a lock" in rows[trainers.UNSERIALISABLE]["error"]
     assert rows[trainers.LARGE]["outcome"] == "model too large"
@@ -115,18 +115,19 @@ def test_a_deadline_that_passes_while_xgboost_bins_leaves_it_whole(runs: Runs, d
     job = job_of(run, gradient_boosting.XGBoost, case_groups(run).grouping, 1, in_task=False)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         outcomes = process.submit(_train_large_groups_late, job).result(timeout=120)
-    assert outcomes == ["timeout"] * 6 + ["ok"]
+    assert outcomes == ["timeout"] * 3 + ["ok"]
 
 
 def _train_large_groups_late(job: Job) -> list[str]:
-    generator = np.random.default_rng(0)
+    """In a process of its own: the alarm comes again and again, so that several come while XGBoost bins."""
+    training.RETRY_SECONDS = 0.05
+    x = np.random.default_rng(0).normal(size=(400_000, 6)).astype(np.float32)
 
     def trained(count: int, seconds: float) -> str:
-        x = generator.normal(size=(count, 6)).astype(np.float32)
-        rows = Rows(x, x[:, 0], np.arange(count) % 5 == 0, None)
+        rows = Rows(x[:count], x[:count, 0], np.arange(count) % 5 == 0, None)
         return train_group(replace(job, deadline_seconds=seconds), 0, rows, 0).outcome
 
-    return [*(trained(1_000_000, 0.1 * part) for part in range(1, 7)), trained(1_000, 60.0)]
+    return [*(trained(len(x), 0.05 * part) for part in range(1, 4)), trained(1_000, 60.0)]
 
 
 def test_a_deadline_that_passes_in_an_import_leaves_the_module_whole(
@@ -147,10 +148,10 @@ def test_one_class_a_constant_column_and_a_constant_label(
     runs: Runs, data: PreparedDataset, devices: PreparedDataset, tmp_path: Path
 ) -> None:
     """A group of one class is named; what is constant harms nothing. `data` has groups of one class."""
-    _, table, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", data, tmp_path / "flights", fraction=1 / 4)
+    _, table, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", data, tmp_path / "flights", fraction=1 / 16)
     assert {"ok", "too small"} <= set(table.column("outcome").to_pylist())
     late = changed(data, tmp_path / "late", _late)
-    _, table, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", late, tmp_path / "one-class", fraction=1 / 4)
+    _, table, _ = ran(runs, ridge.WORKLOAD, "pandas-loop", late, tmp_path / "one-class", fraction=1 / 16)
     said = [row for row in table.to_pylist() if row["outcome"] == "one class"]
     assert said
     assert all("training rows are of class 1" in row["error"] for row in said)

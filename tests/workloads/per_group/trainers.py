@@ -47,6 +47,6 @@ WORKLOAD = Workload(
     summary="A ridge that fails in some groups",
     pattern=PER_GROUP,
     quality=GROUPED,
-    params=GroupParams(deadline_seconds=2.0, most_model_bytes=100_000),
+    params=GroupParams(deadline_seconds=1.0, most_model_bytes=100_000),
     engines=engines_for(Faulty),
 )

@@ -2,7 +2,9 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from workloads.tuning.space import Dimension, Range
 
 RAISING, HANGING, GREEDY, DYING = 2, 3, 4, 5
 """Depths at which it does; with others it trains."""
+MEETING = 10
+"""From this depth on a trial waits for another one, and then trains."""
 
 
 class Faulty(XGBoost):
@@ -31,7 +35,19 @@ class Faulty(XGBoost):
             held.append(np.empty(2**23))  # the limit counts what is asked for
         if depth == DYING:
             os._exit(3)
+        if depth >= MEETING:
+            meet(Path(run.storage) / "trials")
         return super().fit(run, train)
+
+
+def meet(folder: Path) -> None:
+    """Waits until two trials have begun, at most a minute, and then for a second, in which a third may begin."""
+    folder.mkdir(exist_ok=True)
+    (folder / uuid4().hex).touch()
+    latest = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < latest:
+        time.sleep(0.02)
+    time.sleep(1)
 
 
 class FaultyParams(TuningParams):
@@ -46,6 +62,6 @@ WORKLOAD = Workload(
     summary="Trees that fail at some depths",
     pattern=TUNING,
     quality=JUDGED,
-    params=FaultyParams(trials=8, random_starts=4, trial_deadline_seconds=4.0, trial_memory_bytes=3 * 2**28),
+    params=FaultyParams(trials=8, random_starts=4, trial_deadline_seconds=3.0, trial_memory_bytes=3 * 2**28),
     engines=engines_for(FaultyParams, Faulty, MLlibGBT, "xgboost"),
 )
