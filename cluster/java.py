@@ -134,11 +134,11 @@ def _check(home: Path) -> tuple[str, str | None]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return version, f"Spark does not start on version {version} ({error})"
     if started.returncode != 0:
-        return version, f"Spark does not start on version {version}: {_reason(started.stderr)}"
+        return version, f"Spark does not start on version {version}: {cause(started.stderr)}"
     return version, None
 
 
-def _reason(output: str) -> str:
+def cause(output: str) -> str:
     """Returns the innermost cause if the output has a stack trace; otherwise its last line."""
     lines = output.strip().splitlines() or ["no output"]
     causes = [line.strip() for line in lines if line.startswith("Caused by:") or line.startswith("Exception in")]

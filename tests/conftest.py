@@ -50,6 +50,7 @@ TAKE_THE_LOCK = {
     "tests/measure/test_left_behind.py",
     "tests/measure/test_origin.py",
     "tests/measure/test_resume.py",
+    "tests/measure/test_rounds.py",
     "tests/measure/test_run.py",
     "tests/measure/test_secrets.py",
     "tests/measure/test_sessions.py",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from sparkscale.store.store import Store
 from tests import outside
+from tests.conftest import Call
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -23,9 +25,15 @@ def status() -> str:
     return done.stdout
 
 
-def sparkscale(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def with_package(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the command line in a process that finds the package in this folder."""
+    return run(folder, "-m", "sparkscale", *arguments)
+
+
+def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs Python where it finds the package in this folder."""
     return subprocess.run(
-        [sys.executable, "-m", "sparkscale", *arguments],
+        [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(REPOSITORY)])},
         cwd=folder,
         capture_output=True,
@@ -40,32 +48,57 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package, and with the records of its suite."""
     found = tmp_path_factory.mktemp("outside")
     before = status()
-    done = sparkscale(found, "run", "--suite", str(outside.installed(found)), "--out", str(found / "out"))
+    done = with_package(found, "run", "--suite", str(outside.installed(found)), "--out", str(found / "out"))
     assert done.returncode == 0, done.stderr
     assert status() == before
     return found
 
 
-def test_a_workload_of_another_package_is_measured_and_shown(folder: Path) -> None:
-    done = sparkscale(folder, "show", "--out", str(folder / "out"))
+@pytest.fixture(scope="module")
+def shown(folder: Path) -> str:
+    """What `show` prints of its records where it is installed."""
+    done = with_package(folder, "show", "--out", str(folder / "out"))
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_workload_of_another_package_is_measured_and_shown(shown: str) -> None:
     for words in (
         "data_parallel.median on ramp, cluster local, cpu",
         "mean absolute error on the hold-out",
         "numpy: the smallest sample with a mean absolute error within 1 % of all data's is 1/64",
         "numpy differs: looks at no feature.",
     ):
-        assert words in done.stdout.replace("\n", " "), done.stdout
+        assert words in shown.replace("\n", " "), shown
+
+
+LISTS = """
+import sys
+from sparkscale.cli.main import main
+for topic in sys.argv[1:]:
+    print("topic", topic, flush=True)
+    sys.argv = ["sparkscale", "list", topic]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+"""
 
 
 def test_its_workload_data_set_and_profile_are_listed(folder: Path) -> None:
-    for topic, name in (("workloads", "data_parallel.median"), ("datasets", "ramp"), ("clusters", "one-core")):
-        assert name in sparkscale(folder, "list", topic).stdout
-    assert "absolute_error" in sparkscale(folder, "list", "metrics").stdout
+    listed = {
+        "workloads": "data_parallel.median",
+        "datasets": "ramp",
+        "clusters": "one-core",
+        "metrics": "absolute_error",
+    }
+    done = run(folder, "-c", LISTS, *listed)
+    assert done.returncode == 0, done.stderr
+    lists = dict(text.split("\n", 1) for text in done.stdout.split("topic ")[1:])
+    assert {topic: name in lists[topic] for topic, name in listed.items()} == dict.fromkeys(listed, True)
 
 
-def test_its_records_are_read_where_the_package_is_not_installed(folder: Path) -> None:
-    there = sparkscale(folder, "show", "--out", str(folder / "out"))
+def test_its_records_are_read_where_the_package_is_not_installed(folder: Path, shown: str) -> None:
     here = subprocess.run(
         [sys.executable, "-m", "sparkscale", "show", "--out", str(folder / "out")],
         cwd=REPOSITORY,
@@ -75,19 +108,20 @@ def test_its_records_are_read_where_the_package_is_not_installed(folder: Path) -
         timeout=120,
     )
     assert here.returncode == 0, here.stderr
-    assert here.stdout == there.stdout
+    assert here.stdout == shown
 
 
-def test_a_record_of_an_engine_that_no_longer_exists_is_shown(folder: Path) -> None:
+def test_a_record_of_an_engine_that_no_longer_exists_is_shown(folder: Path, tmp_path: Path, sparkscale: Call) -> None:
     """Neither its workload nor its engine is known to any installed package."""
-    out = folder / "out"
+    out = tmp_path / "out"
+    shutil.copytree(folder / "out", out)
     with closing(sqlite3.connect(out / "records.sqlite")) as connection, connection:
         for table in ("records", "descriptions"):
             rows = connection.execute(f"SELECT rowid, content FROM {table}").fetchall()
             for row, content in rows:
                 changed = content.replace('"numpy"', '"gone"').replace("data_parallel.median", "data_parallel.past")
                 connection.execute(f"UPDATE {table} SET content = ? WHERE rowid = ?", (changed, row))
-    done = sparkscale(folder, "show", "--out", str(out), "--format", "json")
+    done = sparkscale("show", "--out", str(out), "--format", "json")
     assert done.returncode == 0, done.stderr
     blocks = json.loads(done.stdout)
     assert any(
@@ -105,9 +139,9 @@ def test_its_code_reaches_executors_that_have_not_seen_it(folder: Path) -> None:
     suite = folder / "spark.toml"
     suite.write_text(outside.SUITE.replace('"numpy"', '"spark-median"'))
     where = ("--cluster", "standalone-1x1", "--out", str(folder / "spark"))
-    done = sparkscale(folder, "run", "--suite", str(suite), "--rounds", "1", *where)
+    done = with_package(folder, "run", "--suite", str(suite), "--rounds", "1", *where)
     assert done.returncode == 0, done.stderr
-    records = json.loads(sparkscale(folder, "export", "--out", str(folder / "spark")).stdout)
+    records = json.loads(with_package(folder, "export", "--out", str(folder / "spark")).stdout)
     measured = [record for record in records if record["temperature"] == "warm"]
     assert [record["outcome"] for record in measured] == ["ok", "ok"]
     assert all(abs(record["quality"]["absolute_error"]) < 5 for record in measured)
@@ -119,7 +153,7 @@ def test_its_code_reaches_executors_that_have_not_seen_it(folder: Path) -> None:
 def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     outside.installed(tmp_path)
     (tmp_path / "somebody" / "median.py").write_text("import nothing_of_this_name\n")
-    done = sparkscale(tmp_path, "list", "workloads")
+    done = with_package(tmp_path, "list", "workloads")
     assert done.returncode == 2
     assert done.stderr.startswith(
         "Error: The package somebody adds 'median' to sparkscale.workloads, but somebody.median:WORKLOAD cannot be "

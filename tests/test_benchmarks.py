@@ -119,7 +119,12 @@ def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDat
 
 
 def test_data_that_differs_has_another_name() -> None:
-    usual = grid._data(Classification(rows=1_000_000))
-    assert usual == "classification-1M (1,000,000 rows)"
-    other = grid._data(Classification(rows=1_000_000, features=200))
-    assert other == "classification-1M (1,000,000 rows, features=200)"
+    usual, other = (
+        suite.load("quick").on(Classification(rows=1_000_000, features=features)) for features in (50, 200)
+    )
+    assert {point.data for point in grid.points(usual, None, "data_parallel")} == {
+        "classification-1M (1,000,000 rows)"
+    }
+    assert {point.data for point in grid.points(other, None, "data_parallel")} == {
+        "classification-1M (1,000,000 rows, features=200)"
+    }

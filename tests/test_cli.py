@@ -144,10 +144,12 @@ def test_without_a_gpu_its_cases_are_unsupported_and_say_why(sparkscale: Call, t
     found = gpu.discover()
     if found.devices:
         pytest.skip("this host has a GPU")
-    done = sparkscale("run", "--suite", "gpu", "--filter", "device=gpu", "--out", str(tmp_path / "out"))
+    few = ("--data", "classification", "--rows", "2000", "--rounds", "1")
+    done = sparkscale("run", "--suite", "gpu", "--filter", "device=gpu", *few, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     with Store.existing(tmp_path / "out") as store:
         records = store.records()
+    assert {"xgboost", "xgboost-spark", "cuml", "torch"} <= {record.case.engine for record in records}
     assert {record.outcome for record in records} == {"unsupported"}
     assert {record.error.message for record in records if record.error} == {f"no GPU: {found.reason}"}
     doctor = sparkscale("doctor", "--gpu")

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sparkscale.contract import plugins
+from sparkscale.measure.run import warmup
 from tests.measure.observing import Start
 from workloads import registry
 
@@ -16,17 +18,30 @@ TOY_PACKAGE = Path(__file__).parents[1] / "toy_package"
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toy() -> Iterator[None]:
     """The workload data_parallel.toy, by entry point, in this process and in those that it starts."""
-    monkeypatch.syspath_prepend(TOY_PACKAGE)
-    monkeypatch.setenv("PYTHONPATH", str(TOY_PACKAGE), prepend=os.pathsep)
+    with toy_workload():
+        yield
+
+
+@contextmanager
+def toy_workload() -> Iterator[None]:
+    """The same, for a fixture of a module."""
     caches = (plugins.entries, registry.workloads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOY_PACKAGE)
+        patch.setenv("PYTHONPATH", str(TOY_PACKAGE), prepend=os.pathsep)
+        for one in caches:
+            one.cache_clear()
+        yield
     for one in caches:
         one.cache_clear()
-    yield
-    monkeypatch.undo()
-    for one in caches:
-        one.cache_clear()
+
+
+@pytest.fixture
+def one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes one pass enough to warm a JVM up, in runs of this process, where a test is not about times."""
+    monkeypatch.setattr(warmup, "LONG_SECONDS", 0.0)
 
 
 @pytest.fixture

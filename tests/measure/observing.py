@@ -51,6 +51,17 @@ def measured_in_order(folder: Path, suite: str, observer: Callable[[], Silent]) 
     return records
 
 
+def warmups_before(records: list[RunRecord]) -> list[tuple[str, ...]]:
+    """What should have warmed each of one engine's records of a round, in their order: the ids of all warm-ups; of a
+    warm-up, those before it; of an isolated execution, none.
+    """
+    ids = [record.id for record in records if record.is_warmup]
+    return [
+        () if record.isolated else tuple(ids[: ids.index(record.id)] if record.is_warmup else ids)
+        for record in records
+    ]
+
+
 def worker_of(process: "subprocess.Popen[str]", busy_seconds: float) -> int:
     """The worker that has used this much CPU, so that it is in the middle of a long case."""
     deadline = time.monotonic() + PATIENCE

@@ -10,13 +10,20 @@ from sparkscale.store.store import Store
 from tests.conftest import Ask
 from tests.measure.observing import Silent, records
 
-FALL_BACK = """
+SMALL = """
 rounds = 1
+[dataset.small]
+kind = "classification"
+rows = 4000
+features = 4
+"""
+
+FALL_BACK = f"""{SMALL}
 [[measure]]
 workload = "data_parallel.gradient_boosting"
 engines = ["xgboost", "xgboost-spark"]
-fractions = ["1/64"]
-params = { trees = 2 }
+datasets = ["small"]
+params = {{ trees = 2 }}
 devices = ["gpu"]
 isolate = true
 """
@@ -39,20 +46,20 @@ def test_no_case_on_made_up_gpus_has_a_time(ask: Ask, tmp_path: Path) -> None:
     assert {record.case.engine for record in found if record.error} == {"xgboost", "xgboost-spark"}
 
 
-SHARED = """
-rounds = 1
+SHARED = f"""{SMALL}
 [[measure]]
 workload = "data_parallel.gradient_boosting"
 engines = ["xgboost-spark"]
-fractions = ["1/64"]
-params = { trees = 2 }
+datasets = ["small"]
+params = {{ trees = 2 }}
 devices = ["gpu"]
 
 [[measure]]
 workload = "inference.boosting"
 engines = ["parquet-map"]
-fractions = ["1/64"]
+datasets = ["small"]
 devices = ["gpu"]
+isolate = true
 """
 
 

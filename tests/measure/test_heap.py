@@ -135,27 +135,28 @@ def test_the_heap_of_a_session_is_read_from_its_configuration(
 
 SMALL = """
 deadline_seconds = 120
-[dataset.small]
-kind = "classification"
-rows = "4k"
-features = 6
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["mllib"]
-datasets = ["small"]
+workload = "data_parallel.toy"
+engines = ["toy-spark"]
+datasets = ["tiny"]
 fractions = ["1/4", "1"]
-params = { trees = 3 }
+params = { seconds = 1.0 }
 """
 
 
 @pytest.mark.spark
 @pytest.mark.slow
+@pytest.mark.usefixtures("toy", "one_pass")
 def test_a_search_brackets_the_heap_and_keeps_every_probe(tmp_path: Path) -> None:
     """JVMs of tests have the serial collector, which lets Spark use less than the heap: the smallest do not start."""
     (tmp_path / "small.toml").write_text(SMALL)
     (tmp_path / "tight.toml").write_text('kind = "local"\nmemory = "2g"\nheap_share = 0.3\n')
     request = Request(
-        "engine=mllib,fraction=1", str(tmp_path / "small.toml"), tmp_path / "out", str(tmp_path / "tight.toml")
+        "engine=toy-spark,fraction=1", str(tmp_path / "small.toml"), tmp_path / "out", str(tmp_path / "tight.toml")
     )
     identity = heap.search(request, Silent, is_enough)
     with Store.existing(tmp_path / "out") as store:

@@ -18,12 +18,10 @@ import pytest
 
 from sparkscale.store.store import Store
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 PATIENCE = 120.0
 SHARED_MEMORY = Path("/dev/shm")
-JAVA_BUSY, PYTHON_BUSY = 12.0, 1.5
-"""Seconds of CPU that a JVM, or a Python worker beside the first, has used in the middle of a case."""
 
 SUITE = """
 rounds = 1
@@ -36,10 +34,15 @@ rows = {rows}
 devices = 20
 skew = 0.0
 
+[dataset.small]
+kind = "classification"
+rows = 4000
+features = 4
+
 [[measure]]
 workload = "data_parallel.gradient_boosting"
 engines = ["mllib"]
-fractions = ["1/64"]
+datasets = ["small"]
 params = {{ trees = {trees} }}
 isolate = true
 
@@ -53,11 +56,43 @@ isolate = true
 [[measure]]
 workload = "tuning.gradient_boosting"
 engines = ["optuna-joblib"]
-fractions = ["1/64"]
+datasets = ["small"]
 params = {{ trials = {trees} }}
 isolate = true
 """
 ENGINES = ("mllib", "joblib", "optuna-joblib")
+
+BUSY = """
+rounds = 1
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
+
+[[measure]]
+workload = "data_parallel.toy"
+engines = ["toy", "toy-spark"]
+datasets = ["tiny"]
+params = {{ processes = 2, marker = "{marker}", seconds = 600.0 }}
+isolate = true
+
+[[measure]]
+workload = "data_parallel.toy"
+engines = ["bystander"]
+datasets = ["tiny"]
+
+[[measure]]
+workload = "tuning.gradient_boosting"
+engines = ["optuna-joblib"]
+datasets = ["tiny"]
+params = {{ trials = 20000 }}
+isolate = true
+"""
+"""Cases that do not end by themselves, and one that does."""
+TEMPLATE = "workloads.tuning.process"
+"""The module that a process runs which forks a child for each trial."""
+BUSY_PROCESSES = {"toy": ["joblib-0", "joblib-1"], "toy-spark": ["joblib-0", "joblib-1", "task-0", "task-1"]}
+"""The processes of a toy, by what they write behind the marker's name when they begin."""
 
 
 @dataclass
@@ -127,24 +162,29 @@ class Run:
     most: dict[str, int] = field(default_factory=dict)
     """Of each kind, the most that there was at one time."""
 
-    def start(self, trees: int, deadline: int = 600, memory: str = "", *arguments: str) -> "subprocess.Popen[str]":
+    @property
+    def marker(self) -> Path:
+        return self.folder / "busy"
+
+    def start(
+        self, trees: int, deadline: int = 600, memory: str = "", rows: int = 8000, engine: str = ""
+    ) -> "subprocess.Popen[str]":
+        """A run of the three engines, or of one of them."""
         cluster = "local"
         if memory:
             cluster = str(self.folder / "small.toml")
             Path(cluster).write_text(f'kind = "local"\nmemory = "{memory}"\n')
-        suite = self.folder / "mine.toml"
-        rows = 8000 if trees < 100 else 100_000
-        suite.write_text(SUITE.format(deadline=deadline, trees=trees, cluster=cluster, rows=rows))
-        command = [
-            sys.executable,
-            "-m",
-            "sparkscale",
-            "run",
-            "--suite",
-            str(suite),
-            "--out",
-            str(self.folder / "out"),
-        ]
+        return self._started(SUITE.format(deadline=deadline, trees=trees, cluster=cluster, rows=rows), engine)
+
+    def start_busy(self, engine: str) -> "subprocess.Popen[str]":
+        """A run of an engine that does not end by itself, or of `bystander`."""
+        return self._started(BUSY.format(marker=self.marker), engine)
+
+    def _started(self, suite: str, engine: str) -> "subprocess.Popen[str]":
+        path = self.folder / "mine.toml"
+        path.write_text(suite)
+        command = [sys.executable, "-m", "sparkscale", "run", "--suite", str(path), "--out", str(self.folder / "out")]
+        arguments = ["--filter", f"engine={engine}"] if engine else []
         with (self.folder / "stderr").open("w") as stderr:
             return subprocess.Popen(
                 [*command, *arguments],
@@ -172,21 +212,24 @@ class Run:
         threading.Thread(target=watching, daemon=True).start()
 
     def await_busy(self, process: "subprocess.Popen[str]", engine: str) -> None:
-        """Until the engine is in the middle of its case."""
+        """Until the engine is in the middle of its case, with all its processes."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and process.poll() is None:
-            used = {"java": 0.0, "python": 0.0}
-            for child in self.inventory.processes():
-                with suppress(psutil.Error):
-                    kind = "java" if child.name() == "java" else "python"
-                    is_worker = kind == "java" or child.ppid() != process.pid
-                    if is_worker and child.pid != process.pid:
-                        times = child.cpu_times()
-                        used[kind] = max(used[kind], times.user + times.children_user)
-            if used["java"] > JAVA_BUSY if engine == "mllib" else used["python"] > PYTHON_BUSY:
+            if self._trains_trials() if engine == "optuna-joblib" else self._toys_are_busy(engine):
                 return
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError(f"{engine} was not busy: {(self.folder / 'stderr').read_text()[-2000:]}")
+
+    def _toys_are_busy(self, engine: str) -> bool:
+        return all(self.marker.with_name(f"{self.marker.name}-{name}").exists() for name in BUSY_PROCESSES[engine])
+
+    def _trains_trials(self) -> bool:
+        """Whether a process that searches has a child that trains."""
+        for process in self.inventory.processes():
+            with suppress(psutil.Error):
+                if TEMPLATE in process.cmdline() and process.children():
+                    return True
+        return False
 
     def outcomes(self) -> dict[str, str]:
         with Store.existing(self.folder / "out") as store:
@@ -229,7 +272,7 @@ def test_a_timeout_leaves_nothing(run: Run) -> None:
 
 
 def test_too_little_memory_leaves_nothing(run: Run) -> None:
-    process = run.start(20_000, 60, "420m", "--filter", "engine=joblib")
+    process = run.start(20_000, 60, "420m", 100_000, "joblib")
     run.watch(process)
     assert process.wait(2 * PATIENCE) == 1
     run.report("an oom")
@@ -237,28 +280,31 @@ def test_too_little_memory_leaves_nothing(run: Run) -> None:
     assert run.inventory.left() == {}
 
 
-@pytest.mark.parametrize(
-    ("how", "engine"), [*((signal.SIGINT, engine) for engine in ENGINES), (signal.SIGHUP, "joblib")]
-)
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(("how", "engine"), [(signal.SIGINT, "toy-spark"), (signal.SIGHUP, "toy")])
 def test_an_interrupt_leaves_nothing(run: Run, how: signal.Signals, engine: str) -> None:
-    process = run.start(20_000, 600, "", "--filter", f"engine={engine}")
+    """`toy-spark` has a JVM, Spark's Python workers, and processes of joblib with an array in shared memory."""
+    process = run.start_busy(engine)
     run.watch(process)
     run.await_busy(process, engine)
+    if engine == "toy-spark":
+        assert all([run.inventory.processes(), run.inventory.shared_memory(), run.inventory.ports()])
     process.send_signal(how)
     assert process.wait(PATIENCE) == 130, (run.folder / "stderr").read_text()
     run.report(f"{how.name} while {engine} is measured")
     assert run.inventory.left() == {}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("engine", ["toy-spark", "optuna-joblib"])
 def test_what_a_killed_run_left_is_gone_after_the_next(run: Run, engine: str) -> None:
-    process = run.start(20_000, 600, "", "--filter", f"engine={engine}")
+    process = run.start_busy(engine)
     run.watch(process)
     run.await_busy(process, engine)
     process.kill()
     process.wait()
     run.report(f"SIGKILL of the runner while {engine} is measured, at once")
-    again = run.start(2, 600, "", "--filter", "engine=joblib")
+    again = run.start_busy("bystander")
     assert again.wait(PATIENCE) == 0, (run.folder / "stderr").read_text()
     run.report("after the next run")
     assert run.inventory.left() == {}

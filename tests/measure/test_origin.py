@@ -21,13 +21,21 @@ from tests.measure.observing import Silent
 
 SUITE = """
 rounds = 1
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost"]
-fractions = ["1/64"]
-params = { trees = 2 }
+workload = "data_parallel.toy"
+engines = ["toy"]
+datasets = ["tiny"]
+fractions = ["1/2"]
+params = { memory_mib = 2 }
 """
 PROFILE = 'kind = "local"\ncores = 1\nmemory = "2g"\n'
+
+
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 @pytest.fixture
@@ -51,11 +59,16 @@ def begun(tmp_path: Path) -> dict[str, Any]:
         ("mine.toml", "[conf]", '[conf]\n"spark.a" = "b"', r"another profile 'mine': conf"),
         (
             "suite.toml",
-            '["1/64"]',
-            '["1/32"]',
-            r"another suite: measure\[0\]\.fractions\[0\] was '1/64' and is '1/32'",
+            '["1/2"]',
+            '["1/4"]',
+            r"another suite: measure\[0\]\.fractions\[0\] was '1/2' and is '1/4'",
         ),
-        ("suite.toml", "trees = 2", "trees = 3", r"another suite: measure\[0\]\.params\.trees was 2 and is 3"),
+        (
+            "suite.toml",
+            "memory_mib = 2",
+            "memory_mib = 3",
+            r"another suite: measure\[0\]\.params\.memory_mib was 2 and is 3",
+        ),
     ],
 )
 def test_what_was_edited_meanwhile_is_refused_and_named(
@@ -78,7 +91,6 @@ def test_a_budget_that_the_host_grants_no_longer_is_refused(
         running.measure(Request(**begun), Silent)
 
 
-@pytest.mark.usefixtures("data")
 def test_with_the_same_it_goes_on_and_with_another_deadline(begun: dict[str, Any]) -> None:
     Path(begun["suite"]).write_text(f"deadline_seconds = 400\n{SUITE}")
     finished = running.measure(Request(**begun), Silent)

@@ -1,4 +1,4 @@
-"""A whole run, on node and on Spark, and what its records say."""
+"""A whole run, on node and on Spark, and what its records say. Runs of several rounds: test_rounds.py."""
 
 import json
 from collections.abc import Callable
@@ -15,20 +15,25 @@ from sparkscale.measure.run import run as running
 from sparkscale.measure.run import warmup
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
-from tests.measure.observing import Silent
+from tests.measure.observing import Silent, warmups_before
 
 SUITE = """
-rounds = 2
-[[measure]]
-workload = "data_parallel.logistic_regression"
-fractions = ["1/64", "1/32"]
-engines = [{engines}]
-[[measure]]
-workload = "data_parallel.logistic_regression"
-fractions = ["1/64"]
-engines = [{engines}]
-isolate = true
 rounds = 1
+[dataset.small]
+kind = "classification"
+rows = 4000
+features = 4
+[[measure]]
+workload = "data_parallel.logistic_regression"
+datasets = ["small"]
+fractions = ["1/64", "1"]
+engines = ["sklearn", "mllib"]
+[[measure]]
+workload = "data_parallel.logistic_regression"
+datasets = ["small"]
+fractions = ["1/64"]
+engines = ["sklearn", "mllib"]
+isolate = true
 """
 
 FIELDS = {
@@ -89,7 +94,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one run of a node and a Spark engine."""
     folder = tmp_path_factory.mktemp("run")
     suite = folder / "both.toml"
-    suite.write_text(SUITE.format(engines='"sklearn", "mllib"'))
+    suite.write_text(SUITE)
     running.measure(Request(suite=str(suite), out=folder / "out"), Silent)
     return folder / "out"
 
@@ -110,7 +115,7 @@ def of(found: list[RunRecord], engine: str) -> list[RunRecord]:
 def test_every_execution_is_ok_and_every_case_is_there(found: list[RunRecord]) -> None:
     assert {record.outcome for record in found} == {"ok"}
     measured = [record for record in found if not record.is_warmup]
-    assert len(measured) == 2 * 2 * 2 + 2
+    assert len(measured) == 2 * 2 + 2
 
 
 @pytest.mark.parametrize("engine", ["sklearn", "mllib"])
@@ -118,7 +123,7 @@ def test_every_measured_time_is_warm_and_an_isolated_one_is_the_first_of_its_wor
     found: list[RunRecord], engine: str
 ) -> None:
     mine = of(found, engine)
-    assert [r.temperature for r in mine if not r.is_warmup and not r.isolated] == ["warm"] * 4
+    assert [r.temperature for r in mine if not r.is_warmup and not r.isolated] == ["warm"] * 2
     isolated = [mine.index(r) for r in mine if r.isolated]
     assert [mine[position].temperature for position in isolated] == ["cold"]
 
@@ -127,22 +132,18 @@ def test_every_measured_time_is_warm_and_an_isolated_one_is_the_first_of_its_wor
 def test_records_say_what_warmed_their_worker_and_how_much_ran_in_it_before(
     found: list[RunRecord], engine: str
 ) -> None:
-    """The same small sample in each worker, though one of them began with an isolated execution. A node engine's
-    worker ends after it, for an idle worker is measured then.
+    """The smallest sample, though the worker began with an isolated execution. A node engine's worker ends after it,
+    for an idle worker is measured then.
     """
-    by_id = {record.id: record for record in found}
-    for number in (1, 2):
-        mine = [record for record in of(found, engine) if record.round == number]
-        warmups = [record.id for record in mine if record.is_warmup]
-        assert {by_id[warmup].case.fraction for warmup in warmups} == {1 / 64}
-        first = by_id[warmups[0]]
-        one_is_enough = engine == "sklearn" or sum(first.seconds.values()) >= warmup.LONG_SECONDS
-        assert len(warmups) == 1 if one_is_enough else len(warmups) >= 2
-        alone = 1 if engine == "sklearn" and mine[0].isolated else 0
-        assert [record.position for record in mine] == [*range(alone), *range(len(mine) - alone)]
-        for record in mine:
-            wanted = [] if record.isolated else warmups[: warmups.index(record.id)] if record.is_warmup else warmups
-            assert list(record.warmed_by) == wanted
+    mine = of(found, engine)
+    assert [record.isolated for record in mine] == [True] + [False] * (len(mine) - 1)
+    warmups = [record for record in mine if record.is_warmup]
+    assert {record.case.fraction for record in warmups} == {1 / 64}
+    one_is_enough = engine == "sklearn" or sum(warmups[0].seconds.values()) >= warmup.LONG_SECONDS
+    assert len(warmups) == 1 if one_is_enough else len(warmups) >= 2
+    alone = 1 if engine == "sklearn" else 0
+    assert [record.position for record in mine] == [*range(alone), *range(len(mine) - alone)]
+    assert [record.warmed_by for record in mine] == warmups_before(mine)
 
 
 def test_a_spark_engine_is_warmed_until_two_passes_agree(found: list[RunRecord]) -> None:
@@ -170,10 +171,9 @@ def test_an_isolated_execution_is_a_first_run_with_the_start_of_its_worker(found
             assert paid == record.start_seconds + record.seconds["load"] + record.seconds["fit"]
 
 
-def test_each_round_has_a_fresh_jvm_and_a_node_engine_has_none(found: list[RunRecord]) -> None:
-    jvms = {record.round: record.jvm for record in of(found, "mllib") if not record.isolated}
-    assert len(set(jvms.values())) == 2
-    assert None not in jvms.values()
+def test_a_round_has_one_jvm_and_a_node_engine_has_none(found: list[RunRecord]) -> None:
+    (jvm,) = {record.jvm for record in of(found, "mllib")}
+    assert jvm is not None
     assert {record.jvm for record in of(found, "sklearn")} == {None}
 
 
@@ -207,6 +207,12 @@ def test_a_spark_case_knows_its_heap(found: list[RunRecord]) -> None:
     heap = budget(profile.load("local")).heap_bytes
     assert {record.resources.heap_bytes for record in of(found, "mllib")} == {heap}
     assert {record.resources.heap_bytes for record in of(found, "sklearn")} == {None}
+
+
+def test_without_cold_cache_the_page_cache_is_warm(out: Path, found: list[RunRecord]) -> None:
+    assert {record.resources.page_cache for record in found} == {"warm"}
+    with Store.existing(out) as store:
+        assert not store.invocation().cold_cache
 
 
 def test_cpu_seconds_fit_the_budget(found: list[RunRecord]) -> None:
@@ -267,12 +273,23 @@ def test_export_prints_records_with_the_fields_of_the_design(
         assert set(record["case"]) == CASE_FIELDS
         assert {"cores", "threads", "cpu_seconds", "peak_pss_bytes"} <= set(record["resources"])
         assert set(record["code"]) == {"commit", "dirty", "changes"}
+        assert record["case"]["dataset"] == "small"
+        assert record["data"]
 
 
 def test_show_prints_both_engines(out: Path, sparkscale: Callable[..., "CompletedProcess[str]"]) -> None:
     done = sparkscale("show", "--out", str(out))
     assert done.returncode == 0, done.stderr
-    for expected in ("data_parallel.logistic_regression", "sklearn", "mllib", "1/64", "1/32", "no cluster"):
+    for expected in (
+        "data_parallel.logistic_regression",
+        "sklearn",
+        "mllib",
+        "on small",
+        "1/64",
+        "1",
+        "no cluster",
+        "eiling",
+    ):
         assert expected in done.stdout
     assert "Every measured case is ok." in done.stdout
 

@@ -17,7 +17,7 @@ from sparkscale.store.store import Store
 from tests.analysis.reading import shown
 from tests.measure.observing import Silent
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("toy")]
 
 SECRETS = {
     "spark.hadoop.fs.azure.account.key.me.blob.core.windows.net": "account-key-0123456789",
@@ -27,11 +27,15 @@ SECRETS = {
 IN_THE_SHELL = "from-the-shell-0123456789"
 SUITE = """
 rounds = 1
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost", "mllib", "xgboost-spark"]
-fractions = ["1/64"]
-params = { trees = 2 }
+workload = "data_parallel.toy"
+engines = ["toy", "toy-spark"]
+datasets = ["tiny"]
+isolate = true
 """
 
 
@@ -77,7 +81,7 @@ def test_secrets_of_a_profile_and_of_the_shell_are_nowhere(tmp_path: Path, monke
 
 def test_what_a_command_writes_is_for_its_user_only(tmp_path: Path) -> None:
     """The copy of a table was readable for everyone, though the table was not."""
-    (tmp_path / "suite.toml").write_text(SUITE.replace('"mllib", "xgboost-spark"', '"xgboost-spark"'))
+    (tmp_path / "suite.toml").write_text(SUITE)
     arguments = ["run", "--suite", str(tmp_path / "suite.toml"), "--out", str(tmp_path / "out")]
     variables = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     to = ["--format", "parquet", "--to", str(tmp_path / "shared.parquet")]

@@ -17,18 +17,23 @@ from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """
 rounds = 1
+[dataset.tiny]
+kind = "regression"
+rows = 2000
+features = 4
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["mllib", "xgboost-spark"]
-fractions = ["1/64", "1/16"]
-params = { trees = 2 }
+workload = "data_parallel.toy"
+engines = ["toy-spark"]
+datasets = ["tiny"]
+fractions = ["1/2", "1"]
+sweep = { task_threads = [1, 2] }
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost-spark"]
-params = { trees = 2 }
+workload = "data_parallel.toy"
+engines = ["toy-spark"]
+datasets = ["tiny"]
+params = { task_threads = 2 }
 isolate = true
 """
-
 
 WORKER = "sparkscale.measure.worker"
 
@@ -36,7 +41,7 @@ pytestmark = [
     pytest.mark.spark,
     pytest.mark.slow,
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a task of several threads needs as many cores"),
-    pytest.mark.usefixtures("data"),
+    pytest.mark.usefixtures("toy", "one_pass"),
 ]
 
 
@@ -45,10 +50,10 @@ class KillingJvm(Silent):
 
     def __init__(self) -> None:
         self.killed = False
-        self.engine = ""
+        self.threads = 0
 
     def executing(self, case: Case, label: str) -> None:  # noqa: ARG002
-        if not self.killed and self.engine and self.engine != case.engine:
+        if not self.killed and self.threads and self.threads != case.threads:
             self.killed = True
             found = psutil.Process().children(recursive=True)
             workers = [one for one in found if one.status() != psutil.STATUS_ZOMBIE and WORKER in one.cmdline()]
@@ -58,18 +63,18 @@ class KillingJvm(Silent):
             while jvm.is_running() and jvm.status() != psutil.STATUS_ZOMBIE:  # its parent does not wait for it
                 assert time.monotonic() < ends
                 time.sleep(0.05)
-        self.engine = case.engine
+        self.threads = case.threads
 
 
 def measured(tmp_path: Path, observer: Callable[[], Silent]) -> list[RunRecord]:
-    """The records in their order, of which each engine's had its own `spark.task.cpus`."""
+    """The records in their order. Those with other threads had another `spark.task.cpus`."""
     records = measured_in_order(tmp_path, SUITE, observer)
     with Store.existing(tmp_path / "out") as store:
         cpus = {
-            (one.case.engine, int(store.description(one.session or "").content["spark_conf"]["spark.task.cpus"]))
+            (one.case.threads, int(store.description(one.session or "").content["spark_conf"]["spark.task.cpus"]))
             for one in records
         }
-    assert cpus == {("mllib", 1), ("xgboost-spark", len(os.sched_getaffinity(0)))}
+    assert cpus == {(1, 1), (2, 2)}
     return records
 
 
@@ -79,7 +84,7 @@ def test_sessions_of_other_threads_share_a_worker_and_its_jvm(tmp_path: Path) ->
     assert [record.position for record in records] == list(range(len(records)))
     assert records[0].isolated
     assert all(record.spark and record.spark.tasks for record in records)
-    shared = [record.case.engine for record in records[1:]]
+    shared = [record.case.threads for record in records[1:]]
     assert sum(before != after for before, after in pairwise(shared)) == 1
 
 

@@ -14,7 +14,10 @@ import pytest
 
 from cluster import java
 from cluster.profile import cache_folder
+from sparkscale.measure.run import run as running
+from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
+from tests.measure.observing import Silent
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -24,6 +27,7 @@ rounds = 1
 workload = "data_parallel.gradient_boosting"
 engines = ["xgboost", "xgboost-spark"]
 params = { trees = 2 }
+isolate = true
 """
 SITE = """<configuration><property><name>fs.defaultFS</name>
 <value>hdfs://namenode.example.invalid:8020</value></property></configuration>"""
@@ -116,13 +120,14 @@ datasets = ["small"]
 """
 
 
-def test_models_layouts_and_predictions_may_lie_where_the_name_is_a_pattern(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_pass")
+def test_models_layouts_and_predictions_may_lie_where_the_name_is_a_pattern(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Spark takes [ and { in a path for patterns, of what it reads and not of what it writes."""
     (folder / "suite.toml").write_text(PATTERNS)
-    done = sparkscale(
-        "run", "--suite", "suite.toml", "--out", "out", cwd=folder, XDG_CACHE_HOME=str(tmp_path / "a [v1] {x,y}*")
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a [v1] {x,y}*"))
+    running.measure(Request(suite=str(folder / "suite.toml"), out=folder / "out"), Silent)
     with Store.existing(folder / "out") as store:
         measured = [record for record in store.records() if not record.is_warmup]
     assert len(measured) == 8
@@ -195,8 +200,8 @@ def test_a_host_name_that_does_not_resolve_is_no_missing_java() -> None:
 
 
 def test_of_a_stack_trace_the_cause_is_told() -> None:
-    cause = "Caused by: java.net.UnknownHostException: c"
-    said = f"Exception in thread main java.lang.X: a\n\tat b\n{cause}\n\t... 17 more\n"
-    assert java._reason(said) == cause
-    assert java._reason("Error: no such option\n") == "Error: no such option"
-    assert java._reason("") == "no output"
+    innermost = "Caused by: java.net.UnknownHostException: c"
+    said = f"Exception in thread main java.lang.X: a\n\tat b\n{innermost}\n\t... 17 more\n"
+    assert java.cause(said) == innermost
+    assert java.cause("Error: no such option\n") == "Error: no such option"
+    assert java.cause("") == "no output"

@@ -24,17 +24,22 @@ from tests.analysis.reading import shown
 from tests.builders import invocation, record
 from tests.measure.observing import Silent
 from workloads.datasets.table import Table
+from workloads.libraries.tasks import Here
+from workloads.registry import AnySource
 
 NOW = datetime.now(UTC)
 
 
-def losses(data: PreparedDataset, seeds: Seeds, store: Store | None = None) -> dict[str, float | None]:
-    """The target of each workload of the suite `tuning`."""
+def losses(
+    data: PreparedDataset, seeds: Seeds, store: Store | None = None, source: AnySource | None = None
+) -> dict[str, float | None]:
+    """The target of each workload of the suite `tuning`, on flights or else on another data set."""
     found = suite.load("tuning")
+    found = found.on(source) if source else found
     granted = budget(profile.load("local"))
     cases = [case for case in planned_cases(found, clusters=("local",)) if case.engine.name == "optuna-joblib"]
-    known = targets.known_targets(found, store, NOW) if store else list(found.target)
-    given = targets.with_targets(cases, {"flights": data}, granted, seeds, known)
+    known = targets.known_targets(found, store, datetime.now(UTC)) if store else list(found.target)
+    given = targets.with_targets(cases, {cases[0].dataset: data}, granted, seeds, known)
     return {case.workload.name: case.params.model_dump()["target_loss"] for case in given}
 
 
@@ -100,27 +105,27 @@ def test_a_users_table_gets_a_target_of_its_own(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     a, b = draw.normal(size=(2, 20_000))
     pd.DataFrame({"a": a, "b": b, "y": a * b + draw.normal(size=20_000)}).to_parquet(tmp_path / "t.parquet")
+    table = Table(path=str(tmp_path / "t.parquet"), label="y")
+    data = table.prepare(str(profile.cache_folder()), Here())
     asked = Request(
-        suite="tuning",
+        suite="tuning-target",
         out=tmp_path / "out",
-        data=Table(path=str(tmp_path / "t.parquet"), label="y"),
+        data=table,
         filter="workload=tuning.gradient_boosting,engine=optuna-joblib",
-        rounds=1,
         clusters=("local",),
     )
-
-    def run(name: str, seed: int | None = None) -> list[float | None]:
-        finished = running.measure(replace(asked, suite=name, seed=seed), Silent)
-        assert {found.outcome for found in finished.records} == {"ok"}
-        return [found.case.params["target_loss"] for found in finished.records if not found.is_warmup]
-
-    assert run("tuning") == [None] * 3
-    assert run("tuning-target") == [None]
-    (target,) = set(run("tuning"))
-    assert target is not None
-    assert 0.9 < target < 1.5
-    assert run("tuning", seed=1) == [None] * 3
+    searched = running.measure(asked, Silent)
+    assert {found.outcome for found in searched.records} == {"ok"}
+    assert {found.case.params["target_loss"] for found in searched.records} == {None}
     with Store.existing(tmp_path / "out") as store:
+        target = losses(data, Seeds(), store, table)["tuning.gradient_boosting"]
+        assert target is not None
+        assert 0.9 < target < 1.5
+        assert losses(data, Seeds(), None, table)["tuning.gradient_boosting"] is None, "before, it had none"
+        assert losses(data, Seeds(sample=1), store, table)["tuning.gradient_boosting"] is None
         text = shown(store, store.invocation("tuning-target"))
     assert f"loss = {target:g}" in text
     assert 'metric = "rmse"' in text
+    finished = running.measure(replace(asked, suite="tuning", rounds=1), Silent)
+    assert {found.outcome for found in finished.records} == {"ok"}
+    assert [found.case.params["target_loss"] for found in finished.records if not found.is_warmup] == [target] * 3

@@ -13,14 +13,18 @@ from tests.measure.observing import Silent, measured_in_order
 
 SUITE = """
 rounds = 1
+[dataset.tiny]
+kind = "regression"
+rows = 4000
+features = 4
 [[measure]]
-workload = "data_parallel.gradient_boosting"
-engines = ["xgboost", "xgboost-spark"]
-fractions = ["1/16", "1/4"]
-params = { trees = 2 }
+workload = "data_parallel.toy"
+engines = ["toy", "toy-tasks"]
+datasets = ["tiny"]
+fractions = ["1/4", "1"]
 """
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("data")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("toy")]
 
 
 class EndingIdleWorkers(Silent):
@@ -34,7 +38,7 @@ class EndingIdleWorkers(Silent):
         self.notes.append(text)
 
     def executing(self, case: Case, label: str) -> None:
-        if case.engine == "xgboost-spark" and not self.ended and not label.endswith("warm-up"):
+        if case.engine == "toy-tasks" and not self.ended and not label.endswith("warm-up"):
             children = [child for child in psutil.Process().children(recursive=True) if is_python_worker(child)]
             for child in children:
                 child.kill()
@@ -51,11 +55,12 @@ def is_python_worker(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("one_pass")
 def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_again(tmp_path: Path) -> None:
     observer = EndingIdleWorkers()
     records = measured_in_order(tmp_path, SUITE, lambda: observer)
     assert observer.ended
-    spark = [record for record in records if record.case.engine == "xgboost-spark"]
+    spark = [record for record in records if record.case.engine == "toy-tasks"]
     (cold,) = [record for record in spark if record.python_started and record.case.fraction > 1 / 64]
     again = spark[spark.index(cold) + 1]
     assert (cold.temperature, again.temperature) == ("warmup", "warm")
@@ -71,10 +76,10 @@ def test_engines_that_keep_processes_are_warmed_up_again_when_these_may_be_gone(
 ) -> None:
     monkeypatch.setattr(warmup, "IDLE_SECONDS", 0.0)
     records = measured_in_order(tmp_path, SUITE, Silent)
-    warmups: dict[str, list[int]] = {"xgboost": [], "xgboost-spark": []}
+    warmups: dict[str, list[int]] = {"toy": [], "toy-tasks": []}
     for record in records:
         if record.temperature == "warm":
             warmups[record.case.engine].append(len(record.warmed_by))
-    assert warmups["xgboost"] == [1, 1]
-    first, second = warmups["xgboost-spark"]
+    assert warmups["toy"] == [1, 1]
+    first, second = warmups["toy-tasks"]
     assert 2 <= first < second

@@ -5,17 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sparkscale.contract.case import Task
+from sparkscale.contract.case import Device, Task
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import Engine, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL, SUPERVISED
 from workloads.io.filesystem import read_parquet
+from workloads.libraries.joblib_processes import joblib_processes
 from workloads.quality.scoring import Scores, score_holdout
 
 MIB = 2**20
@@ -40,6 +43,11 @@ class ToyParams(Params):
     """`fit` raises a RuntimeError with this message."""
     children: int = 0
     """Processes that `fit` starts and does not end."""
+    processes: int = 0
+    """Processes of joblib, with an array in shared memory, and on Spark as many tasks, which `fit` keeps busy for
+    `seconds`. Each writes its process id into a file of its own beside the marker when it begins."""
+    task_threads: int = 1
+    """Cores for each Spark task, so that cases need different sessions."""
     ignores_signals: bool = False
     """If true, `fit` ignores SIGTERM and SIGINT from then on."""
     output: str = ""
@@ -85,9 +93,31 @@ class ToyOnSpark(Toy, SparkEngine):
 
     name = "toy-spark"
 
+    @classmethod
+    def task_threads(cls, params: Any, device: Device, executor_cores: int) -> int:  # noqa: ARG003
+        return min(int(params.task_threads), executor_cores)
+
     def load(self, run: Context) -> Any:
         rows = run.spark.read.parquet(*run.train_paths).select(LABEL).collect()
         return np.array([row[0] for row in rows])
+
+    def fit(self, run: Context, labels: Any) -> float:
+        params = self.told(run)
+        if params.processes:
+            numbers = run.spark.sparkContext.parallelize(range(params.processes), params.processes)
+            Thread(target=numbers.foreach, args=[partial(stay, params, "task")], daemon=True).start()
+        return super().fit(run, labels)
+
+
+class ToyInTasks(ToyOnSpark):
+    """The toy that also has work for Spark's Python workers, which live on for its next execution."""
+
+    name = "toy-tasks"
+    keeps_processes = True
+
+    def fit(self, run: Context, labels: Any) -> float:
+        counted = run.spark.sparkContext.parallelize(range(run.slots), run.slots).map(lambda number: number + 1)
+        return super().fit(run, labels[: counted.sum()])
 
 
 class Bystander(ToyOnNode):
@@ -106,6 +136,8 @@ def misbehave(params: ToyParams) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     for _ in range(params.children):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    if params.processes:
+        keep_busy(params)
     if params.output:
         print(params.output, flush=True)  # noqa: T201
         print(params.output, file=sys.stderr, flush=True)  # noqa: T201
@@ -120,6 +152,21 @@ def misbehave(params: ToyParams) -> None:
         raise RuntimeError(params.error)
 
 
+def keep_busy(params: ToyParams) -> None:
+    """Waits for processes of joblib."""
+    from joblib import delayed
+
+    shared = np.ones(4 * MIB, np.uint8)
+    with joblib_processes(params.processes) as processes:
+        processes(delayed(stay)(params, "joblib", number, shared) for number in range(params.processes))
+
+
+def stay(params: ToyParams, kind: str, number: int, shared: Any = None) -> None:  # noqa: ARG001
+    """Says that it has begun, and sleeps, with `shared` in its memory."""
+    Path(f"{params.marker}-{kind}-{number}").write_text(str(os.getpid()))
+    time.sleep(params.seconds)
+
+
 def score(run: Context, scores: Scores) -> dict[str, float]:
     if run.case.engine != Bystander.name:
         time.sleep(run.case.params["seconds_of_scoring"])
@@ -132,5 +179,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(score, SUPERVISED.judged, SUPERVISED.declared, SUPERVISED.beside),
     params=ToyParams(),
-    engines=(ToyOnNode, Bystander, ToyOnSpark),
+    engines=(ToyOnNode, Bystander, ToyOnSpark, ToyInTasks),
 )
