@@ -1,14 +1,12 @@
 """Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,10 @@ from cluster.endpoint import existing
 from cluster.lifecycle import Cluster
 from cluster.profile import Standalone
 from cluster.session import SparkRuntime
-from sparkscale.cli.main import main
 from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
+from tests.calling import called
 from workloads.base import Engine, Params, Sample, Workload
 from workloads.datasets.flights import Flights
 from workloads.libraries.tasks import Here
@@ -236,21 +234,10 @@ def sparkscale(monkeypatch: pytest.MonkeyPatch) -> Call:
     def call(
         *arguments: str, cwd: Path | None = None, env: Mapping[str, object] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        code: object = 0
-        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["sparkscale", *arguments])
+        with monkeypatch.context() as patch:
             patch.chdir(cwd or Path.cwd())
             for name, value in (env or {}).items():
                 patch.setenv(name, str(value))
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code
-            except Exception:
-                traceback.print_exc()
-                code = 1
-        stdout, stderr = (stream.buffer.getvalue().decode() for stream in (out, err))
-        return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 0, stdout, stderr)
+            return called(*arguments)
 
     return call
