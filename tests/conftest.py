@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from cluster import java, lifecycle, profile
+from cluster import lifecycle, profile
 from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.lifecycle import Cluster
@@ -23,6 +23,7 @@ from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from tests.calling import called
+from tests.cluster.using import found_java
 from workloads.base import Engine, Params, Sample, Workload
 from workloads.datasets.flights import Flights
 from workloads.libraries.tasks import Here
@@ -101,7 +102,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRuntime]:
     """One session for all tests, started as a worker starts it."""
     from cluster import session
 
-    os.environ.update(java.find(profile.cache_folder()).environment())
+    os.environ.update(found_java().environment())
     local = profile.load("local")
     granted = budget(local)
     small = granted.model_copy(update={"driver": granted.driver.model_copy(update={"heap_bytes": 3 * 2**30})})
@@ -123,8 +124,7 @@ def standalone_cluster(folder: Path, name: str, **settings: Any) -> Iterator[Clu
     """A small cluster of its own, which ends with the block."""
     small = {"workers": 2, "cores": 1, "memory": "2g", "driver_memory": "2g"}
     where = Standalone.model_validate({"name": name, "kind": "standalone", **small, **settings})
-    jdk = java.find(profile.cache_folder())
-    with lifecycle.cluster_for(where, budget(where), jdk, folder / "cluster", folder / "logs") as found:
+    with lifecycle.cluster_for(where, budget(where), found_java(), folder / "cluster", folder / "logs") as found:
         yield found
 
 

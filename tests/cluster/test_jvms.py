@@ -10,15 +10,16 @@ from typing import Any
 import psutil
 import pytest
 
-from cluster import java, jvm, lifecycle, processes
+from cluster import jvm, lifecycle, processes
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import PROFILE, cache_folder
+from cluster.profile import PROFILE
 from cluster.session import SparkRuntime
 from sparkscale.contract.threads import thread_variables
 from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.measure.worker.protocol import Examine, Examined, Ready
 from sparkscale.measure.worker.startup import Session, open_worker, restart_session
+from tests.cluster.using import found_java
 
 pytestmark = pytest.mark.spark
 
@@ -61,12 +62,11 @@ def opened(folder: Path, threads: int, **settings: Any) -> Iterator[Opened]:
     granted = budget(where)
     wide = granted.driver.model_copy(update={"cpus": tuple(sorted(os.sched_getaffinity(0)))})
     granted = granted.model_copy(update={"driver": wide})
-    jdk = java.find(cache_folder())
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
             cluster = stack.enter_context(
-                lifecycle.cluster_for(where, granted, jdk, folder / "cluster", folder / "logs")
+                lifecycle.cluster_for(where, granted, found_java(), folder / "cluster", folder / "logs")
             )
             session = Session("spark", threads)
             worker, ready = open_worker(where, granted, session, folder / "log", folder / "work", cluster)

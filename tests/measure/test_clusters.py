@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import java, lifecycle, processes, profile, state
+from cluster import lifecycle, processes, profile, state
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
 from cluster.profile import Connect
@@ -25,7 +25,7 @@ from sparkscale.measure.plan.cases import planned_cases
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
-from tests.cluster.using import examined, written
+from tests.cluster.using import examined, found_java, written
 from tests.measure.observing import Silent, Start, busy_jvm_of, outcomes, records
 
 pytestmark = pytest.mark.spark
@@ -222,8 +222,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Connect server that is kept, as by `sparkscale cluster up`."""
     folder = tmp_path_factory.mktemp("connect")
     where = Connect(name="kept-server", kind="connect", memory="3g", driver_memory="1g")
-    jdk = java.find(profile.cache_folder())
-    found = lifecycle.bring_up(where, budget(where), jdk, folder / "work", folder / "logs", kept=True)
+    found = lifecycle.bring_up(where, budget(where), found_java(), folder / "work", folder / "logs", kept=True)
     yield found
     found.end()
 
