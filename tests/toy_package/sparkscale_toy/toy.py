@@ -16,6 +16,7 @@ from sparkscale.contract.dataset import LABEL, ROW
 from workloads.base import Engine, NodeEngine, Params, Quality, Sample, SparkEngine, Workload
 from workloads.data_parallel.pattern import DATA_PARALLEL, SUPERVISED
 from workloads.io.filesystem import read_parquet
+from workloads.libraries.tasks import SparkTasks
 from workloads.quality.scoring import Scores, score_holdout
 
 MIB = 2**20
@@ -44,6 +45,10 @@ class ToyParams(Params):
     """If true, `fit` ignores SIGTERM and SIGINT from then on."""
     output: str = ""
     """`fit` prints this to stdout and stderr."""
+    task_seconds: float = 0.0
+    """How long each Spark task of `toy-spark` sleeps. It writes the marker before, with its worker's process id."""
+    task_memory_mib: int = 0
+    """Memory that each Spark task of `toy-spark` fills."""
 
 
 class Toy(Engine):
@@ -89,6 +94,12 @@ class ToyOnSpark(Toy, SparkEngine):
         rows = run.spark.read.parquet(*run.train_paths).select(LABEL).collect()
         return np.array([row[0] for row in rows])
 
+    def fit(self, run: Context, labels: Any) -> float:
+        """Lets every slot compute and write to a shuffle, then does what the toy does."""
+        told = self.told(run)
+        use_executors(run, told.marker if told.task_seconds else "", told.task_seconds, told.task_memory_mib)
+        return super().fit(run, labels)
+
 
 class Bystander(ToyOnNode):
     """A case that does nothing wrong, beside one that does."""
@@ -97,6 +108,21 @@ class Bystander(ToyOnNode):
 
     def told(self, run: Context) -> ToyParams:  # noqa: ARG002
         return ToyParams()
+
+
+def use_executors(run: Context, marker: str, seconds: float, memory_mib: int) -> None:
+    """Runs a Spark task per slot. Executors do not have this module, so the task is pickled by value."""
+    worker = os.getpid()
+
+    def task(_: int) -> None:
+        filled = np.ones(memory_mib * 2**20, np.uint8)
+        if marker:
+            Path(marker).write_text(str(worker))
+        time.sleep(seconds)
+        del filled
+
+    SparkTasks(run.spark).map(task, range(run.slots))
+    run.spark.range(100).selectExpr("id % 7 AS key").groupBy("key").count().collect()
 
 
 def misbehave(params: ToyParams) -> None:
