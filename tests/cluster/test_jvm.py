@@ -8,7 +8,7 @@ import pytest
 from py4j.java_gateway import GatewayParameters, JavaGateway
 
 from cluster import java, jvm
-from cluster.profile import cache_folder
+from tests.cluster.using import found_java
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_options_of_the_users_shell_are_found() -> None:
 @contextmanager
 def started(*options: str) -> Iterator[tuple[int, JavaGateway]]:
     """A JVM that waits, and a way to ask it."""
-    home = java.find(cache_folder()).home
+    home = found_java().home
     jars = next((java.spark_home() / "jars").glob("py4j-*.jar"))
     command = [str(home / "bin" / "java"), *options, "-cp", str(jars), "py4j.GatewayServer"]
     process = subprocess.Popen(

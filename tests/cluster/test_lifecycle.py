@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import java, lifecycle, processes, standalone, state
+from cluster import lifecycle, processes, standalone, state
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import Standalone, cache_folder
+from cluster.profile import Standalone
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
-from tests.cluster.using import examined, external, written
+from tests.cluster.using import examined, external, found_java, written
 from tests.conftest import standalone_cluster
 
 pytestmark = pytest.mark.spark
@@ -93,6 +93,7 @@ def test_no_route_to_a_master_is_said_at_once(cluster: Cluster, address: str) ->
         assert external(cluster, master=address, secrets={}).endpoint
 
 
+@pytest.mark.slow
 def test_more_executors_than_come_is_an_error_not_a_slow_run(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_running_cluster_with_other_settings_is_not_taken(cluster: Cluster) ->
     assert again.state == cluster.state
 
 
+@pytest.mark.slow
 def test_what_ends_is_restored_and_what_is_ended_is_gone(tmp_path: Path) -> None:
     """Encrypted, too: a worker is killed, then the master."""
     with standalone_cluster(tmp_path, "mortal", encrypt=True) as mortal:
@@ -134,16 +136,15 @@ def await_lost(cluster: Cluster, count: int) -> None:
     while len(cluster.lost()) < count and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(cluster.lost()) == count
-    cluster._watch_again = 0.0
 
 
 def test_a_daemon_that_does_not_start_is_quoted_and_leaves_nothing(tmp_path: Path) -> None:
     where = Standalone(name="broken", kind="standalone", memory="1g", driver_memory="1g")
-    granted, jdk = budget(where), java.find(cache_folder())
+    granted = budget(where)
     tiny = granted.daemons[0].model_copy(update={"memory_bytes": 2**20})  # the master's limit is its own
     starved = granted.model_copy(update={"daemons": (tiny,)})
     with pytest.raises(ClusterError, match=r"Spark's worker-1 did not start\. The last lines of .*worker-1\.log"):
-        lifecycle.bring_up(where, starved, jdk, tmp_path / "cluster", tmp_path / "logs", kept=False)
+        lifecycle.bring_up(where, starved, found_java(), tmp_path / "cluster", tmp_path / "logs", kept=False)
     assert state.find("broken") is None
 
 

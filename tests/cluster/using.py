@@ -1,16 +1,24 @@
 """What tests do with a cluster that is up."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
+from cluster import java
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import External
+from cluster.profile import External, cache_folder
 from cluster.state import ClusterState
 from sparkscale.measure.worker.protocol import Examine, Examined
 from sparkscale.measure.worker.startup import Session, open_worker
 
 PATIENCE = 120.0
+
+
+@cache
+def found_java() -> java.Java:
+    """The Java that sparkscale finds: it takes seconds, and is the same for all tests."""
+    return java.find(cache_folder())
 
 
 def written(cluster: Cluster) -> ClusterState:

@@ -1,12 +1,17 @@
 """A clone of this checkout, as it stands, in which commands record a history of their own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from sparkscale.contract.record import RunRecord
+from sparkscale.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,8 +22,15 @@ deadline_seconds = 120
 [[measure]]
 workload = "data_parallel.gradient_boosting"
 engines = ["xgboost", "sklearn"]
-fractions = ["1/64", "1/4"]
+fractions = ["1/64"]
 params = { trees = 10, learning_rate = 0.3 }
+
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+fractions = ["1/4"]
+params = { trees = 10, learning_rate = 0.3 }
+rounds = 1
 
 [[measure]]
 workload = "data_parallel.logistic_regression"
@@ -26,7 +38,14 @@ engines = ["cuml"]
 fractions = ["1/64"]
 devices = ["gpu"]
 """
-"""No JVM, and an engine that no machine without a GPU has."""
+"""Five executions without a JVM, one of them the control's fit, and an engine that no machine without a GPU has."""
+
+ANSWERS = """
+import json, sys
+from tests.calling import called
+answers = [called(*request) for request in json.loads(sys.argv[1])]
+print(json.dumps([(answer.args, answer.returncode, answer.stdout, answer.stderr) for answer in answers]))
+"""
 
 MACHINE = "here"
 
@@ -74,8 +93,17 @@ class Clone:
         self, *command: str, python: str | Path = sys.executable, **more: str
     ) -> "subprocess.CompletedProcess[str]":
         """`sparkscale …` or `asv …`, or another module."""
+        return self._process(python, "-m", *command, **more)
+
+    def answers(self, *requests: Sequence[str]) -> "list[subprocess.CompletedProcess[str]]":
+        """The answers of this clone's command line to several requests, in one process."""
+        done = self._process(sys.executable, "-c", ANSWERS, json.dumps(requests))
+        assert done.returncode == 0, done.stderr
+        return [subprocess.CompletedProcess(*answer) for answer in json.loads(done.stdout)]
+
+    def _process(self, *command: str | Path, **more: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [python, "-m", *command],
+            command,
             cwd=self.root,
             env=self.environment(**more),
             capture_output=True,
@@ -103,8 +131,21 @@ class Clone:
             assert process.wait(60) == 130, said
         return said
 
+    @property
+    def bench_command(self) -> tuple[str, ...]:
+        return ("bench", "--suite", str(self.suite), "--machine", MACHINE)
+
     def bench(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        return self.run("sparkscale", "bench", "--suite", str(self.suite), "--machine", MACHINE, *options)
+        return self.run("sparkscale", *self.bench_command, *options)
+
+    def interrupted_bench(self, *options: str) -> str:
+        """Interrupts it when one execution has a record; returns what stderr says from then on."""
+        return self.interrupted("sparkscale", *self.bench_command, *options, after="[1/")
+
+    def records(self) -> list[RunRecord]:
+        """Those of the suite's last run."""
+        with Store.existing(self.root / "results") as store:
+            return store.records(store.invocation(str(self.suite)).id)
 
     @property
     def asv(self) -> Path:

@@ -1,15 +1,9 @@
 """Runs that tests start and watch, and the records that they leave."""
 
-import os
 import subprocess
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
-from cluster import processes
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.run import run as running
@@ -60,33 +54,6 @@ def warmups_before(records: list[RunRecord]) -> list[tuple[str, ...]]:
         () if record.isolated else tuple(ids[: ids.index(record.id)] if record.is_warmup else ids)
         for record in records
     ]
-
-
-def worker_of(process: "subprocess.Popen[str]", busy_seconds: float) -> int:
-    """The worker that has used this much CPU, so that it is in the middle of a long case."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        for child in psutil.Process(process.pid).children():
-            try:
-                if os.getsid(child.pid) == child.pid and child.cpu_times().user > busy_seconds:
-                    return child.pid
-            except (ProcessLookupError, psutil.NoSuchProcess):
-                continue
-        time.sleep(0.05)
-    raise AssertionError(f"no worker was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
-
-
-def busy_jvm_of(process: "subprocess.Popen[str]") -> int:
-    """The worker whose JVM is in the middle of a case: it has used more CPU than starting takes."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        for child in psutil.Process(process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # one may end while it is looked at
-                members = processes.processes_of(child.pid)
-                if any(found.name() == "java" and found.cpu_times().user > 18 for found in members):
-                    return child.pid
-        time.sleep(0.1)
-    raise AssertionError(f"no JVM was busy within {PATIENCE} s: {process.communicate()[1][-2000:]}")
 
 
 def records(out: Path) -> list[RunRecord]:

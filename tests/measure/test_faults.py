@@ -23,23 +23,9 @@ from sparkscale.measure.run import runner
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
 from tests.measure.observing import PATIENCE, Silent, Start, outcomes, records
+from tests.measure.toy_suites import BYSTANDERS, DATA, FOREVER, suite_of, worker_in_fit
 
 pytestmark = pytest.mark.usefixtures("toy")
-
-DATA = """
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
-"""
-
-BYSTANDERS = """
-[[measure]]
-workload = "data_parallel.toy"
-engines = ["bystander"]
-datasets = ["tiny"]
-fractions = ["1/2", "1"]
-"""
 
 NO_MODELS = """
 rounds = 1
@@ -59,40 +45,6 @@ isolate = true
 """
 
 REST_OK = {("bystander", 1 / 2): "ok", ("bystander", 1.0): "ok"}
-FOREVER = 600.0
-"""Seconds."""
-
-
-def suite_of(
-    engine: str = "toy", rounds: int = 1, deadline: int = 300, rest: str = BYSTANDERS, **params: object
-) -> str:
-    """A suite with a toy of these parameters, in a worker of its own, and bystanders in another."""
-    stated = ", ".join(
-        f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for name, value in params.items()
-    )
-    return f"""
-rounds = {rounds}
-deadline_seconds = {deadline}
-{DATA}
-[[measure]]
-workload = "data_parallel.toy"
-engines = ["{engine}"]
-datasets = ["tiny"]
-isolate = true
-params = {{ {stated} }}
-{rest}
-"""
-
-
-def worker_in_fit(process: "subprocess.Popen[str]", marker: Path) -> int:
-    """The process id of the worker, once its case is in `fit`."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        if marker.exists() and (text := marker.read_text()):
-            return int(text)
-        time.sleep(0.02)
-    process.kill()
-    raise AssertionError(f"no case was in fit within {PATIENCE} s: {process.communicate()[1][-2000:]}")
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
@@ -309,11 +261,11 @@ def test_what_spark_says_of_an_executor_without_memory_is_understood(said: str) 
 
 
 def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Start, tmp_path: Path) -> None:
-    suite = f"rounds = 4\n{DATA}{BYSTANDERS}"
+    suite = f"rounds = 2\n{DATA}{BYSTANDERS}"
     process = start(suite)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("[3/8]"):
+        if line.startswith("[1/4]"):
             break
     workers = [child.pid for child in psutil.Process(process.pid).children()]
     process.send_signal(signal.SIGINT)
@@ -322,14 +274,14 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_measures_the_rest(start: Star
     assert "--resume" in stderr
     assert [found for pid in workers for found in processes.processes_of(pid)] == []
     before = records(tmp_path / "out")
-    assert 3 <= len(before) < 8
+    assert 1 <= len(before) < 4
 
     process = start(suite, "--resume")
     ended(process)
     assert process.returncode == 0
     after = records(tmp_path / "out")
     assert after[: len(before)] == before
-    assert len(after) == len({(record.case.id, record.round) for record in after}) == 8
+    assert len(after) == len({(record.case.id, record.round) for record in after}) == 4
     assert len({record.invocation for record in after}) == 1
 
 
@@ -346,23 +298,18 @@ def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_
     assert outcomes(added) == {("toy", 1.0): "ok"}
 
 
-def test_killing_the_runner_leaves_no_worker(start: Start, marker: Path) -> None:
-    process = start(suite_of(marker=str(marker), seconds=FOREVER))
-    worker = worker_in_fit(process, marker)
-    process.kill()
-    process.wait()
-    wait_until_gone(worker)
-
-
-def test_a_second_run_on_the_machine_is_refused(
+def test_a_second_run_on_the_machine_is_refused_and_killing_the_first_leaves_no_worker(
     start: Start, tmp_path: Path, marker: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     process = start(suite_of(marker=str(marker), seconds=FOREVER))
-    worker_in_fit(process, marker)
+    worker = worker_in_fit(process, marker)
     second = sparkscale("run", "--out", str(tmp_path / "second"))
     assert second.returncode == 2
     assert second.stderr.startswith(f"Error: Another run is measuring on this machine (process {process.pid})")
     assert not (tmp_path / "second").exists()
+    process.kill()
+    process.wait()
+    wait_until_gone(worker)
 
 
 @pytest.mark.slow

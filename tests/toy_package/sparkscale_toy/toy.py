@@ -19,6 +19,7 @@ from workloads.base import Engine, NodeEngine, Params, Quality, Sample, SparkEng
 from workloads.data_parallel.pattern import DATA_PARALLEL, SUPERVISED
 from workloads.io.filesystem import read_parquet
 from workloads.libraries.joblib_processes import joblib_processes
+from workloads.libraries.tasks import SparkTasks
 from workloads.quality.scoring import Scores, score_holdout
 
 MIB = 2**20
@@ -52,6 +53,10 @@ class ToyParams(Params):
     """If true, `fit` ignores SIGTERM and SIGINT from then on."""
     output: str = ""
     """`fit` prints this to stdout and stderr."""
+    task_seconds: float = 0.0
+    """How long each Spark task of `toy-executors` sleeps. It first writes the marker, with its worker's process id."""
+    task_memory_mib: int = 0
+    """Memory that each Spark task of `toy-executors` fills."""
 
 
 class Toy(Engine):
@@ -120,6 +125,18 @@ class ToyInTasks(ToyOnSpark):
         return super().fit(run, labels[: counted.sum()])
 
 
+class ToyOnExecutors(ToyOnSpark):
+    """The toy that lets every slot compute and write to a shuffle first."""
+
+    name = "toy-executors"
+    keeps_processes = True
+
+    def fit(self, run: Context, labels: Any) -> float:
+        params = self.told(run)
+        use_executors(run, params.marker if params.task_seconds else "", params.task_seconds, params.task_memory_mib)
+        return super().fit(run, labels)
+
+
 class Bystander(ToyOnNode):
     """A case that does nothing wrong, beside one that does."""
 
@@ -127,6 +144,21 @@ class Bystander(ToyOnNode):
 
     def told(self, run: Context) -> ToyParams:  # noqa: ARG002
         return ToyParams()
+
+
+def use_executors(run: Context, marker: str, seconds: float, memory_mib: int) -> None:
+    """Runs a Spark task per slot. Executors do not have this module, so the task is pickled by value."""
+    worker = os.getpid()
+
+    def task(_: int) -> None:
+        filled = np.ones(memory_mib * 2**20, np.uint8)
+        if marker:
+            Path(marker).write_text(str(worker))
+        time.sleep(seconds)
+        del filled
+
+    SparkTasks(run.spark).map(task, range(run.slots))
+    run.spark.range(100).selectExpr("id % 7 AS key").groupBy("key").count().collect()
 
 
 def misbehave(params: ToyParams) -> None:
@@ -179,5 +211,5 @@ WORKLOAD = Workload(
     pattern=DATA_PARALLEL,
     quality=Quality(score, SUPERVISED.judged, SUPERVISED.declared, SUPERVISED.beside),
     params=ToyParams(),
-    engines=(ToyOnNode, Bystander, ToyOnSpark, ToyInTasks),
+    engines=(ToyOnNode, Bystander, ToyOnSpark, ToyInTasks, ToyOnExecutors),
 )
