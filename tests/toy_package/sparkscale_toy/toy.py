@@ -54,7 +54,7 @@ class ToyParams(Params):
     output: str = ""
     """`fit` prints this to stdout and stderr."""
     task_seconds: float = 0.0
-    """How long each Spark task of `toy-executors` sleeps. It first writes the marker, with its worker's process id."""
+    """How long each Spark task of `toy-executors` sleeps. First it writes the worker's process id to the marker."""
     task_memory_mib: int = 0
     """Memory that each Spark task of `toy-executors` fills."""
 
