@@ -154,7 +154,7 @@ params = { seconds = 1.0 }
 def test_a_search_brackets_the_heap_and_keeps_every_probe(tmp_path: Path) -> None:
     """JVMs of tests have the serial collector, which lets Spark use less than the heap: the smallest do not start."""
     (tmp_path / "small.toml").write_text(SMALL)
-    (tmp_path / "tight.toml").write_text('kind = "local"\nmemory = "2g"\nheap_share = 0.3\n')
+    (tmp_path / "tight.toml").write_text('kind = "local"\nmemory = "2g"\nheap_share = 0.26\n')
     request = Request(
         "engine=toy-spark,fraction=1", str(tmp_path / "small.toml"), tmp_path / "out", str(tmp_path / "tight.toml")
     )
@@ -163,7 +163,7 @@ def test_a_search_brackets_the_heap_and_keeps_every_probe(tmp_path: Path) -> Non
         assert store.invocation(command="heap").id == identity
         records = store.records()
         sessions = {record.session: store.description(record.session).content for record in records if record.session}
-    own = int(2 * 2**30 * 0.3) // MIB * MIB
+    own = int(2 * 2**30 * 0.26) // MIB * MIB
     found = Search.of(records)
     assert found is not None
     assert [record.outcome for record in found.own.records] == ["ok"] * 4

@@ -59,7 +59,7 @@ class Listing(Silent):
 def test_secrets_of_a_profile_and_of_the_shell_are_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", IN_THE_SHELL)
     conf = "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in SECRETS.items())
-    # a library that says with what it tried to log in: into the log, and into the record's error
+    # Hadoop says with what it tried to find the toy's files: into the log, and into the record's error
     conf += f'"spark.hadoop.fs.defaultFS" = "{next(iter(SECRETS.values()))}://nowhere"\n'
     (tmp_path / "mine.toml").write_text(f'kind = "local"\nsummary = "{IN_THE_SHELL}"\n[conf]\n{conf}')
     (tmp_path / "suite.toml").write_text(SUITE)
@@ -69,6 +69,8 @@ def test_secrets_of_a_profile_and_of_the_shell_are_nowhere(tmp_path: Path, monke
     assert observer.lines
     with Store.existing(tmp_path / "out") as store:
         records = store.records()
+        (told,) = [record.error.message for record in records if record.error]
+        assert 'No FileSystem for scheme "*** redacted ***"' in told
         text = shown(store)
         export(records, "parquet", tmp_path / "records.parquet")
         printed = [text, str(export(records, "json", None))]

@@ -107,7 +107,7 @@ devices = 10
 skew = 0.0
 [dataset.small]
 kind = "classification"
-rows = 20000
+rows = 8000
 features = 5
 [[measure]]
 workload = "per_group.ridge"
@@ -117,6 +117,7 @@ datasets = ["few"]
 workload = "inference.boosting"
 engines = ["joblib", "map-in-arrow", "parquet-map", "mllib-transform", "xgboost-spark-transform"]
 datasets = ["small"]
+params = { model = { trees = 2 } }
 """
 
 

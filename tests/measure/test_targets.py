@@ -103,8 +103,8 @@ def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_a_users_table_gets_a_target_of_its_own(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    a, b = draw.normal(size=(2, 20_000))
-    pd.DataFrame({"a": a, "b": b, "y": a * b + draw.normal(size=20_000)}).to_parquet(tmp_path / "t.parquet")
+    a, b = draw.normal(size=(2, 8000))
+    pd.DataFrame({"a": a, "b": b, "y": a * b + draw.normal(size=8000)}).to_parquet(tmp_path / "t.parquet")
     table = Table(path=str(tmp_path / "t.parquet"), label="y")
     data = table.prepare(str(profile.cache_folder()), Here())
     asked = Request(
