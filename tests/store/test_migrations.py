@@ -21,7 +21,7 @@ from sparkscale.present.structured import as_json
 from sparkscale.store import migrations
 from sparkscale.store.schema import FORMAT
 from sparkscale.store.store import FILE, Store
-from tests.analysis.reading import shown
+from tests.analysis.reading import printed, shown
 
 WRITTEN = Path(__file__).parent / "format-1.sqlite"
 PATTERNS, CLUSTER = "a141c674b662", "f3e9e4943c86"
@@ -67,10 +67,10 @@ def test_a_migrated_store_is_shown_at_every_width_without_breaking_a_number(fold
     number = re.compile(r"[-+]?\d[\d,]*\.?\d*")
     with Store.existing(folder) as store:
         for identity in (PATTERNS, CLUSTER):
-            run = store.invocation(identity=identity)
-            wide = set(number.findall(shown(store, run, width=400)))
+            blocks = report(store, store.invocation(identity=identity))
+            wide = set(number.findall(printed(blocks, width=400)))
             for width in (80, 118, 200):
-                text = shown(store, run, width=width)
+                text = printed(blocks, width)
                 assert max(map(len, text.splitlines())) <= width
                 assert set(number.findall(text)) <= wide, width
             assert len(wide) > 50

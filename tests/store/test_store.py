@@ -140,4 +140,4 @@ def test_a_process_may_end_right_after_it_has_read_a_table(tmp_path: Path) -> No
         store.begin(invocation())
         store.add(record("a"), {"scores": parquet([1.0] * 1000)})
     command = [sys.executable, "-c", READ, str(tmp_path)]
-    assert [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(8)] == [0] * 8
+    assert [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(4)] == [0] * 4
