@@ -101,6 +101,7 @@ def check_collectors_and_threads(found: Opened) -> None:
     assert found.ready.session["thread_variables"] == thread_variables(cpus)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(ONE_CORE))
 def test_on_one_core_every_jvm_runs_the_pinned_collector_and_one_thread(kind: str, tmp_path: Path) -> None:
     """Left alone a JVM would run Serial here."""

@@ -149,6 +149,7 @@ def found(
     return said
 
 
+@pytest.mark.slow
 def test_executors_that_have_never_seen_the_checkout_run_our_functions(found: dict[str, Any], bare: Path) -> None:
     """Through mapInArrow, applyInPandas, and in the processes that TorchDistributor starts: these import nothing that
     was shipped, so what is pickled by reference fails there."""
@@ -161,6 +162,7 @@ def test_executors_that_have_never_seen_the_checkout_run_our_functions(found: di
     assert found["examined"][str(bare)] == [platform.python_version()]
 
 
+@pytest.mark.slow
 def test_another_version_of_a_package_is_named_with_both(found: dict[str, Any], other_versions: Path) -> None:
     expected = (
         rf"An executor of cluster 'theirs' on .* has other versions.*pandas {re.escape(OTHER_PANDAS)} "
@@ -169,11 +171,13 @@ def test_another_version_of_a_package_is_named_with_both(found: dict[str, Any], 
     assert re.match(expected, found["examined"][str(other_versions)])
 
 
+@pytest.mark.slow
 def test_executors_whose_tasks_would_use_more_threads_are_refused(found: dict[str, Any], more_threads: Path) -> None:
     expected = r".*'theirs' .* may use 1 thread, .*more: OPENBLAS_NUM_THREADS 2, OMP_NUM_THREADS is not set"
     assert re.match(expected, found["examined"][str(more_threads)])
 
 
+@pytest.mark.slow
 def test_storage_that_executors_cannot_reach_is_named(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
