@@ -1,6 +1,7 @@
 """Real sessions: the collector that their JVMs run, and the threads of native libraries in them."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -111,9 +112,15 @@ def test_on_one_core_every_jvm_runs_the_pinned_collector_and_one_thread(kind: st
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    """A worker in local mode, whose tasks have as many threads as LOCAL_THREADS."""
-    with opened(tmp_path_factory.mktemp("local"), threads=LOCAL_THREADS, kind="local", memory="3g") as found:
+def local() -> Iterator[Opened]:
+    """A worker in local mode, whose tasks have as many threads as LOCAL_THREADS.
+
+    Its folder has a short path: a JVM gets no folder for temporary files if the path of that is too long for sockets.
+    """
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,
+        opened(Path(folder), threads=LOCAL_THREADS, kind="local", memory="3g") as found,
+    ):
         yield found
 
 
