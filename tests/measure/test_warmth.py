@@ -66,7 +66,6 @@ def test_an_execution_that_starts_its_processes_is_not_warm_and_is_measured_agai
     assert (cold.temperature, again.temperature) == ("warmup", "warm")
     assert (again.case, again.round, again.python_started) == (cold.case, cold.round, 0)
     assert cold.id in again.warmed_by
-    assert sum(cold.seconds.values()) > sum(again.seconds.values())
     assert [note for note in observer.notes if "so the worker was not warm: it is measured again" in note]
     assert len(of_report("data_parallel", records)) == 4
 
