@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,25 +18,33 @@ from sparkscale.store.store import Store
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ROWS, DAYS = 20_000, 70
 TABLE_ROWS = 5000
-CASE = Case(
-    workload="w",
-    version=1,
-    pattern="p",
-    task="classification",
-    engine="e",
-    placement="node",
-    cluster="local",
-    cluster_kind="local",
-    device="cpu",
-    dataset="d",
-    dataset_id="0",
-    rows=10,
-    fraction=0.25,
-    sample_seed=0,
-    model_seed=0,
-    threads=2,
-    params={"set": "aligned", "a": 1, "b": 2, "arguments": {"x": 1}},
-)
+
+
+def case_of(**fields: Any) -> Case:
+    """A case with these fields; the others are those of CASE, which says nothing of a real workload."""
+    usual: dict[str, Any] = {
+        "workload": "w",
+        "version": 1,
+        "pattern": "p",
+        "task": "classification",
+        "engine": "e",
+        "placement": "node",
+        "cluster": "local",
+        "cluster_kind": "local",
+        "device": "cpu",
+        "dataset": "d",
+        "dataset_id": "0",
+        "rows": 10,
+        "fraction": 0.25,
+        "sample_seed": 0,
+        "model_seed": 0,
+        "threads": 2,
+        "params": {"set": "aligned", "a": 1, "b": 2, "arguments": {"x": 1}},
+    }
+    return Case(**usual | fields)
+
+
+CASE = case_of()
 
 
 def invocation(identity: str = "one", day: int = 1, suite: str = "quick") -> Invocation:
@@ -69,31 +78,30 @@ def record(identity: str, of: str = "one") -> RunRecord:
     )
 
 
-def parquet(values: list[float]) -> bytes:
+def stored(table: pa.Table) -> bytes:
+    """The table as a store keeps it."""
     buffer = io.BytesIO()
-    pq.write_table(pa.table({"score": values}), buffer)
+    pq.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def parquet(values: list[float]) -> bytes:
+    return stored(pa.table({"score": values}))
 
 
 def case(engine: str, fraction: float, parameter_set: str = "aligned", seed: int = 0) -> Case:
     arguments = {"trees": 10} if parameter_set == "aligned" else {"trees": 100}
-    return Case(
+    return case_of(
         workload="data_parallel.gradient_boosting",
-        version=1,
         pattern="data_parallel",
-        task="classification",
         engine=engine,
         placement="spark" if engine == "mllib" else "node",
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
         dataset="flights",
         dataset_id="d",
         rows=int(64_000 * fraction) + seed,
         fraction=fraction,
         sample_seed=seed,
         model_seed=seed,
-        threads=2,
         params={"set": parameter_set, "arguments": arguments},
     )
 
@@ -105,9 +113,7 @@ def scores(noise: float, seed: int = 0) -> bytes:
     signal = label + generator.normal(0, 1, ROWS)
     noisy = signal + noise * np.random.default_rng(1 + seed).normal(0, 1, ROWS)
     table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": noisy})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
+    return stored(table)
 
 
 class Writer:

@@ -82,12 +82,12 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Quality:
-    """The way in which a workload's results are scored, the same for all its engines.
+    """The scoring of a workload's results. It is the same for all engines of the workload.
 
-    `score` computes qualities, by name, from the result of the last phase. It may also add tables and figures.
-    `declared` are the qualities that `score` may return. `judged` holds, for each learning task, the quality by which
-    a sample counts as enough. `beside` names more qualities and figures that tables show. `check` raises an error for
-    training rows that no engine can use. `score` and `check` are not timed.
+    `score` returns qualities by name, from the result of the last phase. It may also add tables and figures.
+    `declared` are the qualities that `score` may return. `judged` holds, for each learning task, the quality that
+    decides if a sample is enough. `beside` names more qualities and figures that tables show. `check` raises an error
+    for training rows that no engine can use. `score` and `check` are not timed.
     """
 
     score: Callable[[Context, Any], dict[str, float]]
@@ -98,7 +98,7 @@ class Quality:
 
     @property
     def judged_by(self) -> dict[Task, str]:
-        """Returns the stored name of the quality by which a sample counts as enough, by learning task."""
+        """Returns, for each learning task, the stored name of the quality that decides if a sample is enough."""
         return {task: judged.quality for task, judged in self.judged.items()}
 
 

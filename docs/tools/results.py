@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import takewhile
 from pathlib import Path
 
 from sparkscale.analysis import circumstances
@@ -105,16 +106,10 @@ class Run:
 
     def section(self, subject: str) -> list[Block]:
         """The blocks below the heading that begins with `subject`, without those of the next part."""
-        starts = [
-            number
-            for number, block in enumerate(self.blocks)
-            if isinstance(block, Heading) and block.text.startswith(subject)
-        ]
-        if not starts:
+        blocks = iter(self.blocks)
+        if not any(isinstance(block, Heading) and block.text.startswith(subject) for block in blocks):
             raise MarkError(f"{self.name} has no part '{subject}'")
-        rest = self.blocks[starts[0] + 1 :]
-        ends = (number for number, block in enumerate(rest) if isinstance(block, Heading))
-        return rest[: next(ends, len(rest))]
+        return list(takewhile(lambda block: not isinstance(block, Heading), blocks))
 
     def answers(self, subject: str, beginning: str = "") -> list[Block]:
         found: list[Block] = []
@@ -153,9 +148,8 @@ class Run:
         for one, name in zip(compared, distinct_subjects(compared), strict=True):
             if name.startswith(subject) and isinstance(one, TradeoffReport):
                 chart = one.chart()
-                file = (
-                    RESULTS / "figures" / f"{self.name}-{subject.rsplit('.', maxsplit=1)[-1].replace('_', '-')}.svg"
-                )
+                workload = subject.rpartition(".")[2].replace("_", "-")
+                file = RESULTS / "figures" / f"{self.name}-{workload}.svg"
                 WRITTEN[file] = charts.svg(chart)
                 return f"![{chart.title}]({Path(os.path.relpath(file, page.parent)).as_posix()})"
         raise MarkError(f"{self.name} has no figure of '{subject}'")

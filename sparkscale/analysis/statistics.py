@@ -53,11 +53,6 @@ class Spread:
         total = len(samples) if executions is None else executions
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples), known, total, limit)
 
-    @property
-    def bounds(self) -> tuple[float, float, float]:
-        """Median, smallest and largest value."""
-        return self.median, self.low, self.high
-
     def words(self, form: str) -> str:
         """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". A single value has no range."""
         median = format(self.median, form)

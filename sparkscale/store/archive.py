@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sparkscale.contract.errors import ConfigError, StoreError
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.schema import FORMAT, blobs, descriptions, metadata
-from sparkscale.store.store import FILE, PATIENCE_SECONDS, Store
+from sparkscale.store.store import FILE, PATIENCE_SECONDS, Store, as_table
 
 FORMAT_KEY = b"sparkscale_store_format"
 BATCH_ROWS = 200
@@ -70,7 +70,7 @@ def _copy(store: Store, run: str, to: Store, condense: Condense | None) -> None:
     for record in store.records(run):
         tables = store.tables(record.id)
         if condense is not None:
-            smaller = (condense(record, name, store.table(record.id, name)) for name in tables)
+            smaller = (condense(record, name, as_table(content)) for name, content in tables.items())
             tables = {table[0]: _bytes(table[1]) for table in smaller if table is not None}
         to.add(record, tables)
         named = (record.host, record.software, record.session, record.data, record.model, record.workload)
@@ -173,7 +173,8 @@ def take(archive: Path, folder: Path) -> list[str]:
                 f"{archive} has records that this sparkscale cannot read: update sparkscale, or export it again."
             ) from error
         with Store.open(folder) as store:
-            if present := [run for run in runs if run in store.runs()]:
+            known = store.runs()
+            if present := [run for run in runs if run in known]:
                 raise ConfigError(f"Run {present[0]} of {archive} is already in {store.path}: nothing was imported.")
             try:
                 _merge(other.path, store.path)

@@ -251,9 +251,6 @@ class Store:
         If `columns` is given, the table has only those columns, as far as they exist. Raises KeyError if the record
         has no table of this name.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         query = (
             sa.select(blobs.c.content)
             .join(tables, tables.c.sha256 == blobs.c.sha256)
@@ -263,7 +260,18 @@ class Store:
             content = connection.execute(query).scalar_one_or_none()
         if content is None:
             raise KeyError(f"{record} has no table {name}")
-        # read in this thread: a thread of Arrow that frees Python's bytes while the interpreter exits would abort it
-        file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
-        present = None if columns is None else [column for column in columns if column in file.schema_arrow.names]
-        return file.read(columns=present, use_threads=False)
+        return as_table(content, columns)
+
+
+def as_table(content: bytes, columns: Sequence[str] | None = None) -> Any:
+    """Returns a stored table, given as the bytes of a Parquet file, as pyarrow.Table.
+
+    If `columns` is given, the table has only those columns, as far as they exist.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # read in this thread: a thread of Arrow that frees Python's bytes while the interpreter exits would abort it
+    file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
+    present = None if columns is None else [column for column in columns if column in file.schema_arrow.names]
+    return file.read(columns=present, use_threads=False)

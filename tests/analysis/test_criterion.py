@@ -1,13 +1,11 @@
 """Regression, and data whose truth is known: what a model gives up, and how far it stays below the ceiling."""
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
@@ -15,7 +13,7 @@ from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import case, invocation, record
+from tests.builders import case, invocation, record, stored
 
 ROWS = 40_000
 NOISE = {1 / 64: 1.0, 1 / 4: 0.1, 1.0: 0.05}
@@ -47,12 +45,10 @@ def add(store: Store, measured: Case, noise: float, name: str) -> None:
         probability, label = 1 / (1 + np.exp(-truth)), (label > 0).astype(float)
         truth, score, quality = probability, 1 / (1 + np.exp(-score)), {"auc": 0.9, "log_loss": 0.4}
     table = pa.table({"row": np.arange(ROWS), "unit": unit, "label": label, "score": score, "truth": truth})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
     seconds = {"load": 1.0, "fit": 2.0, "predict": 0.5}
     host = store.describe("host", {"cpu": "C", "usable_cores": 2, "memory_bytes": 2**34, "os": "Linux"})
     made = record(name).model_copy(update={"case": measured, "quality": quality, "seconds": seconds, "host": host})
-    store.add(made, {"scores": buffer.getvalue()})
+    store.add(made, {"scores": stored(table)})
 
 
 def test_a_regression_is_judged_by_its_relative_rmse(store: Store) -> None:

@@ -14,7 +14,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.builders import Writer, invocation, record
+from tests.builders import Writer, case_of, invocation, record
 from workloads import registry
 
 RATE = Column("a second", ",.0f", beyond="timeout", counts=True)
@@ -23,23 +23,15 @@ ROWS = 1000
 
 
 def case(engine: str, threads: int = 0, batch_rows: int = 10_000) -> Case:
-    return Case(
+    return case_of(
         workload="inference.boosting",
-        version=1,
         pattern="inference",
-        task="classification",
         engine=engine,
         placement="node" if engine == "single-process" else "spark",
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
         dataset="flights",
         dataset_id="d",
         rows=ROWS,
         fraction=1.0,
-        sample_seed=0,
-        model_seed=0,
-        threads=2,
         params={
             "set": "aligned",
             "model": {"trees": 100},

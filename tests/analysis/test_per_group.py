@@ -1,13 +1,11 @@
 """What is said of one model per group, from a store of records with known times and groups."""
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis.blocks import Column
@@ -19,7 +17,7 @@ from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.builders import Writer, invocation
+from tests.builders import Writer, case_of, invocation, stored
 from workloads import registry
 
 Seconds = tuple[float, float, float]
@@ -30,23 +28,16 @@ RATE = Column("a second", ",.0f", beyond="timeout", counts=True)
 
 
 def case(engine: str, fraction: float = 1.0) -> Case:
-    return Case(
+    return case_of(
         workload="per_group.ridge",
-        version=1,
         pattern="per_group",
         task="regression",
         engine=engine,
         placement="node" if engine in ("joblib", "pandas-loop") else "spark",
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
         dataset="devices",
         dataset_id="d",
         rows=int(8000 * fraction),
         fraction=fraction,
-        sample_seed=0,
-        model_seed=0,
-        threads=2,
         params={"set": "aligned", "by": "device", "alpha": 1.0, "arguments": {"alpha": 1.0}},
     )
 
@@ -58,9 +49,7 @@ def groups_table() -> bytes:
         {"key": "c", "outcome": "too small", "error": "7 rows; at least 100 are needed"},
         {"key": "d", "outcome": "too small", "error": "9 rows; at least 100 are needed"},
     ]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), buffer)
-    return buffer.getvalue()
+    return stored(pa.Table.from_pylist(rows))
 
 
 class Groups:

@@ -1,32 +1,21 @@
 """Qualities with a warning, and without."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from sparkscale.analysis.plausibility import quality_warning, quality_warnings
-from sparkscale.contract.case import Case
 from sparkscale.contract.declared import WorkloadDescription
-from sparkscale.contract.record import CodeState, Outcome, Resources, RunRecord
+from sparkscale.contract.record import Outcome, RunRecord
+from tests import builders
+from tests.builders import case_of
 from workloads import registry
 
-CASE = Case(
+CASE = case_of(
     workload="data_parallel.gradient_boosting",
-    version=1,
     pattern="data_parallel",
-    task="classification",
     engine="xgboost",
-    placement="node",
-    cluster="local",
-    cluster_kind="local",
-    device="cpu",
     dataset="flights",
     dataset_id="d",
     rows=1000,
-    fraction=0.25,
-    sample_seed=0,
-    model_seed=0,
-    threads=2,
     params={"set": "aligned", "arguments": {}},
 )
 
@@ -40,29 +29,8 @@ def declaring(names: set[str]) -> WorkloadDescription | None:
 
 
 def record(quality: dict[str, float], outcome: Outcome = "ok", number: int = 1) -> RunRecord:
-    return RunRecord(
-        id=f"r{number}",
-        suite="quick",
-        invocation="one",
-        started_at=datetime(2026, 11, 27, tzinfo=UTC),
-        round=number,
-        jvm=None,
-        temperature="warm",
-        isolated=False,
-        case=CASE,
-        outcome=outcome,
-        error=None,
-        seconds={"load": 0.1, "fit": 1.25},
-        quality=quality,
-        figures={},
-        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
-        spark=None,
-        code=CodeState(commit="c", dirty=False),
-        host="h",
-        software="s",
-        session=None,
-        description=declaring(set(quality)),
-    )
+    described = {"round": number, "case": CASE, "outcome": outcome, "quality": quality}
+    return builders.record(f"r{number}").model_copy(update=described | {"description": declaring(set(quality))})
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from sparkscale.analysis.unit_quality import value
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import Writer, case, invocation, scores
+from tests.builders import Writer, case, invocation, scores, stored
 from workloads import registry
 
 FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
@@ -216,9 +216,8 @@ def test_a_hold_out_of_few_units_prints_no_interval_and_resolves_nothing(store: 
             made = write(case("sklearn", fraction, seed=number), number, seconds=1.0)
             table = pq.read_table(io.BytesIO(scores(noise, number)))
             few = pa.array(table.column("unit").to_numpy() % units)
-            buffer = io.BytesIO()
-            pq.write_table(table.set_column(table.column_names.index("unit"), "unit", few), buffer)
-            store.add(made.model_copy(update={"id": f"few {made.id}"}), {"scores": buffer.getvalue()})
+            content = stored(table.set_column(table.column_names.index("unit"), "unit", few))
+            store.add(made.model_copy(update={"id": f"few {made.id}"}), {"scores": content})
     text = shown(store)
     assert f"1/4 not resolved: {units} unit" in " ".join(text.split())
     assert "AUC has no interval" in text

@@ -1,11 +1,9 @@
 """What is said of searches, from a store of records with known trials."""
 
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis.patterns.tuning import comparison as tuning
@@ -13,7 +11,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
 from tests.analysis.reading import said, shown
-from tests.builders import Writer, invocation, record
+from tests.builders import Writer, case_of, invocation, record, stored
 from workloads.tuning.gradient_boosting import TuningBoostingParams
 from workloads.tuning.trials import Trial, TrialResult, table_of, trial_of
 
@@ -22,23 +20,15 @@ LOAD = 1.0
 
 def case(engine: str, seed: int, count: int = 24) -> Case:
     params = TuningBoostingParams(target_loss=0.5, sampler_seed=seed, trials=count).model_dump(mode="json")
-    return Case(
+    return case_of(
         workload="tuning.gradient_boosting",
-        version=1,
         pattern="tuning",
-        task="classification",
         engine=engine,
         placement="spark" if engine.endswith("spark") else "node",
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
         dataset="flights",
         dataset_id="d",
         rows=8000,
         fraction=1.0,
-        sample_seed=0,
-        model_seed=0,
-        threads=2,
         params={"set": "aligned", **params, "arguments": {"of": engine}},
     )
 
@@ -77,8 +67,6 @@ class Searches:
                 self._failed(engine, seed, count)
                 continue
             found = trials(losses, seconds)
-            buffer = io.BytesIO()
-            pq.write_table(table_of(found), buffer)
             ended = found[-1].told
             observed = {
                 "case": case(engine, seed, count),
@@ -88,7 +76,7 @@ class Searches:
                 "quality": {"log_loss": 0.45, "auc": 0.8},
             }
             kept = record(f"t{self.write.count}").model_copy(update=observed)
-            self.store.add(kept, {TRIALS: buffer.getvalue()})
+            self.store.add(kept, {TRIALS: stored(table_of(found))})
             self.records.append(kept)
 
     def _failed(self, engine: str, seed: int, count: int) -> None:

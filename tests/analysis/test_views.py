@@ -1,6 +1,5 @@
 """Every workload's cases stand in a table, sorted by the order of its own engines."""
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sparkscale.analysis import every_metric
@@ -22,6 +20,7 @@ from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resour
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
+from tests.builders import case_of, stored
 from workloads import registry
 from workloads.base import Engine, Sample, Workload
 from workloads.tuning.trials import TrialResult, table_of, trial_of
@@ -58,31 +57,19 @@ TABLES: dict[str, Callable[[], Tables]] = {
 }
 
 
-def stored(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
-
-
 def case(workload: Workload, engine: type[Engine]) -> Case:
     task = next(iter(workload.quality.judged_by))
-    return Case(
+    return case_of(
         workload=workload.name,
         version=workload.version,
         pattern=workload.pattern.name,
         task=task,
         engine=engine.name,
         placement=engine.placement,
-        cluster="local",
-        cluster_kind="local",
-        device="cpu",
         dataset="made-up",
         dataset_id="d",
         rows=ROWS,
         fraction=1.0,
-        sample_seed=0,
-        model_seed=0,
-        threads=2,
         params=engine().case_params("aligned", workload.params, Sample(task, ROWS, 3, ("device",), LABELS))
         | ({"by": "device"} if workload.pattern.report == "per_group" else {}),
     )

@@ -21,14 +21,12 @@ from sparkscale.measure.worker.protocol import Measure, Open
 from sparkscale.store.store import Store
 from tests.conftest import Runs
 from tests.measure.observing import Silent
+from tests.measure.toy_suites import DATA
 from workloads.data_parallel.logistic_regression import WORKLOAD, SklearnLogistic
 
-SUITE = """
+SUITE = f"""
 rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["bystander"]

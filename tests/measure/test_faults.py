@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cluster import processes
-from sparkscale.contract.record import GROUPS, RunRecord
+from sparkscale.contract.record import GROUPS, ErrorInfo, Outcome, RunRecord
 from sparkscale.measure.outcomes import Evidence, decide
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run import runner
@@ -52,6 +52,13 @@ def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
     return process.communicate(timeout=PATIENCE)
 
 
+def ending_as(outcome: Outcome, found: list[RunRecord]) -> tuple[RunRecord, ErrorInfo]:
+    """The record with this outcome, and its error."""
+    record = next(record for record in found if record.outcome == outcome)
+    assert record.error is not None
+    return record, record.error
+
+
 def wait_until_gone(worker: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while processes.processes_of(worker) and time.monotonic() < deadline:
@@ -72,9 +79,8 @@ def test_a_killed_worker_costs_its_case_only(start: Start, tmp_path: Path, marke
     assert process.returncode == 1
     found = records(tmp_path / "out")
     assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
-    failed = next(record for record in found if record.outcome == "failed")
-    assert failed.error is not None
-    assert "signal 9" in failed.error.message
+    failed, error = ending_as("failed", found)
+    assert "signal 9" in error.message
     assert failed.seconds == {}
     assert "Cases without a result" in stdout
     assert processes.processes_of(worker) == []
@@ -88,9 +94,8 @@ def test_a_case_over_its_deadline_is_a_timeout(start: Start, tmp_path: Path, mar
     assert process.returncode == 1
     found = records(tmp_path / "out")
     assert outcomes(found) == {("toy", 1.0): "timeout", **REST_OK}
-    late = next(record for record in found if record.outcome == "timeout")
-    assert late.error is not None
-    assert late.error.message == "No result within 3 s in `fit`."
+    late, error = ending_as("timeout", found)
+    assert error.message == "No result within 3 s in `fit`."
     assert late.deadline_seconds == 3  # a table can say "> 3"
     assert processes.processes_of(worker) == []
 
@@ -102,9 +107,8 @@ def test_what_an_engine_raises_and_prints_is_kept(start: Start, tmp_path: Path) 
     assert process.returncode == 1
     found = records(tmp_path / "out")
     assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
-    failed = next(record for record in found if record.outcome == "failed")
-    assert failed.error is not None
-    assert (failed.error.type, failed.error.message) == ("RuntimeError", "no more seats")
+    _, error = ending_as("failed", found)
+    assert (error.type, error.message) == ("RuntimeError", "no more seats")
     assert "no more seats" in stdout
     logs = "".join(path.read_text() for path in (tmp_path / "out" / "logs").rglob("*.log"))
     assert '{"kind": "done"}' in logs
@@ -167,9 +171,8 @@ def test_a_scratch_folder_that_vanishes_costs_its_case_only(
     assert process.returncode == 1
     found = records(tmp_path / "out")
     assert outcomes(found) == {("toy", 1.0): "failed", **REST_OK}
-    failed = next(record for record in found if record.outcome == "failed")
-    assert failed.error is not None
-    assert failed.error.message == (
+    _, error = ending_as("failed", found)
+    assert error.message == (
         f"The worker's scratch folder {folder} vanished while the case ran: something else on this machine removes "
         "files that are in use."
     )

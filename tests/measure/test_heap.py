@@ -19,6 +19,7 @@ from sparkscale.measure.run import heap
 from sparkscale.measure.run.heap import Request
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
+from tests.measure.toy_suites import DATA
 
 Call = Callable[..., "CompletedProcess[str]"]
 
@@ -133,18 +134,15 @@ def test_the_heap_of_a_session_is_read_from_its_configuration(
     assert heap_bytes(where, conf) == found
 
 
-SMALL = """
+SMALL = f"""
 deadline_seconds = 120
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy-spark"]
 datasets = ["tiny"]
 fractions = ["1/4", "1"]
-params = { seconds = 1.0 }
+params = {{ seconds = 1.0 }}
 """
 
 

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from sparkscale.store.store import Store
+from tests.measure.toy_suites import DATA
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -62,13 +63,17 @@ isolate = true
 """
 ENGINES = ("mllib", "joblib", "optuna-joblib")
 
-BUSY = """
-rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+TEMPLATE = "workloads.tuning.process"
+"""The module that a process runs which forks a child for each trial."""
+BUSY_PROCESSES = {"toy": ["joblib-0", "joblib-1"], "toy-spark": ["joblib-0", "joblib-1", "task-0", "task-1"]}
+"""The processes of a toy, by what they write behind the marker's name when they begin."""
 
+
+def busy(marker: Path) -> str:
+    """A suite with cases that do not end by themselves, and with one that does."""
+    return f"""
+rounds = 1
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy", "toy-spark"]
@@ -88,11 +93,6 @@ datasets = ["tiny"]
 params = {{ trials = 20000 }}
 isolate = true
 """
-"""Cases that do not end by themselves, and one that does."""
-TEMPLATE = "workloads.tuning.process"
-"""The module that a process runs which forks a child for each trial."""
-BUSY_PROCESSES = {"toy": ["joblib-0", "joblib-1"], "toy-spark": ["joblib-0", "joblib-1", "task-0", "task-1"]}
-"""The processes of a toy, by what they write behind the marker's name when they begin."""
 
 
 @dataclass
@@ -178,7 +178,7 @@ class Run:
 
     def start_busy(self, engine: str) -> "subprocess.Popen[str]":
         """A run of an engine that does not end by itself, or of `bystander`."""
-        return self._started(BUSY.format(marker=self.marker), engine)
+        return self._started(busy(self.marker), engine)
 
     def _started(self, suite: str, engine: str) -> "subprocess.Popen[str]":
         path = self.folder / "mine.toml"

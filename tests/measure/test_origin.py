@@ -18,19 +18,17 @@ from sparkscale.measure.run.run import Request
 from sparkscale.measure.worker import descriptions
 from sparkscale.store.store import Store
 from tests.measure.observing import Silent
+from tests.measure.toy_suites import DATA
 
-SUITE = """
+SUITE = f"""
 rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy"]
 datasets = ["tiny"]
 fractions = ["1/2"]
-params = { memory_mib = 2 }
+params = {{ memory_mib = 2 }}
 """
 PROFILE = 'kind = "local"\ncores = 1\nmemory = "2g"\n'
 

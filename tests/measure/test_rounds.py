@@ -5,13 +5,13 @@ import pytest
 from sparkscale.contract.record import RunRecord
 from tests.measure.conftest import toy_workload
 from tests.measure.observing import Silent, measured_in_order, warmups_before
+from tests.measure.toy_suites import tiny
 
-SUITE = """
+
+def suite(engine: str) -> str:
+    return f"""
 rounds = 2
-[dataset.tiny]
-kind = "regression"
-rows = 4000
-features = 4
+{tiny(4000)}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["{engine}"]
@@ -34,7 +34,7 @@ rounds = 1
 def rounds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[list[RunRecord]]:
     """The records of each round of one engine, in the order of their beginnings."""
     with toy_workload():
-        records = measured_in_order(tmp_path_factory.mktemp("rounds"), SUITE.format(engine=request.param), Silent)
+        records = measured_in_order(tmp_path_factory.mktemp("rounds"), suite(request.param), Silent)
     return [[record for record in records if record.round == number] for number in (1, 2)]
 
 

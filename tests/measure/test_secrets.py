@@ -16,6 +16,7 @@ from sparkscale.present.export import export
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
 from tests.measure.observing import Silent
+from tests.measure.toy_suites import DATA
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.usefixtures("toy")]
 
@@ -25,12 +26,9 @@ SECRETS = {
     "spark.hadoop.fs.s3a.encryption.key": "encryption-key-0123456789",
 }
 IN_THE_SHELL = "from-the-shell-0123456789"
-SUITE = """
+SUITE = f"""
 rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy", "toy-spark"]

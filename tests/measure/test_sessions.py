@@ -14,24 +14,22 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 from tests.cluster.using import PATIENCE
 from tests.measure.observing import Silent, measured_in_order
+from tests.measure.toy_suites import DATA
 
-SUITE = """
+SUITE = f"""
 rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 2000
-features = 4
+{DATA}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy-spark"]
 datasets = ["tiny"]
 fractions = ["1/2", "1"]
-sweep = { task_threads = [1, 2] }
+sweep = {{ task_threads = [1, 2] }}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy-spark"]
 datasets = ["tiny"]
-params = { task_threads = 2 }
+params = {{ task_threads = 2 }}
 isolate = true
 """
 

@@ -10,13 +10,11 @@ from sparkscale.analysis.executions import of_report
 from sparkscale.contract.case import Case
 from sparkscale.measure.run import warmup
 from tests.measure.observing import Silent, measured_in_order
+from tests.measure.toy_suites import tiny
 
-SUITE = """
+SUITE = f"""
 rounds = 1
-[dataset.tiny]
-kind = "regression"
-rows = 4000
-features = 4
+{tiny(4000)}
 [[measure]]
 workload = "data_parallel.toy"
 engines = ["toy", "toy-tasks"]

@@ -6,12 +6,18 @@ from pathlib import Path
 
 from tests.measure.observing import PATIENCE
 
-DATA = """
+
+def tiny(rows: int = 2000) -> str:
+    """The data set `tiny` of a suite."""
+    return f"""
 [dataset.tiny]
 kind = "regression"
-rows = 2000
+rows = {rows}
 features = 4
 """
+
+
+DATA = tiny()
 
 BYSTANDERS = """
 [[measure]]

@@ -40,9 +40,9 @@ def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Ta
 
     Returns None if no report uses this record's scores.
     """
-    criterion = criterion_of(record)
     if name != SCORES:
         return name, table
+    criterion = criterion_of(record)
     if record.is_warmup or not criterion.judged.estimator:
         return None
     columns = (column for column in (UNIT, LABEL, "score", TRUTH) if column in table.column_names)
