@@ -1,8 +1,8 @@
 """The benchmarks that asv sees: a class per pattern, and the controls.
 
-asv removes `PYTHONPATH` from its processes. This module restores it, so that the code next to this folder is measured
-here and in the workers, even if another checkout is installed. Otherwise asv would store that checkout's figures for
-this commit.
+asv removes `PYTHONPATH` from its processes. This module restores it, so that the code next to this folder is
+measured here and in the workers, even if another checkout is installed. Otherwise asv would store that checkout's
+results for this commit.
 """
 
 import importlib.util

@@ -8,7 +8,7 @@ from sparkscale.history.controls import SessionStart, SmallFit
 
 
 class Fit:
-    """XGBoost with ten trees on a quarter of the flights."""
+    """A fit of XGBoost with ten trees, on a quarter of the flights."""
 
     timeout = TIMEOUT
     number = 1

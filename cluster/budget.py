@@ -19,7 +19,7 @@ class Frozen(BaseModel):
 
 
 class Grant(Frozen):
-    """The CPUs, the memory and the GPUs that one process tree may use. NVML numbers the GPUs."""
+    """The CPUs, the memory and the GPUs that one process tree may use. `gpus` holds their numbers in NVML."""
 
     cpus: tuple[int, ...]
     memory_bytes: int
@@ -30,10 +30,10 @@ class Grant(Frozen):
 class Budget(Frozen):
     """The cores, the memory and the GPUs that every case on a profile may use.
 
-    A single-node engine gets `node`. If the profile's daemons run on this host, `node` has all CPUs, memory and GPUs
-    that the daemons and the driver have together. So both sides have the same hardware. `daemons` holds the grants of
-    the worker daemons, or of the Connect server. Spark tasks may use `cores` cores and `gpus` GPUs at once, over all
-    hosts; `tasks_per_gpu` tasks share a GPU.
+    A single-node engine gets `node`. If the profile's daemons run on this host, `node` has all CPUs, memory and
+    GPUs that the daemons and the driver have together. So single-node engines and Spark have the same hardware.
+    `daemons` holds the grants of the worker daemons, or of the Connect server. Spark tasks may use `cores` cores
+    and `gpus` GPUs at once, over all hosts; `tasks_per_gpu` tasks share a GPU.
     """
 
     cores: int
@@ -213,9 +213,9 @@ def _cpus(profile: Profile) -> tuple[int, ...]:
 
 
 def _workers_cpus(profile: Standalone, available: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Returns the CPUs of each Spark worker. If there are enough CPUs, no two workers share a physical core.
+    """Returns the CPUs of each Spark worker. If possible, no two workers share a physical core.
 
-    If there are fewer CPUs than the workers ask for, the workers share them in turn.
+    If there are fewer CPUs than the workers ask for together, several workers get the same CPU.
     """
     requested_cores = profile.workers * profile.cores
     if requested_cores <= len(available):

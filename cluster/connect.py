@@ -41,5 +41,5 @@ def start_server(
 
 
 def address(server: Daemon) -> str:
-    """Returns the server's URL. Without TLS a client sends its token only to a server named localhost."""
+    """Returns the server's URL. It names localhost: without TLS, clients send their token to no other host."""
     return f"sc://localhost:{server.await_text(LISTENING).group(1)}"

@@ -1,4 +1,4 @@
-"""A daemon of Spark: a process that setsid separates from its parent, with limits and a log."""
+"""A daemon of Spark: a process that leads its own process session (setsid), with limits and a log."""
 
 import contextlib
 import re
@@ -48,7 +48,8 @@ class Daemon(BaseModel):
     ) -> "Daemon":
         """Starts a daemon and returns at once. If `outlives` is true, the daemon goes on when this process ends.
 
-        If the file `log` exists already, the daemon writes to a new file in the same folder.
+        If `limited` is false, the daemon has no memory limit. If the file `log` exists already, the daemon writes
+        to a new file in the same folder.
         """
         log = _unused_path(log)
         variables = {**java.own_environment(), **processes.mark(), **environment}
@@ -125,7 +126,7 @@ class Daemon(BaseModel):
         return processes.MemoryLimit(self.memory_bytes, self.cgroup).kills() if self.cgroup else 0
 
     def end(self) -> None:
-        """Ends the daemon and all processes that it started. Does nothing if none of them still runs."""
+        """Ends the daemon and all processes that it started, removes its control group, and redacts its log."""
         if not self._id_was_reused():
             processes.end_session(self.pid)
         with contextlib.suppress(KeyError, subprocess.TimeoutExpired):
@@ -135,7 +136,7 @@ class Daemon(BaseModel):
         redaction.scrub(self.log)
 
     def _id_was_reused(self) -> bool:
-        """True if a process that is not ours has the daemon's process id.
+        """Returns true if a process that is not ours has the daemon's process id.
 
         The kernel reuses an id only when no process of the daemon's tree is left. Then no process needs to be ended.
         """
@@ -146,7 +147,10 @@ class Daemon(BaseModel):
 
 
 def end_children(known: Collection[int]) -> None:
-    """Ends the daemons that this process started and that are not in `known`, such as one that was just starting."""
+    """Ends the daemons that this process started, except those with process ids in `known`.
+
+    An example is a daemon that was just starting.
+    """
     for pid in _STARTED.keys() - set(known):
         processes.end_session(pid)
         _STARTED.pop(pid).wait()

@@ -14,7 +14,7 @@ PORTS = {"spark": 7077, "sc": 15002}
 
 
 class Endpoint(BaseModel):
-    """The address of a master or a Connect server, and what the runner knows about the processes behind it."""
+    """The address of a master or a Connect server, and facts about the processes that serve this address."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,8 +28,8 @@ class Endpoint(BaseModel):
     whole: tuple[int, ...] = ()
     """The ids in `daemons` of process trees that serve only this worker, such as that of a fresh Connect server."""
     executors: tuple[int, ...] = ()
-    """The ids in `daemons` of process trees in which only the executors serve this worker. The daemon that started
-    the executors does not."""
+    """The ids in `daemons` of the process trees of Spark workers. The executors in these trees serve this worker.
+    The Spark workers that started the executors do not."""
     events: Path | None = None
     """The folder of the event log if another process than the worker writes the log; otherwise None."""
     observable: bool = True

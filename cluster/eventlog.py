@@ -42,8 +42,8 @@ class EventLog:
     def take(self) -> SparkMetrics:
         """Returns the metrics of all Spark tasks since the last call.
 
-        An earlier call may have given up before its section was complete. Such sections are read first and dropped.
-        Raises ClusterError if the log is still incomplete after PATIENCE_SECONDS.
+        If an earlier call gave up before its part of the log was complete, this call first reads that part and
+        drops it. Raises ClusterError if the log is still incomplete after PATIENCE_SECONDS.
         """
         mark = f"sparkscale-mark-{uuid.uuid4().hex}"
         self._awaited.append(mark)

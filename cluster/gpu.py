@@ -1,4 +1,4 @@
-"""Finds the GPUs of this host, reads their use, and binds a Spark task to its own GPU.
+"""Finds the GPUs of this host, reads their memory and energy, and binds a Spark task to its own GPU.
 
 This file is also Spark's discovery script (`spark.{driver,worker,executor}.resource.gpu.discoveryScript`). Run as a
 script, it prints {"name": "gpu", "addresses": ["0", "1"]}. It imports no other module of sparkscale, so that the file
@@ -20,8 +20,8 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""The environment variable with the device numbers that one process of Spark announces. It is set if several
-processes share a host."""
+"""The environment variable with the numbers of the GPUs that one of Spark's processes announces. It is set if
+several processes share a host."""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
 """A process has this file open if CUDA has started in the process. NVML does not open the file."""
@@ -51,10 +51,10 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Reading:
-    """The use of several GPUs together at one moment. A value is None if one of the devices does not report it.
+    """The memory, power and energy that several GPUs use in total at one moment, and the highest utilisation.
 
-    `utilisation` is that of the busiest device, in percent. `joules` is the energy used since NVIDIA's driver was
-    loaded.
+    `utilisation` is in percent, and None if no device reports it. Each other value is None if a device does not
+    report it. `joules` is the energy used since NVIDIA's driver was loaded.
     """
 
     memory_bytes: int | None
@@ -118,7 +118,7 @@ def _visible(devices: list[Gpu], variable: str | None) -> tuple[Gpu, ...]:
 
 
 def read(indices: tuple[int, ...]) -> Reading | None:
-    """Returns the present use of these devices together. Returns None if NVML does not answer."""
+    """Reads the devices with these numbers in NVML, as they are now. Returns None if NVML does not answer."""
     import pynvml
 
     def query(function: Any, handle: Any) -> Any:
@@ -166,16 +166,19 @@ def discovery_script(folder: Path, indices: tuple[int, ...]) -> Path:
 class Binding:
     """Binds the code in a `with` block to its own GPUs and hides all others: `with run.bind_gpu() as addresses`.
 
-    Inside a Spark task these are the GPUs that the scheduler gave to the task (`TaskContext.resources()`). Outside of
-    Spark tasks they are `node`, the GPUs that the profile grants. CUDA_VISIBLE_DEVICES is set during the block and
-    restored at its end. A binding can be pickled, so that a closure can use it.
+    Inside of a Spark task, the block gets the GPUs that the scheduler gave the task (`TaskContext.resources()`).
+    Outside of Spark tasks it gets `node`, the GPUs that the profile grants. CUDA_VISIBLE_DEVICES is set during
+    the block and restored at its end. A binding can be pickled, so that a closure can use it.
     """
 
     node: tuple[str, ...] = ()
 
     @contextmanager
     def __call__(self) -> Iterator[tuple[str, ...]]:
-        """Raises RuntimeError if there is no GPU to bind, or if CUDA already runs in this process on other GPUs."""
+        """Yields the addresses of the bound GPUs.
+
+        Raises RuntimeError if there is no GPU to bind, or if CUDA already runs in this process on other GPUs.
+        """
         addresses = self._addresses()
         requested, before = ",".join(addresses), os.environ.get(VISIBLE)
         if before != requested and _cuda_runs():
@@ -208,7 +211,7 @@ class Binding:
 def _task_context() -> Any:
     """Returns the TaskContext if this code runs in a Spark task; otherwise None.
 
-    It never imports pyspark itself.
+    This function never imports pyspark itself.
     """
     pyspark = sys.modules.get("pyspark")
     return pyspark.TaskContext.get() if pyspark else None

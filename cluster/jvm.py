@@ -14,7 +14,7 @@ from typing import Any
 from cluster import processes
 
 JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-"""Users set options for all JVMs with these environment variables. They stay in effect, and records contain them."""
+"""Environment variables with a user's options for all JVMs. The options stay in effect, and records have them."""
 
 COLLECTOR = "Parallel"
 """The garbage collector of every JVM that computes. docs/spark-engines.md gives the reason."""
@@ -32,8 +32,8 @@ ROLES = {
     "org.apache.spark.sql.connect.service.SparkConnectServer": "server",
     "org.apache.spark.deploy.SparkSubmit": "driver",
 }
-"""The roles of JVMs that compute, by a word in their command lines. If a command line contains two of the words, as
-that of a Connect server does, the first word in this mapping counts."""
+"""The roles of JVMs that compute, by a word in their command lines. The command line of a Connect server contains
+two of these words. In such a case the first word in this mapping counts."""
 
 
 def options(threads: int, user_options: Iterable[str]) -> str:
@@ -55,9 +55,9 @@ def shell_options(environment: Mapping[str, str] | None = None) -> list[str]:
 def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
     """Returns the role, garbage collector and threads of each JVM that computes in these process trees.
 
-    Each combination is returned once.
+    Each combination is returned once. `sessions` holds the ids of the trees' process sessions.
 
-    This only reads /proc and runs nothing in a JVM, so the Spark session does not change.
+    This function only reads /proc and runs nothing in a JVM, so the Spark session does not change.
     """
     distinct = {
         (description["jvm"], description["collector"], str(description["threads"])): description

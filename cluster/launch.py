@@ -13,7 +13,10 @@ from cluster import processes
 
 
 class Launch(BaseModel):
-    """The limits of a daemon. If `outlives` is true, the daemon goes on after its parent process has ended."""
+    """The limits of a daemon. If `outlives` is true, the daemon goes on after its parent process has ended.
+
+    If `limited` is false, the daemon has no memory limit.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -27,7 +27,7 @@ WATCH_SECONDS = 1.0
 class Cluster:
     """The cluster that a profile's Spark sessions connect to.
 
-    `state` is None if sparkscale started no daemon for it.
+    `state` is None if sparkscale started no daemon for the cluster.
     """
 
     profile: ClusterProfile
@@ -74,8 +74,8 @@ class Cluster:
     def watch(self) -> list[str]:
         """Starts Spark workers again that have ended, so that Spark can go on with the case. Returns their names.
 
-        Call this while a case runs. An application can go on without its master, so an ended master is left alone. It
-        cannot go on without its Connect server.
+        Call this while a case runs. If the master has ended, nothing is started, because a Spark application can
+        go on without its master. It cannot go on without its Connect server.
 
         Raises ClusterError if the Connect server has ended.
         """
@@ -95,7 +95,10 @@ class Cluster:
         return self._kills_before + now
 
     def restore(self) -> list[str]:
-        """Starts daemons again that have ended, and returns their names. Open Spark sessions do not survive this."""
+        """Starts daemons again that have ended, and returns their names.
+
+        If the master or the Connect server has ended, all daemons are replaced, and open Spark sessions are lost.
+        """
         lost = self.lost()
         if not lost or self.state is None:
             return []
@@ -115,7 +118,7 @@ class Cluster:
             daemon.end()
 
     def end(self) -> None:
-        """Ends every daemon and forgets the cluster."""
+        """Ends every daemon, and removes the cluster's files and saved state."""
         if self.state is not None:
             _end(self.state)
             self.state = None
@@ -258,10 +261,10 @@ def cluster_for(
 
 
 def sweep() -> list[str]:
-    """Ends the clusters that have lost their owner process, for example because a run was killed.
+    """Ends clusters that have lost their owner process, for example because a run was killed.
 
-    Returns their names. The caller must hold the machine's lock. The owner of a cluster in use holds this lock, so no
-    cluster in use is ended.
+    Also ends clusters without a living daemon. Returns the names of all ended clusters. The caller must hold the
+    machine's lock. The owner of a cluster in use holds this lock, so no cluster in use is ended.
     """
     ended = []
     for saved in state.every():

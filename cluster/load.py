@@ -24,7 +24,7 @@ class Load:
 
     @classmethod
     def of(cls, cpus: Collection[int]) -> "Load | None":
-        """Returns the load of these CPUs together. Returns None if the kernel does not report all of them."""
+        """Returns the total load of these CPUs. Returns None if the kernel does not report all of them."""
         names = {f"cpu{cpu}" for cpu in cpus}
         try:
             lines = [line.split() for line in STAT.read_text().splitlines()]

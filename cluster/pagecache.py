@@ -16,11 +16,11 @@ TOLERATED_SHARE = 0.01
 
 
 def drop(files: Sequence[Path]) -> float:
-    """Drops these files from the page cache. Returns the share of their pages that is still there, from 0 to 1.
+    """Drops these files from the page cache. Returns the share of their pages that it still holds, from 0 to 1.
 
     Each file is written to disk and released (posix_fadvise(2), POSIX_FADV_DONTNEED). That needs no privilege and
-    touches no other file. Some file systems keep the pages nevertheless. In that case the whole page cache is dropped
-    if this process may do that.
+    touches no other file. Some file systems keep the pages nevertheless. Then the whole page cache is dropped, if
+    this process may do so.
     """
     for file in files:
         _release(file)

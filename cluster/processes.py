@@ -2,8 +2,8 @@
 
 In this module a `session` is a process session (setsid), not a Spark session. Each worker leads a process session.
 Processes that the worker starts stay in this process session, even orphans and processes that change their process
-group. The children of some libraries lead their own process sessions, so they are found as descendants instead. So
-the id of the worker's process session stands for the whole process tree.
+group. The children of some libraries lead their own process sessions, so they are found as descendants instead. In
+this way, the id of the worker's process session stands for the whole process tree.
 """
 
 import ctypes
@@ -39,7 +39,7 @@ value is the id and the start time of the run's own process."""
 def mark() -> dict[str, str]:
     """Returns the environment variable with which this process marks its child processes.
 
-    Processes that shall outlive it do not get this variable.
+    Processes that should outlive this process do not get the variable.
     """
     return {MARK: f"{os.getpid()}:{psutil.Process().create_time()}"}
 
@@ -57,7 +57,7 @@ def sweep_marked() -> None:
 
 
 def lives(pid: int, created: float) -> bool:
-    """True if the process with this id and this start time still exists. The kernel reuses ids."""
+    """True if the process with this id and this start time still exists. The kernel may have reused the id."""
     try:
         return psutil.Process(pid).create_time() == created
     except psutil.NoSuchProcess:
@@ -115,9 +115,9 @@ def _total(session: int, measure: Callable[[psutil.Process], float]) -> float:
 def cpu_seconds(session: int) -> float:
     """Returns the user and system time of all processes that ever ran in a process session, in seconds.
 
-    Source: the control group of its leader. Without such a control group, this returns the time of the living
-    processes and of the children that they have reaped. That is less, because PySpark's daemon does not reap its
-    children.
+    Source: the control group of the session's leader. Without such a control group, this returns the time of the
+    living processes and of the children that they have reaped. That is less, because PySpark's daemon does not
+    reap its children.
     """
     counted = _accounted(session)
     if counted is not None:
@@ -157,7 +157,7 @@ def _accounted(leader: int) -> float | None:
 def pss_bytes(session: int, without_leader: bool = False) -> int:
     """Returns the proportional set size of a process session in bytes.
 
-    Memory pages that processes share count once.
+    Memory pages that processes share count once. If `without_leader` is true, the session's leader does not count.
     """
 
     def size(process: psutil.Process) -> int:
@@ -236,7 +236,7 @@ def remove_shared(ended: Collection[int]) -> None:
 def sweep_limits() -> None:
     """Removes the empty control groups of runs that were killed.
 
-    Control groups of living processes are kept, because these processes may be about to use them.
+    A control group is kept while the process that made it lives, because this process may be about to use it.
     """
     for parent in (*(parent for parent, _ in _cgroup_parents(CGROUP_ROOT)), *_accounting_parents()):
         for folder in parent.glob(f"{CGROUP_PREFIX}*"):
@@ -258,12 +258,12 @@ class MemoryLimit:
 
     @property
     def mechanism(self) -> str:
-        """Returns the mechanism that enforces the limit, in words for a record."""
+        """The name of the mechanism that enforces the limit, as records contain it."""
         return "cgroup" if self.cgroup else "RLIMIT_DATA"
 
     @classmethod
     def create(cls, limit_bytes: int) -> "MemoryLimit":
-        """Makes a control group directly below the control group of this process, if this process may do that."""
+        """Makes a control group below that of this process. If this fails, the limit has no control group."""
         name = f"{CGROUP_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"
         for parent, file in _cgroup_parents(CGROUP_ROOT):
             folder = parent / name
@@ -290,10 +290,10 @@ class MemoryLimit:
             resource.setrlimit(resource.RLIMIT_DATA, (self.limit_bytes, self.limit_bytes))
 
     def reached(self, pid: int) -> bool:
-        """True if the kernel has killed a process of the tree because it reached the limit.
+        """True if the kernel has killed a process of the tree because the tree reached the limit.
 
-        Without a control group: true if the process `pid` is still alive and within 5 % of the limit. A library that
-        cannot start a thread because memory is short may hang.
+        Without a control group: true if the process `pid` is alive and uses more than 95 % of the limit. Such a
+        process may hang, because a library cannot start a thread.
         """
         if not self.cgroup:
             return _status_bytes(pid, "VmData") > 0.95 * self.limit_bytes
@@ -318,7 +318,7 @@ class MemoryLimit:
             _remove(folder)
 
     def _folders(self) -> list[Path]:
-        """Returns the control group that limits memory. In version 1, also returns the one that counts CPU time."""
+        """Returns the control group that limits memory and, in version 1, the one that counts CPU time."""
         if self.cgroup is None:
             return []
         others = [parent / self.cgroup.name for parent in _accounting_parents()]
@@ -363,7 +363,7 @@ def _cgroup_parents(root: Path) -> list[tuple[Path, str]]:
 def _accounting_parents() -> list[Path]:
     """Returns the folders in which a control group with CPU accounting can be made.
 
-    Empty with version 2, where every control group has it.
+    Empty with version 2, where every control group counts CPU time.
     """
     candidates = []
     for controllers, below in memberships():

@@ -71,12 +71,12 @@ class Profile(BaseModel):
 
     @property
     def shape(self) -> str:
-        """Returns the size of the cluster in words, such as "2 × (1 core, 20%)"."""
+        """Returns the size of the cluster as text, such as "2 × (1 core, 20%)"."""
         return _size(self.cores, self.memory)
 
     @property
     def storage_location(self) -> str:
-        """Returns the location that `storage` names. A path is made absolute."""
+        """Returns the location of prepared data (see `storage`). A path is made absolute."""
         path = local_path(self.storage or str(cache_folder()))
         return self.storage if path is None else str(path.absolute())
 
@@ -121,7 +121,7 @@ class Standalone(Profile):
     ui: bool = False
     """If true, each Spark application has a web page."""
     patience_seconds: float = Field(default=60, ge=1, le=3600)
-    """How long a session waits for its executors."""
+    """The number of seconds that a Spark session waits for its executors."""
     oversubscribe: bool = False
     """If true, the executors together may have more cores than this host. Records then say so."""
     python: str = ""
@@ -151,8 +151,7 @@ class Connect(Profile):
     driver_memory: str = "10%"
     """The memory of the client, which is a Python process."""
     secrets: Pairs = ()
-    """Names of environment variables that hold secrets. The environment variable for `token` holds the server's
-    token."""
+    """Maps names of secrets to environment variables. The variable for `token` holds the server's token."""
 
     @model_validator(mode="after")
     def _existing_server_is_described(self) -> "Connect":
@@ -180,7 +179,7 @@ class External(Profile):
     node_memory: str = "75%"
     """The memory that a single-node engine may use on the host where sparkscale runs."""
     patience_seconds: float = Field(default=120, ge=1, le=3600)
-    """How long a session waits for its executors. An autoscaler may need minutes."""
+    """The number of seconds that a Spark session waits for its executors. An autoscaler may need minutes."""
     gpus: int = Field(default=0, ge=0)
     tasks_per_gpu: int = Field(default=1, ge=1)
     python: str = ""
@@ -240,7 +239,7 @@ def _files() -> dict[str, Traversable]:
 def name_of(name_or_path: str) -> str:
     """Returns the name of a profile: its file's name without the ending.
 
-    Raises ConfigError if this is not a valid name.
+    Raises ConfigError if the name is not valid.
     """
     is_file = name_or_path.endswith(".toml")
     return checked("cluster", Path(name_or_path).name.removesuffix(".toml") if is_file else name_or_path)
@@ -273,7 +272,7 @@ def load(name_or_path: str) -> ClusterProfile:
 
 
 def _fault(error: ValidationError) -> str:
-    """Returns the first problem of a profile in words, with its field."""
+    """Returns a text with the first problem of a profile, and the field that has it."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in KINDS)
     if first["type"] == "union_tag_not_found":

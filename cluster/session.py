@@ -76,8 +76,8 @@ class SparkRuntime:
     def _static(self, name: str, method: str, *arguments: str) -> str | None:
         """Calls a static method of the Java class `name`, and returns its result as text; None if it throws.
 
-        On other clusters the value must come from executors, so SQL is used. In local mode SQL is avoided and py4j
-        calls the method: SQL would warm up the new JVM, and make the first run look faster.
+        In local mode py4j calls the method. SQL would warm up the new JVM, and make the first run look faster. On
+        all other clusters the value must come from executors, so SQL calls the method.
         """
         if self.is_connect or not self.spark.sparkContext.master.startswith("local"):
             texts = ", ".join(f"'{part}'" for part in (name, method, *arguments))
@@ -256,7 +256,7 @@ def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, en
 
 
 def describe(profile: ClusterProfile) -> dict[str, Any]:
-    """Returns a profile as it may be stored. Secrets are replaced by the names of their environment variables."""
+    """Returns the fields of a profile in a form that may be stored. Secret values are redacted."""
     fields = profile.model_dump(mode="json")
     safe = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in fields.items()}
     return {**safe, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}

@@ -100,8 +100,9 @@ def _java_options(
 ) -> dict[str, str]:
     """Returns the options of the JVMs that compute: the same garbage collector everywhere, with one thread per core.
 
-    JVMs on this host write temporary files, such as native libraries, to `temporary`. This folder is removed even if
-    they are killed. It is not used if its path is too long for sockets, or if its file system does not run programs.
+    JVMs on this host write temporary files, such as native libraries, to `temporary`, because this folder is
+    removed even if they are killed. It is not used if its path is too long for sockets, or if no programs may run
+    from it.
 
     A profile may set `extraJavaOptions`. Spark puts `defaultJavaOptions` before them, so the profile's options win.
     """
@@ -223,11 +224,11 @@ def security(profile: Standalone, secret: str) -> dict[str, str]:
 
 
 def write_settings(folder: Path, conf: Mapping[str, str], threads: int | None = None) -> dict[str, str]:
-    """Writes a settings folder that only its owner can read. Returns SPARK_CONF_DIR with its path.
+    """Writes a settings folder that only the user can read. Returns the variable SPARK_CONF_DIR with its path.
 
-    Native libraries use `threads` threads in the JVM that Spark's scripts launch. The number limits only this JVM,
-    where in local mode each Spark task may call BLAS. The Python process that launches the JVM may train with all
-    cores.
+    `threads` limits the threads of native libraries in the JVM that Spark's scripts launch. In local mode each
+    Spark task may call BLAS in this JVM. The Python process that launches the JVM has no such limit, because it
+    may train with all cores.
     """
     folder.mkdir(mode=0o700, parents=True)
     defaults = folder / "spark-defaults.conf"

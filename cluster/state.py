@@ -17,9 +17,9 @@ from sparkscale.contract.file_names import checked
 
 
 class ClusterState(BaseModel):
-    """A cluster on this machine. If `kept` is true, it outlives the command that started it, once it is `ready`.
+    """A cluster on this machine. If `kept` and `ready` are true, it outlives the command that started it.
 
-    `owner` is the id of the process that started it. `owner_created` is the start time of that process.
+    `owner` is the id of the process that started the cluster. `owner_created` is the start time of that process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +45,7 @@ class ClusterState(BaseModel):
 
     @property
     def stale(self) -> bool:
-        """True if the owner process has ended without ending the cluster."""
+        """True if the owner process has ended, and the cluster was not meant to outlive it."""
         return not (self.kept and self.ready) and not processes.lives(self.owner, self.owner_created)
 
     @property
@@ -61,7 +61,7 @@ class ClusterState(BaseModel):
     def save(self) -> "ClusterState":
         """Writes the state to its file and returns it.
 
-        Only its owner can read the file, because it has the secret.
+        Only the user can read the file, because it contains the secret.
         """
         path = state_path(self.profile.name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class ClusterState(BaseModel):
         return self
 
     def forget(self) -> None:
-        """Removes the file."""
+        """Removes the file with the state."""
         state_path(self.profile.name).unlink(missing_ok=True)
 
 
@@ -117,7 +117,7 @@ def every() -> Iterator[ClusterState]:
 
 
 def profiles(names: Iterable[str]) -> list[ClusterProfile]:
-    """Returns the profiles with these names, paths or addresses of running clusters on this machine; each once.
+    """Returns the profiles for names, paths, or addresses of running clusters on this machine, each once.
 
     Raises ConfigError if no cluster of sparkscale runs at an address, if two different profiles have the same name,
     or if `profile.load` raises it.

@@ -1,4 +1,4 @@
-"""Finds physical cores and their hyper-threads, and deals out CPUs so that executors share no physical core."""
+"""Finds physical cores and their hyper-threads, and deals out CPUs to executors, by physical core if possible."""
 
 import re
 from collections import defaultdict
@@ -43,7 +43,7 @@ def _number(file: Path, default: int | None) -> int | None:
 
 
 def physical_cores(cpus: Iterable[int], cores: Topology) -> int:
-    """Returns how many physical cores these CPUs belong to."""
+    """Returns the number of physical cores to which these CPUs belong."""
     return len({_core(cpu, cores) for cpu in cpus})
 
 
@@ -64,7 +64,7 @@ def cores_first(cpus: Iterable[int], cores: Topology) -> tuple[int, ...]:
 def deal(cpus: Iterable[int], cores: Topology, shares: int, each: int) -> list[tuple[int, ...]]:
     """Divides the CPUs into `shares` sets of at most `each` CPUs.
 
-    CPUs of one physical core stay in the same set if possible.
+    If possible, the CPUs of one physical core stay in the same set.
 
     Raises ValueError if the sets do not have room for all CPUs.
     """

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 EXIT_INTERRUPTED = 130
-"""The exit code of an interrupted command, the same that a shell reports for SIGINT."""
+"""The exit code of an interrupted command. A shell reports the same code for SIGINT."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ends this block with KeyboardInterrupt after a signal, whatever code the signal interrupts.
+    """If SIGINT, SIGTERM or SIGHUP arrives, the `with` block ends with KeyboardInterrupt.
 
-    A library may turn KeyboardInterrupt into its own exception. For example, pydantic raises
-    PydanticSerializationError while it serializes; click prints "Aborted!" and exits with 1.
+    This holds even if a library turns KeyboardInterrupt into its own exception. For example, pydantic raises
+    PydanticSerializationError, and click exits with 1. Under nohup, SIGHUP stays ignored.
     """
     interrupted = False
 
@@ -25,7 +25,7 @@ def interruptible() -> Iterator[None]:
         interrupted = True
         raise KeyboardInterrupt
 
-    # nohup ignores SIGHUP, and that must stay so
+    # nohup makes this process ignore SIGHUP, and a handler would undo that
     ignores_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     handled = [number for number in SIGNALS if not (ignores_hangup and number == signal.SIGHUP)]
     previous = {number: signal.signal(number, interrupt) for number in handled}

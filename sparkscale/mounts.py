@@ -20,13 +20,14 @@ LOCAL = {
     "xfs",
     "zfs",
 }
-"""File systems with memory-mapped files and locks that work as the processes of one machine expect."""
+"""Types of file systems on which memory-mapped files and locks work for all processes of one machine."""
 
 
 def kind_of(path: Path, mounts: list[tuple[str, str]] | None = None) -> str:
-    """Returns the type of the file system in the kernel's words, such as "nfs4". Empty if it is not known.
+    """Returns the kernel's name for the type of the path's file system, such as "nfs4". Empty if it is not known.
 
-    `mounts` lists mount points and types in the order of mounting. Its default is this machine's.
+    `mounts` lists pairs of mount point and type, in the order of mounting. If it is None, the mounts of this
+    machine are used.
     """
     real = os.path.realpath(_nearest_existing(path))
     known = (

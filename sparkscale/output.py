@@ -51,5 +51,5 @@ def _replacement(error: UnicodeError) -> tuple[str, int]:
 
 
 def _ascii(char: str) -> str:
-    """Returns a letter without its accent, or a raised digit as a plain one; "?" for any other character."""
+    """Returns a character in ASCII: a letter without accent, a raised digit as a plain digit, otherwise "?"."""
     return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or "?"

@@ -18,7 +18,10 @@ NO_TEMPORARY = "No folder for temporary files can be written: name one with TMPD
 
 
 def sentence(error: OSError) -> str | None:
-    """Returns the meaning of an operating system's error for a user. None if the error is not about a folder."""
+    """Returns a sentence for the user that says which folder cannot be used, why, and what to do.
+
+    Returns None if the error is not about a folder.
+    """
     if error.errno == errno.ENOENT and "No usable temporary directory" in str(error):
         return NO_TEMPORARY
     where = _path(error)
@@ -35,7 +38,7 @@ def sentence(error: OSError) -> str | None:
 
 
 def _path(error: OSError) -> Path | None:
-    """Returns the path that the error is about. None if the path is unknown. Arrow names it only in the message."""
+    """Returns the path that the error is about; None if it is unknown. Arrow has it only in the message."""
     if isinstance(error.filename, str | Path):
         return Path(error.filename).absolute()
     named = re.search(r"'(/[^']+)'", str(error))
@@ -43,7 +46,7 @@ def _path(error: OSError) -> Path | None:
 
 
 def _variable(path: Path) -> str | None:
-    """Returns the environment variable that sets the folder of this path. None if no variable does."""
+    """Returns the name of the environment variable that sets the folder of this path. None if no variable does."""
     from cluster.profile import cache_folder
 
     if path.is_relative_to(cache_folder().absolute()):

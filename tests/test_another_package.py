@@ -127,7 +127,7 @@ def test_a_record_of_an_engine_that_no_longer_exists_is_shown(folder: Path, tmp_
     assert any(
         block["text"].startswith("data_parallel.past on ramp") for block in blocks if block["kind"] == "heading"
     )
-    (costs,) = [block for block in blocks if block.get("title") == "What each engine costs and reaches"]
+    (costs,) = [block for block in blocks if block.get("title") == "Cost and quality of each engine"]
     assert {row[0] for row in costs["rows"]} == {"gone"}
     assert all(row[3]["median"] > 0 for row in costs["rows"])
 

@@ -27,8 +27,8 @@ from sparkscale.contract.errors import DatasetError
 from sparkscale.contract.model import PreparedModel
 
 Capability = str
-"""An ability of a Spark session, such as "spark_context". Engines state what they need, and profiles what they offer.
-"""
+"""An ability of a Spark session, such as "spark_context". `Engine.needs` names the abilities that an engine needs.
+Each kind of cluster declares the abilities that its sessions have."""
 
 SPARK_CONTEXT: Capability = "spark_context"
 CAPABILITY_NAMES = {SPARK_CONTEXT: "a SparkContext"}
@@ -47,10 +47,10 @@ def rows_of_slices(data: PreparedDataset, params: Any, fraction: float, sample_s
 class Pattern:
     """A way to scale machine learning: its phases in order, and the content of its records.
 
-    `time_to_model` names the phases that are added up to compare engines. Single phases cannot be compared, because
-    libraries bin and transfer rows in different phases. `tables` names the Arrow tables of a record. `report` names
-    the folder in `sparkscale/analysis/patterns/` with the report on its records. `figures` are the numbers that its
-    engines may report besides seconds.
+    `time_to_model` names the phases that are added up to compare engines. Single phases cannot be compared,
+    because libraries bin and transfer rows in different phases. `tables` names the Arrow tables of a record.
+    `report` names the folder in `sparkscale/analysis/patterns/` that makes the report. `figures` declares the
+    numbers that engines may report besides seconds.
     """
 
     name: str
@@ -60,15 +60,16 @@ class Pattern:
     report: str
     figures: tuple[Figure, ...] = ()
     tuned: Callable[[Any, Any], Any] | None = None
-    """Makes an engine that chooses its own capacity, from an engine and its workload. None if no engine of the
-    pattern can do that."""
+    """A function that takes an engine and its workload, and returns an engine for the parameter set `tuned`. That
+    engine chooses its own capacity, such as the number of trees. None if the pattern does not have this set."""
     rows: Callable[[PreparedDataset, Any, float, int], int] = rows_of_slices
-    """Returns the training rows of a case, from its data, parameters, fraction and sample seed."""
+    """A function that returns the number of training rows of a case. Its arguments are the data set, the
+    parameters, the fraction and the sample seed."""
     within_groups: bool = False
     """If true, the hold-out must contain rows of every group, because each group has its own model."""
     warmup: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """In a warm-up, these parameters replace the case's parameters. A pattern needs this if it is costly even on the
-    smallest sample. Cases that differ only in these parameters share one warm-up."""
+    """Parameter values that replace the case's own values in a warm-up. A pattern sets them if an execution is
+    costly even on the smallest sample. Cases that differ only in these parameters share one warm-up."""
     target: str = ""
     """The name of the parameter that holds the target loss; empty if the pattern has no such parameter. A target is
     valid for one sample of one data set only."""
@@ -103,7 +104,7 @@ class Quality:
 
 
 class Params(BaseModel):
-    """The parameters of a workload's algorithm, the same for each of its engines."""
+    """The parameters of a workload's algorithm. They are the same for all engines of the workload."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -172,8 +173,8 @@ class Engine(ABC):
 
     Besides the members below, an engine has one method per phase of its pattern. The first method takes the context.
     Each later method takes the context and the result of the previous phase. If the engine cannot do something in the
-    same way as the other engines, its docstring says so in a paragraph that begins with "Differs:". Every table
-    prints that paragraph.
+    same way as the other engines, its docstring says so in a paragraph that begins with "Differs:". Reports print
+    this paragraph below their tables.
     """
 
     name: ClassVar[str]
@@ -182,15 +183,17 @@ class Engine(ABC):
     tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
     needs: ClassVar[frozenset[Capability]] = frozenset()
     model_placement: ClassVar[Placement | None] = None
-    """The placement of the engine that makes the model for its cases (`prepared_model`). None if its cases train
-    models."""
+    """The placement of the engine that trains the prepared model (see `prepared_model`). None if the cases of this
+    engine train their models themselves."""
     keeps_processes: ClassVar[bool] = False
-    """If true, its phases use Python processes that go on running, and the next execution uses them again. They end
-    when they have been idle for one minute (Spark's Python workers) or five minutes (joblib's processes)."""
+    """If true, the phases use Python processes that keep running, so that the next execution uses the same
+    processes. A process ends if it is idle for one minute (Spark's Python workers) or five minutes (joblib's
+    processes)."""
     starts_processes: ClassVar[bool] = False
     """If true, each execution starts new Python processes, even if its worker is warm."""
     library: ClassVar[str] = ""
-    """The package that provides its estimators. It is set if other packages have the same interface."""
+    """The package from which `estimator` takes classes. A subclass may name another package with the same
+    interface. Empty if the engine does not use `estimator`."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages that this engine needs and that sparkscale does not install by default. `pip install
     'sparkscale[EXTRA]'` installs them; `extra` is the name of EXTRA."""
@@ -210,7 +213,11 @@ class Engine(ABC):
     def case_params(
         self, parameter_set: ParameterSet, params: Params, sample: Sample, capacity: Capacity | None = None
     ) -> dict[str, Any]:
-        """Returns the `params` of a case. For the parameter set `tuned`, the arguments have the smallest capacity."""
+        """Returns the `params` of a case.
+
+        For the parameter set `tuned`, the arguments are those for the least value of `capacity`. The search starts
+        there.
+        """
         if parameter_set == "defaults":
             return {"set": parameter_set, "arguments": self.default_arguments(sample.task)}
         if parameter_set == "aligned" or capacity is None:
@@ -222,7 +229,7 @@ class Engine(ABC):
 
     @classmethod
     def unsupported(cls, kind: str, capabilities: frozenset[Capability], device: Device) -> str | None:
-        """Returns the reason why the engine cannot run on a cluster of this kind; None if it can.
+        """Returns the reason why the engine cannot run on this device and this kind of cluster; None if it can.
 
         `capabilities` are the capabilities of the cluster's Spark sessions.
         """
@@ -264,24 +271,25 @@ class Engine(ABC):
         """
 
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
-        """Returns a class of the package `library` by its path in that package, such as "cluster.KMeans"."""
+        """Returns a class of the package `library`. `name` includes the module, such as "cluster.KMeans"."""
         module, _, class_name = name.rpartition(".")
         return getattr(importlib.import_module(f"{self.library}.{module}"), class_name)
 
     @classmethod
     def specialised(cls, to: Any, **fields: Any) -> type[Self]:
-        """Returns a subclass of this engine, bound to another engine or a trainer.
+        """Returns a subclass of this engine that works with `to`, which is another engine or a trainer.
 
-        It has the `tasks`, `devices` and `defaults` of `to`.
+        The subclass has the `tasks` and `defaults` of `to`, and the devices that this engine and `to` both
+        support. `fields` are further attributes of the subclass.
         """
         changes = {"tasks": to.tasks, "devices": to.devices & cls.devices, "defaults": to.defaults}
         return type(cls.__name__, (cls,), {**changes, **fields, "__doc__": cls.__doc__, "__module__": cls.__module__})
 
     @classmethod
     def traits(cls) -> frozenset[str]:
-        """Returns the engine's traits, which tables need besides its name and placement.
+        """Returns the names of the properties that reports need to know, besides the engine's name and placement.
 
-        A pattern may add more traits.
+        The trait `given_model` means that an engine on one node makes the model. Subclasses may add more traits.
         """
         traits = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
         return frozenset(name for name, present in traits.items() if present)
@@ -300,9 +308,9 @@ class Engine(ABC):
 
 
 class ModelEngine(Engine):
-    """An engine that works with the model of another workload, so its parameters contain the model's (ModelParams).
+    """An engine that works with the model of another workload. Its parameters are a subclass of ModelParams.
 
-    The model's parameters are the same in every parameter set.
+    The model has the same parameters in every parameter set.
     """
 
     model: ClassVar[type[Engine]]
@@ -341,7 +349,7 @@ class SparkEngine(Engine):
 
     placement = "spark"
     trains_in_tasks: ClassVar[bool] = False
-    """If true, models are trained in Spark tasks, so each Spark task needs its own GPU."""
+    """If true, models are trained in Spark tasks. On GPUs, each Spark task then needs its own GPU."""
 
     @classmethod
     def task_threads(cls, params: Any, device: Device, executor_cores: int) -> int:  # noqa: ARG003
@@ -359,7 +367,7 @@ class SparkEngine(Engine):
 class Workload:
     """A pattern applied to one algorithm.
 
-    `version` increases when new figures can no longer be compared with older ones.
+    `version` is increased when new results can no longer be compared with older results.
     """
 
     name: str
@@ -369,18 +377,19 @@ class Workload:
     params: Params
     engines: tuple[type[Engine], ...]
     capacity: Capacity | None = None
-    """The capacity that the parameter set `tuned` chooses. None if the workload has no such set."""
+    """The parameter that the parameter set `tuned` chooses, such as the number of trees, and its range. None if
+    the workload has no such set."""
     version: int = 1
     figures: tuple[Figure, ...] = ()
-    """The figures that its engines may report, in addition to the figures of its pattern."""
+    """The figures that the engines may report, in addition to the figures of the pattern."""
 
     @property
     def figure_names(self) -> frozenset[str]:
-        """Returns the names of the figures that its engines may report."""
+        """Returns the names of all figures that the engines may report."""
         return frozenset(figure.name for figure in (*self.pattern.figures, *self.figures))
 
     def metrics(self) -> dict[str, Declared]:
-        """Returns the figures and qualities that the workload declares as metrics, by the metric's name."""
+        """Returns the figures and qualities that are also metrics, by the name of the metric."""
         figures = {figure.name: figure for figure in (*self.pattern.figures, *self.figures) if figure.metric}
         return {**figures, **{quality.metric: quality for quality in self.quality.declared if quality.metric}}
 

@@ -122,9 +122,10 @@ def workloads() -> dict[str, Workload]:
 
 
 def _check_declarations(entry: str, workload: Workload, others: list[Workload]) -> None:
-    """Raises ConfigError if a workload's declarations are wrong.
+    """Raises ConfigError if the declarations of `workload` are wrong. `entry` is the name of its entry point.
 
-    They are wrong if a pattern or a metric exists already, or if tables show a metric that is not declared.
+    It is an error if one of the `others` declares another pattern or metric with the same name. It is also an
+    error if tables show a quality or a figure that the workload does not declare.
     """
     for other in others:
         if other.pattern.name == workload.pattern.name and other.pattern != workload.pattern:
@@ -167,7 +168,7 @@ def patterns() -> dict[str, Pattern]:
 
 
 def source(definition: dict[str, Any]) -> AnySource:
-    """Returns the data set for a definition that a user wrote. Raises pydantic's ValidationError if it is wrong."""
+    """Returns the data set for a user's definition. Raises ValidationError if the definition is wrong."""
     return SOURCE.validate_python(settings(definition))
 
 

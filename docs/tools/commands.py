@@ -1,4 +1,4 @@
-"""Writes the page of all commands from the command line itself.
+"""Writes the page that lists all commands, from their help texts.
 
 python docs/tools/commands.py [PAGE]        default: docs/cli.md
 """
@@ -20,7 +20,7 @@ INTRODUCTION = (
 
 
 def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """All commands without subcommands, by their full names."""
+    """Yields each command that has no subcommands, with its full name."""
     if not hasattr(command, "commands"):
         yield path, command
         return
@@ -29,7 +29,7 @@ def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def description(text: str) -> Iterator[str]:
-    """The paragraphs of a help text. All examples stand in one block of code."""
+    """Yields the paragraphs of a help text. All examples stand in one block of code at the end."""
     examples = []
     for paragraph in text.replace("\b", "").split("\n\n"):
         words = " ".join(paragraph.split())
@@ -42,7 +42,7 @@ def description(text: str) -> Iterator[str]:
 
 
 def table(parameters: Sequence[Any]) -> Iterator[str]:
-    """A row for each argument and option."""
+    """Yields the lines of a Markdown table with a row for each argument and option."""
     yield "| option | means | default |"
     yield "|---|---|---|"
     for one in parameters:

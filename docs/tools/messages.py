@@ -1,11 +1,12 @@
 """Prints the messages that a user can meet: errors, warnings and notes of reports, lines of progress, help texts.
 
-It finds texts that stand in the call that raises or shows them, and misses those that are put together elsewhere.
+It finds a text that stands in the call that raises or shows the text. It misses texts that are put together
+elsewhere.
 
     python docs/tools/messages.py [FOLDER…]
 
-Each line has the file, the line number and the text; what is filled in at run time stands in braces. Read the list as
-a whole: a message says what is wrong, where, and what to do, in this order.
+Each line has the file, the line number and the text. Parts that are filled in at run time stand in braces. Read
+the list as a whole: a message says what is wrong, where, and what to do, in this order.
 """
 
 import ast
@@ -23,7 +24,7 @@ SHOWN = {"echo", "line", "note", "warning", "error", "print", "say"}
 
 
 def text(node: ast.expr) -> str:
-    """The text of an expression of strings, with braces for its other parts; empty if there is none."""
+    """Returns the text of a string expression, with other parts in braces. Empty if it has no text."""
     match node:
         case ast.Constant(value=str(value)):
             return value
@@ -38,12 +39,12 @@ def text(node: ast.expr) -> str:
 
 
 def name(call: ast.Call) -> str:
-    """The name of the called function or class, without its module."""
+    """Returns the name of the called function or class, without its module."""
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line numbers and texts of a module."""
+    """Yields the line number and the text of each message in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and name(node.exc) not in NOT_FOR_USERS:
             yield from ((node.lineno, one) for part in node.exc.args if (one := text(part)))

@@ -1,18 +1,18 @@
 """Writes the measured tables and figures of the README and of docs/results from the records in docs/results/records.
 
-A page marks what is generated:
+Marks in a page show which parts are generated:
 
     <!-- measured FILE provenance -->                      host, commit, date and command of the run
     <!-- measured FILE report -->                          the whole report
     <!-- measured FILE section SUBJECT -->                 one part of it
-    <!-- measured FILE answers SUBJECT [BEGINNING] -->     the conclusions of that part, or those that begin so
+    <!-- measured FILE answers SUBJECT [BEGINNING] -->     the answers of that part that begin with BEGINNING
     <!-- measured FILE table SUBJECT TITLE [columns=A,B] [COLUMN=VALUE|VALUE] -->
     <!-- measured FILE figure SUBJECT -->                  time to model against rows, as an SVG image
-    <!-- /measured -->                                     ends each of them
+    <!-- /measured -->                                     ends a generated part
 
-FILE is the name of an archive without its ending, SUBJECT and TITLE are the beginnings of a heading and of a table's
-title, and A and COLUMN the beginnings of a column's heading. Without arguments the script rewrites all pages; with
---check it changes nothing, names the pages that differ, and exits with 1 if there are any.
+FILE is the name of an archive without its ending. SUBJECT is the beginning of a heading, TITLE of a table's title,
+BEGINNING of an answer, and A, B and COLUMN of a column's heading. Without arguments the script rewrites all pages.
+With --check it changes nothing, names the pages that differ, and exits with 1 if there are any.
 """
 
 import os
@@ -64,7 +64,7 @@ class Run:
         return report(self.store, self.invocation)
 
     def provenance(self) -> str:
-        """States what measured the run: a reader must be able to repeat it."""
+        """Returns a line that says how and where the run was measured, so that a reader can repeat it."""
         measured = [record for record in self.records if not record.is_warmup]
         first = measured[0]
         host = self.store.description(first.host).content
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that measures such a run."""
+        """The command that measures this run again."""
         run = self.invocation
         parts = ["sparkscale", run.command, "--suite", run.suite]
         parts += ["--cluster", ",".join(run.clusters)] if run.clusters else []
@@ -100,12 +100,12 @@ class Run:
 
     @property
     def suite_rounds(self) -> int | None:
-        """The rounds that the suite states, from its description in the records."""
+        """The number of rounds in the suite's stored description. None if it is not known."""
         identity = self.invocation.origin.get("suite")
         return self.store.description(identity).content.get("rounds") if identity else None
 
     def section(self, subject: str) -> list[Block]:
-        """The blocks below the heading that begins with `subject`, without those of the next part."""
+        """Returns the blocks below the first heading that begins with `subject`, up to the next heading."""
         blocks = iter(self.blocks)
         if not any(isinstance(block, Heading) and block.text.startswith(subject) for block in blocks):
             raise MarkError(f"{self.name} has no part '{subject}'")
@@ -124,7 +124,10 @@ class Run:
         return found
 
     def table(self, subject: str, title: str, options: dict[str, list[str]]) -> Grid:
-        """A table of the report with the selected columns and rows."""
+        """Returns a table of the report with the selected columns and rows.
+
+        `options` maps "columns" to the headings to keep, and other headings to the values of the rows to keep.
+        """
         grids = (
             block for block in self.section(subject) if isinstance(block, Grid) and block.title.startswith(title)
         )
@@ -143,7 +146,7 @@ class Run:
         return found
 
     def figure(self, subject: str, page: Path) -> str:
-        """Draws the figure beside the results pages; returns the image as Markdown."""
+        """Draws a chart into a file of docs/results/figures. Returns the Markdown that shows it on the page."""
         compared = [one for pattern in PATTERNS.values() for one in pattern.reports(self.store, self.records)]
         for one, name in zip(compared, distinct_subjects(compared), strict=True):
             if name.startswith(subject) and isinstance(one, TradeoffReport):
@@ -162,11 +165,11 @@ class Run:
 
 
 WRITTEN: dict[Path, str] = {}
-"""The content of every file that is generated."""
+"""Maps each generated file to its content."""
 
 
 def lowered(found: Sequence[Block]) -> Iterator[Block]:
-    """A report within a part of a page: without its title, its headings one level lower."""
+    """Yields the blocks of a report without its title, and with all other headings one level lower."""
     for block in found:
         if not isinstance(block, Heading):
             yield block
@@ -175,7 +178,7 @@ def lowered(found: Sequence[Block]) -> Iterator[Block]:
 
 
 def replacement(run: Run, kind: str, arguments: Sequence[str], page: Path) -> str:
-    """The Markdown that a mark stands for."""
+    """Returns the Markdown that a mark stands for."""
     names = [one for one in arguments if "=" not in one]
     options = {one.partition("=")[0]: re.split(r"[,|]", one.partition("=")[2]) for one in arguments if "=" in one}
     match kind, names:
@@ -195,7 +198,7 @@ def replacement(run: Run, kind: str, arguments: Sequence[str], page: Path) -> st
 
 
 def generate(pages: Sequence[Path]) -> None:
-    """Fills WRITTEN with the pages and their figures."""
+    """Fills WRITTEN with the pages and their SVG images."""
     with ExitStack() as stack:
         runs: dict[str, Run] = {}
 

@@ -1,4 +1,4 @@
-"""The blocks of a report: texts and numbers as data. How they are drawn is left to `sparkscale.present`."""
+"""The blocks of a report: texts and numbers as data. `sparkscale.present` draws them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,18 +18,19 @@ class Estimated:
 
 
 Cell = float | int | str | Spread | Estimated | None
-"""The value of a cell: a number or share, a median with its range, a value with its interval, a text, or None."""
+"""The value of a table cell: a number, a median with its range, a value with its interval, a text, or None."""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of a grid.
 
-    `form` is Python's format specification for its numbers, after multiplication by `scale`. Numbers of at least
-    `large[0]` have the format `large[1]`. `beyond` is the text for an infinite number, such as the seconds of a
-    timeout; "{limit}" in this text becomes the limit that was exceeded. If `counts` is true, a cell also says how
-    many executions have a number, unless all have one. If a grid is too wide, the column with the highest `priority`
-    number is left out first. Columns with priority 0 are never left out.
+    `form` is Python's format specification for the column's numbers. They are multiplied by `scale` before they
+    are shown. A number that is at least `large[0]` before this has the format `large[1]`. `beyond` is the text for
+    an infinite number, such as the seconds of a timeout; "{limit}" in this text becomes the limit that was
+    exceeded. If `counts` is true, a cell also says how many executions have a number, unless all have one. If a
+    grid is too wide, the column with the highest `priority` number is left out first. Columns with priority 0 are
+    never left out.
     """
 
     heading: str
@@ -39,28 +40,28 @@ class Column:
     beyond: str = "infinite"
     counts: bool = False
     is_name: bool = False
-    """If true, its cells are names, which are aligned left."""
+    """If true, the cells are names, aligned left."""
     is_text: bool = False
-    """If true, its cells are sentences, which may be wrapped."""
+    """If true, the cells are sentences, and lines may be wrapped."""
     priority: int = 0
 
 
 def name(heading: str, priority: int = 0) -> Column:
-    """Returns a column of names, which are aligned left."""
+    """Returns a column of names, aligned left."""
     return Column(heading, is_name=True, priority=priority)
 
 
 def seconds(heading: str, priority: int = 0) -> Column:
     """Returns a column of seconds.
 
-    A timeout is shown as longer than its limit. A cell also says how many executions have a time, unless all have
-    one.
+    A timeout is shown as longer than the limit that was exceeded. A cell also says how many executions have a
+    time, unless all have one.
     """
     return Column(heading, ".2f", beyond="> {limit}", counts=True, priority=priority)
 
 
 def share(heading: str, priority: int = 0) -> Column:
-    """Returns a column of shares."""
+    """Returns a column of shares, shown in percent."""
     return Column(heading, ".0%", priority=priority)
 
 
@@ -71,7 +72,7 @@ def prose(heading: str, priority: int = 0) -> Column:
 
 @dataclass(frozen=True)
 class Heading:
-    """The heading of a part of the report; level 1 is the report's own."""
+    """The heading of a part of the report. The heading of the whole report has level 1."""
 
     text: str
     level: int = 2
@@ -79,7 +80,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. A note explains a table and may be drawn smaller. Code is shown unchanged, to be copied."""
+    """A paragraph.
+
+    If `is_note` is true, the text explains a table and may be drawn smaller. If `is_code` is true, the text is
+    shown unchanged, so that users can copy it.
+    """
 
     text: str
     is_note: bool = False
@@ -88,7 +93,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Warning:
-    """Something that may make a figure wrong."""
+    """A sentence about something that may make a result wrong."""
 
     text: str
 
@@ -109,7 +114,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. If `is_grouped`, rows with the same first cell belong together, and that cell is drawn once."""
+    """A table.
+
+    If `is_grouped` is true, consecutive rows with the same first cell belong together, and this cell is drawn
+    once.
+    """
 
     title: str
     columns: tuple[Column, ...]
@@ -119,7 +128,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Series:
-    """The points of one line, ascending in x. `low` and `high` are the limits of each point's interval."""
+    """The points of one line, ascending in x. `low` and `high` are the ends of each point's range, or empty."""
 
     name: str
     x: tuple[float, ...]

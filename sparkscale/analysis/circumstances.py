@@ -1,4 +1,4 @@
-"""Notes below a table: where its cases ran, and what may have disturbed them."""
+"""Writes the notes below a table: where the cases ran, and what may have disturbed them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,10 +21,7 @@ KINDS = {
 
 
 def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
-    """Yields notes that help to read a table's figures. `case` is one of the table's cases.
-
-    `records` are all records of this case.
-    """
+    """Yields the notes of a comparison. `records` are those of all compared cases, and `case` is one of these."""
     yield from _page_cache(records)
     spark_records = [record for record in records if record.case.placement == "spark"]
     spark_ok = [record for record in spark_records if record.outcome == "ok"]
@@ -49,9 +46,9 @@ def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def cores(host: Mapping[str, Any]) -> str:
-    """Returns the usable cores of a host's description, in words.
+    """Returns the usable cores as a text, such as "8 cores (hyper-threads of 4 physical cores)".
 
-    Older descriptions lack hyper-threads and quotas.
+    `host` is the content of a host's description. Older descriptions have no physical cores and no quota.
     """
     usable, physical, quota = host["usable_cores"], host.get("usable_physical_cores"), host.get("cpu_quota")
     notes = [f"hyper-threads of {count(physical, 'physical core')}"] if physical and physical < usable else []
@@ -60,7 +57,7 @@ def cores(host: Mapping[str, Any]) -> str:
 
 
 def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterator[str]:
-    """Yields a sentence for each engine with a difference that cannot be removed."""
+    """Yields a sentence for each engine that declares a difference which cannot be removed."""
     for name in dict.fromkeys(engines):
         engine = declared.engine(name)
         if engine and engine.differs:
@@ -68,7 +65,7 @@ def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterat
 
 
 def _executors(records: list[RunRecord]) -> Iterator[str]:
-    """Says on how many hosts the executors ran.
+    """Yields a sentence with the numbers of executors and hosts. Yields nothing if they are not known.
 
     Several executors on one host say nothing about the effect of a network.
     """
@@ -86,7 +83,7 @@ def _page_cache(records: Sequence[RunRecord]) -> Iterator[str]:
         yield "Cold page cache: the kernel had to read the data's files from the disk in each execution."
     if "warm" in states:
         yield (
-            "Page cache as earlier executions left it: loads read from memory what fits there, not from the disk. "
+            "Warm page cache: if the data fits into memory, loads read it from there and not from the disk. "
             "--cold-cache measures the disk, too."
         )
 
@@ -103,19 +100,23 @@ def _cores(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _started(records: Sequence[RunRecord]) -> Iterator[str]:
-    """Says which engines started Python processes during their phases, although all should have started before."""
+    """Yields a sentence for each engine that started Python processes during its phases.
+
+    All should have started before. Engines that declare such starts are left out, and so are cases on GPUs.
+    """
     for name in dict.fromkeys(record.case.engine for record in records):
         warm_records = [record for record in records if record.case.engine == name and record.temperature == "warm"]
         with_starts = [record for record in warm_records if record.python_started and record.case.device == "cpu"]
         if with_starts and not with_starts[0].declared.has(name, "starts_processes"):
             yield (
-                f"{name}: in {len(with_starts)} of {count(len(warm_records), 'execution')} Python processes began "
-                "within the phases, each time it was tried, so their start is a part of the time."
+                f"{name}: in {len(with_starts)} of {count(len(warm_records), 'execution')}, Python processes "
+                "started during the phases, even after repeated attempts. So these times include the start of the "
+                "processes."
             )
 
 
 def _foreign_load(records: Sequence[RunRecord]) -> Iterator[str]:
-    """Says if other processes used the CPUs of a case during its phases."""
+    """Yields a sentence if other processes used much of the CPU time of a case during its phases."""
     shares = [(share, record) for record in records if (share := foreign_share(record)) is not None]
     loaded = [pair for pair in shares if pair[0] > FOREIGN_SHARE]
     if loaded:
@@ -129,9 +130,10 @@ def _foreign_load(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def foreign_share(record: RunRecord) -> float | None:
-    """Returns the share of the CPUs' time that other processes, or a hypervisor's guests, used during the phases.
+    """Returns the share of the case's CPU time that other processes used during the phases.
 
-    Returns None if it was not observed, or if the case is too short compared with the kernel's clock ticks.
+    The time that a hypervisor took for other guests counts, too. Returns None if the share was not observed, or if
+    the phases take less than LEAST_SECONDS.
     """
     used = record.resources
     seconds = sum(record.seconds.values())
@@ -144,4 +146,7 @@ def _jvms(records: list[RunRecord]) -> Iterator[str]:
     rounds = len({record.round for record in records if not record.isolated})
     jvms = len({record.jvm for record in records if not record.isolated})
     if 0 < jvms < rounds:
-        yield f"{rounds} rounds in {count(jvms, 'JVM')}: a server that was up before, so later rounds found it warm."
+        yield (
+            f"{rounds} rounds ran in {count(jvms, 'JVM')}, because the server was kept running between rounds. "
+            "So later rounds found it warm."
+        )

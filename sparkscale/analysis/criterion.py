@@ -58,14 +58,14 @@ class Criterion:
 
     @property
     def within(self) -> str:
-        """The tolerance in words."""
+        """The tolerance as part of a sentence, such as "an AUC within 0.005"."""
         return self.judged.within
 
     @property
     def truth(self) -> str:
-        """What a perfect model would predict, in words, such as "the true probabilities". Its quality is the ceiling.
+        """Words for the values that a perfect model predicts, such as "the true probabilities".
 
-        Empty if no ceiling is known.
+        The quality of these values is the ceiling. Empty if no ceiling is known.
         """
         return self.judged.truth
 
@@ -81,9 +81,9 @@ class Criterion:
 
     @property
     def estimation(self) -> Estimation:
-        """The method that computes the quality from stored scores.
+        """The methods that compute the quality from stored scores, or from stored sums.
 
-        Raises ValueError if the quality has no such method. In that case scores are not stored either.
+        Raises ValueError if the workload declares none. In that case scores are not stored either.
         """
         if self.judged.estimator is None:
             raise ValueError(f"No estimator of {self.key} from scores is declared.")
@@ -94,9 +94,10 @@ class Criterion:
         return self.estimation.of_scores(unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:
-        """Returns how much worse the quality `part` (of a sample) is than `whole` (of all data).
+        """Returns the quality that a sample gives up. Positive means that the sample is worse.
 
-        Positive means worse. Takes floats or arrays.
+        `whole` is the quality from all data, and `part` the quality from the sample. Both are floats or arrays. If
+        the declared tolerance is relative, the result is a share of `whole`.
         """
         loss = whole - part if self.judged.direction == "higher" else part - whole
         return loss / whole if self.judged.relative else loss
@@ -109,9 +110,9 @@ class Criterion:
 
 
 def criterion_of(record: RunRecord) -> Criterion:
-    """Returns the criterion of the record's workload on its learning task.
+    """Returns the criterion that the record's workload declares for the learning task of the case.
 
-    If none is declared, the criterion is built from NO_CRITERION.
+    If it declares none, the criterion is built from NO_CRITERION.
     """
     description = record.declared
     judged = description.judged.get(record.case.task, NO_CRITERION)

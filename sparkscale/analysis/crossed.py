@@ -1,25 +1,27 @@
-"""Estimates a quality, or the difference of two, with an interval.
+"""Estimates a quality, or the difference of two qualities, with an interval.
 
-Both the hold-out's units and the seeds are random. They are crossed: each seed is judged on every unit. One seed on
-one unit is a cell.
+Both the hold-out's units and the seeds are random. They are crossed: each seed is judged on every unit. One seed
+on one unit is a cell.
 
-Seed s (one random training sample and one random model) gives a quality θ_s on U hold-out units. The estimate is the
-mean of θ_s over S seeds. d_su is the jackknife deviation of θ_s from leaving out unit u. The variance of the estimate
-is
+Seed s (one random training sample and one random model) gives a quality θ_s on U hold-out units. The estimate is
+the mean of θ_s over S seeds. d_su is the jackknife deviation of θ_s from leaving out unit u. The variance of the
+estimate is
 
     V = V_seeds + V_units − V_cells
     V_seeds = Σ_s (θ_s − θ̄)² / (S(S − 1))
     V_units = (U − 1)/U · Σ_u (d̄_u − d̄)²
     V_cells = (U − 1)/U · Σ_su (d_su − d̄_s − d̄_u + d̄)² / (S(S − 1))
 
-where V_seeds, or V_units, counts only if it exceeds V_cells by more than chance would (POOLED). For a mean these are
-the mean squares of a two-way layout (Searle, Casella and McCulloch: Variance Components, 1992, ch. 4). The sum is
-that of two-way clustering (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011). Except for its bias, it is
-also the variance of the crossed bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007).
+where V_seeds, or V_units, counts only if it exceeds V_cells by more than chance would (POOLED). For a mean,
+V_seeds, V_units and V_cells are the mean squares of a two-way layout (Searle, Casella and McCulloch: Variance
+Components, 1992, ch. 4). Two-way clustering has the same formula for V (Cameron, Gelbach and Miller, J. Bus. Econ.
+Stat. 29, 2011). Except for a bias, V is also the variance of the crossed bootstrap (Owen: The pigeonhole
+bootstrap, Ann. Appl. Stat. 1, 2007).
 
 The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1,
-V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965). In a
-classification, G is the smallest of the three numbers for rows, positives and negatives.
+V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965).
+In a classification, G is computed from rows, from positives and from negatives, and the smallest of the three
+counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,11 +38,11 @@ from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 FEWEST_SEEDS = 3
 """With fewer seeds, the spread over seeds is not estimated, and the interval is valid for these samples only."""
 POOLED_FEW, POOLED = 0.35, 0.20
-"""Significance levels of the test if seeds, or units, vary by more than cells do.
+"""Significance levels of the test whether seeds, or units, vary more than cells do.
 
-The first is for fewer than three degrees of freedom, the second for three or more. If they do not vary by more, their
-mean squares are not counted separately (Bancroft: Analysis and inference for incompletely specified models,
-Biometrics 20, 1964). With these levels, coverage stays above 90 %.
+The first is for fewer than three degrees of freedom, the second for three or more. If seeds, or units, do not
+vary more, their mean square is not counted separately (Bancroft: Analysis and inference for incompletely specified
+models, Biometrics 20, 1964). With these levels, coverage stays above 90 %.
 """
 ENOUGH_SEEDS = 5
 """With fewer seeds, a verdict about samples says "for the samples drawn here"."""
@@ -70,6 +72,8 @@ LOG = Scale(lambda x: float(np.log(x)), lambda z: float(np.exp(z)), lambda x: 1 
 class Estimate:
     """An estimate with its interval. `value` is the mean over seeds. `standard_error` is NaN if it is unknown.
 
+    `degrees` is the number of degrees of freedom of the interval. It is 0 if there is no standard error.
+
     If no valid interval exists, `interval` is None and `why_none` is the reason, such as "3 units". Otherwise
     `why_none` is empty.
     """
@@ -91,8 +95,9 @@ def estimate(
 ) -> Estimate:
     """Estimates the mean of a quality over seeds, or the mean of a combination such as a difference.
 
-    `qualities` has one sequence for each seed. `combine` takes the qualities of one seed as arrays of equal shape.
-    All qualities belong to the same hold-out, so that their units are paired.
+    For each seed, `qualities` has one or more qualities, such as those of two models. `combine` takes their values
+    as arrays, and returns an array of the same shape. All qualities belong to the same hold-out, so that units are
+    paired.
     """
     units = qualities[0][0].units
     ones, left_out = np.ones((1, units)), 1 - np.eye(units)
@@ -113,7 +118,7 @@ def estimate(
 
 
 def _counted(effective: float) -> str:
-    """Returns the number of effective units in words."""
+    """Returns the number of effective units as a text, such as "3.5 units"."""
     number = f"{effective:.1f}".removesuffix(".0")
     return f"{number} {'unit' if number == '1' else 'units'}"
 
@@ -123,9 +128,10 @@ def _without_interval(values: Array, units: int, effective: float, why: str) -> 
 
 
 def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) -> Estimate:
-    """Returns the estimate from the quality for each seed, and from the effect of each unit on it.
+    """Returns the estimate, computed as the module's docstring says.
 
-    `values` are the qualities θ_s, of shape (seeds,). `deviations` are d_su, of shape (seeds, units).
+    `values` are the qualities θ_s, of shape (seeds,). `deviations` are the deviations d_su, of shape (seeds,
+    units).
     """
     seeds, units = deviations.shape
     if not np.isfinite(deviations).all():
@@ -148,10 +154,10 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
 
 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:
-    """Returns the variance of the mean and its degrees of freedom.
+    """Returns two numbers: the variance V of the mean, and the degrees of freedom.
 
-    The mean square of seeds, or of units, counts only if it exceeds the mean square of the cells by more than chance
-    would in most cases.
+    `of_seeds`, `of_units` and `of_cells` are V_seeds, V_units and V_cells. V_seeds, or V_units, counts only if it
+    exceeds V_cells by more than chance would (POOLED).
     """
     if not of_cells:  # one or two seeds, or seeds that differ by the same amount in every unit
         spent = of_seeds**2 / (seeds - 1) + of_units**2 / (effective - 1) if of_seeds else 0.0
@@ -181,9 +187,9 @@ def replicates(
 ) -> Array:
     """Returns the values of the crossed bootstrap, of shape (REPLICATES,).
 
-    It draws units and seeds, both with replacement. Source: Owen, 2007, as above. Draws are the same for equal
-    numbers of units and seeds, so that engines and fractions are paired. A draw that has no value, for example
-    because it has no positive row, is NaN.
+    Units and seeds are drawn with replacement (Owen, 2007, as above). The draws are the same for equal numbers of
+    units and seeds, so that engines and fractions are compared on the same draws. A draw is NaN if it has no
+    value, for example because it has no positive row.
     """
     generator = np.random.default_rng(SEED)
     units, seeds = qualities[0][0].units, len(qualities)

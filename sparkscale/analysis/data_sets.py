@@ -9,9 +9,9 @@ from sparkscale.store.store import Store
 
 
 def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields a few lines for each data set, in the order of the records.
+    """Yields texts and warnings about each data set, in the order of the records.
 
-    Some records of earlier releases name no data set.
+    Records that name no data set are skipped. Only earlier releases wrote such records.
     """
     for identity in dict.fromkeys(record.data for record in records if record.data):
         description = store.description(identity).content

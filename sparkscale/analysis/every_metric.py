@@ -57,7 +57,7 @@ def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
 def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
     """Returns the metric of a quality.
 
-    In metrics lower is better, so a quality with a best value of 1 becomes its distance to 1.
+    In metrics, lower is better. So the metric of a quality with a best value of 1 is 1 minus this quality.
     """
 
     def samples(records: Sequence[RunRecord]) -> list[float]:
@@ -68,7 +68,7 @@ def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
 
 
 def _loss(record: RunRecord, name: str) -> float:
-    """Returns a quality as a loss, by the direction that the record's workload declares."""
+    """Returns a quality as a loss: 1 minus its value if the direction is "higher", otherwise its value."""
     value = record.quality[name]
     return 1 - value if record.declared.quality(name).direction == "higher" else value
 

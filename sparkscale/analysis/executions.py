@@ -1,4 +1,4 @@
-"""All executions of one engine in a comparison, and its advantage over another engine as part of a sentence."""
+"""Groups all executions of one engine in a comparison, and writes as text how much faster it is than another."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ class Executions:
 
     @property
     def declared(self) -> WorkloadDescription:
-        """The description of its workload."""
+        """The description of the workload that was executed."""
         return self.records[0].declared
 
     @cached_property
@@ -35,21 +35,21 @@ class Executions:
 
     @property
     def by_round(self) -> dict[int, RunRecord]:
-        """The executions with valid seconds, by round; each round has its own seeds."""
+        """The execution of each round, if its seconds are valid. Each round has its own seeds."""
         return {record.round: record for record in self.timed}
 
     @cached_property
     def times(self) -> Spread | None:
-        """Time to model in seconds. A timeout counts as longer than any time."""
+        """The times to model in seconds. A timeout counts as longer than any time. None if there are no times."""
         return metrics.spread_of_times(self.records)
 
     @property
     def has_every_time(self) -> bool:
-        """True if each execution has a time. Otherwise the rounds that have a time may be only the quick rounds."""
+        """True if each execution has a time. If one has none, the others may be only the quick rounds."""
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """Returns units of work per second.
+        """Returns the spread of `per_second`, such as rows per second, over executions. None without times.
 
         A timeout counts as minus infinity: it did less work than any other execution.
         """
@@ -59,7 +59,7 @@ class Executions:
         return Spread.of([*map(per_second, self.timed), *timeouts], self.times.executions)
 
     def ratios(self, other: "Executions", upper: Mapping[int, float], lower: Mapping[int, float]) -> list[float]:
-        """Returns `upper` divided by `lower`, round by round. Both are figures by round.
+        """Returns `upper` divided by `lower`, round by round. Both hold one value for each round.
 
         The list is empty if this or the `other` engine has an execution without a time.
         """
@@ -70,7 +70,7 @@ class Executions:
 
 
 def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Returns the records that a report compares, without warm-ups and cases that an engine does not support."""
+    """Returns the records of this report, without warm-ups and without cases that an engine does not support."""
     return [
         record
         for record in records
@@ -92,8 +92,9 @@ class Margin:
 def margin(ratios: list[float], times: str, other: str, verdicts: int) -> Margin:
     """Returns a comparison such as "is 1.20 (1.10–1.30) times as fast as joblib (not resolved)".
 
-    `times` is the middle of the sentence, such as "is {} times as fast as": the numbers replace "{}". `verdicts` is
-    the number of verdicts that are made together.
+    `ratios` are the speed-ups over the engine `other`, one for each round. `times` is the middle of the sentence,
+    such as "is {} times as fast as": the numbers replace "{}". `verdicts` is the number of verdicts that are made
+    together.
     """
     spread = Spread.of(ratios)
     if spread is None:

@@ -23,7 +23,10 @@ class JudgedGoal:
     records: Sequence[RunRecord]
 
     def samples(self) -> list[float]:
-        """Returns one value for each round that both sides have, on the largest fraction that both sides have."""
+        """Returns one value for each round in which both sides were measured.
+
+        The values are those of the largest fraction that both sides have. Empty if a side of a ratio is 0.
+        """
         return [] if self._has_zero else [self._value(upper, lower) for upper, lower in self._metric_pairs]
 
     @cached_property
@@ -37,16 +40,16 @@ class JudgedGoal:
         return of_ratio and any(value <= 0 for pair in self._metric_pairs for value in pair)
 
     def unequal(self) -> bool:
-        """Returns true if the sides made different numbers of models in some round.
+        """Returns true if the two sides made different numbers of models in some round.
 
-        Their times then cannot be compared, because they did different work.
+        In that case their times cannot be compared, because the two sides did different work.
         """
         return any(upper_models != lower_models for upper_models, lower_models in self._pairs(_models))
 
     def lost(self) -> int:
-        """Returns how many executions of either side have no time.
+        """Returns the number of executions of both sides that have no time, because their outcome is not ok.
 
-        If there are any, the rounds that have a time may be only the quick rounds.
+        If there are any, the remaining rounds may be only the quick rounds.
         """
         sides = [side for side in (self.goal.upper, self.goal.lower) if side]
         return sum(
@@ -58,7 +61,7 @@ class JudgedGoal:
         )
 
     def words(self) -> str | None:
-        """Returns median and range of the values in words. None if there are no values."""
+        """Returns median and range of the values, such as "1.20 (1.10–1.30)". None if there are no values."""
         spread = Spread.of(self.samples())
         if spread is None:
             return None
@@ -67,21 +70,21 @@ class JudgedGoal:
         return f"{shown} {self._unit}".rstrip()
 
     def limit(self) -> str | None:
-        """Returns the goal's limit in words. None if it has no limit."""
+        """Returns the limit of the goal as a text, such as "at most 1.20". None if the goal has no limit."""
         if self.goal.limit is None:
             return None
         bound = "at most" if self.goal.at_least is None else "at least"
         return f"{bound} {self._number(self.goal.limit)} {self._unit}".rstrip()
 
     def _number(self, value: float) -> str:
-        """Returns a ratio with two decimals, or a difference with three digits; bytes in MiB."""
+        """Returns a ratio with two decimals, or another value with three digits. Bytes are shown in MiB."""
         if self.goal.kind == "ratio":
             return f"{value:.2f}"
         return f"{value / MIB:.3g}" if self._unit == "MiB" else f"{value:.3g}"
 
     @property
     def _unit(self) -> str:
-        """The unit of a difference; empty for a ratio."""
+        """The unit of the values, such as "s". Empty for a ratio, or if no record has the metric."""
         if self.goal.kind == "ratio" or self._metric is None:
             return ""
         return "MiB" if self._metric.unit == "bytes" else self._metric.unit
@@ -91,7 +94,7 @@ class JudgedGoal:
         return of_records(self.records).get(self.goal.metric)
 
     def verdict(self, goals: int = 1) -> str:
-        """Returns the verdict on these records in a few words. See the function `verdict`."""
+        """Returns the verdict on these records as a text. `goals` is explained at the function `verdict`."""
         if self._metric is None:
             return f"not measured: no record has a metric '{self.goal.metric}'"
         if self._has_zero:
@@ -99,7 +102,11 @@ class JudgedGoal:
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
-        """Returns both sides' values by round, on the largest fraction that both sides have."""
+        """Returns a pair for each round: the values of the upper and the lower side.
+
+        They are those of the largest fraction that both sides have. If the goal has no lower side, the pair holds
+        the upper value twice.
+        """
         upper = self._by_fraction(self.goal.upper, samples)
         lower = self._by_fraction(self.goal.lower, samples) if self.goal.lower else upper
         both = upper.keys() & lower.keys()
@@ -121,9 +128,10 @@ class JudgedGoal:
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
     """Returns "met" or "missed" if the whole interval of these values (one per round) is on one side of the limit.
 
-    The interval has its confidence level for this number of `goals` together. The result begins with "not resolved"
-    if the limit lies in the interval, if there are too few rounds, if executions were lost, or if the sides made
-    different numbers of models. The result is empty if the goal has no limit.
+    The interval has its confidence level for all goals that are judged together; `goals` is their number. `lost`
+    is the number of executions without a time. The result is "not measured" if there are no values. It begins with
+    "not resolved" if the limit lies in the interval, if there are too few rounds, if executions were lost, or if
+    the sides made different numbers of models. The result is empty if the goal has no limit.
     """
     limit = goal.limit
     if not samples:
@@ -138,7 +146,7 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
         return f"not resolved: {count(len(samples), 'round')}; at least {FEWEST_ROUNDS} are needed"
 
     def as_upper_limit(value: float) -> float:
-        """Returns the value; for a lower limit, its inverse or negative, so that the limit becomes an upper one."""
+        """Turns a lower limit into an upper limit: inverts a ratio, and negates any other value."""
         if goal.at_least is None:
             return value
         return 1 / value if goal.kind == "ratio" else -value
@@ -148,7 +156,7 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
 
 
 def goals(stated: Sequence[Goal], records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields the goals of a suite, cluster by cluster. Yields nothing for a suite without goals."""
+    """Yields a table with a verdict on each goal of a suite and each cluster. Yields nothing without goals."""
     clusters: dict[str, list[RunRecord]] = {}
     for record in records if stated else ():
         clusters.setdefault(record.case.cluster, []).append(record)
@@ -189,7 +197,7 @@ def _models(records: Sequence[RunRecord]) -> list[float]:
 
 
 def breakdown(records: Iterable[RunRecord]) -> dict[str, Spread]:
-    """Returns the parts of the seconds of xgboost.spark's `fit`, from its figures."""
+    """Returns the seconds of each part of xgboost.spark's `fit`, by name. Empty if no record has these figures."""
     names = ("starting", "importing", "waiting", "transferring", "training", "returning")
     timed_records = metrics.timed(list(records))
     samples = {

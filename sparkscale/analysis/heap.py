@@ -20,15 +20,15 @@ Verdict = Literal["enough", "too slow", "too little"]
 
 
 def seconds(records: Sequence[RunRecord]) -> Spread | None:
-    """Returns the warm times to model. None if there are none."""
+    """Returns the spread of the warm times to model. None if there are none."""
     return Spread.of([metrics.time_to_model(record) for record in metrics.timed(records)])
 
 
 def failure(record: RunRecord) -> str | None:
-    """Returns how a case failed, as part of a sentence. None if it did not fail.
+    """Returns the failure of a case as part of a sentence, such as "ends as oom". None if it did not fail.
 
-    An executor that runs out of heap is lost, and Spark repeats its work. The case may then end as ok, but it counts
-    as failed here.
+    An executor that runs out of heap is lost, and Spark repeats its work. The case may then end as ok, but it
+    counts as failed here.
     """
     if record.outcome != "ok":
         return f"ends as {record.outcome}"
@@ -65,7 +65,7 @@ class Probe:
 
     @property
     def slowdown(self) -> float | None:
-        """Its median time divided by the median time with the profile's heap."""
+        """The median time with this heap divided by that with the profile's heap. None if either is unknown."""
         return self.seconds.median / self.own_seconds if self.seconds and self.own_seconds else None
 
     @property
@@ -81,14 +81,14 @@ class Probe:
 
     @property
     def is_torn(self) -> bool:
-        """True if its repeats lie on both sides of the limit, so that its result is due to chance."""
+        """True if the repeats lie on both sides of the limit, so that the verdict is due to chance."""
         if self.failure or self.seconds is None or self.own_seconds is None:
             return False
         return self.seconds.low <= WITHIN * self.own_seconds < self.seconds.high
 
     @property
     def words(self) -> str:
-        """The result of the case with a heap that is not enough, as part of a sentence."""
+        """The result with a heap that is not enough, such as "ends as oom at 450 MiB"."""
         if self.failure:
             return f"{failure(self.failure)} at {amount(self.heap_bytes)}"
         return f"takes {self.slowdown:.2f} × as long at {amount(self.heap_bytes)}"
@@ -96,13 +96,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Search:
-    """All probes of one case, by descending heap. The first probe has the profile's heap."""
+    """All probes of one case, the largest heap first. The first probe has the profile's heap."""
 
     probes: tuple[Probe, ...]
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Search | None":
-        """Returns the search of these records. None if no record of the case has a time."""
+        """Returns the search of these records. None if no record, except warm-ups, states its heap."""
         by_heap: dict[int, list[RunRecord]] = defaultdict(list)
         for record in records:
             if not record.is_warmup and record.resources.heap_bytes is not None:
@@ -123,7 +123,7 @@ class Search:
 
     @cached_property
     def needed(self) -> Probe | None:
-        """The smallest heap for which it and every larger probe are enough.
+        """The probe with the smallest heap that is enough. All probes with larger heaps are enough, too.
 
         None if not even the profile's heap is enough.
         """
@@ -136,11 +136,11 @@ class Search:
 
     @property
     def below(self) -> list[Probe]:
-        """The probes with less than the needed heap, from the largest down."""
+        """The probes with less than the needed heap, the largest heap first. All probes if no heap is enough."""
         return [probe for probe in self.probes if self.needed is None or probe.heap_bytes < self.needed.heap_bytes]
 
     def sentences(self) -> list[str]:
-        """Returns sentences: the needed heap, how certain it is, and the results with smaller heaps."""
+        """Returns sentences about the needed heap, its certainty, and the results with smaller heaps."""
         label, own = self.own.records[0].case.label, self.own
         if self.needed is None or own.seconds is None:
             error = own.failure.error if own.failure else None

@@ -11,7 +11,10 @@ from sparkscale.contract.record import RunRecord
 
 
 def search(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields the conclusions of the search and a table of its probes. Yields nothing without a record of the case."""
+    """Yields the conclusions of the search and a table of all probes.
+
+    Yields nothing if no record belongs to a probe.
+    """
     heap_search = Search.of(records)
     if heap_search is None:
         return
@@ -41,7 +44,7 @@ def search(records: Sequence[RunRecord]) -> Iterator[Block]:
 
 
 def _collecting(probe: Probe) -> Spread | None:
-    """Returns the seconds of garbage collection, summed over its Spark tasks, as Spark counts them."""
+    """Returns the seconds of garbage collection in each repeat, summed over Spark tasks. None without Spark."""
     return Spread.of([record.spark.gc_seconds for record in probe.records if record.spark])
 
 

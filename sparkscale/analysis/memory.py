@@ -1,4 +1,4 @@
-"""Memory in tables: the memory that a node engine's data needs, and a Spark engine's peak with its heap."""
+"""Formats the memory that tables show: what a node engine needs, or a Spark engine's peak with its heap."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,11 @@ def shown(records: Sequence[RunRecord]) -> str | None:
 
 
 def share(part: Sequence[RunRecord], whole: Sequence[RunRecord]) -> float | None:
-    """Returns the memory that a sample needs, divided by the memory that all data needs. None for Spark engines."""
+    """Returns the memory that a sample needs, divided by the memory that all data needs.
+
+    `part` are the records of the sample, `whole` those of all data. None for Spark engines, and if either memory
+    is not known.
+    """
     part_bytes, whole_bytes = needed(part), needed(whole)
     if part_bytes is None or whole_bytes is None or not whole_bytes.median:
         return None

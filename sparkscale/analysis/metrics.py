@@ -1,4 +1,4 @@
-"""The metric registry: every figure of one case, as a function of its records."""
+"""Defines metrics: numbers of one case, computed from its records. Lists the metrics that every pattern has."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ class Metric:
     samples: Samples
     patterns: tuple[str, ...] = ()
     in_history: bool = True
-    """If true, asv tracks it. A metric that has no value when it gets worse must not be tracked."""
+    """If true, asv tracks the metric. It must be false for a metric that has no value when results get worse."""
 
 
 def timed(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -62,10 +62,10 @@ def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
 def spread_of_times(
     records: Iterable[RunRecord], seconds: Callable[[RunRecord], float] = time_to_model
 ) -> Spread | None:
-    """Returns the seconds of the warm executions. A timeout counts as longer than any time.
+    """Returns the spread of the seconds of warm executions. A timeout counts as longer than any time.
 
-    The number `executions` of the result includes executions without a time, such as a timeout in a phase that is not
-    timed (`predict`). Returns None if no execution has a time or a timeout.
+    The number `executions` of the result includes executions without a time, such as a timeout in a phase that is
+    not timed (`predict`). Returns None if no execution has a time or a timeout in a timed phase.
     """
     attempts = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
     samples = [seconds(record) for record in timed(attempts)]
@@ -75,10 +75,10 @@ def spread_of_times(
 
 
 def first_run(record: RunRecord) -> float | None:
-    """Returns the seconds of a one-off job: the start of its worker, with Spark's session, and its time to model.
+    """Returns the seconds of a first run: start of the worker with Spark's session, and cold time to model.
 
-    None unless the execution was ok and the first in its worker. Also None in records of releases that did not
-    observe starts.
+    None unless the execution is ok, was the first in its worker, and lost no executor. Also None in records of
+    earlier releases, which did not observe the start.
     """
     first = record.isolated and record.temperature == "cold" and not lost_executors(record)
     if record.outcome != "ok" or not first or record.start_seconds is None:
@@ -87,7 +87,7 @@ def first_run(record: RunRecord) -> float | None:
 
 
 def _was_timed(record: RunRecord) -> bool:
-    """Returns true if the deadline fell in a phase that counts as time to model, or the record has no phase."""
+    """Returns true if the deadline fell in a phase that counts as time to model, or if the phase is not known."""
     return record.phase is None or record.phase in record.declared.time_to_model
 
 

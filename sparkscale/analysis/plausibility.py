@@ -9,9 +9,9 @@ from sparkscale.contract.record import RunRecord
 
 
 def quality_warning(record: RunRecord) -> str | None:
-    """Returns why the quality of an ok record is doubtful, as a sentence without its full stop.
+    """Returns a warning if the quality of an ok record is doubtful, as a sentence without a full stop.
 
-    None if it is not doubtful.
+    None if the quality is not doubtful.
     """
     quality = record.quality if record.outcome == "ok" else {}
     observed = [
@@ -30,9 +30,9 @@ def quality_warning(record: RunRecord) -> str | None:
 
 
 def quality_warnings(records: Iterable[RunRecord]) -> Iterator[str]:
-    """Yields a sentence for each engine and fraction of a table that has a warning.
+    """Yields a sentence for each engine and fraction with a doubtful quality.
 
-    The sentence has the first warning. It also says how many executions have a warning, unless all have one.
+    The sentence contains the first warning. It also says how many executions have a warning, unless all have one.
     """
     executions: dict[str, list[str | None]] = defaultdict(list)
     for record in metrics.scored(list(records)):

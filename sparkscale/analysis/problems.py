@@ -10,7 +10,10 @@ from sparkscale.contract.record import Outcome, RunRecord
 
 @dataclass(frozen=True)
 class Problem:
-    """Executions of one subject, at one or more fractions, that ended in the same way. `reason` is one line."""
+    """Executions of one subject that ended with the same outcome and the same reason.
+
+    `reason` is one line. `fractions` lists the fractions of these executions, and `times` is their number.
+    """
 
     subject: str
     outcome: Outcome
@@ -20,7 +23,10 @@ class Problem:
 
 
 def problems(records: Iterable[RunRecord]) -> list[Problem]:
-    """Returns executions without a result, unless a later execution of the same case has a result."""
+    """Returns the executions that are not ok, grouped by subject, outcome and reason.
+
+    If an execution was repeated, only its last record counts.
+    """
     fractions_by_problem: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
     for record in metrics.latest(records):
         if record.outcome != "ok":

@@ -62,7 +62,10 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
 
 
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
-    """Returns the subject of each comparison. If several are equal, it adds the parameters that differ."""
+    """Returns a text for each comparison: its subject.
+
+    If several subjects are equal, the parameters in which they differ are added.
+    """
     by_subject: dict[str, list[Comparison]] = defaultdict(list)
     for comparison in compared:
         by_subject[comparison.subject].append(comparison)
@@ -121,7 +124,7 @@ def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[B
 
 
 def _without_report(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields a warning for records with a pattern that has no report in this release."""
+    """Yields a warning for each report that records name and this release does not have."""
     unknown_reports = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
     for name, number in unknown_reports.items():
         yield Warning(f"{count(number, 'record')} cannot be shown: this sparkscale has no report '{name}'.")

@@ -54,7 +54,10 @@ class Spread:
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples), known, total, limit)
 
     def words(self, form: str) -> str:
-        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". A single value has no range."""
+        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". A single value has no range.
+
+        `form` is Python's format specification.
+        """
         median = format(self.median, form)
         return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
 
@@ -73,12 +76,12 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
     """Returns the confidence interval for the centre of values that were measured once per round.
 
     With fewer than FEWEST_ROUNDS rounds it returns their range. The interval has the confidence LEVEL for all
-    verdicts together; `verdicts` is their number. Each verdict has its part of the error (Dunn: Multiple comparisons
-    among means, J. Am. Stat. Assoc. 56, 1961).
+    verdicts together; `verdicts` is their number. Each verdict has its part of the error (Dunn: Multiple
+    comparisons among means, J. Am. Stat. Assoc. 56, 1961).
 
-    The interval is Student's t. For ratios it is computed from their logarithms. There numerator and denominator have
-    equal noise, so the centre is both mean and median. Noise with heavy tails makes it too wide, not too narrow
-    (Benjamini, J. Am. Stat. Assoc. 78, 1983). Ratios must be positive.
+    The interval is Student's t. For ratios it is computed from their logarithms. If numerator and denominator have
+    equal noise, the logarithms are symmetric, so their centre is both mean and median. Noise with heavy tails
+    makes the interval too wide, not too narrow (Benjamini, J. Am. Stat. Assoc. 78, 1983). Ratios must be positive.
     """
     if len(samples) < FEWEST_ROUNDS:
         return Interval(min(samples), max(samples))
@@ -90,10 +93,11 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
 
 
 def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ratios: bool = True) -> bool | None:
-    """Returns true if a quantity that was measured once per round is at most `threshold`, otherwise false.
+    """Returns true if a quantity is at most `threshold`, otherwise false. `samples` has one value for each round.
 
-    Returns None (not resolved) if the interval contains the threshold, or if there are too few rounds. All verdicts
-    of goals and advice use this function. So no verdict rests on one lucky round, or on the best of many tries.
+    Returns None (not resolved) if the interval contains the threshold, or if there are too few rounds. Goals and
+    advice use this function, so no verdict rests on one lucky round, or on the best of many tries. Only searches
+    that did not all reach the target use `always_sooner` instead.
     """
     if len(samples) < FEWEST_ROUNDS:
         return None
@@ -112,16 +116,16 @@ def pairs(compared: int) -> int:
 
 
 def always_sooner(wins: int, verdicts: int = 1) -> bool:
-    """Returns true if it is resolved that one of two engines comes first, because it came first in all `wins` pairs.
+    """Returns true if one of two engines is significantly sooner, given that it came first in all `wins` pairs.
 
-    This is for pairs in which not all times are known. It is the two-sided sign test, at 1 - LEVEL for all `verdicts`
-    together (Conover: Practical Nonparametric Statistics, 1999, section 3.4).
+    Use it for pairs in which not all times are known. It is the two-sided sign test. The significance level for
+    all `verdicts` together is 1 - LEVEL (Conover: Practical Nonparametric Statistics, 1999, section 3.4).
     """
     return 2 * 0.5**wins <= (1 - LEVEL) / max(1, verdicts)
 
 
 def interval(replicates: Array) -> Interval:
-    """Returns the percentile interval at LEVEL."""
+    """Returns the percentile interval of bootstrap replicates, at LEVEL. Replicates that are NaN are ignored."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high))

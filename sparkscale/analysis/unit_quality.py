@@ -1,4 +1,4 @@
-"""Computes a quality for any weights of the hold-out's units. Intervals are made from this.
+"""Computes a quality in which each unit of the hold-out has a weight. Other weights give confidence intervals.
 
 Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or periods), not rows (Field
 and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69, 2007).
@@ -15,9 +15,9 @@ from sparkscale.analysis.statistics import Array
 from sparkscale.contract.units import kish
 
 MOST_UNITS = 256
-"""If there are more units than this, several units are merged into one.
+"""If there are more units than this, several units are merged into one, so that the matrices stay small.
 
-Each unit stays whole, and the matrices stay small.
+The rows of a unit stay together.
 """
 
 
@@ -32,17 +32,17 @@ class UnitQuality(Protocol):
     def effective_units(self) -> float:
         """Kish's effective number of units.
 
-        With classes: the smallest of the numbers for rows, positives and negatives.
+        In a classification, it is computed from rows, from positives and from negatives. The smallest counts.
         """
 
     @property
     def rare_rows(self) -> int | None:
-        """Rows of the rarer class. None if rows have no class."""
+        """The number of rows of the rarer class. None if rows have no class."""
 
     def at(self, weights: Array) -> Array:
-        """Returns the quality for each row of `weights`, of shape (replicates, units).
+        """Returns the quality for each row of `weights`, of shape (replicates,). NaN where it does not exist.
 
-        NaN if the quality does not exist.
+        `weights` has shape (replicates, units).
         """
 
     @property
@@ -57,11 +57,11 @@ def value(quality: UnitQuality) -> float:
 
 @dataclass(frozen=True)
 class UnitAuc:
-    """The AUC as a quadratic form in the units' weights, so that a bootstrap replicate costs next to nothing.
+    """The AUC as a quadratic form in the units' weights, so that bootstrap replicates are cheap.
 
     `concordant[i, j]` counts the pairs of a positive in unit i and a negative in unit j that the score orders
-    correctly; a tie counts as half. `positives` and `negatives` are counts per unit. With weights w,
-    AUC(w) = wᵀ·concordant·w / ((w·positives)(w·negatives)). Weights of 1 give the AUC itself.
+    correctly; a tie counts as half. `positives` and `negatives` are counts per unit. With weights w, AUC(w) =
+    wᵀ·concordant·w / ((w·positives)(w·negatives)). Weights of 1 give the AUC itself.
     """
 
     concordant: Array
@@ -70,7 +70,7 @@ class UnitAuc:
 
     @classmethod
     def of(cls, unit: Array, label: Array, score: Array) -> "UnitAuc":
-        """Returns the AUC of `unit`, `label` (0 or 1) and `score`, all of shape (rows,)."""
+        """Returns the AUC for the `unit`, `label` (0 or 1) and `score` of each row. All have shape (rows,)."""
         number = unit_numbers(unit)
         count = int(number.max()) + 1
         positive = label == 1
@@ -105,9 +105,9 @@ class UnitAuc:
 
     @property
     def effective_units(self) -> float:
-        """The smallest of three effective numbers of units: weighted by rows, by positives and by negatives.
+        """Kish's effective number of units. It is computed from rows, from positives and from negatives.
 
-        So a hold-out with six positives counts as at most six units.
+        The smallest of the three numbers counts. So a hold-out with six positives counts as at most six units.
         """
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
 
@@ -134,7 +134,7 @@ class UnitRatio:
 
     @classmethod
     def rmse(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """Returns the root of the mean squared error. `unit`, `label` and `score` are of shape (rows,)."""
+        """Returns the root mean squared error. `unit`, `label` and `score` have shape (rows,)."""
         return cls.mean(unit, (label - score) ** 2, np.sqrt)
 
     @classmethod
@@ -144,14 +144,20 @@ class UnitRatio:
 
     @classmethod
     def explained(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """Returns 1 minus the sum of squared errors (`score`) divided by the sum of squared deviations (`label`)."""
+        """Returns the explained share of the variance: 1 minus the sum of `score` divided by the sum of `label`.
+
+        `score` holds squared errors and `label` squared deviations, both of shape (rows,).
+        """
         number = unit_numbers(unit)
         errors, deviations = (np.bincount(number, weights=squares) for squares in (score, label))
         return cls(errors, deviations, _rows(number), one_minus)
 
     @classmethod
     def accuracy(cls, unit: Array, label: Array, score: Array) -> "UnitRatio":
-        """Returns the share of rows with a probability of class 1 on the label's side of one half."""
+        """Returns the share of rows that are classified correctly.
+
+        `score` is the probability of class 1, and the threshold is one half.
+        """
         return cls.mean(unit, ((score > 0.5) == (label == 1)).astype(float))
 
     @classmethod
@@ -185,18 +191,21 @@ class UnitRatio:
 
 
 def one_minus(unexplained: Array) -> Array:
-    """Returns the explained share."""
+    """Returns the explained share, given the unexplained share."""
     return 1 - unexplained
 
 
 def unit_numbers(unit: Array) -> Array:
-    """Returns units numbered from 0, merged if there are more than MOST_UNITS."""
+    """Returns the number of each row's unit, from 0. Units are merged if there are more than MOST_UNITS."""
     return _numbered(np.ascontiguousarray(unit).tobytes(), unit.dtype.str)
 
 
 @lru_cache(maxsize=8)
 def _numbered(unit: bytes, kind: str) -> Array:
-    """Returns `unit_numbers` for an array's bytes, from a cache. Executions on one data set share its hold-out."""
+    """Returns `unit_numbers` for the bytes of an array with the data type `kind`.
+
+    Results are cached, because all executions on one data set have the same hold-out.
+    """
     _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
     result: Array = number % MOST_UNITS
     result.setflags(write=False)
@@ -204,7 +213,7 @@ def _numbered(unit: bytes, kind: str) -> Array:
 
 
 def _ascending(score: Array, number: Array) -> tuple[Array, Array]:
-    """Returns both arrays in the order of the scores."""
+    """Returns both arrays, sorted by ascending score."""
     order = np.argsort(score)
     return score[order], number[order]
 

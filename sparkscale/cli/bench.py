@@ -37,7 +37,7 @@ def bench(
     expressions: Annotated[
         list[str] | None,
         typer.Option(
-            "--bench", "-b", metavar="REGEX", help="Measure only cases with a figure that has a matching name."
+            "--bench", "-b", metavar="REGEX", help="Measure only cases with a metric that has a matching name."
         ),
     ] = None,
     machine: Annotated[
@@ -117,7 +117,7 @@ def bench_controls(
     ] = None,
     out: Out = OUT,
 ) -> None:
-    """Compare asv's own timings with the recorded figures: a small fit, and the start of a Spark session.
+    """Compare asv's own timings with the recorded times: a small fit, and the start of a Spark session.
 
     It reads the records of `sparkscale bench` for the current commit on this machine.
 
@@ -142,7 +142,7 @@ def bench_harness(
         int, typer.Option(min=1, help="Number of rounds, with `sparkscale bench` and with `asv run`.")
     ] = 2,
 ) -> None:
-    """Measure what the harness costs.
+    """Compare the wall time of `sparkscale bench` with that of `asv run` on the same cases.
 
     It measures a small suite with `sparkscale bench`, then with `asv run` and a JVM for each case. Both run the
     committed code in a clone; nothing is recorded here. The command takes ten minutes on two cores.

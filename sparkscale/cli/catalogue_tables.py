@@ -79,9 +79,10 @@ def _metrics() -> Rows:
 
 
 def engine_matrix() -> RenderableType:
-    """Returns a table of the devices on which each engine runs, for each kind of cluster. Empty cells have reasons.
+    """Returns a table of the devices on which each engine runs, for each kind of cluster. `–` means none.
 
-    The table follows from the engines' needs and devices, and from the capabilities of the kinds of cluster.
+    The reasons follow below the table. The table is computed from the engines' needs and devices, and from the
+    capabilities of each kind of cluster.
     """
     from cluster import gpu
 

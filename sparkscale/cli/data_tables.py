@@ -40,7 +40,7 @@ def cached_table(storage: str, entries: list[Cached]) -> RenderableType:
 
 
 def described(data: PreparedDataset) -> RenderableType:
-    """Returns the details of a data set, and the columns and warnings if it is a table."""
+    """Returns the details of a data set. A user's table also has its columns, notes and warnings."""
     table = Table(show_header=False, title=f"{data.name} ({data.task})", title_justify="left", title_style="bold")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

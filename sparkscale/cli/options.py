@@ -52,7 +52,7 @@ def names(text: str | None) -> tuple[str, ...] | None:
 
 
 def settings(features: str | None = None, **options: str | None) -> dict[str, Any]:
-    """Returns the settings of a data set that the user gave. Options that were not given (None) are left out."""
+    """Returns the settings that the user gave for a data set. Options that were not given (None) are left out."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if features is not None:
         given["features"] = [name.strip() for name in features.split(",") if name.strip()]

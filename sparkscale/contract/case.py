@@ -38,16 +38,13 @@ def show_fraction(fraction: float) -> str:
 
 
 def digest(value: Any) -> str:
-    """Returns sixteen hex digits that name a JSON value: the SHA-256 of its canonical form."""
+    """Returns an id of a JSON value: the first sixteen hex digits of the SHA-256 of its canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns parameters by their paths.
-
-    For example, the parameters of a model become "model.trees" and "model.depth".
-    """
+    """Returns nested parameters as a flat dictionary. Its keys are paths such as "model.trees"."""
     flat: dict[str, Any] = {}
     for name, value in params.items():
         flat |= by_path(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -55,7 +52,7 @@ def by_path(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class Capacity(BaseModel):
-    """The parameter that makes a model larger, and the range from which `tuned` chooses it."""
+    """The parameter that makes a model larger, and the range of values for the parameter set `tuned`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +61,7 @@ class Capacity(BaseModel):
     most: int = Field(ge=1)
 
     def steps(self) -> Iterator[int]:
-        """Yields the values to try, up to `most`: first `least`, then always twice the value before."""
+        """Yields the values to try: `least`, then each time twice the previous value, up to `most`."""
         value = self.least
         while value <= self.most:
             yield value
@@ -72,7 +69,7 @@ class Capacity(BaseModel):
 
 
 class Case(BaseModel):
-    """workload × engine × profile × device × data × fraction × seeds × threads × parameters."""
+    """A combination of workload, engine, profile, device, data set, fraction, seeds, threads and parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -103,9 +100,9 @@ class Case(BaseModel):
 
     @property
     def experiment(self) -> str:
-        """An id that is equal for cases that differ only in their seeds, and in what follows from the seeds.
+        """An id that is equal for cases that differ only in their seeds, and in values that follow from the seeds.
 
-        The number of rows in the sample follows from the seeds, and so do arguments that depend on this number.
+        These values are the number of rows in the sample, and arguments that depend on this number.
         """
         params = self.params_without("arguments")
         fields = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
@@ -122,7 +119,7 @@ class Case(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The parameters as the library names them."""
+        """The arguments with which the engine calls its library, by name."""
         return dict(self.params["arguments"])
 
     @property
@@ -140,8 +137,8 @@ class Case(BaseModel):
     def subject_key(self, *fields: str, without: Iterable[str] = ("arguments",)) -> str:
         """Returns a key that is equal for cases with the same subject.
 
-        Such cases have the same workload, data set, cluster and device, the same values of the further `fields`, and
-        the same parameters. The parameters `without` may differ.
+        Such cases have the same workload, data set, cluster, device and parameters. `fields` names further fields
+        that must be equal. `without` names the parameters that may differ.
         """
         params = self.params_without(*without)
         shared = [getattr(self, name) for name in ("workload", "dataset_id", "cluster", "device", *fields)]
@@ -149,7 +146,7 @@ class Case(BaseModel):
 
     @property
     def label(self) -> str:
-        """A readable name of this case, unique enough within one suite."""
+        """A readable name of the case, such as "data_parallel.gradient_boosting xgboost flights 1/4"."""
         return f"{self.subject} {show_fraction(self.fraction)}"
 
     @property

@@ -25,43 +25,44 @@ def no_gpu() -> AbstractContextManager[tuple[str, ...]]:
 class Context:
     """The context that every phase of one execution gets.
 
-    `spark` is the session (pyspark.sql.SparkSession); None for a node engine. `storage` is a location that every
-    executor of the cluster can reach.
+    `spark` is the Spark session (pyspark.sql.SparkSession); None for a node engine. `storage` is a location that
+    every executor of the cluster can reach.
     """
 
     case: Case
     data: PreparedDataset
     cores: int
     slots: int
-    """How many Spark tasks, or single-threaded processes of a node engine, can run at once.
+    """The number of Spark tasks, or of single-threaded processes of a node engine, that can run at once.
 
-    On a GPU it is at most the number that get a share of one.
+    On a GPU, this is at most the number of tasks or processes that get a share of a GPU.
     """
     storage: str
     spark: Any = None
     model: PreparedModel | None = None
     """The model that the case applies; None if its pattern applies no model."""
     gpus: int = 0
-    """How many GPUs this process may use, outside Spark's tasks."""
+    """The number of GPUs that this process may use outside of Spark tasks."""
     executor_memory_bytes: int | None = None
     """The memory of one executor, for its JVM and Python workers together. None if it is unknown."""
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] = no_gpu
-    """`with run.bind_gpu() as addresses`: the code within sees only the GPUs of its Spark task, or of its node.
+    """Code in a block `with run.bind_gpu() as addresses` sees only the GPUs of its Spark task.
 
-    It must begin before the process uses CUDA. It can be pickled.
+    Outside of Spark tasks it sees the GPUs that the profile grants. The block must begin before the process uses
+    CUDA. The function can be pickled.
     """
     execution: str = field(default_factory=execution_id)
-    """The id in the names of this execution's files. Other machines may write to the same folders."""
+    """An id in the names of this execution's files. It is needed if other machines write to the same folders."""
     made: list[PreparedDataset] = field(default_factory=list)
     """Data that was prepared only for this execution, before its phases, such as a validation part."""
     declared: frozenset[str] = frozenset()
-    """Names of the figures that its workload declares."""
+    """The names of the figures that the workload declares."""
     figures: dict[str, float] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def figure(self, name: str, value: float) -> None:
-        """Adds a number to the record.
+        """Adds a figure to the record.
 
         Raises ValueError if the workload does not declare the figure, or if the number is not finite.
         """
@@ -103,5 +104,5 @@ class Context:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The case's parameters as the library names them."""
+        """The arguments with which the engine calls its library, by name."""
         return self.case.arguments

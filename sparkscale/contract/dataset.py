@@ -11,10 +11,10 @@ from sparkscale.contract.case import SLICES, Task, fraction_slices
 from sparkscale.contract.location import join
 
 ROW, UNIT, LABEL, TRUTH, TIME = "row", "unit", "label", "truth", "time"
-"""The columns that are not features.
+"""The names of the columns that are not features.
 
-They are the row's id, its hold-out unit (such as a week) and its label. `truth` is the prediction of the model that
-generated the data; only the hold-out of synthetic data has it. Only data with a time has `time`.
+`row` is the row's id, `unit` its hold-out unit (such as a week), and `label` its label. `truth` is the prediction
+of the model that generated the data; only the hold-out of synthetic data has it. Only data with a time has `time`.
 """
 
 HoldoutRule = Literal["random", "group", "time"]
@@ -30,7 +30,8 @@ class Column(Frozen):
     A numeric column has numbers without nulls. A categorical column has codes 0 … len(vocabulary) - 1, which are
     positions in the vocabulary. The vocabulary was fixed when the data set was made, and no code depends on the
     label. `mean` and `std` describe all training rows, or the distribution if the data is synthetic, so that every
-    engine scales in the same way. `source` is the user's name of the column that it was made from.
+    engine scales the feature in the same way. `source` is the column of the user's table from which the feature
+    was made. It is empty for other data.
     """
 
     name: str
@@ -44,9 +45,10 @@ class Column(Frozen):
 class Grouping(Frozen):
     """A division of the rows into groups, with one model for each group.
 
-    `column` has a row's group as a code 0 … groups - 1. `keys` is the Parquet file, relative to the root, with the
-    key and the number of rows for each code. A group with fewer than `min_rows` rows, hold-out included, is too small
-    to train on. It is counted, and engines report it as too small; it is never dropped silently.
+    `column` is the column with the code of each row's group, 0 … groups - 1. `keys` is the path, relative to the
+    root, of a Parquet file with the key and the number of rows of each code. A group with fewer than `min_rows`
+    rows, hold-out included, is too small to train on. It is counted, and engines report it as too small; it is
+    never dropped silently.
     """
 
     name: str
@@ -62,8 +64,8 @@ class Grouping(Frozen):
     def sample(self, fraction: float, sample_seed: int) -> list[int]:
         """Returns the codes of a sample of groups. In per-group workloads a fraction counts groups, not rows.
 
-        The sample is the first max(1, round(fraction·groups)) groups of an order that depends only on the seed, so
-        samples are nested.
+        The order of the groups depends only on the seed and the grouping's name. The sample has the first
+        max(1, round(fraction·groups)) groups in this order, so samples are nested.
         """
 
         def rank(code: int) -> bytes:
@@ -86,7 +88,7 @@ class Moments(Frozen):
 
     @classmethod
     def total(cls, parts: Iterable["Moments"]) -> "Moments":
-        """Returns the moments of all rows of these parts, without a loss of digits if the mean is far from 0.
+        """Returns the moments of all rows of these parts together. No digits are lost if the mean is far from 0.
 
         Formula: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
         (1979).
@@ -118,22 +120,23 @@ class PreparedDataset(Frozen):
     bytes: int
     groupings: tuple[Grouping, ...] = ()
     ceiling: dict[str, float] = {}
-    """The ceiling of each quality: what a model reaches that knows how the data was made.
+    """The ceiling by quality: the value of a model that knows how the data was made. Empty if it is not known.
 
-    A model can exceed it only by chance.
+    Other models can exceed the ceiling only by chance.
     """
     definition: dict[str, Any] = {}
     profile: dict[str, Any] = {}
     """The description of the user's table; empty for other data."""
     merged: dict[int, str] = {}
-    """For each sample seed, the root of a copy with its slices merged into few files. Only small data has copies."""
+    """Maps a sample seed to the root of a copy with slices merged into few files. Only small data has copies."""
     slice_labels: tuple[Moments, ...] = ()
     """The moments of the labels of each slice. Empty in manifests that were written before format 4."""
 
     def slices(self, fraction: float, sample_seed: int) -> list[int]:
-        """Returns the slices of a sample: the first 64·fraction of an order that depends only on the seed.
+        """Returns the numbers of a sample's slices: the first 64·fraction of an order that only the seed decides.
 
-        Samples are nested: a smaller fraction of the same seed is a prefix of a larger one.
+        Samples are nested: with the same seed, the slices of a smaller fraction are the first ones of a larger
+        fraction.
         """
         order = sorted(range(SLICES), key=lambda s: hashlib.sha256(f"{sample_seed}:{s}".encode()).digest())
         return order[: int(fraction_slices(fraction))]
@@ -159,7 +162,7 @@ class PreparedDataset(Frozen):
     def label_moments(self, fraction: float, sample_seed: int) -> Moments | None:
         """Returns the exact moments of the labels of the sample's training rows.
 
-        None if the manifest has no labels.
+        Returns None if the manifest has no moments of labels.
         """
         if not self.slice_labels:
             return None
@@ -191,8 +194,9 @@ def slice_folder(number: int) -> str:
 
 
 def merged_folder(number: int) -> str:
-    """Returns the folder with slices 2^(number-1) to 2^number - 1 of the sample, relative to the root.
+    """Returns the folder with the sample's slices 2^(number-1) to 2^number - 1, relative to the copy's root.
 
-    Folder 0 has slice 0. So folders 0 to `number` together have the first 2^number slices.
+    The sample's slices are counted from 0, in its order. Folder 0 has the first slice. So folders 0 to `number`
+    together have the first 2^number slices.
     """
     return f"train/group-{number}"

@@ -1,7 +1,7 @@
 """Declarations of workloads: phases, figures, qualities and engines.
 
-Records refer to this description. So they can be read, compared and drawn by someone who does not have the workload,
-or has another version.
+Records refer to these declarations. So someone who lacks the workload, or has another version of it, can still
+read, compare and draw the records.
 """
 
 from typing import Any, Literal
@@ -32,15 +32,16 @@ class Declared(BaseModel):
 
     @property
     def title(self) -> str:
-        """Its heading, or its name if it has no heading."""
+        """The heading, or the name if there is no heading."""
         return self.heading or self.name
 
 
 class Figure(Declared):
-    """A number that an engine reports with `run.figure`, in addition to its seconds.
+    """A number that an engine reports with `run.figure`, in addition to the seconds of its phases.
 
-    A figure that is a `metric` can be compared over records. asv keeps the figures that are `in_history`. A figure
-    that has no value when it gets worse must not be `in_history`, because asv would then show nothing.
+    If `metric` is true, the figure is also a metric, which can be compared over records. If `in_history` is true,
+    asv keeps this metric. `in_history` must be false for a figure that has no value when it gets worse, because
+    asv would then show nothing.
     """
 
     metric: bool = False
@@ -50,10 +51,11 @@ class Figure(Declared):
 class QualityFigure(Declared):
     """A quality that a workload's `score` returns.
 
-    `metric` names the metric that is computed from it. In a metric lower is better, so it is the quality itself, or 1
-    minus a quality with a best value of 1 (`direction` "higher"). `skill` names a quality that is above 0 only if a
-    result is better than a constant prediction. `constant` describes this prediction, as the end of a sentence. A
-    value above `too_good` makes a leak likely. A value of `at_least` or less is no better than a constant prediction.
+    `metric` names the metric that is computed from the quality. In this metric, lower is better. So if `direction`
+    is "higher", the metric is 1 minus the quality, and the best quality must be 1. `skill` names a quality that is
+    above 0 only if a result is better than a constant prediction. `constant` describes this prediction in words
+    that can end a sentence. A value above `too_good` makes a leak likely. A value of `at_least` or less is no
+    better than a constant prediction.
     """
 
     metric: str = ""
@@ -68,11 +70,11 @@ class Judged(BaseModel):
     """The quality by which a sample is judged against all data.
 
     A sample is enough if it gives up at most `tolerance`. If `relative` is true, the tolerance is a share of the
-    quality from all data. `within` is the tolerance in words. `estimator` computes the quality from stored scores.
-    The interval of the quality is symmetric on `scale`. `form` and `given_up_form` are Python's format specifications
-    of a value and of a difference. `second` is another quality that tables also show. `truth` says in words
-    what a perfect model would predict, such as "the true probabilities"; its quality is the ceiling. It is empty if
-    no ceiling is known.
+    quality from all data. `within` is the tolerance as text, such as "an AUC within 0.005". `estimator` names the
+    function that computes the quality from stored scores. The interval of the quality is symmetric on `scale`.
+    `form` and `given_up_form` are Python's format specifications of a value and of a difference. `second` names
+    another quality that tables also show. `truth` describes the values that a perfect model predicts, such as "the
+    true probabilities". The quality of these values is the ceiling. `truth` is empty if no ceiling is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,7 +96,7 @@ class Judged(BaseModel):
 class EngineDescription(BaseModel):
     """The description of an engine for tables.
 
-    `traits` lists the properties that its pattern defines and the engine has, such as "lays_out".
+    A pattern defines properties of its engines, such as "lays_out". `traits` lists those that this engine has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,9 +110,9 @@ class EngineDescription(BaseModel):
 
 
 class WorkloadDescription(BaseModel):
-    """The description of a workload for its records. `engines` are in the order of tables.
+    """The description of a workload, to which records refer. `engines` are in the order in which tables show them.
 
-    `report` names the tables that show its records: a folder of `sparkscale/analysis/patterns/`.
+    `report` names the folder of `sparkscale/analysis/patterns/` with the report that shows the records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,7 +138,7 @@ class WorkloadDescription(BaseModel):
     engines: tuple[EngineDescription, ...] = ()
 
     def engine(self, name: str) -> EngineDescription | None:
-        """Returns the description of the engine. None if the described version of the workload lacked it."""
+        """Returns the description of the engine. None if this version of the workload does not have the engine."""
         return next((engine for engine in self.engines if engine.name == name), None)
 
     def position(self, engine: str) -> int:

@@ -19,7 +19,7 @@ Each message says what is wrong, where, and what to do.
 
 
 class SparkscaleError(Exception):
-    """The base of all errors. `exit_code` is the exit code of the command: 2 if the user can correct the error."""
+    """The base of all errors. `exit_code` is the exit code of the command: 2 if the user can correct it."""
 
     exit_code = 2
 
@@ -85,5 +85,5 @@ class InvalidResult(SparkscaleError):
 
 
 def plain(message: str) -> str:
-    """Returns a message of Pydantic as part of a sentence, without the words that Pydantic adds to it."""
+    """Returns a message of Pydantic as part of a sentence: without "Value error, " and the final period."""
     return message.removeprefix("Value error, ").removesuffix(".")

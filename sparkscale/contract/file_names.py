@@ -12,7 +12,7 @@ def checked(kind: str, name: str) -> str:
     """Returns the name if it can be the name of a file. `kind` says what the name is for; messages use it.
 
     Raises ConfigError if the name is empty or too long, begins with a dot, or has a slash or a control character.
-    Otherwise a profile called `..` would have its files outside of its folder.
+    Without this check, a profile called `..` would have files outside of its folder.
     """
     if not name or name.startswith(".") or re.search(r"[/\x00-\x1f\x7f]", name):
         raise ConfigError(
@@ -27,7 +27,7 @@ def checked(kind: str, name: str) -> str:
 def folder_name(text: str) -> str:
     """Returns a folder name that resembles the text.
 
-    It is ASCII, because a JVM may not be able to write more, and cut if it is long. Different texts can get the same
-    name, so callers that must not share a folder add something unique.
+    The name is ASCII, because a JVM may be unable to write other characters. A long name is cut. Different texts
+    can get the same name, so callers that must not share a folder add a unique part.
     """
     return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:LONGEST].lstrip(".") or "unnamed"

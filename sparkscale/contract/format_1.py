@@ -19,7 +19,7 @@ def workloads() -> dict[str, WorkloadDescription]:
 
 @cache
 def goals() -> dict[str, list[dict[str, Any]]]:
-    """Returns the goals by the name of their suite."""
+    """Returns the goals of each suite, by the suite's name."""
     text = (resources.files("sparkscale.contract") / "goals-of-format-1.json").read_text(encoding="utf-8")
     goals_by_suite: dict[str, list[dict[str, Any]]] = json.loads(text)
     return goals_by_suite

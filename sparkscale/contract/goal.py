@@ -8,7 +8,7 @@ from sparkscale.contract.case import Case
 
 
 class Side(BaseModel):
-    """One side of a goal: the cases of one engine of a workload, with these parameters."""
+    """The cases on one side of a goal: those of one engine, with these parameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,9 +23,10 @@ class Side(BaseModel):
 
 
 class Goal(BaseModel):
-    """The ratio `upper` / `lower` of a metric, or the difference. Without `lower`, the metric of `upper` itself.
+    """A goal for a metric: for the ratio `upper` / `lower`, or for the difference `upper` - `lower`.
 
-    `at_most` or `at_least` is its limit. A goal without a limit is shown without a verdict.
+    If `lower` is None, the goal is for the metric of `upper` itself. `at_most` or `at_least` is the limit. A goal
+    without a limit is shown without a verdict.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

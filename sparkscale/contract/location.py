@@ -5,20 +5,20 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 HADOOP_SCHEMES = {"s3": "s3a"}
-"""Hadoop's names of URI schemes, if `pyarrow.fs` uses another name."""
+"""Maps names of URI schemes in `pyarrow.fs` to the names in Hadoop, where these differ."""
 
 GLOB = re.compile(r"[\[\]{}*?\\]")
 """Characters with a special meaning in a path that Spark reads (org.apache.hadoop.fs.GlobPattern)."""
 
 
 def scheme(location: str) -> str:
-    """Returns the URI's scheme; empty for a path."""
+    """Returns the scheme of a URI; empty for a path."""
     found, separator, _ = location.partition("://")
     return found.lower() if separator else ""
 
 
 def join(location: str, relative: str) -> str:
-    """Returns the location `relative` below another location. A URI keeps its query."""
+    """Returns the location of the path `relative` below `location`. A URI keeps its query."""
     if not scheme(location):
         return str(Path(location) / relative)
     parts = urlsplit(location)
@@ -35,9 +35,9 @@ def local_path(location: str) -> Path | None:
 def for_spark(location: str) -> str:
     """Returns the location in the form of Hadoop's file systems, without a query.
 
-    The content of the query is in Spark's settings. A local path gets its scheme. Otherwise Spark would look for it
-    in the site's default file system (`fs.defaultFS`). The result has no escapes, because Spark does not decode them
-    in a URI.
+    Spark's settings have the content of the query. A local path gets the scheme `file`, because Spark would
+    otherwise look for the path in the default file system (`fs.defaultFS`). A `file` URI loses its escapes (such
+    as %20), because Spark does not decode them.
     """
     path = local_path(location)
     if path is not None:
@@ -49,6 +49,6 @@ def for_spark(location: str) -> str:
 def to_read(location: str) -> str:
     """Returns the location as a path for Spark to read.
 
-    Spark takes such a path for a pattern of names, so `[`, `{`, `*` and `?` are escaped.
+    Spark reads such a path as a pattern, so characters with a special meaning, such as `*`, are escaped.
     """
     return GLOB.sub(r"\\\g<0>", for_spark(location))

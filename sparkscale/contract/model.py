@@ -14,9 +14,9 @@ class ModelFile(Frozen):
 
 
 class PreparedModel(Frozen):
-    """A model at `root` (a local path or a URI) that is ready to read, with its reference predictions.
+    """A model that is ready to read at `root` (a local path or a URI).
 
-    Those are predictions of the rows of a case.
+    It may have reference predictions: the right predictions for the rows of a case.
     """
 
     name: str
@@ -26,7 +26,7 @@ class PreparedModel(Frozen):
     files: tuple[ModelFile, ...]
     definition: dict[str, Any]
     reference: str = ""
-    """A folder of Parquet files with row ids and scores. Empty before the predictions are made."""
+    """The folder of the reference predictions: Parquet files with row ids and scores. Empty before they exist."""
     reference_hash: str = ""
 
     def file(self, path: str) -> ModelFile:

@@ -9,16 +9,16 @@ def count(number: int | str, noun: str) -> str:
 
 
 MOST_OF_AN_ERROR = 300
-"""How many characters of an error a message shows."""
+"""The largest number of characters of an error that a message shows."""
 
 
 def brief(error: BaseException) -> str:
-    """Returns an error's type and message, cut if long, without the stack trace that XGBoost puts into it."""
+    """Returns an error's type and message without XGBoost's stack trace. A long text is cut."""
     message = str(error).split("Stack trace:", 1)[0].strip()
     return f"{type(error).__name__}: {message}"[:MOST_OF_AN_ERROR]
 
 
 def named(names: Sequence[str], most: int = 10, between: str = ", ") -> str:
-    """Returns the first `most` names in one text, and how many more there are."""
+    """Returns the first `most` names as one text, and the number of all further names: "a, b and 3 more"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{between.join(names[:most])}{more}"

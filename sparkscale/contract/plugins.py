@@ -11,9 +11,9 @@ A package adds to its pyproject.toml, for example:
     [project.entry-points."sparkscale.clusters"]
     mine = "mine.profiles"
 
-For a workload, the entry names a `workloads.base.Workload`. For a data set, it names a class of
-`workloads.datasets.source.Source` with the entry's name as its `kind`. For clusters, it names a package with profiles
-as TOML files.
+For a workload, the entry names a `workloads.base.Workload`. For a data set, it names a subclass of
+`workloads.datasets.source.Source`; the `kind` of this class is the entry's name. For clusters, it names a package
+with profiles as TOML files.
 """
 
 from functools import cache
@@ -33,7 +33,7 @@ def entries(group: Group) -> tuple[EntryPoint, ...]:
 
 
 def loaded(group: Group) -> dict[str, Any]:
-    """Returns the objects of the entry points of a group, by name.
+    """Loads the entry points of a group. Returns the loaded objects by the names of the entry points.
 
     Raises ConfigError if two packages use the same name, or if an entry point cannot be loaded. The message names the
     package.
@@ -53,7 +53,7 @@ def loaded(group: Group) -> dict[str, Any]:
 
 
 def package(entry: EntryPoint) -> str:
-    """Returns the distribution of an entry point, or its module if the distribution is not known."""
+    """Returns the name of the package that adds an entry point, or the entry point's module if it is not known."""
     return entry.dist.name if entry.dist else entry.module
 
 

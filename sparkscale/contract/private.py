@@ -1,4 +1,4 @@
-"""Makes the files of a command readable only by its user: records, logs, and copies of tables that may be private."""
+"""Makes files of a command readable only for its user: records, logs, and copies of tables that may be private."""
 
 import os
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ def for_the_user_only() -> Iterator[None]:
 
 
 def users_umask() -> int:
-    """Returns the umask of the user's shell, for files that others may read.
+    """Returns the umask of the user's shell. A process that makes files for other users needs it.
 
-    Outside of `for_the_user_only` it is -1, which changes nothing.
+    Returns -1 outside of `for_the_user_only`. As `umask` of `subprocess.Popen`, -1 changes nothing.
     """
     return _users_umask
 
 
 @contextmanager
 def with_users_umask() -> Iterator[None]:
-    """Gives files that are made within this context the permissions that any other program would give them.
+    """Gives files that are made within this context the permissions that the user's shell sets.
 
-    It is for files that the user requested by path.
+    Use it for files that the user names by path.
     """
     if _users_umask < 0:
         yield

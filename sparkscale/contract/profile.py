@@ -1,4 +1,4 @@
-"""Finds the columns of a user's table that are not used, and why, in the description of its data set."""
+"""Reads from a data set's description which columns of the user's table are not used, and why."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,8 @@ NOT_ASKED = "not among the features asked for"
 def not_used(columns: Sequence[Mapping[str, Any]]) -> str:
     """Returns a sentence that names the columns that no engine gets, with the reasons. Empty if there are none.
 
-    The sentence does not name columns that the user did not request.
+    `columns` is the entry "columns" of `PreparedDataset.profile`. The sentence leaves out columns that the user
+    did not request.
     """
     named_columns = [
         column for column in columns if column["role"] == "not used" and not column["note"].startswith(NOT_ASKED)

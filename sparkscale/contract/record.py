@@ -14,9 +14,10 @@ PageCache = Literal["warm", "cold"]
 Kind = Literal["host", "software", "session", "data", "model", "workload", "suite", "profile", "budget"]
 
 SCORES, GROUPS, TRIALS, SUMS = "scores", "groups", "trials", "sums"
-"""Names of tables: the hold-out scores, one row per group, one row per trial of a search, and sums per hold-out unit.
+"""Names of tables. In this order, they hold the hold-out's scores, one row per group, one row per trial of a
+search, and sums per hold-out unit.
 
-The sums replace the scores in a condensed archive.
+In a condensed archive, the sums replace the scores.
 """
 
 
@@ -30,7 +31,7 @@ class ErrorInfo(Frozen):
 
 
 class Resources(Frozen):
-    """The resources that the case got and used, in bytes and seconds. A value that was not observed is null."""
+    """The resources that a case got and used. A value that was not observed is null."""
 
     cores: int
     threads: int
@@ -38,16 +39,16 @@ class Resources(Frozen):
     """True if the profile has more executor cores than the host."""
     cpu_seconds: float | None = None
     foreign_cpu_seconds: float | None = None
-    """CPU seconds of other processes, during the phases, on the CPUs that the case might use.
+    """CPU seconds that other processes used during the phases, on the CPUs that the case may use.
 
     Null if the phases run on other hosts, if not all of the case's own CPU time is counted, and in records of earlier
     releases.
     """
     stolen_cpu_seconds: float | None = None
-    """Seconds that these CPUs waited while the hypervisor served other guests (`steal` of proc(5))."""
+    """Seconds that the case's CPUs waited while the hypervisor ran other virtual machines (`steal` of proc(5))."""
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
-    """The memory of the process tree before it has any data.
+    """The memory of the process tree in bytes, before it has any data.
 
     Node engines: the peak of a fresh worker that imports the same modules and does nothing else. Spark engines: the
     tree's proportional set size just before the phases.
@@ -55,7 +56,7 @@ class Resources(Frozen):
     heap_bytes: int | None = None
     """Heap of the JVM that computes: the driver's in local mode, one executor's on a cluster, or a Connect server's.
 
-    Null for node engines, if the server does not say, and in records of earlier releases.
+    Null for node engines, if a Connect server does not report its heap, and in records of earlier releases.
     """
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
@@ -87,7 +88,7 @@ class SparkMetrics(Frozen):
 
 
 class CodeState(Frozen):
-    """The state of the checkout whose code ran the measurement. Null if it is not a git repository."""
+    """The state of the checkout with the measured code. `commit` is null if the checkout is no git repository."""
 
     commit: str | None
     dirty: bool | None
@@ -144,17 +145,17 @@ class RunRecord(Frozen):
     software: str
     session: str | None
     session_seconds: float | None = None
-    """Seconds in which the worker's first session started; null if the worker has no session.
+    """Seconds that the start of the worker's first Spark session took; null if the worker has no session.
 
     In local mode `session` may describe a later session in the same JVM.
     """
     start_seconds: float | None = None
     """Seconds from the start of the worker's process until it was ready, with its imports and its session, if any.
 
-    Null without a worker, and in records of releases that did not observe it.
+    Null if no worker ran, and in records of releases that did not store it.
     """
     position: int | None = None
-    """How many executions the worker had begun before this one. Null in the same cases as `start_seconds`."""
+    """Number of executions that the worker began before this one. Null in the same cases as `start_seconds`."""
     warmed_by: tuple[str, ...] = ()
     """The record ids of the warm-ups that had warmed the worker for this case, oldest first."""
     deadline_seconds: float | None = None
@@ -168,7 +169,7 @@ class RunRecord(Frozen):
     Null for other outcomes, and in the same cases as `start_seconds`.
     """
     python_started: int | None = None
-    """How many Python processes began in its phases and were alive at the end of one.
+    """Number of Python processes that began in this execution's phases and were alive at a phase's end.
 
     If there are any although the engine should start none, the execution was not warm. Null if the processes run on
     other hosts, and in the same cases as `start_seconds`.
@@ -176,7 +177,7 @@ class RunRecord(Frozen):
     data: str | None = None
     model: str | None = None
     workload: str | None = None
-    """Null in exports of earlier releases."""
+    """The id of the workload's description. Null in exports of earlier releases."""
     description: WorkloadDescription | None = Field(default=None, exclude=True, repr=False)
     """The description that `workload` refers to.
 
@@ -185,7 +186,7 @@ class RunRecord(Frozen):
 
     @property
     def declared(self) -> WorkloadDescription:
-        """The description of its workload when it was measured.
+        """The description of the workload as it was when the record was measured.
 
         A record without a description gets the description in the last release with stores of format 1. Raises
         ValueError if that release did not have the workload either.
@@ -197,7 +198,7 @@ class RunRecord(Frozen):
 
     @property
     def is_warmup(self) -> bool:
-        """True if it only warmed a worker for other executions.
+        """True if the execution only warmed a worker for other executions.
 
         An isolated execution is cold on purpose, but it is not a warm-up.
         """
@@ -205,7 +206,7 @@ class RunRecord(Frozen):
 
 
 class Description(Frozen):
-    """A host, data set, workload or the like, stored once. Records and runs refer to it."""
+    """The description of a host, a data set, a workload and so on. It is stored once, and records refer to it."""
 
     kind: Kind
     id: str

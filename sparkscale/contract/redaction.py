@@ -1,4 +1,4 @@
-"""Removes secrets from stored and printed texts: by their values if these are known, otherwise by name and shape."""
+"""Removes secrets from stored and printed texts. Finds them by known values, or by name and shape."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ LOOKS = re.compile(r"\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 """The shapes of an AWS access key and of a JSON web token."""
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 SHORTEST = 6
-"""Shorter values are not searched for, because they also occur in words that are not secret."""
+"""The fewest characters of a value that is searched for. Shorter values also occur in normal words."""
 
 _remembered: set[str] = set()
 
@@ -32,7 +32,7 @@ def remember(values: Iterable[str]) -> None:
 
 
 def remember_settings(settings: Mapping[str, str]) -> None:
-    """Remembers the values of settings or variables with the name of a secret."""
+    """Makes this process redact the value of each setting or variable with a secret's name, such as "password"."""
     remember(value for name, value in settings.items() if is_secret(name))
 
 
@@ -49,7 +49,8 @@ def setting(name: str, value: str) -> str:
 def text(redacted: str) -> str:
     """Returns a text in a form that may be stored or printed.
 
-    It removes known values, credentials in URLs, and anything that looks like a key.
+    It redacts known secret values, credentials in URLs, values after a secret's name and "=", and texts that look
+    like a key.
     """
     redacted = _without_values(redacted, _secret_values())
     redacted = URL_CREDENTIALS.sub(REDACTED, redacted)
@@ -65,9 +66,9 @@ class Redacting(logging.Formatter):
 
 
 def values(content: Any) -> Any:
-    """Removes known values from every text in lists and dictionaries.
+    """Returns the content with known secret values redacted in all texts, also inside of lists and dictionaries.
 
-    Keys stay, and so do values that only look like a secret, because they are data.
+    The keys of dictionaries stay, and so do texts that only look like a secret, because they are data.
     """
     return _redact_nested(content, _secret_values())
 
@@ -89,7 +90,7 @@ def _without_values(content: str, known: list[str]) -> str:
 
 
 def scrub(path: Path) -> None:
-    """Removes known values from a log that nobody writes to any more. Ignores a missing or inaccessible file."""
+    """Redacts known secret values in a log that nobody writes to any more. Ignores a file that it cannot read."""
     try:
         before = path.read_bytes()
         after = before
@@ -102,9 +103,9 @@ def scrub(path: Path) -> None:
 
 
 def _secret_values() -> list[str]:
-    """Returns the remembered values, and the values of environment variables with a secret's name, longest first.
+    """Returns the remembered values, and the values of environment variables with a secret's name.
 
-    Names of existing files are not secrets.
+    The longest value comes first. A value that is the path of an existing file is no secret, and is left out.
     """
     candidates = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= SHORTEST}
     secrets = [value for value in _remembered | candidates if not os.path.exists(value)]  # noqa: PTH110 - it never raises

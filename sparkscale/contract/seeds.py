@@ -21,7 +21,7 @@ class Seeds(BaseModel):
         return (self.sample, self.model) if self.fixed else (self.sample + number, self.model + number)
 
     def samples(self, rounds: int) -> tuple[int, ...]:
-        """Returns the sample seeds of these rounds, and `sample` itself, which patterns with fixed seeds use."""
+        """Returns the sample seeds of all `rounds`, and `sample`, because patterns with fixed seeds use it."""
         return tuple(sorted({self.sample, *(self.of(number)[0] for number in range(1, rounds + 1))}))
 
     def as_fixed(self) -> "Seeds":

@@ -12,7 +12,7 @@ from sparkscale.contract.record import RunRecord
 SUITE = "tuning-target"
 """The suite with the long searches that find targets."""
 MARGIN = 0.01
-"""A target is the best loss of a long search plus this share of it."""
+"""A target is the best loss of a long search, plus this share of that loss."""
 DIGITS = 4
 """Significant digits of a target."""
 
@@ -27,14 +27,18 @@ def _fraction(value: Any) -> float:
 def metric(declared: WorkloadDescription, case: Case) -> str | None:
     """Returns the name of the quality that judges the case's trials.
 
-    Returns None if the workload does not have its learning task, or if the engine judges trials on other rows.
+    Returns None if the workload does not have the case's learning task, or if the engine does not compute losses
+    on the validation part.
     """
     judged = declared.judged.get(case.task)
     return judged.quality if judged and declared.has(case.engine, "judges_on_split") else None
 
 
 def targets_found(records: "Iterable[RunRecord]") -> "list[Target]":
-    """Returns the best target that the searches found for each sample, in the order of the records."""
+    """Returns a target for each workload, sample and metric: the lowest that the searches found.
+
+    The targets are in the order of the records.
+    """
     best: dict[Any, Target] = {}
     for record in records:
         judged_by = metric(record.declared, record.case)
@@ -62,7 +66,7 @@ class Target(BaseModel):
 
     @classmethod
     def found_by(cls, record: RunRecord, metric: str) -> "Target | None":
-        """Returns the target that follows from a search's record. None if the search found nothing."""
+        """Returns the target from a search's record. None if the record is a warm-up, not ok, or has no loss."""
         loss = record.figures.get("best_loss")
         if record.outcome != "ok" or record.is_warmup or not loss:
             return None
@@ -83,7 +87,7 @@ class Target(BaseModel):
 
     @property
     def of(self) -> tuple[Any, ...]:
-        """The key of the sample and the metric to which the target belongs."""
+        """A key: the workload, the sample and the metric for which the target holds."""
         return self.workload, self.version, self.dataset_id, self.fraction, self.seed, self.metric
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 FEWEST_UNITS = 4
 """With fewer effective units there is no interval: see `sparkscale evidence coverage`."""
 FEWEST_OF_A_CLASS = 30
-"""With fewer rows of the rarer class a difference has no interval, because it would cover more than it states."""
+"""With fewer rows of the rarer class, a difference has no interval, because the interval would be too wide."""
 
 
 def kish(sizes: Iterable[float]) -> float:

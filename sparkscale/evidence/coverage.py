@@ -1,9 +1,10 @@
 """Measures how often printed intervals contain the true value, on simulated hold-outs, models and seeds.
 
-A row of the hold-out belongs to a unit. A positive has a higher score than a negative by some distance. The distance
-differs from unit to unit, from seed to seed and from cell to cell; a cell is one seed on one unit. Units also shift
-all their scores. The models of all data and of a sample share most of the noise of a row. So an expected AUC is a
-normal probability, and an expected error is an integral over a normal distribution: both are known, not estimated.
+Each row of the hold-out belongs to a unit. The scores of positives are higher than those of negatives. The
+distance between the two classes differs from unit to unit, from seed to seed and from cell to cell; a cell is one
+seed on one unit. Each unit also shifts all scores of its rows. The model of all data and the model of a sample
+share most of the noise of a row. So an expected AUC is a normal probability, and an expected error is an integral
+over a normal distribution. Such true values are known, not estimated.
 """
 
 import math
@@ -29,37 +30,37 @@ Dominant = Literal["units", "seeds"]
 UNITS = (5, 10, 20, 50, 100)
 SEEDS = (3, 5, 8)
 CLASSES = ((6, 994), (30, 970), (100, 900), (1000, 1000))
-"""Positives and negatives of a hold-out."""
+"""Pairs of numbers: the positives and the negatives in a hold-out."""
 ROUNDS = (5, 8, 12, 20)
 DOMINANT_FACTORS: tuple[Dominant, ...] = ("units", "seeds")
 
 DISTANCE, GAP = 1.0, 0.03
 """`DISTANCE` is the distance between the mean scores of the classes, in standard deviations of a row's noise.
 
-`GAP` is the part of this distance that the sample's model lacks.
+`GAP` is the amount by which this distance is smaller for the sample's model.
 """
 LARGE, SMALL, SHIFT = 0.10, 0.02, 0.3
 """Standard deviations of three random effects.
 
-`LARGE` is for the distance over the dominant factor, and `SMALL` for the distance over the other factors (units,
-seeds, cells). `SHIFT` is for the shift of a unit's scores.
+`LARGE` says how much the distance varies over the dominant factor (units or seeds). `SMALL` says the same for the
+remaining factors and for cells. `SHIFT` says how much the shift of scores varies from unit to unit.
 """
 OWN_NOISE = 0.15
-"""The part of a row's noise, as a deviation, that each model and seed does not share with others."""
+"""The standard deviation of the part of a row's noise that a model does not share with other models and seeds."""
 UNEVEN = 0.5
-"""Deviation of the logarithm of the number of rows in a unit."""
+"""The standard deviation of the logarithm of the number of rows in a unit, if units are not even."""
 
 LEAST, MOST = 0.90, 0.97
 """A 95 % interval should contain the true value in a share of cases between these two limits."""
 REPEAT_FACTOR = 5
 """A scenario with a share outside of the limits is simulated again, this many times as often.
 
-The reason is that some of hundreds of shares are outside by chance. Only the second simulation is reported, because
-it was not chosen for its result. A share close to a limit may still be missed: it can be inside in the first
-simulation by the same chance.
+With hundreds of shares, some are outside by chance. Only the second simulation is reported, because it was not
+chosen for its result. By the same chance, a wrong share close to a limit may lie inside in the first simulation,
+and is then missed.
 """
 LEAST_SHARE_GIVEN = 0.1
-"""No coverage is given if less than this share of the simulations have an interval."""
+"""No coverage is reported if less than this share of the simulations has an interval."""
 
 
 JUDGED = (BY_AUC, BY_RMSE, BY_INERTIA, BY_ACCURACY, BY_VARIANCE_EXPLAINED)
@@ -71,8 +72,10 @@ CRITERIA = {judged.quality: Criterion(judged) for judged in JUDGED}
 class Scenario:
     """A hold-out with a number of units, judged with a number of seeds.
 
-    `positives` and `negatives` are rows of a class. Without classes, all rows are `negatives`. The distance between
-    classes varies most over the factor `dominant`.
+    `positives` and `negatives` are the numbers of rows of the two classes. Without classes, all rows are
+    `negatives`. If `even` is true, units have equally many rows on average. `dominant` says whether the distance
+    between scores (see the module's docstring) differs more from unit to unit or from seed to seed. If `kind` is
+    "rounds", `seeds` is the number of rounds.
     """
 
     kind: Kind
@@ -92,10 +95,7 @@ class Scenario:
         return LARGE if self.dominant == "seeds" else SMALL
 
     def seed(self, repeats: int) -> int:
-        """Returns the seed of the simulations.
-
-        It depends on their number, so another number gives other simulations.
-        """
+        """Returns the seed of `repeats` simulations. Another number of repeats has another seed."""
         return int(digest(f"{self!r} {repeats}"), 16)
 
 
@@ -113,13 +113,13 @@ class Covered:
     difference: float
     """The share for intervals of a difference between two models."""
     percentile: float
-    """The same share as `difference`, for intervals that are percentiles of the crossed bootstrap. For comparison."""
+    """As `difference`, for percentile intervals of the crossed bootstrap. Reports do not print these intervals."""
     not_given: float
     """The share of differences without an interval."""
 
     @property
     def shares(self) -> list[float]:
-        """The coverage of the intervals that reports print."""
+        """The shares for intervals that reports print, without those that are NaN."""
         return [share for share in (self.level, self.difference) if not math.isnan(share)]
 
     @property
@@ -162,7 +162,7 @@ def scenarios() -> list[Scenario]:
 def coverage(
     to_simulate: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Covered]:
-    """Simulates each scenario `repeats` times, in `processes` parallel processes.
+    """Simulates each scenario `repeats` times, in `processes` parallel processes. Returns one result per scenario.
 
     A scenario with a share outside of the limits is simulated again, REPEAT_FACTOR times as often.
     """
@@ -213,7 +213,10 @@ def _contains(printed: Interval, true_value: float) -> bool:
 
 
 def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[UnitQuality, UnitQuality]]:
-    """Returns the qualities of both models on one simulated hold-out: a pair for each seed."""
+    """Returns the qualities of two models on one simulated hold-out: a pair for each seed.
+
+    The first model is trained on all data, the second on a sample.
+    """
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
     unit = generator.choice(units, rows, p=share / share.sum())
@@ -238,13 +241,13 @@ def _auc(unit: Array, label: Array, distance: Array, shift: Array, noise: Array)
 
 
 def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:
-    """Returns the accuracy. The threshold is in the middle between the classes."""
+    """Returns the accuracy. The threshold is in the middle between the two classes."""
     margin = (label - 0.5) * distance + shift * 0 + noise
     return UnitRatio.accuracy(unit, label, norm.cdf(margin))
 
 
 def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
-    """Returns the RMSE. The error of a row has the deviation 1/distance."""
+    """Returns the RMSE. The error of a row has the standard deviation 1/distance."""
     return UnitRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
 
 
@@ -255,7 +258,8 @@ def _inertia(unit: Array, label: Array, distance: Array, shift: Array, noise: Ar
 def _explained(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
     """Returns the explained variance.
 
-    The error is a quarter of the deviation at the usual distance; both vary by unit.
+    At the usual distance (1), the expected squared error is an eighth of the squared deviation. Both differ from
+    unit to unit.
     """
     total = (1 + shift) ** 2 + 1
     return UnitRatio.explained(unit, total, (noise / distance) ** 2 * total / 8)
@@ -271,10 +275,10 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = 
 
 
 def true_values(scenario: Scenario) -> tuple[float, float]:
-    """Returns two true values: the quality of the model of all data, and what the model of the sample gives up.
+    """Returns two true values: the quality of the model of all data, and the quality that the sample gives up.
 
-    Both are expectations on rows of new units, and each model draws its own seeds. Both are means over seeds, because
-    a quality such as an RMSE is not linear in them.
+    The two values are expected on rows of new units, and each model draws its own seeds. They are averaged over
+    all seeds. The value at an average seed would differ, because a quality such as an RMSE is not linear.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     weights = weights / weights.sum()
@@ -287,9 +291,12 @@ def true_values(scenario: Scenario) -> tuple[float, float]:
 
 
 def _of_seed(scenario: Scenario, distance: float) -> float:
-    """Returns the expected quality of a model with one seed: its mean over all units and cells that can be drawn."""
+    """Returns the expected quality of a model with one seed: the mean over all units and cells that can be drawn.
+
+    `distance` is the mean distance with this seed.
+    """
     varied = scenario.of_units**2 + SMALL**2
-    if scenario.kind == "auc":  # a positive and a negative from two units
+    if scenario.kind == "auc":  # the positive and the negative are from different units
         return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))
     if scenario.kind == "accuracy":
         return float(norm.cdf(distance / 2 / np.sqrt(varied / 4 + 1)))
@@ -299,7 +306,10 @@ def _of_seed(scenario: Scenario, distance: float) -> float:
 
 
 def _of_rounds(scenario: Scenario, repeats: int, generator: np.random.Generator) -> Covered:
-    """Returns the coverage of intervals over rounds, of ratios that vary like seconds on a shared machine."""
+    """Returns the coverage of `rounds_interval`. `scenario.seeds` is the number of rounds.
+
+    The simulated ratios vary as times on a shared machine do.
+    """
     drawn = np.exp(0.2 * generator.standard_t(4, size=(repeats, scenario.seeds)))
     contained = [_contains(rounds_interval(list(map(float, samples))), 1.0) for samples in drawn]
     return Covered(scenario, repeats, float(np.mean(contained)), float("nan"), float("nan"), 0.0)

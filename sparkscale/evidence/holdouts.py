@@ -1,9 +1,9 @@
 """Checks the hold-out of `flights`: compares printed intervals with fresh draws of hold-out, sample and model.
 
-The year is divided into periods of equal length. This is done for several lengths. Each draw holds out another fifth
-of the periods. It trains XGBoost on all other rows and on a sample of them with several seeds, and estimates the AUC
-that the sample gives up, as a report would. The printed standard error must match the spread of these estimates over
-draws.
+The year is divided into periods of equal length. This is done for several lengths. Each draw holds out another
+fifth of the periods. With several seeds, it trains XGBoost on all training rows and on a sample of these rows. It
+estimates the AUC that the sample gives up, as a report would. The printed standard error must match the spread of
+these estimates over draws.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +27,13 @@ from workloads.libraries.xgboost import OBJECTIVES, BoostedTrees, boosting_argum
 DAYS = 365
 HELD_OUT = 0.2
 FIRST_DAYS = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
-"""Days of 2013 before the first of each month."""
+"""The number of days of 2013 before the first day of each month."""
 DRAW_KEY = 0x64_72_61_77
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of the year, hold-out included. The arrays have shape (rows,), `features` has (rows, features)."""
+    """All rows of the year, hold-out included. `features` has shape (rows, features), the other arrays (rows,)."""
 
     row: Array
     day: Array
@@ -42,7 +42,7 @@ class Rows:
 
     @classmethod
     def of(cls, data: PreparedDataset) -> "Rows":
-        """Reads all rows of a prepared data set `flights`."""
+        """Reads all rows of the prepared data set `flights`."""
         folders = [data.holdout_path, *(join(data.root, slice_folder(number)) for number in range(SLICES))]
         table = read_parquet(folders, [ROW, LABEL, *data.features])
         return cls(table.column(ROW).to_numpy(), _day(data, table), labels(table), ordinal_matrix(data, table))
@@ -141,9 +141,9 @@ def studies(
 def _draw(
     rows: Rows, length: int, draw: int, seeds: int, params: BoostedTrees, fraction: float, threads: int
 ) -> Draw:
-    """Returns a draw with fresh seeds and a fresh hold-out of a fifth of the periods.
+    """Returns the estimates with fresh seeds and a fresh hold-out of a fifth of the periods.
 
-    The start of the periods also varies.
+    The start of the periods also varies from draw to draw.
     """
     period = (rows.day + draw % length) // length
     distinct = np.unique(period)
@@ -168,7 +168,7 @@ def _draw(
 
 
 def _scores(rows: Rows, training: Array, held_out: Array, seed: int, params: BoostedTrees, threads: int) -> Array:
-    """Trains a model on the training rows, and returns its scores of the held-out rows."""
+    """Trains a model on the training rows, and returns the scores of the held-out rows."""
     import xgboost
 
     arguments = boosting_arguments(params)

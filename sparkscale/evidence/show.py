@@ -1,4 +1,4 @@
-"""Tables of the evidence."""
+"""Makes the tables that `sparkscale evidence` prints."""
 
 import math
 from collections.abc import Sequence
@@ -70,7 +70,10 @@ def _share(share: float) -> str | None:
 
 
 def holdouts(studies: Sequence[Study]) -> list[Block]:
-    """Returns two rows for each length of a period: judged as in earlier reports, and as in present reports."""
+    """Returns a table with two rows for each length of a period.
+
+    One row has the estimates as earlier reports made them, the next row as present reports make them.
+    """
     columns = (
         Column("days a\nperiod"),
         Column("periods\nheld out", priority=3),

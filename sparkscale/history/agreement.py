@@ -24,8 +24,8 @@ from sparkscale.store.store import Store
 class Agreement:
     """The seconds of one call, measured by two clocks.
 
-    asv times the call in a separate process, and workers time it in a run. A spread is None if its clock has no
-    values.
+    asv times the call in a separate process, and workers time it in a run. `asv` or `worker` is None if there are
+    no times of this clock.
     """
 
     environment: str
@@ -45,7 +45,7 @@ class Agreement:
 
 
 def agreements(checkout: Checkout, host: str, store: Store) -> list[Agreement]:
-    """Returns an agreement for each control, in each package environment with records of this commit on this host.
+    """Returns an agreement for each control and each package environment with results of this commit and host.
 
     Raises ConfigError if asv has no results of this commit and host.
     """
@@ -76,7 +76,7 @@ def agreements(checkout: Checkout, host: str, store: Store) -> list[Agreement]:
 
 
 def _last_run(store: Store, commit: str, releases: tuple[str, ...]) -> list[RunRecord]:
-    """Returns the records of the last `bench` run of the commit on these releases; empty if there was no such run."""
+    """Returns the records of the last `bench` run of the commit with these releases; empty if there is none."""
     by_run: dict[str, list[RunRecord]] = {}
     for record in store.records():
         if record.code.commit == commit:
@@ -89,7 +89,7 @@ def _last_run(store: Store, commit: str, releases: tuple[str, ...]) -> list[RunR
 
 
 def _fits(store: Store, records: Sequence[RunRecord]) -> list[float]:
-    """Returns the seconds of each fit of the control's case in one run; empty if the run did not measure it."""
+    """Returns the seconds of each fit of the control's case in these records; empty if they have no such case."""
     if not records:
         return []
     planned = fit_case()
@@ -101,7 +101,7 @@ def _fits(store: Store, records: Sequence[RunRecord]) -> list[float]:
 
 
 def _session_starts(records: Sequence[RunRecord]) -> list[float]:
-    """Returns the seconds in which each JVM started its session."""
+    """Returns the seconds that the start of the session took in each JVM."""
     seconds_by_jvm = {
         record.jvm: record.session_seconds
         for record in records

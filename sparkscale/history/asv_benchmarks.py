@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """What `asv run` measures, and where its records are.
+    """The settings of `asv run`: the cases to measure, and the folder of the records (`out`).
 
     asv passes only environment variables to its processes, so these settings are read from them.
     """
@@ -60,7 +60,7 @@ class Settings:
     def of_environment(cls) -> "Settings":
         """Reads the settings from environment variables.
 
-        Relative paths start at the checkout, because asv changes the working directory.
+        Relative paths start at the checkout's folder, because asv changes the working directory.
         """
         values = {name: value for name in _VARIABLES if (value := os.environ.get(f"SPARKSCALE_{name.upper()}"))}
         return cls(
@@ -84,7 +84,7 @@ class Settings:
 
 
 def absolute_if_file(name: str, folder: Path = ROOT) -> str:
-    """Returns the absolute path if `name` is a file, relative to `folder`; any other name unchanged."""
+    """Returns the absolute path if `folder` has a file of this name; otherwise returns the name unchanged."""
     path = folder / name
     return str(path) if path.is_file() else name
 
@@ -101,9 +101,11 @@ class Recorded:
     pattern: ClassVar[str]
 
     def setup(self, invocation: str, *parameters: str) -> None:
-        """Reads the records of the case from this run, and measures the case if the run has no records of it.
+        """Reads the records of a case from a run. Measures the case first if the run has no records of it.
 
-        Raises NotImplementedError with the reason if there is no figure; asv then shows n/a.
+        `invocation` is the id of the run, and `parameters` are the fields of the case's `Point`. Raises
+        NotImplementedError, with the reason, if the suite lacks the case or the case has no result. asv then shows
+        n/a.
         """
         self.records = _records(Settings.of_environment(), invocation, self.pattern, Point(*parameters))
 
@@ -119,7 +121,7 @@ def benchmark(pattern: str, metric: str) -> str:
 
 
 def case_matches(case: PlannedCase, planned_suite: Suite, expressions: Sequence[str]) -> bool:
-    """Returns true if asv's `--bench` with these regular expressions selects a figure of the case.
+    """Returns true if asv's `--bench` with these regular expressions selects a metric of the case.
 
     Without expressions it selects everything.
     """
@@ -138,7 +140,7 @@ def any_matches(names: Sequence[str], expressions: Sequence[str]) -> bool:
 
 
 def tracked_metrics(pattern: str) -> list[Metric]:
-    """Returns the metrics of a pattern that asv keeps: only those where lower is better, as asv assumes for all."""
+    """Returns the metrics of a pattern that asv keeps. In all of them lower is better, as asv assumes."""
     return [
         metric
         for metric in metrics(workload.description for workload in registry.own_workloads().values()).values()
@@ -148,7 +150,7 @@ def tracked_metrics(pattern: str) -> list[Metric]:
 
 @cache
 def span(pattern: str) -> Axes:
-    """Returns all parameter values of a pattern's class: from the suite, and from what asv has recorded before."""
+    """Returns all values of the parameters of a pattern's class, from the suite and from asv's earlier results."""
     settings = Settings.of_environment()
     suite_points = points(suite.load(settings.suite), settings.clusters, pattern)
     try:
@@ -160,9 +162,9 @@ def span(pattern: str) -> Axes:
 
 
 def version(pattern: str, metric: Metric | None = None) -> str:
-    """Returns a digest of the versions of the pattern's workloads and of the metric.
+    """Returns a digest of the metric's version and the versions of the pattern's workloads.
 
-    It changes when one of them declares that its figures are no longer comparable with earlier figures.
+    A workload or a metric gets a new version if its values are no longer comparable with earlier values.
     """
     changed_versions = sorted(
         (workload.name, workload.version)
@@ -173,7 +175,7 @@ def version(pattern: str, metric: Metric | None = None) -> str:
 
 
 def run_to_read() -> str:
-    """Returns the id of the run that a class reads. Begins a run if none was measured.
+    """Returns the id of the run that a class reads. Begins a run if the settings name none.
 
     Each class calls it in its `setup_cache`.
     """
@@ -194,7 +196,7 @@ def run_to_read() -> str:
 def tracked(cls: type[Recorded]) -> type[Recorded]:
     """Gives a class one `track_*` method per metric.
 
-    A class without parameters gets no method, because asv has nothing to run for it.
+    If a parameter has no values, the class gets no method, because asv has nothing to run for it.
     """
     if all(span(cls.pattern)):
         for metric in tracked_metrics(cls.pattern):

@@ -27,13 +27,13 @@ BASE = "sparkscale"
 """The beginning of the names of our package environments."""
 
 DIRTY = {"tree": "dirty"}
-"""A requirement that marks results from a tree with uncommitted changes. It becomes part of their name."""
+"""A requirement that marks results of uncommitted changes. It becomes part of the environment's name."""
 
 
 class NamedEnvironment(ExistingEnvironment):  # type: ignore[misc]
-    """An existing Python, named after its releases that are not the installed ones (the configuration's `matrix`).
+    """An existing Python, named after the releases that differ from the installed ones (asv's `matrix`).
 
-    asv itself names an existing environment after its path, so its names and graphs would end with the checkout.
+    asv itself names an existing environment after its path. So each new checkout would begin a new history.
     """
 
     tool_name = BASE
@@ -80,10 +80,11 @@ def _results(conf: Any, machine: str, commit: str, environment: str, shown: str)
 
 
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
-    """Returns the commit and the environment name that a text REVISION@NAME==VERSION,… stands for.
+    """Returns the commit and the name of the environment that a text such as REVISION@NAME==VERSION,… stands for.
 
-    The releases that differ stand after the @, and `dirty` for a tree with uncommitted changes. `locked` or nothing
-    means the installed releases. Raises asv's UserError, with the recorded environments, if there is no such result.
+    The @ is followed by the releases that differ from the installed ones, and by `dirty` for a tree with
+    uncommitted changes. `locked` or nothing means the installed releases. If there are no such results, raises
+    asv's UserError, which names the recorded environments.
     """
     name, _, releases = revision.partition("@")
     commit = get_repo(conf).get_hash_from_name(name)
@@ -101,7 +102,7 @@ def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
 
 
 def _compare(plain: Any, conf: Any, hash_1: str, hash_2: str, **options: Any) -> None:
-    """Runs `asv compare`, also for REVISION@ENVIRONMENT: asv itself compares only within one environment."""
+    """Runs `asv compare` (`plain`). Also accepts REVISION@ENVIRONMENT, to compare different environments."""
     if "@" not in hash_1 + hash_2:
         plain(conf=conf, hash_1=hash_1, hash_2=hash_2, **options)
         return

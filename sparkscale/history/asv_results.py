@@ -1,4 +1,4 @@
-"""Makes asv write a run to a temporary folder first, so that its files are replaced as a whole or not at all."""
+"""Makes asv record a run in a temporary folder first, so that asv's files are replaced together or not at all."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.store.invocation import Invocation
 
 END_SECONDS = 10
-"""How long an interrupted asv gets to end its children, before all are killed."""
+"""Seconds that an interrupted asv has to end its child processes, before all of them are killed."""
 
 
 def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]:
@@ -35,7 +35,7 @@ def requirements(environment: Environment, checkout: Checkout) -> dict[str, str]
 
 
 def file_of(results: Path, checkout: Checkout, machine: str, environment: Environment) -> Path:
-    """Returns the path of asv's file of one commit, machine and package environment."""
+    """Returns the path of the file in which asv keeps the results of a commit, machine and package environment."""
     from asv.results import get_filename
 
     name = environment_name(requirements(environment, checkout))
@@ -52,7 +52,7 @@ class Selection:
 
     @property
     def expression(self) -> str:
-        """The regular expression for asv's `--bench`."""
+        """The regular expression that selects the case's metrics with asv's `--bench`."""
         names = "|".join(re.escape(benchmark(self.pattern, metric)) for metric in self.metrics)
         return rf"^(?:{names})\({re.escape(self.parameters)}\)$"
 
@@ -60,8 +60,8 @@ class Selection:
 def selections(records: list[RunRecord], suite: Suite) -> list[Selection]:
     """Returns each measured case with the metrics that its records have.
 
-    A case without any metric gets the metrics of the pattern's other cases. asv then shows n/a for it, with the
-    reason.
+    A case without any metric gets the metrics of the pattern's other cases. asv then shows n/a for the case, with
+    the reason.
     """
     cases: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
@@ -90,9 +90,10 @@ def record(
     controls: Sequence[str],
     options: Sequence[str],
 ) -> None:
-    """Makes asv record these cases of a run that is stored in `out`, and time these controls.
+    """Makes asv record the cases `selected` of a run that is stored in `out`, and time the `controls`.
 
-    Raises RecordingError if asv fails. After a failure or an interruption, `results/asv` is unchanged.
+    `options` are further options of `asv run`. Raises RecordingError if asv fails. After a failure or an
+    interruption, `results/asv` is unchanged.
     """
     checkout.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sparkscale-asv-") as folder:
@@ -140,10 +141,10 @@ def describe_machine(description: dict[str, str]) -> None:
 
 
 def _complete(path: Path, selected: Sequence[Selection]) -> None:
-    """Corrects asv's file, so that each combination of parameters has its figure, or n/a if there is none.
+    """Corrects asv's file: each combination of parameters has the values that its case has now, otherwise n/a.
 
-    When a case is recorded again, asv keeps figures that the case no longer has. asv also marks combinations that are
-    new in the file as failed. Raises RecordingError for a figure that asv failed to read.
+    When a case is recorded again, asv keeps values that the case no longer has. asv also marks combinations that
+    are new in the file as failed. Raises RecordingError for a value that asv failed to read.
     """
     content = json.loads(path.read_text())
     columns = content["result_columns"]
@@ -170,7 +171,7 @@ def _complete(path: Path, selected: Sequence[Selection]) -> None:
 
 
 def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
-    """Sets one combination to n/a. In asv's files that is NaN, without samples and statistics."""
+    """Sets one combination to n/a. In asv's files, n/a is NaN without samples and statistics."""
     result = columns.index("result")
     row[result] = row[result] or [None] * count
     row[result][index] = math.nan
@@ -180,14 +181,14 @@ def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
 
 
 def _copy_of_commit(checkout: Checkout, machine: str, results: Path) -> None:
-    """Copies the files that asv has of this commit and machine, because asv adds to them."""
+    """Copies asv's files of this commit and machine to `results`, because asv adds to them."""
     (results / machine).mkdir(parents=True)
     for path in (checkout.results / machine).glob(f"{checkout.commit[:8]}-*.json"):
         shutil.copy2(path, results / machine / path.name)
 
 
 def _publish(results: Path, to: Path) -> None:
-    """Copies the JSON files of `results` to `to`. Each is written under a temporary name and then renamed."""
+    """Copies the JSON files of `results` to `to`. Each file is written under a temporary name, then renamed."""
     for path in sorted(results.glob("**/*.json")):
         target = to / path.relative_to(results)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,7 @@ def _publish(results: Path, to: Path) -> None:
 
 
 def _run(command: list[str], variables: dict[str, str]) -> None:
-    """Runs asv in its own process group, so that Ctrl-C reaches only this process, which then ends asv.
+    """Runs asv in its own process group, so that Ctrl-C reaches only this process. This process then ends asv.
 
     Raises RecordingError if asv fails.
     """
@@ -214,7 +215,7 @@ def _run(command: list[str], variables: dict[str, str]) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Interrupts asv, which then ends its children. Kills all of them if that takes more than END_SECONDS."""
+    """Interrupts asv, so that asv ends its children. Kills asv and its children if this takes over END_SECONDS."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(END_SECONDS)

@@ -37,7 +37,7 @@ CONTROLS = {
     "controls.Fit.time_fit": "a small fit",
     "controls.Session.timeraw_session_start": "a session's start",
 }
-"""The benchmarks that asv times itself, each with its title."""
+"""Maps the benchmarks that asv itself times to their titles."""
 RESERVED_OPTIONS = (
     "range",
     "set_commit_hash",
@@ -61,7 +61,7 @@ RESERVED_OPTIONS = (
 
 @dataclass(frozen=True)
 class Bench:
-    """A request of the user."""
+    """The user's request: the options of `sparkscale bench`."""
 
     suite: str
     out: Path
@@ -168,7 +168,7 @@ def _check_cases(request: Bench, measured_suite: Suite, controls: list[str]) -> 
 
 
 def _check_code(checkout: Checkout, records: list[RunRecord]) -> None:
-    """Raises ConfigError if the measured code is not the code for which asv would record it."""
+    """Raises ConfigError if the checkout has changed since it was read, or if a record comes from other code."""
     if {code_state(), *(record.code for record in records)} != {checkout.code}:
         raise ConfigError(
             f"{checkout.root} has changed since {checkout.commit[:8]} was measured, so asv records nothing. "
@@ -185,7 +185,7 @@ def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[s
 
 
 def _check_options(request: Bench) -> None:
-    """Raises ConfigError for options that `asv run` does not have, and for the options in RESERVED_OPTIONS."""
+    """Raises ConfigError for options that `asv run` lacks, for RESERVED_OPTIONS, and for a faulty `--bench`."""
     from asv.commands import make_argparser
 
     for expression in request.bench:
@@ -228,8 +228,8 @@ def _measure_all(
 ) -> list[tuple[Environment, Invocation]]:
     """Measures and returns the runs of all environments.
 
-    Odd rounds measure the environments in this order, even rounds in reverse order, so that changes of the machine
-    over time affect all of them.
+    Odd rounds measure the environments in the given order, even rounds in reverse order. So a change of the
+    machine over time affects all environments.
     """
     runs = [(environment, _begin_or_resume(request, environment)) for environment in environments]
     rounds = runs[0][1].rounds
@@ -272,9 +272,10 @@ def _begin_or_resume(request: Bench, environment: Environment) -> Invocation:
 
 
 def _measure_elsewhere(environment: Environment, part: Part) -> None:
-    """Measures with the environment's Python, in its own process group.
+    """Measures a part of a run in a new process, with the environment's Python and in its own process group.
 
-    An interruption is passed on to that process, and this one waits for its end. Raises RecordingError if it fails.
+    If this process is interrupted, it ends the new process and waits for it. Raises RecordingError if the new
+    process fails.
     """
     command = [str(environment.python), "-m", "sparkscale.history.part", part.model_dump_json()]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -1,4 +1,4 @@
-"""The checkout that `sparkscale bench` records: its commit, asv's configuration and files, the machine's name."""
+"""The checkout that `sparkscale bench` records: its commit, asv's configuration and files, and the machine."""
 
 import importlib.metadata
 import json
@@ -25,7 +25,7 @@ from sparkscale.measure.worker.descriptions import ROOT
 CONFIGURATION = "asv.conf.json"
 LOCK = "requirements.lock"
 NAMED = 5
-"""How many differing packages a message names."""
+"""The largest number of differing packages that a message names."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _top(folder: Path) -> Path:
 
 
 def damaged(results: Path) -> list[Path]:
-    """Returns the files that asv cannot read."""
+    """Returns the JSON files below `results` that asv cannot read."""
     return [path for path in sorted(results.glob("**/*.json")) if not _is_readable(path)]
 
 
@@ -101,9 +101,10 @@ def _is_readable(path: Path) -> bool:
 
 
 def machine(name: str | None, profile: ClusterProfile, granted: Budget) -> dict[str, str]:
-    """Returns the description of this host for asv, on one profile.
+    """Returns the description of this host and of one profile for asv.
 
-    asv's own description lacks cluster, Java and GPU.
+    asv's own description of a machine lacks the cluster, Java and the GPUs. If `name` is None, the hostname is
+    used.
     """
     host = descriptions.host()
     gpus = ", ".join(gpu["name"] for gpu in host["gpus"])
@@ -123,7 +124,7 @@ def machine(name: str | None, profile: ClusterProfile, granted: Budget) -> dict[
 
 
 def _java() -> str:
-    """Returns the version of the Java that Spark would use, or "none": engines without Spark need no Java."""
+    """Returns the version of the Java that Spark would use; "none" if Spark finds no Java."""
     try:
         return java.find(cache_folder()).version
     except ClusterError:
@@ -131,7 +132,7 @@ def _java() -> str:
 
 
 FIELDS_WITHOUT_EFFECT = ("name", "summary", "storage", "patience_seconds")
-"""Fields of a profile that change no figure."""
+"""Fields of a profile that change no measured value."""
 CHECKED = {
     "cpu": "CPU",
     "num_cpu": "number of cores",
@@ -145,7 +146,7 @@ ADDED_LATER = ("profile", "java")
 
 
 def check_same_machine(results: Path, description: dict[str, str]) -> None:
-    """Raises ConfigError if this name already has results of another host, profile or Java.
+    """Raises ConfigError if the machine's name already has results of another host, profile or Java.
 
     A difference between the machines would look like a change of the code. Raises StoreError if the file is damaged.
     """

@@ -1,7 +1,7 @@
 """The controls: a small fit and the start of a Spark session, both timed by asv, not by a worker.
 
-Each is the same call that a worker times, so that the two clocks can be compared. Unlike in a worker, there is no
-memory limit.
+Workers time the same two calls, so that asv's times can be compared with the workers' times. Unlike in a worker,
+there is no memory limit.
 """
 
 import os
@@ -56,7 +56,7 @@ def fit_case() -> PlannedCase:
 
 
 class SmallFit:
-    """A fit on rows that are already loaded."""
+    """A fit on rows that are already loaded. `fit` is the call to time."""
 
     def __init__(self) -> None:
         _locked()
@@ -81,7 +81,10 @@ class SmallFit:
 
 
 class SessionStart:
-    """Prepares everything that a worker has before it starts its session. Its resources end with the process."""
+    """Prepares everything that a worker has before it starts its session. `start` is the call to time.
+
+    The folder and the cluster exist until this process ends.
+    """
 
     def __init__(self) -> None:
         _locked()

@@ -1,4 +1,4 @@
-"""Where asv stores a metric: the parameters of its benchmark, and all values that each parameter can have."""
+"""Makes the parameters under which asv stores a case's metrics, and lists all values of each parameter."""
 
 import ast
 import json
@@ -15,11 +15,11 @@ from sparkscale.measure.plan.suite import Suite
 from workloads.datasets.source import Source
 
 Axes = tuple[list[str], list[str], list[str], list[str], list[str]]
-"""For each field of Point, all values that it can have. asv calls them axes."""
+"""All values that each field of Point can have. asv calls them axes."""
 
 
 class Point(NamedTuple):
-    """One combination of asv's parameters. Figures of different commits are comparable if their points are equal."""
+    """One combination of asv's parameters. Metrics with equal points are comparable between commits."""
 
     engine: str
     """Workload and engine, and the parameters that differ from the workload's defaults."""
@@ -48,7 +48,7 @@ def planned_point(case: PlannedCase, suite: Suite) -> Point:
 
 
 def record_point(record: RunRecord, suite: Suite) -> Point:
-    """Returns the point of a record of this suite. Raises KeyError if the suite does not have its data set."""
+    """Returns the point of a record of this suite. Raises KeyError if the suite lacks the record's data set."""
     case = record.case
     sources = {source.title: source for source in map(suite.source, _datasets(suite))}
     capacity = case.params.get("capacity")
@@ -72,15 +72,18 @@ def record_point(record: RunRecord, suite: Suite) -> Point:
 
 
 def _without_target(workload: WorkloadDescription, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters without the target, which a case gets only after it was planned.
+    """Returns the parameters without the target loss. A case gets its target only after it was planned.
 
-    A search does the same with and without a target.
+    A search does the same work with and without a target.
     """
     return {name: value for name, value in params.items() if name != workload.target}
 
 
 def _left_to_data(workload: WorkloadDescription, suite: Suite, source: Source) -> set[str]:
-    """Returns the parameters that the suite leaves open, such as the grouping. Only records have their values."""
+    """Returns the names of the parameters that the suite leaves open, such as the grouping.
+
+    Only records have values of these parameters.
+    """
     blocks = [
         block
         for block in suite.measure
@@ -97,7 +100,7 @@ def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list
 
 
 def axes(new_points: Iterable[Point], known: Axes) -> Axes:
-    """Adds the values of these points to the known axes, because asv shows only figures with values on its axes."""
+    """Returns the known axes with the values of new points. asv shows only metrics with points on the axes."""
     united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(new_points), strict=True)]
     engines, data, fractions, devices, clusters = united
     return (
@@ -157,7 +160,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-@cache  # needed for each record, and a table reads it from its files
+@cache  # called for each record, and a table must read its number of rows from files
 def _data(source: Source) -> str:
     """Returns the label of a data set: title, rows, and fields that are not defaults. It leaves out the path."""
     fields = type(source).model_fields

@@ -1,6 +1,6 @@
-"""Measures what the harness costs.
+"""Compares the wall time of `sparkscale bench` with that of `asv run` on the same cases.
 
-It measures the same cases with `sparkscale bench`, and with `asv run`, which starts a JVM for each case.
+Unlike `sparkscale bench`, `asv run` starts a JVM for each case.
 """
 
 import os
@@ -46,8 +46,8 @@ class GridRun:
 def harness(rounds: int, say: Callable[[str], None]) -> list[GridRun]:
     """Runs the suite `harness` with `sparkscale bench` and with `asv run`.
 
-    Both run in a clone, so that the history of this checkout stays unchanged. Raises RecordingError if one of the two
-    fails.
+    Both commands run in a clone, so that the history of this checkout stays unchanged. Raises RecordingError if a
+    command fails.
     """
     checkout = Checkout.here(allow_dirty=True)
     with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as folder:

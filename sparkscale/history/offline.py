@@ -21,18 +21,18 @@ FILES = {
     "bootstrap.min.js": "bootstrap/dist/js/bootstrap.min.js",
     "bootstrap.min.css": "bootstrap/dist/css/bootstrap.min.css",
 }
-"""The files that asv 0.6.6 loads: their names in its pages, and their paths in npm's packages.
+"""Maps names of files that asv 0.6.6 loads in its pages to their paths in npm's packages.
 
-The packages have the same releases, except that stupidtable's is newer.
+The packages have the releases that asv's pages name. Only stupidtable has a newer release.
 """
 
 REMOTE = re.compile(r'(src|href)="https://[^"]+/([^"/]+)"((?: (?:integrity|crossorigin|referrerpolicy)="[^"]*")*)')
 
 
 def make_offline(html: Path) -> bool:
-    """Copies the fetched files next to the pages and makes the pages load them. Returns false if none were fetched.
+    """Copies the fetched files next to the pages and makes the pages load them.
 
-    Raises KeyError if asv loads a file that FILES does not have.
+    Returns false if nothing was fetched. Raises KeyError if asv loads a file that FILES does not have.
     """
     if not FETCHED.is_dir():
         return False

@@ -58,15 +58,16 @@ def combinations(releases: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def installed() -> Environment:
-    """Returns the Python that runs this."""
+    """Returns the Python that runs this process, with the installed releases."""
     return Environment((), Path(sys.executable))
 
 
 def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
     """Returns the package environment of these releases below `folder`.
 
-    Makes it if it is missing or incomplete, or if the installed packages have changed since. It has only the packages
-    that differ, because pip counts the packages of the Python below it as installed.
+    Makes the environment if it is missing or incomplete, or if the installed packages have changed since it was
+    made. It contains only packages that differ, because the packages of the Python that runs sparkscale count as
+    installed.
 
     If a release cannot be installed, raises ConfigError with pip's reason and leaves no environment behind.
     """
@@ -80,7 +81,7 @@ def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
         _run([sys.executable, "-m", "venv", "--without-pip", str(root)], releases)
         site = root / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
         line = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-        (site / "below.pth").write_text(line)  # a line of code, so that the .pth files there count, too
+        (site / "below.pth").write_text(line)  # this code makes Python read the .pth files there, too
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
         _run([*pip, "install", "--quiet", *releases], releases)
         _check_releases(python, releases)

@@ -17,7 +17,7 @@ from sparkscale.measure.run.run import Request, measure
 
 
 class Part(BaseModel):
-    """A part of a run: the cases that asv's `--bench` selects, in one round or in all. The run has begun already.
+    """A part of a run: the cases that asv's `--bench` selects, in one round or in all. The run exists already.
 
     `only_round` is None for all rounds.
     """

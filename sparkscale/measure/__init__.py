@@ -1,1 +1,1 @@
-"""Measuring: suites say what is measured, the runner and its workers measure it, and the store keeps the records."""
+"""Measures cases: suites list the cases, the runner and its workers measure them, and the store keeps records."""

@@ -1,6 +1,7 @@
-"""Finds the outcome of a case that did not end well, from evidence.
+"""Decides the outcome, such as `oom` or `timeout`, of a case that did not end as `ok`.
 
-In a worker, the evidence is the error that was raised. The runner also knows limits, deadlines and kills.
+A worker decides from the error that was raised. The runner also knows of memory limits, deadlines and killed
+processes.
 """
 
 from dataclasses import dataclass
@@ -24,15 +25,16 @@ OUT_OF_MEMORY = (
     "possible container OOM",
     "killed by YARN for exceeding",
 )
-"""Parts of messages that say that memory ran out. Under RLIMIT_DATA, the stack of a thread counts as memory, too.
+"""Parts of error messages. A message that contains one of these texts means that memory ran out.
 
-The last entries are Spark's messages about an executor that ended: 52 is its exit status after an OutOfMemoryError
-(org.apache.spark.util.SparkExitCode.OOM), the others come from Kubernetes (describeExitCode of
-ExecutorPodsLifecycleManager) and YARN (YarnAllocator).
+The stack of a new thread counts as memory under RLIMIT_DATA, so "can't start new thread" is one of them. The last
+four texts are from Spark's messages about an executor that ended. 52 is the exit status after an OutOfMemoryError
+(org.apache.spark.util.SparkExitCode.OOM). The next two texts come from Kubernetes (describeExitCode of
+ExecutorPodsLifecycleManager), and the last one from YARN (YarnAllocator).
 """
 
 MESSAGE_CHARACTERS = 4000
-"""A record keeps this many characters of a message."""
+"""A record keeps at most this many characters of the original error message."""
 
 DEADLINE = "DeadlineExceeded"
 """The error type that is recorded if a worker did not answer in time."""
@@ -40,9 +42,10 @@ DEADLINE = "DeadlineExceeded"
 
 @dataclass(frozen=True)
 class CaseLimits:
-    """The seconds that a case may take: `phases` for all its phases together, `outside` for the work around them.
+    """The time limits of a case, in seconds. `phases` limits all phases together.
 
-    `outside` is the limit of the checks and the tidying before the first phase, and also the limit of scoring.
+    `outside` limits the work before the first phase, which is checks and tidying. Scoring, after the last phase,
+    has a limit of the same length.
     """
 
     phases: float
@@ -69,11 +72,13 @@ class PassedLimit:
 class Evidence:
     """Everything that is known about a case that did not end well.
 
-    `error` is the type of the error, and `message` its text. If the worker died, the text has its exit status and the
-    last lines of its log. `meant` is the outcome that the kind of error stands for. `driver_died` is true if the JVM
-    of Spark's driver has ended. `limit` is the memory limit that was reached: by the worker, or by the cluster's
-    daemons, because their control groups count kills. `worker_limit` is the memory limit of a worker that gave no
-    answer. `stage` and `phase` say where time ran out.
+    `error` is the type of the error, and `message` its text. If the worker died, the text has the worker's exit
+    status and the last lines of its log. `meant` is the outcome that the type of the error implies; None if it
+    implies none. `driver_died` is true if the JVM of Spark's driver has ended. `limit` is a memory limit that the
+    worker or one of the cluster's daemons is known to have reached. `worker_limit` is the memory limit of a worker
+    that gave no result. It counts only if the message shows that memory ran out. `stage` is the stage in which a
+    deadline passed, and `phase` the last phase that began; None if there is none. `limits` are the time limits of
+    the case; None in a worker, which does not know them.
     """
 
     error: str
@@ -89,22 +94,22 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Ended:
-    """The outcome of a case and its error. `phase` is the phase of a timeout, if it is known."""
+    """The outcome and the error of a case. `phase` is the phase in which time ran out; None if it is not known."""
 
     outcome: Outcome
     error: ErrorInfo
     phase: str | None = None
 
     def observation(self) -> Observation:
-        """Returns an observation that has only this outcome and its error."""
+        """Returns an observation that has only this outcome, error and phase."""
         return Observation(outcome=self.outcome, error=self.error, phase=self.phase)
 
 
 def decide(evidence: Evidence) -> Ended:
-    """Returns the first outcome that the evidence supports.
+    """Returns the outcome that follows from the evidence, with its error.
 
-    Memory comes first, because a library seldom knows that the kernel has ended one of its processes. The whole
-    message is searched for signs of this, but only its beginning is kept.
+    Memory is checked first, because a library seldom knows that the kernel has killed one of its processes. The
+    whole message is searched for signs that memory ran out, but only its beginning is kept.
     """
     error, message = evidence.error, evidence.message[:MESSAGE_CHARACTERS]
     has_memory_signs = "MemoryError" in error or any(sign in evidence.message for sign in OUT_OF_MEMORY)
@@ -121,7 +126,7 @@ def decide(evidence: Evidence) -> Ended:
 
 
 def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
-    """Returns `timeout` if the phases exceeded the deadline that the suite sets, otherwise `failed`."""
+    """Returns `timeout` if the phases took too long, and `failed` if the checks or scoring took too long."""
     if evidence.stage == "checks":
         text = f"The checks before the first phase were not done within {limits.outside:g} s."
         return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
@@ -136,7 +141,8 @@ def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
 def may_disturb_next_case(observation: Observation) -> bool:
     """Returns true if the case may have left something in its worker that changes the next case.
 
-    That is so if its engine failed. Data that was refused before the first phase leaves nothing.
+    The result is true for the outcomes `failed` and `oom`. It is false if the data was refused before the first
+    phase, because the engine did not run.
     """
     refused = observation.error and observation.error.type == "DatasetError" and not observation.seconds
     return observation.outcome in ("failed", "oom") and not refused

@@ -1,4 +1,4 @@
-"""The texts of a grid's cells, which are the same in every output format."""
+"""Writes the cells of a grid as texts. The texts are the same in every output format."""
 
 import math
 
@@ -42,7 +42,7 @@ def number(value: float, column: Column, limit: float | None = None) -> str:
 
 
 def _spread(spread: Spread, column: Column) -> tuple[str, ...]:
-    """Returns median and range. The range is left out if it is the same number."""
+    """Returns median and range as texts. The range is left out if it prints as the same number."""
     counted = (f"[{spread.known} of {spread.executions}]",) if column.counts and spread.is_censored else ()
     median, low, high = (number(value, column, spread.limit) for value in (spread.median, spread.low, spread.high))
     if spread.count > 1 and not low == high == median:
@@ -51,7 +51,7 @@ def _spread(spread: Spread, column: Column) -> tuple[str, ...]:
 
 
 def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
-    """Returns value and interval, with "!" if they are doubtful."""
+    """Returns value and interval as texts, with "!" if they are doubtful."""
     mark = ("!",) if estimated.is_doubtful else ()
     if estimated.interval is None:
         return (" ".join((number(estimated.value, column), *mark)),)
@@ -60,7 +60,7 @@ def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
 
 
 def as_grid(chart: Chart) -> Grid:
-    """Returns the points of a chart as a table, for outputs that cannot draw."""
+    """Returns the points of a chart as a table, for output formats without charts."""
     bounded = any(series.low for series in chart.series)
     headings = (chart.x, chart.y, *(("from", "to") if bounded else ()))
     columns = (name(""), *(Column(heading, ".4g") for heading in headings))

@@ -1,4 +1,4 @@
-"""Charts as SVG images, drawn by Altair without a browser or network."""
+"""Draws charts as SVG images, with Altair and without a browser or network."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 DASHES = [[1, 0], [6, 3], [2, 2]]
-"""Lines beyond the number of colours are dashed, then dotted."""
+"""The first lines are solid. If there are more lines than colours, the next are dashed, and the next dotted."""
 
 
 def svg(chart: Chart) -> str:
-    """Returns the chart as an SVG document: a line for each series, and a bar for each point's range, if any.
+    """Returns the chart as an SVG document: a line for each series, and a bar for the range of each point.
 
-    Raises ValueError for more series than colours and dashes tell apart.
+    Raises ValueError if there are more series than colours and dashes can tell apart.
     """
     if len(chart.series) > len(COLOURS) * len(DASHES):
         raise ValueError(f"{len(chart.series)} lines cannot be told apart.")

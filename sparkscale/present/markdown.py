@@ -1,4 +1,4 @@
-"""Blocks as Markdown, for documentation and notebooks."""
+"""Writes blocks as Markdown, for documentation and notebooks."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Headi
 from sparkscale.present import cells
 
 SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
-"""Characters with a meaning for Markdown within a cell, and their replacements."""
+"""Characters that have a meaning for Markdown within a table cell, and their replacements."""
 
 
 def written(blocks: Iterable[Block]) -> str:
@@ -63,7 +63,7 @@ def _row(texts: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escapes a text. Within backticks, it escapes only characters that would end a cell."""
+    """Returns the text escaped. Within backticks, only characters that would end a table cell are escaped."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a backtick without a second one
         return text.translate(SPECIAL)

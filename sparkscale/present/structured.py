@@ -1,4 +1,4 @@
-"""Blocks as JSON, for programs."""
+"""Writes blocks as JSON, for programs."""
 
 import dataclasses
 import json

@@ -19,7 +19,7 @@ LEAST_PROSE = 18
 
 
 def drawn(blocks: Iterable[Block]) -> RenderableType:
-    """Returns all blocks for drawing."""
+    """Returns all blocks as one object that rich can print."""
     return Group(*(line for block in blocks for line in _drawn(block)))
 
 
@@ -44,10 +44,10 @@ def _drawn(block: Block) -> Iterator[RenderableType]:
 class FittedGrid:
     """A grid that is drawn to fit the width.
 
-    If one line per row is too wide, ranges go below their medians, first in the columns with the highest priority
-    number. If that is still too wide, whole columns are left out, and a line below the table says which. Columns have
-    a drop order: the highest priority number is left out first, and 0 is never left out. If the terminal is too
-    narrow even for those with 0, each row becomes a list.
+    Each column has a priority number. If one line per row is too wide, ranges go below their medians, first in the
+    columns with the highest number. If the table is still too wide, columns are left out, the highest number
+    first, and a line below the table names them. Columns with 0 are never left out. If even these are too wide,
+    each row becomes a list.
     """
 
     grid: Grid
@@ -65,7 +65,10 @@ class FittedGrid:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a grid that are drawn, by position. In `stacked` columns, ranges go below medians."""
+    """The choice of columns that are drawn, by position in the grid.
+
+    In the columns at the positions `stacked`, ranges go below medians.
+    """
 
     grid: Grid
     positions: tuple[int, ...]
@@ -81,7 +84,7 @@ class Layout:
         return sum(self._width(position) + PADDING for position in self.positions) + EDGE
 
     def _width(self, position: int) -> int:
-        """Returns the smallest width of a column: that of its longest unbroken piece, or of its heading."""
+        """Returns the smallest width of a column in characters: that of its longest line, or of its heading."""
         column = self.grid.columns[position]
         words = column.heading.split() if position in self.stacked else column.heading.splitlines()
         heading = max(map(cell_len, words), default=0)
@@ -96,8 +99,8 @@ class Layout:
     def _widths(self, most: int) -> dict[int, int]:
         """Returns the width of each column's text, by position.
 
-        Each column gets its smallest width. Columns with the lowest priority number get the remaining characters
-        first.
+        `most` is the width of the table. Each column gets its smallest width. The remaining characters go first to
+        the columns with the lowest priority number.
         """
         widths = {position: self._width(position) for position in self.positions}
         left = most - self.width
@@ -117,7 +120,7 @@ class Layout:
         return max(map(cell_len, lines), default=0)
 
     def table(self, most: int) -> Table:
-        """Returns the table with at most this width."""
+        """Returns the table, at most `most` characters wide."""
         widths = self._widths(most)
         table = Table(title=Line(self.grid.title), title_justify="left", title_style="", header_style="bold")
         for position in self.positions:
@@ -140,7 +143,7 @@ class Layout:
 
 
 def listed(grid: Grid) -> Iterator[RenderableType]:
-    """Yields each row as lines, one for each column."""
+    """Yields each row of a grid as a list, with one line for each column."""
     yield Line(grid.title)
     for row in grid.rows:
         for number, (cell, column) in enumerate(zip(row, grid.columns, strict=True)):
@@ -150,7 +153,10 @@ def listed(grid: Grid) -> Iterator[RenderableType]:
 
 
 def fitted(grid: Grid, width: int) -> Layout:
-    """Returns the layout that shows the most within `width` characters."""
+    """Returns the layout that shows the most within `width` characters.
+
+    The layout is wider than `width` if even the columns with priority 0 do not fit.
+    """
     kept_positions = sorted(
         range(len(grid.columns)), key=lambda position: (grid.columns[position].priority, position)
     )

@@ -1,7 +1,8 @@
-"""Archives: whole runs in one Parquet file, to share them, or to keep them beside a text that cites them.
+"""Writes and reads archives: whole runs in one Parquet file, to share the runs or to publish them with a text.
 
-The file has one row for each row of a store with only these runs: `table` names the store's table, `content` holds
-the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the format.
+The file has one row for each row of a store that holds only these runs. The column `table` names the store's
+table, `content` holds the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the
+format.
 """
 
 import json
@@ -90,7 +91,7 @@ def _bytes(table: Any) -> bytes:
 
 
 def _batches(store: Path) -> Iterator[list[tuple[str, str, bytes | None]]]:
-    """Yields table, content and blob of the rows of a store, in batches that fit into memory."""
+    """Yields the rows of a store as tuples (table, content, blob), in batches that fit into memory."""
     with closing(sqlite3.connect(store)) as connection:
         connection.row_factory = sqlite3.Row
         for table in metadata.sorted_tables:
@@ -107,7 +108,8 @@ def _as_row(table: str, values: dict[str, Any]) -> tuple[str, str, bytes | None]
 def _restore(path: Path, folder: Path) -> None:
     """Makes a store from an archive and marks it with the archive's format. Opening the store migrates it.
 
-    The tables are those of the present format: a migration that changes a table must also change archives.
+    The store gets the tables of the present format. So if a later format changes the columns of a table, this
+    function must first convert the rows of older archives.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -143,7 +145,7 @@ def _format(path: Path, archive: Any) -> int:
 
 
 def _insert(connection: sa.Connection, table: str, content: str, blob: bytes | None) -> None:
-    """Inserts a row of an archive. Raises KeyError for an unknown table or column."""
+    """Inserts a row of an archive. Raises KeyError for an unknown table or column, ValueError for an empty row."""
     values = dict(json.loads(content))
     if not values:
         raise ValueError(f"it has a row of {table} without a value")
@@ -156,11 +158,11 @@ def _insert(connection: sa.Connection, table: str, content: str, blob: bytes | N
 
 
 def take(archive: Path, folder: Path) -> list[str]:
-    """Copies the runs of an archive into the store of a folder, all or none, and returns their ids.
+    """Copies all runs of an archive into the store of a folder, and returns the ids of these runs.
 
-    The copies are marked as imported: they are shown and exported, but never resumed. Raises ConfigError if the file
-    is no archive that this release can read, or if one of its runs is in the store already; StoreError if the store
-    cannot be written.
+    The copies are marked as imported: they are shown and exported, but never resumed. Raises ConfigError if this
+    release cannot read the archive, or if the store already has one of the runs. Raises StoreError if the store
+    cannot be written. After an error the store has none of the runs that were to be copied.
     """
     with unpacked(archive) as other:
         runs = other.runs()

@@ -1,4 +1,4 @@
-"""An invocation: the run that records refer to."""
+"""Defines `Invocation`: a run as it is stored. Each record refers to its run."""
 
 from typing import Any, Literal
 
@@ -11,41 +11,44 @@ Command = Literal["run", "bench", "asv", "heap"]
 
 
 class Invocation(BaseModel):
-    """One run, resumed or not, of `sparkscale run`, `bench` or `heap`, or of a class in `asv run`."""
+    """One run of `sparkscale run`, `bench` or `heap`, or of one class of benchmarks in `asv run`.
+
+    A run that was resumed is still one run.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     suite: str
-    """The suite's name, or the given path."""
+    """The name of the suite, or the path that the user gave."""
     started_at: AwareDatetime
     seed: int
     rounds: int
     filter: str | None
     clusters: tuple[str, ...] | None = None
-    """Profiles that were used instead of the suite's. None: the suite's."""
+    """The profiles that were used instead of the suite's profiles. None if the suite's profiles were used."""
     data: dict[str, Any] | None = None
-    """The data set that was measured instead of the suite's. None: the suite's."""
+    """The data set that was measured instead of the suite's data sets. None if these were measured."""
     command: Command = "run"
     environment: tuple[str, ...] = ()
     """Releases of packages that were measured instead of the installed ones, such as "xgboost==3.1.1"."""
     seeds: Seeds | None = None
     """The seeds of samples and models.
 
-    None in runs of earlier releases: they used the one seed `seed` in every round.
+    None in runs of earlier releases, which used `seed` for samples and models in every round.
     """
     origin: dict[str, str] = {}
-    """Ids of the descriptions of its suite, profiles and budgets, by their names in messages."""
+    """The ids of the descriptions of the suite, profiles and budgets, by the names that messages use for them."""
     goals: tuple[Goal, ...] = ()
-    """The goals of its suite."""
+    """The goals of the suite."""
     imported: bool = False
-    """If true, the run comes from an archive. It is shown, but never resumed, and no search takes its target."""
+    """If true, the run comes from an archive. It is shown, but never resumed, and its target is not used."""
     cold_cache: bool = False
     """If true, the page cache of the data's files was emptied before each execution."""
     executions: int
     """The number of records of the complete run, without warm-ups.
 
-    It is 0 for a heap search, because its number of records is not known before.
+    It is 0 for a heap search, because the number of records of a search is not known before it ends.
     """
 
     @property

@@ -16,10 +16,10 @@ from sparkscale.store.schema import FORMAT
 
 
 def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: bool) -> sa.Engine:
-    """Migrates the store and returns its engine.
+    """Migrates a store and returns its database engine. It waits `patience_seconds` for other processes.
 
-    If the file cannot be written and the store is only read (`may_copy`), it returns the engine of a migrated copy in
-    memory. Raises StoreError if the file cannot be migrated. The file is then unchanged.
+    If the file is read-only and `may_copy` is true, it migrates a copy in memory and returns the engine of this
+    copy. Raises StoreError if the file cannot be migrated. In that case the file is unchanged.
     """
     with closing(sqlite3.connect(path, timeout=patience_seconds, isolation_level=None)) as connection:
         try:
@@ -39,7 +39,7 @@ def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: b
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Runs all steps in one transaction, so that other processes see the store before or after all of them."""
+    """Runs all steps in one transaction, so that no other process sees a half-migrated store."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         present_format = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -71,7 +71,7 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
 
 
 def state_goals(connection: sqlite3.Connection) -> None:
-    """Step from format 1 to 2: stores the goals of its suite in each run."""
+    """Step from format 1 to 2: stores in each run the goals of the run's suite."""
     for suite, goals in format_1.goals().items():
         connection.execute(
             "UPDATE invocations SET content = json_set(content, '$.goals', json(?)) WHERE suite = ?",
@@ -80,20 +80,21 @@ def state_goals(connection: sqlite3.Connection) -> None:
 
 
 def to_format_2(connection: sqlite3.Connection) -> None:
-    """Stores in records and runs what earlier releases had only in their code."""
+    """Stores descriptions of workloads, and goals of suites. Earlier releases had both only in their code."""
     describe_workloads(connection)
     state_goals(connection)
 
 
 STEPS = {1: to_format_2}
-"""The steps, by the format from which they start."""
+"""The function that migrates a store of each format to the next format."""
 
 
 def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescription:
     """Returns a description of a workload that no release had, such as a workload of a branch.
 
-    It is taken from a workload with the same pattern and with a quality that the records have, so that the records
-    can be judged. Without such a workload, only the phases are known.
+    It is copied from a known workload with the same pattern and with a quality that the records have, so that the
+    records can be judged. If no such workload is known, it declares no qualities. If no workload with this pattern
+    is known, it declares only the phases of the records.
     """
     query = (
         "SELECT json_extract(content, '$.case.pattern'), json_extract(content, '$.case.version'), "
@@ -122,7 +123,10 @@ def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescri
 
 
 def _with_all_engines(connection: sqlite3.Connection, description: WorkloadDescription) -> WorkloadDescription:
-    """Returns the description with the further engines of the records, such as engines that were renamed since."""
+    """Returns the description, completed with engines that only the records name.
+
+    Such engines may have been renamed since.
+    """
     query = (
         "SELECT json_extract(content, '$.case.engine'), max(json_extract(content, '$.case.placement')), "
         "max(coalesce(json_extract(content, '$.seconds.layout'), 0) > 0.01), "
@@ -145,7 +149,7 @@ def _with_all_engines(connection: sqlite3.Connection, description: WorkloadDescr
 
 
 def _phases(connection: sqlite3.Connection, workload: str) -> tuple[str, ...]:
-    """Returns the phases with seconds in the records, in their order."""
+    """Returns the names of the phases that the records of a workload have, in the order of the phases."""
     query = (
         "SELECT json_extract(content, '$.seconds') FROM records "
         "WHERE json_extract(content, '$.case.workload') = ? AND outcome = 'ok'"

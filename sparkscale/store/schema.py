@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 
 FORMAT = 2
-"""The format number.
+"""The number of the present format.
 
-It increases when this release can read older records only after a migration: see `migrations`.
+It increases with each change after which older stores need a migration: see `migrations`.
 """
 
 metadata = sa.MetaData()

@@ -22,7 +22,7 @@ from sparkscale.store.schema import FORMAT, blobs, descriptions, invocations, me
 
 FILE = "records.sqlite"
 PATIENCE_SECONDS = 60
-"""How many seconds writers wait for readers, and readers for writers, if there is no write-ahead log."""
+"""Writers wait this long for readers, and readers for writers, if there is no write-ahead log."""
 
 
 class Store:
@@ -34,7 +34,7 @@ class Store:
 
     @staticmethod
     def check_writable(folder: Path) -> None:
-        """Raises ConfigError if the folder cannot be written or made. It leaves nothing behind."""
+        """Raises ConfigError if the folder cannot be written or made. It leaves no file behind."""
         try:
             existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
             with tempfile.TemporaryFile(dir=existing):
@@ -47,7 +47,7 @@ class Store:
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator["Store"]:
-        """Opens the store of a folder, and makes both if necessary.
+        """Opens the store of a folder. Makes the folder and the store if necessary.
 
         Raises ConfigError if the folder cannot be written.
         """
@@ -60,7 +60,7 @@ class Store:
             with store._engine.connect() as connection:
                 # a write-ahead log needs memory that all processes share: over a network it corrupts the file
                 journal = "WAL" if mounts.is_local(folder) else "DELETE"
-                with suppress(sa.exc.OperationalError):  # someone reads the file, so its journal stays as it was made
+                with suppress(sa.exc.OperationalError):  # another process is reading the file
                     connection.exec_driver_sql(f"PRAGMA journal_mode={journal}")
                 connection.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
             yield store
@@ -68,7 +68,7 @@ class Store:
     @classmethod
     @contextmanager
     def existing(cls, folder: Path) -> Iterator["Store"]:
-        """Opens the store of a folder. Raises ConfigError if there is none, or if a run is just making it."""
+        """Opens the store of a folder. Raises ConfigError if there is no store, or if a run is just making it."""
         missing = ConfigError(
             f"No records in {folder}: measure some with `sparkscale run`, or name their directory with --out."
         )
@@ -82,10 +82,10 @@ class Store:
     def _connect(
         cls, path: Path, if_incomplete: ConfigError | None = None, writes: bool = False
     ) -> Iterator["Store"]:
-        """Opens a file, and migrates it if necessary.
+        """Opens a store file, and migrates it if necessary.
 
-        Raises `if_incomplete` if the file does not have all its tables. A store that is only read may be a copy in
-        memory.
+        Raises `if_incomplete`, unless it is None, if the file does not have all tables. If `writes` is false, the
+        store may be a copy in memory.
         """
         engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:
@@ -127,11 +127,11 @@ class Store:
         command: Command | None = None,
         environment: tuple[str, ...] | None = None,
     ) -> Invocation:
-        """Returns the run with this id.
+        """Returns the latest run that matches all arguments. An argument that is None matches every run.
 
-        Without an id: the latest run that matches the other arguments; None matches all. A heap search is found only
-        if its id or its command is given. If `command` is given, imported runs are left out, because they cannot be
-        resumed. Raises ConfigError if there is no such run.
+        `identity` is the id of a run. A heap search is found only if its id or the command "heap" is given. If
+        `command` is given, imported runs are left out, because they cannot be resumed. Raises ConfigError if there
+        is no such run.
         """
         query = sa.select(invocations.c.content).order_by(invocations.c.started_at.desc())
         if suite is not None:
@@ -173,7 +173,10 @@ class Store:
         return Description.model_validate(row._asdict())
 
     def add(self, record: RunRecord, parquet: dict[str, bytes]) -> None:
-        """Commits a record with its tables. Equal tables are stored once."""
+        """Commits a record with its tables. Equal tables are stored once.
+
+        `parquet` holds the bytes of a Parquet file for each table, by name.
+        """
         insert_blob = insert_once(blobs).on_conflict_do_nothing()
         with self._engine.begin() as connection:
             connection.execute(
@@ -197,7 +200,7 @@ class Store:
             return list(connection.execute(sa.select(invocations.c.id).order_by(invocations.c.started_at)).scalars())
 
     def records(self, invocation: str | None = None) -> list[RunRecord]:
-        """Returns the records of one run, or of all, in the order of measurement."""
+        """Returns the records of the run with this id, or of all runs, in the order of measurement."""
         query = sa.select(records.c.content).order_by(records.c.number)
         if invocation is not None:
             query = query.where(records.c.invocation == invocation)
@@ -213,7 +216,7 @@ class Store:
         """Returns the selected records with the descriptions of their workloads."""
         workload_query = sa.select(descriptions.c.id, descriptions.c.content).where(descriptions.c.kind == "workload")
         with self._engine.connect() as connection:
-            # all at once, because a reader may keep a writer waiting
+            # fetch all rows at once, because an open reader may keep a writer waiting
             contents = connection.execute(query).scalars().all()
             workloads = {
                 row.id: WorkloadDescription.model_validate(row.content) for row in connection.execute(workload_query)
@@ -237,8 +240,8 @@ class Store:
     def columns(self, record: str, name: str, names: Sequence[str]) -> dict[str, Any]:
         """Returns columns of a record's table as NumPy arrays. Names that the table lacks are skipped.
 
-        Use it only for numeric columns without nulls: any other type would make Arrow import pandas. Raises KeyError
-        as `table` does.
+        Use it only for numeric columns without nulls: any other type would make Arrow import pandas. Raises
+        KeyError if the record has no table of this name.
         """
         import numpy as np
 

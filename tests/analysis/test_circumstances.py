@@ -60,9 +60,9 @@ def test_what_is_no_cluster_is_not_called_one(store: Store, kind: str, word: str
 def test_the_state_of_the_page_cache_is_said(store: Store) -> None:
     warm = ran("a", "sklearn", "local")
     cold = warm.model_copy(update={"resources": warm.resources.model_copy(update={"page_cache": "cold"})})
-    assert "Page cache as earlier executions left it: loads read from memory" in said(store, warm)
+    assert "Warm page cache: if the data fits into memory, loads read it from there" in said(store, warm)
     assert said(store, cold).startswith("Cold page cache: the kernel had to read the data's files from the disk")
-    assert "earlier executions" not in said(store, cold)
+    assert "Warm page cache" not in said(store, cold)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_hyper_threads_and_quotas_are_named_beside_the_cores(more: dict[str, Any
 
 def test_rounds_that_share_a_jvm_are_said(store: Store) -> None:
     rounds = [ran(str(number), "mllib", "connect", jvm="one", round=number) for number in (1, 2, 3)]
-    assert "3 rounds in 1 JVM: a server that was up before" in said(store, *rounds)
+    assert "3 rounds ran in 1 JVM, because the server was kept running between rounds" in said(store, *rounds)
     fresh = [ran(str(number), "mllib", "connect", jvm=str(number), round=number) for number in (1, 2, 3)]
-    assert "JVM:" not in said(store, *fresh)
+    assert "rounds ran in" not in said(store, *fresh)
 
 
 def test_oversubscribed_executors_are_said(store: Store) -> None:

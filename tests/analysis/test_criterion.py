@@ -102,4 +102,4 @@ def test_engines_that_do_not_support_a_case_have_their_reason_and_no_table(store
     assert tradeoff.comparisons(store, store.records()) == []
     text = shown(store)
     assert re.search(r"1/4, 1 +│ unsupported +│ +3 │ sklearn does no regression", text), text
-    assert "What each engine costs" not in text
+    assert "Cost and quality of each engine" not in text

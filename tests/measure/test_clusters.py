@@ -247,7 +247,7 @@ def test_a_server_that_is_up_is_measured_on_by_its_address(
     address = written(server).address
     done = sparkscale("run", "--suite", str(path), "--cluster", address, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "2 rounds in 1 JVM: a server that was up before" in done.stdout
+    assert "2 rounds ran in 1 JVM, because the server was kept running between rounds" in done.stdout
     found = records(tmp_path / "out")
     assert {record.case.cluster for record in found} == {"kept-server"}
     assert {record.resources.cpu_seconds for record in found} == {None}

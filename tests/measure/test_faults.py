@@ -244,7 +244,9 @@ def test_memory_that_other_cases_left_is_not_a_case_s_own(tmp_path: Path, leaked
     found = [record for record in finished.records if not record.is_warmup]
     assert outcomes(found) == {("toy", 1 / 2): outcome, ("toy", 1.0): outcome}
     assert len(finished.records) - len(found) == 2
-    assert len([note for note in observer.notes if "had executed others before (1)" in note]) == (outcome == "ok")
+    assert len([note for note in observer.notes if "had executed other cases before (1)" in note]) == (
+        outcome == "ok"
+    )
 
 
 @pytest.mark.parametrize(

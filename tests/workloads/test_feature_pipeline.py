@@ -104,7 +104,7 @@ def test_a_wrong_pipeline_is_invalid_on_a_sample(
     """It was `ok`, with a smaller share of equal cells; the pipeline of all rows must not hide it either."""
     run, matrix = transformed(runs, 1 / 4, on=small)
     pipeline.score(run, matrix)
-    with pytest.raises(InvalidResult, match=r"cells are not what pandas makes|The matrix has \d+ columns"):
+    with pytest.raises(InvalidResult, match=r"values differ from what pandas computes|The matrix has \d+ columns"):
         pipeline.score(run, Matrix(matrix.row, wrong(matrix.cells)))
 
 

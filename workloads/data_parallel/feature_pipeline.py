@@ -1,10 +1,10 @@
 """Imputing, scaling, one-hot encoding and hashing: scikit-learn's ColumnTransformer compared with MLlib's Pipeline.
 
-Rows come from the data set and get faults, which are the same for every engine. One cell in twenty is missing. In the
-hold-out, one value of a category in twenty does not occur in the training rows. The category with the most values is
-hashed, and the others are one-hot encoded. The columns of the result are the numbers, then one-hot columns in each
-category's alphabetical order, then hash buckets. `fit` learns from the training rows and transforms them; `predict`
-transforms the hold-out.
+Rows come from the data set and get faults, which are the same for every engine. One value in twenty is missing. In
+the hold-out, one category value in twenty is replaced by a value that does not occur in the training rows. The
+category with the most values is hashed, and the other categories are one-hot encoded. The result has the numeric
+columns first, then the one-hot columns, and then the hash buckets. The one-hot columns of a category are in
+alphabetical order. `fit` learns from the training rows and transforms them; `predict` transforms the hold-out.
 """
 
 import math
@@ -40,7 +40,7 @@ HASH_SEED = 42
 
 
 class PipelineParams(Params):
-    """The pipeline's parameter: `buckets` is the number of columns of the hashed category."""
+    """The parameters of the pipeline. The hashed category becomes `buckets` columns."""
 
     buckets: int = 64
 
@@ -66,19 +66,26 @@ class Parts:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The transformed hold-out: the row ids, and the cells with the shape (rows, columns)."""
+    """The transformed hold-out: `row` holds the row ids, `cells` the values with the shape (rows, columns)."""
 
     row: Array
     cells: Array
 
 
 def faulty(row: Any, position: int) -> Any:
-    """True for rows with a fault in the column at this position. `row` is an array of row ids, or a Spark column."""
+    """Returns a mask of the rows with a fault. It is an array or a Spark column, as is `row`, which holds row ids.
+
+    For missing values, `position` is the column's position. For unseen categories, it is this position plus the
+    number of columns.
+    """
     return (row + position * 7919) * 2654435761 % 2**32 % FAULT_EVERY == 0
 
 
 def raw_frame(run: Context, paths: list[str], holdout: bool) -> "pd.DataFrame":
-    """Reads the rows with their faults and the column ROW. Missing numbers are NaN, missing categories are None."""
+    """Returns the rows of these folders with their faults, and with the column ROW.
+
+    Missing numbers are NaN, missing categories are None. Categories are unseen only if `holdout` is true.
+    """
     return raw_cells(run, read_parquet(paths, [ROW, *run.data.features]), holdout)
 
 
@@ -120,22 +127,22 @@ def raw_rows(run: Context, paths: list[str], holdout: bool) -> "DataFrame":
 
 
 def check_comparable(run: Context) -> None:
-    """Raises EngineUnsupported for the parameter set `defaults`. The libraries cannot use it on the hold-out."""
+    """Raises EngineUnsupported for the parameter set `defaults`: with it, libraries refuse unseen categories."""
     if run.case.parameter_set == "defaults":
         raise EngineUnsupported("With their defaults the libraries refuse categories that training rows do not have.")
 
 
 def bucket(name: str, value: str, buckets: int) -> int:
-    """Returns the hash bucket of a column's value: the MurmurHash3 of "name=value", as in MLlib."""
+    """Returns the number of a value's hash bucket, as in MLlib: MurmurHash3 of "name=value", modulo `buckets`."""
     from sklearn.utils import murmurhash3_32
 
     return int(murmurhash3_32(f"{name}={value}", seed=HASH_SEED)) % buckets
 
 
 def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
-    """Returns a sparse matrix of shape (rows, buckets).
+    """Returns the only column of the frame as a sparse matrix of shape (rows, buckets).
 
-    Each value that is not missing has a one in its hash bucket.
+    A row has a one in the hash bucket of its value. It has only zeros if the value is missing.
     """
     from scipy.sparse import csr_matrix
 
@@ -150,9 +157,9 @@ def hashed_columns(frame: "pd.DataFrame", buckets: int) -> Any:
 class SklearnPipeline(NodeEngine):
     """scikit-learn's ColumnTransformer: SimpleImputer, StandardScaler, OneHotEncoder, and a hash with MLlib's seed.
 
-    Differs: its standard deviation divides by n, MLlib's by n − 1; works in one thread; scikit-learn's own
-    FeatureHasher has another seed and signs, so a FunctionTransformer with scikit-learn's MurmurHash3 is used
-    instead.
+    Differs: divides by n in standard deviations, while MLlib divides by n − 1. It works in one thread. It hashes
+    by a FunctionTransformer with scikit-learn's MurmurHash3, because the FeatureHasher of scikit-learn has another
+    seed and alternating signs.
     """
 
     name = "sklearn"
@@ -218,10 +225,10 @@ class SklearnPipeline(NodeEngine):
 class MLlibPipeline(SparkEngine):
     """pyspark.ml's Pipeline: Imputer, StandardScaler, StringIndexer, OneHotEncoder, FeatureHasher.
 
-    Categories that training rows do not have get a separate index, the last one. The encoder drops this index, so the
-    one-hot columns of such rows are zeros.
+    StringIndexer gives the last index to all categories that do not occur in the training rows. OneHotEncoder
+    drops this index, so the one-hot columns of such rows are zeros.
 
-    Differs: its standard deviation divides by n − 1, scikit-learn's by n.
+    Differs: divides by n − 1 in standard deviations, while scikit-learn divides by n.
     """
 
     name = "mllib"
@@ -307,8 +314,8 @@ class MLlibPipeline(SparkEngine):
 class Learned:
     """The values that a pipeline learns from training rows.
 
-    `scales` holds the mean and the standard deviation of each number. `values` holds the values of each one-hot
-    category in alphabetical order.
+    `scales` holds the mean and the standard deviation of each numeric column, by its name. `values` holds the
+    values of each one-hot encoded category in alphabetical order, by its name.
     """
 
     scales: dict[str, tuple[float, float]]
@@ -316,10 +323,10 @@ class Learned:
 
 
 def learned(run: Context, paths: list[str]) -> Learned:
-    """Returns what a pipeline learns from the rows, computed with pandas alone.
+    """Returns the values that a pipeline learns from the rows of these folders. They are computed with pandas.
 
-    It reads one row group after the other, because all training rows may not fit into memory together with the case's
-    rows.
+    Row groups are read one after the other, because all training rows may not fit into memory together with the
+    case's rows.
     """
     parts = Parts.of(run.data)
     moments: dict[str, list[Moments]] = {name: [] for name in parts.numbers}
@@ -335,13 +342,16 @@ def learned(run: Context, paths: list[str]) -> Learned:
     scales = {}
     for name, parts_of_column in moments.items():
         total = Moments.total(parts_of_column)
-        # a missing cell becomes the mean, so it counts as a row and adds no deviation
+        # a missing value becomes the mean, so it counts as a row and adds no deviation
         scales[name] = total.mean, math.sqrt(total.squares / rows) or 1.0
     return Learned(scales, {name: sorted(seen) for name, seen in values.items()})
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """Yields the transformed columns of each hold-out column, in the matrix's order; shape (rows, 1 or more)."""
+    """Yields one array for each column of the data: the columns that `pipeline` makes of it in the hold-out.
+
+    The arrays have the shape (rows, columns). Their order is that of the engine's matrix.
+    """
     import pandas as pd
 
     for name, (mean, deviation) in pipeline.scales.items():
@@ -354,19 +364,21 @@ def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator
 
 
 def score(run: Context, matrix: Matrix) -> dict[str, float]:
-    """Returns the qualities `equal_cells` and `kept_cells`.
+    """Returns the qualities `equal_cells`, `kept_cells` and `kept_rows`.
 
-    For comparison, pandas alone learns from the case's rows, and from all training rows.
+    They compare the engine's result with results of pandas, which learns from the case's rows, and from all
+    training rows.
 
-    `equal_cells` shows if the engine's result is right. It is the share of the matrix's cells that are equal to those
-    that pandas computes from the case's rows. The libraries' standard deviations differ by the factor √((n − 1) / n),
-    where n is the number of training rows. So cells count as equal if they differ by at most one part in n. Raises
-    InvalidResult if a cell is not equal, or if rows or columns are missing.
+    `equal_cells` shows if the engine's result is right. It is the share of the matrix's values that are equal to
+    the values that pandas computes from the case's rows. The libraries' standard deviations differ by the factor
+    √((n − 1) / n), where n is the number of training rows. So values count as equal if they differ by at most one
+    part in n. Raises InvalidResult if a value is not equal, or if the numbers of rows or columns are wrong.
 
-    `kept_cells` shows if the sample is enough. It is the share of the hold-out's cells (before the transformation)
-    that a pipeline from all training rows would transform in the same way. A number counts as the same if the
-    difference is at most SAME_NUMBER standard deviations, computed over all training rows. A category that does not
-    occur in the sample counts as different.
+    `kept_cells` shows if the sample is enough. It is the share of the hold-out's values (before the
+    transformation) that a pipeline from all training rows would transform in the same way. A number counts as the
+    same if the difference is at most SAME_NUMBER standard deviations, computed over all training rows. A category
+    that does not occur in the sample counts as different. `kept_rows` is the share of hold-out rows with no
+    different value.
     """
     holdout = raw_frame(run, [run.data.holdout_path], holdout=True).sort_values(ROW, ignore_index=True)
     cells = matrix.cells[positions_of(holdout[ROW].to_numpy(), matrix.row)]
@@ -381,7 +393,9 @@ def score(run: Context, matrix: Matrix) -> dict[str, float]:
     ]
     unequal = 1 - sum(int(block.sum()) for block in equal) / cells.size
     if unequal:
-        raise InvalidResult(f"{unequal:.3%} of the matrix's cells are not what pandas makes of the same rows.")
+        raise InvalidResult(
+            f"{unequal:.3%} of the matrix's values differ from what pandas computes from the same rows."
+        )
     whole = learned(run, run.data.train_paths(1, run.case.sample_seed))
     share = kept_cells(run, own, whole, cells_of_columns, holdout).mean(axis=1)
     units = read_parquet([run.data.holdout_path], [ROW, UNIT]).sort_by(ROW)
@@ -398,11 +412,11 @@ just at this limit.
 
 
 def kept_cells(run: Context, own: Learned, whole: Learned, given: list[Array], holdout: "pd.DataFrame") -> Array:
-    """Returns true for each cell of the hold-out that `own` and `whole` transform in the same way.
+    """Returns a mask over the hold-out's values, with the shape (rows, columns of the data).
 
-    The shape is (rows, columns of the data).
-
-    `given` holds the engine's transformed columns for each column of the data, in the order of `blocks`.
+    It is true if the engine's pipeline transforms a value as a pipeline from all training rows would. `own` and
+    `whole` are learned by pandas from the sample and from all training rows. `given` holds the columns that the
+    engine made of each column of the data. Columns of the data have the order of `blocks`.
     """
     numbers = len(own.scales)
     seen = list(own.values.items())
@@ -433,5 +447,5 @@ WORKLOAD = Workload(
     ),
     params=PipelineParams(),
     engines=(SklearnPipeline, MLlibPipeline),
-    version=2,  # in version 1 the scores were the equal cells; now they are the kept cells
+    version=2,  # in version 1 the stored scores were shares of equal values; now they are shares of kept values
 )

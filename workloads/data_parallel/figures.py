@@ -3,6 +3,6 @@
 from sparkscale.contract.declared import Figure
 
 CAPACITY = Figure(name="capacity", heading="chosen capacity")
-"""The capacity that the parameter set `tuned` chose."""
+"""The number of trees or epochs that the parameter set `tuned` chose."""
 
 ITERATIONS = Figure(name="iterations", heading="iterations")

@@ -49,12 +49,12 @@ class BoostingParams(BoostedTrees):
     """
 
     def min_child_rows(self, task: Task) -> int:
-        """Returns the smallest number of rows that can have a sum of Hessians of `min_child_weight`.
+        """Returns the smallest number of rows with which the sum of Hessians can reach `min_child_weight`.
 
         Libraries that count rows instead of Hessians get this number.
 
-        The Hessian of one row is at most 1/4 for the log-loss. It is 1 for XGBoost's squared error, which is half the
-        square.
+        The Hessian of one row is at most 1/4 for the log-loss. It is 1 for the squared error, because XGBoost uses
+        half of the square as the loss.
         """
         return max(1, math.ceil(MOST_HESSIAN_INVERSE[task] * self.min_child_weight))
 
@@ -65,8 +65,8 @@ MOST_HESSIAN_INVERSE: dict[Task, int] = {"classification": 4, "regression": 1}
 class SklearnHistGB(SklearnTrees):
     """scikit-learn's HistGradientBoostingClassifier and -Regressor. They bin rows in `fit`.
 
-    Differs: a leaf needs 4·min_child_weight rows (regression: 1·min_child_weight), not a sum of Hessians; if there
-    are more than 200,000 rows, bins are computed from 200,000 of them.
+    Differs: needs at least 4·min_child_weight rows in a leaf (regression: 1·min_child_weight), while XGBoost needs
+    a sum of Hessians. If there are more than 200,000 rows, it computes the bins from a sample of 200,000 rows.
     """
 
     name = "sklearn"
@@ -99,9 +99,9 @@ class SklearnHistGB(SklearnTrees):
 
 
 class XGBoost(XGBoostTrees):
-    """xgboost.train on one node, histogram trees.
+    """xgboost.train on one node, with histogram trees.
 
-    Bins rows in `load`; on a GPU in `fit`, because the GPU computes the bins.
+    On CPUs, it bins rows in `load`. On a GPU, it bins rows in `fit`, because the GPU computes the bins.
     """
 
     name = "xgboost"
@@ -122,15 +122,16 @@ class XGBoost(XGBoostTrees):
 
 
 class XGBoostExternalMemory(XGBoost):
-    """xgboost.train with its bins in a file.
+    """xgboost.train with the binned rows in a file.
 
-    `load` reads one row group after the other; `fit` reads the bins page by page.
+    `load` reads one row group after the other; `fit` reads the binned rows page by page.
 
-    Differs: bins come from a sketch over row groups, so they are close to the bins of `xgboost` but not the same.
+    Differs: computes the bins from a sketch over row groups, so they are close to the bins of `xgboost` but not
+    the same.
     """
 
     name = "xgboost-external-memory"
-    devices = frozenset({"cpu"})  # with a GPU, XGBoost needs each batch to be on it already
+    devices = frozenset({"cpu"})  # on a GPU, XGBoost needs each batch to be in GPU memory already
 
     def load(self, run: Context) -> Any:
         import xgboost
@@ -170,8 +171,8 @@ class XGBoostSpark(SparkEngine):
 
     Bins rows in `fit`.
 
-    Differs: bins come from a sketch that XGBoost's workers merge, so they are close to the bins of `xgboost` but not
-    the same.
+    Differs: computes the bins from a sketch that XGBoost's workers merge, so they are close to the bins of
+    `xgboost` but not the same.
     """
 
     name = "xgboost-spark"
@@ -229,14 +230,14 @@ def mllib_step(learning_rate: float, sample: Sample) -> float:
 
     MLlib allows at most 1.
 
-    In regression MLlib's trees are fitted to the negative gradient of the squared error, which is twice the residual
-    (org.apache.spark.mllib.tree.loss.SquaredError), so the step is half the rate.
+    In regression, MLlib fits trees to the negative gradient of the squared error, which is twice the residual
+    (org.apache.spark.mllib.tree.loss.SquaredError). So the step is half the learning rate.
 
-    In classification they are fitted to 4·(y − P), and P is the logistic function of twice the sum of the trees
-    (LogLoss, with labels of -1 and 1), so a leaf moves the log-odds by 8·stepSize·mean(y − P). A Newton step moves
-    them by rate·mean(y − P)/mean(P·(1 − P)). The two are equal for stepSize = rate/(8·mean(P·(1 − P))). The mean is
-    computed at the base rate p of the sample, so it is p·(1 − p). This is its value where boosting starts, and the
-    same value is used for every leaf.
+    In classification, MLlib fits trees to 4·(y − P), where P is the logistic function of twice the sum of the
+    trees (LogLoss, with labels of -1 and 1). So a leaf moves the log-odds by 8·stepSize·mean(y − P). A Newton step
+    moves the log-odds by rate·mean(y − P)/mean(P·(1 − P)), where rate is the learning rate. The steps are equal if
+    stepSize = rate/(8·mean(P·(1 − P))). For every leaf, this function uses the value of the mean before the first
+    tree. It is p·(1 − p), where p is the share of class 1 in the sample.
     """
     if sample.task == "regression":
         return min(1.0, learning_rate / 2)
@@ -247,11 +248,11 @@ def mllib_step(learning_rate: float, sample: Sample) -> float:
 class MLlibGBT(MLlibTrees):
     """pyspark.ml's GBTClassifier and GBTRegressor.
 
-    Differs: candidate splits come from a sample of 10,000 rows, so its quality varies more from seed to seed; no L2
-    penalty; in classification a leaf's step is no Newton step, but is scaled by the smaller of rate/(p·(1 − p)) and
-    8, where rate is the learning rate and p the share of positives (with a learning rate of 0.1 it is 8 below 1.3 %
-    positives); the first tree is not shrunk by the learning rate; a leaf needs 4·min_child_weight rows (regression:
-    1·min_child_weight), not a sum of Hessians.
+    Differs: takes candidate splits from a sample of 10,000 rows, so its quality varies more from seed to seed. It
+    has no L2 penalty. The learning rate does not shrink the first tree. A leaf needs at least 4·min_child_weight
+    rows (regression: 1·min_child_weight), while XGBoost needs a sum of Hessians. In classification, a leaf makes
+    no Newton step. Its step is scaled by the smaller of rate/(p·(1 − p)) and 8, where rate is the learning rate
+    and p the share of class 1. At a learning rate of 0.1, the factor is 8 if p is below 1.3 %.
     """
 
     name = "mllib"

@@ -1,7 +1,7 @@
 """k-means on standardised numeric columns: scikit-learn compared with MLlib, each with the best of several seeds.
 
-Neither library can start from the other's initial centres, so single runs end in different local minima. So the best
-training inertia over the same number of seeds is compared.
+scikit-learn and MLlib cannot start from each other's initial centres, so single trainings end in different minima.
+So every engine trains with the same number of seeds, and its model with the smallest training inertia is used.
 """
 
 import math
@@ -41,8 +41,8 @@ class KMeansParams(Params):
     seeds: int = 5
     max_iterations: int = 100
     tolerance: float = 1e-4
-    """The algorithm stops if the sum of the centres' squared moves, divided by the mean variance of a column, is
-    smaller than this.
+    """The limit at which the algorithm stops. It is compared with the sum of the centres' squared moves, divided
+    by the mean variance of the columns.
     """
 
 
@@ -57,7 +57,7 @@ def enough_rows(run: Context, clusters: int) -> None:
 class SklearnKMeans(NodeEngine):
     """scikit-learn's KMeans, Lloyd's algorithm.
 
-    Differs: k-means++ chooses the initial centres among all rows.
+    Differs: chooses the initial centres by k-means++, while MLlib uses the parallel form k-means||.
     """
 
     name = "sklearn"
@@ -93,8 +93,8 @@ class SklearnKMeans(NodeEngine):
 class CumlKMeans(Cuml, SklearnKMeans):
     """cuML's KMeans, Lloyd's algorithm.
 
-    Differs: `tolerance` limits the sum of the squared moves itself, not the sum divided by a column's variance; here
-    this variance is 1.
+    Differs: compares `tolerance` with the sum of the centres' squared moves, while scikit-learn first divides this
+    sum by the variance of the columns. Here this variance is 1.
     """
 
     defaults = {**SklearnKMeans.defaults, "init": "scalable-k-means++"}
@@ -103,12 +103,12 @@ class CumlKMeans(Cuml, SklearnKMeans):
 class MLlibKMeans(SparkEngine):
     """pyspark.ml's KMeans, Lloyd's algorithm.
 
-    MLlib stops when no centre moves by more than `tol`. Columns have unit variance, so with √(tolerance / clusters)
-    the sum of the squared moves is then at most scikit-learn's tolerance.
+    MLlib stops when no centre moves by more than `tol`, which is √(tolerance / clusters). Then the sum of the
+    centres' squared moves is at most `tolerance`. Columns have unit variance, so scikit-learn would stop, too.
 
-    Differs: k-means||, which samples in parallel, chooses the initial centres; stops when the largest move of a
-    centre is small, scikit-learn when the sum of the squared moves is small. MLlib therefore never stops earlier, and
-    sometimes some iterations later.
+    Differs: chooses the initial centres by k-means||, which samples in parallel. It stops when the largest move of
+    a centre is small, while scikit-learn stops when the sum of the centres' squared moves is small. So MLlib never
+    stops earlier, and sometimes some iterations later.
     """
 
     name = "mllib"
@@ -155,8 +155,8 @@ class MLlibKMeans(SparkEngine):
 class RapidsKMeans(Rapids, MLlibKMeans):
     """spark_rapids_ml's KMeans: cuML runs Lloyd's algorithm over all GPUs.
 
-    Differs: its models do not store their cost, so `fit` needs a pass over the rows for each seed; stops as cuML
-    does, when the sum of the squared moves itself is small.
+    Differs: does not store the inertia in the model, so `fit` needs one more pass over the rows for each seed.
+    Like `cuml`, it compares `tolerance` with the sum of the centres' squared moves.
     """
 
     def arguments(self, params: KMeansParams, sample: Sample) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class RapidsKMeans(Rapids, MLlibKMeans):
 
 
 def squared_distances(batches: Iterator[pa.RecordBatch], centres: Array) -> Iterator[pa.RecordBatch]:
-    """Yields, for each batch, the sum of the rows' squared distances to their nearest centres.
+    """Yields one value `cost` for each batch: the sum of the rows' squared distances to their nearest centres.
 
     `centres` has the shape (clusters, columns).
     """

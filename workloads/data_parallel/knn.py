@@ -1,8 +1,8 @@
 """Nearest neighbours on standardised numeric columns. The model is the whole data set.
 
-Nothing is learnt, so most of the time is needed in `predict`. Time to model therefore includes `predict`. `predict`
-finds the neighbours of `queries` evenly spaced hold-out rows. A query's class is that of the majority of its
-neighbours.
+Nothing is learnt, so most of the time is needed in `predict`. Time to model therefore includes `predict`.
+`predict` finds the neighbours of `queries` evenly spaced hold-out rows. The predicted class of a query is the
+class of most of its neighbours.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ NOBODY = -1
 """The row id and the label of a neighbour that was not found."""
 QUERY, DISTANCE = "query", "distance"
 CLOSE = 1 + 1e-9
-"""A neighbour counts as near as the k-th nearest if its distance is at most this many times as large. The factor
-allows for rounding errors."""
+"""A neighbour counts as found if its distance, divided by the distance of the k-th nearest row, is at most this.
+The factor allows for rounding errors."""
 
 
 class KnnParams(Params):
     """Parameters of the search for `neighbours` nearest neighbours of `queries` hold-out rows.
 
-    LSH uses `tables` hash tables with buckets of the length `bucket_length`.
+    LSH (locality-sensitive hashing) uses `tables` hash tables with buckets of the length `bucket_length`.
     """
 
     neighbours: int = 10
@@ -55,10 +55,10 @@ class KnnParams(Params):
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The training rows found for each query, nearest first, and their labels.
+    """The training rows that were found for each query, nearest first.
 
-    NOBODY fills places without a neighbour. The shapes are (queries,), (queries, neighbours) and (queries,
-    neighbours).
+    `query` holds the row ids of the queries, shape (queries,). `row` and `label` hold the row ids and the labels
+    of their neighbours, shape (queries, neighbours). NOBODY fills places without a neighbour.
     """
 
     query: Array
@@ -69,7 +69,7 @@ class Neighbours:
     def nearest(cls, query: Array, candidates: pa.Table, count: int) -> "Neighbours":
         """Returns the `count` nearest candidates of each query. If some are equally near, smaller row ids come first.
 
-        `candidates` is a table {query, row, label, distance}.
+        `candidates` is a table {query, row, label, distance}. Its column `query` holds positions in `query`.
         """
         ordered = candidates.sort_by([(QUERY, "ascending"), (DISTANCE, "ascending"), (ROW, "ascending")])
         number = ordered.column(QUERY).to_numpy()
@@ -82,7 +82,10 @@ class Neighbours:
 
 
 def queries(run: Context) -> tuple[Array, Array]:
-    """Returns the row ids and features of the queries: evenly spaced hold-out rows."""
+    """Returns the row ids of the queries, shape (queries,), and their features, shape (queries, columns).
+
+    The queries are evenly spaced hold-out rows.
+    """
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, *names]).sort_by(ROW)
     chosen = np.unique(np.linspace(0, holdout.num_rows - 1, run.arguments["queries"]).astype(int))
@@ -93,9 +96,9 @@ def queries(run: Context) -> tuple[Array, Array]:
 def search(
     estimator: Any, data: PreparedDataset, features: Array, count: int, threads: int, table: pa.Table
 ) -> pa.Table:
-    """Returns the exact nearest rows of each query as the table {query, row, label, distance}.
+    """Returns the `count` rows of `table` nearest to each query, as a table {query, row, label, distance}.
 
-    It searches the rows of `table`. `features` are the features of the queries. `estimator` is scikit-learn's
+    The search is exact. `features` holds the features of the queries. `estimator` is scikit-learn's
     NearestNeighbors, or the same class of a library with scikit-learn's interface.
     """
     count = min(count, table.num_rows)
@@ -142,8 +145,8 @@ class SklearnNeighbours(NodeEngine):
 class CumlNeighbours(Cuml, SklearnNeighbours):
     """cuML's NearestNeighbors by brute force.
 
-    Differs: computes distances in single precision, so if two rows are almost equally near, it may find the farther
-    one.
+    Differs: computes distances in single precision. So if two rows are almost equally near, it may find the
+    farther row.
     """
 
 
@@ -175,7 +178,7 @@ class SparkBrute(SparkEngine):
 
 
 def search_partition(search_table: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Searches all rows of a partition at once. Yields nothing for an empty partition."""
+    """Yields the result of `search_table` for all rows of a partition together; nothing for an empty partition."""
     rows = list(batches)
     if sum(batch.num_rows for batch in rows):
         yield from search_table(pa.Table.from_batches(rows)).to_batches()
@@ -186,8 +189,8 @@ class MLlibLSH(SparkEngine):
 
     A candidate shares a bucket with the query in at least one hash table.
 
-    Differs: approximate, so each record states its recall, and a query may get fewer neighbours or none; MLlib has no
-    default for the buckets' length, so `defaults` has the workload's.
+    Differs: searches approximately, so each record states the recall. A query may get fewer neighbours, or none.
+    MLlib has no default for the length of a bucket, so `defaults` has the length of the workload's parameters.
     """
 
     name = "mllib-lsh"
@@ -241,12 +244,12 @@ def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
     """Returns accuracy, recall and skill. Stores the table {row, unit, label, score} of the queries.
 
     The score is the share of class 1 among the neighbours. The predicted class is the class of most neighbours.
-    Recall is the share of the exact search's neighbours that were found. Skill compares the error with that of a
-    constant prediction: the training rows' most frequent class.
+    Recall is the share of the true neighbours that were found. Skill compares the error with the error of a
+    constant prediction: the most frequent class of the training rows.
 
-    A neighbour counts as found if it is as near as the k-th nearest, even if another row is equally near (Aumüller,
-    Bernhardsson & Faithfull, ANN-Benchmarks, 2020). Raises InvalidResult if the queries are not the requested ones,
-    or if a row was found twice or is not in the sample.
+    A neighbour counts as found if it is as near as the k-th nearest row, even if another row is equally near
+    (Aumüller, Bernhardsson & Faithfull, ANN-Benchmarks, 2020). Raises InvalidResult if the queries are wrong, if
+    there are fewer rows than neighbours, or if a row was found twice or is not in the sample.
     """
     query, features = queries(run)
     if run.case.rows < neighbours.row.shape[1]:
@@ -267,10 +270,10 @@ def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
 
 
 def _true_distances(run: Context, neighbours: Neighbours, features: Array) -> tuple[Array, Array]:
-    """Returns the true distance of each found row, and of each query's k-th nearest row.
+    """Returns two arrays: the true distance of each row that was found, and the distance of the k-th nearest row.
 
-    It reads one row group after the other. The shapes are (queries, neighbours) and (queries,). Raises InvalidResult
-    if a row was found twice, or is not in the sample.
+    The shapes are (queries, neighbours) and (queries,). Distances of NOBODY are infinite. Row groups are read one
+    after the other. Raises InvalidResult if a row was found twice, or is not in the sample.
     """
     from scipy.spatial.distance import cdist
 

@@ -1,6 +1,6 @@
 """Ridge regression on one-hot features, one model: scikit-learn compared with MLlib.
 
-Both minimise  Σ (y − Xw − b)² + alpha·‖w‖²  with an unpenalised intercept.
+Both libraries minimise  Σ (y − Xw − b)² + alpha·‖w‖²  with an unpenalised intercept.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ class RidgeParams(Params):
     max_iterations: int = 1000
     tolerance: float = 1e-6
     """scikit-learn's conjugate gradients stop at this relative residual. MLlib solves the normal equations and does
-    not use it."""
+    not use this limit."""
 
 
 class SklearnRidge(SklearnOneHot, NodeEngine):
@@ -61,7 +61,7 @@ class SklearnRidge(SklearnOneHot, NodeEngine):
 class CumlRidge(Cuml, SklearnRidge):
     """cuML's Ridge on a sparse matrix, solved by LSMR.
 
-    Differs: LSMR stops when its own estimate of the residual reaches `tolerance`.
+    Differs: stops when LSMR's estimate of the residual reaches `tolerance`.
     """
 
     defaults = {"alpha": 1.0, "max_iter": None, "tol": 1e-4, "solver": "auto"}
@@ -71,12 +71,12 @@ class CumlRidge(Cuml, SklearnRidge):
 
 
 class MLlibRidge(MLlibOneHot):
-    """pyspark.ml's LinearRegression, solved by its normal equations in one pass over the rows.
+    """pyspark.ml's LinearRegression, solved by the normal equations in one pass over the rows.
 
-    MLlib minimises 1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖² with σ the label's standard deviation
-    (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label), so alpha is regParam·n/σ. MLlib's σ
-    divides by n. The data set's manifest has σ for exactly the rows of the sample, so no Spark job needs to compute
-    it.
+    MLlib minimises 1/(2n)·Σ(y − Xw − b)² + regParam/(2σ)·‖w‖². Here σ is the standard deviation of the label, with
+    the divisor n (org.apache.spark.ml.optim.WeightedLeastSquares standardises the label). So alpha is
+    regParam·n/σ. No Spark job computes σ, because the data set's manifest has σ for exactly the rows of the
+    sample.
     """
 
     name = "mllib"
@@ -111,8 +111,8 @@ class MLlibRidge(MLlibOneHot):
 class RapidsRidge(Rapids, MLlibRidge):
     """spark_rapids_ml's LinearRegression: cuML solves the normal equations by eigenvectors.
 
-    It does not scale its penalty by the label's standard deviation if features are not standardised
-    (spark_rapids_ml.regression, 26.6), so alpha is regParam·n.
+    If features are not standardised, it does not divide the penalty by the label's standard deviation
+    (spark_rapids_ml.regression, version 26.6). So alpha is regParam·n.
     """
 
     def penalty_scale(self, sample: Sample) -> float:  # noqa: ARG002

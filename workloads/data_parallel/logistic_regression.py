@@ -1,8 +1,8 @@
 """L2-regularised logistic regression on one-hot features: scikit-learn compared with MLlib.
 
-All engines minimise C · Σ log-loss + ½‖w‖² with an unpenalised intercept. The figure `objective` of a record is the
-value that the engine reached, divided by C and by the number of rows. This is the mean log-loss on the training rows
-plus the penalty's share, in nats.
+All engines minimise C · Σ log-loss + ½‖w‖² with an unpenalised intercept. The quality `objective` is the value
+that the engine reached, divided by C and by the number of rows. So it is the mean log-loss on the training rows
+plus the penalty per row, in nats.
 """
 
 from dataclasses import dataclass
@@ -35,24 +35,24 @@ from workloads.quality.scoring import Array, Scores, check_classes, score_holdou
 class LogisticParams(Params):
     """The parameters of logistic regression.
 
-    `C` is the inverse of the L2 penalty. As in scikit-learn, it belongs to the sum of the losses, not to their mean.
+    `C` is the inverse of the L2 penalty. As in scikit-learn, it is the factor of the sum of the losses.
     """
 
     C: float = 1.0
     max_iterations: int = 200
     gradient_tolerance: float = 1e-4
-    """scikit-learn stops when no component of the mean loss's gradient is larger than this (its own default)."""
+    """scikit-learn stops when no component of the mean loss's gradient exceeds this value (its default)."""
     loss_tolerance: float = 1e-6
-    """MLlib stops when the relative gain in loss is smaller than this (its own default)."""
+    """MLlib stops when the relative gain in loss is below this value (the library's default)."""
     epochs: int = 5
     """The number of times that `sgd` reads the training rows."""
 
 
 @dataclass(frozen=True)
 class LinearScores(Scores):
-    """Predictions, and the weights of the model that made them, for the columns of `one_hot_matrix`.
+    """Predictions, and the weights and the intercept of the model that made them.
 
-    The shape of `weights` is (columns,).
+    `weights` has one weight for each column of `one_hot_matrix`, shape (columns,).
     """
 
     weights: Array
@@ -66,7 +66,7 @@ class LinearScores(Scores):
 def objective(run: Context, weights: Array, intercept: float, C: float) -> float:
     """Returns the mean log-loss on the case's training rows plus ‖w‖²/(2·n·C), in nats.
 
-    It is computed by row groups, on all cores.
+    Here n is the number of training rows. Row groups are processed in parallel, on all cores.
     """
 
     def loss_of(table: pa.Table) -> float:
@@ -80,7 +80,7 @@ def objective(run: Context, weights: Array, intercept: float, C: float) -> float
 def score(run: Context, scores: LinearScores) -> dict[str, float]:
     """Returns the AUC and the log-loss on the hold-out, and the objective.
 
-    With the parameter set `defaults` there is no objective, because each library then minimises another objective.
+    With the parameter set `defaults` there is no objective, because each library then minimises its own objective.
     """
     qualities = score_holdout(run, scores)
     C = run.case.params.get("C")
@@ -130,9 +130,9 @@ class CumlLogistic(Cuml, SklearnLBFGS, NodeEngine):
 
 
 class SklearnDriver(SklearnLBFGS, SparkEngine):
-    """The same scikit-learn model, trained on a Spark DataFrame: `toPandas` first brings every row to the driver.
+    """The model of `sklearn`, trained on a Spark DataFrame: `toPandas` first brings every row to the driver.
 
-    Differs: as `sklearn`; in addition, training uses only the driver's cores.
+    Differs: in the same way as `sklearn`. In addition, training uses only the driver's cores.
     """
 
     name = "sklearn-driver"
@@ -150,8 +150,8 @@ class SklearnDriver(SklearnLBFGS, SparkEngine):
 class SGD(NodeEngine):
     """scikit-learn's SGDClassifier by `partial_fit`, one row group after the other. Only one row group is in memory.
 
-    Differs: uses stochastic gradient descent with averaged weights, for a fixed number of passes; it never reaches
-    the minimum of the other engines exactly, so its objective is higher.
+    Differs: uses stochastic gradient descent with averaged weights, for a fixed number of passes. It never exactly
+    reaches the minimum that the other engines find, so its objective is higher.
     """
 
     name = "sgd"
@@ -170,7 +170,7 @@ class SGD(NodeEngine):
             "loss": "log_loss",
             "penalty": "l2",
             "alpha": 1 / (sample.rows * params.C),
-            # "optimal" begins with steps of 1/alpha, which is the number of rows; with it training diverged
+            # "optimal" begins with steps of 1/alpha, which is the number of rows times C; then training diverged
             "learning_rate": "constant",
             "eta0": 0.01,
             "average": True,
@@ -211,7 +211,7 @@ class SGD(NodeEngine):
 
 
 class MLlibLogistic(MLlibOneHot):
-    """pyspark.ml's LogisticRegression; regParam = 1/(n·C), standardisation off.
+    """pyspark.ml's LogisticRegression, with regParam = 1/(n·C) and without standardisation.
 
     Differs: stops when the relative gain in loss is small, while scikit-learn stops when the gradient is small.
     """
@@ -250,7 +250,8 @@ class MLlibLogistic(MLlibOneHot):
 class RapidsLogistic(Rapids, MLlibLogistic):
     """spark_rapids_ml's LogisticRegression: cuML's quasi-Newton solver, over all GPUs.
 
-    Differs: `loss_tolerance` limits the gradient's norm relative to the loss, not the relative gain in loss.
+    Differs: compares `loss_tolerance` with the gradient's norm relative to the loss, while MLlib compares it with
+    the relative gain in loss.
     """
 
     def iterations(self, model: Any) -> int:
@@ -258,10 +259,13 @@ class RapidsLogistic(Rapids, MLlibLogistic):
 
 
 class MLlibPlain(MLlibLogistic):
-    """The same estimator on a Parquet DataFrame without caching, as in a first attempt. It shows what caching gains.
+    """The estimator of `mllib` on a Parquet DataFrame without caching, as in a first attempt.
 
-    Differs: as `mllib`; in addition, features are made twice, for the columns' statistics and for the blocks that
-    MLlib caches itself, and only in as many Spark tasks as read the files.
+    The comparison with `mllib` shows the gain from caching.
+
+    Differs: in the same way as `mllib`. In addition, features are computed twice: for the columns' statistics, and
+    for the blocks that MLlib itself caches. They are computed in the Spark tasks that read the files, and there
+    may be fewer of these tasks than slots.
     """
 
     name = "mllib-plain"

@@ -1,8 +1,9 @@
 """A multilayer perceptron on one-hot features: PyTorch and Keras on one node, DDP and MLlib on Spark.
 
-PyTorch, Keras and DDP train the same architecture from the same initial weights. They use Adam with the same global
-batch, for the same number of epochs. `seconds_to_log_loss` is the time from the beginning of `load` until the
-hold-out's log-loss first reached `target_log_loss`. The hold-out is evaluated after all clocks have stopped.
+DDP is PyTorch's DistributedDataParallel. PyTorch, Keras and DDP train the same architecture from the same initial
+weights. They use Adam with the same global batch, for the same number of epochs. `seconds_to_log_loss` is the time
+from the beginning of `load` until the hold-out's log-loss first reached `target_log_loss`. These log-losses are
+computed after all clocks have stopped.
 """
 
 import os
@@ -57,7 +58,7 @@ from workloads.quality.scoring import Array, Scores, check_classes, log_loss, sc
 class MlpParams(Params):
     """The parameters of the network: layers of `hidden` units with ReLU, and one output.
 
-    `batch` is the global batch, which is the rows of all ranks together.
+    `batch` is the number of rows in a global batch, which contains rows of all ranks.
     """
 
     hidden: tuple[int, ...] = (64, 32)
@@ -92,7 +93,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class NetworkScores(Scores):
-    """Predictions, and the training that led to them."""
+    """Predictions, and the training of the model that made them."""
 
     trained: Trained
 
@@ -115,9 +116,9 @@ def score(run: Context, scores: NetworkScores) -> dict[str, float]:
 
 
 def _target_reached(run: Context, epochs: list[Epoch], target: float, last_loss: float) -> float | None:
-    """Returns the moment when the hold-out's log-loss first reached the target; None if it never did.
+    """Returns the time when the hold-out's log-loss first reached `target`; None if it did not reach it.
 
-    `last_loss` is the log-loss of the final model.
+    `last_loss` is the log-loss of the final model. Only this loss is used if the weights of epochs are not known.
     """
     if epochs[-1].layers is None:
         return epochs[-1].ended if last_loss <= target else None
@@ -159,8 +160,8 @@ def torch_arguments(params: MlpParams) -> dict[str, Any]:
 
 HIDDEN = MlpParams().hidden
 TORCH_DEFAULTS = {"hidden": HIDDEN, "lr": 1e-3, "eps": 1e-8, "batch_size": 32, "epochs": 1}
-"""The defaults of PyTorch's Adam. PyTorch has no defaults for the batch and the epochs, so Keras's are used, and the
-workload's architecture."""
+"""The defaults of PyTorch's Adam. PyTorch has no defaults for the batch and the epochs, so Keras's defaults are
+used. The architecture is the workload's own."""
 
 
 class Torch(InMemory):
@@ -215,7 +216,7 @@ def probabilities(model: Any, rows: Array, device: str) -> Array:
 class Keras(NodeEngine):
     """Keras 3 with its PyTorch backend, with all rows in memory.
 
-    Differs: its batches have another random order than the batches of `torch`.
+    Differs: draws its batches in another random order than `torch`.
     """
 
     name = "keras"
@@ -293,7 +294,7 @@ def keras_on_torch(run: Context) -> Any:
 
 
 class DistributedTorch(SparkEngine):
-    """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor), one rank per core, or per GPU with NCCL.
+    """PyTorch's DistributedDataParallel in barrier tasks (TorchDistributor), with one rank per core or per GPU.
 
     Each rank reads its own equal share of the rows, so `load` only lists the row groups and `fit` reads them. `fit`
     also includes the start of the processes and their imports.
@@ -365,10 +366,10 @@ def predicted_group(group: RowGroup, layers: Layers, data: PreparedDataset) -> t
 class MLlibPerceptron(MLlibEstimator, MLlibOneHot):
     """pyspark.ml's MultilayerPerceptronClassifier.
 
-    Differs: uses sigmoid units, a softmax of two outputs, its own initial weights, and L-BFGS on all rows, with
-    `iterations_per_epoch` steps for each epoch of Adam in the other engines; so compare the quality that it reaches
-    and the time that it needs. It reports no epochs, so its seconds to the target are the seconds of the whole
-    training, which is an upper limit.
+    Differs: uses sigmoid units, a softmax of two outputs, and its own initial weights. It trains by L-BFGS on all
+    rows, with `iterations_per_epoch` steps for each epoch of the other engines. So compare the quality that it
+    reaches and the time that it needs. It reports no epochs, so its seconds to the target are those of the whole
+    training. They are an upper limit.
     """
 
     name = "mllib"

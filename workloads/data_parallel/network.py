@@ -66,7 +66,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The arguments of a training by Adam. `batch_size` is the global batch: the rows of all ranks together."""
+    """The arguments of a training by Adam. `lr` is the learning rate, `eps` is Adam's epsilon.
+
+    `batch_size` is the number of rows in a global batch, which contains rows of all ranks.
+    """
 
     epochs: int
     batch_size: int
@@ -90,9 +93,10 @@ def dense(data: PreparedDataset, table: Any) -> Array:
 
 
 def own_rows(groups: list[RowGroup], data: PreparedDataset, rank: int, world: int) -> tuple[Array, Array]:
-    """Reads the rows of one rank. All ranks get equally many, and only row groups that contain such rows are read.
+    """Returns the features and the labels of one rank's rows.
 
-    Returns the features and the labels.
+    Each of the `world` ranks gets the same number of rows, give or take one. Only row groups with rows of this rank
+    are read.
     """
     total = sum(group.rows for group in groups)
     low, high = total * rank // world, total * (rank + 1) // world
@@ -116,8 +120,9 @@ def one_hot_width(data: PreparedDataset) -> int:
 def shares(rows: list[int], steps: int) -> Array:
     """Returns the number of rows that each rank uses in each step; shape (ranks, steps).
 
-    The numbers are as equal as possible for each rank and for all ranks together. If a rank's rows cannot be divided
-    evenly by `steps`, the remaining rows are given to single steps, rank after rank.
+    `rows` holds the number of rows of each rank. The numbers are as equal as possible, for each rank and for all
+    ranks together. If a rank's rows cannot be divided evenly, the next steps get one more row each. The following
+    rank continues with the step after them.
     """
     taken_rows = np.empty((len(rows), steps), np.int64)
     first_step = 0
@@ -141,7 +146,7 @@ def batches(rows: list[int], rank: int, schedule: Schedule, epoch: int) -> Itera
 
 
 def network(layers: Layers) -> Any:
-    """Returns a torch.nn.Sequential with these weights."""
+    """Returns a torch.nn.Sequential with these weights, and with ReLU between the layers."""
     import torch
 
     modules = torch.nn.Sequential()
@@ -165,7 +170,7 @@ def weights(model: Any) -> Layers:
 def train(
     features: Array, label: Array, layers: Layers, schedule: Schedule, rows: list[int], rank: int = 0
 ) -> list[Epoch]:
-    """Trains on this rank's rows. Returns the weights after each epoch.
+    """Trains on this rank's rows. Returns the end and the weights of each epoch.
 
     `rows` holds the number of rows of each rank. The loss is the mean over the global batch: the sum of the ranks'
     losses, divided by the global number of rows. Raises DeviceError if CUDA is needed and PyTorch cannot use it.
@@ -194,7 +199,10 @@ def train(
 
 
 def train_rank(groups: list[RowGroup], data: PreparedDataset, layers: Layers, schedule: Schedule) -> list[Epoch]:
-    """Trains in one of several processes, which work together by `torch.distributed`."""
+    """Reads the rows of this process's rank and trains on them. Returns the same as `train`.
+
+    Several processes call this at once. They exchange gradients by `torch.distributed`.
+    """
     import torch
 
     torch.set_num_threads(schedule.threads)

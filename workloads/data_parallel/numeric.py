@@ -1,4 +1,4 @@
-"""Input of engines that use no label: the data set's numeric columns, standardised.
+"""Makes the input of k-means, PCA and nearest neighbours: the standardised numeric columns of a data set.
 
 Categorical columns are left out, because distances between categories are not defined.
 """
@@ -33,7 +33,7 @@ def numeric_columns(data: PreparedDataset) -> list[Column]:
 def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
     """Returns the numeric columns of a table, standardised; shape (rows, columns), float64.
 
-    The mean and the standard deviation come from the whole data set.
+    The mean and the standard deviation come from the data set's manifest, so they are the same for every sample.
     """
     columns = numeric_columns(data)
     matrix = np.empty((table.num_rows, len(columns)))
@@ -44,7 +44,7 @@ def numeric_matrix(data: PreparedDataset, table: pa.Table) -> Array:
 
 
 def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Returns the frame with the column FEATURES, which has the values of `numeric_matrix`."""
+    """Returns the frame with a new column FEATURES: each row of `numeric_matrix` as a vector."""
     from pyspark.ml.feature import VectorAssembler
     from pyspark.sql.functions import col
 
@@ -57,7 +57,10 @@ def numeric_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def collected(frame: "DataFrame", vectors: Sequence[str] = (), plain: Sequence[str] = ()) -> tuple[Array, ...]:
-    """Collects the row ids, the columns `vectors` as matrices, and the columns `plain`, with the same row order."""
+    """Returns the row ids, a matrix for each column of `vectors`, and an array for each column of `plain`.
+
+    All have the same row order.
+    """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

@@ -42,14 +42,13 @@ FEATURES = "features"
 """The vector column that MLlib's estimators read."""
 
 FEW_ROWS = 1000
-"""If there are fewer rows per Spark task than this, `spark_spread` first brings all rows together in one partition.
-"""
+"""If there are fewer rows per slot than this, `spark_spread` first brings all rows together in one partition."""
 
 Array = np.ndarray[Any, Any]
 
 
 def read_train(run: Context) -> pa.Table:
-    """Reads the case's training rows with pyarrow. Only the folders of its sample are read."""
+    """Reads the case's training rows with pyarrow. Only the folders of the case's sample are read."""
     return read_parquet(run.train_paths, [LABEL, *run.data.features])
 
 
@@ -109,7 +108,10 @@ def labels(table: pa.Table) -> Array:
 
 
 def ordinal_matrix(data: PreparedDataset, table: pa.Table) -> Array:
-    """Returns features for trees: unchanged numbers, and categories as ordinal codes; (rows, columns), float32."""
+    """Returns features for trees: unchanged numbers, and categories as ordinal codes.
+
+    The matrix has the shape (rows, columns) and the type float32.
+    """
     matrix = np.empty((table.num_rows, len(data.columns)), dtype=np.float32)
     for position, name in enumerate(data.features):
         matrix[:, position] = table.column(name).to_numpy()
@@ -142,20 +144,20 @@ def one_hot_matrix(data: PreparedDataset, table: pa.Table) -> "csr_matrix":
 
 
 def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Returns the frame, spread evenly over all tasks that can run at once, cached and computed.
+    """Returns the frame with its rows spread evenly over one partition per slot, cached and computed.
 
-    So training reads only from memory. Spark distributes the rows of each part that it reads separately. So with few
-    rows in many files, some tasks could get no row. Few rows are therefore first brought together in one partition. A
-    limit as large as the frame does this, because `coalesce` would be optimised away.
+    So training reads only from memory. Spark spreads the rows of each input partition separately. So if few rows
+    lie in many files, some partitions could get no row. Few rows are therefore first brought together in one
+    partition. A limit as large as the frame does this, because Spark's optimiser would remove a `coalesce`.
     """
     few = run.case.rows < FEW_ROWS * run.slots
     return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))
 
 
 def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Caches the frame and computes all its columns, by writing to the `noop` sink.
+    """Returns the frame, cached and computed. Writing to the `noop` sink computes all columns.
 
-    The cache is released with the case.
+    The cache is released when the case ends.
     """
     cached = frame.persist()
     run.at_end(cached.unpersist)
@@ -164,14 +166,14 @@ def spark_cached(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def ordinal_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Returns the frame with the column FEATURES, which has the values of `ordinal_matrix`."""
+    """Returns the frame with a new column FEATURES: each row of `ordinal_matrix` as a vector."""
     from pyspark.ml.feature import VectorAssembler
 
     return VectorAssembler(inputCols=run.data.features, outputCol=FEATURES).transform(frame)
 
 
 def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
-    """Returns the frame with the column FEATURES, which has the columns and values of `one_hot_matrix`.
+    """Returns the frame with a new column FEATURES: each row of `one_hot_matrix` as a vector.
 
     The vocabulary's size is added as column metadata, so that OneHotEncoder needs no pass over the data.
     """
@@ -200,7 +202,7 @@ def one_hot_vectors(run: Context, frame: "DataFrame") -> "DataFrame":
 
 
 def spark_scores(run: Context, predictions: "DataFrame") -> Scores:
-    """Collects the row ids and the predictions: probabilities of class 1, or predicted values in a regression."""
+    """Returns the row ids and the predictions: probabilities of class 1, or predicted values in a regression."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql.functions import col
 

@@ -27,7 +27,7 @@ CENTRED, PROJECTED = "centred", "projected"
 
 
 class PcaParams(Params):
-    """The parameter of the analysis: the number of principal components of the sample's covariance matrix."""
+    """The parameters of the analysis: `components` is the number of principal components."""
 
     components: int = 8
 
@@ -58,7 +58,7 @@ class SklearnPCA(NodeEngine):
         return self.estimator(run, "decomposition.PCA")(**self.seed(run), **run.arguments).fit(train)
 
     def seed(self, run: Context) -> dict[str, Any]:
-        """Returns the seed as an argument. The solver of the parameter set `defaults` may use random numbers."""
+        """Returns the seed as an argument of the library, because its default solver may use random numbers."""
         return {"random_state": run.case.model_seed}
 
     def predict(self, run: Context, model: Any) -> Projections:
@@ -81,7 +81,10 @@ class CumlPCA(Cuml, SklearnPCA):
 
 @dataclass(frozen=True)
 class Centred:
-    """MLlib's fitted pipeline, and its mean and components. Shapes: (columns,) and (columns, components)."""
+    """MLlib's fitted pipeline, with the mean and the principal axes that it learned.
+
+    Shapes: `mean` (columns,), `axes` (columns, components).
+    """
 
     pipeline: Any
     mean: Array
@@ -89,10 +92,10 @@ class Centred:
 
 
 class MLlibPCA(SparkEngine):
-    """pyspark.ml's StandardScaler, which only centres, followed by its PCA.
+    """pyspark.ml's PCA, after a StandardScaler that only centres the columns.
 
-    MLlib computes the covariance of centred columns, but its `transform` does not subtract the mean, so rows are
-    centred first. `k` has no default in MLlib, so `defaults` keeps all components, as scikit-learn does.
+    MLlib computes the covariance of centred columns, but `transform` of MLlib's PCA does not subtract the mean. So
+    rows are centred first. `k` has no default in MLlib, so `defaults` keeps all components, as scikit-learn does.
     """
 
     name = "mllib"
@@ -125,7 +128,7 @@ class MLlibPCA(SparkEngine):
 
 
 class RapidsPCA(Rapids, MLlibPCA):
-    """pyspark.ml's StandardScaler on CPUs, which only centres, followed by spark_rapids_ml's PCA on all GPUs."""
+    """spark_rapids_ml's PCA on all GPUs, after a StandardScaler on CPUs that only centres the columns."""
 
 
 WORKLOAD = Workload(

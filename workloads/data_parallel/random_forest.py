@@ -80,10 +80,10 @@ class SklearnForest(SklearnTrees):
 
 
 class CumlForest(Cuml, SklearnForest):
-    """cuML's RandomForestClassifier and -Regressor, histogram trees.
+    """cuML's RandomForestClassifier and -Regressor, with histogram trees.
 
-    Differs: splits on binned values, scikit-learn on exact ones; grows trees in parallel streams, so two trainings
-    with the same seed differ.
+    Differs: splits on binned values, while scikit-learn splits on exact values. It grows trees in parallel
+    streams, so two trainings with the same seed differ.
     """
 
     defaults = {
@@ -103,14 +103,15 @@ class CumlForest(Cuml, SklearnForest):
 
 
 class XGBoostForest(XGBoostTrees):
-    """xgboost.train in forest mode: one round of many parallel trees. Bins rows in `load`; on a GPU in `fit`.
+    """xgboost.train in forest mode: one round of many parallel trees.
 
-    It minimises the squared error. With 0/1 labels this gives the same splits as the Gini index. Values of leaves are
-    shares of class 1, as in the other libraries' trees. With the log-loss, a single Newton step could not reach a
-    probability above 0.88.
+    Rows are binned in `load`; on a GPU, they are binned in `fit`. Except with the parameter set `defaults`, it
+    minimises the squared error. With 0/1 labels, this gives the same splits as the Gini index. Values of leaves
+    are shares of class 1, as in the trees of other libraries. With the log-loss, a single Newton step could not
+    reach a probability above 0.88.
 
-    Differs: trains each tree on 63 % of the rows, drawn without replacement; the other engines draw a bootstrap
-    sample.
+    Differs: trains each tree on 63 % of the rows, drawn without replacement, while the other engines draw a
+    bootstrap sample.
     """
 
     name = "xgboost"
@@ -159,8 +160,8 @@ class XGBoostForest(XGBoostTrees):
 class MLlibForest(MLlibTrees):
     """pyspark.ml's RandomForestClassifier and -Regressor.
 
-    Differs: candidate splits come from a sample of 10,000 rows; for each tree, a row is drawn a Poisson-distributed
-    number of times.
+    Differs: takes candidate splits from a sample of 10,000 rows. For each tree, the number of times that a row is
+    drawn has a Poisson distribution.
     """
 
     name = "mllib"

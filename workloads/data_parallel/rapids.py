@@ -1,7 +1,7 @@
-"""Libraries that replace others on GPUs: cuML replaces scikit-learn on one node, spark_rapids_ml replaces pyspark.ml.
+"""Bases of engines on GPUs: cuML replaces scikit-learn on one node, and spark_rapids_ml replaces pyspark.ml.
 
-Their engines are subclasses of the CPU engines that make the same calls to another library. Both libraries are
-optional and need CUDA. `pip install 'sparkscale[rapids]'` installs them.
+An engine with such a base is also a subclass of a CPU engine, and makes the same calls to the other library. cuML
+and spark_rapids_ml are optional and need CUDA. `pip install 'sparkscale[rapids]'` installs them.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ class Cuml(Engine):
     extra = "rapids"
 
     def estimator(self, run: Context, name: str) -> Any:
-        """Returns an estimator that returns NumPy arrays for every type of input."""
+        """Returns a class of cuML, and makes cuML return NumPy arrays for every type of input."""
         import cuml
 
         cuml.set_global_output_type("numpy")
@@ -36,7 +36,7 @@ class Cuml(Engine):
 class Rapids(Engine):
     """spark_rapids_ml's estimators in place of pyspark.ml's.
 
-    Each GPU has a barrier task; these tasks communicate by NCCL.
+    Each GPU has a barrier task. The barrier tasks communicate by NCCL.
     """
 
     name: ClassVar[str] = "spark-rapids-ml"
@@ -48,9 +48,9 @@ class Rapids(Engine):
     extra = "rapids"
 
     def estimator(self, run: Context, name: str) -> Any:
-        """Returns an estimator on the GPUs that the profile grants, in the precision of pyspark.ml.
+        """Returns a function that makes an estimator with one worker per GPU and the precision of pyspark.ml.
 
-        If the GPU does not support a parameter, the estimator raises an error instead of training on CPUs.
+        If spark_rapids_ml does not support a parameter, the estimator raises an error instead of training on CPUs.
         """
         run.spark.conf.set(FALL_BACK, "false")
         return partial(super().estimator(run, name), num_workers=ranks_of(run), float32_inputs=False)

@@ -43,9 +43,9 @@ class SklearnTrees(InMemory):
 
 
 class XGBoostTrees(InMemory):
-    """xgboost.train on one node, histogram trees.
+    """xgboost.train on one node, with histogram trees.
 
-    Bins rows in `load`; on a GPU in `fit`, because the GPU computes the bins.
+    On CPUs, it bins rows in `load`. On a GPU, it bins rows in `fit`, because the GPU computes the bins.
     """
 
     devices = CPU_AND_GPU
@@ -89,7 +89,7 @@ def xgboost_scores(data: PreparedDataset, model: Any, table: pa.Table, device: D
     import xgboost
 
     rows = ordinal_matrix(data, table)
-    # inplace_predict would compute where the rows are, which is in the host's memory
+    # inplace_predict would compute on the CPU, because the rows are in the host's memory
     scores: Array = model.predict(xgboost.DMatrix(rows)) if device == "gpu" else model.inplace_predict(rows)
     return scores
 

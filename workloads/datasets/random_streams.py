@@ -1,7 +1,8 @@
-"""Random numbers that are the same on every machine: Philox streams and exact arithmetic.
+"""Makes random numbers that are the same on every machine, with Philox streams and exact arithmetic.
 
-Every value in a file is computed only with integers, +, -, *, /, sqrt and comparisons, because IEEE 754 defines how
-these round. exp, log, sin and BLAS are not used, because their last bit differs between processors.
+Every value in a file is computed only with integers, +, -, *, /, sqrt and comparisons, because IEEE 754 defines
+the rounding of these operations. exp, log, sin and BLAS are not used, because their last bit differs between
+processors.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ BELL_STD = float(np.sqrt((2**32 - 1) / 3))
 """The standard deviation of a sum of four integers, each uniform over 0 … 65,535. It is the root of 4·(2^32 - 1)/12.
 """
 BELL_MEAN = 2 * 65_535
-"""The mean of the same sum."""
+"""The mean of a sum of four integers, each uniform over 0 … 65,535."""
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Stream:
     def bell(self, column: int, count: int) -> Array:
         """Returns bell-shaped values with mean 0 and standard deviation 1, float32, shape (count,).
 
-        Each is the sum of four uniform integers (Irwin-Hall with four terms: kurtosis 2.7, bounded at 2·√3).
+        Each value is a sum of four uniform integers, shifted and scaled. This is the Irwin-Hall distribution with
+        four terms: its kurtosis is 2.7, and no absolute value is larger than 2·√3.
         """
         words = self.words(column, count)
         pairs = words & np.uint64(0x0000FFFF_0000FFFF)
@@ -72,5 +74,5 @@ def sigmoid(z: Array) -> Array:
 
 
 def exact_sum(values: Array) -> int:
-    """Returns the sum of values in [0, 1], in units of 2^-32. The order of summation does not change it."""
+    """Returns the sum of values in [0, 1], in units of 2^-32. The order of the values does not change the sum."""
     return int(np.floor(values * 2.0**32).astype(np.int64).sum())

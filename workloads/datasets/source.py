@@ -37,13 +37,13 @@ GROUP_ROWS = 100
 """A group needs this many rows, hold-out included, to get its own model."""
 
 MERGED_BYTES = 256 * 2**20
-"""Data of at most this size gets merged copies. Otherwise a case would need most of its time to open 64 files. See
-docs/methodology.md for the measurement."""
+"""Data of at most this size gets merged copies. Without them, a case with so little data would spend most of its
+time on opening 64 files. See docs/methodology.md for the measurement."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The description of the files that a build wrote. It is stored in the manifest."""
+    """The description of the files that `Source.build` wrote. It is stored in the folder's manifest."""
 
     shape: Shape
     parts: list[PartReport]
@@ -90,9 +90,9 @@ class Source(BaseModel, ABC):
     @property
     @abstractmethod
     def default_name(self) -> str:
-        """Returns the name for a data set that the user gave no name.
+        """Returns the name that is used if the user gives no name.
 
-        The name of its folder begins with this name.
+        The name of the data set's folder begins with this name.
         """
 
     @property
@@ -105,12 +105,15 @@ class Source(BaseModel, ABC):
         """Returns the number of rows, including the hold-out. None if it is not known before the data is prepared."""
         return None
 
-    def definition(self, storage: str) -> dict[str, Any]:  # noqa: ARG002 - a table keeps hashes there
+    def definition(self, storage: str) -> dict[str, Any]:  # noqa: ARG002 - `Table` stores file hashes there
         """Returns all values that the files depend on. The folder's name contains a digest of them."""
         return {"format": FORMAT, **self.model_dump(mode="json", exclude={"name"})}
 
     def within_groups(self) -> "Source":
-        """Returns the same data set with rows of every group in the hold-out, unless the user chose another rule."""
+        """Returns the data set that per-group workloads use. By default this is the data set itself.
+
+        `Table` overrides this method, so that the hold-out has rows of the groups that are trained.
+        """
         return self
 
     @abstractmethod
@@ -152,7 +155,9 @@ class Source(BaseModel, ABC):
 
 
 def merged(storage: str, data: PreparedDataset, sample_seed: int) -> str:
-    """Returns the root of a copy whose slices are merged for one sample seed. It has seven files instead of 64.
+    """Returns the root of a copy in which slices are merged for one sample seed: seven files instead of 64.
+
+    Writes the copy first if it does not exist.
 
     The first file holds the sample with the fraction 1/64. Each further file holds the rows that the next larger
     fraction adds.
@@ -184,7 +189,7 @@ MERGED_PREFIX = "merged-"
 
 
 def write_keys(root: str, name: str, keys: pa.Array, train_rows: Array, holdout_rows: Array) -> Grouping:
-    """Writes a grouping's file, which has each group's key and numbers of rows, and returns the grouping.
+    """Writes a file with each group's key and numbers of training and hold-out rows. Returns the grouping.
 
     All arrays are in the order of the groups' codes.
     """
@@ -211,12 +216,12 @@ def group_column(name: str) -> str:
 
 
 def count_groups(codes: Sequence[Array], groups: int) -> Array:
-    """Returns the number of rows of each group, over several arrays of codes; shape (groups,)."""
+    """Returns the number of rows of each group; shape (groups,). `codes` holds arrays of the rows' group codes."""
     counts: Array = np.sum([np.bincount(part, minlength=groups) for part in codes], axis=0)
     return counts
 
 
 def numeric(name: str, known: Array) -> Column:
-    """Returns a numeric column with the mean and the standard deviation of these values."""
+    """Describes a numeric column by the mean and the standard deviation of its values `known`."""
     values = known.astype(np.float32).astype(np.float64)
     return Column(name=name, kind="numeric", mean=float(values.mean()), std=float(values.std()))

@@ -38,7 +38,7 @@ Evidence = dict[str, Array]
 
 
 class Synthetic(Source):
-    """A synthetic data set with independent rows. A hash chooses a fifth of the rows as the hold-out.
+    """A synthetic data set with independent rows. A hash chooses a fifth of them (at most a million) to hold out.
 
     Subclasses may have dependent rows or another hold-out.
     """
@@ -73,19 +73,19 @@ class Synthetic(Source):
 
     @abstractmethod
     def draw(self, block: int, row: Array) -> dict[str, Array]:
-        """Returns the values of the rows with these ids, in the order of the ids.
+        """Returns one array of values for each column of the shape except ROW and UNIT, by the column's name.
 
-        They have all columns of the shape except ROW and UNIT.
+        `row` holds ids of rows of the block with the number `block`. Values are in the order of these ids.
         """
 
     @property
     def evidence_columns(self) -> tuple[str, ...]:
-        """Returns the columns that `evidence` needs."""
+        """Returns the names of the columns that `evidence` needs."""
         return LABEL, TRUTH
 
     @abstractmethod
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """Returns sums over hold-out rows, from which `ceiling` computes the ceiling."""
+        """Returns sums over the hold-out rows of a part. `ceiling` gets the sums over all parts."""
 
     @abstractmethod
     def ceiling(self, evidence: Evidence) -> dict[str, float]:
@@ -104,7 +104,7 @@ class Synthetic(Source):
         return random_units(row)
 
     def groupings(self, root: str) -> tuple[Grouping, ...]:  # noqa: ARG002
-        """Writes the keys of the groups and returns the groupings. Returns an empty tuple if there are none."""
+        """Writes the groups' keys below `root`, and returns the groupings; empty if the rows have no groups."""
         return ()
 
     @property
@@ -159,7 +159,10 @@ def _write(job: tuple[Synthetic, str, int, int]) -> tuple[PartReport, Evidence, 
 
 
 def noise_features(total: int, **others: int) -> int:
-    """Returns the number of features that remain for noise. Raises ConfigError if the others exceed the total."""
+    """Returns `total` minus the numbers of all other features. These features are noise.
+
+    Raises ConfigError if the other features are more than `total`.
+    """
     left = total - sum(others.values())
     if left < 0:
         counts = ", ".join(f"{name} {count}" for name, count in others.items())

@@ -32,7 +32,8 @@ from workloads.libraries.tasks import Progress, Tasks, peak_bytes
 
 LEAST_ROWS = 100
 VALUE_BYTES = 8
-"""The bytes of a part for each value of a user's column, which may become several encoded columns of four bytes."""
+"""The estimated size in bytes of one value of a user's column after encoding. It is more than four, because a
+column may become several encoded columns of four bytes."""
 FEWEST_GROUPS = 2
 GROUP = "group"
 ENCODING = 3
@@ -69,15 +70,15 @@ class Table(Source):
     def stated_rows(self) -> int | None:
         """Returns the number of rows that the footers of Parquet files state.
 
-        None for CSV, which has no such footers.
+        Returns None for CSV, because CSV files have no footers.
         """
         files, kind = list_files(self.path)
         return open_parquet(self.path, files).rows if kind == "parquet" else None
 
     def within_groups(self) -> "Table":
-        """Returns this table with a random hold-out, which contains rows of each group.
+        """Returns this table with a random hold-out instead of a hold-out of whole groups.
 
-        Returns the table unchanged if it has no group column, if it has a time column, or if the user chose a rule.
+        The table is unchanged if the user named no group column, named a time column, or chose a rule.
         """
         unchanged = self.group is None or self.time is not None or self.holdout is not None
         return self if unchanged else self.model_copy(update={"holdout": "random"})
@@ -86,8 +87,8 @@ class Table(Source):
     def rule(self) -> HoldoutRule:
         """Returns the rule of the hold-out.
 
-        This is the user's rule if there is one. Otherwise it is the first possible one of `time`, `group` and
-        `random`.
+        This is the rule that the user chose. Without a choice it is `time` if the user named a time column,
+        `group` if the user named a group column, and otherwise `random`.
         """
         return self.holdout or ("time" if self.time else "group" if self.group else "random")
 
@@ -197,9 +198,9 @@ class Table(Source):
         )
 
     def _target(self, table: TableFiles, totals: TargetCounts) -> Target:
-        """Returns what is learned from the table.
+        """Returns the target: the table's label, learning task, groups, times and rule of the hold-out.
 
-        Raises DatasetError if the label, group or time column cannot be used.
+        Raises DatasetError if the label, group or time column cannot be used, or if there are too few rows.
         """
         label = self.label
         try:
@@ -242,10 +243,10 @@ class Table(Source):
         )
 
     def _sources(self, table: TableFiles) -> tuple[str, ...]:
-        """Returns the columns that may become features.
+        """Returns the names of the columns that may become features.
 
-        These are the features that the user listed. Without such a list, they are all columns with a name except
-        label, group and time.
+        These are the features that the user listed. Without such a list, they are all columns with a name and a
+        usable type, except label, group and time.
         """
         if self.features is not None:
             return tuple(dict.fromkeys(self.features))
@@ -253,7 +254,7 @@ class Table(Source):
         return tuple(f.name for f in table.schema if f.name not in excluded and use_of(f.type) != "none")
 
     def _check_holdout(self, target: Target, totals: TargetCounts, counts: survey.FeatureCounts) -> None:
-        """Raises DatasetError if the hold-out or the training rows are empty, or have only one class."""
+        """Raises DatasetError if the hold-out or the training rows are empty, or all of one class."""
         one_class = target.task == "classification" and counts.held_out_positive in (0, counts.held_out)
         train_positive = totals.classes[target.classes[1]] - counts.held_out_positive if target.classes else 1
         train_rows = target.rows - counts.held_out
@@ -278,7 +279,7 @@ class Table(Source):
 def column_hint(column: str, names: list[str]) -> str:
     """Returns the part of a message that names the columns of a table.
 
-    If there are many columns, it names only those that are spelt most like `column`.
+    If there are many columns, the message names only the ones that are spelt most like `column`.
     """
     if len(names) <= MOST_NAMED:
         return f"it has {', '.join(names)}"
@@ -287,7 +288,7 @@ def column_hint(column: str, names: list[str]) -> str:
 
 
 def row_bytes(table: TableFiles) -> int:
-    """Returns the largest possible number of bytes of an encoded row."""
+    """Returns the estimated size in bytes of an encoded row. Four columns are added to the table's own columns."""
     return VALUE_BYTES * (len(table.schema) + 4)
 
 
@@ -304,7 +305,7 @@ def _remove_staged(root: str) -> None:
 
 @dataclass(frozen=True)
 class Written:
-    """A part that a task wrote.
+    """A task's report about a part that it wrote.
 
     `group_rows` holds the number of training rows and of hold-out rows of each group, shape (2, groups). `unit_rows`
     holds the number of hold-out rows of each unit, shape (units,).

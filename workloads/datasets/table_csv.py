@@ -2,8 +2,8 @@
 
 Examples are encodings other than UTF-8, semicolons, and numbers written for people, such as 1,234.50.
 
-A number is read if it can mean only one value. Otherwise it stays a text. In both cases the user sees a note in the
-data set's profile.
+A text is read as a number if it can mean only one value. Otherwise it stays a text. In both cases the user sees a
+note in the data set's description.
 """
 
 import codecs
@@ -41,7 +41,7 @@ NOTES = {
     "whole": "its numbers are read without the separators between thousands",
     "unclear": "a comma or point in it may be decimal or may separate thousands: write numbers as 1234.5",
 }
-"""The notes about a column, by the way in which its numbers are written."""
+"""The notes about columns. The key is the way in which a column's numbers are written."""
 HEAD_LINES = 20
 
 
@@ -62,7 +62,7 @@ class Style:
 
 
 def style_of(system: fs.FileSystem, path: str) -> Style:
-    """Returns the style of a file. All bytes show its encoding, and the first lines show its separator."""
+    """Returns the style of a file. All bytes decide about the encoding, the first lines about the separator."""
     encoding = _encoding(system, path)
     with system.open_input_stream(path) as stream:
         head = stream.read(CHUNK).decode(encoding, errors="ignore")
@@ -99,10 +99,10 @@ def _encoding(system: fs.FileSystem, path: str) -> str:
 
 
 def _separator(text: str, usual: str) -> str:
-    """Returns the separator of a file.
+    """Returns the separator of a file that begins with `text`.
 
-    This is the usual separator if the first line contains it. Otherwise it is a separator that occurs equally often
-    in each of the first lines.
+    This is `usual` if the first line contains it. Otherwise it is the most frequent of those separators that occur
+    equally often in each of the first lines; `usual` if there is none.
     """
     bare = re.sub(r'"[^"]*"', "", text.lstrip("\ufeff"))
     lines = [line for line in bare.splitlines()[: HEAD_LINES + 1] if line][:HEAD_LINES]
@@ -149,10 +149,11 @@ def read(system: fs.FileSystem, path: str, style: Style, as_text: Sequence[str] 
 def read_all(system: fs.FileSystem, paths: Sequence[str]) -> tuple[list[pa.Table], dict[str, str], set[str]]:
     """Reads all files. Returns a table per file, notes about columns, and the names of encodings other than UTF-8.
 
-    A note says how the numbers of a column were read. A column is read in the same way in all files. The whole table
-    is assumed to use one way to write numbers. If one column certainly has a decimal comma, points in other columns
-    are read as separators between thousands, even if Arrow read them as decimal points. If one column certainly has a
-    decimal point, commas are read as separators between thousands.
+    A note says how the numbers of a column were read. A column is read in the same way in all files.
+
+    The whole table is assumed to use one way to write numbers. If one column certainly has a decimal comma, points
+    in other columns are read as separators between thousands, even if Arrow read these points as decimal points.
+    If one column certainly has a decimal point, commas are read as separators between thousands.
 
     Raises DatasetError if a file cannot be read.
     """
@@ -189,9 +190,9 @@ def check_names(path: str, columns: Sequence[str]) -> None:
 
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
-    """Returns the way in which numbers are written, as a key of NOTES, by the name of the column.
+    """Returns a key of NOTES for each column, by name. The key says how the column's numbers are written.
 
-    The result has only columns that Arrow reads as text although all their values are numbers.
+    The result has only columns that Arrow reads as text in some file, although all their values are numbers.
     """
     columns: dict[str, list[pa.ChunkedArray]] = {}
     for table in tables:
@@ -203,9 +204,10 @@ def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
 
 
 def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
-    """Returns the way in which a column's numbers are written, as a key of NOTES.
+    """Returns a key of NOTES that says how a column's numbers are written. `columns` has the column of each file.
 
-    Empty if not all values are numbers.
+    Returns "" if some value is not a number, if no file has the column as text, or if the texts are only digits
+    with, perhaps, a minus sign.
     """
     raw = [column for column in columns if pa.types.is_string(column.type)]
     others = [column.type for column in columns if not pa.types.is_string(column.type)]
@@ -225,7 +227,7 @@ def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
 
 
 def _floats(tables: Sequence[pa.Table]) -> set[str]:
-    """Returns the columns that hold only numbers, and that have decimal points in at least one file."""
+    """Returns the names of the columns that Arrow reads as numbers in all files, and as floats in at least one."""
     kinds: dict[str, list[pa.DataType]] = {}
     for field in (field for table in tables for field in table.schema):
         if not pa.types.is_null(field.type):
@@ -239,9 +241,9 @@ def _floats(tables: Sequence[pa.Table]) -> set[str]:
 
 
 def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
-    """True if a number has a point that cannot separate thousands.
+    """True if some number has a point that cannot separate thousands.
 
-    A point cannot separate thousands if more than three digits follow, or if the number lies between -1 and 1.
+    A point cannot separate thousands if more than three digits follow it, or if the number lies between -1 and 1.
     """
     for table in tables:
         for column in table.columns:
@@ -255,14 +257,14 @@ def _has_decimal_point(tables: Sequence[pa.Table]) -> bool:
 
 
 def _with(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
-    """Returns the table with these columns in place of its own columns with the same names."""
+    """Returns the table, in which `columns` replace the columns with the same names."""
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
 def _texts(table: pa.Table, names: Collection[str]) -> dict[str, pa.ChunkedArray]:
-    """Returns the named columns that contain text, by name."""
+    """Returns those of the named columns that are texts, by name."""
     columns = zip(table.column_names, table.columns, strict=True)
     return {name: column for name, column in columns if name in names and pa.types.is_string(column.type)}
 

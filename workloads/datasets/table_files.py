@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 CSV_MEMORY = 4
-"""Reading a CSV file needs about this many times its size in memory."""
+"""To read a CSV file, a process needs about this many times the file's size in memory."""
 EMPTY = "{} is empty: it has no rows. Name a table with rows."
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of the table. `first` is the id of its first row.
+    """One file of the table. `first` is the id of the file's first row.
 
-    `path` is its path in the file system of the table.
+    `path` is the file's path in the table's file system.
     """
 
     path: str
@@ -47,7 +47,10 @@ class File:
 
 @dataclass(frozen=True)
 class TableFiles:
-    """An opened Parquet table. `partitions` are the columns whose values are in the names of hive-style folders."""
+    """An opened Parquet table.
+
+    The values of the columns in `partitions` are in the names of folders below `base` (hive style: COLUMN=VALUE).
+    """
 
     location: str
     base: str
@@ -58,14 +61,14 @@ class TableFiles:
     notes: Mapping[str, str] = field(default_factory=dict)
     """Notes for the user about how a column was read, by the name of the column."""
     encodings: tuple[str, ...] = ()
-    """The encodings of files that are not UTF-8."""
+    """The names of the encodings of all files that are not UTF-8."""
 
     @property
     def rows(self) -> int:
         return self.files[-1].first + self.files[-1].rows
 
     def batches(self, start: int, stop: int, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yields the rows with ids from `start` to `stop` - 1 as batches, each after the id of its first row."""
+        """Yields pairs (id of the batch's first row, batch). The batches hold the rows `start` to `stop` - 1."""
         system, _ = resolve(self.location)
         for file in self.files:
             if file.first < stop and start < file.first + file.rows:
@@ -109,9 +112,10 @@ class TableFiles:
 
 
 def parquet_format() -> "ds.ParquetFileFormat":
-    """Returns the Parquet format that reads INT96 as microseconds. Spark writes timestamps as INT96 by default.
+    """Returns a Parquet format for Arrow that reads INT96 as microseconds.
 
-    By default Arrow reads INT96 as nanoseconds, which overflow for years outside 1677 to 2262.
+    Spark writes timestamps as INT96 by default. Arrow's default is to read them as nanoseconds, which overflow for
+    years outside 1677 to 2262.
     """
     import pyarrow.dataset as ds
 
@@ -177,7 +181,7 @@ def stage_csv(location: str, files: list[fs.FileInfo], root: str) -> TableFiles:
 
 
 def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
-    """Returns a CSV file's table with this schema. Columns that the file does not have are filled with nulls."""
+    """Returns a CSV file's table with this schema. A column that the file does not have is filled with nulls."""
     columns = [
         pa.chunked_array([converted(chunk, field.type) for chunk in table[field.name].chunks], field.type)
         if field.name in table.column_names
@@ -191,7 +195,7 @@ STAGED = "_staged/table.parquet"
 
 
 def column_names(location: str) -> list[str]:
-    """Returns the names of the columns in the table's first file. Raises DatasetError if it cannot be read."""
+    """Returns the column names of the table's first file. Raises DatasetError if the file cannot be read."""
     files, kind = list_files(location)
     system, _ = resolve(location)
     path = files[0].path
@@ -204,7 +208,8 @@ def column_names(location: str) -> list[str]:
 def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
     """Returns the SHA-256 of the files' contents and relative paths. It is the same on every machine.
 
-    The hash of each file is stored with its size and time, so that an unchanged file is read only once.
+    The hash of each file is stored with the file's size and time of change. So an unchanged file is read only
+    once.
     """
     system, path = resolve(location)
     cache, cache_path = resolve(join(storage, f"{FOLDER}/.hashes/{hashlib.sha256(location.encode()).hexdigest()}"))
@@ -224,7 +229,10 @@ def fingerprint(storage: str, location: str, files: list[fs.FileInfo]) -> str:
 
 
 def _known_hashes(system: fs.FileSystem, path: str) -> dict[str, list[str]]:
-    """Returns the stamp and the hash of each file that an earlier call stored, by the file's path."""
+    """Returns [SIZE:TIME, HASH] for each file that an earlier call of `fingerprint` read, by the file's path.
+
+    Empty if no earlier call stored hashes, or if they cannot be read.
+    """
     try:
         with system.open_input_stream(path) as stream:
             hashes: dict[str, list[str]] = json.loads(stream.read())

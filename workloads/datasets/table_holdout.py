@@ -1,4 +1,4 @@
-"""The size of a hold-out in rows, units and classes, with warnings if it is too small."""
+"""Describes the size of a hold-out in rows, units and classes, and warns if the hold-out is too small."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from workloads.datasets.table_time import Times, heaviest, in_words
 from workloads.datasets.training_slices import Array
 
 FEW_UNITS = 20
-"""If there are fewer effective units, a correction for their small number makes intervals wide."""
+"""With fewer effective units than this, confidence intervals are corrected for the small number, which makes them
+wide."""
 PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of rows": "bundles of rows"}
 
 
@@ -18,7 +19,8 @@ PLURALS = {"group": "groups", "stretch of time": "stretches of time", "bundle of
 class Holdout:
     """A hold-out that has been written.
 
-    `unit_rows` holds the number of rows of each unit that is not empty. `positive` is the number of rows of class 1.
+    `unit_rows` holds the number of rows of each unit that is not empty. `positive` is the number of rows of class
+    1. It has no meaning for a regression.
     """
 
     target: Target
@@ -30,7 +32,7 @@ class Holdout:
 
     @property
     def effective_units(self) -> float:
-        """Returns the number of equally large units that would give intervals of the same width."""
+        """Returns the number of equally large units that would give confidence intervals of the same width."""
         return kish(self.unit_rows.tolist())
 
     @property
@@ -42,7 +44,7 @@ class Holdout:
         return {negative: self.rows - self.positive, positive: self.positive}
 
     def facts(self) -> dict[str, Any]:
-        """Returns the part of the table's profile that describes the hold-out."""
+        """Returns the part of the table's description that is about the hold-out."""
         return {
             "rule": self.target.rule,
             "rows": self.rows,

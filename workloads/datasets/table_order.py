@@ -1,7 +1,7 @@
 """Finds columns of numbers that identify rows instead of describing them, such as row counters and times.
 
-With a random hold-out, such a column lets a model look up the label. Rows next to a hold-out row are often similar to
-it, and the column's number shows which rows these are.
+With a random hold-out, such a column lets a model look up the label. The rows before and after a hold-out row are
+often similar to that row, and the values of the column show which rows these are.
 """
 
 from dataclasses import dataclass, replace
@@ -19,19 +19,19 @@ SAMPLED = 32
 
 NEARLY_UNIQUE = 0.9
 NEARLY_ALWAYS = 0.95
-"""A column follows the order of the rows if its values rise from row to row in this share of the cases, or fall."""
+"""A column follows the order of the rows if at least this share of the steps between its values goes one way."""
 IN_STEP = 0.99
-"""A column follows the order of the rows if its rank correlation with that order reaches this value."""
+"""A column follows the order of the rows if its rank correlation with the row ids reaches this absolute value."""
 DENSE = 2
-"""A column is dense if its range is less than this many times its number of values. Among integers drawn at random
-from such a range, at most 79 % are different from each other: 2·(1 - exp(-1/2))."""
+"""A column of different whole numbers looks like a counter if its range is less than this many times its number of
+values. Integers drawn at random from such a range repeat: at most 2·(1 - exp(-1/2)), or 79 %, are different."""
 
 EPOCHS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 FIRST_EPOCH, LAST_EPOCH = 631_152_000, 4_102_444_800
-"""The years 1990 and 2100, in seconds since 1970."""
+"""The beginnings of the years 1990 and 2100, in seconds since 1970."""
 EPOCH_SPAN = 25 * 365.25 * 86_400
-"""The longest span of a table's times since 1970, in seconds. Amounts in the same range are rarely so close together.
-"""
+"""If a table is not sorted by a column, the column's values count as times since 1970 only if they span at most
+this many seconds. Amounts of the same size are rarely so close together."""
 BLANKS = (0, -1)
 """Values that stand for a missing time."""
 
@@ -40,9 +40,10 @@ BLANKS = (0, -1)
 class OrderCounts:
     """Counts over the known values of a column of numbers, in the order of the rows, for one or several batches.
 
-    `rises` and `falls` count the rows whose value is larger or smaller than that of the row before. `low` and `high`
-    ignore BLANKS. `in_epochs` counts, for each unit of EPOCHS, the values that are times between 1990 and 2100.
-    `hashes` holds the smallest hashes of the different values.
+    `known` counts the values, and `blank` those in BLANKS. `whole` is true if all values are whole numbers.
+    `rises` and `falls` count the rows with a larger or smaller value than the row before. `low` and `high` ignore
+    BLANKS. `in_epochs` counts, for each unit of EPOCHS, the values that are times between 1990 and 2100. `hashes`
+    holds the smallest hashes of the different values. `sample` holds SAMPLED values of each batch.
     """
 
     known: int
@@ -108,12 +109,14 @@ class OrderCounts:
 
     @property
     def _may_identify(self) -> bool:
-        """False if it is certain, before all rows are read, that the column is neither a counter nor a time."""
+        """False if the rows that are counted so far show that the column is neither a counter nor a time."""
         return self.whole or self.known - self.blank in self.in_epochs
 
     @property
     def distinct(self) -> float:
-        """Returns the number of different values. From SMALLEST_HASHES on, it has a standard error of 1.6 %.
+        """Returns the number of different values.
+
+        From SMALLEST_HASHES on, the number is an estimate with a standard error of 1.6 %.
 
         Source: Beyer et al., On synopses for distinct-value estimation under multiset operations, 2007.
         """
@@ -125,7 +128,7 @@ class OrderCounts:
     def is_sorted(self) -> bool:
         """True if the table is sorted by this column in ascending or descending order.
 
-        Allows ties and a few exceptions.
+        Equal values and a few exceptions are allowed.
         """
         exceptions = min(self.rises, self.falls)
         return exceptions <= (1 - NEARLY_ALWAYS) * (self.known - 1) and abs(self.rank_correlation) >= IN_STEP
@@ -146,7 +149,8 @@ class OrderCounts:
     def counts_rows(self) -> bool:
         """True if the column looks like a counter of rows.
 
-        Its values are whole numbers, nearly all different. They rise or fall with the rows, or leave only few gaps.
+        Such a column has whole numbers, which are nearly all different. They rise or fall with the row ids, or
+        they fill most of their range (see DENSE).
         """
         if not self.whole or self.distinct <= max(FEW_LEVELS, NEARLY_UNIQUE * self.known):
             return False
@@ -156,7 +160,10 @@ class OrderCounts:
 
     @property
     def epoch(self) -> str | None:
-        """Returns the unit if the values look like many different times since 1970; otherwise None."""
+        """Returns the unit, such as "seconds", if the values look like many different times since 1970.
+
+        Returns None if they do not.
+        """
         filled = self.known - self.blank
         if 2 * filled <= self.known or self.distinct <= FEW_LEVELS:
             return None
@@ -167,7 +174,7 @@ class OrderCounts:
 
     @property
     def identifies(self) -> str | None:
-        """Returns the reason, in words, why the column identifies rows; None if it does not."""
+        """Returns the reason why the column identifies rows, such as "counts the rows"; None if it does not."""
         if self.epoch:
             return f"a time in {self.epoch} since 1970"
         return "counts the rows" if self.counts_rows else None
@@ -192,7 +199,8 @@ NOTHING = OrderCounts(
 def smallest(hashes: Array) -> Array:
     """Returns the SMALLEST_HASHES smallest different hashes in ascending order.
 
-    It first looks only at the few hashes below a bound. This is several times faster if most values are different.
+    The function first looks only at hashes below a bound. This is several times faster if most values are
+    different.
     """
     if len(hashes) > 4 * SMALLEST_HASHES:
         bound = np.uint64(2**64 // len(hashes) * 2 * SMALLEST_HASHES)
@@ -212,7 +220,7 @@ def bits(values: Array) -> Array:
 
 
 def orders(batch: pa.RecordBatch, sources: tuple[str, ...]) -> dict[str, OrderCounts]:
-    """Returns the counts of each column of numbers among `sources`, by name."""
+    """Returns the counts of one batch for each column of numbers among `sources`, by the column's name."""
     counts = {}
     for source in sources:
         values = batch.column(source)

@@ -22,8 +22,8 @@ ICEBERG_FILE = re.compile(r"(v\d+|\d{5}-[0-9a-f-]{36})(\.gz)?\.metadata\.json")
 """Names of Iceberg's metadata files, in Hadoop's catalog and in other catalogs (https://iceberg.apache.org/spec,
 Table metadata)."""
 LEVELS_ABOVE = 3
-"""A log is also searched in this many folders above the user's folder, because that may be one partition of a table.
-"""
+"""A table format's list of files is also searched in this many folders above the user's folder, because the user's
+folder may be one partition of a table."""
 
 
 def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
@@ -57,7 +57,10 @@ def list_files(location: str) -> tuple[list[fs.FileInfo], str]:
 
 
 def _check_no_log(system: fs.FileSystem, path: str, location: str) -> None:
-    """Raises DatasetError if a table format's log lies in the folder, below it, or at most LEVELS_ABOVE above it."""
+    """Raises DatasetError if a table format's list of files lies in the folder or near it.
+
+    The list may be in a folder below, or at most LEVELS_ABOVE levels above.
+    """
     inside = [PurePosixPath(info.path) for info in system.get_file_info(fs.FileSelector(path, recursive=True))]
     for folder in _above(system, path):
         inside += [folder / name for name in LOGS if _is_folder(system, folder / name)]
@@ -82,7 +85,7 @@ def _above(system: fs.FileSystem, path: str) -> list[PurePosixPath]:
 
 
 def _is_folder(system: fs.FileSystem, path: PurePosixPath) -> bool:
-    """True if the path is a folder. False if it cannot be read."""
+    """True if the path is a folder; false if not, or if the file system cannot tell."""
     try:
         return bool(system.get_file_info(str(path)).type == fs.FileType.Directory)
     except (OSError, pa.ArrowException):
@@ -90,7 +93,7 @@ def _is_folder(system: fs.FileSystem, path: PurePosixPath) -> bool:
 
 
 def _names(system: fs.FileSystem, folder: PurePosixPath) -> list[PurePosixPath]:
-    """Returns the paths in a folder. Empty if it does not exist or cannot be read."""
+    """Returns the paths in a folder; empty if the folder does not exist or cannot be read."""
     try:
         entries = system.get_file_info(fs.FileSelector(str(folder), allow_not_found=True))
     except (OSError, pa.ArrowException):
@@ -120,7 +123,7 @@ def _check_links(path: str, location: str) -> None:
 
 
 def _each_once(system: fs.FileSystem, files: list[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Returns each file once, even if symbolic links lead to it too."""
+    """Returns each file once, even if symbolic links also lead to the file."""
     if not isinstance(system, fs.LocalFileSystem):
         return files
     by_real_path: dict[str, fs.FileInfo] = {}

@@ -1,4 +1,7 @@
-"""Describes what is found in a user's own table, with warnings about everything that may make its figures wrong."""
+"""Describes a user's own table, and warns about everything that may make measured qualities wrong.
+
+This description is stored as `profile` in the description of the data set.
+"""
 
 import shlex
 from collections.abc import Iterator
@@ -27,7 +30,7 @@ def profile(
     chosen: Features,
     holdout: Holdout,
 ) -> dict[str, Any]:
-    """Returns the profile of the table: what is known about it. The profile is stored with the records."""
+    """Returns the description of the table, as values that JSON can hold."""
     return {
         "rows": totals.rows,
         "rows_used": totals.rows - totals.unlabelled - totals.timeless,
@@ -78,10 +81,10 @@ def _columns(table: TableFiles, target: Target, counts: Counts, chosen: Features
 def _column(
     field: pa.Field, target: Target, counts: Counts, chosen: Features, names: list[str], reading: str
 ) -> dict[str, Any]:
-    """Returns the profile of one column.
+    """Returns the description of one column.
 
-    `names` are the names of the encoded columns that are made from it. `reading` is a note about how the column was
-    read; it may be empty.
+    `names` are the names of the encoded columns that are made from this column. `reading` is a note about how the
+    column was read; empty if there is nothing to note.
     """
     roles = {target.label: "label", target.group: "group", target.time: "time"}
     primitives = () if use_of(field.type) == "none" else expand(field.name, pa.nulls(0, field.type))
@@ -101,7 +104,7 @@ def _column(
 
 
 def _why_not(field: pa.Field, chosen: Features) -> str:
-    """Returns the reason, in words, why a column is not used."""
+    """Returns the reason why a column is not used, such as "has no name"."""
     if field.name == NAMELESS:
         return "has no name"
     if field.name in chosen.left_out:
@@ -131,7 +134,10 @@ def _of_offset(target: Target) -> Iterator[str]:
 def _of_a_random_holdout(
     table: TableFiles, target: Target, features: FeatureCounts, chosen: Features
 ) -> Iterator[str]:
-    """Yields warnings about times, groups and orders of rows from which a model may guess labels of the hold-out."""
+    """Yields a warning for each way in which a random hold-out lets a model guess labels of hold-out rows.
+
+    The ways are times, groups, and features that follow the order of the rows.
+    """
     if target.rule != "random":
         return
     timed = [target.time] if target.time else [f.name for f in table.schema if use_of(f.type) in SUGGESTIVE]

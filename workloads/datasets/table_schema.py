@@ -39,7 +39,7 @@ def common_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
 def converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Converts values to the type that `common_schema` chose for their column.
 
-    No information in texts, numbers and times is lost, except for digits that a float cannot hold.
+    Only digits that a float cannot hold, and fractions of a microsecond, may be lost.
     """
     if values.type == kind:
         return values
@@ -106,9 +106,9 @@ def _together(name: str, earlier: tuple[str, pa.DataType], later: tuple[str, pa.
 
 
 def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
-    """Returns the number type that can hold both types.
+    """Returns the number type that can hold the values of both types.
 
-    None if one is a time of day or a duration and the other is not.
+    Returns None if one is a time of day or a duration, and the other is of another kind.
     """
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     spans = [pa.types.is_time(kind) or pa.types.is_duration(kind) for kind in (before, after)]
@@ -121,9 +121,9 @@ def _numbers(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 
 def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
-    """Returns a timestamp type in microseconds, with the common zone or UTC.
+    """Returns a timestamp type in microseconds; None if only one of the types has a zone.
 
-    None if only one of the types has a zone.
+    If both types have the same zone, the result has this zone. If their zones differ, it has UTC.
     """
     before, after = (kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (before, after))
     zones = [getattr(kind, "tz", None) for kind in (before, after)]
@@ -133,7 +133,7 @@ def _moments(before: pa.DataType, after: pa.DataType) -> pa.DataType | None:
 
 
 def _words(kind: pa.DataType) -> str:
-    """Returns a type in words, with an article."""
+    """Returns words for a type that fit into a message, such as "a number"."""
     use = use_of(kind)
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         return "a time of day" if pa.types.is_time(kind) else "a duration"

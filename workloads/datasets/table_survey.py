@@ -27,15 +27,18 @@ from workloads.datasets.training_slices import Array
 INDICATED_SHARE = 0.01
 
 NAMELESS = ""
-"""The name of a column without a name, which is often an index that was written to a CSV. Arrow cannot select such a
-column."""
+"""Arrow's name for a column without a name. Such a column is often an index that was written to a CSV file. Arrow
+cannot select it."""
 
 Counts = dict[Primitive, NumberCounts | TextCounts]
 
 
 @dataclass(frozen=True)
 class Span:
-    """The rows `start` to `stop` - 1 of a table, which one task reads, and the names of the columns with a role."""
+    """The rows `start` to `stop` - 1 of a table, which one task reads.
+
+    `label`, `group` and `time` are names of columns. `group` and `time` are None if the user named no such column.
+    """
 
     files: TableFiles
     start: int
@@ -62,7 +65,10 @@ def usable_rows(first: int, batch: pa.RecordBatch, target: Target) -> tuple[Arra
 
 
 def needed_columns(target: Target, sources: tuple[str, ...]) -> list[str]:
-    """Returns the columns to read for the target and for the features from these `sources`, each once."""
+    """Returns the names of the columns to read, each once.
+
+    These are the columns of the label, group and time, and `sources`: the columns from which features are made.
+    """
     needed = (target.label, target.group, target.time, *sources)
     return list(dict.fromkeys(name for name in needed if name))
 
@@ -71,7 +77,10 @@ def needed_columns(target: Target, sources: tuple[str, ...]) -> list[str]:
 class FeatureCounts:
     """Counts of feature values, over one span or over all spans.
 
-    `columns` holds the counts of each primitive. `orders` holds the order counts of each column of numbers.
+    `columns` holds the counts of each primitive, which is a column or a part of one. `orders` holds the
+    OrderCounts of each column of numbers, by name. `held_out` is the number of hold-out rows, and
+    `held_out_positive` the number of those of class 1. `held_out_times` is empty if the rule of the hold-out is
+    not `time`.
     """
 
     columns: Counts
@@ -142,7 +151,7 @@ class Feature:
     marks_missing: bool = False
 
     def encode(self, values: Any) -> Array:
-        """Returns the encoded values of the primitive: int32 codes or float32, shape (rows,)."""
+        """Returns the encoded column from the primitive's values; int32 codes or float32, shape (rows,)."""
         if self.column.kind == "categorical":
             return codes(values, self.column.vocabulary)
         missing = np.isnan(values)
@@ -162,9 +171,10 @@ class Features:
 def choose(
     table: TableFiles, sources: tuple[str, ...], counts: FeatureCounts, listed: bool, label: str, where: str
 ) -> Features:
-    """Returns the encoded columns of all columns that a model can learn from. Raises DatasetError if there are none.
+    """Returns the encoded columns that a model can learn from, and the columns that are left out.
 
     If `listed` is true, the user listed the features, and a column is used even if it looks like an identifier.
+    Raises DatasetError if no column can be used.
     """
     used: list[Feature] = []
     left_out: dict[str, str] = {}
@@ -189,7 +199,7 @@ def choose(
 
 
 def _identifiers(sources: tuple[str, ...], counts: FeatureCounts) -> dict[str, str]:
-    """Returns the columns that identify rows, and the reasons in words."""
+    """Returns the reason for each column that identifies rows, by the column's name."""
     reasons = {}
     for source in sources:
         order, values = counts.orders.get(source), counts.columns.get((source, ""))
@@ -208,8 +218,8 @@ def _features(
 ) -> list[Feature]:
     """Returns the encoded columns of one primitive.
 
-    Spark accepts their names, even if it would reject the user's names. `number` is the number of the first encoded
-    column. If there are no encoded columns, the reason is added to `left_out`.
+    Spark accepts the names of encoded columns, even if it would reject the user's names. `number` is the number of
+    the first encoded column. If there is none, this function or `choose` adds the reason to `left_out`.
     """
     source, part = primitive
     slug = _slug(name_of(primitive))

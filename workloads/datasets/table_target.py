@@ -1,4 +1,4 @@
-"""What is learned from a table: its label and learning task, its groups and times, and the hold-out."""
+"""Determines the label, the learning task, the groups, the times and the hold-out of a user's table."""
 
 import math
 from collections import Counter
@@ -42,7 +42,7 @@ TableTask = Literal["classification", "regression"]
 
 @dataclass
 class TargetCounts:
-    """Counts of labels, groups and times, over the rows of one part or of all parts together."""
+    """Counts of labels, groups and times, over the rows of one part, or over all parts."""
 
     rows: int
     unlabelled: int
@@ -88,7 +88,7 @@ def without_nan(values: pa.Array) -> pa.Array:
 
 
 def has_target(batch: pa.RecordBatch, label: str, time: str | None) -> Array:
-    """Returns a mask of the rows that have a label and, if the table has times, a time."""
+    """Returns a mask that is true for rows with a label and, if `time` names a column, with a time."""
     mask = labels(batch, label).is_valid()
     if time is not None:
         mask = pc.and_(mask, batch.column(time).is_valid())
@@ -135,7 +135,10 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
 
 
 def _values(used: pa.Array) -> Moments:
-    """Returns the moments of the labels. NO_VALUES if they are not numbers, or if one is larger than LARGEST."""
+    """Returns the moments of the labels.
+
+    Returns NO_VALUES if there are no labels, if they are not numbers, or if an absolute value is above LARGEST.
+    """
     if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
         return NO_VALUES
     numbers = exact_numbers(used).astype(np.float64)
@@ -148,9 +151,9 @@ def _values(used: pa.Array) -> Moments:
 def offset_of(values: Moments) -> float:
     """Returns the number that is subtracted from every label of a regression.
 
-    It is the mean, rounded to the size of the spread, if the mean is FAR away from 0; otherwise it is 0. XGBoost and
-    networks compute in float32, which has seven digits. Labels of 1,700,000,000 ± 30 would lose all their
-    differences.
+    It is 0 unless the mean lies more than FAR standard deviations from 0. In that case it is the mean, rounded to
+    about the precision of the standard deviation. XGBoost and networks compute in float32, which has seven digits.
+    So without an offset, labels of 1,700,000,000 ± 30 would lose all their differences.
     """
     if not values.std or abs(values.mean) <= FAR * values.std:
         return 0.0
@@ -160,12 +163,12 @@ def offset_of(values: Moments) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """Computes the labels and the units of rows, and chooses the hold-out rows. Every task gets a copy."""
+    """Computes labels, groups, times and units of rows, and chooses the hold-out rows. Every task gets a copy."""
 
     label: str
     task: TableTask
     classes: tuple[Any, ...]
-    """The label's negative and positive value in a classification. Empty for a regression."""
+    """The label's two values in a classification, the negative one first. Empty for a regression."""
     rule: HoldoutRule
     rows: int
     group: str | None
@@ -174,11 +177,11 @@ class Target:
     held_groups: frozenset[int]
     time: str | None
     first_held: int
-    """The hold-out begins at this time, in microseconds since 1970."""
+    """The hold-out begins at this time, in microseconds since 1970. 0 if the rule is not `time`."""
     offset: float = 0.0
     """The number that is subtracted from the labels of a regression (`offset_of`)."""
     stretches: tuple[int, ...] = ()
-    """The start time of each period of the hold-out; empty until computed."""
+    """The start time of each period of the hold-out. Empty if the rule is not `time`, or until it is computed."""
 
     def of(self, batch: pa.RecordBatch) -> Array:
         """Returns the labels of rows that all have a label: int8 for a classification, float64 for a regression."""
@@ -198,7 +201,7 @@ class Target:
         return np.asarray(moments(batch.column(self.time)).to_numpy(zero_copy_only=False))
 
     def held_out(self, row: Array, batch: pa.RecordBatch) -> Array:
-        """Returns a mask of the rows in the hold-out. `row` holds the ids of the rows."""
+        """Returns a mask that is true for hold-out rows. `row` holds the ids of the rows in `batch`."""
         if self.rule == "random":
             return held_out_at_random(row, self.rows)
         if self.rule == "group":
@@ -232,9 +235,9 @@ class Target:
 def task_of(
     label: str, kind: pa.DataType, counts: TargetCounts, requested: TableTask | None, where: str
 ) -> TableTask:
-    """Returns the learning task that suits the label.
+    """Returns the learning task that suits the label. `requested` is the user's choice; None if the label decides.
 
-    Raises DatasetError if none does, or if `requested` does not.
+    `where` names the table in messages. Raises DatasetError if no task, or not the requested one, suits the label.
     """
     column = f"{where}: the label column '{label}'"
     if counts.rows == counts.unlabelled:
@@ -265,9 +268,10 @@ def task_of(
 def held_groups(counts: TargetCounts, keys: tuple[str, ...], group: str, where: str) -> frozenset[int]:
     """Returns the codes of the groups that are held out. Together they have about a fifth of the rows.
 
-    Groups are chosen in the order of their hashes. If fewer than ENOUGH_GROUPS are chosen, more follow, up to
-    HOLDOUT_MOST_SHARE of the rows, because intervals depend more on the number of groups than on the number of rows.
-    Raises DatasetError if no choice of groups has a share of the rows within the bounds.
+    Groups are chosen in the order of their hashes. If fewer than ENOUGH_GROUPS are chosen, more groups follow, up
+    to HOLDOUT_MOST_SHARE of the rows. The reason is that confidence intervals depend more on the number of groups
+    than on the number of rows. Raises DatasetError if the chosen groups have less than HOLDOUT_LEAST_SHARE of the
+    rows.
     """
     order = np.argsort(mix(np.arange(len(keys)), HOLDOUT_KEY), kind="stable").tolist()
     sizes = [counts.groups[key] for key in keys]

@@ -13,8 +13,8 @@ from workloads.datasets.training_slices import HOLDOUT_LEAST_SHARE, HOLDOUT_MOST
 
 TIME_UNITS = 25
 """The hold-out's rows are divided, in the order of time, into this many periods with about equally many rows.
-Neighbouring periods are alike, so a few long periods show better how much a mean varies (Schmeiser: Batch size
-effects in the analysis of simulation output, Oper. Res. 30, 1982: 10 to 30)."""
+Neighbouring periods are alike, so a few long periods show better how much a mean varies. Source: Schmeiser, Batch
+size effects in the analysis of simulation output, Oper. Res. 30, 1982, which recommends 10 to 30 periods."""
 SETTLED_TIMES, STRAY_TIMES = 10, 3
 """A jump in time counts as a mistake if at least SETTLED_TIMES different times come before it, and at most
 STRAY_TIMES after it."""
@@ -51,15 +51,15 @@ class Times:
 
 
 def in_words(moment: int) -> str:
-    """Returns a time in words: the date, and the time of day unless it is midnight."""
+    """Returns a time as text: the date, and the time of day unless it is midnight. `moment` is in microseconds."""
     text = str(np.datetime64(int(moment), "us"))
     return text.removesuffix("T00:00:00.000000").removesuffix(".000000").replace("T", " ")
 
 
 def nearest_cut(moments: Times) -> int | None:
-    """Returns the first time of the hold-out, with which the hold-out's share of the rows is nearest to a fifth.
+    """Returns the first time of the hold-out: the one that brings the hold-out's share of the rows nearest to 1/5.
 
-    Rows with the same time stay together. Returns None if the share is never between HOLDOUT_LEAST_SHARE and
+    Rows with the same time stay together. Returns None if no choice gives a share between HOLDOUT_LEAST_SHARE and
     HOLDOUT_MOST_SHARE.
     """
     values, shares = _cuts(moments)
@@ -94,7 +94,7 @@ def first_held_time(moments: Times, time: str, where: str) -> int:
 
 
 def _cuts(moments: Times) -> tuple[Array, Array]:
-    """Returns all times except the first, and for each the share of the rows at this time or later."""
+    """Returns all different times except the first, and for each the share of the rows at this time or later."""
     values, rows = moments.distinct()
     return values[1:], (np.cumsum(rows[::-1])[::-1] / rows.sum())[1:]
 
@@ -114,7 +114,7 @@ def stretches(held_out: Times) -> tuple[int, ...]:
 
 
 def heaviest(held_out: Times) -> tuple[int, float]:
-    """Returns the time that the most rows of the hold-out have, and the share of these rows."""
+    """Returns the most frequent time among the hold-out's rows, and the share of the rows that have this time."""
     values, rows = held_out.distinct()
     place = int(np.argmax(rows))
     return int(values[place]), float(rows[place] / rows.sum())
@@ -123,8 +123,9 @@ def heaviest(held_out: Times) -> tuple[int, float]:
 def jump(moments: Times) -> tuple[int, int] | None:
     """Returns the times before and after a jump that looks like a mistake, for example to 9999-12-31.
 
-    Such a jump is longer than all time before it. At least half of the rows lie before it, and only a few different
-    times come after it. Returns None if there is no such jump.
+    Such a jump is longer than all time before the jump. At least half of the rows lie before it. The numbers of
+    different times before and after it are as SETTLED_TIMES and STRAY_TIMES require. Returns None if there is no
+    such jump.
     """
     values, rows = moments.distinct()
     reach = (values[:-1] - values[0]).astype(np.float64)

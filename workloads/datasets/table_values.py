@@ -25,9 +25,10 @@ from workloads.datasets.training_slices import Array
 MOST_LEVELS = 255
 OTHER, MISSING = "(other)", "(missing)"
 FEW_LEVELS = 30
-"""A column with at most this many different values is no identifier, even if there are few rows."""
+"""A column with at most this many different values does not count as an identifier, even if the table has few
+rows."""
 COUNTED_VALUES = 10_000
-"""In each part, only this many different texts are counted, the most frequent ones."""
+"""In each part, only the most frequent texts are counted, and at most this many."""
 QUANTILES = 1025
 MICROSECONDS_A_DAY = 86_400 * 10**6
 
@@ -35,7 +36,7 @@ Use = Literal["number", "text", "date", "timestamp", "none"]
 
 
 def use_of(kind: pa.DataType) -> Use:
-    """Returns the use of columns with this type."""
+    """Returns the way in which a column with this type is used; "none" if it cannot be used."""
     if pa.types.is_dictionary(kind):
         return use_of(kind.value_type)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
@@ -77,9 +78,10 @@ def numbers(values: pa.Array) -> Array:
 
 
 def exact_numbers(values: pa.Array) -> Array:
-    """Returns the known values in their order, without loss: as int64, or as float64 if they do not fit into int64.
+    """Returns the known values in their order; shape (known values,). Null, NaN and infinite values are left out.
 
-    Infinite values and NaN are left out.
+    Integers, times of day and durations become int64, without any loss. uint64 and all other numbers become
+    float64.
     """
     values = plain(values).drop_null()
     if pa.types.is_time(values.type) or pa.types.is_duration(values.type):
@@ -101,7 +103,7 @@ def name_of(primitive: Primitive) -> str:
 
 
 def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
-    """Returns the primitives of a column: NumPy arrays of numbers and Arrow arrays of texts."""
+    """Returns the values of each primitive of a column. Numbers are NumPy arrays, and texts are Arrow arrays."""
     use = use_of(values.type)
     if use == "number":
         return {(source, ""): numbers(values)}
@@ -126,7 +128,8 @@ class NumberCounts:
     """Counts over a column of numbers.
 
     `rows` and `missing` count all rows; all other fields only count training rows. `trained` is the number of
-    training rows. `known` is the number of training rows with a value.
+    training rows. `known` is the number of training rows with a value. `low` and `high` are the smallest and the
+    largest value. `quantiles` is the result of the function with this name.
     """
 
     rows: int
@@ -194,9 +197,10 @@ class NumberCounts:
 
 
 def quantiles(values: Array) -> Array:
-    """Returns a summary of a part's values from which quantiles can be merged; shape (at most QUANTILES, 2).
+    """Returns a summary of the values of one part; shape (at most QUANTILES, 2).
 
-    Each row of the summary has a value and the number of values that it stands for.
+    Each row of the summary has a value and the number of values that it stands for. `quantile` takes the summaries
+    of all parts, one after the other, as one array.
     """
     if len(values) <= QUANTILES:
         chosen = np.sort(values)
@@ -207,7 +211,10 @@ def quantiles(values: Array) -> Array:
 
 
 def quantile(merged: Array, share: float) -> float:
-    """Returns the value below which `share` of the merged values lie; NaN if there are no values."""
+    """Returns the value below which the share `share` of all values lies; NaN if there are no values.
+
+    `merged` holds the summaries that `quantiles` returned.
+    """
     if not len(merged):
         return float("nan")
     merged = merged[np.argsort(merged[:, 0], kind="stable")]
@@ -223,7 +230,8 @@ class TextCounts:
     missing: int
     counts: Counter[str] = field(default_factory=Counter)
     unique_rows: int = 0
-    """The number of rows in all parts that have more than half as many different texts as training rows."""
+    """The number of rows in parts where most rows have a text of their own. In such a part there are more than
+    FEW_LEVELS different texts, and more than half as many as training rows."""
 
     @classmethod
     def of(cls, values: pa.Array, training: Array) -> "TextCounts":
@@ -243,12 +251,15 @@ class TextCounts:
 
     @property
     def is_identifier(self) -> bool:
-        """True if nearly every row has a different value, because a model cannot learn from such a column."""
+        """True if more than half of all rows count in `unique_rows`. A model cannot learn from such a column."""
         return self.unique_rows > self.rows // 2
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Returns the most frequent values in order, then OTHER, and then MISSING if values are missing."""
+        """Returns the MOST_LEVELS most frequent values in the order of `in_order`, then OTHER.
+
+        If values are missing, MISSING is the last entry.
+        """
         ordinary = (value for value in self.counts if value not in (OTHER, MISSING))
         frequent = sorted(ordinary, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
         missing = (MISSING,) if self.missing else ()
@@ -256,14 +267,17 @@ class TextCounts:
 
 
 def in_order(values: list[str]) -> list[str]:
-    """Returns the values in numeric order if all are whole numbers, otherwise in alphabetical order."""
+    """Returns the texts in numeric order if all are whole numbers, otherwise in alphabetical order."""
     if all(re.fullmatch(r"-?\d{1,18}", value) for value in values):
         return sorted(values, key=int)
     return sorted(values)
 
 
 def codes(values: pa.Array, vocabulary: tuple[str, ...]) -> Array:
-    """Returns the positions of the values in the vocabulary, int32, shape (rows,)."""
+    """Returns the position of each value in the vocabulary, int32, shape (rows,).
+
+    A value that the vocabulary lacks gets the position of OTHER. A null gets the position of MISSING.
+    """
     known_values = [value for value in vocabulary if value not in (OTHER, MISSING)]
     positions = pc.index_in(values, value_set=pa.array(known_values, pa.string()))
     positions = positions.fill_null(vocabulary.index(OTHER))

@@ -105,7 +105,7 @@ class Truth:
 
 
 class Tabular(Synthetic):
-    """The common part of both data sets: the features, and the model that generates the labels."""
+    """Base of `Classification` and `Regression`, with the features and the model that generates the labels."""
 
     informative: int | None = Field(default=None, ge=1, description="default: a third of the numeric features")
     redundant: int | None = Field(default=None, ge=0, description="default: a sixth of the numeric features")
@@ -117,7 +117,7 @@ class Tabular(Synthetic):
     def counts(self) -> tuple[int, int, int, int]:
         """Returns the numbers of informative, redundant, noise and categorical features.
 
-        Raises ConfigError if they are more than `features`.
+        Raises ConfigError if `informative`, `redundant` and `categorical` together are more than `features`.
         """
         categorical = self.features // 10 if self.categorical is None else self.categorical
         numbers = self.features - categorical
@@ -171,14 +171,14 @@ class Tabular(Synthetic):
 
 
 BINS = 2**14
-"""The number of bins for true probabilities. With bins, counts from all parts can be added and an AUC computed from
-the total. Pairs in the same bin count half, which makes an error below 1e-4."""
+"""The number of bins for true probabilities. The counts per bin of all parts can be added, and the AUC is computed
+from the total. Pairs of rows in the same bin count half, so the AUC has an error below 1e-4."""
 
 
 class Classification(Tabular):
     """A data set with two classes.
 
-    `balance` is the share of positive labels; `noise` is the share of flipped labels.
+    `balance` is the share of positive labels. `noise` is the share of labels that are flipped to the other class.
     """
 
     SUMMARY: ClassVar[str] = "synthetic: informative, redundant, noise and categorical features; AUC ceiling known"
@@ -209,7 +209,7 @@ class Classification(Tabular):
 
     @cached_property
     def intercept(self) -> float:
-        """Returns the number to add to the true values so that the share of positive labels is `balance`.
+        """Returns a number that is added to all true values, so that the share of positive labels is `balance`.
 
         It is computed on a separate block of rows.
         """
@@ -249,7 +249,8 @@ class Classification(Tabular):
 class Regression(Tabular):
     """A data set with a numeric label.
 
-    `noise` is the standard deviation that no feature explains. The signal's standard deviation is about 1.5.
+    `noise` is the standard deviation of the part of the label that no feature explains. The standard deviation of
+    the part that features explain is about 1.5.
     """
 
     SUMMARY: ClassVar[str] = "synthetic: as `classification`, with a real label; irreducible RMSE known"
@@ -276,11 +277,11 @@ class Regression(Tabular):
 
 
 def squared_error(held_out: dict[str, Array]) -> Evidence:
-    """Returns the sum of the squared differences between label and true expectation, and the number of rows."""
+    """Returns the sum of the squared differences between label and expected label, and the number of rows."""
     error = held_out[LABEL] - held_out[TRUTH]
     return {"squared": np.array([error @ error]), "rows": np.array([float(len(error))])}
 
 
 def irreducible_rmse(evidence: Evidence) -> dict[str, float]:
-    """Returns the root of the mean squared difference between label and true expectation."""
+    """Returns the RMSE of a model that predicts the expected label, by the quality's name."""
     return {"rmse": float(np.sqrt(evidence["squared"][0] / evidence["rows"][0]))}

@@ -43,8 +43,8 @@ HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE = 0.05, 0.4
 """Whole groups or times may not add up to a fifth. Then the hold-out has the nearest possible share within these
 bounds."""
 HOLDOUT_MOST = 1_000_000
-"""The largest number of rows in a random hold-out. With so many rows an AUC is known within 0.001. A larger hold-out
-would cost storage, because every case stores its scores."""
+"""The largest number of rows in a random hold-out. With a million rows, an AUC is known to within 0.001. A larger
+hold-out would cost storage, because every case stores the scores of all hold-out rows."""
 HOLDOUT = SLICES
 """The number that marks a hold-out row. Training rows have the number of their slice, 0 to 63."""
 
@@ -62,7 +62,7 @@ LABEL_TYPES: dict[Task, pa.DataType] = {
 def mix(values: Array, key: int) -> Array:
     """Returns a 64-bit hash of each integer. Hashes with different keys are independent of each other.
 
-    The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+    Source: the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
     """
     with np.errstate(over="ignore"):
         z = values.astype(np.uint64) + np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
@@ -72,16 +72,20 @@ def mix(values: Array, key: int) -> Array:
 
 
 def holdout_units(units: Array, share: float) -> set[int]:
-    """Returns the units (such as weeks or groups) that are held out. They are the units with the smallest hashes."""
+    """Returns the units (such as weeks or groups) that are held out: those with the smallest hashes.
+
+    `share` is the share of all units that is held out.
+    """
     distinct = np.unique(units)
     order = np.argsort(mix(distinct, HOLDOUT_KEY), kind="stable")
     return set(distinct[order[: round(share * len(distinct))]].tolist())
 
 
 def held_out_at_random(row: Array, rows: int) -> Array:
-    """Returns a mask over the row ids of a table with `rows` rows.
+    """Returns a mask over the ids in `row`, which is true for hold-out rows.
 
-    A hash chooses a fifth, at most HOLDOUT_MOST rows.
+    A hash of the id decides. It chooses about a fifth of the table's `rows` rows, or HOLDOUT_MOST if that is
+    fewer.
     """
     share = min(HOLDOUT_SHARE, HOLDOUT_MOST / rows)
     mask: Array = mix(row, HOLDOUT_KEY) < np.uint64(int(share * 2**64))
@@ -139,7 +143,7 @@ class Shape:
 
     @property
     def coded(self) -> list[str]:
-        """Returns the columns that are written with a dictionary, because they have few different values."""
+        """Returns the names of columns with few different values, which are written with a dictionary."""
         return [UNIT, *self.groups, *(column.name for column in self.columns if column.kind == "categorical")]
 
 
@@ -158,7 +162,7 @@ class PartReport:
 
 
 def part_file(folder: str, part: int) -> str:
-    """Returns the path of a part's file in a folder."""
+    """Returns the path of the file of the part with the number `part` in a folder."""
     return f"{folder}/part-{part:05d}.parquet"
 
 
@@ -178,8 +182,9 @@ def write_part(
 ) -> PartReport:
     """Writes the rows of one part.
 
-    The arrays of a block have the shape (rows,) and are sorted as `order_by_place` says. So the rows of each file are
-    views of these arrays, and no row is copied. `starts` holds the second result of `order_by_place` for each block.
+    The arrays of a block have the shape (rows,), and their rows are in the order that `order_by_place` returns. So
+    the rows of each file are views of these arrays, and no row is copied. `starts` holds the second result of
+    `order_by_place` for each block.
     """
     counts, labels, sha256 = [], [], {}
     for place in range(HOLDOUT + 1):
@@ -206,7 +211,7 @@ def write_part(
 
 
 def moments_of(values: Array) -> Moments:
-    """Returns the moments of values of any numeric type, shape (rows,)."""
+    """Returns the moments of numeric values. `values` has the shape (rows,); without values all moments are 0."""
     if not len(values):
         return Moments(rows=0, mean=0.0, squares=0.0)
     mean = float(values.mean(dtype=np.float64))

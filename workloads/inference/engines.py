@@ -34,5 +34,5 @@ ENGINES: tuple[type[InferenceEngine], ...] = (
 
 
 def engines_for(form: type[Format], kind: type[InferenceParams]) -> tuple[type[Engine], ...]:
-    """Returns all engines, bound to models of this format and to the parameters of a workload."""
+    """Returns all engines, bound to the models' format and to the class of the workload's parameters."""
     return tuple(engine.made_for(form, kind) for engine in ENGINES)

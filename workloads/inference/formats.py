@@ -39,7 +39,7 @@ class Predictor(ABC):
 
 
 class Format(ABC):
-    """The file format of one library's models. An engine of `data_parallel`, `trainer`, trains these models."""
+    """The file format of one library's models. `trainer` is the data-parallel engine that trains these models."""
 
     name: ClassVar[str]
     file: ClassVar[str]
@@ -49,9 +49,9 @@ class Format(ABC):
     takes_nulls: ClassVar[bool] = False
     """If true, models of this format accept rows in which a feature has no value."""
     tolerance: ClassVar[float]
-    """The largest allowed difference between two computations of the same prediction. It is a difference of
-    probabilities, or, in a regression, a number of standard deviations of the label.
-    """
+    """The largest allowed difference between two computations of the same prediction. In a classification it is a
+    difference of probabilities. In a regression it is a number of standard deviations of the reference
+    predictions."""
 
     @abstractmethod
     def dumped(self, model: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""The job of a predicting process: the model, how to call it, and where to record that it was loaded."""
+"""The job of a predicting process: it loads the model, records each load, and predicts."""
 
 import json
 import time
@@ -39,7 +39,7 @@ class Job:
     batch_rows: int
     notes: str
     bind_gpu: Bind | None = None
-    """Binds the process to a GPU. None if it is already bound to one, or needs none."""
+    """Binds the process to a GPU. None if the process is already bound to a GPU, or needs none."""
 
     def predictor(self) -> Predictor:
         """Loads the model, and records in `notes` that it was loaded.
@@ -52,7 +52,7 @@ class Job:
 
     @contextmanager
     def load_recorded(self) -> Iterator[None]:
-        """Measures the block, which loads the model, and writes its seconds to `notes`."""
+        """Measures the `with` block, which loads the model, and writes the seconds to a file in `notes`."""
         began = time.perf_counter()
         yield
         system, path = resolve(join(self.notes, f"{uuid4().hex}.json"))
@@ -73,7 +73,7 @@ class Job:
 
 
 def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int, device: Device) -> Predictor:
-    """Reads and loads the model. Raises ModelError if its file does not match the manifest or has a wrong format."""
+    """Reads and loads the model. Raises ModelError if its file differs from the manifest or has a wrong format."""
     content = content_of(model, form.file)
     try:
         return form.loaded(content, data, threads, device)
@@ -86,9 +86,9 @@ def load(form: Format, model: PreparedModel, data: PreparedDataset, threads: int
 
 
 def seconds_of_loads(notes: str) -> list[float]:
-    """Returns the seconds of each load of an execution's model, over all processes.
+    """Returns the seconds of each load of the model, in all processes of an execution.
 
-    The check of its hash is included.
+    `notes` is the folder of the job's notes. The seconds include the check of the model's hash.
     """
     system, _ = resolve(notes)
     seconds = []
@@ -99,7 +99,7 @@ def seconds_of_loads(notes: str) -> list[float]:
 
 
 def check_values(job: Job, table: pa.Table) -> None:
-    """Raises ModelError if a feature lacks a value in some row and the model does not accept that."""
+    """Raises ModelError if a feature lacks a value in some row and the model does not accept missing values."""
     if job.format.takes_nulls:
         return
     for name in job.data.features:
@@ -113,7 +113,7 @@ def check_values(job: Job, table: pa.Table) -> None:
 
 
 def check_columns(job: Job, schema: pa.Schema) -> None:
-    """Raises ModelError if a feature that the model was trained on is missing, or is not numeric as in training."""
+    """Raises ModelError if a feature that the model was trained on is missing in the rows, or is not a number."""
     for column in job.data.columns:
         if column.name not in schema.names:
             raise ModelError(f"The rows lack the feature '{column.name}', which the model was trained on.")

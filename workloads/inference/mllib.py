@@ -1,4 +1,4 @@
-"""Reference predictions of MLlib's models without Spark. The models' files are read and applied with NumPy.
+"""Computes reference predictions of MLlib's models without Spark. NumPy applies the models from their files.
 
 Sources: NodeData and EnsembleNodeData of org.apache.spark.ml.tree.treeModels, AffineLayer of
 org.apache.spark.ml.ann.Layer (Spark 4.3).
@@ -23,14 +23,15 @@ from workloads.io.filesystem import files_below, resolve
 from workloads.quality.scoring import Array
 
 Values = Callable[[Any], Array]
-"""A function of nodes, as an array of structs. It returns the prediction of each node; shape (nodes, k)."""
+"""A function that takes a tree's nodes as an array of structs. It returns a value for each node, shape (nodes, k).
+k is 1 for a predicted number, and otherwise the number of classes."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A decision tree as arrays of its nodes, in the order of their ids, the root first. A leaf is its own child.
+    """A decision tree. Each array has one entry for each node, in the order of the nodes' ids, the root first.
 
-    Shapes: (nodes,), and (nodes, k) for `value`.
+    Shapes: (nodes,), and (nodes, k) for `value`. `left` and `right` hold the ids of the children; -1 in a leaf.
     """
 
     feature: Array
@@ -40,13 +41,13 @@ class Tree:
     value: Array
 
     def closed(self) -> "Tree":
-        """Returns the tree with each leaf as its own child. In MLlib's files, leaves have no children."""
+        """Returns a tree in which both children of a leaf are the leaf itself. `leaves` needs such a tree."""
         own = np.arange(len(self.feature))
         left, right = (np.where(child >= 0, child, own) for child in (self.left, self.right))
         return replace(self, left=left, right=right)
 
     def leaves(self, matrix: Array) -> Array:
-        """Returns the value of the leaf that each row falls into; shape (rows, k)."""
+        """Returns the value of the leaf that each row of the matrix reaches; shape (rows, k)."""
         row, node = np.arange(len(matrix)), np.zeros(len(matrix), np.int64)
         while True:
             goes_left = matrix[row, self.feature[node]] <= self.threshold[node]
@@ -60,7 +61,8 @@ class Tree:
 def scores(model: PreparedModel, pipeline: str, data: PreparedDataset) -> Scored:
     """Returns a function that computes the same predictions as the last stage of a saved pipeline.
 
-    Raises KeyError if the class of this stage is unknown.
+    `pipeline` is the pipeline's folder below the model's folder. Raises KeyError if the class of the stage is
+    unknown.
     """
     stage = sorted(_folders(join(model.root, f"{pipeline}/stages")))[-1]
     metadata = json.loads(_text(f"{stage}/metadata"))
@@ -117,7 +119,7 @@ def _forest_value(stage: str, metadata: dict[str, Any], data: PreparedDataset) -
 
 
 def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> Scored:
-    """Returns the predictions of a perceptron with sigmoid units and a softmax over two outputs."""
+    """Returns a function that predicts with a perceptron with sigmoid units and a softmax over two outputs."""
     (row,) = _table(f"{stage}/data").to_pylist()
     flat, widths = np.array(row["weights"]["values"]), metadata["paramMap"]["layers"]
     layers, begin = [], 0
@@ -139,7 +141,7 @@ def _perceptron(stage: str, metadata: dict[str, Any], data: PreparedDataset) -> 
 
 
 def _trees(stage: str, value: Values) -> list[tuple[float, Tree]]:
-    """Returns the trees of an ensemble, each with its weight."""
+    """Returns pairs (weight, tree) of an ensemble. `value` computes the values of the nodes."""
     table = _table(f"{stage}/data")
     nodes = table.column("nodeData").combine_chunks()
     tree_id, node_id = table.column("treeID").to_numpy(), nodes.field("id").to_numpy()

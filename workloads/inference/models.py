@@ -1,4 +1,4 @@
-"""Models and reference predictions, made once and stored. They are used again only if the manifest confirms them."""
+"""Makes models and reference predictions once, and stores them with hashes, which are checked before each use."""
 
 import hashlib
 import importlib.metadata
@@ -31,7 +31,10 @@ Scored = Callable[[pa.Table], Array]
 
 
 def training_of(run: Context, trainer: type[Engine], model: Params, fraction: float) -> Context:
-    """Returns the context in which `trainer` trains the case's model, on a sample of the rows and on CPUs."""
+    """Returns the context in which `trainer` trains a model, on a fraction of the training rows and on CPUs.
+
+    `model` holds the parameters of the model.
+    """
     rows = run.data.rows(fraction, run.case.sample_seed)
     part = run.with_case(fraction=fraction, rows=rows, device="cpu")
     return with_params(part, trainer(), model)
@@ -42,10 +45,9 @@ def prepare_model(
 ) -> PreparedModel:
     """Returns the stored model, without its reference predictions.
 
-    If it does not exist, `build` trains it and writes its files.
-
-    `build` takes the folder, and returns the SHA-256 of the files for which it has computed it. Raises DatasetError
-    if all training rows are of one class.
+    If the model does not exist, `build` trains it and writes its files. `build` takes a folder, and returns the
+    SHA-256 of files by path; the SHA-256 of all other files is computed later. Raises DatasetError if all training
+    rows are of one class.
     """
     case = training.case
     definition = {
@@ -81,8 +83,8 @@ def prepare_model(
 def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], Scored]) -> tuple[str, str]:
     """Returns the folder with the reference predictions for the case's rows, and the hash of these predictions.
 
-    If there are no reference predictions, the function that `scored` returns makes them, one row group after the
-    other.
+    If there are no reference predictions, `scored` is called. The function that it returns makes the predictions,
+    one row group after the other.
     """
     case = run.case
     definition = {
@@ -107,16 +109,15 @@ def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], S
 
 
 def predictions(row: Any, score: Array) -> pa.Table:
-    """Returns a table with the schema PREDICTION."""
+    """Returns a table with the schema PREDICTION from row ids and predictions; both have the shape (rows,)."""
     return pa.table([row, pa.array(score)], schema=PREDICTION)
 
 
 def content_of(model: PreparedModel, path: str) -> bytes:
     """Reads a file of the model, and checks that its size and hash are those in the manifest.
 
-    So no other content is ever unpickled.
-
-    Raises ModelError if the file is missing, or if its size or hash is wrong.
+    This check makes sure that only content that was stored here is unpickled. Raises ModelError if the file is
+    missing, or if its size or hash is wrong.
     """
     expected, location = model.file(path), join(model.root, path)
     system, system_path = resolve(location)

@@ -67,7 +67,7 @@ class Joblib(InferenceEngine, NodeEngine):
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yields the same items. A thread computes the next item while the caller works on the present one."""
+    """Yields the items. While the caller works on one item, a thread computes the next one."""
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(next, source, None)

@@ -1,4 +1,4 @@
-"""The output folder of predictions. A reader sees either all of its parts or none.
+"""The output folder of predictions. A reader sees either all parts of the output or none.
 
 A process writes each attempt at a part under a unique name, in a folder that readers ignore. When all parts are
 complete, the parts of successful attempts are moved to the folder where readers look. The marker file is written
@@ -44,7 +44,7 @@ class Output:
         make_folder(join(self.location, ATTEMPTS))
 
     def write(self, tables: Iterable[pa.Table]) -> str:
-        """Writes one part, table by table, in the folder that readers ignore. Returns the part's name."""
+        """Writes one part, table by table, to the folder that readers ignore. Returns the name of its file."""
         system, path = resolve(self.location)
         name = f"{uuid4().hex}.parquet"
         with pq.ParquetWriter(f"{path}/{ATTEMPTS}/{name}", PREDICTION, filesystem=system) as writer:
@@ -53,7 +53,10 @@ class Output:
         return name
 
     def commit(self, names: Iterable[str]) -> None:
-        """Moves only these parts to the folder where readers look, and then writes the marker."""
+        """Moves the parts with these names to the folder where readers look, and then writes the marker.
+
+        All other parts are removed, because they come from failed or repeated attempts.
+        """
         system, path = resolve(self.location)
         for number, name in enumerate(names):
             system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/part-{number:05d}.parquet")
@@ -70,9 +73,9 @@ class Output:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Removes the output if the block that writes it fails.
+        """Removes the output if an error ends the `with` block. The block writes the output.
 
-        Raises OutputError if the output exists already, or if any library reports that the disk is full.
+        Raises OutputError if the output exists already, or if an error says that the disk is full.
         """
         if exists(self.location):
             raise OutputError(f"The output {self.location} exists: nothing was written over it.")

@@ -35,7 +35,7 @@ from workloads.quality.scoring import Array
 
 PREDICTIONS = "predictions"
 COMPARED_ROWS = 2**22
-"""The number of rows that are compared at once. A limit keeps memory from growing with the number of all rows."""
+"""About this many rows are compared at once, so that memory does not grow with the number of all rows."""
 
 
 class InferenceParams(ModelParams):
@@ -103,7 +103,7 @@ class InferenceEngine(ModelEngine):
 
     format: ClassVar[type[Format]]
     package: ClassVar[str]
-    """The package that reads and writes the model's files. Their content depends on the package's release."""
+    """The package that reads and writes the model's files. The files' content depends on the package's release."""
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
     threads_each: ClassVar[int] = 0
@@ -131,7 +131,7 @@ class InferenceEngine(ModelEngine):
     def build(self, training: Context, root: str) -> dict[str, str]:
         """Trains the model and writes its files below `root`.
 
-        Returns the SHA-256 of files for which it is already computed.
+        Returns the SHA-256 of files by path. If a file is not in the result, its SHA-256 is computed later.
         """
         trainer: Any = self.model()
         content = self.format().dumped(trainer.fit(training, trainer.load(training)))
@@ -142,7 +142,7 @@ class InferenceEngine(ModelEngine):
         return load(self.format(), model, run.data, run.case.threads, "cpu").scores
 
     def job(self, run: Context) -> Job:
-        """Returns the job for the execution's processes, and makes the folder for the job's notes.
+        """Returns the job for the execution's processes, and makes the folder in which they record their loads.
 
         Raises ModelError if the model cannot predict these rows.
         """
@@ -184,7 +184,10 @@ def output_of(run: Context) -> Output:
 
 
 def notes_folder(run: Context) -> str:
-    """Returns the folder in which processes record that they loaded the model. The driver cannot ask them later."""
+    """Returns the folder in which processes record loads of the model.
+
+    The driver cannot ask the processes, because they may have ended when it counts the loads.
+    """
     return folder_of(run, PREDICTIONS) + ".notes"
 
 
@@ -194,7 +197,9 @@ def check(run: Context) -> None:
 
 
 def score(run: Context, written: Written) -> dict[str, float]:
-    """Returns the largest difference from the reference over all rows. Adds figures about the data and the loads.
+    """Returns the largest difference from the reference over all rows, as the quality `difference`.
+
+    Adds figures about the model, the loads of the model, and the bytes read and written.
 
     Raises InvalidResult if a row is missing, occurs twice or does not belong to the case. Also raises it if a
     prediction differs from the reference by more than the format's tolerance.
@@ -220,11 +225,10 @@ def score(run: Context, written: Written) -> dict[str, float]:
 
 
 def label_scale(run: Context) -> float:
-    """Returns the number by which differences are divided.
+    """Returns the unit of the format's tolerance, as a number by which the tolerance is multiplied.
 
-    It is 1 for probabilities, otherwise the standard deviation of the reference predictions.
-
-    In a regression, the result is 1 if all reference predictions are equal.
+    It is 1 for a classification. For a regression it is the standard deviation of the reference predictions, or 1
+    if these are all equal.
     """
     if run.data.task == "classification" or run.model is None:
         return 1.0
@@ -236,10 +240,10 @@ def label_scale(run: Context) -> float:
 
 
 def difference(location: str, reference: str, rows: int) -> float:
-    """Returns the largest absolute difference between a row's scores in the two folders.
+    """Returns the largest absolute difference between a row's predictions in the output and in the reference.
 
-    It is infinite if a score is not finite. Raises InvalidResult if the folders do not hold the same rows, each
-    exactly once.
+    It is infinite if a prediction is not finite. Raises InvalidResult if the folders do not hold the same rows,
+    each exactly once. `rows` is the number of rows.
     """
     parts = -(-rows // COMPARED_ROWS)
     worst = 0.0
@@ -261,7 +265,10 @@ def difference(location: str, reference: str, rows: int) -> float:
 
 
 def _sorted(folder: str, part: int, parts: int) -> tuple[Array, Array]:
-    """Returns the rows whose id modulo `parts` is `part`: their ids in ascending order, and their scores."""
+    """Returns the ids and the predictions of rows, in ascending order of the ids; shape (rows,).
+
+    The result has only the rows with id % parts == part.
+    """
     rows, scores = [np.empty(0, np.int64)], [np.empty(0)]
     for row, score_ in columns_of(folder, [ROW, SCORE]):
         chosen = row % parts == part
@@ -283,10 +290,7 @@ def columns_of(folder: str, names: list[str]) -> Iterator[list[Array]]:
 
 
 def bytes_of(folders: list[str], names: set[str]) -> int:
-    """Returns the compressed size in bytes of these columns, which engines must read.
-
-    The Parquet footers state it.
-    """
+    """Returns the compressed size in bytes of the columns with these names, as the Parquet footers state it."""
     total = 0
     for folder in folders:
         system, _ = resolve(folder)

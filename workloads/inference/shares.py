@@ -7,7 +7,10 @@ from workloads.io.filesystem import RowGroup
 
 
 def even_shares(groups: list[RowGroup], shares: int) -> list[list[RowGroup]]:
-    """Returns at most `shares` lists of row groups, in order. All lists have about the same number of rows."""
+    """Divides row groups into at most `shares` lists with about the same number of rows.
+
+    Within each list, row groups keep their order.
+    """
     numbers_of_shares: list[list[int]] = [[] for _ in range(min(shares, len(groups)))]
     rows = [0] * len(numbers_of_shares)
     for number in sorted(range(len(groups)), key=lambda number: -groups[number].rows):

@@ -65,14 +65,14 @@ class ByColumn(OnSpark):
 
     @abstractmethod
     def function(self, job: Job) -> Callable[[Any], Any]:
-        """Returns a function that takes one batch or an iterator of batches.
+        """Returns a function that takes either one batch or an iterator of batches.
 
-        Its type annotations tell Spark which.
+        Spark sees from the function's type annotations which of the two it takes.
         """
 
 
 class PandasUdf(ByColumn):
-    """A scalar pandas UDF that loads the model for each batch, which is a common mistake."""
+    """A scalar pandas UDF with a common mistake: it loads the model again for each batch."""
 
     name = "pandas-udf"
 
@@ -134,7 +134,7 @@ class ArrowUdf(ByColumn):
 class PredictBatchUdf(OnSpark):
     """pyspark.ml's predict_batch_udf, which passes features as a matrix and keeps the model in the Python worker.
 
-    Differs: passes features as an array in single precision, in which the models compute.
+    Differs: passes features as an array in single precision. The models compute in single precision, too.
     """
 
     name = "predict-batch-udf"
@@ -195,10 +195,10 @@ class MapInArrow(OnSpark):
 
 
 class ArrowIn(MapInArrow):
-    """mapInArrow whose tasks write the predictions themselves, with PyArrow.
+    """mapInArrow with tasks that write the predictions themselves, with PyArrow.
 
-    Rows pass through the JVM only when they are read. So it separates the parts of the Spark tax between
-    `parquet-map` and `map-in-arrow`.
+    Rows pass through the JVM only when they are read. So the difference from `parquet-map` is the part of the
+    Spark tax for reading, and the difference from `map-in-arrow` is the part for writing.
     """
 
     name = "arrow-in"
@@ -249,7 +249,7 @@ SCHEMA = f"{ROW} long, {SCORE} double"
 
 
 def scores_of_frame(job: Job, predictor: Predictor, frame: "pd.DataFrame") -> Array:
-    """Returns the predictions for a pandas DataFrame; shape (rows,). The arrays of its columns are not copied."""
+    """Returns the predictions for a pandas DataFrame; shape (rows,). The DataFrame's arrays are not copied."""
     table = pa.table({name: pa.array(frame[name].to_numpy()) for name in job.data.features})
     return job.scores(predictor, table)
 
@@ -260,7 +260,7 @@ _cached: dict[str, Predictor] = {}
 def cached(job: Job) -> Predictor:
     """Returns the job's loaded model.
 
-    The first call in a process loads it, and drops the model of an earlier execution.
+    The first call for a job in a process loads the model, and drops the model of an earlier job.
     """
     if job.id not in _cached:
         _cached.clear()

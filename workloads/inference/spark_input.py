@@ -1,4 +1,4 @@
-"""Makes Spark read the rows to be predicted, in equal parts and in batches of one size, the same for every engine."""
+"""Makes Spark read the rows to be predicted, in equal parts and in batches of equal size for every engine."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BATCH_ROWS = ("spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.parquet.columnarReaderBatchSize")
-"""The settings for the rows per batch. The first applies to functions that take whole batches.
+"""The settings for the number of rows per batch.
 
-Functions that take columns get the Parquet reader's batches (4,096 rows by default). The first setting does not
-change this (tried on Spark 4.3).
+The first setting applies to Python functions that take whole batches. Functions that take columns get the batches
+of the Parquet reader, for which only the second setting counts (4,096 rows by default; tried on Spark 4.3).
 """
 
 
 def rows_to_predict(run: Context, batch_rows: int) -> "DataFrame":
-    """Returns the row ids and features of the case's rows, in as many parts as tasks can run at once.
+    """Returns the row ids and features of the case's rows, in at most as many parts as tasks can run at once.
 
-    `parquet-map` divides the rows in the same way. With its default settings, Spark would give seven eighths of a
-    small data set to one of two tasks. For a large data set, it would start a task, which loads the model, for every
-    128 MB. The session's settings are restored when the case ends.
+    `parquet-map` divides the rows in the same way. With default settings, Spark would give seven eighths of a
+    small data set to one of two tasks. For a large data set, Spark would start a task for every 128 MB, and each
+    task would load the model. The session's settings are restored when the case ends.
     """
     sizes = [info.size or 0 for path in run.train_paths for info in files_below(path, ".parquet")]
     settings = {
@@ -54,11 +54,11 @@ def part_bytes(sizes: list[int], parts: int) -> int:
 
 
 def parts_of(sizes: list[int], limit: int) -> list[list[int]]:
-    """Returns the parts that Spark makes from files of these sizes. Each part is a list of its pieces' bytes.
+    """Returns the parts that Spark makes from files of these sizes. A part is a list with the bytes of each piece.
 
-    Spark cuts files into pieces of `limit` bytes. Pieces then fill one part after the other, beginning with the
-    largest piece. Source: org.apache.spark.sql.execution.datasources.FilePartition, with the cost of opening a file
-    set to 0.
+    Spark cuts files into pieces of at most `limit` bytes. The pieces fill one part of at most `limit` bytes after
+    the other, beginning with the largest piece. Source: org.apache.spark.sql.execution.datasources.FilePartition,
+    if the cost of opening a file is set to 0.
     """
     pieces = [min(limit, size - begin) for size in sizes for begin in range(0, size, limit)]
     parts: list[list[int]] = []

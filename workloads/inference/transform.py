@@ -31,9 +31,9 @@ PIPELINE = "pipeline"
 
 
 class Transform(InferenceEngine, SparkEngine):
-    """Base of engines whose model was trained by an estimator on Spark, with the same parameters.
+    """Base of engines that apply a model that an estimator on Spark trained, with the other engines' parameters.
 
-    The reference predictions are made without Spark, from the files of that model.
+    The reference predictions are made without Spark, from the files of this model.
     """
 
     devices = frozenset({"cpu"})
@@ -66,21 +66,21 @@ class Transform(InferenceEngine, SparkEngine):
         return job
 
     def encoded(self, run: Context, rows: "DataFrame") -> "DataFrame":  # noqa: ARG002
-        """Returns the rows in the form that the pipeline takes."""
+        """Returns the rows with the columns that the pipeline takes."""
         return rows
 
     @abstractmethod
     def stages(self, training: Context, root: str) -> list[Any]:
         """Trains the model, and returns the stages of the fitted pipeline.
 
-        Other files that the reference predictions need are written below `root`.
+        Writes other files below `root` if the reference predictions need them.
         """
 
 
 class XGBoostSparkTransform(Transform):
-    """The `transform` of xgboost.spark's model, whose pandas UDF loads the booster once for each task.
+    """The `transform` of xgboost.spark's model, in which a pandas UDF loads the booster once for each task.
 
-    Differs: its model was trained by xgboost.spark, with the same parameters.
+    Differs: xgboost.spark trained the model of this engine, with the same parameters as the other engines' model.
     """
 
     name = "xgboost-spark-transform"
@@ -101,7 +101,7 @@ class XGBoostSparkTransform(Transform):
 class MLlibTransform(Transform):
     """The `transform` of an MLlib pipeline, which predicts row by row in the JVM.
 
-    Differs: its model was trained by MLlib, with the same parameters.
+    Differs: MLlib trained the model of this engine, with the same parameters as the other engines' model.
     """
 
     name = "mllib-transform"
@@ -131,4 +131,4 @@ TRAINERS: dict[str, type[SparkEngine]] = {
     "ubjson": MLlibGBT,
     "state_dict": MLlibPerceptron,
 }
-"""The engine that trains MLlib's model. The key is the format of the other engines' models in the same workload."""
+"""The engine that trains MLlib's model for a workload. The key is the format of the workload's other models."""

@@ -1,8 +1,8 @@
-"""The folders of one execution, on storage that several machines may share.
+"""Names and removes the folders that executions write, on storage that several machines may share.
 
-A folder's name contains the execution's id, which begins with the machine's mark. So no machine removes a folder to
-which another machine still writes. Before the next execution of a case, a machine removes the folders of its own
-earlier executions. It removes folders of other machines if nobody has written to them for a week.
+A folder's name contains the execution's id, which begins with a mark of the machine. So no machine removes a
+folder to which another machine still writes. Before the next execution of a case, a machine removes the folders of
+its own earlier executions. It removes folders of other machines if nobody has written to them for a week.
 """
 
 import time
@@ -23,7 +23,10 @@ def folder_of(run: Context, kind: str) -> str:
 
 
 def sweep(run: Context, kind: str) -> None:
-    """Removes the folders that earlier executions of the same case left."""
+    """Removes the folders of this kind that earlier executions of the same case left.
+
+    Folders of other machines are removed only if they are abandoned.
+    """
     system, path = resolve(join(run.storage, kind))
     for folder in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
         if not folder.base_name.startswith(run.case.id) or folder.type != fs.FileType.Directory:
@@ -34,9 +37,9 @@ def sweep(run: Context, kind: str) -> None:
 
 
 def _is_abandoned(system: fs.FileSystem, folder: fs.FileInfo) -> bool:
-    """True if nothing in the folder was written for ABANDONED_SECONDS.
+    """True if the folder and its files were last written more than ABANDONED_SECONDS ago.
 
-    In an object store, the folder itself has no time, so its files are looked at.
+    In an object store a folder has no time, so only the times of its files count.
     """
     inside = system.get_file_info(fs.FileSelector(folder.path, allow_not_found=True, recursive=True))
     times = [info.mtime_ns for info in (folder, *inside) if info.mtime_ns is not None]

@@ -66,7 +66,7 @@ def first_line(error: Exception) -> str:
 def as_dataset_error(location: str, what: str) -> Iterator[None]:
     """Raises DatasetError with one sentence if a file system, Arrow or a decoder raises an error in the block.
 
-    `what` is the verb of the sentence, such as "cannot be read".
+    `what` follows the location in the sentence, such as "cannot be read".
     """
     try:
         yield
@@ -75,7 +75,10 @@ def as_dataset_error(location: str, what: str) -> Iterator[None]:
 
 
 def files_below(location: str, suffix: str = "") -> list[fs.FileInfo]:
-    """Returns all files below a folder except hidden ones, sorted by path. Empty if the folder does not exist."""
+    """Returns the files below a folder, sorted by path. Hidden files and files without the suffix are left out.
+
+    Empty if the folder does not exist.
+    """
     system, path = resolve(location)
     infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
     return sorted(
@@ -114,8 +117,8 @@ def check_space(location: str, needed_bytes: float, what: str) -> None:
 def read_parquet(paths: list[str], columns: list[str] | None = None) -> pa.Table:
     """Returns the rows of every Parquet file in these folders, in the order of the folders and their files.
 
-    Threads open files in parallel, and one thread decodes each file. For many small files this takes a fraction of
-    the time of Arrow's dataset discovery with a thread pool per file.
+    If `columns` is None, all columns are read. Files are read in parallel, and each by one thread if there are
+    enough files for all cores. Arrow's dataset discovery is slower for many small files.
     """
     with ThreadPoolExecutor(max(1, pa.cpu_count())) as threads:
         files = [file for folder in threads.map(_parts, paths) for file in folder]
@@ -164,8 +167,7 @@ def row_groups(paths: list[str]) -> list[RowGroup]:
 def map_row_groups(paths: list[str], columns: list[str], function: Callable[[pa.Table], T]) -> Iterator[T]:
     """Calls the function with every row group in these folders, and yields the results in their order.
 
-    It runs one thread for each core that this process may use. There are never more row groups in memory than
-    threads.
+    It runs one thread for each core that this process may use. So memory holds at most one row group per core.
     """
     groups = row_groups(paths)
     with ThreadPoolExecutor(max(1, min(len(groups), len(os.sched_getaffinity(0))))) as threads:

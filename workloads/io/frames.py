@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def spark_rows(run: Context, paths: list[str]) -> "DataFrame":
     """Returns a DataFrame with the rows of these folders.
 
-    Only the schema of the first file is read now. This saves the Spark job that would read all schemas.
+    Only the schema of the first file is read, so that Spark needs no job to read the schemas of all files.
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 

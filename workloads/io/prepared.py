@@ -1,9 +1,9 @@
-"""Prepared artefacts are folders that are made once from a definition, hashed, and then only read.
+"""Builds and checks prepared artefacts: folders that are made once from a definition, hashed, and then only read.
 
-A folder is valid if its manifest matches its files. The manifest is written last. If the process is killed before,
-the folder is not valid, and the next preparation replaces it. On a local disk each artefact has a lock, so it is safe
-if two processes prepare it at the same time. An object store has no locks, but two processes with the same definition
-write the same bytes.
+A folder is valid if its manifest matches its files. The manifest is written last. If the process is killed
+earlier, the folder is not valid, and the next preparation replaces it. On a local disk each artefact has a lock,
+so it is safe if two processes prepare it at the same time. An object store has no locks, but two processes with
+the same definition write the same bytes.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ class FileEntry(BaseModel):
     bytes: int
     sha256: str
     modified_ns: int = 0
-    """The time when the file was written. If a file's size and time are the same, it counts as unchanged and is not
-    read."""
+    """The time when the file was written, in nanoseconds. A file with the same size and time counts as unchanged,
+    so its hash is not computed again. 0 if the time is not known."""
 
 
 class Manifest(BaseModel):
-    """The manifest of an artefact.
+    """The manifest of an artefact. `content` is the part of it that the artefact's `Build` function returned.
 
-    It is written last, so a folder is an artefact only if its manifest matches its files.
+    It is written last. A folder is a valid artefact only if its manifest matches its files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

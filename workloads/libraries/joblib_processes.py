@@ -10,7 +10,7 @@ from typing import Any
 def joblib_processes(count: int) -> Iterator[Any]:
     """Yields joblib's Parallel with `count` processes. They read arrays in their arguments through memory mapping.
 
-    The processes go on running, and the next call with the same count uses them again. A call with another count
+    The processes keep running, and the next call with the same count uses them again. A call with another count
     would end or start processes within a phase.
     """
     from joblib import Parallel
@@ -21,10 +21,10 @@ def joblib_processes(count: int) -> Iterator[Any]:
 
 @contextmanager
 def no_thread_variables() -> Iterator[None]:
-    """Hides the thread variables of this process from processes that start in the block.
+    """Removes the variables *_NUM_THREADS from the environment during the block.
 
-    These variables override loky's own limit on threads. With them, each process would use all cores, and all
-    processes would be a third slower.
+    Processes that start in the block would inherit these variables, which override loky's own limit on threads.
+    Each process would then use all cores, and all processes would be a third slower.
     """
     removed = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
     for name in removed:

@@ -24,7 +24,7 @@ OUR_PACKAGES = ("sparkscale", "workloads", "cluster")
 
 
 def silent(done: int, total: int) -> None:
-    """Does nothing. It is the Progress for callers that show none."""
+    """Does nothing. It is the `Progress` of callers that do not show their progress."""
 
 
 class Tasks(Protocol):
@@ -50,7 +50,8 @@ class Here:
 class Processes:
     """Runs several items at once, in new processes on this node that end with the call.
 
-    Each process first calls `initializer`.
+    Each process first calls `initializer`. This process runs the items itself if there is only one item, or if
+    `count` is 1.
     """
 
     def __init__(self, count: int, initializer: Callable[[], object] | None = None) -> None:
@@ -116,7 +117,7 @@ class SparkTasks:
         """Returns the result of `function` for one item, from a Spark job with one task.
 
         An RDD is used because it dispatches the job fastest: planning a query would take longer than running it.
-        Spark Connect has no RDDs, so it uses `map`. Several threads may call this at once.
+        Spark Connect has no RDDs, so `map` is used there. Several threads may call this method at once.
         """
         context = context_of(self.spark)
         if context is None:
@@ -131,7 +132,7 @@ class SparkTasks:
     def _watch(self, finished: threading.Event, items: int, tasks: int, progress: Progress) -> None:
         """Reports the progress of the running stage until `finished` is set.
 
-        Spark Connect does not provide the progress.
+        Reports nothing on Spark Connect, which does not provide the progress.
         """
         context = context_of(self.spark)
         if context is None:
@@ -145,10 +146,10 @@ class SparkTasks:
 
 
 def ranks_of(run: Context) -> int:
-    """Returns the number of Spark tasks that can train one model together. These are all tasks that run at once.
+    """Returns the number of Spark tasks that train one model together. It is the number of slots.
 
-    Raises EngineUnsupported if these tasks would share a GPU, because NCCL refuses that and xgboost.spark would wait
-    without end.
+    Raises EngineUnsupported if these tasks would share a GPU, because NCCL does not allow it and xgboost.spark
+    would wait for ever.
     """
     shares = float(run.spark.conf.get("spark.task.resource.gpu.amount", "1")) < 1 or 0 < run.gpus < run.slots
     if run.case.device == "gpu" and shares:
@@ -163,9 +164,9 @@ OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 @contextmanager
 def raised_in_task() -> Iterator[None]:
-    """Raises errors that sparkscale raised in a Spark task again, as the same error class.
+    """Raises the errors of sparkscale from a Spark task again, with the same class and message.
 
-    They are raised without the long text that Spark adds.
+    The long text that Spark adds is left out. All other errors are raised unchanged.
     """
     try:
         yield
@@ -187,9 +188,9 @@ def context_of(spark: Any) -> Any:
 
 @contextmanager
 def pickled_by_value() -> Iterator[None]:
-    """In the `with` block, functions and classes of our packages are pickled by value.
+    """Pickles functions and classes of our packages by value during the `with` block.
 
-    Processes that cannot import our packages need this.
+    Processes that cannot import our packages can unpickle only such functions and classes.
     """
     from pyspark.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 
@@ -213,7 +214,7 @@ _is_bound = False
 def bound_to_gpu(bind: Bind | None) -> None:
     """Binds this process permanently to the GPU of its Spark task.
 
-    Only the first call does something, because CUDA cannot be bound twice.
+    Only the first call has an effect, because CUDA cannot be bound twice. If `bind` is None, nothing is bound.
 
     Raises DeviceError if the task has no GPU.
     """
@@ -228,7 +229,7 @@ def bound_to_gpu(bind: Bind | None) -> None:
 
 
 def peak_bytes() -> int:
-    """Returns the peak of this process's physical memory since its start, in bytes (VmHWM; Linux)."""
+    """Returns the most physical memory that this process has held since its start, in bytes (Linux: VmHWM)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024

@@ -13,11 +13,11 @@ def run_distributed(
 ) -> Any:
     """Runs `function` in several processes at once, and returns the result of rank 0.
 
-    The processes are set up for `torch.distributed` (gloo, or nccl with `use_gpu`). Each is a child of one barrier
-    task. These processes cannot import our packages, so the functions that they need are pickled by value.
+    The processes are set up for `torch.distributed` (gloo, or nccl with `use_gpu`). Each process is the child of a
+    barrier task. It cannot import our packages, so the functions that it needs are pickled by value.
 
-    In Spark's local mode, Spark tasks get no GPUs. There the processes are children of the driver, and see all of its
-    devices. `own_device` assigns one device to each.
+    In Spark's local mode, Spark tasks get no GPUs. So with `use_gpu`, the processes are children of the driver
+    there, and see all GPUs of the host. `own_device` assigns one GPU to each process.
     """
     from pyspark.ml.torch.distributor import TorchDistributor
 
@@ -29,9 +29,9 @@ def run_distributed(
 
 
 def own_device(device: str) -> str:
-    """Returns the device of a process that `run_distributed` started. Its rank on this host is the number of its GPU.
+    """Returns PyTorch's name of the device for this process, which `run_distributed` has started.
 
-    Returns `device` itself if it is not a GPU.
+    If `device` is "cuda", the process uses the GPU with the number of its local rank. Otherwise returns `device`.
     """
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
 

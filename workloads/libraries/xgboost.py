@@ -1,7 +1,4 @@
-"""The common part of all engines that use XGBoost.
-
-It makes XGBoost's arguments, and checks that XGBoost trained on the requested device.
-"""
+"""Makes the arguments of all engines that use XGBoost, and checks that XGBoost trained on the requested device."""
 
 import json
 from typing import Any
@@ -27,7 +24,7 @@ OBJECTIVES: dict[Task, str] = {"classification": "binary:logistic", "regression"
 class BoostedTrees(Params):
     """The parameters of boosted trees that grow on histograms with `bins` bins.
 
-    They grow level by level to `depth`, without a limit on the number of leaves.
+    The trees grow level by level to `depth`, without a limit on the number of leaves.
 
     `min_child_weight` is the smallest allowed sum of the Hessians of a leaf's rows.
     """
@@ -54,7 +51,7 @@ def boosting_arguments(params: BoostedTrees) -> dict[str, Any]:
 
 
 def on_its_device(device: Device) -> list[Any]:
-    """Returns callbacks that make a training fail if it should run on a GPU but ran on the CPU.
+    """Returns callbacks that raise DeviceError if a training for the device "gpu" ran on the CPU; empty for "cpu".
 
     Without a GPU, XGBoost only warns and uses the CPU. The configuration of the model names the device that was used.
     """

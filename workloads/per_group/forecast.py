@@ -1,8 +1,8 @@
 """A seasonal forecast per group, one step ahead, from past labels and seasonal terms (sine and cosine).
 
 The hold-out is the latest fifth of each group's rows. The data set's own hold-out is not used. To forecast a hold-out
-row, the model gets the labels of the rows before it, as if a forecast were made at every step. The model is never
-trained on hold-out labels.
+row, the model gets the labels of all rows before this row, as if a forecast were made at every step. The model is
+never trained on hold-out labels.
 """
 
 from typing import Any

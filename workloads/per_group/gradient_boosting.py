@@ -18,7 +18,7 @@ from workloads.per_group.training import Array, Job, Trainer, deadline_deferred
 class GroupBoostingParams(GroupParams, BoostedTrees):
     """The parameters of a group's trees.
 
-    Because a group has few rows, they learn more slowly and have larger leaves than in
+    Because a group has few rows, the trees learn more slowly and have larger leaves than the trees of
     data_parallel.gradient_boosting.
     """
 

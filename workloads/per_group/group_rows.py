@@ -23,7 +23,7 @@ ROW_BITS = 40
 FEATURES = "features"
 """The column with all features, in engines that move all features as one column."""
 HELD_OUT = "held_out"
-"""The column that is true for hold-out rows of a group and false for its training rows."""
+"""The column that is true for a group's hold-out rows and false for the group's training rows."""
 
 
 def train_paths(run: Context) -> list[str]:
@@ -53,7 +53,10 @@ def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
 
 
 def marked(job: Job, table: pa.Table, trained_mask: Array | None, held_out: bool) -> pa.Table:
-    """Returns those rows whose groups are trained (`Groups.trained_mask`), with the column HELD_OUT."""
+    """Returns the rows of groups that are trained, with the column HELD_OUT, which is `held_out` in all rows.
+
+    `trained_mask` is that of `Groups`; None if all groups are trained.
+    """
     if trained_mask is not None:
         table = table.filter(pa.array(trained_mask[table.column(job.group).to_numpy()]))
     return table.append_column(HELD_OUT, pa.array(np.full(table.num_rows, held_out)))
@@ -82,7 +85,7 @@ def rows_of_frame(job: Job, frame: "pd.DataFrame") -> Rows:
 
 
 def rows_of_table(job: Job, table: pa.Table) -> Rows:
-    """Converts the Arrow table of one group to Rows. Its column FEATURES has lists of float32."""
+    """Converts the Arrow table of one group to Rows. The column FEATURES of the table has lists of float32."""
     features = np.empty((len(table), 0), dtype=np.float32)
     if job.features:
         features = table.column(FEATURES).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
@@ -105,8 +108,9 @@ def feature_matrix(job: Job, table: pa.Table) -> Array:
 def group_order(code: Array, row: Array) -> Array:
     """Returns the order that sorts rows by group, and by id within a group; shape (rows,).
 
-    If code and id fit into one key of 63 bits, it sorts once by this key. Ids may have 40 bits (10^12 rows).
-    Otherwise it sorts by two keys, which takes twice as long.
+    `code` holds the rows' group codes, and `row` their ids. If both fit into one key of 63 bits, the function
+    sorts once, by this key. Ids may have 40 bits (10^12 rows). Otherwise it sorts by two keys, which takes twice
+    as long.
     """
     if len(code) and (int(code.max()) >= 1 << (63 - ROW_BITS) or int(row.max()) >= 1 << ROW_BITS):
         return np.lexsort((row, code))
@@ -118,8 +122,8 @@ def group_order(code: Array, row: Array) -> Array:
 class Block:
     """Rows of several groups, in the order of `group_order`. Group i has the rows starts[i] … starts[i + 1] - 1.
 
-    The arrays have the same shapes as in `Rows`. An engine that holds blocks makes columns and matrices once, not
-    once for each group.
+    The arrays have the same shapes as in `Rows`. An engine with blocks makes columns and matrices once for all
+    groups of a block, not once for each group.
     """
 
     codes: Array
@@ -154,9 +158,9 @@ class Block:
         )
 
     def groups(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Rows]]:
-        """Yields the code and the rows of the groups number `first` … `last` - 1.
+        """Yields the code and the rows of each group from number `first` to number `last` - 1 of the block.
 
-        If `last` is None, yields all from `first` on.
+        If `last` is None, the last group of the block is also the last here.
         """
         last = len(self.codes) if last is None else last
         bounds = self.starts[first : last + 1].tolist()

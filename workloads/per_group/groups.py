@@ -16,15 +16,15 @@ from workloads.io.filesystem import resolve
 Array = np.ndarray[Any, Any]
 
 VALUE_BYTES = 40
-"""The bytes that one value needs in the Python process that trains its group. They are the copies of Arrow and of
-pandas, the matrix, and the trainer's copy. docs/per-group.md has the measurement."""
+"""The bytes of memory that one value of a row needs in the Python process that trains the row's group. Arrow,
+pandas, the matrix and the trainer each hold a copy. docs/per-group.md has the measurement."""
 OTHER_VALUES = 4
 """The number of values of a row besides its features: its id, its label, its group, and HELD_OUT. (A time is not
 counted.)"""
 
 TASKS_PER_SLOT = 2
 """There is more than one Spark task per slot, because tasks differ in size and no slot should wait long for the last
-task. There are few, because each task costs 30 to 250 ms.
+task. The number is small, because each task costs 30 to 250 ms.
 """
 BUCKET_BYTES = 32 * 2**20
 """The largest size in bytes of a task's rows, as float32 with their ids. A single group may be larger."""
@@ -46,7 +46,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of one case. `codes` is ascending. The groups in `refused` are too large and are not trained."""
+    """The groups of one case.
+
+    `codes` holds the codes of the sample's groups in ascending order. `refused` holds the codes of those groups
+    that are too large to be trained.
+    """
 
     grouping: Grouping
     sizes: Sizes
@@ -55,7 +59,7 @@ class Groups:
 
     @property
     def trained(self) -> Array:
-        """The codes of the groups that every engine trains."""
+        """The codes of the groups that every engine trains, in ascending order."""
         return np.setdiff1d(self.codes, self.refused, assume_unique=True)
 
     @property
@@ -76,10 +80,10 @@ class Groups:
         return mask
 
     def buckets(self, slots: int, group_cost_rows: int, features: int) -> Array:
-        """Returns the smallest code of each bucket. A bucket is a run of groups that one Spark task trains.
+        """Returns the smallest code of each bucket. A bucket consists of consecutive groups that one task trains.
 
-        All buckets take about the same time. There are TASKS_PER_SLOT buckets for each slot, and more if there are
-        many rows.
+        All buckets take about the same time. There are TASKS_PER_SLOT buckets for each slot, and more if the rows
+        need more than BUCKET_BYTES per bucket. `group_cost_rows` is the fixed cost of a group (see `Trainer`).
         """
         rows = self.sizes.rows[self.trained]
         size = int(rows.sum()) * shuffled_bytes(features)
@@ -93,7 +97,10 @@ class Groups:
 
 
 def even_spans(costs: Array, count: int) -> list[tuple[int, int]]:
-    """Divides items, in order, into at most `count` runs of about equal cost. Each is the pair (first, last + 1)."""
+    """Divides items into at most `count` spans with about the same sum of costs. `costs` has one cost per item.
+
+    A span is the pair (first, last + 1) of positions of consecutive items.
+    """
     ends = np.concatenate([[0], np.cumsum(costs)])
     targets = np.linspace(0, ends[-1], count + 1)[1:-1]
     after = np.searchsorted(ends, targets)
@@ -128,13 +135,13 @@ def _sizes(location: str, content: str) -> Sizes:  # noqa: ARG001 - part of the 
 def _sampled(grouping: Grouping, fraction: float, sample_seed: int) -> Array:
     """Returns the codes of the sample's groups, ascending.
 
-    The result is cached, because a million groups take a second and every phase calls this.
+    The result is cached, because every phase needs it, and for a million groups it takes a second.
     """
     return np.array(sorted(grouping.sample(fraction, sample_seed)))
 
 
 def grouping_named(data: PreparedDataset, by: str) -> Grouping | None:
-    """Returns the grouping of this name, or the first one if the name is empty. None if no grouping fits."""
+    """Returns the grouping with the name `by`; the first one if `by` is empty. None if it does not exist."""
     return next((grouping for grouping in data.groupings if by in ("", grouping.name)), None)
 
 
@@ -143,7 +150,7 @@ def groups_of(
 ) -> Groups:
     """Returns the groups of a sample. Groups that need more than `most_bytes` of memory for training are refused.
 
-    Raises KeyError if the data set does not have this grouping.
+    `by` is the name of a grouping, or empty for the first. Raises KeyError if there is no such grouping.
     """
     grouping = grouping_named(data, by)
     if grouping is None:

@@ -1,4 +1,4 @@
-"""Engines on Spark and on one node that write rows by group once, and then read each bucket from Parquet."""
+"""Engines on Spark and on one node that write rows by group once, and then train from these Parquet files."""
 
 from abc import abstractmethod
 from collections import defaultdict
@@ -24,7 +24,7 @@ Loaded = tuple[Job, list[list[Piece]]]
 class LaidOut(GroupEngine):
     """Base of engines that lay rows out by group in separate tasks (see the module `layout`).
 
-    After that, each task reads one bucket with PyArrow, trains its groups, and writes their models.
+    After that, each task reads one bucket of groups with PyArrow, trains the groups, and writes their models.
     """
 
     lays_out = True
@@ -72,7 +72,7 @@ class LaidOut(GroupEngine):
 
 
 class ParquetGroups(OnSpark, LaidOut):
-    """Spark tasks lay rows out by group once; then each task reads its groups with PyArrow and trains them.
+    """Spark tasks lay rows out by group once; then each task reads some groups with PyArrow and trains them.
 
     See the module `layout`. Tasks also write the models, so no row passes through the JVM.
     """
@@ -85,7 +85,7 @@ class ParquetGroups(OnSpark, LaidOut):
 
 
 class JoblibLaidOut(OnNode, LaidOut):
-    """The same as `parquet-groups`, but in joblib's processes on one node instead of Spark tasks; one thread each."""
+    """The same as `parquet-groups`, but in joblib's processes on one node, with one thread each, without Spark."""
 
     name = "joblib-laid-out"
     devices = frozenset({"cpu"})

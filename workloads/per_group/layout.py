@@ -1,9 +1,9 @@
-"""Lays rows out by group on storage. This is a shuffle through Parquet files, in Spark tasks but not through the JVM.
+"""Lays rows out by group on storage. This is a shuffle through Parquet files, without the JVM.
 
-A task sorts its share of the rows by group and writes one file, with a row group for each bucket of groups. (In
-Spark's sort shuffle a task writes a file with a segment for each partition.) The task that trains a bucket reads that
-bucket's row group of every file. So a task has a share of the input or one bucket in memory. The sizes of both do not
-grow with the number of groups.
+A task sorts its share of the rows by group and writes one file, with a row group for each bucket. A bucket
+consists of consecutive groups that one task trains. (In Spark's sort shuffle, a task writes a file with a segment
+for each partition.) The task that trains a bucket reads this bucket's row group of every file. So a task has
+either a share of the rows or one bucket in memory. Shares and buckets do not grow with the number of groups.
 """
 
 import math
@@ -34,11 +34,11 @@ from workloads.per_group.groups import Groups, even_spans, shuffled_bytes
 from workloads.per_group.training import Array, Job
 
 SHARE_BYTES = 128 * 2**20
-"""The largest size in bytes of the rows that one task sorts, as float32 with their ids. One more row group is
-possible."""
+"""The largest size in bytes of the rows that one task sorts, as float32 with their ids. A task may get up to one
+row group more."""
 
 Part = tuple[RowGroup, bool]
-"""A row group of the data set, and true if it belongs to the hold-out."""
+"""A row group of the data set, and a flag that is true if the row group belongs to the hold-out."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows that each task lays out, and the folder for them. Can be pickled.
+    """The rows that each task lays out, and the folder for the laid-out files. Can be pickled.
 
-    `trained_mask` and `buckets` are the results of the members of `Groups` with these names.
+    The members of `Groups` with the same names computed `trained_mask` and `buckets`.
     """
 
     job: Job
@@ -65,9 +65,9 @@ class Plan:
     """The row groups that each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
-        """Sorts a share of the rows by group and writes it. Returns pairs (number of the bucket, piece).
+        """Sorts one share of the rows by group and writes it. Returns pairs (number of the bucket, piece).
 
-        Runs in a task. Spark may run a task twice at the same time, so each attempt writes a file with its own name.
+        Runs in a task. Spark may run a task twice at the same time, so each attempt writes a file with a new name.
         """
         system, path = resolve(join(self.folder, f"part-{number:05d}-{uuid4().hex}.parquet"))
         columns = columns_of(self.job)
@@ -104,9 +104,9 @@ def plan(run: Context, job: Job, groups: Groups, folder: str) -> Plan:
 
 
 def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Part, ...], ...]:
-    """Divides parts into runs with about the same number of rows. Every slot gets equally many runs.
+    """Divides parts into shares with about the same number of rows. Every slot gets the same number of shares.
 
-    There are enough runs that each has at most about SHARE_BYTES.
+    There are enough shares that each has at most about SHARE_BYTES.
     """
     rows = np.array([row_group.rows for row_group, _ in parts])
     rounds = math.ceil(int(rows.sum()) * row_bytes / (SHARE_BYTES * slots))
@@ -114,9 +114,9 @@ def shares(parts: Sequence[Part], slots: int, row_bytes: int) -> tuple[tuple[Par
 
 
 def pack(job: Job, table: pa.Table, order: Array) -> pa.Table:
-    """Returns the rows in this order. One binary column has all features of a row as float32.
+    """Returns the rows of `table` in the order `order`. One binary column has all features of a row as float32.
 
-    A reader then makes one copy of all features together, not one copy of each feature.
+    So a reader makes one copy of all features together, not one copy for each feature.
     """
     columns = {name: pa.array(table.column(name).to_numpy()[order]) for name in other_columns(job)}
     if not job.features:
@@ -133,7 +133,7 @@ def other_columns(job: Job) -> list[str]:
 
 
 def read_bucket(job: Job, folder: str, pieces: Sequence[Piece]) -> Block:
-    """Reads the rows of one bucket, group after group."""
+    """Returns the rows of one bucket, sorted by group. `pieces` are the bucket's row groups."""
     system, _ = resolve(folder)
     tables = []
     for piece in pieces:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNKS_PER_PROCESS = 8
-"""Each process gets several chunks, so that no process waits long for the last chunk. It gets few, because each chunk
-must be sent to its process."""
+"""Each process gets several chunks of groups, so that no process waits long for the last chunk. The number is
+small because each chunk must be sent to a process."""
 
 
 class OnNode(GroupEngine, NodeEngine):
@@ -51,8 +51,8 @@ class PandasLoop(OnNode):
 class Joblib(OnNode):
     """Processes of joblib (loky) on one node, with one thread each.
 
-    `load` sorts the rows by group, and the processes read them from one memory-mapped file. A task is a run of
-    groups, and all tasks have about the same number of rows.
+    `load` sorts the rows by group, and the processes read them from one memory-mapped file. A process gets chunks
+    of consecutive groups. All chunks take about the same time.
     """
 
     name = "joblib"
@@ -81,9 +81,9 @@ class Joblib(OnNode):
 
 
 def train_span(job: Job, block: Block, first: int, last: int, folder: str, number: int) -> str:
-    """Trains a run of groups and writes their models. Returns the name of the written file.
+    """Trains the groups from number `first` to `last` - 1 of the block, and writes their results.
 
-    Runs in a joblib process.
+    Returns the name of the file. Runs in a joblib process.
     """
     trained = (train_group(job, code, rows, number) for code, rows in block.groups(first, last))
     return results.write(folder, number, trained)

@@ -28,7 +28,7 @@ MIB = 2**20
 class GroupParams(Params):
     """The parameters of every per-group workload.
 
-    `by` names a grouping of the data set; if empty, the first is used.
+    `by` names a grouping of the data set. If it is empty, the first grouping is used.
     """
 
     by: str = ""
@@ -47,7 +47,8 @@ SHARED = frozenset(GroupParams.model_fields)
 def rows_of_groups(data: PreparedDataset, params: GroupParams, fraction: float, sample_seed: int) -> int:
     """Returns the number of training rows in the sample's groups.
 
-    Returns 0 if there is no such grouping. The engine's `obstacle` then gives the reason.
+    Returns 0 if the data set lacks the grouping that `params.by` names. Then the engine's `obstacle` gives the
+    reason.
     """
     if grouping_named(data, params.by) is None:
         return 0
@@ -95,8 +96,8 @@ PER_GROUP = Pattern(
 class GroupEngine(Engine):
     """An engine of this pattern: one way to bring groups to a trainer. `made_for` binds it to a trainer.
 
-    Its phases are `layout`, `load` and `fit`. `layout` writes the rows by group; in most engines it does nothing.
-    `fit` returns the folder of models, in the form that the module `results` writes.
+    The phases are `layout`, `load` and `fit`. `layout` writes the rows by group; in most engines it does nothing.
+    `fit` returns the folder with the results and models, in the form that the module `results` writes.
     """
 
     devices = CPU_AND_GPU
@@ -169,7 +170,7 @@ def case_groups(run: Context) -> Groups:
 def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: int, in_task: bool) -> Job:
     """Returns the job that every training process gets.
 
-    If `in_task` is true, the process must bind its GPU itself.
+    If `in_task` is true, the processes run Spark tasks, and must bind their GPU themselves.
     """
     params = run.case.params
     return Job(
@@ -193,7 +194,7 @@ def job_of(run: Context, trainer: type[Trainer], grouping: Grouping, threads: in
 def scale_of(data: PreparedDataset) -> Scale:
     """Returns the mean and standard deviation of each feature over the training rows.
 
-    For a category they are computed as if all its codes were equally frequent.
+    For a category, mean and standard deviation are computed as if all codes were equally frequent.
     """
     mean, std = [], []
     for column in data.columns:
@@ -220,15 +221,17 @@ QUALITY_NAMES: dict[Task, tuple[str, str]] = {
     "regression": ("group_rmse", "group_r2"),
     "classification": ("brier", "brier_skill"),
 }
-"""The two qualities of each learning task. The first is the mean squared error over all held-out rows, each predicted
-by its own group's model (Brier, Verification of forecasts expressed in terms of probability, 1950), or its square
-root in a regression. The second is one minus a ratio: the mean squared error divided by the error of predicting each
-group's training mean.
+"""The two qualities of each learning task.
+
+The first quality comes from the mean squared error over all held-out rows, if each row is predicted by its group's
+model. In a classification it is this error (Brier, Verification of forecasts expressed in terms of probability,
+1950). In a regression it is the square root. The second quality is one minus a ratio: the mean squared error
+divided by the error of predicting each group's training mean.
 """
 
 
 def score(run: Context, folder: str) -> dict[str, float]:
-    """Stores the table of groups and its figures. Returns the qualities over all groups that have a model.
+    """Stores the table of groups, and adds figures. Returns the qualities over all groups that have a model.
 
     The second quality is 0 or less if the models together are no better than each group's own mean. Raises
     InvalidResult if a group has no result or several results, if a group did not get exactly its own rows, or if no
@@ -266,7 +269,7 @@ def _check_rows(table: pa.Table, groups: Groups) -> None:
 
 
 def _refusal(run: Context, groups: Groups, code: int) -> str:
-    """Returns the reason why a group is not trained, with the group's key and size."""
+    """Returns the reason why a group is too large to be trained, with the group's key and size."""
     share, memory = float(run.case.params["most_memory_share"]), run.executor_memory_bytes or 0
     needed = groups.bytes_of(code, len(run.data.columns))
     return (

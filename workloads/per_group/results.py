@@ -1,7 +1,7 @@
-"""How the results of training are stored: Parquet files with one row per group. One column holds the models.
+"""Stores the results of training in Parquet files with one row per group. One column holds the models.
 
-If an engine passes Spark a function of one group, Spark writes these files. For all other engines, this module writes
-them. Results are not collected in the driver. After the clock has stopped, the driver reads all columns except the
+If Spark calls a function for each group, Spark writes these files. For all other engines, this module writes them.
+Results are not collected in the driver. After the clock has stopped, the driver reads all columns except the
 models.
 """
 
@@ -43,7 +43,8 @@ ATTEMPTS = "_attempts"
 """The subfolder to which tasks write. Readers ignore it."""
 FLUSH_GROUPS = 1000
 FLUSH_BYTES = 16 * 2**20
-"""A task writes its results when it has this many groups, or models with this many bytes."""
+"""A task writes its results to the file whenever it holds results of this many groups, or models of this many
+bytes."""
 
 
 def models_folder(run: Context) -> str:
@@ -57,7 +58,7 @@ def layout_folder(run: Context) -> str:
 
 
 def as_table(results: list[Result]) -> pa.Table:
-    """Returns a table with the schema RESULT."""
+    """Returns a table of results with the schema RESULT."""
     return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 
@@ -67,9 +68,10 @@ def begin(folder: str) -> None:
 
 
 def write(folder: str, number: int, results: Iterable[Result]) -> str:
-    """Writes the results of one task, batch by batch, to the subfolder that readers ignore. Returns the file's name.
+    """Writes the results of the task `number`, batch by batch, to a new file. Returns the file's name.
 
-    Each attempt of a task writes a new file, even if two attempts run at the same time.
+    The file is in the subfolder that readers ignore. Each attempt of a task writes a file of its own, even if two
+    attempts run at the same time.
     """
     system, path = resolve(folder)
     name = f"part-{number:05d}-{uuid4().hex}.parquet"
@@ -80,7 +82,7 @@ def write(folder: str, number: int, results: Iterable[Result]) -> str:
 
 
 def commit(folder: str, names: Iterable[str]) -> None:
-    """Moves only these files to the folder where readers look."""
+    """Moves the files with these names to the folder where readers look, and removes all other files."""
     system, path = resolve(folder)
     for name in names:
         system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/{name}")

@@ -1,7 +1,7 @@
 """Ridge regression, one tiny model per group. Training is so short that the time is mostly the engine's overhead.
 
-Each model minimises  Σ (y − Xw − b)² + alpha·‖w‖²  over its group's training rows, with an unpenalised intercept, on
-features standardised by the whole training data's mean and deviation.
+Each model minimises Σ (y − Xw − b)² + alpha·‖w‖² over the group's training rows. The intercept b is not penalised.
+Features are standardised with the mean and the standard deviation over the training rows of all groups.
 """
 
 from dataclasses import replace
@@ -29,11 +29,11 @@ class RidgeParams(GroupParams):
 class Ridge(Trainer):
     """Ridge regression that solves the normal equations by LAPACK's Cholesky, in 0.02 ms.
 
-    The model is the same as that of scikit-learn's Ridge(solver="cholesky"). scikit-learn takes 0.6 ms for 100 rows,
-    and needs nearly all of this time for checks of its input.
+    scikit-learn's Ridge(solver="cholesky") gives the same model. It takes 0.6 ms for 100 rows, and spends nearly
+    all of this time on checks of the input.
 
-    Codes of categories are used as numbers. A classification is a linear probability model: the label is the number 0
-    or 1, and predictions are limited to [0, 1].
+    Codes of categories are used as numbers. A classification is a linear probability model: the label is the
+    number 0 or 1, and predictions are limited to [0, 1].
     """
 
     tasks = frozenset({"classification", "regression"})
@@ -46,7 +46,7 @@ class Ridge(Trainer):
         return super().split(job, replace(rows, features=standardised(job, rows.features)))
 
     def fit(self, job: Job, x: Array, y: Array) -> Array:
-        """Returns the weights, then the intercept; shape (columns + 1,)."""
+        """Returns the weights followed by the intercept; shape (columns + 1,)."""
         return solve_ridge(x, y, job.arguments["alpha"])
 
     def predict(self, job: Job, model: Array, x: Array) -> Array:
@@ -61,16 +61,16 @@ class Ridge(Trainer):
 
 
 def standardised(job: Job, x: Array) -> Array:
-    """Returns the features minus the mean, divided by the deviation; float64, of the same shape."""
+    """Returns the features minus the mean, divided by the standard deviation; float64, of the same shape."""
     scaled: Array = (x - job.scale.mean) / job.scale.std
     return scaled
 
 
 def solve_ridge(x: Array, y: Array, alpha: float) -> Array:
-    """Returns the weights and the intercept: solves (XᵀX + alpha·I)w = Xᵀy for centred X and y, by Cholesky.
+    """Returns the weights followed by the intercept; shape (columns + 1,).
 
-    Shape (columns + 1,). Raises LinAlgError if there is more than one solution, such as with a constant column and
-    alpha 0.
+    The weights solve (XᵀX + alpha·I)w = Xᵀy for centred X and y (Cholesky). Raises LinAlgError if there is more
+    than one solution, such as with a constant column and alpha 0.
     """
     rows, columns = x.shape
     mean, label_mean = x.sum(axis=0) / rows, y.sum() / rows

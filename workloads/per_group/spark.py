@@ -29,7 +29,7 @@ Loaded = tuple[Job, "DataFrame"]
 
 
 class OnSpark(GroupEngine, SparkEngine):
-    """Base of engines on Spark. Rows are read only once, in `fit`, so `load` only plans and nothing is cached."""
+    """Base of engines on Spark. `load` only plans. `fit` reads each row once, so nothing is cached."""
 
     trains_in_tasks = True
     keeps_processes = True
@@ -50,7 +50,7 @@ class ApplyInPandas(OnSpark):
         return job, into_buckets(run, self.rows(spark_groups(run, job, groups), job), job, groups)
 
     def rows(self, frame: "DataFrame", job: Job) -> "DataFrame":  # noqa: ARG002
-        """Returns the columns that are shuffled."""
+        """Returns the rows with the columns that are shuffled."""
         return frame
 
     def fit(self, run: Context, loaded: Loaded) -> str:
@@ -67,7 +67,7 @@ class ApplyInPandas(OnSpark):
 
 
 class GroupedMap(ApplyInPandas):
-    """The control: the legacy groupBy(g).apply with a grouped-map pandas UDF, for which Spark calls applyInPandas."""
+    """The control: the legacy groupBy(g).apply with a grouped-map UDF, which PySpark runs as applyInPandas."""
 
     name = "grouped-map"
 
@@ -83,10 +83,10 @@ class GroupedMap(ApplyInPandas):
 class ApplyInPandasBucketed(ApplyInPandas):
     """applyInPandas on a table that is bucketed and sorted by group.
 
-    This table is its layout, so `fit` shuffles nothing.
+    `layout` writes this table, so `fit` shuffles nothing.
 
-    Differs: Spark assigns groups to buckets by a hash, so its tasks differ more in size than the tasks of other
-    engines.
+    Differs: Spark assigns groups to buckets by a hash, so the tasks of this engine differ more in size than the
+    tasks of other engines.
     """
 
     name = "apply-in-pandas-bucketed"
@@ -119,8 +119,8 @@ class ApplyInPandasBucketed(ApplyInPandas):
 class ApplyInArrow(ApplyInPandas):
     """groupBy(g).applyInArrow: Spark shuffles the rows and passes each group to Python as an Arrow table.
 
-    Differs: features are one array column. Spark writes one Arrow stream per group, and each column in it costs time.
-    A pandas function gets separate columns.
+    Differs: one array column holds all features, while pandas functions get a column for each feature. The reason
+    is that Spark writes an Arrow stream per group, and each column of a stream costs time.
     """
 
     name = "apply-in-arrow"
@@ -145,8 +145,8 @@ class ApplyInArrow(ApplyInPandas):
 def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> "DataFrame":
     """Shuffles the rows into the buckets of `groups`, one partition for each bucket, and adds the column BUCKET.
 
-    After that, grouping by bucket and group needs no second shuffle. This would also be true for a shuffle by a hash
-    of the group, but its tasks would differ in size if there are few groups.
+    After that, grouping by bucket and group needs no second shuffle. A shuffle by a hash of the group would also
+    need no second one, but with few groups, its tasks would differ in size.
     """
     from pyspark.sql.functions import col, from_json, get, lit
 
@@ -158,7 +158,7 @@ def into_buckets(run: Context, frame: "DataFrame", job: Job, groups: Groups) -> 
 
 
 def with_pandas(job: Job) -> Callable[["pd.DataFrame"], "pd.DataFrame"]:
-    """Returns the function for applyInPandas. It takes a group's DataFrame, and returns a DataFrame with one row."""
+    """Returns the function for applyInPandas. It takes a group's DataFrame, and returns one row of results."""
 
     def train(frame: Any) -> Any:
         import pandas as pd

@@ -1,7 +1,7 @@
 """Trains the model of one group. All engines call the same function, and differ only in how they bring rows to it.
 
-If a group raises an error, its row in the results gets this outcome and error. So one bad group never stops the
-others.
+If the training of a group raises an error, the group's row in the results gets the error and an outcome. So one
+bad group never stops other groups.
 """
 
 import math
@@ -35,7 +35,7 @@ IMPORTING = "<frozen importlib"
 class GroupDeadline(BaseException):
     """Raised if a group takes too long.
 
-    It is not an Exception, so that trainers that catch all Exceptions do not catch it.
+    The base class is not Exception, so a trainer that catches every Exception does not catch this one.
     """
 
 
@@ -51,7 +51,8 @@ class Unfit(Exception):
 class Rows:
     """The rows of one group, in the order of their ids.
 
-    Shapes: (rows, features), float32, for `features`; else (rows,).
+    `features` has the shape (rows, features), float32. All other arrays have the shape (rows,). `time` is None if
+    the data has no time column.
     """
 
     features: Array
@@ -61,7 +62,10 @@ class Rows:
 
     @classmethod
     def ordered(cls, row: Array, features: Array, label: Array, held_out: Array, when: Array | None) -> "Rows":
-        """Returns the rows sorted by id. A shuffle changes the order, and sums of floats depend on the order."""
+        """Returns the rows sorted by the ids in `row`.
+
+        A shuffle changes the order of rows, and sums of floats depend on the order.
+        """
         if (row[1:] > row[:-1]).all():
             return cls(features, label, held_out, when)
         order = np.argsort(row)
@@ -69,7 +73,7 @@ class Rows:
 
 
 class Split(NamedTuple):
-    """The training rows and the hold-out rows of a group; shapes (rows, columns) and (rows,)."""
+    """The training rows and the hold-out rows of a group; shapes (rows, columns) for `x`, and (rows,) for `y`."""
 
     x: Array
     y: Array
@@ -92,9 +96,9 @@ class Trainer(ABC):
     devices: ClassVar[frozenset[Device]] = frozenset({"cpu"})
     needs_time: ClassVar[bool] = False
     uses_features: ClassVar[bool] = True
-    """If false, it does not need the features, so no engine reads, shuffles or lays them out."""
+    """If false, the trainer does not need the features, so no engine reads, shuffles or lays them out."""
     own_holdout: ClassVar[bool] = False
-    """If true, it chooses the hold-out rows of each group itself, and the data set's hold-out is not used."""
+    """If true, the trainer itself chooses each group's hold-out rows, and the data set's hold-out is not used."""
     group_cost_rows: ClassVar[int] = 500
     """The fixed cost of a group, expressed as a number of rows. Groups are divided so that all tasks have about the
     same sum of rows and fixed costs."""
@@ -121,16 +125,19 @@ class Trainer(ABC):
         """Returns the model that `pack` turned into bytes, ready to predict."""
 
     def split(self, job: "Job", rows: Rows) -> Split:  # noqa: ARG002
-        """Returns the split by the data set's hold-out. Other trainers may raise Unfit if a group cannot be split."""
+        """Splits a group's rows by the data set's hold-out.
+
+        A subclass may split in another way, and raise Unfit if a group cannot be split.
+        """
         train = ~rows.held_out
         return Split(rows.features[train], rows.label[train], rows.features[rows.held_out], rows.label[rows.held_out])
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that the training of a group needs besides its rows.
+    """Everything that the training of a group needs besides the group's rows.
 
-    Can be pickled, and is sent to all processes.
+    A job can be pickled, and is sent to all processes.
     """
 
     trainer: type[Trainer]
@@ -150,17 +157,17 @@ class Job:
     gpu: int = 0
     """The number of the GPU, among those that the process sees."""
     bind_gpu: Bind | None = None
-    """Binds the process to a GPU. None if it is already bound to one, or needs none."""
+    """Binds the process to a GPU. None if the process is already bound to a GPU, or needs none."""
 
 
 class Result(NamedTuple):
-    """The row of one group in the results. Seconds are wall-clock time, and errors are mean squared errors.
+    """The row of one group in the results. Seconds are wall-clock time, and squared errors are mean values.
 
     `rows` and `holdout_rows` are the numbers of rows on which the model was trained and judged. `given_rows` and
     `given_holdout_rows` are the numbers of rows that the trainer got. `seconds` is the time of the library's fit
     alone. `busy_seconds` is the time of all work for the group. `task` is the number of the piece of work that
-    contained the group: a Spark partition, or a chunk of groups in joblib. `constant_squared_error` is the error if
-    the mean of the training labels is predicted.
+    contained the group: a Spark partition, or a chunk of groups in joblib. `constant_squared_error` is the error
+    if the mean of the training labels is predicted.
     """
 
     group: int
@@ -180,9 +187,9 @@ class Result(NamedTuple):
 
 
 def train_group(job: Job, group: int, rows: Rows, task: int) -> Result:
-    """Trains the model of one group and judges it on the group's hold-out.
+    """Trains the model of one group and judges it on the group's hold-out. `task` is as in `Result`.
 
-    Errors become the outcome of the result. Only DeviceError is raised.
+    An error becomes the outcome of the result. Only DeviceError is raised.
     """
     began = time.perf_counter()
     held_out_rows = int(rows.held_out.sum())
@@ -250,11 +257,11 @@ def packed(job: Job, trainer: Trainer, model: Any) -> bytes:
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Raises GroupDeadline in the block if the block takes longer.
+    """Raises GroupDeadline in the `with` block if the block takes longer than `seconds`.
 
-    Only the main thread can use this, because it needs the process's alarm. Python handles the signal only when its
-    interpreter runs again, so a library's C code is not interrupted. If a trainer swallows the exception, it is
-    raised again every second.
+    Only the main thread can use this function, because the function needs the process's alarm. Python handles the
+    alarm only when its interpreter runs again, so a library's C code is not interrupted. If a trainer swallows the
+    exception, it is raised again every second.
     """
     if signal.getsignal(signal.SIGALRM) is not _expired:
         signal.signal(signal.SIGALRM, _expired)
@@ -270,7 +277,7 @@ _calls_back = False
 
 @contextmanager
 def deadline_deferred() -> Iterator[None]:
-    """Defers a deadline that passes in the block. It is raised within a second after the end of the block.
+    """Defers a deadline that passes in the `with` block: GroupDeadline is raised within a second after the block.
 
     Use this around C code that calls Python functions. Python would handle the alarm in such a function, and an
     exception there would leave the library in a broken state.
@@ -289,9 +296,9 @@ def _expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """True during an import.
+    """True if the code of `frame` runs during an import.
 
-    An exception at that time would leave a half-loaded module, and training of later groups would fail on it.
+    An exception during an import would leave a half-loaded module, and the training of later groups would fail.
     """
     while frame and not frame.f_code.co_filename.startswith(IMPORTING):
         frame = frame.f_back

@@ -23,9 +23,10 @@ CLIP = 1e-7
 
 @dataclass(frozen=True)
 class Scores:
-    """Predictions for hold-out rows, in any order. Shapes (rows,).
+    """Predictions for hold-out rows, in any order.
 
-    A score is P(label = 1) in a classification, and the label's expected value in a regression.
+    `row` holds the row ids and `score` the predictions; the shapes are (rows,). A score is P(label = 1) in a
+    classification, and the label's expected value in a regression.
     """
 
     row: Array
@@ -76,7 +77,7 @@ def skill(loss: float, constant: float) -> dict[str, float]:
 
 
 def _classification(label: Array, score: Array, base_rate: float) -> dict[str, float]:
-    """Returns the AUC, the log-loss and the skill of the log-loss.
+    """Returns the AUC, the log-loss, and the skill compared with predicting `base_rate` for every row.
 
     The AUC is left out if the hold-out has only one class.
     """
@@ -89,7 +90,10 @@ def _classification(label: Array, score: Array, base_rate: float) -> dict[str, f
 
 
 def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
-    """Returns the RMSE, R² and the skill of the squared error. R² is left out if all hold-out labels are equal."""
+    """Returns the RMSE, R², and the skill compared with predicting `mean` for every row.
+
+    R² is left out if all hold-out labels are equal.
+    """
     if not np.all(np.isfinite(score)):
         raise InvalidResult("The engine returned a prediction that is no finite number.")
     quality = {"rmse": rmse(label, score)}
@@ -100,7 +104,7 @@ def _regression(label: Array, score: Array, mean: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Scoring:
-    """The function that scores predictions of a learning task, and the type in which they are stored.
+    """The function that scores predictions of a learning task, and the type in which predictions are stored.
 
     `quality` takes the labels, the predictions and the mean label of the training rows. This mean is the constant
     that a model must beat.
@@ -153,9 +157,10 @@ def mean_label(paths: list[str]) -> float:
 
 
 def positions_of(rows: Array, row: Array) -> Array:
-    """For each id in `rows` (ascending), returns its index in `row`, the ids of the predictions.
+    """Returns the index in `row` of each id in `rows`; shape (rows,).
 
-    Raises InvalidResult if an id is missing or occurs twice.
+    `rows` holds the hold-out's ids in ascending order, and `row` holds the ids of the predictions. Raises
+    InvalidResult if an id is missing, occurs twice, or is not in the hold-out.
     """
     order: Array = np.argsort(row, kind="stable")
     if not np.array_equal(row[order], rows):
@@ -169,12 +174,12 @@ def score_holdout(run: Context, scores: Scores) -> dict[str, float]:
     """Returns AUC and log-loss, or RMSE and R², on the hold-out, and the skill compared with a constant prediction.
 
     The constant is the mean label of the training rows. This function stores the table {row, unit, label, score}. If
-    the hold-out has the column `truth`, the stored table has it too: the prediction of a model that knows how the
-    data was made.
+    the hold-out has the column `truth`, the stored table has this column, too. It holds the predictions of a model
+    that knows how the data was made.
 
-    A model that is no better than the constant is not an error; its skill is then 0 or less. Raises InvalidResult if
-    a hold-out row is missing or scored twice. Also raises it if a prediction is not a number, or not a probability
-    where one is needed. Raises EngineUnsupported if the learning task has no scoring function.
+    A skill of 0 or less is not an error. Raises InvalidResult if a hold-out row is missing or scored twice. Also
+    raises InvalidResult if a prediction is not a number, or if a classification has a prediction that is not a
+    probability. Raises EngineUnsupported if the learning task has no scoring function.
     """
     if run.data.task not in SCORINGS:
         raise EngineUnsupported(

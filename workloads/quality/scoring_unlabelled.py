@@ -1,7 +1,7 @@
 """Scores results for which no labels are needed: clusters and projections.
 
-The stored score of a row is its squared error. The stored label is the squared error if the mean of all training rows
-is predicted.
+The stored score of a row is its squared error. The stored label is the squared error of a constant prediction: the
+mean of all training rows.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from workloads.quality.scoring import Array, positions_of
 
 @dataclass(frozen=True)
 class Clusters:
-    """The cluster of each hold-out row, and the clusters' centres.
+    """The row id and the cluster of each hold-out row, and the clusters' centres.
 
-    Shapes: (rows,), (rows,) and (clusters, columns).
+    Shapes: `row` (rows,), `cluster` (rows,), `centres` (clusters, columns).
     """
 
     row: Array
@@ -33,7 +33,9 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Projections:
-    """The coordinates of each hold-out row in the components. A row is approximately `mean + projected @ components`.
+    """The coordinates of each hold-out row on the principal components.
+
+    A row is approximately `mean + projected @ components`.
 
     Shapes: `row` (rows,), `projected` (rows, components), `components` (components, columns), `mean` (columns,).
     """
@@ -45,11 +47,11 @@ class Projections:
 
 
 def score_clusters(run: Context, clusters: Clusters) -> dict[str, float]:
-    """Returns inertia and variance explained.
+    """Returns the qualities `inertia` and `variance_explained`.
 
-    Inertia is the mean squared distance of a hold-out row to its centre, in units of standardised columns. Variance
-    explained is 0 or less if one cluster with all rows would be as good. Raises InvalidResult in the same cases as
-    `score_holdout`, and if a row is in no cluster.
+    Inertia is the mean squared distance of a hold-out row to its centre. Columns are standardised. Variance
+    explained is 0 or less if a single cluster with all rows would be as good. Raises InvalidResult if a hold-out
+    row is missing, occurs twice or is in no cluster, or if an error is not a finite number.
     """
 
     def error(matrix: Array, order: Array) -> Array:
@@ -64,11 +66,11 @@ def score_clusters(run: Context, clusters: Clusters) -> dict[str, float]:
 
 
 def score_projections(run: Context, projections: Projections) -> dict[str, float]:
-    """Returns the share of the hold-out's squared deviations that the components explain.
+    """Returns the quality `variance_explained`: the share of the squared deviations that the components explain.
 
-    It is computed from rows that are rebuilt from their projections. So it is lower if the rows are centred wrongly,
-    or if the axes are not orthogonal. It is 0 or less if the mean of all rows would be as good. Raises InvalidResult
-    in the same cases as `score_holdout`.
+    It is computed from hold-out rows that are rebuilt from their projections. So it is lower if the rows are
+    centred wrongly, or if the axes are not orthogonal. It is 0 or less if the mean of all rows would be as good.
+    Raises InvalidResult if a hold-out row is missing or occurs twice, or if an error is not a finite number.
     """
 
     def error(matrix: Array, order: Array) -> Array:
@@ -81,10 +83,12 @@ def score_projections(run: Context, projections: Projections) -> dict[str, float
 
 
 def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> tuple[Array, Array]:
-    """Returns each hold-out row's squared deviation from the training rows' mean, and its squared error.
+    """Returns two arrays of shape (rows,): the squared deviations of the hold-out rows, and their squared errors.
 
-    Stores both in the table {row, unit, label, score}: the deviation as `label`, the error as `score`. `error` takes
-    the matrix of the hold-out rows and the positions of these rows in the result.
+    Deviations are from the mean of the training rows. The table {row, unit, label, score} is stored, with the
+    squared deviation as `label` and the squared error as `score`. `error` computes the squared errors. It takes
+    the matrix of the hold-out rows, and the positions of these rows in the engine's result, in which `row` holds
+    the row ids.
     """
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, *names]).sort_by(ROW)

@@ -1,9 +1,9 @@
 """Takes a validation part from a case's training rows, by the same rule as the data set's hold-out.
 
-A random fifth of the training rows' units is held out. If the data set's rule is `time`, the latest rows are held out
-instead. Rows with the same time stay together, so their share is as near to a fifth as possible. If there is only one
-unit and no such split by time, random single rows are held out. The data set's hold-out is not used. One process
-makes the split, which is the same for every engine. It is not timed.
+A random fifth of the training rows' units is held out. If the data set's rule is `time`, the latest rows are held
+out instead. Rows with the same time stay together, so the share of held-out rows may differ from a fifth. If a
+split by time is not possible, units are held out. If there is only one unit, random single rows are held out. The
+data set's hold-out is not used. One process makes the split, which is not timed and the same for every engine.
 """
 
 import tempfile
@@ -43,9 +43,10 @@ LOSSES: dict[Task, Callable[[Array, Array], float]] = {"classification": log_los
 
 
 def validation_split(run: Context) -> Context:
-    """Returns a context for training without the validation part. The validation part is its hold-out.
+    """Returns a context in which the training rows lack the validation part.
 
-    Both parts are in new Parquet files that every executor can read. The files are removed when the case ends.
+    In this context, the validation part takes the place of the hold-out. The training part and the validation part
+    are in new Parquet files that every executor can read. The files are removed when the case ends.
 
     Raises DatasetError if there are fewer than two rows.
     """
@@ -105,9 +106,10 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
 
 
 def validation_loss(split: Context, engine: Any, part: Any) -> float:
-    """Returns the validation loss of a model that the engine trains on `part`, the split's training rows.
+    """Trains a model, and returns its loss on the validation part.
 
-    It does not fail if the model is no better than a constant, because that is normal for a small model.
+    `split` is the result of `validation_split`, and `part` the result of the engine's `load` for it. A model that
+    is no better than a constant is not an error, because this is normal for a small model.
     """
     scores = engine.predict(split, engine.fit(split, part))
     table = read_parquet([split.data.holdout_path], [ROW, LABEL]).sort_by(ROW)
@@ -116,7 +118,7 @@ def validation_loss(split: Context, engine: Any, part: Any) -> float:
 
 
 def with_params(run: Context, engine: Any, params: Params) -> Context:
-    """Returns the same context with other parameters, converted to arguments of the engine's library."""
+    """Returns a copy of the context, with the arguments that the engine makes from `params`."""
     sample = Sample.of(run.data, run.case.rows, run.case.fraction, run.case.sample_seed)
     return run.with_case(params={**run.case.params, "arguments": engine.arguments(params, sample)})
 
@@ -130,8 +132,8 @@ def hash_16_bits(keys: Array) -> Array:
 def _folder(run: Context) -> str:
     """Returns the folder for the training part and the validation part.
 
-    If all processes of the case run on this host, it is in the worker's temporary folder. That folder is removed even
-    if the worker is killed.
+    If all processes of the case run on this host, the folder is in the worker's temporary folder, which is removed
+    even if the worker is killed. Otherwise it is on the storage that all hosts share.
     """
     near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone")
     return join(tempfile.gettempdir() if near else run.storage, f"tuning-{uuid4().hex}")

@@ -14,7 +14,7 @@ from workloads.tuning.space import Choice, Dimension, Range
 class SizedMlpParams(MlpParams):
     """The parameters of a network that has `layers` hidden layers with `width` units.
 
-    `hidden` is computed from these two.
+    `hidden` is computed from `layers` and `width`.
     """
 
     layers: int = Field(default=2, ge=1)

@@ -17,7 +17,7 @@ from workloads.tuning.trials import Job, Trial, TrialResult
 
 
 def devices_of(run: Context) -> list[str]:
-    """Returns CUDA's names of the GPUs of this process. Returns one empty name if it has no GPU."""
+    """Returns CUDA's names of the GPUs of this process. Returns one empty name if the process has no GPU."""
     if not run.gpus:
         return [""]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -55,8 +55,8 @@ class Serial(OnNode):
 class GridSearch(Serial):
     """An exhaustive grid search, one trial after the other, each on all cores.
 
-    Differs: tries the points of a grid in order, with the last parameter changing first, so its best loss is
-    meaningful only at the end of the search.
+    Differs: tries the configurations of a grid in a fixed order, in which the last parameter changes first. So its
+    best loss is meaningful only at the end of the search.
     """
 
     name = "grid"
@@ -82,7 +82,10 @@ class Hyperopt(Serial):
 
 
 class AtOnce(OnNode):
-    """Base of engines that run several trials at once by ask and tell, in joblib's processes with one thread each."""
+    """Base of engines that run several trials at once, in joblib's processes with one thread each.
+
+    A sampler chooses the configurations (see `search`).
+    """
 
     at_once = True
 
@@ -116,7 +119,7 @@ class RandomJoblib(AtOnce):
 
 
 class OptunaJoblib(AtOnce):
-    """Optuna's TPE by ask and tell, several trials at once on one core each, in processes of joblib."""
+    """Optuna's TPE, several trials at once on one core each, in processes of joblib."""
 
     name = "optuna-joblib"
 

@@ -27,7 +27,7 @@ from workloads.tuning.trials import Job, Trial, table_of
 
 GIB = 2**30
 Spell = tuple[float, float]
-"""The times at which work on a trial began and ended, in seconds of one clock for all trials of a search."""
+"""The times when work on a trial began and ended, in seconds from a moment that is the same for all trials."""
 
 
 class AllTrialsFailed(SparkscaleError):
@@ -37,9 +37,10 @@ class AllTrialsFailed(SparkscaleError):
 
 
 class TuningParams(ModelParams):
-    """The parameters of every tuning workload. `model` holds the model's parameters that are not searched.
+    """The parameters of every tuning workload.
 
-    `target_loss` is a validation loss. Searches are compared by the time that they need to reach it.
+    `model` holds the parameters of the model; a search changes those that `space` names. `target_loss` is a
+    validation loss. Searches are compared by the time that they need to reach this loss.
     """
 
     trials: int = Field(default=24, ge=1)
@@ -125,7 +126,7 @@ TUNING = Pattern(
 
 @dataclass(frozen=True)
 class Loaded:
-    """The split into training and validation part, and its rows in the form that the engine's trials take."""
+    """The context with training and validation part, and the rows in the form that the engine's trials take."""
 
     split: Context
     rows: Any
@@ -162,9 +163,8 @@ class TuningEngine(ModelEngine):
     """
 
     judges_on_split: ClassVar[bool] = True
-    """If true, its losses are computed on the validation part, so they can be compared with the losses of other
-    engines.
-    """
+    """If true, the engine judges trials on the validation part, so its losses can be compared with those of other
+    engines."""
     imports: ClassVar[tuple[str, ...]] = ()
     """The names of the modules that a process imports before it trains the model."""
 
@@ -191,14 +191,14 @@ class TuningEngine(ModelEngine):
         return Loaded(self.split, self.spread(run, self.split))
 
     def spread(self, run: Context, split: Context) -> Any:
-        """Writes the split's rows to a place where trials can read them.
+        """Makes the rows of the training and the validation part available to the trials.
 
-        Returns what trials need to find the rows.
+        Returns the object with which trials find the rows, such as a Job with the paths of files.
         """
         raise NotImplementedError
 
     def searched(self, run: Context, params: TuningParams, loaded: Loaded) -> list[Trial]:
-        """Runs the whole search. Returns its trials."""
+        """Runs the whole search. Returns the trials."""
         raise NotImplementedError
 
     def tune(self, run: Context, loaded: Loaded) -> Winner:
@@ -245,7 +245,7 @@ class SingleNodeModels(TuningEngine):
 
 
 def check_validation(split: Context) -> None:
-    """Raises DatasetError if the validation part has only one class, because it could not judge trials then."""
+    """Raises DatasetError if the validation part has only one class, because then it cannot judge trials."""
     if split.data.task != "classification":
         return
     validation_classes = classes([split.data.holdout_path])

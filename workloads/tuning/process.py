@@ -1,9 +1,10 @@
 """Runs trials one after the other, each in a separate child process that can be killed.
 
-A template process imports the libraries, opens the data, and then forks a child for each trial. A trial that raises
-an error, hangs or needs too much memory does not harm other trials, and the next trial needs no imports. The template
-itself never trains, so no thread of a library is lost in a fork. (Pools such as loky's or pebble's use a process for
-several trials. After a process is killed, they must start a new one, which imports again.)
+A template process imports the libraries, opens the data, and then forks a child for each trial. A trial that
+raises an error, hangs or needs too much memory does not harm other trials, and the next trial needs no imports.
+The template itself never trains, so no thread of a library is lost in a fork. (Pools such as loky's or pebble's
+use a process for several trials. After a process is killed, such a pool must start a new process, which imports
+the libraries again.)
 """
 
 import gc
@@ -43,7 +44,10 @@ class TrialProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, values: dict[str, Any], gpu: str = "") -> TrialResult:
-        """Runs one trial. If `gpu` names a GPU, the trial sees only this GPU. Failures are outcomes of the result."""
+        """Runs one trial with these values of the parameters. If `gpu` names a GPU, the trial sees only this GPU.
+
+        A failure is not raised; it is the outcome of the result.
+        """
         began = time.time()
         for _ in range(2):  # the template may just have ended because it was idle
             process = self._process or self._started()
@@ -57,7 +61,7 @@ class TrialProcess:
         return failed("failed", "the process that trains trials ended twice", began, socket.gethostname())
 
     def close(self) -> None:
-        """Ends the template, and the trial that it is running, if any."""
+        """Ends the template, and the trial that the template is running, if any."""
         process, self._process = self._process, None
         if process:
             for pipe in (process.stdin, process.stdout):
@@ -84,7 +88,7 @@ class TrialProcess:
 
 
 class TemplateOfJob:
-    """Holds the template of this process for its present job. Replaces the template when another job arrives."""
+    """Holds the template that this process uses for its trials. Replaces the template when another job arrives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,8 +105,8 @@ class TemplateOfJob:
                     self._gpu_binding.close()
                     self._gpu_binding.enter_context(job.bind_gpu())
                 self._current = current = TrialProcess(job)
-                # PySpark's daemon collects garbage after each task, among all objects that the imports made: without
-                # the freeze this takes 25 ms of each dispatch
+                # PySpark's daemon collects garbage after each task. Without the freeze it searches all objects of
+                # the imports, which adds 25 ms to each trial
                 gc.collect()
                 gc.freeze()
             return current.run(values, gpu)
@@ -114,7 +118,7 @@ _template = TemplateOfJob()
 def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> TrialResult:
     """Runs a trial in the template of this process.
 
-    It runs on the GPU named `gpu`; if that is empty, on the GPU of the Spark task.
+    The trial uses the GPU that `gpu` names. If `gpu` is empty, it uses the GPU of the Spark task, if there is one.
     """
     return _template.run(job, values, gpu)
 
@@ -170,7 +174,7 @@ def supervised(
 ) -> TrialResult:
     """Runs a trial in a child process.
 
-    Kills the child at its deadline, or if stdin ends, because then nobody waits for the result.
+    Kills the child at the trial's deadline. Also kills it if stdin ends, because then nobody waits for the result.
     """
     began = time.time()
     reading, writing = os.pipe()

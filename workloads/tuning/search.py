@@ -1,8 +1,11 @@
-"""Runs searches. Either a sampler chooses the next configuration by ask and tell, or hyperopt runs its own loop.
+"""Runs searches. Either our loop calls a sampler's `ask` and `tell`, or hyperopt runs its own loop.
 
-TPE works in the same way in both libraries. Both begin with the same number of random configurations. Of n
-configurations, both count the best min(ceil(GAMMA·sqrt(n)), 25) as good (hyperopt's rule). Both consider CANDIDATES
-values for each parameter, and give a failed configuration an infinite loss.
+`ask` returns the next configuration, and `tell` takes the result of a configuration.
+
+The sampler TPE (tree-structured Parzen estimator) works in the same way in Optuna and in hyperopt. Both libraries
+begin with the same number of random configurations. Both count the best min(ceil(GAMMA·sqrt(n)), MOST_GOOD) of n
+configurations as good (hyperopt's rule). Both consider CANDIDATES values for each parameter, and give a failed
+configuration an infinite loss.
 """
 
 import math
@@ -26,14 +29,14 @@ CANDIDATES = 24
 
 
 def good_trials(trials: int) -> int:
-    """Returns how many trials, out of this number, TPE counts as good (hyperopt.tpe.ap_split_trials)."""
+    """Returns the number of good trials for TPE, out of `trials` trials (hyperopt.tpe.ap_split_trials)."""
     return min(math.ceil(GAMMA * math.sqrt(trials)), MOST_GOOD)
 
 
 class Sampler(Protocol):
     """Chooses configurations. `ask` returns the next configuration, or None if there are no more.
 
-    `tell` gets the result of each configuration once, in any order.
+    Each configuration and its result are passed to `tell` once, in any order.
     """
 
     def ask(self) -> Parameters | None: ...
@@ -55,7 +58,7 @@ class Grid:
 
 
 class Optuna:
-    """Optuna's TPE. If `random_starts` is None, it is Optuna's random sampler instead."""
+    """Optuna's TPE sampler. If `random_starts` is None, Optuna's random sampler is used instead."""
 
     def __init__(self, space: Space, seed: int, random_starts: int | None) -> None:
         import optuna
@@ -86,11 +89,10 @@ class Optuna:
 def search(
     sampler: Sampler, submit: Callable[[Parameters, int], "Future[TrialResult]"], at_once: int, count: int
 ) -> list[Trial]:
-    """Runs `count` trials, `at_once` at a time. Returns the trials.
+    """Runs `count` trials, `at_once` at a time. Returns the trials in the order in which they ended.
 
-    The search ends earlier if the sampler has no more configurations.
-
-    `submit` also gets the trial's place: a number below `at_once` that no other running trial has.
+    The search ends earlier if the sampler has no more configurations. `submit` starts a trial from a configuration
+    and a place. The place is a number below `at_once` that no other running trial has.
     """
     began = time.time()
     running: dict[Future[TrialResult], tuple[int, int, float]] = {}
@@ -118,7 +120,7 @@ def search(
 
 
 def tpe_of_hyperopt(random_starts: int) -> Any:
-    """Returns the function that `fmin` calls for the next configuration."""
+    """Returns hyperopt's TPE: the function that `fmin` calls for the next configuration."""
     from functools import partial
 
     from hyperopt import tpe
@@ -129,10 +131,10 @@ def tpe_of_hyperopt(random_starts: int) -> Any:
 def search_by_hyperopt(
     evaluate: Callable[[Parameters], TrialResult], params: TuningParams, trials: Any
 ) -> list[Trial]:
-    """Searches like `search`, but with hyperopt's `fmin` and these `trials` (hyperopt.Trials or SparkTrials).
+    """Runs a search with hyperopt's `fmin`, and returns the trials. `trials` is hyperopt's Trials or SparkTrials.
 
-    As times of asking and telling, hyperopt's own times are used: `book_time` of the trial, and `refresh_time` of its
-    result.
+    hyperopt itself records when it asked for a trial (`book_time`) and when it learned the result
+    (`refresh_time`).
     """
     from hyperopt import STATUS_OK, fmin
 
@@ -163,9 +165,9 @@ def search_by_hyperopt(
 
 
 def lost(trial: Any, booked: float, refreshed: float) -> TrialResult:
-    """Returns the result of a trial about which hyperopt knows nothing.
+    """Returns a failed result for a trial that returned none, because its Spark task failed.
 
-    Its Spark task failed, perhaps with its executor.
+    `booked` and `refreshed` are hyperopt's times of the trial.
     """
     error = "; ".join(map(str, trial["misc"].get("error", ("its Spark task failed",))))[:MOST_OF_AN_ERROR]
     return TrialResult(math.inf, "failed", error, booked, refreshed, "", "", None)

@@ -1,8 +1,9 @@
-"""Search spaces as data. Each workload defines one, which is translated into the same distributions for each library.
+"""Search spaces as data. A workload's space is translated into the same distributions for Optuna and for hyperopt.
 
-Whole numbers and steps are drawn with equal probability, both ends included. On a log scale, the probability of a
-whole number is that of all real numbers that round to it. Optuna draws in this way. hyperopt's own `uniformint` and
-`quniform` draw both ends with half the probability, so for hyperopt, ranges are widened by half a step.
+Whole numbers and steps are drawn with equal probability, both ends included. On a log scale, a whole number has
+the probability of all real numbers that are rounded to it. Optuna draws in this way. hyperopt's own `uniformint`
+and `quniform` draw both ends with half the probability, so for hyperopt, ranges are widened by half a step at both
+ends.
 """
 
 import itertools
@@ -22,7 +23,8 @@ Parameters = dict[str, Any]
 class Range(BaseModel):
     """The numbers from `low` to `high`, both included.
 
-    They are real numbers, whole numbers, or steps from `low` on.
+    With `whole` they are whole numbers. With `step` they are `low`, `low + step`, and so on. Otherwise they are
+    real numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,10 +56,10 @@ class Range(BaseModel):
 
     @property
     def drawn(self) -> tuple[float, float]:
-        """The limits of the uniform random number that `value` converts to a parameter.
+        """The lower and the upper limit of the uniform random number that `value` converts to a parameter.
 
-        On a log scale the limits are logarithms. With steps they are numbers of steps. If the number is rounded
-        afterwards, they are wider by a half.
+        On a log scale the limits are logarithms. With steps they are numbers of steps. If `value` rounds the
+        number, the range is wider by 0.5 at both ends.
         """
         if self.step is not None:
             return -0.5, self.steps + 0.5
@@ -74,12 +76,15 @@ class Range(BaseModel):
         return int(bounded) if self.whole else bounded
 
     def points(self, count: int) -> list[Value]:
-        """Returns the middles of `count` parts of equal probability; fewer if several round to the same number."""
+        """Divides the range into `count` parts of equal probability, and returns the middle of each part.
+
+        Equal middles (after rounding) are returned once, so the list may be shorter.
+        """
         low, high = self.drawn
         return list(dict.fromkeys(self.value(low + (high - low) * (n + 0.5) / count) for n in range(count)))
 
     def for_hyperopt(self, name: str) -> Any:
-        """Returns hyperopt's expression, which draws the parameter itself, even for steps. `value` is not needed."""
+        """Returns hyperopt's expression for this range. It draws the parameter itself, without `value`."""
         from hyperopt import hp
         from hyperopt.pyll import scope
 
@@ -144,9 +149,9 @@ def for_optuna(space: Space) -> "dict[str, BaseDistribution]":
 
 
 def grid(space: Space, most: int) -> dict[str, list[Value]]:
-    """Returns the points of each dimension, for a grid of at most `most` configurations.
+    """Returns the values of each parameter for a grid of at most `most` configurations.
 
-    The dimensions take turns to get one more point, as long as the grid is not too large.
+    The parameters take turns to get one more value, as long as the grid is not too large.
     """
     counts = dict.fromkeys(space, 1)
     growing = list(space)
@@ -164,11 +169,11 @@ def grid(space: Space, most: int) -> dict[str, list[Value]]:
 
 
 def size(space: Space, counts: Mapping[str, int]) -> int:
-    """Returns the number of configurations of a grid with these numbers of points."""
+    """Returns the number of configurations of a grid. `counts` has the number of points of each dimension."""
     return math.prod(len(dimension.points(counts[name])) for name, dimension in space.items())
 
 
 def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
-    """Yields all combinations of points. The last dimension changes first."""
+    """Yields all configurations of a grid, in an order in which the last parameter changes first."""
     for values in itertools.product(*points.values()):
         yield dict(zip(points, values, strict=True))

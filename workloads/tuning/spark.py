@@ -34,9 +34,9 @@ EVERYWHERE = "cluster"
 
 @dataclass(frozen=True)
 class Shipped:
-    """A job, and the names of its data files. Spark copies these files to each executor once.
+    """A job, and the names of the job's two data files. Spark copies these files to each executor once.
 
-    `bytes` is their size.
+    `bytes` is the size of both files together.
     """
 
     job: Job
@@ -63,7 +63,7 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
         return Shipped(job, (first.name, second.name), first.stat().st_size + second.stat().st_size)
 
     def for_winner(self, run: Context) -> Context:
-        """Returns the context of the winner. It is trained on the driver, with the cores that the driver may use."""
+        """Returns the context for training the winner on the driver, with the cores that the driver may use."""
         threads = min(run.cores, len(os.sched_getaffinity(0)))
         return run.with_case(threads=threads)
 
@@ -80,7 +80,10 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
 
 
 class HyperoptSparkTrials(TrialsInTasks):
-    """hyperopt's TPE with SparkTrials. Each trial is a Spark job with one task; results are polled once a second."""
+    """hyperopt's TPE with SparkTrials. Each trial is a Spark job with one task.
+
+    SparkTrials looks for results once a second.
+    """
 
     name = "hyperopt-sparktrials"
     needs = frozenset({SPARK_CONTEXT})
@@ -93,9 +96,9 @@ class HyperoptSparkTrials(TrialsInTasks):
 
 
 class OptunaSpark(TrialsInTasks):
-    """Optuna's TPE by ask and tell from driver threads. Each trial is a Spark job with one task.
+    """Optuna's TPE in the driver, with a thread for each running trial. Each trial is a Spark job with one task.
 
-    The next job starts as soon as the loss of a trial is known.
+    As soon as the loss of a trial is known, the next job starts.
     """
 
     name = "optuna-spark"
@@ -159,10 +162,10 @@ class HyperoptMLlib(OnCluster):
 
 
 class MLlibCrossValidator(OnCluster):
-    """MLlib's CrossValidator over a grid, with several models at once (`parallelism`), each over the whole cluster.
+    """MLlib's CrossValidator over a grid, with several models at once, each over the whole cluster.
 
-    Differs: judges by three random folds of the training rows, not by the validation part, so its losses come from
-    other rows and cannot be compared. Compare the winners on the hold-out.
+    Differs: judges trials on three random folds of the training rows, not on the validation part. So its losses
+    cannot be compared with the losses of other engines. Compare the winners on the hold-out.
     """
 
     name = "mllib-crossvalidator"
@@ -207,7 +210,7 @@ class MLlibCrossValidator(OnCluster):
 class Watched:
     """Records the times when CrossValidator trains and judges each configuration.
 
-    CrossValidator does not report them.
+    CrossValidator does not report these times.
     """
 
     def __init__(self, estimator: Any, configurations: int) -> None:
@@ -228,7 +231,7 @@ class Watched:
         return index, model
 
     def evaluator(self, run: Context) -> Any:
-        """Returns MLlib's evaluator of log-loss or RMSE, which also records the time when it judges."""
+        """Returns MLlib's evaluator of log-loss or RMSE, which also records the time of work on each model."""
         from pyspark.ml.evaluation import MulticlassClassificationEvaluator, RegressionEvaluator
 
         if run.data.task == "classification":
@@ -247,9 +250,9 @@ class Watched:
         return evaluator
 
     def trials(self, points: list[Parameters], losses: list[float], began: float) -> list[Trial]:
-        """Returns one trial for each configuration.
+        """Returns one trial for each configuration. `began` is the time when the search began.
 
-        It lasts from training its first fold to judging its last fold.
+        A trial lasts from the first training of its configuration to the last judgement.
         """
         trials = []
         for number, (point, loss, spells) in enumerate(zip(points, losses, self.spells, strict=True)):
@@ -274,11 +277,9 @@ class RecordedModels:
 
 
 def cancelled_after(spark: Any, seconds: float, work: Callable[[], float]) -> float:
-    """Runs `work` in a new thread and returns its result.
+    """Runs `work` in a new thread and returns its result. Errors of `work` are raised.
 
-    If it takes longer than `seconds`, its Spark jobs are cancelled and TimeoutError is raised.
-
-    Errors of `work` are raised too.
+    If `work` takes longer than `seconds`, its Spark jobs are cancelled and TimeoutError is raised.
     """
     from pyspark import inheritable_thread_target
 

@@ -37,14 +37,14 @@ class Job:
     deadline_seconds: float
     most_bytes: int
     bind_gpu: Callable[[], AbstractContextManager[tuple[str, ...]]] | None = None
-    """Binds the process to the GPU of its Spark task. None if that is not needed."""
+    """Binds the process to the GPU of its Spark task. None if trials run on CPUs or outside of Spark."""
 
 
 class TrialResult(NamedTuple):
     """The result of a trial. `began` and `ended` are times of time.time() on the trial's host.
 
-    `copy` names the copy of the data that the trial read. `peak_bytes` is the peak memory of its process; None if it
-    is not known.
+    `where` names the process that ran the trial. `copy` names the copy of the data that the trial read; empty if
+    the trial read no file. `peak_bytes` is the peak memory of the trial's process; None if it is not known.
     """
 
     loss: float
@@ -60,9 +60,10 @@ class TrialResult(NamedTuple):
 class Trial(NamedTuple):
     """A row in the table of trials. The loss of a failed trial is infinite.
 
-    `start`, `end` and `told` are seconds since the search began. `start` and `end` are measured with the clock of the
-    host where the trial ran. `told` is the time when the driver learned the loss, measured with the driver's clock.
-    `dispatch_seconds` is None if the time when the driver asked for the trial is not known.
+    `start`, `end` and `told` are seconds since the search began. `start` and `end` are measured with the clock of
+    the host where the trial ran. `told` is the time when the driver learned the loss, measured with the driver's
+    clock. `dispatch_seconds` is the time from the driver's request to the loss, without the trial's own time. It
+    is None if the time of the request is not known.
     """
 
     number: int
@@ -109,9 +110,8 @@ def trial_of(
 ) -> Trial:
     """Returns the row of a trial.
 
-    `asked` is the time when the driver asked for the trial (None if not known). `told` is the time when it got the
-    result. `began` is the time when the search began. All are times of time.time(). The dispatch time is `told -
-    asked` minus the trial's own seconds.
+    `asked` is the time when the driver asked for the trial (None if not known). `told` is the time when the driver
+    got the result. `began` is the time when the search began. All are times of time.time().
     """
     return Trial(
         number,
@@ -136,7 +136,7 @@ def table_of(trials: list[Trial]) -> pa.Table:
 
 
 def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validation: pa.Table) -> float:
-    """Trains a model, and returns its loss on the validation part.
+    """Trains a model, and returns the model's loss on the validation part. `values` are the searched parameters.
 
     Raises the library's own errors, and ValueError if the loss is not a finite number.
     """
@@ -150,5 +150,5 @@ def train_and_judge(job: Job, values: dict[str, Any], train: pa.Table, validatio
 
 
 def failed(outcome: TrialOutcome, error: str, began: float, where: str, copy: str = "") -> TrialResult:
-    """Returns the result of a failed trial, which ends now, with an infinite loss."""
+    """Returns the result of a failed trial. Its end is the present time, and its loss is infinite."""
     return TrialResult(math.inf, outcome, error, began, time.time(), where, copy, None)

@@ -1,4 +1,4 @@
-"""The analysis of patterns: one folder for each, and one line in PATTERNS."""
+"""Maps each pattern to its analysis. Each analysis has its own folder here, and an entry in PATTERNS."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ PATTERNS: dict[str, PatternAnalysis] = {
     "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
-"""The analysis of each pattern, by the name of its `report`. The reports of a run have this order."""
+"""The analysis of each pattern, by the `report` that workloads declare. The reports of a run have this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
-    """Returns the name and the smallest table that is enough for reports, in place of a stored table.
+    """Returns what an archive stores in place of the table `name` of a record: a name and a table (pyarrow.Table).
 
-    Returns None if reports do not need it. `table` is a pyarrow.Table.
+    The returned table is the smallest that is enough for reports. Returns None if reports do not need the table.
     """
     pattern = PATTERNS.get(record.declared.report)
     return pattern.condensed(record, name, table) if pattern else (name, table)

@@ -5,7 +5,10 @@ import pyarrow.compute as pc
 
 
 def unsuccessful(table: pa.Table) -> list[tuple[str, pa.Table]]:
-    """Returns the rows of each `outcome` except "ok", with the outcomes in alphabetical order."""
+    """Returns a pair for each outcome except "ok": the outcome, and the rows of `table` that have it.
+
+    The outcomes are in alphabetical order.
+    """
     outcomes = sorted(pc.unique(table.column("outcome")).to_pylist())
     return [
         (outcome, table.filter(pc.equal(table.column("outcome"), outcome))) for outcome in outcomes if outcome != "ok"

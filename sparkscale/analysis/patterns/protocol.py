@@ -28,24 +28,28 @@ class Comparison(Protocol):
         """The subject of the comparison, in one line."""
 
     def answers(self) -> list[Answer]:
-        """Returns its conclusions, each in one or two sentences. Empty if there are none."""
+        """Returns the conclusions of the comparison, each in a few sentences. Empty if there are none."""
 
     def blocks(self) -> Iterator[Block]:
-        """Yields its tables, with the notes that a reader needs."""
+        """Yields the tables of the comparison, with the notes that a reader needs."""
 
 
 Reports = Callable[[Store, Sequence[RunRecord]], Sequence[Comparison]]
-"""A function from a store and the records of a run to the report of each comparison."""
+"""A function that takes a store and the records of a run. It returns the report of each comparison."""
 
 
 @dataclass(frozen=True)
 class PatternAnalysis:
-    """The analysis of a pattern: its reports, and metrics for the patterns with the given names."""
+    """The analysis of a pattern.
+
+    `reports` makes the report of each comparison. `metrics` takes the names of patterns, and returns the metrics
+    that only these patterns have.
+    """
 
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
     condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
-    """Returns the smallest table that is enough for the pattern's reports. Archives store it instead."""
+    """Returns the smallest table that is enough for reports. Archives store it in place of a record's table."""
 
 
 def by_subject(
@@ -53,8 +57,9 @@ def by_subject(
 ) -> list[dict[Variant, list[RunRecord]]]:
     """Returns the records of a report: a dictionary for each subject, with the records of each variant.
 
-    Subjects are in the order of the records. A variant begins with its engine's name. Variants are in the order in
-    which the workload declares its engines, then ascending.
+    `subject` returns the key of a case's subject, and `variant` returns a tuple that begins with the engine's
+    name. Subjects are in the order of the records. Variants are in the order in which the workload declares its
+    engines. Variants of one engine are in ascending order.
     """
     by_key: dict[str, dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_report(report, records):
@@ -69,12 +74,12 @@ def by_subject(
 
 
 def recommended(text: str, margins: Sequence[Margin]) -> Answer:
-    """Returns a recommendation that rests on these margins. It is resolved if all of them are."""
+    """Returns the recommendation `text` as an answer. It is resolved if all margins are resolved."""
     if all(margin.is_resolved for margin in margins):
         return Answer(text, "yes")
     return Answer(text, "not resolved", would_resolve="more rounds")
 
 
 def with_evidence(answer: Answer, records: Sequence[RunRecord]) -> Answer:
-    """Returns the answer with the ids of the records that it rests on."""
+    """Returns the answer with the ids of the records that support it."""
     return replace(answer, evidence=tuple(record.id for record in records))

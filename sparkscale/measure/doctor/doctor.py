@@ -1,4 +1,4 @@
-"""Checks that this machine can measure, by trying out Java, Spark, memory limits and the other parts."""
+"""Checks that this machine can measure: Python, Java, Spark, cores, memory, disk and GPUs."""
 
 import os
 import platform
@@ -31,9 +31,10 @@ LEAST_DISK = 2 * 2**30
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `found` says what was found, or what is missing. `advice` says what to do.
+    """The result for one part of this machine, shown as one row of the report.
 
-    If `needed` is false, the part is optional.
+    `found` describes the part, or says why it cannot be used. `advice` tells the user what to do; empty if there
+    is nothing to do. If `needed` is false, the part is optional.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Runs all checks. This takes as long as the start of Spark."""
+    """Runs all checks and returns their results. Most of the time is the start of Spark."""
     local = profile.load("local")
     budget = budget_of(local)
     return [
@@ -59,7 +60,7 @@ def examine() -> list[Check]:
 
 
 def report(checks: list[Check]) -> Table:
-    """Returns a table with a line for each check."""
+    """Returns a table with one row for each check."""
     table = Table(header_style="bold")
     for column in ("check", "state", "found", "what to do"):
         table.add_column(column, overflow="fold")
@@ -70,7 +71,7 @@ def report(checks: list[Check]) -> Table:
 
 
 def _spark(local: ClusterProfile, budget: Budget) -> Iterator[Check]:
-    """Finds Java, starts a worker with a session on it, and asks which BLAS its JVM loads."""
+    """Finds Java, starts a worker with a Spark session, and checks which BLAS library the worker's JVM loads."""
     try:
         jdk = java.find(cache_folder())
     except SparkscaleError as error:

@@ -1,4 +1,4 @@
-"""Checks that this machine can measure on its GPUs: NVML, CUDA libraries, Spark's scheduler, measured cases."""
+"""Checks that this machine can measure on its GPUs: tries NVML, PyTorch, Spark's scheduler and a few cases."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,11 +26,11 @@ ANSWER_SECONDS = 180.0
 CORES = 4
 MATRIX = 256
 MEASURED = "workload=data_parallel.gradient_boosting,device=gpu,fraction=1/16"
-"""A filter for the suite `gpu`: cases that need no library beyond sparkscale's requirements."""
+"""A filter for the suite `gpu`. It selects cases that need no library beyond sparkscale's requirements."""
 
 
 def examine_gpus(observer: Callable[[], Observer]) -> list[Check]:
-    """Returns all checks. Without a GPU it returns a single check that says why none was found."""
+    """Runs all checks and returns their results. Without a GPU, the only result says why no GPU was found."""
     gpus = gpu.discover()
     if not gpus.devices:
         return [Check("GPUs", False, gpus.reason or "none", "Install the NVIDIA driver, or use a host with a GPU.")]
@@ -56,7 +56,7 @@ def _readings(gpus: gpu.Gpus) -> Check:
 
 
 def _torch(gpus: gpu.Gpus) -> Check:
-    """Uses PyTorch in a new process, so that the process is bound to a GPU before CUDA starts."""
+    """Computes with PyTorch in a new process. A process must be bound to a GPU before CUDA starts in it."""
     index = str(gpus.devices[0].index)
     try:
         name = Processes(2).map(_use_torch, [index, index])[0]
@@ -77,9 +77,9 @@ def _use_torch(index: str) -> str:
 
 
 def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Holding]:
-    """Runs `tasks` tasks that each need a GPU, and returns the GPUs that each task held.
+    """Runs Spark tasks that each need a GPU. Returns the GPUs that each task held, as one Holding per task.
 
-    Raises ClusterError, WorkerDied or DeadlineExceeded.
+    `tasks` is the number of Spark tasks. Raises ClusterError, WorkerDied or DeadlineExceeded.
     """
     worker, _ = open_worker(cluster.profile, cluster.budget, Session("spark", 1, "gpu"), log, scratch, cluster)
     try:
@@ -91,7 +91,7 @@ def held_gpus(cluster: Cluster, tasks: int, log: Path, scratch: Path) -> list[Ho
 
 
 def _scheduling(gpus: gpu.Gpus) -> Check:
-    """Checks on real GPUs that two tasks never hold one GPU at once. A test checks this with invented addresses."""
+    """Checks that two Spark tasks never hold the same GPU at once, and that a task sees only its own GPU."""
     count = len(gpus.devices)
     profile = Standalone(
         name="doctor-gpu", kind="standalone", workers=1, cores=max(CORES, 2 * count), gpus=count, oversubscribe=True
@@ -112,7 +112,7 @@ def _scheduling(gpus: gpu.Gpus) -> Check:
 
 
 def _measured(observer: Callable[[], Observer]) -> Check:
-    """Measures a case of each engine that can run. XGBoost's own configuration must show that it ran on the GPU."""
+    """Measures one case of each XGBoost engine. A case is ok only if XGBoost's configuration names the GPU."""
     with tempfile.TemporaryDirectory(prefix="sparkscale-doctor-") as out:
         request = Request(suite="gpu", out=Path(out), filter=MEASURED, rounds=1)
         records = measure(request, observer).records

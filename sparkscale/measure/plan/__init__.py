@@ -1,1 +1,1 @@
-"""Plans a run: suites, their cases, and the order in which each round executes them."""
+"""Plans a run: reads its suite, lists the cases, and orders the executions of each round."""

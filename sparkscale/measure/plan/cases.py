@@ -1,6 +1,6 @@
-"""The cases of a suite: all combinations that it names.
+"""Lists the cases of a suite: all combinations that its suite blocks name.
 
-They are planned before the data is prepared, and completed when it is.
+Cases are planned before their data is prepared. Afterwards, `PlannedCase.bind` adds the data and the seeds.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from workloads import registry
 from workloads.base import Engine, Params, Sample, SparkEngine, Workload
 
 LEAST_SAMPLE = 30
-"""A sample with fewer training rows is not tried.
+"""The fewest training rows of a sample that is measured.
 
-1/64 of a small table may be empty, or have only one class.
+A smaller sample, such as 1/64 of a small table, may be empty or have only one class.
 """
 
 
@@ -41,7 +41,7 @@ class PlannedCase:
     isolate: bool
 
     def key(self, name: str) -> str:
-        """Returns the value that a filter compares for this key, such as "xgboost" for `engine`."""
+        """Returns the case's value for the filter key `name`, such as "xgboost" for the key `engine`."""
         return {
             "workload": self.workload.name,
             "engine": self.engine.name,
@@ -54,7 +54,7 @@ class PlannedCase:
         }[name]
 
     def bind(self, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int) -> Case:
-        """Returns the case of round `number`, with prepared data."""
+        """Returns the case as round `number` measures it, with the prepared data and the seeds of the round."""
         sample_seed, model_seed = (seeds.as_fixed() if self.workload.pattern.fixed_seeds else seeds).of(number)
         rows = self.workload.pattern.rows(data, self.params, self.fraction, sample_seed)
         return Case(
@@ -83,18 +83,21 @@ class PlannedCase:
         )
 
     def worker(self, budget: Budget) -> Session:
-        """Returns the session that cases must have in common to share a worker."""
+        """Returns the key of the case's worker. Cases with an equal key can share a worker."""
         return shared_worker(Session(self.engine.placement, self._threads(budget), self.device), self.cluster.kind)
 
     def _threads(self, budget: Budget) -> int:
-        """Returns all cores of the node for a node engine, and the threads of one Spark task for a Spark engine."""
+        """Returns the number of threads of the case.
+
+        A node engine has one thread per core of the node. A Spark engine has the threads of one Spark task.
+        """
         if not issubclass(self.engine, SparkEngine):
             return len(budget.node.cpus)
         executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
         return self.engine.task_threads(self.params, self.device, executor_cores)
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:
-        """Returns why the engine cannot run here on a sample of `rows` rows; None if it can."""
+        """Returns the reason why the engine cannot run here on a sample with `rows` rows; None if it can."""
         return next(self._obstacles(data, rows, budget, sample_seed), None)
 
     def _obstacles(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int) -> Iterator[str]:
@@ -115,9 +118,10 @@ class PlannedCase:
 
 
 def shared_worker(session: Session, cluster_kind: str) -> Session:
-    """Returns the key by which executions share a worker.
+    """Returns the key of a worker for this session. Executions with an equal key can share a worker.
 
-    In local mode it leaves out the number of threads, because one JVM can serve sessions with different numbers.
+    For Spark in local mode, the key leaves out the number of threads, because one JVM can serve sessions with
+    different numbers of threads.
     """
     shares_jvm = session.placement == "spark" and cluster_kind == "local"
     return replace(session, threads=0) if shares_jvm else session
@@ -126,10 +130,10 @@ def shared_worker(session: Session, cluster_kind: str) -> Session:
 def planned_cases(
     suite: Suite, rounds: int | None = None, clusters: tuple[str, ...] | None = None
 ) -> list[PlannedCase]:
-    """Returns every case of the suite: profile by profile, and then in the order of the suite blocks.
+    """Returns every case of the suite, ordered by profile and then by suite block.
 
-    `rounds` replaces the suite's number of rounds. It is also an upper limit for a suite block's own number.
-    `clusters` replaces the suite's profiles. A profile that is named twice is measured once.
+    `rounds` replaces the suite's number of rounds. It also limits the rounds of each suite block. `clusters`
+    replaces the suite's profiles. A profile that is named twice is measured once.
     """
     suite_rounds = rounds or suite.rounds
     return [

@@ -12,7 +12,7 @@ def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCas
     """Returns the cases that match a filter such as "engine=xgboost*,fraction=1/4".
 
     A case must match all keys of the filter. If a key has several values, one of them must match. Raises ConfigError
-    for an unknown key, for a value that names nothing, and for a filter that matches no case.
+    if a key is unknown, if a value matches no case of the suite, or if no case matches the whole filter.
     """
     wanted: dict[str, list[str]] = {}
     for part in expression.split(","):
@@ -39,5 +39,8 @@ def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCas
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Returns true if the name matches. A workload may be written without its pattern, such as gradient_boosting."""
+    """Returns true if `name` matches `pattern`, a value of the filter that may contain wildcards.
+
+    A workload may be named by its last part, such as gradient_boosting for data_parallel.gradient_boosting.
+    """
     return fnmatchcase(name, pattern) or ("." in name and fnmatchcase(name.split(".", 1)[1], pattern))

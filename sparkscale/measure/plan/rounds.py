@@ -21,15 +21,15 @@ FRACTIONS = tuple(2.0**-j for j in range(6, -1, -1))
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of a case, in one round. It is isolated if it must be the first in its worker."""
+    """One execution of a case, in one round. An isolated execution must be the first in its worker."""
 
     case: Case
     round: int
     isolated: bool
     warmups: tuple[Case, ...]
-    """The warm-ups, in the order in which they are tried until one succeeds. The smallest sample is first."""
+    """The cases to try as warm-ups, until one succeeds. The case with the smallest sample is first."""
     unsupported: str | None
-    """Why the engine cannot run here; None if it can."""
+    """The reason why the engine cannot run here; None if it can."""
 
     @property
     def key(self) -> tuple[str, int, bool]:
@@ -37,7 +37,11 @@ class Execution:
 
     @property
     def warmup_key(self) -> str:
-        """Executions with the same key share a warm-up, because their cases differ only in their samples."""
+        """Returns the id of the first warm-up case.
+
+        Executions with an equal id share a warm-up, because their cases differ only in values that warm-ups
+        replace.
+        """
         return self.warmups[0].id
 
     @property
@@ -46,7 +50,7 @@ class Execution:
 
     @property
     def worker(self) -> Session:
-        """Returns the session that executions must have in common to share a worker."""
+        """Returns the key of the execution's worker. Executions with an equal key can share a worker."""
         return shared_worker(self.session, self.case.cluster_kind)
 
 
@@ -57,11 +61,12 @@ def planned_executions(
     seeds: Seeds,
     rounds: int,
 ) -> list[Execution]:
-    """Returns all executions on one profile: each case once in each of its rounds, with the seeds of that round.
+    """Returns all executions on one profile: each case once in each of its rounds, with the seeds of the round.
 
-    Equal executions are planned once. Isolated cases with fewer rounds than the run are spread evenly over its
-    rounds, for each kind of worker separately. This saves workers. The first isolated execution of a round starts a
-    worker that other executions then share. Every further isolated execution needs its own worker.
+    Equal executions are planned only once. `rounds` is the number of rounds of the run. Isolated cases may have
+    fewer rounds. These are spread evenly over the rounds of the run, separately for each key of a worker. This
+    saves workers. The first isolated execution of a round starts a worker that other executions then share. Every
+    further isolated execution needs its own worker.
     """
     isolated_count: Counter[Session] = Counter()
     bound = {
@@ -86,11 +91,12 @@ def planned_executions(
 def _warmups(
     planned: PlannedCase, data: PreparedDataset, budget: Budget, seeds: Seeds, number: int
 ) -> tuple[Case, ...]:
-    """Returns the case on every sample that it can run on, the smallest first.
+    """Returns the warm-ups of a case: the case on every sample that its engine supports, the smallest first.
 
-    The samples do not depend on a filter or on the suite. The pattern's `warmup` replaces parameters. For a pattern
-    that warms each slot, the smallest sample has at least one file per slot. An engine that applies a given model
-    gets only one sample, because each further sample would need its own reference predictions.
+    The samples depend neither on a filter nor on the suite. The values in the pattern's `warmup` replace the
+    case's parameters of the same name. If the pattern has `warms_each_slot`, samples with fewer files than cores
+    are left out, unless all have fewer. An engine that applies a prepared model gets only the smallest sample,
+    because each further sample would need its own reference predictions.
     """
     pattern = planned.workload.pattern
     possible = []
@@ -106,12 +112,12 @@ def _warmups(
 
 
 def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Execution]]:
-    """Yields the queues of executions that share a worker, round after round.
+    """Yields queues, round after round. The executions in a queue share a worker.
 
-    The queues of a round are in random order, and so are the executions within a queue. Executions of one session
-    follow each other, and the order of the sessions is reversed in every second round. An isolated execution needs a
-    worker in which nothing ran before. A shared worker is new when it starts, so one isolated execution of a round
-    runs in it first. This saves a worker. The other isolated executions get their own workers.
+    The queues of a round are in random order, and so are the executions in a queue. Executions with the same
+    session follow each other in a queue. The order of the sessions is reversed in every second round. An isolated
+    execution needs a worker in which nothing ran before. To save a worker, each shared worker begins with one
+    isolated execution of the round, if there is one. Every further isolated execution gets its own worker.
     """
     generator = random.Random(seed)
     sessions = list(dict.fromkeys(execution.session for execution in planned))
@@ -135,5 +141,5 @@ def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Executio
 
 
 def _sort_by_session(executions: list[Execution], sessions: list[Session]) -> None:
-    """Sorts the list itself, so that the executions of a session follow each other, in the order of `sessions`."""
+    """Sorts the list in place by session, in the order of `sessions`. Within a session the order is kept."""
     executions.sort(key=lambda execution: sessions.index(execution.session))

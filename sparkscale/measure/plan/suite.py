@@ -22,7 +22,7 @@ from workloads.registry import AnySource
 FRACTIONS = "1, 1/2, 1/4, 1/8, 1/16, 1/32, 1/64"
 
 DATA_PARAMETERS = ("by", "target_log_loss")
-"""Parameters that have a meaning only for the data set that they were written for."""
+"""Parameters that are valid for one data set only. `Suite.on` removes them from a suite."""
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -41,22 +41,22 @@ class Block(BaseModel):
     devices: Annotated[tuple[Device, ...], Field(min_length=1)] = ("cpu",)
     params: dict[str, Any] = {}
     sweep: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
-    """Values for some parameters. Every combination of these values gives further cases."""
+    """Lists of values, by the name of the parameter. Every combination of the values is measured."""
     capacity: tuple[int, int] | None = None
-    """The range (least, most) from which the parameter set `tuned` chooses. None: the range of the workload."""
+    """The range (least, most) of the capacities for the parameter set `tuned`. None: the workload's range."""
     rounds: int | None = Field(default=None, ge=1)
-    """None: the suite's number of rounds."""
+    """The number of rounds of this suite block. None: the suite's number."""
     isolate: bool = False
-    """If true, each execution gets a worker where nothing ran before.
+    """If true, each execution gets a worker in which nothing ran before.
 
-    Memory figures are then valid, and times are those of a cold worker.
+    Peaks of memory are then valid, and times are those of a cold worker.
     """
     only_tables: bool = False
     """If true, the suite block is measured only if the suite runs on a user's table (`Suite.on`)."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """Returns the parameters for each combination of the sweep: `params` with the values of the combination."""
+        """Returns `params` once for each combination of the sweep, updated with the combination's values."""
         combinations = itertools.product(*self.sweep.values())
         return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
 
@@ -76,7 +76,7 @@ class Suite(BaseModel):
     target: tuple[Target, ...] = ()
     """Validation losses that searches should reach, each for one sample of one data set."""
     goal: tuple[Goal, ...] = ()
-    """Limits for ratios of two cases, in suites that check sparkscale's own speed."""
+    """Limits for the ratio or the difference of a metric between two cases."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @field_validator("dataset", mode="before")
@@ -89,13 +89,16 @@ class Suite(BaseModel):
         )
 
     def source(self, name: str) -> AnySource:
-        """Returns the data set with this name: the suite's own, otherwise the registered one with its defaults."""
+        """Returns the data set that the suite defines under this name.
+
+        If the suite defines none, returns the registered data set with this name and its default settings.
+        """
         if name in self.dataset:
             return self.dataset[name].model_copy(update={"name": name})
         return registry.source({"kind": name})
 
     def on(self, source: AnySource) -> "Suite":
-        """Returns the same suite for one other data set.
+        """Returns a copy of the suite that measures this data set instead of the suite's own.
 
         If every suite block trains one model per group, the hold-out is drawn within groups. Suite blocks with
         `only_tables` are kept only if the data set is a table.
@@ -106,7 +109,7 @@ class Suite(BaseModel):
             block.model_copy(
                 update={
                     "datasets": (source.title,),
-                    # the groupings of the suite's own data do not exist here
+                    # values for the suite's own data would be wrong here
                     "params": {name: value for name, value in block.params.items() if name not in DATA_PARAMETERS},
                     "only_tables": False,
                 }
@@ -118,15 +121,16 @@ class Suite(BaseModel):
 
 
 def names() -> list[str]:
-    """Returns the names of the suites that sparkscale contains, sorted."""
+    """Returns the names of the suites that come with sparkscale, in alphabetical order."""
     folder = resources.files("sparkscale.measure.plan") / "suites"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def load(name_or_path: str) -> Suite:
-    """Reads a suite by its name, or else by the path of its file.
+    """Reads the suite with this name, or else the suite in the file with this path.
 
-    Raises ConfigError with the file, the line of the fault if it is known, and the valid choices.
+    Raises ConfigError if the suite is wrong or does not exist. The message names the file, the line if it is
+    known, and the valid choices.
     """
     path = Path(name_or_path)
     if name_or_path in names():
@@ -144,7 +148,7 @@ def load(name_or_path: str) -> Suite:
 
 
 def _placed(source: AnySource, folder: Path) -> AnySource:
-    """Makes the path of a table absolute: a relative path is relative to the folder of the suite's file."""
+    """Returns the data set. The relative path of a table is a path in `folder`, the folder of the suite's file."""
     if not isinstance(source, Table) or scheme(source.path):
         return source
     return source.model_copy(update={"path": str(folder / Path(source.path).expanduser())})
@@ -166,7 +170,7 @@ class _Reader:
         self.source = source
         self.text = text
         self.block: int | None = None
-        """The number of the suite block that is checked; None for the lines before the suite blocks."""
+        """The index (from 0) of the suite block to check; None while other parts of the suite are checked."""
 
     def suite(self, name: str) -> Suite:
         try:
@@ -180,7 +184,7 @@ class _Reader:
             if first["loc"][0] == "measure" and len(first["loc"]) > 1:
                 self.block = int(first["loc"][1])
             raise ConfigError(f"{self._at(word)}: '{path}': {plain(first['msg'])}.") from error
-        except TypeError as error:  # a key `name` in the file
+        except TypeError as error:  # the file has a key `name`
             raise ConfigError(f"{self._at('name')}: a suite has the name of its file: remove `name`.") from error
         for cluster in suite.clusters:
             if not Path(cluster).is_file():
@@ -224,7 +228,7 @@ class _Reader:
         except ValidationError as error:
             first = error.errors()[0]
             valid = ", ".join(type(workload.params).model_fields)
-            if not first["loc"]:  # of several parameters together
+            if not first["loc"]:  # the error is about several parameters together
                 raise ConfigError(f"{self._at('params')}: {workload.name}: {plain(first['msg'])}.") from error
             key = ".".join(str(part) for part in first["loc"] if part not in ("range", "choice"))
             raise ConfigError(
@@ -246,7 +250,11 @@ class _Reader:
             raise ConfigError(f"{self._at(value)}: unknown {what} '{value}': choose from {', '.join(choices)}.")
 
     def _at(self, word: str) -> str:
-        """Returns the start of a message: the file, and the first line of the suite block that has this word."""
+        """Returns the start of a message: the name of the suite, and the number of a line.
+
+        This is the first line that has `word`, in the current suite block if there is one. If no line has the
+        word, the message has no number.
+        """
         block = -1
         for number, line in enumerate(self.text.splitlines(), start=1):
             block += line.strip().startswith("[[measure")
@@ -256,7 +264,7 @@ class _Reader:
 
 
 def params_of(workload: Workload, block: Block) -> list[Params]:
-    """Returns the workload's parameters with the suite block's changes, for each combination of its sweep.
+    """Returns the workload's parameters with the suite block's changes, once for each combination of the sweep.
 
     Raises ValidationError if a parameter does not exist or has a wrong value.
     """
@@ -264,9 +272,10 @@ def params_of(workload: Workload, block: Block) -> list[Params]:
 
 
 def capacity_of(workload: Workload, block: Block) -> Capacity | None:
-    """Returns the parameter that the parameter set `tuned` chooses.
+    """Returns the parameter that the parameter set `tuned` chooses, with its range.
 
-    It has the suite block's range, otherwise the workload's. None if the workload has no such parameter.
+    The range comes from the suite block, or from the workload if the suite block has none. Returns None if the
+    workload has no such parameter.
     """
     if workload.capacity is None or block.capacity is None:
         return workload.capacity

@@ -1,4 +1,4 @@
-"""Chooses the target of a search: the suite's target, or a target that an earlier search on the same rows found."""
+"""Chooses the target loss of a search: from the suite, or from earlier searches on the same rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,9 +14,9 @@ from sparkscale.store.store import Store
 
 
 def known_targets(suite: Suite, store: Store, run_start: datetime) -> list[Target]:
-    """Returns the suite's targets, and those that searches found before the run started.
+    """Returns the suite's targets, and then the targets that stored searches found before the run started.
 
-    A resumed run thus keeps its targets.
+    Later searches are ignored, so that a resumed run keeps its targets.
     """
     return [
         *suite.target,
@@ -31,7 +31,11 @@ def with_targets(
     seeds: Seeds,
     targets: Sequence[Target],
 ) -> list[PlannedCase]:
-    """Returns the same cases. Each search gets the target of its sample, or None if no target is known."""
+    """Returns the cases with their targets.
+
+    The target parameter of each search is the loss for its sample, or None if no target is known. Cases of
+    workloads without a target are unchanged.
+    """
     return [_with_target(case, data, budget, seeds, targets) for case in cases]
 
 

@@ -1,1 +1,1 @@
-"""The runner, and the clusters, data, records and progress that it needs."""
+"""Measures the cases of a run: prepares clusters and data, executes cases in workers, and stores records."""

@@ -1,4 +1,4 @@
-"""`sparkscale bench-data`: compares generators of synthetic data, interleaved and in fresh processes."""
+"""`sparkscale bench-data`: compares the speed of generators of synthetic data, in new processes each time."""
 
 import random
 import subprocess
@@ -28,7 +28,7 @@ from workloads.io.filesystem import check_space
 CONTENDERS: tuple[Contender, ...] = get_args(Contender)
 OURS: Contender = "sparkscale on Spark"
 GOALS: dict[Contender, float] = {"Spark SQL": 3.0, "scikit-learn": 4.0}
-"""The goal for OURS: how many times as many values per second it should write as each other generator."""
+"""OURS should write at least this many times as many values per second as the generator in the key."""
 MOST_TASK_BYTES = 600 * 2**20
 LIMIT_SECONDS = 1800.0
 LEAST_ROWS = 1000
@@ -36,9 +36,10 @@ LEAST_ROWS = 1000
 
 @dataclass(frozen=True)
 class Generation:
-    """The measurements. `seconds` has one value per round.
+    """The measurements of all generators. `rows` and `columns` are the size of their tables.
 
-    `peaks` is the peak memory of a task in bytes, by the number of rows.
+    `seconds` has one value per round, and `bytes` is the size of the files, each by generator. `peaks` is the peak
+    memory of one task of OURS in bytes, by the number of rows.
     """
 
     rows: int
@@ -49,16 +50,17 @@ class Generation:
     peaks: dict[int, int]
 
     def ratios(self, other: Contender) -> list[float]:
-        """Returns for each round how many times as fast OURS is as another generator."""
+        """Returns the speed of OURS relative to the generator `other`: one ratio per round."""
         return [theirs / ours for ours, theirs in zip(self.seconds[OURS], self.seconds[other], strict=True)]
 
 
 def measure_generation(
     rows: str, columns: int, rounds: int, memory_rows: str, observer: Callable[[], Observer]
 ) -> Generation:
-    """Measures all generators.
+    """Measures all generators. `rows` is the size of the timed tables.
 
-    Raises ConfigError if a number of rows is wrong, and DatasetError if the disk has no room for the tables.
+    Memory is measured with tables of `rows` and `memory_rows` rows; "0" for `memory_rows` leaves this out. Raises
+    ConfigError if a number of rows is wrong, and DatasetError if the disk has no room for the tables.
     """
     try:
         count, large = parse_rows(rows), parse_rows(memory_rows)
@@ -90,7 +92,7 @@ def measure_generation(
 
 
 def _run(job: Job) -> GenerationResult:
-    """Runs one generator in a new process. Afterwards, all processes that it started are ended."""
+    """Runs one generator in a new process. At the end, kills all processes that the generator started."""
     cpus = budget(profile.load("local")).node.cpus
     environment = {
         **java.own_environment(),

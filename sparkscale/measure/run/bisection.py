@@ -1,4 +1,4 @@
-"""Finds the smallest amount that is enough, with few tries."""
+"""Searches by bisection for the smallest amount that is enough, such as the smallest heap."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from math import sqrt
 
 @dataclass(frozen=True)
 class Bracket:
-    """The limits of a search. The smallest amount that is enough lies between them.
+    """The two ends of a search. The smallest amount that is enough is above `too_little` and at most `enough`.
 
-    Each limit was tried, or was assumed at the start.
+    Each end was tried, or was given at the start.
     """
 
     too_little: int
@@ -17,16 +17,17 @@ class Bracket:
 
     @property
     def ratio(self) -> float:
-        """Returns the upper limit divided by the lower."""
+        """Returns `enough` divided by `too_little`."""
         return self.enough / self.too_little
 
 
 def smallest(is_enough: Callable[[int], bool], too_little: int, enough: int, ratio: float) -> Bracket:
-    """Halves the bracket on a logarithmic scale until its ends differ by at most `ratio`.
+    """Halves a bracket on a logarithmic scale until `enough` / `too_little` is at most `ratio`.
 
-    The function assumes that more never hurts. If that is wrong, the result is one amount at which the answer
-    changes. The two given ends are not tried. Each of the ⌈log₂(log(enough/too_little) / log(ratio))⌉ tries is a
-    whole number strictly between the ends.
+    Returns the last bracket. `is_enough` tries one amount. If an amount is enough, larger amounts are assumed to
+    be enough, too. If this is wrong, the bracket holds one of several places where the answer changes. The two
+    given ends are not tried. Each of the ⌈log₂(log(enough/too_little) / log(ratio))⌉ tries is a whole number
+    strictly between the ends. The search ends earlier if no such number is left.
     """
     bracket = Bracket(too_little, enough)
     while bracket.ratio > ratio and bracket.enough - bracket.too_little > 1:

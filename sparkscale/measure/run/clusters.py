@@ -1,4 +1,4 @@
-"""Starts clusters for a run, and the clusters that `sparkscale cluster` keeps up."""
+"""Starts the cluster of a run, and starts and stops the clusters that `sparkscale cluster` keeps running."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,10 +26,10 @@ EXAMINE_SECONDS = 180.0
 def ready_cluster(
     profile: ClusterProfile, granted: Budget, scratch: Path, logs: Path, observer: Observer
 ) -> Iterator[Cluster]:
-    """Yields a running cluster of this profile with checked executors.
+    """Yields a running cluster of this profile, after its executors passed all checks.
 
-    Daemons that it starts end when the context ends. Raises ClusterError if Java or a daemon does not start, the
-    cluster does not answer, or executors fail a check.
+    In local mode there are no executors to check. Daemons that this function starts end with the context. Raises
+    ClusterError if Java or a daemon does not start, the cluster does not answer, or executors fail a check.
     """
     for other in state.every():
         if other.up and other.profile.name != profile.name:
@@ -50,9 +50,10 @@ def ready_cluster(
 
 
 def examine_executors(cluster: Cluster, scratch: Path, log: Path) -> list[Executor]:
-    """Checks executors in a separate worker, so that measured sessions have run nothing before.
+    """Checks the executors of a cluster, and returns one report per host.
 
-    Raises ClusterError if versions differ, a task uses too many threads, or the storage cannot be read.
+    This takes a worker of its own, because nothing may run in a measured session before its cases. Raises
+    ClusterError if versions differ, a task uses too many threads, or the storage cannot be read.
     """
     scratch.mkdir()
     try:
@@ -75,7 +76,10 @@ def examine_executors(cluster: Cluster, scratch: Path, log: Path) -> list[Execut
 
 
 def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
-    """Starts a profile's daemons and keeps them. Raises ConfigError if it has no daemons, or is up already."""
+    """Starts the daemons of the profile `name` and keeps them running. Returns the state of the cluster.
+
+    Raises ConfigError if the profile has no daemons, or if its cluster is up already.
+    """
     chosen = load(name)
     if not chosen.starts_daemons:
         raise ConfigError(
@@ -107,15 +111,15 @@ def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
 
 
 def down(name: str) -> ClusterState:
-    """Stops a cluster that is kept up. Raises ClusterError if no cluster with this name is kept up."""
+    """Stops a cluster that `up` started, and returns its state. Raises ClusterError if no such cluster is up."""
     with machine_lock():
         return lifecycle.take_down(name_of(name))
 
 
 def cluster_states(name: str | None) -> list[ClusterState]:
-    """Returns the stored states of all clusters on this machine, or of one.
+    """Returns the stored states of all clusters on this machine, or only of the cluster `name`.
 
-    Raises ConfigError if `name` is given and its cluster is not up.
+    Raises ConfigError if `name` is given and this cluster is not up.
     """
     states = [entry for entry in state.every() if name is None or entry.profile.name == name_of(name)]
     if name is not None and not states:

@@ -1,4 +1,4 @@
-"""Data sets that a user names: prepares, finds and removes them."""
+"""Prepares, finds and removes the data sets that a user names."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -30,7 +30,7 @@ from workloads.registry import AnySource
 
 
 def source_of(name: str, settings: dict[str, Any]) -> AnySource:
-    """Returns the data set with a registered name, or else the table at a path or URI, with these settings.
+    """Returns a data set with these settings. `name` is a registered name, or the path or URI of a table.
 
     Raises ConfigError for an unknown name, a missing label, or a setting that does not exist or is wrong.
     """
@@ -58,7 +58,11 @@ def source_of(name: str, settings: dict[str, Any]) -> AnySource:
 def prepare(
     source: AnySource, cluster: str, observer: Callable[[], Observer], by_spark: bool, tasks: int | None
 ) -> PreparedDataset:
-    """Prepares a data set on the storage of a cluster's profile, with Spark's executors or on this node."""
+    """Prepares a data set on the storage of the profile `cluster`.
+
+    If `by_spark` is true, Spark's executors write the data, otherwise processes on this node. `tasks` is the
+    number of tasks that write in parallel; None: a default number.
+    """
     cluster_profile = profile.load(cluster)
     granted = budget(cluster_profile)
     with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching, ExitStack() as stack:
@@ -73,7 +77,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Cached:
-    """One folder of the cache. `manifest` is None if its preparation never finished."""
+    """A folder of the cache with one data set. `manifest` is None if the data set was not prepared completely."""
 
     folder: str
     id: str
@@ -91,7 +95,7 @@ class Cached:
 
     @property
     def data(self) -> PreparedDataset | None:
-        """The data set; None for a half-written folder and for a merged copy."""
+        """The data set in the folder; None if the folder is incomplete or a merged copy."""
         if self.manifest is None or self.is_merged:
             return None
         return PreparedDataset(
@@ -106,7 +110,7 @@ class Cached:
 
 
 def cached(cluster_profile: ClusterProfile) -> list[Cached]:
-    """Returns the folders of the cache on the profile's storage, sorted by id."""
+    """Returns the folders of the cache on the profile's storage, in the order of their ids."""
     return sorted(_cached(cluster_profile), key=lambda entry: entry.id)
 
 
@@ -124,7 +128,11 @@ def _cached(cluster_profile: ClusterProfile) -> Iterator[Cached]:
 
 
 def find(name: str, cluster_profile: ClusterProfile) -> list[Cached]:
-    """Returns the cached data sets with this name, id or hash. Raises ConfigError if there is no such data set."""
+    """Returns the cached data sets with this name, id or hash.
+
+    If there are none, returns the data sets with a name that begins with `name` and a hyphen. Raises ConfigError
+    if there are none of these either.
+    """
     entries = [entry for entry in cached(cluster_profile) if not entry.is_merged]
     matching = [entry for entry in entries if name in (entry.id, entry.name, entry.id.rsplit("-", 1)[-1])]
     matching = matching or [entry for entry in entries if entry.name.startswith(f"{name}-")]
@@ -136,7 +144,7 @@ def find(name: str, cluster_profile: ClusterProfile) -> list[Cached]:
 
 
 def remove(entry: Cached, cluster_profile: ClusterProfile) -> int:
-    """Deletes a data set and its merged copies. Returns the bytes that this frees."""
+    """Deletes a data set and its merged copies. Returns the number of bytes that were freed."""
     folders = [entry]
     if entry.manifest:
         folders += [other for other in cached(cluster_profile) if other.name == f"{MERGED_PREFIX}{entry.manifest.id}"]

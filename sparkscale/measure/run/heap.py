@@ -37,9 +37,12 @@ from workloads.registry import AnySource
 
 MIB = 2**20
 REPEATS = 3
-"""The number of rounds with the profile's heap before the search, and the most repeats of one probe."""
+"""The number of executions with the profile's heap before the search.
+
+A probe, which tries one smaller heap, has at most the same number of executions.
+"""
 PRECISION = 1.1
-"""The search ends when the smallest heap that is enough is at most this many times a heap that is too small."""
+"""The search ends when a heap that is enough is at most this many times a heap that is too small."""
 PATIENCE = 5.0
 """A probe times out if it takes this many times as long as the slowest execution with the profile's heap."""
 LEAST_PATIENCE_SECONDS = 30.0
@@ -48,17 +51,17 @@ SEEDS = Seeds(fixed=True)
 """All probes have the same seeds, so that they do the same work."""
 
 Judge = Callable[[list[RunRecord], list[RunRecord]], bool | None]
-"""Returns true if the heap of a probe is enough, and None if another repeat is needed.
+"""Returns true if the heap of a probe is enough, false if not, and None if the probe needs another execution.
 
-The arguments are the records with the profile's heap and the records of the probe.
+The arguments are the records with the profile's heap, and the records of the probe.
 """
 
 
 @dataclass(frozen=True)
 class Request:
-    """A filter that selects the case, and where it is measured.
+    """The request of the user. `case` is a filter that selects one case of the suite.
 
-    If `cluster` or `data` is None, the suite's own is used.
+    `out` is the folder of the store. If `cluster` or `data` is None, the suite's profile or data set is used.
     """
 
     case: str
@@ -101,8 +104,9 @@ class _Progress:
 def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> str:
     """Measures the case with its profile's heap, then with smaller heaps. Returns the id of the run.
 
-    Every execution is stored. If an execution with the profile's heap fails, nothing else is tried. Raises
-    ConfigError if the request selects no case, several cases, or a case with a heap that cannot be set.
+    Every execution is stored. `judge` decides if a heap is enough. If the profile's own heap is not enough, no
+    other heap is tried. Raises ConfigError if the request selects no case, several cases, or a case with a fixed
+    heap.
     """
     loaded = suite.load(request.suite)
     if request.data is not None:
@@ -149,9 +153,10 @@ def search(request: Request, observer: Callable[[], Observer], judge: Judge) -> 
 
 
 def choose(planned: list[PlannedCase], expression: str) -> PlannedCase:
-    """Returns the case that a filter selects. Without `set=`, this is the case with aligned parameters, if any.
+    """Returns the one case that the filter `expression` selects.
 
-    Raises ConfigError with the choices if the filter selects several cases.
+    If the filter has no `set=`, cases with aligned parameters are preferred. Raises ConfigError if the filter
+    selects no case or several cases. The message lists the choices.
     """
     cases = list(dict.fromkeys(replace(case, isolate=False, rounds=1) for case in select_cases(planned, expression)))
     if "set=" not in expression:
@@ -169,7 +174,7 @@ def choose(planned: list[PlannedCase], expression: str) -> PlannedCase:
 
 
 def _check_heap_can_be_set(chosen: PlannedCase) -> None:
-    """Raises ConfigError, with the reason, if the heap of the case cannot be set."""
+    """Raises ConfigError if the heap of the case cannot be set. The message has the reason."""
     engine, cluster = chosen.engine.name, chosen.cluster
     if chosen.engine.placement == "node":
         raise ConfigError(
@@ -188,7 +193,7 @@ def _check_heap_can_be_set(chosen: PlannedCase) -> None:
 
 
 def _executions(chosen: PlannedCase, data: dict[str, PreparedDataset], granted: Budget) -> list[Execution]:
-    """Returns the executions of the case in rounds 1 to REPEATS + 1.
+    """Returns the executions of the case, one for each of the rounds 1 to REPEATS + 1.
 
     Raises ConfigError if the engine does not support the case.
     """
@@ -218,7 +223,7 @@ def _invocation(request: Request) -> Invocation:
 
 @dataclass
 class _Search:
-    """One search, with everything that is prepared for it."""
+    """One search for the smallest heap, with everything that was prepared for it."""
 
     suite: Suite
     chosen: PlannedCase
@@ -238,9 +243,9 @@ class _Search:
         self.progress = _Progress(self.observer)
 
     def run(self, judge: Judge) -> None:
-        """Measures with the profile's heap, then the probes, then with the profile's heap again.
+        """Measures with the profile's heap, then with smaller heaps, and once more with the profile's heap.
 
-        The last execution shows if the machine has become slower or faster in between.
+        The last execution shows if the machine became slower or faster during the search.
         """
         profile_heap_bytes = self.granted.heap_bytes
         assert profile_heap_bytes is not None
@@ -266,7 +271,10 @@ class _Search:
         self._measure(self.executions[REPEATS], profile_heap_bytes)
 
     def _measure(self, execution: Execution, heap_bytes: int, patience: float | None = None) -> list[RunRecord]:
-        """Executes the case once in a fresh worker with this heap; returns its record, without warm-ups."""
+        """Executes the case once, in a new worker with this heap. Returns the records, without those of warm-ups.
+
+        `patience` is an upper limit for the deadline in seconds; None: the suite's deadline.
+        """
         self.progress.heap = f"heap {heap_bytes // MIB:,} MiB"
         probed = self.granted.with_heap(heap_bytes)
         self.cluster.budget = probed

@@ -1,7 +1,7 @@
-"""Measures the memory that a worker needs without data: an idle worker imports the same modules as the case.
+"""Measures the memory of an idle worker, which imports the same modules as the worker of a case but reads no data.
 
-Libraries are imported inside the phases, because a first run must pay for that. So the memory of the imports alone
-cannot be seen in the process of a case. Another process is needed.
+Engines import libraries inside the phases, because a first run must include the time of these imports. So the
+worker of a case never holds the imports without data. A second worker is needed to measure them.
 """
 
 from collections.abc import Callable
@@ -39,21 +39,21 @@ def _imported(
 class IdleWorkers:
     """The peak memory of idle workers, measured once for each kind of case.
 
-    `spawn` starts a worker with the limits of a case.
+    `spawn` starts a worker for a session, with the same limits as the worker of a case.
     """
 
     spawn: Callable[[Session], WorkerProcess]
     _peaks: dict[Kind, int] = field(default_factory=dict)
 
     def known(self, case: Case) -> int | None:
-        """Returns the peak in bytes; None if no idle worker of this kind was measured yet."""
+        """Returns the peak of an idle worker for this case in bytes; None if it was not measured yet."""
         return self._peaks.get(_kind(case))
 
     def measure(self, case: Case, modules: tuple[str, ...]) -> int | None:
-        """Measures an idle worker in the same way as the peak of a case, and returns its peak in bytes.
+        """Starts an idle worker that imports `modules`, and returns the worker's peak memory in bytes.
 
-        No other worker may be alive, because it would share pages with this one. Returns None if the worker does not
-        start, or ends during its imports.
+        The peak is measured in the same way as that of a case. No other worker may be alive, because two workers
+        would share pages of memory. Returns None if the worker does not start or does not finish its imports.
         """
         worker = None
         try:

@@ -1,4 +1,4 @@
-"""Counts how a run spends its wall time."""
+"""Adds up the seconds of wall time that a run spends on each activity, such as preparation or phases."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Ledger:
 
     @contextmanager
     def time(self, activity: Activity) -> Iterator[None]:
-        """Adds the time that is spent within this context to an activity."""
+        """Adds the duration of this context to the seconds of an activity."""
         started = time.monotonic()
         try:
             yield

@@ -1,4 +1,4 @@
-"""The lock that allows only one run at a time on a machine, because two would disturb each other's times."""
+"""The lock that allows only one run at a time on a machine, because two runs would disturb each other's times."""
 
 import errno
 import fcntl
@@ -19,23 +19,23 @@ def lock_path() -> Path:
 HOLDER = "SPARKSCALE_LOCK_HOLDER"
 """The environment variable with the id of the process that has the lock.
 
-Its children may measure under the same lock.
+Child processes inherit the variable, and may measure under the same lock.
 """
 
 
 SOCKET = "\0sparkscale.lock"
-"""The name of a socket in the abstract name space.
+"""The name of a socket that is a second lock. It is in Linux's abstract name space for sockets.
 
-Processes with another /tmp, such as systemd services with PrivateTmp, share this name space. Processes with another
-network, such as most containers, do not share it.
+Processes with another /tmp, such as systemd services with PrivateTmp, do not see the lock file, but they see the
+socket. Processes in another network name space, such as most containers, do not see the socket.
 """
 
 
 @contextmanager
 def machine_lock() -> Iterator[None]:
-    """Takes the lock until the context ends. Does nothing if a parent process of this one has it.
+    """Holds the lock until the context ends. Does nothing if a parent of this process holds the lock.
 
-    Raises BusyError, with the process of the other run.
+    Raises BusyError if another run holds the lock. The message names the process of that run.
     """
     descriptor = _open(lock_path())
     with ExitStack() as stack:
@@ -62,9 +62,10 @@ def machine_lock() -> Iterator[None]:
 
 @contextmanager
 def _socket() -> Iterator[None]:
-    """Binds the socket until the context ends. Without an abstract name space, only the lock file protects.
+    """Binds the socket until the context ends.
 
-    Raises BusyError if another process has bound it.
+    Without an abstract name space, only the lock file protects the run. Raises BusyError if another process has
+    bound the socket.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
         try:
@@ -79,7 +80,10 @@ def _socket() -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    """Opens the lock file, or makes one that every user may open. An existing file may belong to another user."""
+    """Returns a descriptor of the lock file. If there is no file, creates one that every user may open.
+
+    An existing file may belong to another user. Raises BusyError if the file cannot be opened.
+    """
     try:
         try:
             return os.open(path, os.O_RDWR)

@@ -1,6 +1,6 @@
-"""Checks that a resumed run has the same origin: profiles, budgets, suite, host, code and software.
+"""Checks that a resumed run has the same origin as before: suite, profiles, budgets, host, code and software.
 
-A run may only be resumed with the same origin, because medians are computed over all its executions.
+A run can be resumed only with the same origin, because medians are computed over all executions of the run.
 """
 
 from typing import Any
@@ -17,10 +17,10 @@ from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
 Parts = dict[str, tuple[Kind, dict[str, Any]]]
-"""The parts of an origin, by their names in messages.
+"""The parts of an origin, by their names in messages. Each value is the kind and the content of a description.
 
-The suite's deadline is not included: each record has its own, and a case that timed out may be repeated with a longer
-one.
+The suite's deadline is not included. Each record stores its own deadline, and a case that timed out may be
+repeated with a longer deadline.
 """
 
 
@@ -35,7 +35,7 @@ def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
 
 
 def store_origin(store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]) -> dict[str, str]:
-    """Stores the origin of a run. Returns the ids of the descriptions, by the names of the parts."""
+    """Stores the origin of a run. Returns the ids of the stored descriptions, by the names of the parts."""
     return {name: store.describe(kind, content) for name, (kind, content) in _parts(suite, profiles).items()}
 
 
@@ -44,7 +44,7 @@ def check_same_request(
 ) -> None:
     """Raises ConfigError if the suite, a profile or its budget has changed since the run began.
 
-    Runs of earlier releases did not store this origin, so it is not checked for them.
+    Runs of earlier releases did not store their origin, so these runs are not checked.
     """
     for name, (_, content) in _parts(suite, profiles).items():
         if name not in invocation.origin:
@@ -74,7 +74,10 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
 
 
 def check_same_java(before: list[RunRecord], store: Store, running: Cluster) -> None:
-    """Raises ConfigError if the earlier records used another Java. Clusters that others started are not checked."""
+    """Raises ConfigError if the earlier records on this cluster used another release of Java.
+
+    Clusters that sparkscale did not start are not checked.
+    """
     if running.profile.kind != "local" and not running.profile.starts_daemons:
         return
     cluster_records = [record for record in before if record.case.cluster == running.profile.name]
@@ -91,7 +94,10 @@ def _releases(software: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _change(before: Any, now: Any, path: str = "") -> str | None:
-    """Returns the first difference as a part of a sentence; None if there is none."""
+    """Returns a text about the first difference, such as "rounds was 3 and is 5"; None if nothing differs.
+
+    `path` is the place of the two values in the whole content.
+    """
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
             if change := _change(before.get(key), now.get(key), f"{path}.{key}".lstrip(".")):

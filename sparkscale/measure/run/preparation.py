@@ -23,7 +23,7 @@ PREPARE_SECONDS = 24 * 3600.0
 MODEL_SECONDS = 3600.0
 
 Models = dict[str, PreparedModel | ModelError]
-"""By the id of each case: the model that it applies, or the error if the model could not be made."""
+"""The model that each case applies, or the error if no model could be made. Keys are the ids of cases."""
 
 
 def prepare_all(
@@ -72,8 +72,8 @@ def prepare_models(
     """Returns the models that these executions and their warm-ups apply.
 
     Models that are not on the profile's storage yet are made there, in workers that measure nothing. Models of
-    Spark's libraries are made in a session on `cluster`. If a model cannot be made, only its own cases fail. Raises
-    ClusterError if no worker starts.
+    Spark's libraries are made in a session on `cluster`. If a model cannot be made, only the cases that apply it
+    fail. Raises ClusterError if no worker starts.
     """
     models: Models = {}
     failures: dict[str, ModelError] = {}
@@ -109,7 +109,7 @@ def prepare_models(
 
 
 def _given_models(executions: list[Execution], placement: Placement) -> list[Case]:
-    """Returns the cases that apply a model of this placement, each once."""
+    """Returns the cases and warm-ups that apply a model made on this placement, each once."""
     cases = {
         case.id: case
         for execution in executions
@@ -126,7 +126,10 @@ def _given_models(executions: list[Execution], placement: Placement) -> list[Cas
 def _worker(
     what: str, profile: ClusterProfile, budget: Budget, scratch: Path, cluster: Cluster | None
 ) -> Iterator[WorkerProcess]:
-    """Yields a worker that measures nothing and ends when the context ends. Raises ClusterError if it ends before."""
+    """Yields a worker that measures nothing and ends when the context ends.
+
+    `what` tells the user what the worker prepares. Raises ClusterError if the worker ends early or takes too long.
+    """
     try:
         worker, _ = open_worker(
             profile,

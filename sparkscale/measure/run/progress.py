@@ -15,23 +15,26 @@ from sparkscale.output import console
 
 COUNT_BEFORE_ESTIMATE = 10
 MOST_OVERHEAD = 1.5
-"""The estimate counts at most this overhead, because a run begins with more warm-ups and starts than it has later."""
+"""The largest overhead that the estimate uses: wall time divided by the time of all executions.
+
+A run has more warm-ups and starts of workers at its beginning than later.
+"""
 
 Piece = tuple[Case, bool]
-"""The case of an execution, and true if the execution is isolated, which takes longer."""
+"""The case of an execution, and true if the execution is isolated. An isolated execution takes longer."""
 
 
 class Observer(Protocol):
     """Receives the events of a run from the runner."""
 
     def planned(self, pieces: list[Piece]) -> None:
-        """The executions that remain, in any order."""
+        """Called before the executions begin. `pieces` are all of them, in any order."""
 
     def doing(self, text: str) -> None:
-        """Something other than a case happens, such as preparing data or starting a worker."""
+        """Called when something other than a case begins, such as the preparation of data."""
 
     def note(self, text: str) -> None:
-        """A message for the user that should stay visible."""
+        """Called with a message for the user that should stay visible."""
 
     def executing(self, case: Case, label: str) -> None: ...
 
@@ -44,7 +47,7 @@ class Observer(Protocol):
 
 @dataclass
 class Estimate:
-    """Estimates the remaining time from the times of the same or similar executions so far."""
+    """Estimates the remaining time from the times of finished executions of the same or similar cases."""
 
     remaining: list[Piece] = field(default_factory=list)
     _took: dict[tuple[object, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -53,7 +56,7 @@ class Estimate:
     _started: float = field(default_factory=time.monotonic)
 
     def took(self, piece: Piece, seconds: float) -> None:
-        """Adds the time of an execution, which no longer remains."""
+        """Adds the time of a finished execution, and removes the execution from `remaining`."""
         for key in _similar_keys(piece):
             self._took[key].append(seconds)
         self._measured += seconds
@@ -61,7 +64,7 @@ class Estimate:
         self.remaining.remove(piece)
 
     def seconds(self) -> float | None:
-        """Returns the remaining seconds, with the overhead between cases. None before enough executions are known."""
+        """Returns the remaining seconds, with the overhead between cases; None if too few executions ended."""
         if self._count < COUNT_BEFORE_ESTIMATE or not self._measured:
             return None
         expected = sum(median(self._nearest(piece)) for piece in self.remaining)
@@ -72,7 +75,7 @@ class Estimate:
         return next(self._took[key] for key in _similar_keys(piece) if key in self._took)
 
     def text(self) -> str:
-        """Returns the estimate in words; empty before there is one."""
+        """Returns the estimate as text, such as "(about 3 min left)"; empty if there is no estimate yet."""
         seconds = self.seconds()
         if seconds is None:
             return ""
@@ -80,17 +83,17 @@ class Estimate:
 
 
 def _similar_keys(piece: Piece) -> list[tuple[object, ...]]:
-    """Returns keys of similar executions, the most similar first.
+    """Returns four keys of an execution. Two executions are similar if they have an equal key.
 
-    Executions share the first key if they are of one case, the second if of one engine, and the third if of one
-    placement. All share the last key.
+    The first key is equal for executions of the same case, the second for the same engine, and the third for the
+    same placement. The last key is equal for all executions.
     """
     case, isolated = piece
     return [(case.id, isolated), (case.workload, case.engine, isolated), (case.placement, isolated), ()]
 
 
 def outcome_text(record: RunRecord) -> str:
-    """Returns the outcome as one line, with the seconds of an ok case, or the reason for another outcome."""
+    """Returns one line: the outcome, and the seconds if the outcome is ok, otherwise the reason."""
     if record.outcome == "ok":
         return f"ok {sum(record.seconds.values()):.2f} s"
     reason = record.error.message.splitlines()[0] if record.error and record.error.message else ""
@@ -182,9 +185,9 @@ class LiveBar:
 
 
 def _account(estimate: Estimate, record: RunRecord, took_seconds: float) -> bool:
-    """Removes a finished execution from the remaining executions.
+    """Adds a finished execution to the estimate. Returns true if the execution was counted.
 
-    Returns false for a warm-up, which is not counted.
+    Warm-ups are not counted.
     """
     if record.is_warmup:
         return False

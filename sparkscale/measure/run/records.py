@@ -24,13 +24,16 @@ from workloads import registry
 
 
 def _redacted(error: ErrorInfo | None) -> ErrorInfo | None:
-    """Removes secrets from the message, because a library may name the credentials that it used to log in."""
+    """Returns the error without secrets in its message; None if there is no error.
+
+    A library may name in its message the credentials that it used to log in.
+    """
     return error and error.model_copy(update={"message": redaction.text(error.message)})
 
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """The resources of a case that were measured from outside its worker. None: not measured."""
+    """The resources of a case, measured from outside its worker. A value is None if it was not measured."""
 
     peak_pss_bytes: int | None = None
     baseline_bytes: int | None = None
@@ -40,7 +43,7 @@ class ResourceUse:
 
 @dataclass
 class Recorder:
-    """Turns an observation into a record: adds the data of the run and of the worker."""
+    """Turns observations into records: adds facts about the run and the worker."""
 
     store: Store
     invocation: Invocation
@@ -48,7 +51,7 @@ class Recorder:
     budget: Budget
     data: list[PreparedDataset]
     models: Mapping[str, PreparedModel | ModelError]
-    """By the id of each case: the model that it applies, or the error if the model could not be made."""
+    """The model that each case applies, or the error if no model could be made. Keys are the ids of cases."""
     _workloads: dict[str, tuple[str, WorkloadDescription]] = field(default_factory=dict)
 
     def keep(
@@ -64,9 +67,10 @@ class Recorder:
         position: int | None = None,
         deadline_seconds: float | None = None,
     ) -> RunRecord:
-        """Stores and returns the record.
+        """Stores the record of an execution with its tables, and returns the record.
 
-        It has seconds only if the execution is ok, because a failure has no time.
+        The record has seconds only if the outcome is ok. `position` is the number of executions that the worker
+        began before this one; None if no worker began it.
         """
         record = RunRecord(
             id=uuid.uuid4().hex,
@@ -115,18 +119,21 @@ class Recorder:
         return record
 
     def _heap(self, case: Case, worker: WorkerProcess | None) -> int | None:
-        """Returns the heap of the worker's session, or the budget's if no worker started; None for a node engine."""
+        """Returns the heap of the worker's session in bytes; None for a node engine.
+
+        If no worker started, returns the heap of the budget.
+        """
         if case.placement == "node":
             return None
         return worker.heap_bytes if worker else self.budget.heap_bytes
 
     def _model(self, case: Case) -> str | None:
-        """Returns the id of the description of the model that the case applies; None if it applies no model."""
+        """Returns the id of the stored description of the case's model; None if the case has no model."""
         model = self.models.get(case.id)
         return self.store.describe("model", model.description()) if isinstance(model, PreparedModel) else None
 
     def _workload(self, case: Case) -> tuple[str, WorkloadDescription]:
-        """Returns the id of the stored description of the case's workload, and the description."""
+        """Returns the stored id of the description of the case's workload, and the description itself."""
         if case.workload not in self._workloads:
             description = registry.workloads()[case.workload].description
             self._workloads[case.workload] = (
@@ -137,7 +144,7 @@ class Recorder:
 
     @cached_property
     def _data(self) -> dict[str, str]:
-        """The ids of the stored descriptions of data sets, by the data sets' own ids."""
+        """The id of the stored description of each data set. The keys are the ids of the data sets."""
         return {data.dataset_id: self.store.describe("data", data.description()) for data in self.data}
 
     @cached_property

@@ -37,34 +37,34 @@ from workloads.registry import AnySource
 Key = tuple[str, int, bool]
 
 Data = dict[ClusterProfile, dict[str, PreparedDataset]]
-"""The data sets of each profile, by the names that its cases use."""
+"""The data sets of each profile. The inner keys are the names that cases use."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The request of the user. None: the option was not given."""
+    """The request of the user. A field is None if the user did not give this option."""
 
     suite: str
     out: Path
     filter: str | None = None
     seed: int | None = None
-    """The seed of the order of executions. It is also the seed of samples and models, unless theirs are given."""
+    """The seed for the order of executions. It replaces `sample_seed` and `model_seed` if they are None."""
     rounds: int | None = None
     clusters: tuple[str, ...] | None = None
-    """Profiles to measure on, instead of the suite's."""
+    """Profiles to measure on, instead of the suite's profiles."""
     resume: bool = False
     retry_failed: bool = False
     data: AnySource | None = None
-    """The data set to measure on, instead of the suite's."""
+    """The data set to measure on, instead of the suite's data sets."""
     command: Command = "run"
     environment: tuple[str, ...] = ()
     """Package releases that this process uses instead of the installed ones, such as "xgboost==3.1.1"."""
     invocation: str | None = None
     """The id of the run to resume, if `resume` is true; None: the last run of the suite."""
     cold_cache: bool = False
-    """If true, the page cache of the data's files is emptied before each execution."""
+    """If true, the data's files are dropped from the page cache before each execution."""
     only: Callable[[PlannedCase], bool] = lambda _: True
-    """Returns true for the cases of the run that this call measures."""
+    """A function that returns true for the cases to measure. Other cases are left for later calls."""
     only_round: int | None = None
     """The only round that this call measures; None: all rounds."""
     sample_seed: int | None = None
@@ -93,9 +93,9 @@ class _Plan:
 
 
 def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
-    """Measures the requested cases. The observer is made after the request was checked.
+    """Measures the requested cases. `observer` is called once, after the request was checked.
 
-    `ledger` counts the wall time since the command began. Raises ConfigError if the request is wrong, and
+    `ledger` adds up the wall time since the command began. Raises ConfigError if the request is wrong, and
     DatasetError if its data is wrong, before anything is written to `out`.
     """
     ledger = ledger or Ledger()
@@ -118,7 +118,7 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
 
 
 def begin(request: Request) -> Invocation:
-    """Stores a new run without measuring anything. It can then be resumed by its id.
+    """Stores a new run without measuring anything. The run can then be resumed by its id.
 
     Raises the same errors as `measure`.
     """
@@ -168,7 +168,7 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
 
 
 def _to_resume(request: Request, store: Store) -> Invocation:
-    """Returns the run that the request names, or else the last run of the suite by the same command."""
+    """Returns the run that the request names, or the suite's last run by the same command if it names none."""
     if request.invocation is not None:
         return store.invocation(identity=request.invocation)
     return store.invocation(request.suite, command=request.command)
@@ -209,7 +209,7 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
-    """Returns the invocation to resume. Raises ConfigError if an option of the request differs from it."""
+    """Returns `invocation` unchanged. Raises ConfigError if the request has a different option."""
     drawn = invocation.drawn
     for option, requested, stored in (
         *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter")),
@@ -233,7 +233,7 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
 
 
 def _listed(clusters: Sequence[str] | None) -> str | None:
-    """Returns the clusters in the form of the option --cluster. None if there are none."""
+    """Returns the profiles' names, separated by commas as for the option --cluster; None if none are given."""
     return None if clusters is None else ",".join(clusters)
 
 
@@ -312,9 +312,10 @@ def _measure(
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:
-    """Returns the keys of executions that need not be repeated.
+    """Returns the keys of the executions that need not be repeated.
 
-    Warm-ups do not count, because a new worker needs its own.
+    If `only_ok` is true, executions that did not end as `ok` or `unsupported` are repeated. Warm-ups are left out,
+    because each new worker needs its own warm-ups.
     """
     return {
         (record.case.id, record.round, record.isolated)

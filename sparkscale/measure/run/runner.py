@@ -26,9 +26,9 @@ from sparkscale.measure.worker.process import WorkerProcess
 from sparkscale.measure.worker.startup import Session, open_worker
 
 OUTSIDE_SECONDS = 300.0
-"""The least limit in seconds of the checks before a case's phases, and of its scoring after them.
+"""The time limit for the checks before a case's phases, and for scoring after the phases.
 
-If the deadline of the phases is longer, it is the limit of these stages, too.
+If the suite's deadline for the phases is longer, the limit is as long as this deadline.
 """
 
 
@@ -61,7 +61,7 @@ class Runner:
         return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
 
     def run(self, executions: list[Execution]) -> None:
-        """Measures all executions, in random order within rounds. Each gets a record, even if it fails."""
+        """Measures all executions, in random order within rounds. Failed executions get a record, too."""
         possible = [execution for execution in executions if execution.unsupported is None]
         for execution in executions:
             if execution.unsupported is not None:
@@ -76,7 +76,7 @@ class Runner:
         self.recorder.keep(execution, execution.case, datetime.now(UTC), observation, "warm")
 
     def spawn(self, session: Session) -> WorkerProcess:
-        """Returns a new worker with applied limits and a started session.
+        """Returns a new worker that has applied its limits and started its session.
 
         Raises ClusterError, ScratchError or WorkerDied.
         """
@@ -101,7 +101,7 @@ class Runner:
         return worker
 
     def _remake_scratch(self) -> None:
-        """Makes the folders of the run and of its daemons again, if somebody removed them. Raises ScratchError."""
+        """Makes removed folders of the run and its daemons again. Raises ScratchError if this fails."""
         state = self.cluster.state if self.cluster else None
         try:
             for folder in (self.scratch, *([state.folder] if state else [])):

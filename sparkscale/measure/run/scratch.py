@@ -17,9 +17,10 @@ PREFIX = "sparkscale-run-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yields a scratch folder. First removes the folders of commands that were killed.
+    """Yields a new scratch folder, and removes it when the context ends.
 
-    The caller must hold the machine's lock.
+    First, everything that killed commands left behind is removed, such as folders and processes. The caller must
+    hold the machine's lock.
     """
     lifecycle.sweep()
     processes.sweep_marked()
@@ -37,7 +38,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _workers(folder: Path) -> set[int]:
-    """Returns the process ids of a run's workers."""
+    """Returns the process ids of the workers that used this scratch folder of a run."""
     ids = set()
     with suppress(OSError):  # a process that is ending removes its own files
         for path in folder.rglob(PID):
@@ -61,7 +62,7 @@ def tables_folder(scratch: Path) -> Iterator[Path]:
 
 
 def contents(tables: dict[str, Path]) -> dict[str, bytes]:
-    """Returns the bytes of each table's file. Raises ScratchError if one cannot be read."""
+    """Returns the bytes of each table's file, by table name. Raises ScratchError if a file cannot be read."""
     try:
         return {name: path.read_bytes() for name, path in tables.items()}
     except OSError as error:

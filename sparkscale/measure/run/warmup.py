@@ -9,18 +9,21 @@ from workloads import registry
 from workloads.base import Engine
 
 AGREEMENT = 0.1
-"""A JVM is warm when two passes in a row differ by no more than this share of the longer pass."""
-AGREEMENT_SECONDS = 0.1
-"""A JVM is also warm when two passes differ by no more than this.
+"""A JVM is warm when two passes in a row differ by no more than this share of the longer pass.
 
-On a busy machine, a Spark job of half a second varies that much.
+A pass is one execution of a warm-up.
+"""
+AGREEMENT_SECONDS = 0.1
+"""A JVM is also warm when two passes in a row differ by no more than this many seconds.
+
+On a busy machine, the time of a Spark job of half a second varies by as much.
 """
 WARMUP_SECONDS = 10.0
-"""A warm-up that has taken this long gets no third or further pass. This time includes scoring between its passes."""
+"""After this time, a warm-up gets no third or further pass. The time includes scoring between the passes."""
 LONG_SECONDS = 30.0
-"""A first pass that took this long is not followed by a second."""
+"""If the first pass takes this long, there is no second pass."""
 IDLE_SECONDS = 45.0
-"""If the last execution of an engine is older than this, the processes that it keeps may have ended.
+"""After this time without an execution, the processes that an engine keeps may have ended.
 
 Spark ends a Python worker that was idle for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), and joblib ends a
 process after 300 s.
@@ -34,14 +37,14 @@ INDEPENDENT_OF_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"
 """Errors that a larger sample cannot avoid."""
 
 NEXT, FOUR_TIMES = 1, 2
-"""Steps from one sample to another that is two or four times as large."""
+"""Numbers of steps to the next sample. One step doubles the sample, two steps make it four times as large."""
 
 
 @dataclass
 class Passes:
     """The passes of one case's warm-ups in one worker.
 
-    A further warm-up of a warm JVM may need only one pass: one that agrees with the last pass before it.
+    A later warm-up may need only one pass, if this agrees with the last pass of the warm-up before.
     """
 
     case: Case
@@ -49,22 +52,23 @@ class Passes:
     _began: float | None = None
 
     def begin(self) -> None:
-        """Begins a warm-up: the first one, or a further one."""
+        """Begins a warm-up. Its time limit counts from its first pass."""
         self._began = None
 
     def enough(self, record: RunRecord) -> bool:
-        """True if the worker is warm after this pass, which has just ended.
+        """Returns true if the worker needs no further pass. `record` is the record of the last pass.
 
         A node engine is warm after its first pass, because its libraries are then loaded. A JVM compiles code that
-        runs often, so a Spark engine continues until two passes agree, or its time is over. The first pass has a
-        longer limit: in a new JVM it may take WARMUP_SECONDS alone, and the next pass still takes half as long again
-        as later passes. Passes without a valid time never agree.
+        runs often, so a Spark engine continues until two passes agree, or until its time is over. After the first
+        pass, the limit is LONG_SECONDS instead of WARMUP_SECONDS. In a new JVM, the first pass alone may take
+        WARMUP_SECONDS, and the second pass still takes 1.5 times as long as later passes. Passes without a valid
+        time never agree.
         """
         now = time.monotonic()
         limit = WARMUP_SECONDS
         if self._began is None:
             limit = LONG_SECONDS
-            self._began = now - sum(record.seconds.values())  # without the start of the worker
+            self._began = now - sum(record.seconds.values())  # excludes the start of the worker
         previous, self._last = self._last, _time_to_model(record)
         if self.case.placement == "node" or now - self._began >= limit:
             return True
@@ -76,7 +80,8 @@ class Passes:
 def still_warm(case: Case, last: float | None) -> bool:
     """Returns true if a worker needs no warm-up for this case.
 
-    `last` is when phases of such a case last ended in this worker, as time.monotonic(); None if it was never warm.
+    `last` is the time (time.monotonic()) at which the phases of a case with the same warm-up last ended in the
+    worker. It is None if the worker was never warm for such a case.
     """
     if last is None:
         return False
@@ -84,10 +89,12 @@ def still_warm(case: Case, last: float | None) -> bool:
 
 
 def was_warm(case: Case, observation: Observation) -> bool:
-    """Returns true if an execution found the processes that it needs, as far as this can be seen.
+    """Returns false if Python processes began in the phases that a warm worker would already have had.
 
-    With a GPU, each of Spark's Python workers serves one task, so each execution starts new workers. An executor that
-    replaces a lost executor also starts new workers; the time of such an execution is not counted anyway.
+    Some executions start processes even in a warm worker, so the result is true for them. Some engines always
+    start processes. With a GPU, each of Spark's Python workers serves only one task. If an executor was lost, its
+    replacement starts new processes, but the time of this execution is not counted anyway. The result is also true
+    if the processes could not be observed.
     """
     engine = _engine(case)
     may_start = engine.starts_processes or (case.placement == "spark" and case.device == "gpu")
@@ -100,13 +107,13 @@ def _engine(case: Case) -> type[Engine]:
 
 
 def _time_to_model(record: RunRecord) -> float | None:
-    """Returns the seconds to the model; None if the record is not ok and so has no seconds."""
+    """Returns the time to model in seconds; None if the outcome is not ok, because there are no times then."""
     phases = registry.patterns()[record.case.pattern].time_to_model
     return sum(record.seconds[phase] for phase in phases) if record.outcome == "ok" else None
 
 
 def step(failed: RunRecord) -> int:
-    """Returns by how many steps the next sample is larger after a failed warm-up; 0 if no other sample can help.
+    """Returns the number of steps to the next sample after a failed warm-up; 0 if no other sample can help.
 
     Unsuitable data is found before a phase begins, so the next sample is cheap to try. An engine that fails may fail
     on any sample, and its worker is replaced each time, so fewer samples are tried.
@@ -119,6 +126,6 @@ def step(failed: RunRecord) -> int:
 
 
 def sample_text(case: Case) -> str:
-    """Returns the sample of a warm-up as a part of a sentence."""
+    """Returns a text about the sample of a warm-up, such as "1/64 of the data (1,000 rows)"."""
     share = "all" if case.fraction == 1 else show_fraction(case.fraction)
     return f"{share} of the data ({case.rows:,} rows)"

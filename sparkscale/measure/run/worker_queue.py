@@ -1,4 +1,4 @@
-"""Executions that share a worker: each is warmed up, sent, watched and recorded, even if it fails."""
+"""Runs the executions of a queue in one worker: warms the worker up, sends each case, and stores each result."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from sparkscale.measure.run.runner import Runner
 
 WARMUP_ATTEMPTS = 2
-"""How often a warm-up is tried if a worker or a daemon ends in it.
+"""The most attempts at a warm-up if the worker or a daemon ends during it.
 
-It is tried again because the case itself has not run yet.
+A warm-up is tried again because the case itself has not run yet.
 """
 
 WARM_ATTEMPTS = 3
-"""A case is executed at most this often, until all processes that it needs exist.
+"""The most executions of a case in a warm worker, if Python processes begin in its phases.
 
-Each execution leaves more of them running.
+Each execution leaves more of these processes running, so a later one may find all that it needs.
 """
 
 
@@ -45,12 +45,12 @@ class Retry:
 
 @dataclass
 class WorkerQueue:
-    """Executions that share a worker. A worker that is lost is replaced before the next execution."""
+    """Runs executions that share a worker. If the worker is lost, the next execution starts another worker."""
 
     runner: "Runner"
     worker: WorkerProcess | None = None
     failed: dict[str, RunRecord] = field(default_factory=dict)
-    """Records of failed warm-ups, by the ids of their cases. They are not tried again in this queue."""
+    """Records of failed warm-ups, by the ids of their cases. These warm-ups are not tried again in this queue."""
     passes: dict[str, warmup.Passes] = field(default_factory=dict)
     """The passes of the warm-ups that this worker ran, by the ids of their cases."""
     disturbed: bool = False
@@ -77,7 +77,7 @@ class WorkerQueue:
     def _measure(self, execution: Execution) -> None:
         """Executes a case in this worker, after a warm-up of its engine.
 
-        An isolated case gets a new worker instead.
+        An isolated case gets a new worker, and no warm-up.
         """
         attempt = 1
         while True:
@@ -100,7 +100,7 @@ class WorkerQueue:
             attempt += 1
 
     def _restore(self, execution: Execution) -> None:
-        """Starts daemons of the cluster again that have ended, and drops a worker that lost its folder."""
+        """Restarts daemons that have ended. Ends the worker if it has lost a daemon or its scratch folder."""
         if self.worker and self.worker.scratch_vanished:
             self.runner.observer.note(f"the folder {self.worker.scratch} has vanished: its worker is replaced")
             self._drop()
@@ -120,8 +120,8 @@ class WorkerQueue:
     def _warm_up(self, execution: Execution) -> RunRecord | None:
         """Warms the worker up for this case, unless it is still warm for it.
 
-        Samples are tried from the smallest on. `warmup.step` chooses the next sample after a failure. Returns None,
-        or the record of the last warm-up if none succeeded.
+        Samples are tried from the smallest on. `warmup.step` chooses the next sample after a failure. Returns None
+        if the worker is warm, and the record of the last warm-up if all failed.
         """
         if self.worker and warmup.still_warm(execution.case, self.worker.warmed.get(execution.warmup_key)):
             return None
@@ -138,7 +138,7 @@ class WorkerQueue:
             number = min(number + step, last)
 
     def _warm_up_on(self, execution: Execution, case: Case) -> RunRecord | None:
-        """Warms up on one sample, and replaces a lost worker once. Returns None, or the record of the failure."""
+        """Warms up on one sample; replaces a lost worker once. Returns the record of a failure, or None."""
         for _ in range(WARMUP_ATTEMPTS):
             record = self._passes(execution, case)
             if self.disturbed:
@@ -152,7 +152,7 @@ class WorkerQueue:
         return record
 
     def _passes(self, execution: Execution, case: Case) -> RunRecord:
-        """Executes a warm-up until the worker is warm or the warm-up fails. Returns the last record."""
+        """Repeats the warm-up `case` until the worker is warm or the warm-up fails. Returns the last record."""
         self._passes_of(case).begin()
         while True:
             result = self._execute(execution, case, warms=True)
@@ -188,11 +188,12 @@ class WorkerQueue:
     def _execute(self, execution: Execution, case: Case, warms: bool, last: bool = False) -> RunRecord | Retry:
         """Sends one case to the worker and stores its record.
 
-        The `last` attempt is stored as warm even if Python processes began in it. If every attempt starts such
-        processes, they belong to the case's time.
+        `warms` is true for a warm-up. `last` is true for the last attempt at a case. This attempt is stored as
+        warm even if Python processes began in it. If every attempt starts processes, they belong to the case's
+        time.
 
-        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases. The next
-        call starts a new worker.
+        Returns `Retry`, and stores nothing, if memory ran out in a worker that had already run other cases. The
+        next call starts a new worker.
         """
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
@@ -223,7 +224,8 @@ class WorkerQueue:
         if observation.outcome == "oom" and others > 0:
             self._drop()
             return Retry(
-                f"out of memory, but its worker had executed others before ({others}): it is tried in a new worker"
+                f"memory ran out in a worker that had executed other cases before ({others}): the case is run again "
+                "in a new worker"
             )
         temperature: Temperature = "warm"
         if warms or execution.isolated:
@@ -252,7 +254,7 @@ class WorkerQueue:
         return record
 
     def _worker_for(self, case: Case) -> WorkerProcess:
-        """Returns a worker with the session that the case needs, and counts the execution."""
+        """Returns a worker with the session that the case needs, and adds 1 to the worker's executions."""
         if self.worker is not None and self.worker.threads != case.threads:
             self._restart_session(self.worker, case.threads)
         if self.worker is None:
@@ -263,16 +265,16 @@ class WorkerQueue:
         return self.worker
 
     def _restart_session(self, worker: WorkerProcess, threads: int) -> None:
-        """Starts another session in the worker.
+        """Starts a new session in the worker.
 
-        Ends the worker if that fails, for example because its JVM has ended.
+        Ends the worker if no session starts, for example because the JVM has ended.
         """
         try:
             with self.runner.ledger.time("starting"):
                 ready = restart_session(worker, threads)
         except (WorkerDied, SparkscaleError):
             self.runner.observer.note(
-                f"no other session starts in the worker's JVM: the worker is replaced (log: {worker.log_path})"
+                f"a new session did not start in the worker's JVM, so the worker is replaced (log: {worker.log_path})"
             )
             self._drop()
         else:
@@ -281,7 +283,7 @@ class WorkerQueue:
     def _sampler(self, worker: WorkerProcess, case: Case) -> MemorySampler | None:
         """Returns the sampler of the case's memory.
 
-        Returns None if the case shares processes with others (a Connect server), or if they are on other hosts.
+        Returns None if the case's processes run on other hosts or also serve other users.
         """
         if case.placement == "node" or self.runner.cluster is None:
             return MemorySampler(worker.process.pid)
@@ -296,7 +298,7 @@ class WorkerQueue:
     def _used(self, execution: Execution, memory: MemorySampler | None, gpus: GpuSampler | None) -> ResourceUse:
         """Returns the resources that the case used.
 
-        Peaks need an isolated execution, with no other case in its processes.
+        Only isolated executions have peaks, because no other case has run in their processes.
         """
         return ResourceUse(
             peak_pss_bytes=memory.peak() if memory else None,
@@ -305,9 +307,9 @@ class WorkerQueue:
         )
 
     def _baseline(self, case: Case, memory: MemorySampler) -> int | None:
-        """Returns the bytes that the processes need without data; None if they are not known.
+        """Returns the memory that the case's processes need without data, in bytes; None if it is not known.
 
-        Call it after the peak is read, because it may end the worker to measure an idle worker.
+        Call this method after the peak was read, because it may end the worker to measure an idle worker.
         """
         idle = self.runner.idle
         if case.placement == "spark":
@@ -324,12 +326,12 @@ class WorkerQueue:
         return idle.known(case)
 
     def _daemon_kills(self, case: Case) -> int:
-        """Returns how often memory has run out in the daemons' process trees so far."""
+        """Returns how many processes of the cluster's daemons the kernel has killed so far at a memory limit."""
         cluster = self.runner.cluster
         return cluster.out_of_memory() if cluster is not None and case.placement == "spark" else 0
 
     def _watch(self, worker: WorkerProcess, case: Case) -> None:
-        """Replaces a daemon that has ended. Raises ClusterError or ScratchError if the case cannot continue."""
+        """Restarts Spark workers that ended. Raises ClusterError or ScratchError if the case cannot continue."""
         if worker.scratch_vanished:
             raise vanished(worker.scratch)
         if case.placement == "spark" and self.runner.cluster is not None:
@@ -338,7 +340,7 @@ class WorkerQueue:
     def _request(
         self, worker: WorkerProcess, execution: Execution, case: Case, model: PreparedModel | None
     ) -> tuple[Observation, ResourceUse, dict[str, bytes]]:
-        """Returns the worker's observation, the resources used until its phases ended, and its tables."""
+        """Executes a case. Returns the observation, the resources that its phases used, and the tables."""
         runner = self.runner
         memory = self._sampler(worker, case) if execution.isolated else None
         if memory:
@@ -376,7 +378,7 @@ class WorkerQueue:
     def _limit(self, worker: WorkerProcess | None, case: Case, kills: int) -> PassedLimit | None:
         """Returns the memory limit that the case has reached; None if it reached no limit.
 
-        `kills` is how often memory had run out in the daemons' process trees before the case.
+        `kills` is the result of `_daemon_kills` before the case.
         """
         if worker and worker.limit.reached(worker.process.pid):
             return PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism)
@@ -386,7 +388,7 @@ class WorkerQueue:
         return PassedLimit(self.runner.budget.daemons[0].memory_bytes, mechanism)
 
     def _with_limit(self, worker: WorkerProcess, case: Case, kills: int, observation: Observation) -> Observation:
-        """Returns the observation of a failed case. Its outcome becomes `oom` if a memory limit was reached."""
+        """Returns the observation of a failed case. If a memory limit was reached, the outcome becomes `oom`."""
         limit = self._limit(worker, case, kills)
         if limit is None:
             return observation

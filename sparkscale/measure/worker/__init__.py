@@ -1,1 +1,1 @@
-"""Worker processes: how they are started and called, and the code that runs inside them."""
+"""Starts and calls worker processes, and contains the code that runs inside them."""

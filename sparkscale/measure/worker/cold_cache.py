@@ -1,4 +1,4 @@
-"""`--cold-cache`: empties the page cache of the data's files before each execution, so that phases read from disk."""
+"""`--cold-cache`: drops the data from the page cache before each execution, so that phases read from disk."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +26,7 @@ def check_profile(profile: ClusterProfile) -> None:
 
 
 def check_data(data: Iterable[PreparedDataset]) -> None:
-    """Empties the page cache of these data sets' files once. Raises ConfigError if they stay in memory."""
+    """Drops these data sets' files from the page cache once. Raises ConfigError if the files stay in memory."""
     for dataset in data:
         try:
             drop(dataset)
@@ -35,9 +35,9 @@ def check_data(data: Iterable[PreparedDataset]) -> None:
 
 
 def drop(data: PreparedDataset, model: PreparedModel | None = None) -> None:
-    """Empties the page cache of all files of a data set, and of the model that a case applies.
+    """Drops all files of a data set from the page cache, and the files of a model if one is given.
 
-    Raises DatasetError if more than a tolerated share of the files stays in memory.
+    Raises DatasetError if more than `pagecache.TOLERATED_SHARE` of the files' pages stays in memory.
     """
     roots = [data.root, *data.merged.values(), *([model.root] if model else [])]
     folders = [path for root in roots if (path := local_path(root)) is not None]

@@ -1,4 +1,4 @@
-"""The descriptions that records refer to: host, software and session."""
+"""Describes the host, the software, the session and the code of a record."""
 
 import contextlib
 import hashlib
@@ -25,15 +25,16 @@ from workloads import registry
 
 PROJECT = "sparkscale"
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
-"""The name at the beginning of a requirement, such as "pyspark[connect]>=4.3,<4.4"."""
+"""Matches the package's name at the beginning of a requirement, such as "pyspark[connect]>=4.3,<4.4"."""
 
 
 def packages() -> dict[str, str | None]:
-    """Returns the release of each package that can change a figure, by its name; None if it is not installed.
+    """Returns the release of each package that can change a measurement, by the name of the package.
 
-    These are sparkscale, its requirements, the requirements of its extras, packages that add workloads or data sets,
-    and packages that engines import beyond them. If no requirement installs such a package, its import name stands
-    for it: cuML comes as cuml-cu12 or cuml-cu13.
+    The release is None if the package is not installed. The packages are sparkscale, the requirements of
+    sparkscale and its extras, packages that add workloads or data sets, and further packages that engines import.
+    If no requirement installs an imported package, the key is its import name, because its package name can vary:
+    cuML is in cuml-cu12 or cuml-cu13.
     """
     try:
         requirements = importlib.metadata.requires(PROJECT) or []
@@ -60,15 +61,15 @@ def _imported() -> list[str]:
 
 
 def _normal(name: str) -> str:
-    """Returns the name of a package as the index spells it (PEP 503)."""
+    """Returns the normalised name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def host() -> dict[str, Any]:
     """Describes this machine: CPU, cores, memory, GPUs and operating system.
 
-    `usable_physical_cores` is less than `usable_cores` if some are hyper-threads of one core. `cpu_quota` is the CPU
-    time per second that a control group grants; None without a quota.
+    `usable_physical_cores` is less than `usable_cores` if some usable cores are hyper-threads of the same physical
+    core. `cpu_quota` is the CPU time per second that a control group grants; None without a quota.
     """
     gpus = gpu.discover()
     cpus = granted_cpus()
@@ -112,11 +113,11 @@ def session(
     collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """Describes what one worker may use, and its profile.
+    """Describes the resources, the profile and the settings of one worker.
 
     `collectors` are the garbage collectors of the JVMs on this host. `conf` is Spark's effective configuration,
-    without secrets. Both are None in a worker without a session. Values that differ each time and do not change a
-    measurement are left out: ids, ports, scratch folders.
+    without secrets. `collectors` and `conf` are None in a worker without a session. Values that differ each time
+    and do not change a measurement are left out: ids, ports, scratch folders.
     """
     return {
         "cluster": cluster["name"],
@@ -135,9 +136,9 @@ def session(
 
 
 def _stable_settings(conf: dict[str, str]) -> dict[str, str]:
-    """Returns the settings, except settings that differ each time.
+    """Returns the settings without values that differ each time.
 
-    `*` replaces ports of this host and temporary folders.
+    Settings in VOLATILE are left out. In other settings, `*` replaces ports of this host and temporary folders.
     """
     settings = {key: value for key, value in conf.items() if key not in VOLATILE}
     return {
@@ -164,13 +165,13 @@ VOLATILE = {
 ROOT = Path(sparkscale.__file__).resolve().parents[1]
 """The checkout that this code runs from."""
 MEASURING = (".", ":(exclude)results")
-"""The files of a checkout that count as changes to its commit, as a pathspec of git."""
+"""A pathspec of git. Changes to these files make a checkout dirty, changes to stored results do not."""
 CODE = ("sparkscale", "workloads", "cluster", "benchmarks", "pyproject.toml", "requirements.lock", "asv.conf.json")
-"""Files and folders that can change a figure."""
+"""Files and folders of the checkout that can change a measurement."""
 
 
 def code_state() -> CodeState:
-    """Returns the commit and the changes of the checkout that this code runs from, without changes of results."""
+    """Returns the commit and the uncommitted changes of this code's checkout, without stored results."""
     commit = _git(ROOT, "rev-parse", "HEAD")
     if commit is None:
         return CodeState(commit=None, dirty=None)
@@ -180,7 +181,7 @@ def code_state() -> CodeState:
 
 
 def _changes(folder: Path) -> str | None:
-    """Returns a digest of the code that differs from the commit, and of new files. None if git does not answer."""
+    """Returns a digest of all changed and new files of the code, in hexadecimal; None if git does not answer."""
     paths = [name for name in CODE if (folder / name).exists()]
     changed = _git_bytes(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--", *paths)
     added = _git_bytes(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", *paths)

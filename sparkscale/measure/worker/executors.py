@@ -17,20 +17,21 @@ from workloads.io.filesystem import resolve
 from workloads.libraries.tasks import SparkTasks
 
 PACKAGES = ("pyspark", "pandas", "pyarrow", "numpy", "scikit-learn", "xgboost", "torch")
-"""Packages that our functions use on executors. Other versions may read or compute something else."""
+"""Packages that sparkscale's code uses on executors. Results may differ if their versions differ."""
 
 OPENMP = "OMP_NUM_THREADS"
-"""Without this variable, each OpenMP library, such as XGBoost, starts a thread for every core of the host."""
+"""The limit of OpenMP's threads. Without it, libraries such as XGBoost start one thread per core of the host."""
 
 PROBE = "sparkscale"
 """The content of a file that executors must be able to read."""
 
 
 class Executor(BaseModel):
-    """The report of a Python process on an executor's host. `unreachable` is the reason if it cannot use the storage.
+    """The report of a Python process on an executor's host.
 
-    `threads` says how many threads the libraries of a task would use. Its keys are environment variables that are
-    set, and the thread pools of BLAS and Arrow. OMP_NUM_THREADS is always a key; its value is None if it is not set.
+    `threads` holds the numbers of threads that a task's libraries would use. The keys are environment variables
+    that are set, and the thread pools of BLAS and Arrow. OMP_NUM_THREADS is always a key, with None if the
+    variable is not set. `unreachable` is the reason why the process cannot read the storage; None if it can.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,10 +44,11 @@ class Executor(BaseModel):
 
 
 def examine(spark: Any, tasks: int, threads: int, storage: str, cluster: str) -> list[Executor]:
-    """Runs one task per core that reports on its executor. Also reads the storage through Spark.
+    """Checks the executors of a cluster, and returns one report per host.
 
-    Each task may use `threads` threads. Returns one report per host. Raises ClusterError, with the host and versions
-    or with the storage, if an executor fails a check.
+    Runs `tasks` Spark tasks that report on their executors, and reads the storage through Spark. Each task may use
+    `threads` threads. `cluster` is the name of the cluster. Raises ClusterError if an executor fails a check. The
+    message names the host and the fault.
     """
     probe = join(storage, f"sparkscale-probe-{uuid.uuid4().hex}")
     own = describe()
@@ -70,7 +72,7 @@ def examine(spark: Any, tasks: int, threads: int, storage: str, cluster: str) ->
 
 
 def describe() -> Executor:
-    """Returns host and versions of the calling process."""
+    """Returns a report on the calling process, with its host and versions only."""
     return Executor(
         host=socket.gethostname(),
         python=platform.python_version(),
@@ -104,9 +106,9 @@ def _threads() -> dict[str, int | None]:
 
 
 def _check_versions(own: Executor, executors: list[Executor], cluster: str) -> None:
-    """Raises ClusterError if versions differ.
+    """Raises ClusterError if an executor has other versions than this process (`own`).
 
-    A build tag such as +cpu is ignored, because drivers often have no GPU.
+    A build tag such as +cpu is ignored, because the driver's host often has no GPU.
     """
 
     def versions(executor: Executor) -> dict[str, str]:
@@ -125,7 +127,10 @@ def _check_versions(own: Executor, executors: list[Executor], cluster: str) -> N
 
 
 def _check_threads(threads: int, executors: list[Executor], cluster: str) -> None:
-    """Raises ClusterError if tasks would use more threads than they may. They would take cores from each other."""
+    """Raises ClusterError if a task would use more than `threads` threads.
+
+    Such tasks would take cores from each other.
+    """
     for executor in executors:
         excess = [
             f"{name} {'is not set' if number is None else number}"
@@ -156,9 +161,10 @@ def _check_storage(spark: Any, probe: str, storage: str, executors: list[Executo
 
 
 def _reason(error: Exception) -> str:
-    """Returns the line of an error that says what was wrong.
+    """Returns the line of an error's message that names the cause.
 
-    In the traceback of a Python worker it is the last line.
+    This is the last line that names an error, as in the traceback of a Python worker. If there is none, it is the
+    first line.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     error_lines = [line for line in lines if "Error: " in line or "MISMATCH" in line or "Exception: " in line]

@@ -1,9 +1,7 @@
-"""Runs one generator of `sparkscale bench-data` in its own process.
+"""Runs one generator of `sparkscale bench-data` in its own process: makes a table, writes it, prints the result.
 
-It makes a table, writes it, and prints seconds and bytes.
-
-It is started as `python -m sparkscale.measure.worker.generation JOB`, where JOB is a JSON object. It prints a JSON
-object.
+The process is started as `python -m sparkscale.measure.worker.generation JOB`. JOB is a `Job` as a JSON object,
+and the process prints a `GenerationResult` as a JSON object.
 """
 
 import sys
@@ -28,7 +26,7 @@ WARM_UP_ROWS = 20_000
 
 
 class Job(BaseModel):
-    """The table to make. If `memory` is true, the peak memory of a task is measured; the time is then not valid."""
+    """The table to make. If `memory` is true, the peak memory of a task is measured, but the time is not valid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +38,7 @@ class Job(BaseModel):
 
 
 class GenerationResult(BaseModel):
-    """The seconds, the bytes written, and, if requested, the peak memory of a task."""
+    """The seconds and the written bytes. `task_peak_bytes` is the peak memory of a task; None if not requested."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,16 +48,16 @@ class GenerationResult(BaseModel):
 
 
 Make = Callable[[int, Path], int | None]
-"""A function that makes this number of rows in a folder.
+"""A function that makes a table. The arguments are the number of rows and the folder for the files.
 
-It returns the peak memory of a task in bytes, or None if it is not measured.
+It returns the peak memory of a task in bytes, or None if the memory is not measured.
 """
 
 
 def run(job: Job) -> GenerationResult:
-    """Makes a small table, untimed, and then the timed table.
+    """Makes a small table without timing it, and then the timed table. Returns the result for the timed table.
 
-    The small table pays for imports, compilation and the start of Python workers.
+    Imports, compilation and the start of Python workers happen with the small table, so they are not timed.
     """
     with tempfile.TemporaryDirectory(dir=job.folder) as folder, _maker(job, Path(folder)) as make:
         make(WARM_UP_ROWS, Path(folder) / "warm-up")
@@ -72,7 +70,7 @@ def run(job: Job) -> GenerationResult:
 
 @contextmanager
 def _maker(job: Job, folder: Path) -> Iterator[Make]:
-    """Yields the function that makes tables for the job's contender."""
+    """Yields the function with which the job's generator makes tables."""
     cores = budget(profile.load("local")).cores
     if job.contender == "scikit-learn":
         yield lambda rows, target: _scikit_learn(rows, job.columns, target)
@@ -97,7 +95,10 @@ def _session(folder: Path) -> Iterator[Any]:
 
 
 def _ours(rows: int, job: Job, target: Path, tasks: Tasks) -> int | None:
-    """Makes a complete data set: with labels, slices, hold-out, manifest and ceilings."""
+    """Makes a complete data set of sparkscale: with labels, slices, hold-out, manifest and ceilings.
+
+    Returns the peak memory of a task in bytes if the job asks for it, otherwise None.
+    """
     source = Classification(rows=rows, features=job.columns, categorical=0)
     if job.memory:
         target.mkdir(parents=True)

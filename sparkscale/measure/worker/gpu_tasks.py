@@ -1,4 +1,4 @@
-"""Tasks that hold GPUs for a while, to check which GPUs Spark's scheduler gives to which task."""
+"""Runs tasks that hold GPUs for a while, to check which GPUs Spark's scheduler gives to each task."""
 
 import os
 import time
@@ -14,9 +14,10 @@ from workloads.libraries.tasks import SparkTasks
 
 
 class Holding(BaseModel):
-    """One task and the GPUs that it held: their addresses, and the start and end as Unix seconds.
+    """The GPUs that one task held, as addresses. `began` and `ended` are times in Unix seconds.
 
-    `visible` and `visible_after` are the values of CUDA_VISIBLE_DEVICES while it held them and after.
+    `visible` is the value of CUDA_VISIBLE_DEVICES while the task held the GPUs, and `visible_after` the value
+    after that; None if the variable was not set. `process` is the id of the task's process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +31,7 @@ class Holding(BaseModel):
 
 
 def hold(bind: Callable[[], AbstractContextManager[tuple[str, ...]]], seconds: float, number: int) -> Holding:  # noqa: ARG001
-    """The body of a task: takes its GPU, holds it for `seconds`, and gives it back."""
+    """Takes the GPUs of a task, holds them for `seconds`, and gives them back. Each task runs this function."""
     with bind() as addresses:
         began, visible = time.time(), os.environ.get(VISIBLE)
         time.sleep(seconds)
@@ -46,7 +47,7 @@ def hold(bind: Callable[[], AbstractContextManager[tuple[str, ...]]], seconds: f
 
 
 def hold_all(spark: Any, tasks: int, seconds: float) -> list[Holding]:
-    """Runs `tasks` tasks, each on the GPU that Spark gives it."""
+    """Runs Spark tasks, each on the GPUs that Spark gives to it. Returns one Holding per task."""
     return SparkTasks(spark).map(partial(hold, Binding(), seconds), list(range(tasks)))
 
 

@@ -1,4 +1,4 @@
-"""Times the phases of an engine, and counts the CPU time of the case and of other processes during them."""
+"""Times the phases of an engine, and counts the CPU time that the case and other processes use meanwhile."""
 
 import time
 from typing import Any
@@ -10,18 +10,19 @@ from sparkscale.contract.context import Context
 from sparkscale.measure.worker.protocol import PhaseStarted
 
 CPU_TOLERANCE = 1.1
-"""A case is invalid if its CPU seconds exceed cores × wall by more than this factor.
+"""A case is invalid if its CPU time is more than this factor times cores × wall time.
 
-The factor is above 1 because the clocks tick differently.
+The factor is above 1, because different clocks measure CPU time and wall time.
 """
 
 
 class PhaseClock:
-    """Measures the wall time of each phase, and the CPU time of the process trees during it.
+    """Measures the wall time and the CPU time of each phase.
 
-    `process_trees` are the ids of the process trees that work for the case, and `cpus` the CPUs that it may use.
-    Other processes may use these CPUs, too. `foreign` is the CPU time of other processes in the phases, in seconds,
-    and `stolen` the time that the hypervisor took. Both are None if the kernel does not report them.
+    `process_trees` are the ids of the process trees that work for the case, and `cpus` the CPUs that the case may
+    use. `foreign` is the CPU time in seconds that other processes used on these CPUs during the phases. `stolen`
+    is the time in seconds that the hypervisor took from these CPUs. `foreign` and `stolen` are None if the kernel
+    does not report the load of each CPU.
     """
 
     def __init__(self, say: Any, process_trees: tuple[int, ...], cpus: tuple[int, ...]) -> None:
@@ -33,12 +34,12 @@ class PhaseClock:
         self.seconds: dict[str, float] = {}
         self.cpu_seconds = 0.0
         self.python_started: set[tuple[int, float]] = set()
-        """The Python processes that began in a phase, as `processes.python_processes` returns them."""
+        """The Python processes that began in a phase: id and start time of each."""
 
     def run(self, engine: Any, phases: tuple[str, ...], run: Context) -> Any:
-        """Runs the phases in order: each gets the context and the result of the previous phase.
+        """Runs the phases in order, and returns the result of the last phase.
 
-        Returns the last result.
+        The first phase gets the context. Each later phase also gets the result of the phase before it.
         """
         arguments: tuple[Any, ...] = (run,)
         for phase in phases:
@@ -71,7 +72,7 @@ class PhaseClock:
         return frozenset().union(*map(processes.python_processes, self._process_trees))
 
     def _spent(self) -> float:
-        """Returns the CPU seconds of the process trees so far: of the worker and of the cluster's daemons."""
+        """Returns the CPU seconds of all process trees so far, which are those of the worker and the daemons."""
         return sum(map(processes.cpu_seconds, self._process_trees))
 
     def check_budget(self, cores: int) -> None:

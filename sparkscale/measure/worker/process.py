@@ -1,4 +1,4 @@
-"""The runner's side of a worker: starts it, sends requests with a deadline, and ends it with all its processes."""
+"""The runner's side of a worker: starts the worker, sends requests with a deadline, and ends all its processes."""
 
 import contextlib
 import os
@@ -22,7 +22,10 @@ LOG_TAIL_LINES = 12
 TEMPORARY = "tmp"
 """The subfolder of a worker's scratch folder for temporary files."""
 PID = "worker.pid"
-"""A file in a worker's folder with its process id. Tidying up after a killed run needs it."""
+"""A file in a worker's scratch folder, with the worker's process id.
+
+After a killed run, the next command needs the id to tidy up.
+"""
 END_SECONDS = 5.0
 """The seconds that a closed worker and its processes may take to end by themselves."""
 
@@ -32,7 +35,7 @@ class WorkerDied(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """The worker did not answer in time. `stage` is the stage of its case; None if the request was not a case."""
+    """The worker did not answer in time. `stage` is the stage of the case; None if the request was no case."""
 
     def __init__(self, stage: Stage | None = None) -> None:
         super().__init__()
@@ -43,7 +46,8 @@ class DeadlineExceeded(Exception):
 class Deadline:
     """The time at which the wait for a reply ends.
 
-    A case has a deadline for each stage. A stage begins when the worker says so.
+    `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case. The worker reports
+    when a stage begins.
     """
 
     limits: float | CaseLimits
@@ -54,7 +58,10 @@ class Deadline:
         self.enter("checks")
 
     def enter(self, stage: Stage) -> None:
-        """Begins a stage and its limit, unless it has begun already. Only cases have several stages."""
+        """Begins a stage with its time limit, unless the stage has begun already.
+
+        If there is one limit for the whole wait, only the first call has an effect.
+        """
         if isinstance(self.limits, CaseLimits):
             if stage != self.stage:
                 self.stage = stage
@@ -63,35 +70,35 @@ class Deadline:
             self._ends = time.monotonic() + self.limits
 
     def remaining(self) -> float:
-        """Returns the seconds until the deadline, negative after it."""
+        """Returns the seconds until the deadline; negative if the deadline is over."""
         return self._ends - time.monotonic()
 
 
 @dataclass
 class WorkerProcess:
-    """One worker: its process with its own process group, its log, its pipes and its memory limit."""
+    """One worker: its process in a process session of its own, its log, its pipes and its memory limit."""
 
     process: "subprocess.Popen[bytes]"
     log_path: Path
     scratch: Path
     limit: processes.MemoryLimit
     threads: int = 0
-    """The number of threads for each Spark task; without a session, for the worker process."""
+    """The number of threads of each Spark task, or of the worker process if it has no session."""
     jvm: str | None = None
     software: str = ""
     session: str | None = None
     session_seconds: float | None = None
     heap_bytes: int | None = None
     start_seconds: float | None = None
-    """Seconds from the start of the process until it was ready."""
+    """Seconds from the start of the process until the worker was ready."""
     phase: str | None = None
     executions: int = 0
     warmups: dict[str, list[str]] = field(default_factory=dict)
     """Record ids of the warm-ups that this worker ran, by the `warmup_key` of their executions."""
     warmed: dict[str, float] = field(default_factory=dict)
-    """For each `warmup_key` with a finished warm-up: when its last phases ended, as time.monotonic()."""
+    """The time (time.monotonic()) at which phases last ended, for each `warmup_key` with a finished warm-up."""
     phases_ended: float = 0.0
-    """When the phases of the last execution ended, as time.monotonic(); 0 if they did not end."""
+    """The time (time.monotonic()) at which the phases of the last execution ended; 0 if they did not end."""
     _requests: int = -1
     _replies: int = -1
     _buffer: bytes = b""
@@ -100,7 +107,7 @@ class WorkerProcess:
     def spawn(
         cls, log_path: Path, scratch: Path, limit: processes.MemoryLimit, environment: dict[str, str], umask: int = -1
     ) -> "WorkerProcess":
-        """Starts the process; `open` must be its first request.
+        """Starts the process. The first request to it must be `Open`.
 
         The process writes its files below `scratch`. It inherits the umask of this process, unless `umask` is given.
         """
@@ -132,11 +139,11 @@ class WorkerProcess:
         on_phases_ended: Callable[[], None] = lambda: None,
         watch: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """Sends a request and returns its answer.
+        """Sends a request and returns the reply.
 
-        `limits` are seconds: for the whole wait, or for the stages of a case. Samplers run until the phases of the
-        case have ended. `watch` is called regularly during the wait; an error that it raises ends the wait. Raises
-        WorkerDied, DeadlineExceeded, or the SparkscaleError of a worker that refused the request.
+        `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case. Samplers run until
+        the phases of the case have ended. `watch` is called regularly during the wait; an error in `watch` ends
+        the wait. Raises WorkerDied, DeadlineExceeded, or the SparkscaleError of a worker that refused the request.
         """
         deadline = Deadline(limits)
         self.phase = None
@@ -195,7 +202,7 @@ class WorkerProcess:
         return REPLY.validate_json(line)
 
     def _exit_report(self) -> str:
-        """Returns how the worker ended, with the last lines of its log."""
+        """Returns a text with the exit status of the worker and the last lines of its log."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
         last_lines = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
@@ -223,7 +230,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Ends the worker and every process that it started, and removes its memory limit."""
-        processes.end_session(self.process.pid)  # all at once: nobody finds children that outlive their leader
+        processes.end_session(self.process.pid)  # all at once: children that outlive the worker cannot be found
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

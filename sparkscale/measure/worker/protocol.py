@@ -24,7 +24,7 @@ class Message(BaseModel):
 
 
 class Open(Message):
-    """The first request: the resources that the worker may use. Without a Spark session, `endpoint` is None."""
+    """The first request: the resources that the worker may use. `endpoint` is None without a Spark session."""
 
     kind: Literal["open"] = "open"
     profile: ClusterProfile = Field(discriminator="kind")
@@ -39,7 +39,7 @@ class Open(Message):
 
 
 class Prepare(Message):
-    """Prepares a data set, unless it exists already. `tasks` write it in parallel; None: a default number."""
+    """Prepares a data set, unless it exists. `tasks` is the number of parallel tasks; None: a default number."""
 
     kind: Literal["prepare"] = "prepare"
     source: AnySource
@@ -49,7 +49,7 @@ class Prepare(Message):
 
 
 class PrepareModel(Message):
-    """Makes the model that a case applies, and its reference predictions, unless they exist already."""
+    """Makes the model that a case applies, and the model's reference predictions, unless they exist already."""
 
     kind: Literal["prepare_model"] = "prepare_model"
     case: Case
@@ -109,7 +109,7 @@ class Close(Message):
 
 
 class Ready(Message):
-    """Answers Open and Restart."""
+    """Answers Open and Restart: the worker is ready for cases."""
 
     kind: Literal["ready"] = "ready"
     jvm: str | None
@@ -120,14 +120,14 @@ class Ready(Message):
 
 
 class PhaseStarted(Message):
-    """Sent during a request: the name of the phase that begins, or the progress of a preparation."""
+    """Sent during a request. `name` is the phase that begins, or a text about the progress of a preparation."""
 
     kind: Literal["phase"] = "phase"
     name: str
 
 
 class PhasesEnded(Message):
-    """Sent during Measure: all phases of the case have ended, and scoring begins."""
+    """Sent during Measure when all phases of the case have ended and scoring begins."""
 
     kind: Literal["phases_ended"] = "phases_ended"
 
@@ -148,7 +148,7 @@ class ModelPrepared(Message):
 
 
 class Measured(Message):
-    """Answers Measure. `tables` are Parquet files that the runner copies into the store."""
+    """Answers Measure. `tables` are Parquet files, by table name. The runner copies them into the store."""
 
     kind: Literal["measured"] = "measured"
     observation: Observation
@@ -156,7 +156,7 @@ class Measured(Message):
 
 
 class Examined(Message):
-    """Answers Examine, if the executors passed all checks."""
+    """Answers Examine if the executors passed all checks. There is one report per host."""
 
     kind: Literal["examined"] = "examined"
     executors: list[Executor]

@@ -1,4 +1,4 @@
-"""Samplers that watch a case from outside its worker: its memory, and the energy and memory of GPUs."""
+"""Samplers measure a case from outside its worker: its memory, and the energy and memory of its GPUs."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SAMPLING_SECONDS = 0.1
 
 
 class Sampler(Protocol):
-    """Samples at intervals the resources that a case uses."""
+    """Measures the resources that a case uses, at intervals while the case runs."""
 
     def sample(self) -> float:
         """Takes a sample if it is due. Returns the seconds until the next sample."""
@@ -20,23 +20,24 @@ class Sampler(Protocol):
 
 @dataclass
 class MemorySampler:
-    """Samples the peak of the proportional set size of a worker's process tree, at a cost below 1 %.
+    """Measures the peak memory of a worker's process tree, as its proportional set size.
 
-    For a single process, the kernel knows the peak, so that no peak is missed between two samples. `worker_tree`,
-    `whole` and `executors` are ids of process trees. The trees in `whole` serve this case alone and count fully. The
-    trees in `executors` belong to daemons: their executors count, but the daemons themselves do not.
+    Sampling takes about 1 % of the time. For a single process, the kernel knows the peak, so that no peak is
+    missed between two samples. `worker_tree`, `whole` and `executors` are ids of process trees. The trees in
+    `whole` serve only this case and count fully. The trees in `executors` belong to daemons. The executors in
+    these trees count, but the daemons do not.
     """
 
     worker_tree: int
     whole: tuple[int, ...] = ()
     executors: tuple[int, ...] = ()
     baseline: int | None = None
-    """The bytes that the tree had in memory when `begin` was called."""
+    """The memory of all counted processes when `begin` was called, in bytes."""
     _peak: int = 0
     _next: float = 0.0
 
     def begin(self) -> None:
-        """Measures the baseline, before the case begins."""
+        """Measures the baseline. Call this method before the case begins."""
         self.baseline = self._now()
 
     def sample(self) -> float:
@@ -60,9 +61,9 @@ class MemorySampler:
 
 @dataclass
 class GpuSampler:
-    """Samples the energy that the GPUs of a case used, and the peak of their memory beyond what was in use before.
+    """Measures the energy that a case's GPUs use, and their peak memory minus the memory in use before the case.
 
-    Both are values of whole devices. They are None if a device does not report them.
+    The values include everything that runs on these GPUs. A value is None if a GPU does not report it.
     """
 
     indices: tuple[int, ...]
@@ -82,14 +83,14 @@ class GpuSampler:
         return max(0.0, self._next - time.monotonic())
 
     def peak_bytes(self) -> int | None:
-        """Returns the peak beyond the memory that was in use before, in bytes; None if it is not known."""
+        """Returns the peak memory minus the memory in use before the case, in bytes; None if it is not known."""
         self._take()
         if self._most is None or self._before is None or self._before.memory_bytes is None:
             return None
         return max(0, self._most - self._before.memory_bytes)
 
     def joules(self) -> float | None:
-        """Returns the energy since the sampler was made; None if it is not known."""
+        """Returns the energy in joules since the sampler was made; None if it is not known."""
         now = self._take()
         if now is None or now.joules is None or self._before is None or self._before.joules is None:
             return None

@@ -19,12 +19,18 @@ from sparkscale.measure.worker.protocol import Open, Ready, Restart
 
 OPEN_SECONDS = 180.0
 REFUSED = re.compile(r"Exception while bootstrapping client|SaslException")
-"""Matches Spark's log when the two sides have different secrets: one message with encryption, one without."""
+"""Matches the messages that Spark logs if the driver and the cluster have different secrets.
+
+The message depends on whether the connection is encrypted.
+"""
 
 
 @dataclass(frozen=True)
 class Session:
-    """The properties that executions must have in common to share a session, or a worker if they need no session."""
+    """The properties of a Spark session, or of a worker without a session.
+
+    Executions with equal properties can share the session, or the worker.
+    """
 
     placement: Placement
     threads: int
@@ -40,9 +46,10 @@ def open_worker(
     cluster: Cluster | None,
     limited: bool = True,
 ) -> tuple[WorkerProcess, Ready]:
-    """Returns a worker that has applied its limits and started its session, and its first reply.
+    """Returns a worker that has applied its limits and started its session, and the worker's first reply.
 
-    `cluster` is the cluster for a Spark session. Raises ClusterError if the worker is not ready in time, and
+    `cluster` is the cluster for a Spark session; None if the worker needs no session. If `limited` is false, the
+    worker has no memory limit. Raises ClusterError if the worker is not ready in time, and
     WorkerDied if it ends.
     """
     grant = budget.grant(session.placement)
@@ -51,7 +58,7 @@ def open_worker(
     temporary = scratch / TEMPORARY
     temporary.mkdir(parents=True, exist_ok=True)
     threads = len(grant.cpus) if session.placement == "spark" else session.threads
-    # else joblib would keep shared rows in /dev/shm, where nobody removes them after a kill
+    # without its own folder, joblib keeps shared rows in /dev/shm, where nobody removes them after a kill
     variables = {**thread_variables(threads), "TMPDIR": str(temporary), "JOBLIB_TEMP_FOLDER": str(temporary)}
     if cluster is not None:
         variables |= cluster.jdk.environment()
@@ -82,9 +89,9 @@ def open_worker(
 
 
 def restart_session(worker: WorkerProcess, threads: int) -> Ready:
-    """Ends the worker's Spark session and starts another in its JVM. Each task may then use `threads` threads.
+    """Ends the worker's Spark session and starts a new one in the same JVM, with `threads` threads per task.
 
-    Raises ClusterError if it is not ready in time, and WorkerDied if the worker ends.
+    Raises ClusterError if the new session is not ready in time, and WorkerDied if the worker ends.
     """
     ready = _ready(worker, Restart(threads=threads), OPEN_SECONDS)
     worker.threads = threads
@@ -106,7 +113,7 @@ def _ready(
 def _check_not_refused(profile: ClusterProfile, log: Path) -> None:
     """Raises ClusterError if the worker's log says that the cluster refused its secret.
 
-    Spark's driver mentions a wrong secret only in its log. It retries for a minute, and then fails without a reason.
+    Spark's driver mentions a wrong secret only in its log. It retries for a minute, and then gives no reason.
     """
     if REFUSED.search(log.read_text(errors="replace")):
         raise ClusterError(

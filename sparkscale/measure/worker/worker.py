@@ -59,11 +59,11 @@ log = logging.getLogger(__name__)
 
 
 PY4J = re.compile(r"^An error occurred while calling \S+\n: ")
-"""The first line of py4j's errors, which says only which call failed."""
+"""Matches the first line of py4j's errors. This line says only which call failed."""
 
 
 class Worker:
-    """Serves requests until it is closed. `opening` says which resources it may use."""
+    """Serves the runner's requests. `opening` is the first request, with the resources that the worker may use."""
 
     def __init__(self, opening: Open, replies: TextIO) -> None:
         self.opening = opening
@@ -79,7 +79,7 @@ class Worker:
         """The modules that were imported when the phases of the last case ended."""
 
     def open(self) -> Ready:
-        """Applies the limits, then starts the session, if the worker has one."""
+        """Applies the limits, and then starts the session if the worker has one. Returns the reply."""
         opening = self.opening
         os.sched_setaffinity(0, self.grant.cpus)
         if opening.device == "gpu" and opening.placement == "node":
@@ -89,9 +89,9 @@ class Worker:
         return self._ready(opening.scratch)
 
     def restart(self, threads: int) -> Ready:
-        """Replaces the session.
+        """Ends the Spark session and starts a new one in the same JVM.
 
-        Raises ClusterError if the worker has no session, or if the JVM does not start another.
+        Raises ClusterError if the worker has no session, or if the new session does not start.
         """
         self._spark.stop()
         self.opening = self.opening.model_copy(update={"threads": threads})
@@ -99,7 +99,7 @@ class Worker:
         return self._ready(self.opening.scratch / f"session-{self._restarts}")
 
     def _ready(self, scratch: Path) -> Ready:
-        """Starts the session, if the worker has an endpoint. Spark writes its files below `scratch`."""
+        """Starts a session if the worker has an endpoint. Spark writes its files below `scratch`."""
         opening, session_seconds = self.opening, None
         if opening.endpoint:
             started = time.perf_counter()
@@ -126,7 +126,7 @@ class Worker:
         )
 
     def serve(self, request: Prepare | PrepareModel | Measure | Examine | HoldGpus | Import | Restart) -> Message:
-        """Returns the reply to a request. Errors are left to the caller."""
+        """Executes a request and returns the reply. The caller must handle errors."""
         match request:
             case Prepare():
                 reply: Message = self.prepare(request)
@@ -145,7 +145,7 @@ class Worker:
         return reply
 
     def examine(self) -> Examined:
-        """Checks the executors. Raises ClusterError if one fails a check."""
+        """Checks the executors. Raises ClusterError if an executor fails a check."""
         profile = self.opening.profile
         threads = self.opening.threads
         executors = examine(self._spark, self.budget.cores, threads, profile.storage_location, profile.name)
@@ -153,7 +153,7 @@ class Worker:
 
     @property
     def _spark(self) -> Any:
-        """The Spark session. Raises ClusterError if the worker has none."""
+        """The Spark session. Raises ClusterError if the worker has no session."""
         if self.runtime is None:
             raise errors.ClusterError("This worker has no Spark session.")
         return self.runtime.spark
@@ -241,8 +241,9 @@ class Worker:
     def _counts_cpu(self) -> bool:
         """True if all CPU time of a case is counted.
 
-        All processes must be on this host. With Spark, a control group must count the CPU time, because nobody reaps
-        Spark's Python workers. The daemons' process trees are counted in the same way as this worker's own.
+        All processes must run on this host. With Spark, a control group must count the CPU time, because nobody
+        reaps Spark's Python workers. Process trees of daemons are counted in the same way as the tree of this
+        worker.
         """
         return self._observable and (self.runtime is None or processes.counts_unreaped(os.getsid(0)))
 
@@ -269,7 +270,11 @@ class Worker:
             return None
 
     def _execute(self, run: Context, clock: PhaseClock, cold: bool) -> tuple[Ended | None, dict[str, float]]:
-        """Runs the phases of a case and scores it. Returns its failure, or None and the qualities of its result."""
+        """Runs the phases of a case and scores the result. Returns None and the qualities if the case is ok.
+
+        Otherwise, returns the outcome with its error, and no qualities. If `cold` is true, the case's files are
+        dropped from the page cache before the phases.
+        """
         case = run.case
         workload = registry.workloads()[case.workload]
         engine = workload.create_engine(case.engine, case.parameter_set)
@@ -328,7 +333,7 @@ def _declared(workload: Workload, qualities: dict[str, float]) -> dict[str, floa
 
 
 def _meant(error: Exception) -> Outcome | None:
-    """Returns the outcome that this kind of error stands for; None if it stands for no outcome."""
+    """Returns the outcome that the type of this error implies; None if it implies none."""
     kinds: dict[type[Exception], Outcome] = {
         errors.EngineUnsupported: "unsupported",
         errors.InvalidResult: "invalid",
@@ -343,7 +348,7 @@ def _message(error: Exception) -> str:
 
 
 def _write_tables(run: Context, names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """Writes tables to Parquet files and returns their paths. Raises KeyError if the case did not make a table."""
+    """Writes tables to Parquet files. Returns the paths by name. Raises KeyError if the case lacks a table."""
     written = {}
     for name in names:
         table = run.tables[name]

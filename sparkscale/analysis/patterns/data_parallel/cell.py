@@ -23,7 +23,7 @@ Seeds = tuple[int, int]
 
 @dataclass
 class Cell:
-    """All executions of cases that differ only in their seeds; `case` is one of them."""
+    """All executions of cases that differ only in their seeds. `case` is one of these cases."""
 
     case: Case
     records: list[RunRecord]
@@ -36,12 +36,12 @@ class Cell:
 
     @cached_property
     def seconds(self) -> Spread | None:
-        """Time to model. A timeout counts as longer than any time."""
+        """The times to model in seconds. A timeout counts as longer than any time. None if there are no times."""
         return metrics.spread_of_times(self.records)
 
     @cached_property
     def first_run(self) -> Spread | None:
-        """Seconds of a one-off job.
+        """The seconds of first runs. None if none was measured.
 
         They include the start of a new worker with Spark's session, and the cold time to model in this worker.
         """
@@ -62,9 +62,9 @@ class Cell:
 
     @cached_property
     def _scored(self) -> dict[Seeds, Qualities]:
-        """For each pair of seeds: the quality of the model, and the ceiling if it is known.
+        """For each pair of seeds: the quality of the model, and the ceiling, which is None if it is not known.
 
-        Both come from stored scores.
+        The quality and the ceiling are computed from stored scores, or from stored sums.
         """
         futures: dict[Seeds, Future[Qualities]] = {}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # NumPy sorts without Python's lock
@@ -82,7 +82,11 @@ class Cell:
 
     @cached_property
     def quality(self) -> crossed.Estimate | None:
-        """The estimate of the quality over seeds. None without scores."""
+        """The estimate of the quality over seeds, from stored scores.
+
+        If the criterion has no estimator, it is the mean of the records' qualities, without an interval. None if
+        scores are missing, or if no record has the quality.
+        """
         qualities = list(self.qualities.values())
         if qualities:
             return crossed.estimate([[quality] for quality in qualities], scale=self.criterion.scale)
@@ -93,15 +97,15 @@ class Cell:
 
     @property
     def _of_quality(self) -> list[RunRecord]:
-        """Records that have the quality.
+        """The records that have the quality of the criterion.
 
-        An earlier version of the workload may have been judged by another quality.
+        Records of an earlier version of the workload may have another quality instead.
         """
         return [record for record in metrics.scored(self.records) if self.criterion.key in record.quality]
 
     @property
     def ceiling(self) -> float | None:
-        """The ceiling on this hold-out: the quality that the true values reach. None if it is not known."""
+        """The ceiling on this hold-out: the quality of a perfect model. None if it is not known."""
         return next((value(ceiling) for _, ceiling in self._scored.values() if ceiling), None)
 
     @cached_property
@@ -115,12 +119,12 @@ class Cell:
 
     @cached_property
     def second(self) -> Spread | None:
-        """The other quality of the learning task."""
+        """The second quality that tables show for the learning task. None if no record has it."""
         values = (record.quality.get(self.criterion.second_key) for record in metrics.scored(self.records))
         return Spread.of([quality for quality in values if quality is not None])
 
     def observed(self, name: str) -> Spread | None:
-        """Returns a quality or a figure by its name.
+        """Returns the spread of the quality or figure with this name. None if it was not observed.
 
         Figures come from warm executions only, because most are seconds.
         """
@@ -130,21 +134,24 @@ class Cell:
 
     @cached_property
     def capacity(self) -> Spread | None:
-        """The capacity that the parameter set `tuned` chose, such as a number of trees."""
+        """The size of the models that the parameter set `tuned` chose, such as the number of trees.
+
+        None for any other parameter set.
+        """
         return Spread.of([r.figures["capacity"] for r in metrics.scored(self.records) if "capacity" in r.figures])
 
     def seconds_by_round(self) -> dict[int, float]:
-        """Returns the times to model by round."""
+        """Returns the time to model in seconds, by round."""
         return {record.round: metrics.time_to_model(record) for record in metrics.timed(self.records)}
 
 
 @dataclass(frozen=True)
 class Step:
-    """The quality that a model gives up against a better model.
+    """The quality that a model gives up against a better model, such as the model from all data.
 
-    An example is the model of a fraction against the model of all data. `estimate` is the mean over seeds, paired on
-    the hold-out's units and on seeds. `share` is the share of draws of the crossed bootstrap (see
-    `crossed.replicates`) that give up no more than the tolerance.
+    `fraction` is the fraction of the worse model. `estimate` is the mean over seeds, paired on seeds and on the
+    hold-out's units. `share` is the share of bootstrap draws (see `crossed.replicates`) in which the model gives
+    up at most `tolerance`.
     """
 
     fraction: float
@@ -161,7 +168,10 @@ class Step:
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":
-        """Returns the quality that `part` gives up against `whole`. None if they share no seeds with scores."""
+        """Returns the quality that `part` gives up against `whole`.
+
+        Returns None if there is no pair of seeds for which both have stored scores.
+        """
         both = [seeds for seeds in whole.qualities if seeds in part.qualities]
         pairs = [(whole.qualities[seeds], part.qualities[seeds]) for seeds in both]
         return cls.of(part.case.fraction, pairs, part.criterion) if pairs else None
@@ -184,9 +194,9 @@ class Step:
 
 
 def share_of(part: Cell, whole: Cell) -> Spread | None:
-    """Returns `part`'s time to model divided by `whole`'s, round by round.
+    """Returns the spread over rounds of a ratio: the time to model of `part` divided by that of `whole`.
 
-    Returns None if either has an execution without a time, because the share would then describe only the quick
+    Returns None if `part` or `whole` has an execution without a time. The ratio would describe only the quick
     rounds.
     """
     for cell in (part, whole):

@@ -21,19 +21,22 @@ REPEAT_FAILED = "the cases without a result, measured again (--retry-failed)"
 
 @dataclass
 class EngineCurve:
-    """The cells of one engine, by ascending fraction."""
+    """All executions of one engine: a `Cell` for each fraction, in ascending order of fractions."""
 
     engine: str
     cells: list[Cell]
 
     @property
     def full(self) -> Cell | None:
-        """The cell of all data. None if it was not measured."""
+        """The executions on all data. None if there are none."""
         return next((cell for cell in self.cells if cell.case.fraction == 1), None)
 
     @cached_property
     def steps(self) -> list[Step]:
-        """For each smaller fraction, in ascending order, the quality that it gives up against all data."""
+        """The quality that each smaller fraction gives up against all data, in ascending order of fractions.
+
+        Fractions that cannot be compared with all data are left out.
+        """
         smaller = [cell for cell in self.cells if cell.case.fraction < 1]
         candidates = [Step.between(self.full, cell) for cell in smaller] if self.full else []
         return [step for step in candidates if step is not None]
@@ -56,7 +59,7 @@ class EngineCurve:
         return SampleAnswer.of(self.steps, without_result)
 
     def _not_judged(self, full: Cell) -> str:
-        """Returns the reason why no sample is judged against the model of all data. Empty if there is no reason."""
+        """Returns the reason why no sample is judged against `full`. Empty if samples are judged."""
         if full.doubt:
             return "see the warning on all data"
         if full.criterion.judged.estimator is None:
@@ -64,21 +67,25 @@ class EngineCurve:
         return "all data has no result" if full.quality is None else ""
 
     def cell(self, fraction: float) -> Cell | None:
-        """Returns the cell of a fraction. None if it was not measured."""
+        """Returns the executions on a fraction. None if there are none."""
         return next((cell for cell in self.cells if cell.case.fraction == fraction), None)
 
     def share_of_full_seconds(self, fraction: float) -> Spread | None:
-        """Returns the time to model with a fraction divided by the time with all data, for each round."""
+        """Returns the time to model with a fraction divided by that with all data: the spread over rounds.
+
+        None if either time is not known for every execution.
+        """
         part = self.cell(fraction)
         return share_of(part, self.full) if part and self.full else None
 
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """The smallest fraction that is enough, in words.
+    """The smallest fraction that is enough. `text` names it as part of a sentence.
 
     `step` is the step of this fraction, or the step at which the search ended. `is_too_little` is true if it is
-    resolved that no smaller fraction is enough. If the answer is not resolved, `would_resolve` says what to measure.
+    resolved that no fraction smaller than all data is enough. If the answer is not resolved, `would_resolve` says
+    what to measure.
     """
 
     step: Step | None
@@ -89,12 +96,13 @@ class SampleAnswer:
 
     @classmethod
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
-        """Tests fractions from the largest down.
+        """Tests fractions from the largest down, and returns the answer.
 
-        Stops at the first that is not enough, or that is in `without_result`. Fractions are tested in a fixed order,
-        and the search ends with the first failure. So the probability of naming a fraction that is not enough is only
-        as large as in a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials,
-        1995). After a failure no smaller fraction counts, even if its quality is better again.
+        The search stops at the first fraction that is not enough or is in `without_result`. Fractions are tested
+        in a fixed order, and the search ends with the first failure. So the probability of naming a fraction that
+        is not enough is only as large as in a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in
+        drug clinical trials, 1995). After a failure no smaller fraction counts, even if its quality is better
+        again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -120,10 +128,10 @@ class SampleAnswer:
 
 
 def _in_words(enough: Step | None, failed: Step | None) -> str:
-    """Returns the result as a text.
+    """Returns the answer as a text.
 
-    It names the smallest fraction that is enough, the fraction that failed, and fractions in between that were not
-    measured.
+    It names the smallest fraction that is enough (`enough`), the fraction at which the search stopped (`failed`),
+    and fractions in between that were not measured.
     """
     step = enough or failed
     assert step is not None
@@ -148,7 +156,7 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
 
 
 def _would_resolve(step: Step, above: str) -> str:
-    """Returns what to measure if the verdict on a fraction is not resolved.
+    """Returns the measurement that would resolve the verdict on a fraction, as a text.
 
     `above` names larger fractions that were not measured.
     """
@@ -160,7 +168,7 @@ def _would_resolve(step: Step, above: str) -> str:
 
 
 def _unmeasured(low: float, high: float) -> str:
-    """Returns the fractions between two measured fractions, as a text."""
+    """Returns the fractions between two measured fractions, as a text. Empty if there are none."""
     between = [fraction for fraction in (2.0**-power for power in range(7)) if low < fraction < high]
     return ", ".join(map(show_fraction, between))
 
@@ -172,7 +180,7 @@ class Tradeoff:
     case: Case
     curves: list[EngineCurve]
     defaults: dict[str, Cell] = field(default_factory=dict)
-    """For each engine, the cell of all data with the library's own defaults."""
+    """The executions on all data with each library's own defaults, by engine."""
 
     @property
     def criterion(self) -> Criterion:
@@ -180,7 +188,7 @@ class Tradeoff:
 
     @property
     def declared(self) -> WorkloadDescription:
-        """The description of its workload."""
+        """The description of the compared workload."""
         return self.records[0].declared
 
     @property
@@ -206,15 +214,19 @@ class Tradeoff:
 
     @property
     def tuned(self) -> Capacity | None:
-        """The range from which engines chose their capacity. None if the capacity was given."""
+        """The parameter for the size of a model, such as the number of trees, and the range of its values.
+
+        Each engine chose a value from the range. None if the size was given.
+        """
         capacity = self.case.params.get("capacity")
         return Capacity.model_validate(capacity) if capacity else None
 
     @property
     def size(self) -> str:
-        """The capacity of the models on all data, in words. If engines chose it, each engine's capacity is named.
+        """The size of the models on all data as text, such as "100 trees".
 
-        Empty if the workload has no such parameter, or if the libraries' defaults apply.
+        If the parameter set `tuned` chose it, the text has one number per engine. Empty if the workload has no
+        parameter for the size, or if the libraries' defaults apply.
         """
         if self.tuned:
             capacities = [f"{c.engine} {_whole(c.full.capacity)}" for c in self.curves if c.full and c.full.capacity]
@@ -225,13 +237,14 @@ class Tradeoff:
 
 
 def _whole(spread: Spread) -> str:
-    """Returns a whole number, or its range if executions differ."""
+    """Returns a whole number as text, or the range if executions differ."""
     return f"{spread.low:.0f}" if spread.low == spread.high else f"{spread.low:.0f}–{spread.high:.0f}"
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
-    """Returns a comparison per workload, data set, cluster, device and parameters, in the order of workloads.
+    """Returns a comparison for each workload, data set, cluster, device and set of parameters, sorted by workload.
 
+    Executions with a library's own defaults belong to the comparison with aligned parameters, if there is one.
     Engines that do not support a case are left out: `problems` gives the reason.
     """
     groups = [

@@ -54,7 +54,10 @@ class TradeoffReport:
         return any(cell.case.fraction < 1 for cell in self.comparison.cells)
 
     def answers(self) -> list[Answer]:
-        """Returns one answer for each engine: the sample that is enough."""
+        """Returns one answer for each engine: the smallest sample that is enough.
+
+        Empty if no samples were measured, or if the workload declares no quality.
+        """
         return (
             [self._answer(curve) for curve in self.comparison.curves] if self.has_samples and self.is_judged else []
         )
@@ -73,7 +76,7 @@ class TradeoffReport:
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
 
     def _given_up(self, step: cells.Step) -> str:
-        """Returns a sentence with the quality that a fraction gives up, and with its interval; empty without one."""
+        """Returns a sentence with the quality that a fraction gives up. Empty if it has no interval."""
         if step.interval is None:
             return ""
         value, low, high = (
@@ -144,7 +147,7 @@ class TradeoffReport:
             for curve in comparison.curves
             for cell in curve.cells
         ]
-        return Grid("What each engine costs and reaches", tuple(columns), tuple(rows), is_grouped=True)
+        return Grid("Cost and quality of each engine", tuple(columns), tuple(rows), is_grouped=True)
 
     def _measured(self, cell: cells.Cell) -> Iterator[Cell]:
         comparison = self.comparison
@@ -166,7 +169,7 @@ class TradeoffReport:
                 yield Warning(f"{cell.case.label} passes the ceiling by more than noise: suspect a leak.")
 
     def _ceiling(self) -> Iterator[Text]:
-        """Yields the ceiling: the quality that a model can exceed only by chance."""
+        """Yields a sentence about the ceiling. Yields nothing if the ceiling is not known."""
         if self.comparison.ceiling is not None:
             criterion = self.comparison.criterion
             value = f"{criterion.name} {criterion.show(self.comparison.ceiling)}"
@@ -195,7 +198,7 @@ class TradeoffReport:
             for curve in comparison.curves
             for cell in curve.cells
         )
-        yield Grid("Beside it: median (range)", columns, rows, is_grouped=True)
+        yield Grid("Further qualities and figures: median (range)", columns, rows, is_grouped=True)
 
     def _samples(self) -> Grid:
         comparison = self.comparison
@@ -209,13 +212,13 @@ class TradeoffReport:
                 comparison.criterion.judged.given_up_form,
             ),
             blocks.share("draws in which\nit is enough", priority=2),
-            blocks.share("time to model\nof all data's"),
-            *([blocks.share("memory of\nall data's", priority=3)] if has_memory else []),
+            blocks.share("share of time\nwith all data"),
+            *([blocks.share("share of memory\nwith all data", priority=3)] if has_memory else []),
         )
         rows = tuple(self._sample(curve, has_memory) for curve in comparison.curves)
         size = f", for models with {comparison.size}" if comparison.size else ""
         within = comparison.criterion.within
-        title = f"Is a sample enough? Smallest fraction with {within} of the engine's own on all data"
+        title = f"Is a sample enough? Smallest fraction with {within} of the same engine's model on all data"
         return Grid(title + size, columns, rows)
 
     def _sample(self, curve: EngineCurve, has_memory: bool) -> tuple[Cell, ...]:
@@ -251,7 +254,7 @@ class TradeoffReport:
             qualities = [cell.quality.value if cell.quality else None for cell in both]
             seconds = [cell.second.median if cell.second else None for cell in both]
             rows.append((curve.engine, *qualities, *seconds, *(cell.seconds for cell in both), differing))
-        return Grid("What a port that trusts each library's defaults gets, on all data", columns, tuple(rows))
+        return Grid("Each library's defaults compared with aligned parameters, on all data", columns, tuple(rows))
 
     def _footnotes(self) -> Iterator[Text]:
         comparison = self.comparison
@@ -274,7 +277,7 @@ class TradeoffReport:
         yield from (Text(note, is_note=True) for note in notes if note)
 
     def _interval_note(self) -> str:
-        """Returns a sentence that says what the intervals cover, or why there are no intervals."""
+        """Returns a sentence that says what the intervals cover, or why none exist. Empty without qualities."""
         comparison = self.comparison
         estimates = [cell.quality for cell in comparison.cells if cell.quality]
         if not estimates:

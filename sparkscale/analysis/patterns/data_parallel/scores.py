@@ -1,6 +1,6 @@
-"""Reads the quality of a model, and the ceiling, from a record.
+"""Computes the quality of a model, and the ceiling, from a record's stored scores.
 
-They are computed from the stored scores, or from the sums that are stored in their place.
+Archives store sums in place of scores. The result is the same.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ Qualities = tuple[UnitQuality, UnitQuality | None]
 """The quality of the model, and the ceiling, which is None if it is not known."""
 
 CEILING_PREFIX = "truth_"
-"""The beginning of the stored names of the ceiling's sums."""
+"""The prefix of the names under which the ceiling's sums are stored."""
 
 
 def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[], Qualities]:
-    """Reads the stored table. Returns a function that computes the qualities from it.
+    """Reads the stored scores or sums. Returns a function that computes the qualities from them.
 
-    Any thread may call this function. Raises KeyError if the record has neither scores nor sums.
+    Any thread may call the returned function. Raises KeyError if the record has neither scores nor sums.
     """
     try:
         scores = store.columns(record.id, SCORES, (UNIT, LABEL, "score", TRUTH))
@@ -36,7 +36,7 @@ def reading(store: Store, record: RunRecord, criterion: Criterion) -> Callable[[
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Replaces the scores of single rows by sums over units, which are enough for intervals.
+    """Replaces a table of scores by sums over units, which are enough for intervals. Other tables are unchanged.
 
     Returns None if no report uses this record's scores.
     """

@@ -17,7 +17,7 @@ from sparkscale.contract.record import RunRecord
 
 SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
-"""Engines that use all cores of a node without Spark. Spark is compared with the first engine that was measured."""
+"""Engines that use all cores of a node without Spark. Spark is compared with the first of them that has a time."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
 """The steps of the Spark tax after the native engines.
 
@@ -42,7 +42,7 @@ class Variant(Executions):
 
     @property
     def applies_the_same_model(self) -> bool:
-        """True if it applies the same model as the other engines, and not a model of its own library."""
+        """True if the engine applies the given model. False if it applies a model of its own library."""
         return self.declared.has(self.engine, "given_model")
 
     @property
@@ -75,10 +75,10 @@ class Variant(Executions):
         return [] if other is None else self.ratios(other, self.rates, other.rates)
 
     def efficiency(self, one_thread: "Variant | None") -> Spread | None:
-        """Returns the speed-up per core.
+        """Returns the speed-up per core. None if it is not known for every execution.
 
-        It is the rows per second, divided by the rows per second of a single process with one thread, and by the
-        number of cores used.
+        It is the rows per second, divided by the rows per second of `one_thread` (a single process with one
+        thread), and by the number of cores used.
         """
         cores = self.timed[0].resources.cores if self.timed else 1
         return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
@@ -97,11 +97,11 @@ class Predictions:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the model."""
+        """The fraction on which the model was trained, and the parameters of the model."""
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
     def variant(self, engine: str, threads: int = 0) -> Variant | None:
-        """Returns the engine's variant with the fastest size of batches. None if no execution has a time."""
+        """Returns the engine's variant with the batch size that is fastest. None if no execution has a time."""
         candidates = [
             variant
             for variant in self.variants
@@ -115,7 +115,10 @@ class Predictions:
 
     @property
     def native(self) -> Variant | None:
-        """The engine on all cores of a node, preferably one with a time for every execution."""
+        """The variant that uses all cores of a node without Spark. None if it has no times.
+
+        A variant with a time for every execution is preferred.
+        """
         candidates = [variant for variant in map(self.variant, NATIVE) if variant]
         return next(
             (variant for variant in candidates if variant.has_every_time), candidates[0] if candidates else None
@@ -125,14 +128,14 @@ class Predictions:
     def rungs(self) -> list[Variant]:
         """The steps of the Spark tax, from one native thread to a DataFrame.
 
-        Empty if the first or last was not measured.
+        Empty if the first or the last step was not measured.
         """
         steps = [variant for variant in (self.one_thread, self.native, *map(self.variant, RUNGS)) if variant]
         return steps if len(steps) > 2 and self.one_thread and self.variant(RUNGS[-1]) else []
 
     @property
     def fastest(self) -> list[Variant]:
-        """Engines that applied the same model on all cores in every round, the fastest first."""
+        """The variants that applied the same model on all cores in every round, the fastest first."""
         rounds = max((len(variant.timed) for variant in self.variants), default=0)
         candidates = [
             variant
@@ -150,7 +153,10 @@ def _rate(variant: Variant) -> float:
 
 
 def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
-    """Returns a comparison per workload, data set, sample, cluster, device and model, sorted by the first four."""
+    """Returns a comparison for each workload, data set, sample, cluster, device and model.
+
+    They are sorted by workload, cluster, data set and fraction.
+    """
     predictions = []
     for variants in by_subject("inference", records, _subject, _variant):
         sizes = defaultdict(set)
@@ -173,7 +179,10 @@ def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
 
 
 def _subject(case: Case) -> str:
-    """Returns the key of compared cases. Threads and batches may differ; tables show them after the engine's name."""
+    """Returns a key that is equal for cases that are compared with each other.
+
+    Their threads and batches may differ. Tables show both numbers after the engine's name.
+    """
     return case.subject_key("version", "fraction", without=("arguments", *VARIANT_PARAMETERS))
 
 
@@ -182,7 +191,10 @@ def _variant(case: Case) -> tuple[str, int, int]:
 
 
 def advice(comparison: Predictions) -> Answer | None:
-    """Returns which engine to use for these rows, and why. None if fewer than two engines have a time."""
+    """Returns an answer that says which engine to use for these rows, and why.
+
+    None if fewer than two engines can be compared.
+    """
     variants = comparison.fastest
     if len(variants) < 2:
         return None

@@ -27,7 +27,7 @@ RUNGS = {
     "arrow-in": "rows read by Spark, Arrow in",
     "map-in-arrow": "a DataFrame in and out",
 }
-"""The words for each step of the Spark tax, by engine."""
+"""The name of each step of the Spark tax in tables, by engine."""
 
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:  # noqa: ARG001 - needs no tables
@@ -52,7 +52,7 @@ class PredictionsReport:
         return f"{case.workload} on {case.dataset}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Returns the engine to use; empty if fewer than two engines have a time."""
+        """Returns an answer that says which engine to use. Empty if fewer than two engines can be compared."""
         answer = advice(self.comparison)
         return [with_evidence(answer, self.comparison.records)] if answer else []
 
@@ -67,7 +67,7 @@ class PredictionsReport:
         yield from self._footnotes()
 
     def _sizes(self) -> Iterator[Text]:
-        """Yields the sizes that every engine reads and writes."""
+        """Yields a note: the number of rows, the size of the model, and the MiB that engines read and write."""
         variants = [variant for variant in self.comparison.variants if variant.figure("bytes_written")]
         if not variants:
             return
@@ -75,8 +75,8 @@ class PredictionsReport:
         written = [_mib(variant.figure("bytes_written")) for variant in variants]
         least, most = (f"{size:,.1f}" for size in (min(written), max(written)))
         yield Text(
-            f"{self.comparison.case.rows:,} rows; the model has {model:,.1f} MiB, {read:,.1f} MiB are read, "
-            f"{least if least == most else f'{least} to {most}'} written",
+            f"{self.comparison.case.rows:,} rows; the model takes {model:,.1f} MiB; each engine reads {read:,.1f} "
+            f"MiB and writes {least if least == most else f'{least} to {most}'} MiB",
             is_note=True,
         )
 
@@ -146,7 +146,7 @@ class PredictionsReport:
 
 
 def rate(heading: str) -> Column:
-    """Returns a column of thousands of rows per second. A timeout counts as slower than any rate."""
+    """Returns a column of rows per second, in thousands. A timeout counts as slower than any rate."""
     return Column(heading, ",.1f", scale=1e-3, large=(1e5, ",.0f"), beyond="timeout", counts=True)
 
 

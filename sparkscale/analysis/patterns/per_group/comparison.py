@@ -35,7 +35,7 @@ class Variant(Executions):
 
     @property
     def lays_out(self) -> bool:
-        """True if it has a layout, which can be used again."""
+        """True if the engine has a layout, which later trainings can use again."""
         return self.declared.has(self.engine, "lays_out")
 
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
@@ -71,16 +71,16 @@ class Variant(Executions):
 
     @property
     def moved_bytes(self) -> Spread | None:
-        """Bytes written by shuffles and layouts. None if Spark's metrics are not known."""
+        """The bytes that shuffles and layouts write. None if Spark's metrics are not known."""
         return Spread.of(
             [float(r.spark.shuffle_write_bytes) + r.figures.get("layout_bytes", 0.0) for r in self.timed if r.spark]
         )
 
     @property
     def work_share(self) -> float | None:
-        """The share of the core time of load + fit that was spent on groups, in the median round.
+        """The share of the core time of load + fit that is spent on groups: the median over rounds.
 
-        Time is spent on groups by preparing, training, judging and packing. None if it was not observed.
+        Preparing, training, judging and packing count as work on groups. None if this work was not observed.
         """
         shares = [
             record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
@@ -91,39 +91,43 @@ class Variant(Executions):
         return spread.median if spread else None
 
     def speed_up(self, other: "Variant", uses: float = math.inf) -> list[float]:
-        """Returns how many times as fast as another engine this engine is, round by round.
+        """Returns the speed-up over another engine, round by round: its seconds divided by those of this engine.
 
-        The seconds of both include their share of a layout. Empty if either engine has an execution without a time.
+        Seconds include a share of the layout (see `seconds`). Empty if either engine has an execution without a
+        time.
         """
         return self.ratios(other, other.seconds(uses), self.seconds(uses))
 
 
 @dataclass
 class Lost:
-    """Groups without a model that have the same outcome, with the key and the error of the first group."""
+    """Groups without a model that have the same outcome. `groups` is their number.
+
+    `key` and `error` are those of the first group.
+    """
 
     outcome: str
     groups: int
     key: str
     error: str
     engine: str
-    """The engine; empty if all engines agree."""
+    """The name of the engine. Empty if all engines have the same outcomes."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """How many groups have a model, over all ok executions of a run."""
+    """The number of groups, and of groups with a model, over all ok executions of a run."""
 
     groups: int
     models: int
     least_share: float
     """The smallest share of groups with a model in one execution."""
     least: str
-    """The case with the smallest share, and how many models it has, as a text."""
+    """A text with the case that has the smallest share, and with its number of models."""
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Models | None":
-        """Returns the counts over all executions. None if no case trains groups."""
+        """Returns the numbers over all executions. None if no case trains groups."""
         counted = [record for record in metrics.scored(records) if "models" in record.figures]
         if not counted:
             return None
@@ -155,7 +159,7 @@ class Trainings:
     def is_comparable(self, variant: Variant) -> bool:
         """Returns true if no engine made more models, or was timed in more rounds.
 
-        Otherwise this engine did less work, and its times cannot be compared with the times of others.
+        Otherwise this engine did less work, and its times cannot be compared with those of other engines.
         """
         most: dict[int, float] = {}
         for other in self.variants:
@@ -183,7 +187,7 @@ class Trainings:
 
     @property
     def disagreeing(self) -> dict[str, tuple[float, ...]]:
-        """Numbers of models by engine. Empty if all engines have the same number."""
+        """The numbers of models that each engine made, by engine. Empty if all engines agree."""
         models_by_engine = {
             variant.engine: tuple(sorted({r.figures["models"] for r in metrics.scored(variant.records)}))
             for variant in self.variants
@@ -192,7 +196,7 @@ class Trainings:
         return models_by_engine if len(set(models_by_engine.values())) > 1 else {}
 
     def figure(self, name: str) -> float | None:
-        """Returns a figure of the groups, which is the same for every engine. None if no engine has it."""
+        """Returns a figure that describes the groups, so it is equal for all engines. None if no engine has it."""
         for variant in self.variants:
             if spread := variant.figure(name):
                 return spread.median
@@ -225,9 +229,10 @@ class Trainings:
         return []
 
     def control(self) -> tuple[list[float], str] | None:
-        """Returns the ratios of the two control engines' seconds, round by round, and the verdict of `same` on them.
+        """Compares the two engines of CONTROL.
 
-        Returns None if they were not measured.
+        Returns the seconds of the first divided by the seconds of the second, round by round, and the verdict of
+        `same` on these ratios. Returns None if there are no ratios.
         """
         first, second = (self.variant(name) for name in CONTROL)
         if first is None or second is None:
@@ -236,9 +241,10 @@ class Trainings:
         return (ratios, same(ratios)) if ratios else None
 
     def fastest(self, uses: float) -> list[Variant]:
-        """Returns comparable engines without the control, the fastest first.
+        """Returns the comparable engines with a time for every execution, the fastest first.
 
-        They are sorted by median seconds, if `uses` trainings use a layout.
+        The median seconds count, with the share of a layout that `uses` trainings use. The first engine of CONTROL
+        is left out.
         """
         variants = [
             variant
@@ -250,7 +256,10 @@ class Trainings:
 
 
 def same(ratios: Sequence[float]) -> str:
-    """Returns "same" or "different" for ratios that should be 1, "not resolved", or "not measured"."""
+    """Returns the verdict on ratios that should be 1: "same", "different" or "not resolved".
+
+    Without ratios it is "not measured".
+    """
     if not ratios:
         return "not measured"
     if len(ratios) < FEWEST_ROUNDS:
@@ -262,7 +271,10 @@ def same(ratios: Sequence[float]) -> str:
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Trainings]:
-    """Returns a comparison per workload, data set, grouping, sample, cluster, device and parameters, sorted."""
+    """Returns a comparison for each workload, data set, grouping, sample, cluster, device and set of parameters.
+
+    They are sorted by workload, cluster, data set, grouping and fraction.
+    """
     trainings = []
     for variants in by_subject("per_group", records, lambda case: case.subject_key("fraction"), _variant):
         group = [Variant(of_variant[0].case, of_variant) for of_variant in variants.values()]
@@ -296,7 +308,10 @@ def _variant(case: Case) -> tuple[str, str]:
 
 
 def advice(comparison: Trainings) -> Answer | None:
-    """Returns which engine to use on these groups, and why. None if fewer than two engines have a time."""
+    """Returns an answer that says which engine to use on these groups, and why.
+
+    None if fewer than two engines can be compared.
+    """
     by_uses = {uses: comparison.fastest(uses) for uses in USES}
     if len(by_uses[1]) < 2:
         return None
@@ -327,7 +342,7 @@ def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
 
 
 def _break_even(laid_out: Variant, other: Variant) -> int:
-    """Returns the number of trainings after which a layout pays off, by the median seconds."""
+    """Returns the smallest number of trainings with which a layout pays off, computed from median seconds."""
     layout, own_seconds, other_seconds = laid_out.layout, laid_out.spread(), other.spread()
     if layout is None or own_seconds is None or other_seconds is None or own_seconds.median >= other_seconds.median:
         return USES[-1]
@@ -336,7 +351,7 @@ def _break_even(laid_out: Variant, other: Variant) -> int:
 
 
 def _why(comparison: Trainings, best: Variant) -> str:
-    """Returns a sentence that says where the time goes: into work on groups, or into moving rows."""
+    """Returns a text that says where the time goes: into work on groups, or into moving rows."""
     share, seconds = best.work_share, best.figure("group_seconds_median")
     if share is None or seconds is None:
         return "No group was trained."

@@ -15,7 +15,7 @@ def time_with_layout(record: RunRecord) -> float:
 
 
 def metrics(patterns: tuple[str, ...]) -> tuple[Metric, ...]:
-    """Returns the metrics of these patterns that do not follow from a declaration."""
+    """Returns the metrics of these patterns, except those that follow from a workload's declaration."""
     return (
         Metric(
             "time_with_layout",

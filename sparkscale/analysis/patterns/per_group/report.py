@@ -36,7 +36,10 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Returns only the rows of groups without a model, in place of the whole table. None for a warm-up."""
+    """Replaces the table of groups by the rows of groups without a model. Other tables are unchanged.
+
+    Returns None if a warm-up has a table of groups.
+    """
     if name != GROUPS:
         return name, table
     if record.is_warmup:
@@ -62,7 +65,10 @@ class TrainingsReport:
         return f"{case.workload} on {case.dataset} by {by}, {which}, cluster {case.cluster}, {case.device}"
 
     def answers(self) -> list[Answer]:
-        """Returns the engine to use, only for the largest sample."""
+        """Returns an answer that says which engine to use.
+
+        Empty if a larger sample was measured, or if fewer than two engines can be compared.
+        """
         answer = advice(self.comparison) if self.comparison.is_largest else None
         return [with_evidence(answer, self.comparison.records)] if answer else []
 
@@ -198,7 +204,7 @@ def _over(variant: Variant, other: Variant | None, uses: float = float("inf")) -
 
 
 def _work(variant: Variant) -> Iterator[Cell]:
-    """Yields seconds of the layout, MiB moved, Spark tasks, their skew, and the share of work on groups."""
+    """Yields table cells: seconds of the layout, MiB moved, Spark tasks, their skew, share of work on groups."""
     moved, tasks = variant.moved_bytes, variant.figure("tasks")
     yield variant.layout
     yield moved.median / MIB if moved else None

@@ -1,1 +1,1 @@
-"""Parallel tuning: how good a configuration each engine finds, and how soon."""
+"""Parallel tuning: the best configuration that each engine finds, and the time until it finds one."""

@@ -28,7 +28,7 @@ from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.store.store import Store
 
 SHARES = (0.25, 0.5, 1.0)
-"""Best losses are reported at these shares of the quickest engine's search time, and of the trials."""
+"""Best losses are reported after these shares of the quickest engine's search time, and of the trials."""
 
 Array = np.ndarray[Any, Any]
 
@@ -37,18 +37,17 @@ EQUAL = "the same searches with every engine"
 """What to measure to resolve an answer, if the engines made different searches."""
 
 Attempt = tuple[int, int]
-"""A sampler's seed and a round."""
+"""One search of an engine, named by the sampler's seed and the round."""
 
 VARIANT_PARAMETERS = ("sampler_seed", "trials", "parallelism", "random_starts")
-"""Parameters in which the engines of a comparison may differ. Tables show them after the engine's name."""
+"""Parameters in which searches of one comparison may differ. `Search.label` names them, except the seed."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """One search, from its table of trials.
+    """The losses of one search, in the order in which they were reported.
 
-    `seconds` count from the start of its load. Both arrays have shape (trials,), in the order in which the losses
-    were reported.
+    `seconds` are the times of these reports, from the start of `load`. Both arrays have shape (trials,).
     """
 
     seconds: Array
@@ -64,7 +63,7 @@ class Course:
         return float(self.seconds[-1])
 
     def best_at(self, seconds: float) -> float:
-        """Returns the best loss that was known at this time. Infinite before the first loss."""
+        """Returns the best loss that was known after this time. Infinite before the first loss."""
         return self.best_after(int(np.searchsorted(self.seconds, seconds, side="right")))
 
     def best_after(self, trials: int) -> float:
@@ -112,7 +111,7 @@ class Search(Executions):
 
     @property
     def is_comparable(self) -> bool:
-        """True if its trials are judged on the same rows as the trials of other engines."""
+        """True if the engine's trials are judged on the same rows as the trials of other engines."""
         return self.declared.has(self.engine, "judges_on_split")
 
     @cached_property
@@ -145,33 +144,33 @@ class Search(Executions):
     def seconds_to(self, target: float) -> dict[Attempt, float]:
         """Returns seconds to the target by attempt, infinite if it was not reached.
 
-        Attempts that are ok but cold are left out.
+        Attempts that are ok but have no valid seconds, such as cold ones, are left out.
         """
         reached = {_attempt(r): c.reached(target) for r, c in zip(self.timed, self.courses, strict=True)}
         failed = {_attempt(record): math.inf for record in self.attempts if record.outcome != "ok"}
         return failed | reached
 
     def by_seed(self, target: float) -> dict[int, float]:
-        """Returns seconds to the target by the sampler's seed: the median over rounds."""
+        """Returns the median over rounds of the seconds to the target, by the sampler's seed."""
         seconds_by_seed = defaultdict(list)
         for (seed, _), seconds in self.seconds_to(target).items():
             seconds_by_seed[seed].append(seconds)
         return {seed: float(np.median(seconds)) for seed, seconds in seconds_by_seed.items()}
 
     def to_target(self, target: float) -> Spread | None:
-        """Returns seconds to the target, infinite for searches that did not reach it."""
+        """Returns the spread of the seconds to the target. Infinite for a search that did not reach it."""
         return Spread.of([*self.seconds_to(target).values()], len(self.attempts))
 
     def reached(self, target: float) -> int:
-        """Returns how many searches reached the target."""
+        """Returns the number of searches that reached the target."""
         return sum(map(math.isfinite, self.seconds_to(target).values()))
 
     def best_at(self, seconds: float) -> Spread | None:
-        """Returns the best loss that was known at this time. Infinite for a search that failed."""
+        """Returns the spread of the best losses after this time. Infinite for a search that failed."""
         return self._of_all([course.best_at(seconds) for course in self.courses])
 
     def best_after(self, share: float) -> Spread | None:
-        """Returns the best loss after this share of the trials. Infinite for a search that failed."""
+        """Returns the spread of the best losses after this share of trials. Infinite for a search that failed."""
         return self._of_all([course.best_after(math.ceil(share * len(course.losses))) for course in self.courses])
 
     def _of_all(self, losses: list[float]) -> Spread | None:
@@ -183,7 +182,7 @@ class Search(Executions):
 
     @property
     def failures(self) -> list[Failures]:
-        """The trials without a loss, over all its executions."""
+        """The trials without a loss, over all executions with valid seconds."""
         if not self.tables:
             return []
         table = pa.concat_tables(self.tables)
@@ -208,9 +207,9 @@ class Searches:
 
     @cached_property
     def moments(self) -> list[float]:
-        """The seconds at which best losses are reported.
+        """The seconds after which best losses are reported. Empty if no search has valid seconds.
 
-        They are shares of the quickest engine's median time, and the slowest engine's median time.
+        These are 1/4, 1/2 and all of the quickest engine's median time, and then the slowest engine's median time.
         """
         ends = [Spread.of([course.end for course in search.courses]) for search in self.searches]
         medians = sorted(end.median for end in ends if end)
@@ -218,7 +217,10 @@ class Searches:
 
     @cached_property
     def ranking(self) -> list[tuple[Search, Spread]]:
-        """Engines with equal attempts and their seconds to the target (infinite if not reached), by median."""
+        """The engines that made the same searches, each with its seconds to the target (infinite if not reached).
+
+        They are sorted by the median of these seconds. Empty if no target is known.
+        """
         if self.target is None:
             return []
         equal = [search for search in self.searches if search.is_comparable and not self.unequal(search)]
@@ -226,27 +228,30 @@ class Searches:
         return sorted(ranked, key=lambda pair: pair[1].median)
 
     def unequal(self, search: Search) -> str:
-        """Returns why an engine's attempts differ from the attempts of other engines. Empty if they are equal."""
+        """Returns the reason why an engine cannot be ranked: its searches differ from those of other engines.
+
+        Empty if the searches are the same.
+        """
         assert self.target is not None
         others = [other for other in self.searches if other.is_comparable]
         attempted = Counter(other.attempted for other in others)
         usual = max(attempted, key=lambda attempts: (attempted[attempts], len(attempts)))
         if more := len(search.attempted - usual):
-            return f"{more} of its searches were made by no other"
+            return f"other engines did not make {more} of its searches"
         if search.attempted != usual:
-            return f"{len(search.attempted)} of the {len(usual)} searches that others made were begun"
+            return f"it began only {len(search.attempted)} of the {len(usual)} searches that other engines made"
         times = search.seconds_to(self.target)
         if len(times) < len(usual):
             return f"{len(times)} of {len(usual)} searches have a time"
         most = max(int(other.case.params["trials"]) for other in others)
         trials = int(search.case.params["trials"])
         if trials < most and search.reached(self.target) + search.failed < len(times):
-            return f"some of its searches ended after {count(trials, 'trial')}, and others were given {most}"
+            return f"some of its searches ended after {count(trials, 'trial')}, and other engines were given {most}"
         return ""
 
     @property
     def unranked(self) -> list[str]:
-        """Engines that are judged on the same rows but not ranked, each with the reason."""
+        """The engines that are judged on the same rows but not ranked, each with the reason, as texts."""
         if self.target is None:
             return []
         reasons = [(search.label, self.unequal(search)) for search in self.searches if search.is_comparable]
@@ -258,7 +263,7 @@ class Searches:
 
 
 def advice(comparison: Searches) -> Answer:
-    """Returns which engine to use for searches of this space."""
+    """Returns an answer that says which engine to use for searches of this space."""
     if comparison.target is None:
         return Answer(
             "No target loss is known for this sample of this data, so nothing says which search is the quickest: "
@@ -305,11 +310,11 @@ def _are(number: int) -> str:
 
 
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
-    """Returns true if it is resolved that the first engine reaches the target before the second.
+    """Returns true if the first engine reaches the target significantly sooner than the second engine.
 
-    Both arguments are seconds by sampler seed, infinite if the target was not reached. If all times are known, the
-    result follows from their ratios. Otherwise it follows from the number of seeds for which the first engine came
-    first.
+    `first` and `second` are seconds to the target by sampler seed, infinite if it was not reached. If all times
+    are known, the result follows from their ratios. Otherwise the first engine must come first for every seed, and
+    for enough seeds. `verdicts` is the number of verdicts that are made together.
     """
     shared = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
     if all(math.isfinite(seconds) for times in shared for seconds in times):
@@ -325,7 +330,7 @@ def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts:
 def fewest_seeds(verdicts: int, all_known: bool) -> int:
     """Returns the smallest number of seeds that can resolve a verdict.
 
-    It is larger if some search missed the target.
+    It is larger if some search missed the target (`all_known` is false).
     """
     if all_known:
         return FEWEST_ROUNDS
@@ -340,13 +345,16 @@ def _named(searches: Iterable[tuple[Search, Spread]]) -> str:
     return ", ".join(
         f"{search.label} ({spread.median:.1f} s)"
         if math.isfinite(spread.median)
-        else f"{search.label} (mostly never)"
+        else f"{search.label} (most searches missed the target)"
         for search, spread in searches
     )
 
 
 def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
-    """Returns a comparison per workload, data set, sample, cluster, device, space and target, sorted."""
+    """Returns a comparison for each workload, data set, sample, cluster, device, space and target.
+
+    They are sorted by workload, data set, cluster and fraction.
+    """
     compared = []
     for variants in by_subject("tuning", records, _subject, _variant):
         searches = [
@@ -365,11 +373,11 @@ def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], posit
 
 
 def _subject(case: Case) -> str:
-    """Returns the key of compared cases.
+    """Returns a key that is equal for cases that are compared with each other.
 
-    Sampler seeds are replicates. The numbers of trials, and of trials at once, are shown after the engine's name.
+    Their sampler seeds and the further VARIANT_PARAMETERS may differ.
     """
-    # the target loss belongs to this sample's validation part
+    # the sample seed is a part of the key, because a target loss is valid for one sample only
     return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *VARIANT_PARAMETERS))
 
 

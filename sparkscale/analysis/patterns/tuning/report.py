@@ -28,7 +28,7 @@ MIB = 2**20
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Returns the table of trials, but None for a warm-up and for any other table.
+    """Returns the table of trials unchanged. Returns None for a warm-up, and for any other table.
 
     No report needs other tables, such as a winner's scores.
     """
@@ -66,7 +66,7 @@ class SearchesReport:
         return any(record.suite == SUITE for record in self.records)
 
     def answers(self) -> list[Answer]:
-        """Returns the engine to use, or the target that was found."""
+        """Returns one answer: which engine to use, or the target that was found."""
         answer = self._target() if self.is_for_targets else advice(self.comparison)
         return [with_evidence(answer, self.records)]
 
@@ -75,7 +75,7 @@ class SearchesReport:
         if not targets:
             return Answer("No search found a target.", "no")
         losses = ", ".join(f"{target.metric} {target.loss:g}" for target in targets)
-        return Answer(f"Target loss: {losses}, the best validation loss and {MARGIN:.0%} more.", "yes")
+        return Answer(f"The target loss is {losses}: the best validation loss plus {MARGIN:.0%}.", "yes")
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison
@@ -166,7 +166,7 @@ class SearchesReport:
         return Grid("Trials without a loss", columns, rows)
 
     def _targets(self) -> Iterator[Text]:
-        """Yields the targets that were found, in the TOML of a suite."""
+        """Yields the targets that were found, as TOML for a suite."""
         targets = targets_found(self.records)
         if targets:
             yield Text(
@@ -194,7 +194,7 @@ def _loss(heading: str, priority: int = 0) -> Column:
 
 
 def _after(search: Search) -> tuple[Cell, ...]:
-    """Returns the best losses after shares of the trials."""
+    """Returns the best loss after each of SHARES of the trials. None if the engine is not comparable."""
     return tuple(search.best_after(share) if search.is_comparable else None for share in SHARES)
 
 
