@@ -117,7 +117,7 @@ class Daemon(BaseModel):
             time.sleep(POLL_SECONDS)
 
     def last_words(self) -> str:
-        """Returns the last lines of the daemon's log, as the end of a message."""
+        """Returns a text with the last lines of the daemon's log. Error messages end with this text."""
         tail = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return f"The last lines of {self.log}:\n" + "\n".join(tail)
 
@@ -149,7 +149,7 @@ class Daemon(BaseModel):
 def end_children(known: Collection[int]) -> None:
     """Ends the daemons that this process started, except those with process ids in `known`.
 
-    An example is a daemon that was just starting.
+    So it also ends a daemon that was just starting, which no saved state contains yet.
     """
     for pid in _STARTED.keys() - set(known):
         processes.end_session(pid)

@@ -26,10 +26,10 @@ class Endpoint(BaseModel):
     daemons: tuple[int, ...] = ()
     """Ids of the process trees on this host that work for the cases. Their CPU time is counted."""
     whole: tuple[int, ...] = ()
-    """The ids in `daemons` of process trees that serve only this worker, such as that of a fresh Connect server."""
+    """The part of `daemons` that serves only this worker, such as the process tree of a fresh Connect server."""
     executors: tuple[int, ...] = ()
-    """The ids in `daemons` of the process trees of Spark workers. The executors in these trees serve this worker.
-    The Spark workers that started the executors do not."""
+    """The part of `daemons` that belongs to Spark workers. In each of these process trees, a Spark worker starts
+    executors. The executors serve the worker that runs the case; the Spark worker itself does not."""
     events: Path | None = None
     """The folder of the event log if another process than the worker writes the log; otherwise None."""
     observable: bool = True

@@ -20,8 +20,10 @@ RESOURCE = "gpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 SHARE = "SPARKSCALE_GPUS"
-"""The environment variable with the numbers of the GPUs that one of Spark's processes announces. It is set if
-several processes share a host."""
+"""The environment variable that lists the GPUs, by number in NVML, which the discovery script announces.
+
+It is set if several of Spark's processes share a host. Otherwise, the script announces all visible GPUs.
+"""
 
 CUDA_DRIVER = "/dev/nvidia-uvm"
 """A process has this file open if CUDA has started in the process. NVML does not open the file."""

@@ -11,8 +11,8 @@ from cluster.processes import CGROUP_ROOT, memberships
 from cluster.topology import cores_first, topology
 
 UNLIMITED = 2**60
-"""A limit of this many bytes or more means "no limit". Control groups of version 1 show a number of bytes that no
-host has.
+"""A limit of this many bytes or more means "no limit". If there is no limit, control groups of version 1 show a
+number of bytes that no host has.
 """
 
 Memberships = Sequence[tuple[list[str], Path]]
@@ -96,6 +96,6 @@ def within_quota(cpus: Iterable[int], quota: float | None) -> tuple[int, ...]:
 
 
 def quota_in_words() -> str:
-    """Returns the quota as text, to be put after a number of usable cores. Empty if there is no quota."""
+    """Returns a remark about the quota, which messages put after a number of cores. Empty if there is no quota."""
     quota = limits().cpus
     return "" if quota is None else f" (a control group grants the time of {quota:g} CPUs)"

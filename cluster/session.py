@@ -30,7 +30,7 @@ END_SECONDS = 1.0
 class SparkRuntime:
     """A running Spark session. `events` is its event log. It is None if this host cannot read the log.
 
-    `jvm` is the id of the Spark application. Records identify a JVM by the application of its first session.
+    `jvm` is the id of the Spark application. Records name a JVM by the id of the first application in it.
     """
 
     spark: Any

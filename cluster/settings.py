@@ -18,8 +18,8 @@ from sparkscale.contract.threads import thread_variables
 
 LOOPBACK = ("127.0.0.1", "localhost")
 LONGEST_TEMPORARY = 60
-"""The path of a folder for Spark's sockets may have this many characters. A socket's path may have 107 characters
-(unix(7)), and 43 are needed for the names of these sockets."""
+"""The most characters in the path of a folder for Spark's sockets. The path of a socket may have 107 characters
+(unix(7)), and the names of these sockets need 43 of them."""
 JAVA_TEMPORARY = "java"
 """The subfolder of a session's scratch folder for temporary files of its JVMs on this host. It must exist."""
 

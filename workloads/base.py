@@ -196,7 +196,7 @@ class Engine(ABC):
     interface. Empty if the engine does not use `estimator`."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages that this engine needs and that sparkscale does not install by default. `pip install
-    'sparkscale[EXTRA]'` installs them; `extra` is the name of EXTRA."""
+    'sparkscale[EXTRA]'` installs them, where EXTRA is the value of `extra`."""
     extra: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, Any]]
     """The library's own defaults for the parameters that `arguments` sets. A careless port to this library would use

@@ -26,11 +26,11 @@ class Column:
     """A column of a grid.
 
     `form` is Python's format specification for the column's numbers. They are multiplied by `scale` before they
-    are shown. A number that is at least `large[0]` before this has the format `large[1]`. `beyond` is the text for
-    an infinite number, such as the seconds of a timeout; "{limit}" in this text becomes the limit that was
-    exceeded. If `counts` is true, a cell also says how many executions have a number, unless all have one. If a
-    grid is too wide, the column with the highest `priority` number is left out first. Columns with priority 0 are
-    never left out.
+    are shown. `large` is a limit and a second format, for numbers that reach the limit before they are multiplied.
+    `beyond` is the text for an infinite number, such as the seconds of a timeout; "{limit}" in this text becomes
+    the limit that was exceeded. If `counts` is true, a cell also says how many executions have a number, unless
+    all have one. If a grid is too wide, the column with the highest `priority` number is left out first. Columns
+    with priority 0 are never left out.
     """
 
     heading: str

@@ -102,7 +102,8 @@ def _cores(records: Sequence[RunRecord]) -> Iterator[str]:
 def _started(records: Sequence[RunRecord]) -> Iterator[str]:
     """Yields a sentence for each engine that started Python processes during its phases.
 
-    All should have started before. Engines that declare such starts are left out, and so are cases on GPUs.
+    The processes should have started before the phases. Engines that declare later starts are left out, and so are
+    cases on GPUs.
     """
     for name in dict.fromkeys(record.case.engine for record in records):
         warm_records = [record for record in records if record.case.engine == name and record.temperature == "warm"]

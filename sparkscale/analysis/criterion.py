@@ -90,7 +90,7 @@ class Criterion:
         return ESTIMATORS[self.judged.estimator]
 
     def of(self, unit: Array, label: Array, score: Array) -> UnitQuality:
-        """Returns the quality as a function of the units' weights. All three arguments have shape (rows,)."""
+        """Returns the quality of these scores as a function of the units' weights. Arrays have shape (rows,)."""
         return self.estimation.of_scores(unit, label, score)
 
     def given_up(self, whole: float | Array, part: float | Array) -> float | Array:

@@ -45,7 +45,7 @@ class Executions:
 
     @property
     def has_every_time(self) -> bool:
-        """True if each execution has a time. If one has none, the others may be only the quick rounds."""
+        """True if each execution has a time. Otherwise the times may be only those of quick rounds."""
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:

@@ -128,10 +128,10 @@ class JudgedGoal:
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:
     """Returns "met" or "missed" if the whole interval of these values (one per round) is on one side of the limit.
 
-    The interval has its confidence level for all goals that are judged together; `goals` is their number. `lost`
-    is the number of executions without a time. The result is "not measured" if there are no values. It begins with
-    "not resolved" if the limit lies in the interval, if there are too few rounds, if executions were lost, or if
-    the sides made different numbers of models. The result is empty if the goal has no limit.
+    The confidence level of the interval holds for all goals together; `goals` is their number. `lost` is the
+    number of executions without a time. The result is "not measured" if there are no values. It begins with "not
+    resolved" if the limit lies in the interval, if there are too few rounds, if executions were lost, or if the
+    sides made different numbers of models. The result is empty if the goal has no limit.
     """
     limit = goal.limit
     if not samples:

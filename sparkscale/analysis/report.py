@@ -64,7 +64,7 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
     """Returns a text for each comparison: its subject.
 
-    If several subjects are equal, the parameters in which they differ are added.
+    If several comparisons have the same subject, the parameters in which these comparisons differ are added.
     """
     by_subject: dict[str, list[Comparison]] = defaultdict(list)
     for comparison in compared:

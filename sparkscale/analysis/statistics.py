@@ -75,9 +75,9 @@ def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> l
 def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool = True) -> Interval:
     """Returns the confidence interval for the centre of values that were measured once per round.
 
-    With fewer than FEWEST_ROUNDS rounds it returns their range. The interval has the confidence LEVEL for all
-    verdicts together; `verdicts` is their number. Each verdict has its part of the error (Dunn: Multiple
-    comparisons among means, J. Am. Stat. Assoc. 56, 1961).
+    With fewer than FEWEST_ROUNDS rounds it returns their range. The confidence level (LEVEL) holds for all
+    verdicts together; `verdicts` is their number. So each verdict gets an equal part of the probability of an
+    error (Dunn: Multiple comparisons among means, J. Am. Stat. Assoc. 56, 1961).
 
     The interval is Student's t. For ratios it is computed from their logarithms. If numerator and denominator have
     equal noise, the logarithms are symmetric, so their centre is both mean and median. Noise with heavy tails
@@ -96,8 +96,8 @@ def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ra
     """Returns true if a quantity is at most `threshold`, otherwise false. `samples` has one value for each round.
 
     Returns None (not resolved) if the interval contains the threshold, or if there are too few rounds. Goals and
-    advice use this function, so no verdict rests on one lucky round, or on the best of many tries. Only searches
-    that did not all reach the target use `always_sooner` instead.
+    advice use this function, so no verdict rests on one lucky round, or on the best of many tries. If some times
+    are not known, because a search did not reach its target, use `always_sooner` instead.
     """
     if len(samples) < FEWEST_ROUNDS:
         return None
@@ -108,7 +108,7 @@ def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ra
 
 
 def pairs(compared: int) -> int:
-    """Returns the number of verdicts that are made when the best of `compared` engines is named.
+    """Returns the number of verdicts needed to name the best of `compared` engines: one for each pair of engines.
 
     The best engine was not known before, so any two engines might have been compared.
     """
@@ -116,7 +116,7 @@ def pairs(compared: int) -> int:
 
 
 def always_sooner(wins: int, verdicts: int = 1) -> bool:
-    """Returns true if one of two engines is significantly sooner, given that it came first in all `wins` pairs.
+    """Returns true if an engine that came first in all `wins` pairs is significantly sooner than the other engine.
 
     Use it for pairs in which not all times are known. It is the two-sided sign test. The significance level for
     all `verdicts` together is 1 - LEVEL (Conover: Practical Nonparametric Statistics, 1999, section 3.4).
@@ -125,7 +125,7 @@ def always_sooner(wins: int, verdicts: int = 1) -> bool:
 
 
 def interval(replicates: Array) -> Interval:
-    """Returns the percentile interval of bootstrap replicates, at LEVEL. Replicates that are NaN are ignored."""
+    """Returns the percentile interval of bootstrap replicates (confidence level: LEVEL). NaN are ignored."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(replicates, [tail, 100 - tail])
     return Interval(float(low), float(high))

@@ -1,4 +1,4 @@
-"""Computes a quality in which each unit of the hold-out has a weight. Other weights give confidence intervals.
+"""Computes a quality from weighted hold-out units. Resampled weights give confidence intervals.
 
 Hold-out rows of one week share weather and delays, so the units are weeks (or groups, or periods), not rows (Field
 and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69, 2007).

@@ -52,7 +52,7 @@ class Context:
     CUDA. The function can be pickled.
     """
     execution: str = field(default_factory=execution_id)
-    """An id in the names of this execution's files. It is needed if other machines write to the same folders."""
+    """The execution's id, for names of files. It keeps them apart if other machines write to the same folders."""
     made: list[PreparedDataset] = field(default_factory=list)
     """Data that was prepared only for this execution, before its phases, such as a validation part."""
     declared: frozenset[str] = frozenset()

@@ -130,10 +130,10 @@ class PreparedDataset(Frozen):
     merged: dict[int, str] = {}
     """Maps a sample seed to the root of a copy with slices merged into few files. Only small data has copies."""
     slice_labels: tuple[Moments, ...] = ()
-    """The moments of the labels of each slice. Empty in manifests that were written before format 4."""
+    """The moments of the labels, slice by slice. Empty in manifests that were written before format 4."""
 
     def slices(self, fraction: float, sample_seed: int) -> list[int]:
-        """Returns the numbers of a sample's slices: the first 64·fraction of an order that only the seed decides.
+        """Returns the numbers of a sample's slices: the first 64·fraction, in an order that only the seed decides.
 
         Samples are nested: with the same seed, the slices of a smaller fraction are the first ones of a larger
         fraction.
@@ -160,10 +160,7 @@ class PreparedDataset(Frozen):
         return sum(self.slice_rows[s] for s in self.slices(fraction, sample_seed))
 
     def label_moments(self, fraction: float, sample_seed: int) -> Moments | None:
-        """Returns the exact moments of the labels of the sample's training rows.
-
-        Returns None if the manifest has no moments of labels.
-        """
+        """Returns the exact moments of the labels in a sample. None if the manifest has no moments of labels."""
         if not self.slice_labels:
             return None
         return Moments.total(self.slice_labels[s] for s in sorted(self.slices(fraction, sample_seed)))
@@ -196,7 +193,7 @@ def slice_folder(number: int) -> str:
 def merged_folder(number: int) -> str:
     """Returns the folder with the sample's slices 2^(number-1) to 2^number - 1, relative to the copy's root.
 
-    The sample's slices are counted from 0, in its order. Folder 0 has the first slice. So folders 0 to `number`
-    together have the first 2^number slices.
+    The slices are counted from 0, in the order of the sample (see `slices`). Folder 0 has the first slice. So
+    folders 0 to `number` together have the first 2^number slices.
     """
     return f"train/group-{number}"

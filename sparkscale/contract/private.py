@@ -10,7 +10,7 @@ _users_umask = -1
 
 @contextmanager
 def for_the_user_only() -> Iterator[None]:
-    """Makes files that this process and its children create within this context unreadable for other users."""
+    """Within this context, only the user can read the files that this process and its children create."""
     global _users_umask  # noqa: PLW0603 - the mask belongs to the process, too
     outer = _users_umask
     umask = os.umask(UMASK)
@@ -32,7 +32,7 @@ def users_umask() -> int:
 
 @contextmanager
 def with_users_umask() -> Iterator[None]:
-    """Gives files that are made within this context the permissions that the user's shell sets.
+    """Within this context, new files get the permissions that the user's shell sets.
 
     Use it for files that the user names by path.
     """

@@ -188,8 +188,8 @@ class RunRecord(Frozen):
     def declared(self) -> WorkloadDescription:
         """The description of the workload as it was when the record was measured.
 
-        A record without a description gets the description in the last release with stores of format 1. Raises
-        ValueError if that release did not have the workload either.
+        A record without a description gets the one from the last release with store format 1. Raises ValueError if
+        that release did not have the workload.
         """
         description = self.description or format_1.workloads().get(self.case.workload)
         if description is None:

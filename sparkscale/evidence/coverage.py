@@ -113,7 +113,7 @@ class Covered:
     difference: float
     """The share for intervals of a difference between two models."""
     percentile: float
-    """As `difference`, for percentile intervals of the crossed bootstrap. Reports do not print these intervals."""
+    """The share for percentile intervals (crossed bootstrap) of a difference. Reports do not print these."""
     not_given: float
     """The share of differences without an interval."""
 
@@ -277,8 +277,8 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = 
 def true_values(scenario: Scenario) -> tuple[float, float]:
     """Returns two true values: the quality of the model of all data, and the quality that the sample gives up.
 
-    The two values are expected on rows of new units, and each model draws its own seeds. They are averaged over
-    all seeds. The value at an average seed would differ, because a quality such as an RMSE is not linear.
+    Both are means over all units and all seeds that can be drawn. The two models have independent seeds. The value
+    at an average seed would differ from the mean over seeds, because a quality such as an RMSE is not linear.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     weights = weights / weights.sum()

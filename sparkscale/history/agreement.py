@@ -45,7 +45,9 @@ class Agreement:
 
 
 def agreements(checkout: Checkout, host: str, store: Store) -> list[Agreement]:
-    """Returns an agreement for each control and each package environment with results of this commit and host.
+    """Returns one agreement per control (see `controls`) and package environment.
+
+    Only package environments with results of this commit and host are compared.
 
     Raises ConfigError if asv has no results of this commit and host.
     """
@@ -89,7 +91,7 @@ def _last_run(store: Store, commit: str, releases: tuple[str, ...]) -> list[RunR
 
 
 def _fits(store: Store, records: Sequence[RunRecord]) -> list[float]:
-    """Returns the seconds of each fit of the control's case in these records; empty if they have no such case."""
+    """Returns the seconds of each fit in the records of `fit_case()`; empty if there are no such records."""
     if not records:
         return []
     planned = fit_case()

@@ -116,7 +116,7 @@ def benchmark_class(pattern: str) -> str:
 
 
 def benchmark(pattern: str, metric: str) -> str:
-    """Returns asv's name of a metric of a pattern."""
+    """Returns the name under which asv stores this metric of a pattern."""
     return f"{pattern}.{benchmark_class(pattern)}.track_{metric}"
 
 
@@ -150,7 +150,10 @@ def tracked_metrics(pattern: str) -> list[Metric]:
 
 @cache
 def span(pattern: str) -> Axes:
-    """Returns all values of the parameters of a pattern's class, from the suite and from asv's earlier results."""
+    """Returns all values that each asv parameter of a pattern can have.
+
+    They come from the suite and from asv's earlier results.
+    """
     settings = Settings.of_environment()
     suite_points = points(suite.load(settings.suite), settings.clusters, pattern)
     try:

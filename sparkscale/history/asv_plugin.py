@@ -80,7 +80,7 @@ def _results(conf: Any, machine: str, commit: str, environment: str, shown: str)
 
 
 def _side(conf: Any, machine: str, revision: str) -> tuple[str, str]:
-    """Returns the commit and the name of the environment that a text such as REVISION@NAME==VERSION,… stands for.
+    """Reads a text such as REVISION@NAME==VERSION,… and returns the commit and the name of the environment.
 
     The @ is followed by the releases that differ from the installed ones, and by `dirty` for a tree with
     uncommitted changes. `locked` or nothing means the installed releases. If there are no such results, raises

@@ -228,8 +228,8 @@ def _measure_all(
 ) -> list[tuple[Environment, Invocation]]:
     """Measures and returns the runs of all environments.
 
-    Odd rounds measure the environments in the given order, even rounds in reverse order. So a change of the
-    machine over time affects all environments.
+    Odd rounds measure the environments in the given order, even rounds in reverse order. So if the machine
+    becomes slower or faster over time, this affects all environments alike.
     """
     runs = [(environment, _begin_or_resume(request, environment)) for environment in environments]
     rounds = runs[0][1].rounds

@@ -140,7 +140,10 @@ CHECKED = {
     "profile": "profile (a digest of its settings)",
     "java": "Java",
 }
-"""Fields that must be equal in all results of one machine name, with the words that messages use."""
+"""Fields of asv's machine.json that must be equal in all results under one machine name.
+
+The values are the names of the fields in messages.
+"""
 ADDED_LATER = ("profile", "java")
 """Fields that earlier releases did not store."""
 

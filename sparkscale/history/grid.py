@@ -100,7 +100,10 @@ def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list
 
 
 def axes(new_points: Iterable[Point], known: Axes) -> Axes:
-    """Returns the known axes with the values of new points. asv shows only metrics with points on the axes."""
+    """Adds the values of new points to the known axes, and returns these axes, sorted.
+
+    asv shows a metric only at points that are made of values on the axes.
+    """
     united = [list(dict.fromkeys([*axis, *values])) for axis, values in zip(known, _columns(new_points), strict=True)]
     engines, data, fractions, devices, clusters = united
     return (

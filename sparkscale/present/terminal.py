@@ -65,9 +65,9 @@ class FittedGrid:
 
 @dataclass(frozen=True)
 class Layout:
-    """The choice of columns that are drawn, by position in the grid.
+    """Says which columns of a grid are drawn: those at `positions`, counted from 0.
 
-    In the columns at the positions `stacked`, ranges go below medians.
+    In the columns that `stacked` also lists, ranges go below medians.
     """
 
     grid: Grid

@@ -1,4 +1,4 @@
-"""Writes and reads archives: whole runs in one Parquet file, to share the runs or to publish them with a text.
+"""Writes and reads archives: whole runs in one Parquet file, to share them or to publish them beside an article.
 
 The file has one row for each row of a store that holds only these runs. The column `table` names the store's
 table, `content` holds the row as JSON, and `blob` the bytes of a record's table. The schema's metadata states the

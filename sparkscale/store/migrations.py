@@ -39,7 +39,7 @@ def migrated(path: Path, engine: sa.Engine, patience_seconds: float, may_copy: b
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Runs all steps in one transaction, so that no other process sees a half-migrated store."""
+    """Migrates to the present format in one transaction, so that no other process sees a half-migrated store."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         present_format = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -53,7 +53,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def describe_workloads(connection: sqlite3.Connection) -> None:
-    """Step from format 1 to 2: makes records refer to a description of their workload."""
+    """Makes records refer to a description of their workload: the first part of `to_format_2`."""
     names = "SELECT DISTINCT json_extract(content, '$.case.workload') FROM records"
     for (name,) in connection.execute(names).fetchall():
         description = _with_all_engines(connection, format_1.workloads().get(name) or _of_records(connection, name))
@@ -71,7 +71,7 @@ def describe_workloads(connection: sqlite3.Connection) -> None:
 
 
 def state_goals(connection: sqlite3.Connection) -> None:
-    """Step from format 1 to 2: stores in each run the goals of the run's suite."""
+    """Stores in each run the goals of the run's suite: the second part of `to_format_2`."""
     for suite, goals in format_1.goals().items():
         connection.execute(
             "UPDATE invocations SET content = json_set(content, '$.goals', json(?)) WHERE suite = ?",
@@ -80,13 +80,16 @@ def state_goals(connection: sqlite3.Connection) -> None:
 
 
 def to_format_2(connection: sqlite3.Connection) -> None:
-    """Stores descriptions of workloads, and goals of suites. Earlier releases had both only in their code."""
+    """Migrates from format 1 to 2: stores descriptions of workloads, and goals of suites.
+
+    Earlier releases had both only in their code.
+    """
     describe_workloads(connection)
     state_goals(connection)
 
 
 STEPS = {1: to_format_2}
-"""The function that migrates a store of each format to the next format."""
+"""Maps each earlier format to the function that migrates a store from it to the next format."""
 
 
 def _of_records(connection: sqlite3.Connection, workload: str) -> WorkloadDescription:

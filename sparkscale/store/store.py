@@ -84,8 +84,8 @@ class Store:
     ) -> Iterator["Store"]:
         """Opens a store file, and migrates it if necessary.
 
-        Raises `if_incomplete`, unless it is None, if the file does not have all tables. If `writes` is false, the
-        store may be a copy in memory.
+        `if_incomplete` is the error to raise if the file does not have all tables yet; None raises no error. If
+        `writes` is false, the store may be a copy in memory.
         """
         engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
         try:

@@ -73,7 +73,9 @@ class Matrix:
 
 
 def faulty(row: Any, position: int) -> Any:
-    """Returns a mask of the rows with a fault. It is an array or a Spark column, as is `row`, which holds row ids.
+    """Returns a mask of the rows with a fault. `row` holds row ids, as an array or as a Spark column.
+
+    The mask has the same type as `row`.
 
     For missing values, `position` is the column's position. For unseen categories, it is this position plus the
     number of columns.
@@ -348,9 +350,10 @@ def learned(run: Context, paths: list[str]) -> Learned:
 
 
 def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator[Array]:
-    """Yields one array for each column of the data: the columns that `pipeline` makes of it in the hold-out.
+    """Transforms the hold-out with `pipeline`. Yields one array for each column of the data.
 
-    The arrays have the shape (rows, columns). Their order is that of the engine's matrix.
+    An array holds the columns that the pipeline makes of this column; shape (rows, columns). The arrays have the
+    order of the engine's matrix.
     """
     import pandas as pd
 
@@ -366,8 +369,8 @@ def blocks(run: Context, pipeline: Learned, holdout: "pd.DataFrame") -> Iterator
 def score(run: Context, matrix: Matrix) -> dict[str, float]:
     """Returns the qualities `equal_cells`, `kept_cells` and `kept_rows`.
 
-    They compare the engine's result with results of pandas, which learns from the case's rows, and from all
-    training rows.
+    They compare the engine's result with two pipelines that pandas computes: one learns from the case's rows, and
+    one from all training rows.
 
     `equal_cells` shows if the engine's result is right. It is the share of the matrix's values that are equal to
     the values that pandas computes from the case's rows. The libraries' standard deviations differ by the factor

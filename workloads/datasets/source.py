@@ -31,14 +31,14 @@ FORMAT = 5
 """The format number of prepared data. It increases when the same definition gives other files than before."""
 
 MERGED_FORMAT = 2
-"""The format number of merged copies. It increases when the same definition gives other merged copies than before."""
+"""The format number of merged copies (see `merged`). It increases when the same definition gives other copies."""
 
 GROUP_ROWS = 100
 """A group needs this many rows, hold-out included, to get its own model."""
 
 MERGED_BYTES = 256 * 2**20
-"""Data of at most this size gets merged copies. Without them, a case with so little data would spend most of its
-time on opening 64 files. See docs/methodology.md for the measurement."""
+"""Data of at most this size gets merged copies, which have fewer files (see `merged`). Without them, a case with
+so little data would spend most of its time on opening 64 files. See docs/methodology.md for the measurement."""
 
 
 @dataclass(frozen=True)

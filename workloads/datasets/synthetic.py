@@ -1,7 +1,8 @@
 """Synthetic data of any size, in blocks of 65,536 rows. Any machine can make any block from the seed and its number.
 
-Rows of a block are drawn in the order in which they are stored, slice by slice. The slice of a row depends on its id,
-and its values depend on its position in that order. So rows are not shuffled or copied between drawing and writing.
+Rows of a block are drawn in the order in which they are stored: slice by slice. (Training rows are divided into 64
+slices.) The slice of a row depends on its id, and its values depend on its position in that order. So rows are not
+shuffled or copied between drawing and writing.
 """
 
 import math
@@ -73,7 +74,7 @@ class Synthetic(Source):
 
     @abstractmethod
     def draw(self, block: int, row: Array) -> dict[str, Array]:
-        """Returns one array of values for each column of the shape except ROW and UNIT, by the column's name.
+        """Returns one array of values for each column in `shape` except ROW and UNIT, by the column's name.
 
         `row` holds ids of rows of the block with the number `block`. Values are in the order of these ids.
         """

@@ -39,7 +39,7 @@ GROUP = "group"
 ENCODING = 3
 """The version number of the encoding. It increases when the same files are encoded in a new way."""
 MOST_NAMED = 10
-"""If a table has at most this many columns, messages name all of them. Otherwise messages name only the CLOSEST."""
+"""If a table has at most this many columns, messages name all of them. Otherwise messages name only a few."""
 CLOSEST = 5
 
 

@@ -19,12 +19,13 @@ SAMPLED = 32
 
 NEARLY_UNIQUE = 0.9
 NEARLY_ALWAYS = 0.95
-"""A column follows the order of the rows if at least this share of the steps between its values goes one way."""
+"""A column follows the order of the rows if at least this share of its changes from row to row goes in one
+direction."""
 IN_STEP = 0.99
 """A column follows the order of the rows if its rank correlation with the row ids reaches this absolute value."""
 DENSE = 2
-"""A column of different whole numbers looks like a counter if its range is less than this many times its number of
-values. Integers drawn at random from such a range repeat: at most 2·(1 - exp(-1/2)), or 79 %, are different."""
+"""A column of whole numbers, nearly all different, looks like a counter if its range is less than this many times
+its number of values. Random integers from such a range repeat, so at most 79 % differ: 2·(1 - exp(-1/2))."""
 
 EPOCHS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 FIRST_EPOCH, LAST_EPOCH = 631_152_000, 4_102_444_800
@@ -42,8 +43,9 @@ class OrderCounts:
 
     `known` counts the values, and `blank` those in BLANKS. `whole` is true if all values are whole numbers.
     `rises` and `falls` count the rows with a larger or smaller value than the row before. `low` and `high` ignore
-    BLANKS. `in_epochs` counts, for each unit of EPOCHS, the values that are times between 1990 and 2100. `hashes`
-    holds the smallest hashes of the different values. `sample` holds SAMPLED values of each batch.
+    BLANKS. `in_epochs` has one count for each unit of time in EPOCHS: the values that are times between 1990 and
+    2100 in this unit. `hashes` holds the smallest hashes of the different values. `sample` holds SAMPLED values of
+    each batch.
     """
 
     known: int
@@ -116,7 +118,7 @@ class OrderCounts:
     def distinct(self) -> float:
         """Returns the number of different values.
 
-        From SMALLEST_HASHES on, the number is an estimate with a standard error of 1.6 %.
+        If there are many (at least SMALLEST_HASHES), the number is an estimate with a standard error of 1.6 %.
 
         Source: Beyer et al., On synopses for distinct-value estimation under multiset operations, 2007.
         """
@@ -197,7 +199,7 @@ NOTHING = OrderCounts(
 
 
 def smallest(hashes: Array) -> Array:
-    """Returns the SMALLEST_HASHES smallest different hashes in ascending order.
+    """Returns the smallest of the different hashes in ascending order, at most SMALLEST_HASHES of them.
 
     The function first looks only at hashes below a bound. This is several times faster if most values are
     different.

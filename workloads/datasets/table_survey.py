@@ -219,7 +219,7 @@ def _features(
     """Returns the encoded columns of one primitive.
 
     Spark accepts the names of encoded columns, even if it would reject the user's names. `number` is the number of
-    the first encoded column. If there is none, this function or `choose` adds the reason to `left_out`.
+    the first encoded column. If no column is encoded, this function or `choose` adds the reason to `left_out`.
     """
     source, part = primitive
     slug = _slug(name_of(primitive))

@@ -230,8 +230,8 @@ class TextCounts:
     missing: int
     counts: Counter[str] = field(default_factory=Counter)
     unique_rows: int = 0
-    """The number of rows in parts where most rows have a text of their own. In such a part there are more than
-    FEW_LEVELS different texts, and more than half as many as training rows."""
+    """The number of rows in parts where most rows have a text of their own. In such a part, the number
+    of different texts is above FEW_LEVELS, and above half of the number of training rows."""
 
     @classmethod
     def of(cls, values: pa.Array, training: Array) -> "TextCounts":
@@ -256,7 +256,7 @@ class TextCounts:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Returns the MOST_LEVELS most frequent values in the order of `in_order`, then OTHER.
+        """Returns the most frequent values (at most MOST_LEVELS) in the order of `in_order`, followed by OTHER.
 
         If values are missing, MISSING is the last entry.
         """

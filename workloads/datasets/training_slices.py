@@ -40,8 +40,8 @@ ROW_GROUP_ROWS = 65_536
 
 HOLDOUT_SHARE = 0.2
 HOLDOUT_LEAST_SHARE, HOLDOUT_MOST_SHARE = 0.05, 0.4
-"""Whole groups or times may not add up to a fifth. Then the hold-out has the nearest possible share within these
-bounds."""
+"""The limits of the hold-out's share of the rows. Whole groups or times may not add up to exactly a fifth, but
+their share must lie within these limits."""
 HOLDOUT_MOST = 1_000_000
 """The largest number of rows in a random hold-out. With a million rows, an AUC is known to within 0.001. A larger
 hold-out would cost storage, because every case stores the scores of all hold-out rows."""

@@ -107,8 +107,8 @@ class InferenceEngine(ModelEngine):
     devices = CPU_AND_GPU
     model_placement: ClassVar[Placement | None] = "node"
     threads_each: ClassVar[int] = 0
-    """The number of threads of each predicting process on a node; 0 means the number in the parameters or in the
-    case."""
+    """The number of threads of each predicting process on one node. If 0, the parameter `threads` decides; if
+    that is 0, too, a process has all threads of the case."""
 
     @classmethod
     def made_for(cls, form: type[Format], kind: type[InferenceParams]) -> "type[InferenceEngine]":

@@ -54,11 +54,11 @@ def part_bytes(sizes: list[int], parts: int) -> int:
 
 
 def parts_of(sizes: list[int], limit: int) -> list[list[int]]:
-    """Returns the parts that Spark makes from files of these sizes. A part is a list with the bytes of each piece.
+    """Returns the parts that Spark makes from files of these sizes. A part is a list of its pieces' sizes (bytes).
 
-    Spark cuts files into pieces of at most `limit` bytes. The pieces fill one part of at most `limit` bytes after
-    the other, beginning with the largest piece. Source: org.apache.spark.sql.execution.datasources.FilePartition,
-    if the cost of opening a file is set to 0.
+    Spark cuts files into pieces of at most `limit` bytes, and sorts them from the largest to the smallest. A piece
+    goes into the current part if the part then has at most `limit` bytes. Otherwise a new part begins. Source:
+    org.apache.spark.sql.execution.datasources.FilePartition, if the cost of opening a file is set to 0.
     """
     pieces = [min(limit, size - begin) for size in sizes for begin in range(0, size, limit)]
     parts: list[list[int]] = []

@@ -131,4 +131,4 @@ TRAINERS: dict[str, type[SparkEngine]] = {
     "ubjson": MLlibGBT,
     "state_dict": MLlibPerceptron,
 }
-"""The engine that trains MLlib's model for a workload. The key is the format of the workload's other models."""
+"""For each format of a workload's models, the engine that trains MLlib's model of this workload."""

@@ -50,8 +50,8 @@ class Here:
 class Processes:
     """Runs several items at once, in new processes on this node that end with the call.
 
-    Each process first calls `initializer`. This process runs the items itself if there is only one item, or if
-    `count` is 1.
+    Each new process first calls `initializer`. If there is only one item, or if `count` is 1, no process is
+    started, and the caller's process runs the items.
     """
 
     def __init__(self, count: int, initializer: Callable[[], object] | None = None) -> None:
@@ -164,7 +164,7 @@ OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 @contextmanager
 def raised_in_task() -> Iterator[None]:
-    """Raises the errors of sparkscale from a Spark task again, with the same class and message.
+    """If a Spark task in the block raises an error of sparkscale, raises an error of this class with its message.
 
     The long text that Spark adds is left out. All other errors are raised unchanged.
     """

@@ -53,9 +53,9 @@ def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
 
 
 def marked(job: Job, table: pa.Table, trained_mask: Array | None, held_out: bool) -> pa.Table:
-    """Returns the rows of groups that are trained, with the column HELD_OUT, which is `held_out` in all rows.
+    """Returns the rows of groups that are trained. In the new column HELD_OUT, all rows have the value `held_out`.
 
-    `trained_mask` is that of `Groups`; None if all groups are trained.
+    `trained_mask` is the value of `Groups.trained_mask`; None if all groups are trained.
     """
     if trained_mask is not None:
         table = table.filter(pa.array(trained_mask[table.column(job.group).to_numpy()]))

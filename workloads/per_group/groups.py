@@ -32,7 +32,10 @@ BUCKET_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class Sizes:
-    """The keys and the numbers of rows of all groups of a grouping, in the order of the codes; shapes (groups,)."""
+    """The key of each group, and its numbers of training and hold-out rows.
+
+    The arrays are in the order of the groups' codes; shapes (groups,).
+    """
 
     keys: Array
     train: Array

@@ -18,7 +18,7 @@ from workloads.per_group.spark import OnSpark
 from workloads.per_group.training import Job, train_group
 
 Loaded = tuple[Job, list[list[Piece]]]
-"""The job that tasks get, and the pieces that each bucket consists of."""
+"""The job that tasks get, and the pieces of each bucket (see the module `layout`)."""
 
 
 class LaidOut(GroupEngine):

@@ -52,9 +52,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows that each task lays out, and the folder for the laid-out files. Can be pickled.
+    """The rows that each task sorts by group and writes, and the folder for these files. Can be pickled.
 
-    The members of `Groups` with the same names computed `trained_mask` and `buckets`.
+    `trained_mask` and `buckets` are the results of the members of `Groups` with the same names.
     """
 
     job: Job

@@ -43,7 +43,7 @@ ATTEMPTS = "_attempts"
 """The subfolder to which tasks write. Readers ignore it."""
 FLUSH_GROUPS = 1000
 FLUSH_BYTES = 16 * 2**20
-"""A task writes its results to the file whenever it holds results of this many groups, or models of this many
+"""A task writes its results to the file whenever it holds results of FLUSH_GROUPS groups, or models with this many
 bytes."""
 
 

@@ -157,7 +157,7 @@ def mean_label(paths: list[str]) -> float:
 
 
 def positions_of(rows: Array, row: Array) -> Array:
-    """Returns the index in `row` of each id in `rows`; shape (rows,).
+    """Returns, for each hold-out row, the index of the prediction with the same id; shape (rows,).
 
     `rows` holds the hold-out's ids in ascending order, and `row` holds the ids of the predictions. Raises
     InvalidResult if an id is missing, occurs twice, or is not in the hold-out.

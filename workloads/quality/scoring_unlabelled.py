@@ -86,9 +86,10 @@ def _store(run: Context, row: Array, error: Callable[[Array, Array], Array]) -> 
     """Returns two arrays of shape (rows,): the squared deviations of the hold-out rows, and their squared errors.
 
     Deviations are from the mean of the training rows. The table {row, unit, label, score} is stored, with the
-    squared deviation as `label` and the squared error as `score`. `error` computes the squared errors. It takes
-    the matrix of the hold-out rows, and the positions of these rows in the engine's result, in which `row` holds
-    the row ids.
+    squared deviation as `label` and the squared error as `score`.
+
+    `row` holds the row ids of the engine's result. `error` computes the squared errors from the matrix of the
+    hold-out rows, and from the positions of these rows in the engine's result.
     """
     names = [column.name for column in numeric_columns(run.data)]
     holdout = read_parquet([run.data.holdout_path], [ROW, UNIT, *names]).sort_by(ROW)

@@ -159,7 +159,7 @@ class WinnerScores(Scores):
 class TuningEngine(ModelEngine):
     """An engine of this pattern: one way to search. `made_for` binds it to the model of the trials and the winner.
 
-    A subclass defines `spread`, which brings the split's rows to the trials, and `searched`, which runs the trials.
+    A subclass defines `spread`, which gives trials access to the rows, and `searched`, which runs the trials.
     """
 
     judges_on_split: ClassVar[bool] = True

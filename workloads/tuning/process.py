@@ -32,12 +32,12 @@ from sparkscale.contract.threads import thread_variables
 from workloads.tuning.trials import Job, TrialResult, failed, train_and_judge
 
 IDLE_SECONDS = 60.0
-"""A template ends after this many seconds without a request."""
+"""A template process ends after this many seconds without a request."""
 OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "cannot allocate memory", "can't allocate memory", "out of memory")
 
 
 class TrialProcess:
-    """Starts a template process, and sends it one trial at a time."""
+    """Starts a template process, which forks a child for each trial, and sends it one trial at a time."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -61,7 +61,7 @@ class TrialProcess:
         return failed("failed", "the process that trains trials ended twice", began, socket.gethostname())
 
     def close(self) -> None:
-        """Ends the template, and the trial that the template is running, if any."""
+        """Ends the template process, and the trial that it is running, if any."""
         process, self._process = self._process, None
         if process:
             for pipe in (process.stdin, process.stdout):
@@ -88,7 +88,7 @@ class TrialProcess:
 
 
 class TemplateOfJob:
-    """Holds the template that this process uses for its trials. Replaces the template when another job arrives."""
+    """Holds the template process that forks this process's trials. For another job, a new one replaces it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ _template = TemplateOfJob()
 
 
 def run_trial(job: Job, values: dict[str, Any], gpu: str = "") -> TrialResult:
-    """Runs a trial in the template of this process.
+    """Runs a trial in a child of this process's template process.
 
     The trial uses the GPU that `gpu` names. If `gpu` is empty, it uses the GPU of the Spark task, if there is one.
     """

@@ -56,7 +56,7 @@ class Range(BaseModel):
 
     @property
     def drawn(self) -> tuple[float, float]:
-        """The lower and the upper limit of the uniform random number that `value` converts to a parameter.
+        """The lower and the upper limit of a uniform random number, which `value` converts to a parameter's value.
 
         On a log scale the limits are logarithms. With steps they are numbers of steps. If `value` rounds the
         number, the range is wider by 0.5 at both ends.
@@ -68,7 +68,7 @@ class Range(BaseModel):
         return (math.log(ends[0]), math.log(ends[1])) if self.scale == "log" else ends
 
     def value(self, number: float) -> Value:
-        """Returns the parameter for a drawn number."""
+        """Returns the parameter's value for a random number from the range `drawn`."""
         if self.step is not None:
             return self.low + self.step * min(max(round(number), 0), self.steps)
         unrounded = math.exp(number) if self.scale == "log" else number
@@ -84,7 +84,7 @@ class Range(BaseModel):
         return list(dict.fromkeys(self.value(low + (high - low) * (n + 0.5) / count) for n in range(count)))
 
     def for_hyperopt(self, name: str) -> Any:
-        """Returns hyperopt's expression for this range. It draws the parameter itself, without `value`."""
+        """Returns hyperopt's expression for this range. It yields the parameter's value without `value`."""
         from hyperopt import hp
         from hyperopt.pyll import scope
 

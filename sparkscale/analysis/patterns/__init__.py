@@ -17,7 +17,7 @@ PATTERNS: dict[str, PatternAnalysis] = {
     "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
-"""The analysis of each pattern, by the `report` that workloads declare. The reports of a run have this order."""
+"""The analysis of each pattern, by the name that workloads give as `report`. Reports of a run have this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:

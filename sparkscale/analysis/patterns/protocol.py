@@ -55,7 +55,7 @@ class PatternAnalysis:
 def by_subject(
     report: str, records: Iterable[RunRecord], subject: Callable[[Case], str], variant: Callable[[Case], Variant]
 ) -> list[dict[Variant, list[RunRecord]]]:
-    """Returns the records of a report: a dictionary for each subject, with the records of each variant.
+    """Returns the records of a report by subject. Each dictionary maps the variants of a subject to their records.
 
     `subject` returns the key of a case's subject, and `variant` returns a tuple that begins with the engine's
     name. Subjects are in the order of the records. Variants are in the order in which the workload declares its

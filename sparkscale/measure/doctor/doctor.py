@@ -45,7 +45,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Runs all checks and returns their results. Most of the time is the start of Spark."""
+    """Runs all checks and returns their results. The start of Spark takes most of the time."""
     local = profile.load("local")
     budget = budget_of(local)
     return [

@@ -83,7 +83,7 @@ class PlannedCase:
         )
 
     def worker(self, budget: Budget) -> Session:
-        """Returns the key of the case's worker. Cases with an equal key can share a worker."""
+        """Returns the properties of the case's worker. Cases with equal properties can share a worker."""
         return shared_worker(Session(self.engine.placement, self._threads(budget), self.device), self.cluster.kind)
 
     def _threads(self, budget: Budget) -> int:
@@ -118,10 +118,10 @@ class PlannedCase:
 
 
 def shared_worker(session: Session, cluster_kind: str) -> Session:
-    """Returns the key of a worker for this session. Executions with an equal key can share a worker.
+    """Returns the properties of a worker for this session. Executions with equal properties can share a worker.
 
-    For Spark in local mode, the key leaves out the number of threads, because one JVM can serve sessions with
-    different numbers of threads.
+    For Spark in local mode, the number of threads is set to 0, because one JVM can serve sessions with different
+    numbers of threads.
     """
     shares_jvm = session.placement == "spark" and cluster_kind == "local"
     return replace(session, threads=0) if shares_jvm else session

@@ -50,7 +50,7 @@ class Execution:
 
     @property
     def worker(self) -> Session:
-        """Returns the key of the execution's worker. Executions with an equal key can share a worker."""
+        """Returns the properties of the worker. Executions with equal properties can share a worker."""
         return shared_worker(self.session, self.case.cluster_kind)
 
 
@@ -64,9 +64,9 @@ def planned_executions(
     """Returns all executions on one profile: each case once in each of its rounds, with the seeds of the round.
 
     Equal executions are planned only once. `rounds` is the number of rounds of the run. Isolated cases may have
-    fewer rounds. These are spread evenly over the rounds of the run, separately for each key of a worker. This
-    saves workers. The first isolated execution of a round starts a worker that other executions then share. Every
-    further isolated execution needs its own worker.
+    fewer rounds. Their executions are spread evenly over the rounds of the run, separately for each set of cases
+    that can share a worker (see `PlannedCase.worker`). So fewer workers start: the first isolated execution of a
+    round starts a worker that other executions then share. Every further isolated execution needs its own worker.
     """
     isolated_count: Counter[Session] = Counter()
     bound = {

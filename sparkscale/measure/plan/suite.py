@@ -148,7 +148,10 @@ def load(name_or_path: str) -> Suite:
 
 
 def _placed(source: AnySource, folder: Path) -> AnySource:
-    """Returns the data set. The relative path of a table is a path in `folder`, the folder of the suite's file."""
+    """Returns the data set. If it is a table with a relative path, the path now begins with `folder`.
+
+    `folder` is the folder of the suite's file.
+    """
     if not isinstance(source, Table) or scheme(source.path):
         return source
     return source.model_copy(update={"path": str(folder / Path(source.path).expanduser())})

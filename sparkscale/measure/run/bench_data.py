@@ -28,7 +28,10 @@ from workloads.io.filesystem import check_space
 CONTENDERS: tuple[Contender, ...] = get_args(Contender)
 OURS: Contender = "sparkscale on Spark"
 GOALS: dict[Contender, float] = {"Spark SQL": 3.0, "scikit-learn": 4.0}
-"""OURS should write at least this many times as many values per second as the generator in the key."""
+"""The least speed that OURS should have, as a multiple of the speed of the generator in the key.
+
+The speed is the number of values written per second.
+"""
 MOST_TASK_BYTES = 600 * 2**20
 LIMIT_SECONDS = 1800.0
 LEAST_ROWS = 1000

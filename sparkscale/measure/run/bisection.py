@@ -26,8 +26,8 @@ def smallest(is_enough: Callable[[int], bool], too_little: int, enough: int, rat
 
     Returns the last bracket. `is_enough` tries one amount. If an amount is enough, larger amounts are assumed to
     be enough, too. If this is wrong, the bracket holds one of several places where the answer changes. The two
-    given ends are not tried. Each of the ⌈log₂(log(enough/too_little) / log(ratio))⌉ tries is a whole number
-    strictly between the ends. The search ends earlier if no such number is left.
+    given ends are not tried. About ⌈log₂(log(enough/too_little) / log(ratio))⌉ amounts are tried. Each is a
+    whole number strictly between the ends. The search ends earlier if no such number is left.
     """
     bracket = Bracket(too_little, enough)
     while bracket.ratio > ratio and bracket.enough - bracket.too_little > 1:

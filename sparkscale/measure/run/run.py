@@ -168,7 +168,7 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
 
 
 def _to_resume(request: Request, store: Store) -> Invocation:
-    """Returns the run that the request names, or the suite's last run by the same command if it names none."""
+    """Returns the run that the request names. If it names none, returns the suite's last run by this command."""
     if request.invocation is not None:
         return store.invocation(identity=request.invocation)
     return store.invocation(request.suite, command=request.command)

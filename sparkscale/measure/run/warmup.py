@@ -37,14 +37,15 @@ INDEPENDENT_OF_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"
 """Errors that a larger sample cannot avoid."""
 
 NEXT, FOUR_TIMES = 1, 2
-"""Numbers of steps to the next sample. One step doubles the sample, two steps make it four times as large."""
+"""Results of `step`: how many samples further the next warm-up is tried. Each sample is twice as large as the one
+before it."""
 
 
 @dataclass
 class Passes:
     """The passes of one case's warm-ups in one worker.
 
-    A later warm-up may need only one pass, if this agrees with the last pass of the warm-up before.
+    A later warm-up needs only one pass if this pass agrees with the last pass of the warm-up before it.
     """
 
     case: Case
@@ -89,7 +90,7 @@ def still_warm(case: Case, last: float | None) -> bool:
 
 
 def was_warm(case: Case, observation: Observation) -> bool:
-    """Returns false if Python processes began in the phases that a warm worker would already have had.
+    """Returns false if the phases started Python processes that a warm worker would already have had.
 
     Some executions start processes even in a warm worker, so the result is true for them. Some engines always
     start processes. With a GPU, each of Spark's Python workers serves only one task. If an executor was lost, its
@@ -113,7 +114,9 @@ def _time_to_model(record: RunRecord) -> float | None:
 
 
 def step(failed: RunRecord) -> int:
-    """Returns the number of steps to the next sample after a failed warm-up; 0 if no other sample can help.
+    """Returns how many samples further the next warm-up is tried after a failed one; 0 if no other can help.
+
+    1 is a sample that is twice as large, and 2 one that is four times as large.
 
     Unsuitable data is found before a phase begins, so the next sample is cheap to try. An engine that fails may fail
     on any sample, and its worker is replaced each time, so fewer samples are tried.

@@ -20,7 +20,8 @@ PACKAGES = ("pyspark", "pandas", "pyarrow", "numpy", "scikit-learn", "xgboost", 
 """Packages that sparkscale's code uses on executors. Results may differ if their versions differ."""
 
 OPENMP = "OMP_NUM_THREADS"
-"""The limit of OpenMP's threads. Without it, libraries such as XGBoost start one thread per core of the host."""
+"""The environment variable that limits OpenMP's threads. If it is not set, libraries such as XGBoost start one
+thread per core of the host."""
 
 PROBE = "sparkscale"
 """The content of a file that executors must be able to read."""

@@ -161,7 +161,11 @@ class Step:
 
     @classmethod
     def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
-        """Returns the step of a fraction. `pairs` has the better and the worse quality for each pair of seeds."""
+        """Returns what the model of a fraction gives up against a better model.
+
+        For each pair of seeds, `pairs` holds the quality of the better model (all data, or the ceiling), then that
+        of this model.
+        """
         drawn = crossed.replicates(pairs, criterion.given_up)
         share = float((drawn <= criterion.tolerance).mean())  # a draw without a value is not enough
         return cls(fraction, crossed.estimate(pairs, criterion.given_up), share, criterion.tolerance)

@@ -83,9 +83,9 @@ class EngineCurve:
 class SampleAnswer:
     """The smallest fraction that is enough. `text` names it as part of a sentence.
 
-    `step` is the step of this fraction, or the step at which the search ended. `is_too_little` is true if it is
-    resolved that no fraction smaller than all data is enough. If the answer is not resolved, `would_resolve` says
-    what to measure.
+    `step` says what this fraction gives up. If no fraction is enough, it says what the last tested fraction gives
+    up; None if that has no result. `is_too_little` is true if 1/2, the largest sample, is not enough. If the
+    answer is not resolved, `would_resolve` says what to measure.
     """
 
     step: Step | None

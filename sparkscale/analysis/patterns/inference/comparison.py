@@ -17,11 +17,11 @@ from sparkscale.contract.record import RunRecord
 
 SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
-"""Engines that use all cores of a node without Spark. Spark is compared with the first of them that has a time."""
+"""Engines that use all cores of a node without Spark. Spark is compared with `Predictions.native`."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
-"""The steps of the Spark tax after the native engines.
+"""Engines that measure the Spark tax step by step: each adds one cost to the engine before, the first to `native`.
 
-Each adds one cost: first Spark tasks, then rows that arrive as Arrow batches, then a DataFrame as input and output.
+The costs are Spark tasks, then rows that arrive as Arrow batches, then a DataFrame as input and output.
 """
 
 VARIANT_PARAMETERS = ("threads", "batch_rows")
@@ -126,9 +126,9 @@ class Predictions:
 
     @property
     def rungs(self) -> list[Variant]:
-        """The steps of the Spark tax, from one native thread to a DataFrame.
+        """The variants that measure the Spark tax step by step: one thread, all cores without Spark, then RUNGS.
 
-        Empty if the first or the last step was not measured.
+        Empty if the first or the last of them was not measured, or none in between.
         """
         steps = [variant for variant in (self.one_thread, self.native, *map(self.variant, RUNGS)) if variant]
         return steps if len(steps) > 2 and self.one_thread and self.variant(RUNGS[-1]) else []

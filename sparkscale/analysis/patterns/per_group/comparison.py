@@ -157,7 +157,7 @@ class Trainings:
     """True if no larger sample of the same groups was measured."""
 
     def is_comparable(self, variant: Variant) -> bool:
-        """Returns true if no engine made more models, or was timed in more rounds.
+        """Returns true if no other engine made more models in a round, or has a round that this one lacks.
 
         Otherwise this engine did less work, and its times cannot be compared with those of other engines.
         """
@@ -243,8 +243,8 @@ class Trainings:
     def fastest(self, uses: float) -> list[Variant]:
         """Returns the comparable engines with a time for every execution, the fastest first.
 
-        The median seconds count, with the share of a layout that `uses` trainings use. The first engine of CONTROL
-        is left out.
+        Engines are sorted by their median seconds of load + fit, plus the seconds of their layout divided by
+        `uses`. The first engine of CONTROL is left out.
         """
         variants = [
             variant

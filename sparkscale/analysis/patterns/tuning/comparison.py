@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 SEEDS = "more sampler seeds (`sweep = { sampler_seed = [1, 2, …] }` in a suite)"
 EQUAL = "the same searches with every engine"
-"""What to measure to resolve an answer, if the engines made different searches."""
+"""The measurement that would resolve an answer, if the engines made different searches."""
 
 Attempt = tuple[int, int]
 """One search of an engine, named by the sampler's seed and the round."""
@@ -368,7 +368,10 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Searches]:
 
 
 def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], position: int) -> bool:
-    """Returns true if another variant of the same engine and parallelism has a different number at this position."""
+    """Returns true if the engine also ran with another number of trials (`position` 2) or random starts (3).
+
+    Only searches with the same parallelism count.
+    """
     return any(other[:2] == variant[:2] and other[position] != variant[position] for other in variants)
 
 

@@ -194,7 +194,10 @@ def _loss(heading: str, priority: int = 0) -> Column:
 
 
 def _after(search: Search) -> tuple[Cell, ...]:
-    """Returns the best loss after each of SHARES of the trials. None if the engine is not comparable."""
+    """Returns a cell for each share in SHARES: the best loss after this share of the trials.
+
+    The cells are None if the engine is not comparable.
+    """
     return tuple(search.best_after(share) if search.is_comparable else None for share in SHARES)
 
 
