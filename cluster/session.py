@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from cluster import code_zip
+from cluster import code_zip, gpu
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
@@ -130,10 +130,12 @@ def start(
     """Starts the Spark session of a worker.
 
     Each Spark task may use `threads` threads and computes on `device`. Spark writes everything on this host below
-    `scratch`.
+    `scratch`. If `device` is "gpu", this process and its children number GPUs as NVML does from then on.
 
     Raises ClusterError if the session does not start in time, or if an executor is missing then.
     """
+    if device == "gpu":
+        os.environ.update(gpu.ORDER)  # in local mode, ranks of a distributed training are children of this process
     (scratch / JAVA_TEMPORARY).mkdir(parents=True, exist_ok=True)
     runtime = (
         _connect(profile, endpoint)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from cluster import lifecycle, profile
+from cluster import gpu, lifecycle, profile
 from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.lifecycle import Cluster
@@ -203,6 +203,8 @@ def ask(nvml: Path) -> Ask:
 
     def run(*arguments: str, timeout: float = 60, **variables: str) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "LD_LIBRARY_PATH": str(nvml), **variables}
+        for name in gpu.ORDER:
+            environment.pop(name, None)  # a test that binds a GPU in this process leaves it behind
         command = [sys.executable, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
