@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	@$(BIN)/sparkscale run $(ARGS)
 
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --durations 30
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 30
 
 # Less the tests marked `slow`, of half a minute and more each.
 test: $(READY)

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from cluster import gpu, lifecycle, profile
 from cluster.budget import budget
@@ -22,6 +22,8 @@ from cluster.session import SparkRuntime
 from sparkscale.contract.case import Case, Device, ParameterSet
 from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import BusyError
+from sparkscale.measure.run.lock import machine_lock
 from tests.calling import called
 from tests.cluster.using import found_java
 from workloads.base import Engine, Params, Sample, Workload
@@ -33,49 +35,35 @@ Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-TAKE_THE_LOCK = {
-    "tests/history/test_bench.py",
-    "tests/history/test_releases.py",
-    "tests/history/test_views.py",
-    "tests/test_another_package.py",
-    "tests/test_cli.py",
-    "tests/test_cli_cluster.py",
-    "tests/measure/test_clusters.py",
-    "tests/measure/test_cold_cache.py",
-    "tests/measure/test_data.py",
-    "tests/measure/test_faults.py",
-    "tests/measure/test_gpu_cases.py",
-    "tests/measure/test_heap.py",
-    "tests/measure/test_left_behind.py",
-    "tests/measure/test_origin.py",
-    "tests/measure/test_resume.py",
-    "tests/measure/test_rounds.py",
-    "tests/measure/test_run.py",
-    "tests/measure/test_secrets.py",
-    "tests/measure/test_sessions.py",
-    "tests/measure/test_surroundings.py",
-    "tests/measure/test_targets.py",
-    "tests/measure/test_warmth.py",
-}
-"""Files whose tests run commands that measure, or prepare: the machine has one lock for them."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Takes the machine's lock for all tests, so that a user's run and the tests do not disturb each other.
+
+    Commands that tests start measure under this lock, so several may run at once. If a user's run has the lock, the
+    tests that measure fail and say so; the others run.
+    """
+    is_child = hasattr(config, "workerinput")
+    if not is_child:
+        held = ExitStack()
+        with suppress(BusyError):
+            held.enter_context(machine_lock())
+        config.add_cleanup(held.close)
 
 
-class TwoAtOnce(LoadScopeScheduling):  # type: ignore[misc]
-    """Spreads files over processes of pytest; those that take the machine's lock run in one of them."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "machine" if file in TAKE_THE_LOCK else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    return TwoAtOnce(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with many slow tests first, because the last file to end decides when all tests have ended."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += (
+            1000 if item.get_closest_marker("slow") else 10 if item.get_closest_marker("spark") else 1
+        )
+    items.sort(key=lambda item: -weights[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests use nothing that the user's own runs do but the machine's lock, so that neither disturbs the
-    other. Their JVMs live briefly, so compile cheaply, and threads of OpenMP do not spin, for tests share the cores.
+    """Gives tests a cache and temporary files of their own. They share only the machine's lock with a user's runs.
+
+    Their JVMs live briefly, so they compile cheaply. Threads of OpenMP do not spin, because tests share the cores.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands that tests start would ignore it, too
     named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")

@@ -14,6 +14,18 @@ from sparkscale.measure.run import warmup
 from tests.measure.observing import Start
 from workloads import registry
 
+WITH_LOCK = """
+import sys
+from pathlib import Path
+from sparkscale.cli.main import main
+from sparkscale.measure.run import lock
+path = sys.argv.pop(1)
+lock.lock_path = lambda: Path(path)
+lock.SOCKET = "\\0" + path
+main()
+"""
+"""The command line with another lock than the machine's."""
+
 TOY_PACKAGE = Path(__file__).parents[1] / "toy_package"
 
 
@@ -46,13 +58,17 @@ def one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `sparkscale run` in the background; whatever is left of it at the end is killed."""
+    """Starts `sparkscale run` in the background; whatever is left of it at the end is killed.
+
+    With `lock`, the run takes the lock of this name instead of the machine's, which the tests hold.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def begin(suite: str, *arguments: str) -> "subprocess.Popen[str]":
+    def begin(suite: str, *arguments: str, lock: Path | None = None) -> "subprocess.Popen[str]":
         path = tmp_path / "mine.toml"
         path.write_text(suite)
-        command = [sys.executable, "-m", "sparkscale", "run", "--suite", str(path), "--out", str(tmp_path / "out")]
+        program = ["-c", WITH_LOCK, str(lock)] if lock else ["-m", "sparkscale"]
+        command = [sys.executable, *program, "run", "--suite", str(path), "--out", str(tmp_path / "out")]
         process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process

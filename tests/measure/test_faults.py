@@ -18,8 +18,8 @@ import pytest
 from cluster import processes
 from sparkscale.contract.record import GROUPS, ErrorInfo, Outcome, RunRecord
 from sparkscale.measure.outcomes import Evidence, decide
+from sparkscale.measure.run import lock, runner
 from sparkscale.measure.run import run as running
-from sparkscale.measure.run import runner
 from sparkscale.measure.run.run import Request
 from sparkscale.store.store import Store
 from tests.measure.observing import PATIENCE, Silent, Start, outcomes, records
@@ -304,10 +304,16 @@ def test_retry_failed_repeats_what_is_not_ok_and_nothing_else(start: Start, tmp_
 
 
 def test_a_second_run_on_the_machine_is_refused_and_killing_the_first_leaves_no_worker(
-    start: Start, tmp_path: Path, marker: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+    start: Start,
+    tmp_path: Path,
+    marker: Path,
+    sparkscale: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process = start(suite_of(marker=str(marker), seconds=FOREVER))
+    process = start(suite_of(marker=str(marker), seconds=FOREVER), lock=tmp_path / "lock")
     worker = worker_in_fit(process, marker)
+    monkeypatch.setattr(lock, "lock_path", lambda: tmp_path / "lock")
+    monkeypatch.delenv(lock.HOLDER)  # else the tests' own lock would do
     second = sparkscale("run", "--out", str(tmp_path / "second"))
     assert second.returncode == 2
     assert second.stderr.startswith(f"Error: Another run is measuring on this machine (process {process.pid})")
