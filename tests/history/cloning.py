@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkscale.contract.record import RunRecord
+from sparkscale.measure.run.lock import HOLDER
 from sparkscale.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +86,8 @@ class Clone:
         return _git(self.root, "rev-parse", "HEAD").strip()
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Of a process that runs this clone's code."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARKSCALE_")}
+        """Returns the environment of a process that runs this clone's code under the lock of the tests."""
+        kept = {name: os.environ[name] for name in os.environ if name == HOLDER or not name.startswith("SPARKSCALE_")}
         return {**kept, "PYTHONPATH": str(self.root), "HOME": str(self.home), **more}
 
     def run(
