@@ -57,7 +57,7 @@ class EventLog:
         return section.metrics()
 
     def _run_marker(self, mark: str) -> None:
-        """Runs a job that carries the mark as a tag.
+        """Runs a marker job (see the module's docstring) with `mark` as its tag.
 
         In a classic session the SparkContext sets the tag, because after `SparkSession.addTag` MLlib's models cannot
         be serialized.
@@ -105,7 +105,10 @@ class EventLog:
 
 @dataclass
 class Section:
-    """The part of an event log that ends with one marker job."""
+    """The part of an event log that ends with one marker job, a small job that runs after each case.
+
+    `mark` is the tag of this job.
+    """
 
     mark: str
     complete: bool = False

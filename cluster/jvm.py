@@ -55,7 +55,8 @@ def shell_options(environment: Mapping[str, str] | None = None) -> list[str]:
 def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
     """Returns the role, garbage collector and threads of each JVM that computes in these process trees.
 
-    Each combination is returned once. `sessions` holds the ids of the trees' process sessions.
+    A role is `driver`, `executor` or `server` (a Connect server). Each combination is returned once. `sessions`
+    holds the ids of the trees' process sessions.
 
     This function only reads /proc and runs nothing in a JVM, so the Spark session does not change.
     """

@@ -58,7 +58,11 @@ class Cluster:
 
     @property
     def is_renewable(self) -> bool:
-        """True for a Connect server that a run has started. A worker gets a fresh JVM only after `renew`."""
+        """True for a Connect server that a run has started.
+
+        Sessions on the server share its JVM. So a worker gets a fresh JVM only if `renew` replaces the server
+        first.
+        """
         return isinstance(self.profile, Connect) and self.state is not None and not self.state.kept
 
     def renew(self) -> None:

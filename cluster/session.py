@@ -41,8 +41,8 @@ class SparkRuntime:
     def tidy(self) -> None:
         """Removes cached data. Call this between cases.
 
-        It forces no garbage collection. A full collection gives memory back to the system, and the next case would
-        spend time to get this memory again.
+        This method forces no garbage collection. A full collection gives memory back to the system, and the next
+        case would spend time to get this memory again.
         """
         self.spark.catalog.clearCache()
 

@@ -98,13 +98,14 @@ def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
 def _java_options(
     profile: ClusterProfile, budget: Budget, settings: Mapping[str, str], temporary: Path
 ) -> dict[str, str]:
-    """Returns the options of the JVMs that compute: the same garbage collector everywhere, with one thread per core.
+    """Returns the options of the JVMs of driver and executors: the same garbage collector, one thread per core.
 
     JVMs on this host write temporary files, such as native libraries, to `temporary`, because this folder is
-    removed even if they are killed. It is not used if its path is too long for sockets, or if no programs may run
-    from it.
+    removed even if they are killed. The folder is not used if its path is too long for sockets, or if no programs
+    may run from it.
 
-    A profile may set `extraJavaOptions`. Spark puts `defaultJavaOptions` before them, so the profile's options win.
+    The options are returned as `spark.*.defaultJavaOptions`. Spark puts these before `extraJavaOptions`, so
+    options that a profile sets there win.
     """
     cores = {"driver": len(_driver_grant(profile, budget).cpus)}
     if isinstance(profile, Standalone):

@@ -260,14 +260,14 @@ class Engine(ABC):
     def prepared_model(self, run: Context) -> PreparedModel:
         """Returns the prepared model that this case uses. Makes the model if it does not exist.
 
-        The worker calls this before it runs any case. It is not timed.
+        The worker calls this method before it runs any case. The call is not timed.
         """
         raise NotImplementedError
 
     def prepare(self, run: Context) -> None:  # noqa: B027 - most engines need nothing
         """Prepares the inputs that all engines of the workload share, such as a validation part.
 
-        The worker calls this once per execution, before the phases. It is not timed.
+        The worker calls this method once per execution, before the phases. The call is not timed.
         """
 
     def estimator(self, run: Context, name: str) -> Any:  # noqa: ARG002
@@ -289,7 +289,8 @@ class Engine(ABC):
     def traits(cls) -> frozenset[str]:
         """Returns the names of the properties that reports need to know, besides the engine's name and placement.
 
-        The trait `given_model` means that an engine on one node makes the model. Subclasses may add more traits.
+        The trait `given_model` means that the engine applies a prepared model that was trained on one node,
+        without Spark. Subclasses may add more traits.
         """
         traits = {"starts_processes": cls.starts_processes, "given_model": cls.model_placement == "node"}
         return frozenset(name for name, present in traits.items() if present)
@@ -319,7 +320,7 @@ class ModelEngine(Engine):
     """The class of the workload's parameters."""
 
     def params(self, run: Context) -> Any:
-        """Returns the parameters of the case as an object of `kind`."""
+        """Returns the parameters of the case as an object of the class `kind`."""
         return self.kind.model_validate({name: run.case.params[name] for name in self.kind.model_fields})
 
     def arguments(self, params: Any, sample: Sample) -> dict[str, Any]:

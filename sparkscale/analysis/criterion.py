@@ -112,7 +112,7 @@ class Criterion:
 def criterion_of(record: RunRecord) -> Criterion:
     """Returns the criterion that the record's workload declares for the learning task of the case.
 
-    If it declares none, the criterion is built from NO_CRITERION.
+    If the workload declares none, returns a criterion that names no quality (NO_CRITERION).
     """
     description = record.declared
     judged = description.judged.get(record.case.task, NO_CRITERION)

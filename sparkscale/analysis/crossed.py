@@ -12,11 +12,11 @@ estimate is
     V_units = (U − 1)/U · Σ_u (d̄_u − d̄)²
     V_cells = (U − 1)/U · Σ_su (d_su − d̄_s − d̄_u + d̄)² / (S(S − 1))
 
-where V_seeds, or V_units, counts only if it exceeds V_cells by more than chance would (POOLED). For a mean,
-V_seeds, V_units and V_cells are the mean squares of a two-way layout (Searle, Casella and McCulloch: Variance
-Components, 1992, ch. 4). Two-way clustering has the same formula for V (Cameron, Gelbach and Miller, J. Bus. Econ.
-Stat. 29, 2011). Except for a bias, V is also the variance of the crossed bootstrap (Owen: The pigeonhole
-bootstrap, Ann. Appl. Stat. 1, 2007).
+where V_seeds, or V_units, counts only if it is significantly larger than V_cells. POOLED_FEW and POOLED are the
+levels of this test. For a mean, V_seeds, V_units and V_cells are the mean squares of a two-way layout (Searle,
+Casella and McCulloch: Variance Components, 1992, ch. 4). Two-way clustering has the same formula for V (Cameron,
+Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011). Except for a bias, V is also the variance of the crossed
+bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007).
 
 The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1,
 V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965).
@@ -156,8 +156,9 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:
     """Returns two numbers: the variance V of the mean, and the degrees of freedom.
 
-    `of_seeds`, `of_units` and `of_cells` are V_seeds, V_units and V_cells. V_seeds, or V_units, counts only if it
-    exceeds V_cells by more than chance would (POOLED).
+    `of_seeds`, `of_units` and `of_cells` are V_seeds, V_units and V_cells (see the module's docstring). V_seeds,
+    or V_units, counts only if it is significantly larger than V_cells. POOLED_FEW and POOLED are the levels of
+    this test. `seeds` is the number of seeds, and `effective` the effective number of units.
     """
     if not of_cells:  # one or two seeds, or seeds that differ by the same amount in every unit
         spent = of_seeds**2 / (seeds - 1) + of_units**2 / (effective - 1) if of_seeds else 0.0

@@ -94,7 +94,10 @@ class JudgedGoal:
         return of_records(self.records).get(self.goal.metric)
 
     def verdict(self, goals: int = 1) -> str:
-        """Returns the verdict on these records as a text. `goals` is explained at the function `verdict`."""
+        """Returns the verdict on these records as a text.
+
+        The confidence level holds for all goals together; `goals` is their number.
+        """
         if self._metric is None:
             return f"not measured: no record has a metric '{self.goal.metric}'"
         if self._has_zero:
@@ -102,10 +105,10 @@ class JudgedGoal:
         return verdict(self.goal, self.samples(), self.lost(), self.unequal(), goals)
 
     def _pairs(self, samples: metrics.Samples) -> list[tuple[float, float]]:
-        """Returns a pair for each round: the values of the upper and the lower side.
+        """Returns a pair for each round: the values of the goal's two sides, `upper` and `lower`.
 
-        They are those of the largest fraction that both sides have. If the goal has no lower side, the pair holds
-        the upper value twice.
+        The values are those of the largest fraction that both sides have. If the goal has no side `lower`, the
+        pair holds the value of `upper` twice.
         """
         upper = self._by_fraction(self.goal.upper, samples)
         lower = self._by_fraction(self.goal.lower, samples) if self.goal.lower else upper
@@ -131,7 +134,7 @@ def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool =
     The confidence level of the interval holds for all goals together; `goals` is their number. `lost` is the
     number of executions without a time. The result is "not measured" if there are no values. It begins with "not
     resolved" if the limit lies in the interval, if there are too few rounds, if executions were lost, or if the
-    sides made different numbers of models. The result is empty if the goal has no limit.
+    sides made different numbers of models (`unequal`). The result is empty if the goal has no limit.
     """
     limit = goal.limit
     if not samples:

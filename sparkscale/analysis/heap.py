@@ -36,9 +36,11 @@ def failure(record: RunRecord) -> str | None:
 
 
 def is_enough(own_records: Sequence[RunRecord], probe_records: Sequence[RunRecord]) -> bool | None:
-    """Returns true if the heap of a probe is enough: no repeat fails, and the median time is within the limit.
+    """Returns true if the heap of a probe is enough: no execution fails, and the median time is within the limit.
 
-    Returns None if more repeats are needed. Raises ValueError if no execution with the profile's heap has a time.
+    `own_records` are the executions with the profile's heap, and `probe_records` those with the probe's heap.
+    Returns None if more executions with the probe's heap are needed. Raises ValueError if no execution with the
+    profile's heap has a time.
     """
     if any(map(failure, probe_records)):
         return False
@@ -53,7 +55,10 @@ def is_enough(own_records: Sequence[RunRecord], probe_records: Sequence[RunRecor
 
 @dataclass(frozen=True)
 class Probe:
-    """The repeats of the case with one heap. `own_seconds` is the median time with the profile's heap."""
+    """All executions (repeats) of a case with one heap.
+
+    `own_seconds` is the median time with the profile's heap.
+    """
 
     heap_bytes: int
     records: tuple[RunRecord, ...]
@@ -102,7 +107,7 @@ class Search:
 
     @classmethod
     def of(cls, records: Sequence[RunRecord]) -> "Search | None":
-        """Returns the search of these records. None if no record, except warm-ups, states its heap."""
+        """Returns the search of these records. None if no record other than warm-ups states its heap."""
         by_heap: dict[int, list[RunRecord]] = defaultdict(list)
         for record in records:
             if not record.is_warmup and record.resources.heap_bytes is not None:

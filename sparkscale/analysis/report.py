@@ -124,7 +124,7 @@ def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[B
 
 
 def _without_report(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields a warning for each report that records name and this release does not have."""
+    """Yields a warning for each report that this release does not have, although records refer to it."""
     unknown_reports = Counter(record.declared.report for record in records if record.declared.report not in PATTERNS)
     for name, number in unknown_reports.items():
         yield Warning(f"{count(number, 'record')} cannot be shown: this sparkscale has no report '{name}'.")

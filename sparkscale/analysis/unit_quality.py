@@ -124,7 +124,8 @@ class UnitAuc:
 class UnitRatio:
     """A ratio of two sums over rows, such as a mean. With weights w it is transform(w·above / w·below).
 
-    `above` and `below` are the sums of each unit, and `rows` is the number of rows of each unit.
+    `above` and `below` are the sums of each unit, and `rows` is the number of rows of each unit. `transform` is a
+    function of the ratio, such as the square root for an RMSE.
     """
 
     above: Array
@@ -202,9 +203,10 @@ def unit_numbers(unit: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _numbered(unit: bytes, kind: str) -> Array:
-    """Returns `unit_numbers` for the bytes of an array with the data type `kind`.
+    """Returns the result of `unit_numbers` for an array, given as its bytes and its dtype string `kind`.
 
-    Results are cached, because all executions on one data set have the same hold-out.
+    Bytes can be a key of the cache. Results are cached, because all executions on one data set have the same
+    hold-out.
     """
     _, number = np.unique(np.frombuffer(unit, kind), return_inverse=True)
     result: Array = number % MOST_UNITS

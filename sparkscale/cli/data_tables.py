@@ -14,7 +14,10 @@ from workloads.datasets.source import MERGED_PREFIX
 
 
 def cached_table(storage: str, entries: list[Cached]) -> RenderableType:
-    """Returns a table of the cached data sets. The size of a data set includes its merged copies."""
+    """Returns a table of the cached data sets.
+
+    The size of a data set includes its copies in fewer files (see `workloads.datasets.source.merged`).
+    """
     if not entries:
         return Text(f"Nothing is cached in {storage}. Prepare a data set with `sparkscale data prepare flights`.")
     table = Table(header_style="bold", title=f"Data sets in {storage}", title_justify="left", title_style="")

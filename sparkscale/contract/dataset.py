@@ -142,14 +142,20 @@ class PreparedDataset(Frozen):
         return order[: int(fraction_slices(fraction))]
 
     def train_paths(self, fraction: float, sample_seed: int) -> list[str]:
-        """Returns the folders of the sample's Parquet files: one per slice, or few if the slices are merged."""
+        """Returns the folders of the sample's Parquet files.
+
+        There is one folder for each slice, or fewer if `merged` has a copy in fewer files for the sample seed.
+        """
         slices = self.slices(fraction, sample_seed)
         if sample_seed in self.merged:
             return [join(self.merged[sample_seed], merged_folder(j)) for j in range(len(slices).bit_length())]
         return [join(self.root, slice_folder(s)) for s in sorted(slices)]
 
     def fraction_of_files(self, files: int, sample_seed: int) -> float:
-        """Returns the smallest fraction with a sample that lies in at least `files` folders; 1 if there is none."""
+        """Returns the smallest fraction with a sample that has enough folders of files (see `train_paths`).
+
+        `files` is the smallest number of folders that is enough. Returns 1 if no sample has that many.
+        """
         fractions = (2.0**-j for j in range(SLICES.bit_length() - 1, -1, -1))
         return next(
             (fraction for fraction in fractions if len(self.train_paths(fraction, sample_seed)) >= files), 1.0
@@ -191,9 +197,10 @@ def slice_folder(number: int) -> str:
 
 
 def merged_folder(number: int) -> str:
-    """Returns the folder with the sample's slices 2^(number-1) to 2^number - 1, relative to the copy's root.
+    """Returns a folder of a copy in fewer files (see `PreparedDataset.merged`), relative to the copy's root.
 
-    The slices are counted from 0, in the order of the sample (see `slices`). Folder 0 has the first slice. So
-    folders 0 to `number` together have the first 2^number slices.
+    The folder has the sample's slices 2^(number-1) to 2^number - 1. The slices are counted from 0, in the order of
+    the sample (see `slices`). Folder 0 has the first slice. So folders 0 to `number` together have the first
+    2^number slices.
     """
     return f"train/group-{number}"

@@ -147,7 +147,7 @@ class WorkloadDescription(BaseModel):
         return names.index(engine) if engine in names else len(names)
 
     def has(self, engine: str, trait: str) -> bool:
-        """Returns true if the engine has the trait."""
+        """Returns true if the engine has the trait, which is a property such as `lays_out`."""
         description = self.engine(engine)
         return description is not None and trait in description.traits
 

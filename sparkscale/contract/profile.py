@@ -1,4 +1,4 @@
-"""Reads from a data set's description which columns of the user's table are not used, and why."""
+"""Writes a sentence that names the unused columns of a user's table, and says why they are not used."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -87,7 +87,7 @@ class Target(BaseModel):
 
     @property
     def of(self) -> tuple[Any, ...]:
-        """A key: the workload, the sample and the metric for which the target holds."""
+        """Everything for which the target holds: the workload with its version, the sample and the metric."""
         return self.workload, self.version, self.dataset_id, self.fraction, self.seed, self.metric
 
     @property

@@ -119,12 +119,12 @@ class Covered:
 
     @property
     def shares(self) -> list[float]:
-        """The shares for intervals that reports print, without those that are NaN."""
+        """`level` and `difference`, which are the shares for intervals that reports print. NaN is left out."""
         return [share for share in (self.level, self.difference) if not math.isnan(share)]
 
     @property
     def holds(self) -> bool:
-        """True if all shares are within the limits."""
+        """True if all `shares` are between LEAST and MOST."""
         return all(LEAST <= share <= MOST for share in self.shares)
 
 
@@ -164,7 +164,8 @@ def coverage(
 ) -> list[Covered]:
     """Simulates each scenario `repeats` times, in `processes` parallel processes. Returns one result per scenario.
 
-    A scenario with a share outside of the limits is simulated again, REPEAT_FACTOR times as often.
+    If a share of intervals that contain the true value is not between LEAST and MOST, the scenario is simulated
+    again, with REPEAT_FACTOR times as many simulations.
     """
     with ProcessPoolExecutor(processes) as pool:
 
@@ -247,7 +248,7 @@ def _accuracy(unit: Array, label: Array, distance: Array, shift: Array, noise: A
 
 
 def _rmse(unit: Array, label: Array, distance: Array, shift: Array, noise: Array) -> UnitQuality:  # noqa: ARG001
-    """Returns the RMSE. The error of a row has the standard deviation 1/distance."""
+    """Returns the RMSE. The error of a row is `noise / distance`, so a larger distance means a better model."""
     return UnitRatio.rmse(unit, np.zeros(len(unit)), noise / distance)
 
 

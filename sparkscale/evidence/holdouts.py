@@ -101,15 +101,22 @@ class Study:
         return float(np.mean([claim.value for claim in self.claims(kind)]))
 
     def spread(self, kind: Kind) -> float:
-        """Returns the standard deviation over draws: the real effect of a fresh hold-out, sample and model."""
+        """Returns the standard deviation of the estimates over draws.
+
+        This is the real effect of a fresh hold-out, sample and model. `kind` chooses an estimate of each draw:
+        `before` or `after` (see `Draw`).
+        """
         return float(np.std([claim.value for claim in self.claims(kind)], ddof=1))
 
     def claimed(self, kind: Kind) -> float:
-        """Returns the root mean square of the printed standard errors."""
+        """Returns the root mean square of the printed standard errors. `kind` is as in `spread`."""
         return float(np.sqrt(np.nanmean([claim.standard_error**2 for claim in self.claims(kind)])))
 
     def covered(self, kind: Kind, true_value: float) -> float:
-        """Returns the share of printed intervals that contain `true_value`. NaN if none was printed."""
+        """Returns the share of printed intervals that contain `true_value`. NaN if no interval was printed.
+
+        `kind` is as in `spread`.
+        """
         intervals = [claim.interval for claim in self.claims(kind) if claim.interval]
         return (
             float(np.mean([printed.low <= true_value <= printed.high for printed in intervals]))

@@ -10,7 +10,11 @@ from sparkscale.evidence.holdouts import Kind, Study
 
 
 def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
-    """Returns a table with one row per scenario, and a text that says how many shares are outside the limits."""
+    """Returns a table with one row per scenario, and a text.
+
+    The table has the shares of intervals that contain the true value. The text says how many of these shares are
+    not between LEAST and MOST.
+    """
     columns = (
         name("of"),
         Column("units", priority=3),
@@ -63,7 +67,7 @@ def _covered_row(covered: Covered) -> tuple[Cell, ...]:
 
 
 def _share(share: float) -> str | None:
-    """Returns a share as text, with a mark if it is outside of the limits. None if it is NaN."""
+    """Returns a share as text, with a mark if the share is not between LEAST and MOST. None for NaN."""
     if math.isnan(share):
         return None
     return f"{share:.1%}" + ("" if LEAST <= share <= MOST else " *")

@@ -111,7 +111,10 @@ class Recorded:
 
 
 def benchmark_class(pattern: str) -> str:
-    """Returns the name of a pattern's class. Its module in `benchmarks/` has the name of the pattern."""
+    """Returns the name of the asv class for a pattern.
+
+    The class is in the module of `benchmarks/` that has the name of the pattern.
+    """
     return "".join(word.capitalize() for word in pattern.split("_"))
 
 
@@ -178,9 +181,9 @@ def version(pattern: str, metric: Metric | None = None) -> str:
 
 
 def run_to_read() -> str:
-    """Returns the id of the run that a class reads. Begins a run if the settings name none.
+    """Returns the id of the run from which an asv class reads records. Begins a run if the settings name none.
 
-    Each class calls it in its `setup_cache`.
+    Each asv class calls this function in its `setup_cache`.
     """
     settings = Settings.of_environment()
     if settings.invocation:

@@ -171,7 +171,11 @@ def _complete(path: Path, selected: Sequence[Selection]) -> None:
 
 
 def _forget(row: list[Any], columns: list[str], index: int, count: int) -> None:
-    """Sets one combination to n/a. In asv's files, n/a is NaN without samples and statistics."""
+    """Sets the result of one combination of parameters to n/a, which is NaN without samples and statistics.
+
+    `row` holds the results of one of asv's benchmarks, in these `columns`. `index` is the number of the
+    combination, and `count` is the number of all combinations.
+    """
     result = columns.index("result")
     row[result] = row[result] or [None] * count
     row[result][index] = math.nan

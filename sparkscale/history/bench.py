@@ -185,7 +185,10 @@ def _environment(releases: tuple[str, ...], checkout: Checkout, say: Callable[[s
 
 
 def _check_options(request: Bench) -> None:
-    """Raises ConfigError for options that `asv run` lacks, for RESERVED_OPTIONS, and for a faulty `--bench`."""
+    """Raises ConfigError for a faulty `--bench`, and for options that `asv run` lacks or that users cannot pass.
+
+    RESERVED_OPTIONS lists the options of `asv run` that users cannot pass.
+    """
     from asv.commands import make_argparser
 
     for expression in request.bench:

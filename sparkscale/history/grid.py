@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def planned_point(case: PlannedCase, suite: Suite) -> Point:
-    """Returns the point of a planned case of this suite."""
+    """Returns the point of a planned case of this suite: asv's parameters for the case."""
     return Point(
         _engine(
             case.workload.description,
@@ -48,7 +48,10 @@ def planned_point(case: PlannedCase, suite: Suite) -> Point:
 
 
 def record_point(record: RunRecord, suite: Suite) -> Point:
-    """Returns the point of a record of this suite. Raises KeyError if the suite lacks the record's data set."""
+    """Returns the point of a record of this suite: asv's parameters for the record's case.
+
+    Raises KeyError if the suite lacks the record's data set.
+    """
     case = record.case
     sources = {source.title: source for source in map(suite.source, _datasets(suite))}
     capacity = case.params.get("capacity")
@@ -100,7 +103,7 @@ def points(suite: Suite, clusters: tuple[str, ...] | None, pattern: str) -> list
 
 
 def axes(new_points: Iterable[Point], known: Axes) -> Axes:
-    """Adds the values of new points to the known axes, and returns these axes, sorted.
+    """Returns the known axes with the values of new points added, sorted. An axis has all values of a parameter.
 
     asv shows a metric only at points that are made of values on the axes.
     """
@@ -116,7 +119,7 @@ def axes(new_points: Iterable[Point], known: Axes) -> Axes:
 
 
 def known_axes(benchmarks: Path, prefix: str) -> Axes:
-    """Returns the axes that asv's `benchmarks.json` has for benchmarks with this prefix; empty if it has none.
+    """Returns the axes (see `Axes`) of the benchmarks with this prefix in asv's `benchmarks.json`; empty if none.
 
     Raises ValueError if the file is damaged.
     """

@@ -32,7 +32,8 @@ REMOTE = re.compile(r'(src|href)="https://[^"]+/([^"/]+)"((?: (?:integrity|cross
 def make_offline(html: Path) -> bool:
     """Copies the fetched files next to the pages and makes the pages load them.
 
-    Returns false if nothing was fetched. Raises KeyError if asv loads a file that FILES does not have.
+    Returns false if nothing was fetched. Raises KeyError if asv loads a file that FILES, the list of the fetched
+    files, does not have.
     """
     if not FETCHED.is_dir():
         return False

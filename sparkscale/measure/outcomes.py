@@ -52,7 +52,7 @@ class CaseLimits:
     outside: float
 
     def of(self, stage: Stage) -> float:
-        """Returns the limit of this stage, in seconds."""
+        """Returns the limit of a stage of the case (checks, phases or scoring), in seconds."""
         return self.phases if stage == "phases" else self.outside
 
 
@@ -76,9 +76,9 @@ class Evidence:
     status and the last lines of its log. `meant` is the outcome that the type of the error implies; None if it
     implies none. `driver_died` is true if the JVM of Spark's driver has ended. `limit` is a memory limit that the
     worker or one of the cluster's daemons is known to have reached. `worker_limit` is the memory limit of a worker
-    that gave no result. It counts only if the message shows that memory ran out. `stage` is the stage in which a
-    deadline passed, and `phase` the last phase that began; None if there is none. `limits` are the time limits of
-    the case; None in a worker, which does not know them.
+    that gave no result. This limit counts only if the message shows that memory ran out. `stage` is the stage
+    (checks, phases or scoring) in which a deadline passed, and `phase` the last phase that began; None if there is
+    none. `limits` are the time limits of the case; None in a worker, which does not know them.
     """
 
     error: str

@@ -205,7 +205,7 @@ class XGBoostSpark(SparkEngine):
         return model
 
     def made(self, run: Context, *callbacks: Any) -> Any:
-        """Returns the estimator with the case's arguments and these callbacks."""
+        """Returns the estimator with the case's arguments. XGBoost calls the `callbacks` while it trains."""
         from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
         return (SparkXGBClassifier if run.data.task == "classification" else SparkXGBRegressor)(

@@ -58,7 +58,7 @@ class Neighbours:
     """The training rows that were found for each query, nearest first.
 
     `query` holds the row ids of the queries, shape (queries,). `row` and `label` hold the row ids and the labels
-    of their neighbours, shape (queries, neighbours). NOBODY fills places without a neighbour.
+    of their neighbours, shape (queries, neighbours). If a query has fewer neighbours, NOBODY (-1) fills the rest.
     """
 
     query: Array

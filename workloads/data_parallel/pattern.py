@@ -72,7 +72,7 @@ class InMemory(NodeEngine):
 
     @abstractmethod
     def prepared(self, run: Context, table: pa.Table) -> Any:
-        """Returns the input of `fit`, made from a table with LABEL and the features."""
+        """Returns the input of `fit`, made from a table with the labels (column LABEL) and the features."""
 
     @abstractmethod
     def scored(self, run: Context, model: Any, table: pa.Table) -> Array:

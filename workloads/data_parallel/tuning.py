@@ -2,10 +2,10 @@
 
 The capacity is the number of trees or epochs. The rule is the same for every engine. The module `validation`
 splits off the validation part. The search starts with the smallest capacity of the range and doubles it in each
-step. It ends at the end of the range, or at the first step that does not lower the validation loss by LEAST_GAIN.
-Then a model with the best capacity is trained on all rows. The search and this training are timed as part of
-`fit`. The split is not timed: one process makes it for every engine before any clock starts. If `fit` made the
-split, the driver of a Spark engine would have to read and write all rows.
+step. The search ends at the end of the range, or at the first step that does not lower the validation loss by at
+least the share LEAST_GAIN. Then a model with the best capacity is trained on all rows. The search and this
+training are timed as part of `fit`. The split is not timed: one process makes it for every engine before any clock
+starts. If `fit` made the split, the driver of a Spark engine would have to read and write all rows.
 """
 
 import math

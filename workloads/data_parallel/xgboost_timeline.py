@@ -41,7 +41,7 @@ def timeline() -> Any:
             self._watch()
 
         def _watch(self) -> None:
-            """Wraps the methods in MEETINGS to measure how long this Spark task waits in them.
+            """Measures how long this Spark task waits for others: wraps the methods in which it waits (MEETINGS).
 
             In a reused process, it replaces the wrappers of an earlier task.
             """

@@ -129,7 +129,7 @@ class Source(BaseModel, ABC):
     ) -> PreparedDataset:
         """Returns the prepared data set below `storage`. Prepares it first if it does not exist.
 
-        Small data gets a merged copy for each of `sample_seeds`.
+        Small data gets a copy in fewer files for each of `sample_seeds` (see the function `merged`).
         """
         definition = self.definition(storage)
         if not prepared.exists(prepared.folder_of(storage, self.default_name, definition)):

@@ -1,4 +1,4 @@
-"""Synthetic data of any size, in blocks of 65,536 rows. Any machine can make any block from the seed and its number.
+"""Synthetic data of any size, in blocks of 65,536 rows. Any machine can make a block from its number and the seed.
 
 Rows of a block are drawn in the order in which they are stored: slice by slice. (Training rows are divided into 64
 slices.) The slice of a row depends on its id, and its values depend on its position in that order. So rows are not
@@ -74,9 +74,10 @@ class Synthetic(Source):
 
     @abstractmethod
     def draw(self, block: int, row: Array) -> dict[str, Array]:
-        """Returns one array of values for each column in `shape` except ROW and UNIT, by the column's name.
+        """Returns the values of these rows by column name.
 
-        `row` holds ids of rows of the block with the number `block`. Values are in the order of these ids.
+        There is one array for each column of the files (see `shape`), without ROW and UNIT. `row` holds row ids in
+        block number `block`. The values are in the same order.
         """
 
     @property
@@ -86,11 +87,14 @@ class Synthetic(Source):
 
     @abstractmethod
     def evidence(self, held_out: dict[str, Array]) -> Evidence:
-        """Returns sums over the hold-out rows of a part. `ceiling` gets the sums over all parts."""
+        """Returns sums over the hold-out rows of one part of the data, from which `ceiling` is computed."""
 
     @abstractmethod
     def ceiling(self, evidence: Evidence) -> dict[str, float]:
-        """Returns the ceiling of each quality on the hold-out, by the quality's name."""
+        """Returns the ceiling of each quality on the hold-out, by the quality's name.
+
+        `evidence` holds the sums that the method `evidence` returned, added over all parts of the data.
+        """
 
     @property
     def shape(self) -> Shape:

@@ -318,7 +318,7 @@ class Written:
 
 
 def _write(job: tuple[Span, Target, Shape, tuple[Feature, ...], str, int]) -> Written:
-    """Encodes one span and writes it as a part. This runs as a task."""
+    """Encodes one span of rows, and writes it as one part of the data set. This runs as a task."""
     span, target, shape, features, root, part = job
     sources = tuple(dict.fromkeys(feature.column.source for feature in features))
     columns = survey.needed_columns(target, sources)

@@ -190,9 +190,10 @@ def check_names(path: str, columns: Sequence[str]) -> None:
 
 
 def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
-    """Returns a key of NOTES for each column, by name. The key says how the column's numbers are written.
+    """Returns how the numbers of each column are written: `point`, `comma`, `whole` or `unclear` (see NOTES).
 
-    The result has only columns that Arrow reads as text in some file, although all their values are numbers.
+    The keys are the names of columns. The result has only columns that Arrow reads as text in some file, although
+    all their values are numbers.
     """
     columns: dict[str, list[pa.ChunkedArray]] = {}
     for table in tables:
@@ -204,10 +205,10 @@ def _kinds(tables: Sequence[pa.Table]) -> dict[str, str]:
 
 
 def _kind(columns: Sequence[pa.ChunkedArray]) -> str:
-    """Returns a key of NOTES that says how a column's numbers are written. `columns` has the column of each file.
+    """Returns how a column's numbers are written: `point`, `comma`, `whole` or `unclear` (see NOTES).
 
-    Returns "" if some value is not a number, if no file has the column as text, or if the texts are only digits
-    with, perhaps, a minus sign.
+    `columns` has the column of each file. Returns "" if some value is not a number, if no file has the column as
+    text, or if the texts are only digits with, perhaps, a minus sign.
     """
     raw = [column for column in columns if pa.types.is_string(column.type)]
     others = [column.type for column in columns if not pa.types.is_string(column.type)]
@@ -288,13 +289,13 @@ def _unspaced(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_numbers(table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
-    """Converts text columns to numbers. Columns of kind `unclear` stay text."""
+    """Converts text columns to numbers. `kinds` is the result of `_kinds`. Columns of kind `unclear` stay text."""
     clear = {name for name, kind in kinds.items() if kind != "unclear"}
     return _with(table, {name: _numbers(text, kinds[name]) for name, text in _texts(table, clear).items()})
 
 
 def _numbers(texts: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
-    """Converts texts with numbers of this kind to float64."""
+    """Converts texts with numbers to float64. `kind` says how the numbers are written (see NOTES)."""
     values = pc.utf8_ltrim(_unspaced(texts), "+")
     values = pc.replace_substring(values, "." if kind == "comma" else ",", "")
     return pc.replace_substring(values, ",", ".").cast(pa.float64())

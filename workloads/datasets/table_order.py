@@ -41,11 +41,11 @@ BLANKS = (0, -1)
 class OrderCounts:
     """Counts over the known values of a column of numbers, in the order of the rows, for one or several batches.
 
-    `known` counts the values, and `blank` those in BLANKS. `whole` is true if all values are whole numbers.
-    `rises` and `falls` count the rows with a larger or smaller value than the row before. `low` and `high` ignore
-    BLANKS. `in_epochs` has one count for each unit of time in EPOCHS: the values that are times between 1990 and
-    2100 in this unit. `hashes` holds the smallest hashes of the different values. `sample` holds SAMPLED values of
-    each batch.
+    `known` counts the values, and `blank` those that may stand for a missing time (BLANKS). `whole` is true if all
+    values are whole numbers. `rises` and `falls` count the rows with a larger or smaller value than the row
+    before. `low` and `high` are the smallest and the largest value, without BLANKS. `in_epochs` has one count for
+    each unit of time in EPOCHS: the values that are times between 1990 and 2100 in this unit. `hashes` holds the
+    smallest hashes of the different values. `sample` holds SAMPLED values of each batch.
     """
 
     known: int

@@ -139,7 +139,7 @@ def _counts(values: list[Any], training: Array) -> NumberCounts | TextCounts:
 
 @dataclass(frozen=True)
 class Feature:
-    """One encoded column, made from a primitive.
+    """One encoded column, made from a primitive (a column of the user's table, or a part of one).
 
     `fill` replaces missing numbers. If `marks_missing` is true, the column is 1 in rows where the primitive is
     missing, and 0 in all others.
@@ -216,7 +216,7 @@ def _features(
     number: int,
     left_out: dict[str, str],
 ) -> list[Feature]:
-    """Returns the encoded columns of one primitive.
+    """Returns the encoded columns of one primitive (see `Feature`).
 
     Spark accepts the names of encoded columns, even if it would reject the user's names. `number` is the number of
     the first encoded column. If no column is encoded, this function or `choose` adds the reason to `left_out`.

@@ -137,7 +137,8 @@ def count(batch: pa.RecordBatch, label: str, group: str | None, time: str | None
 def _values(used: pa.Array) -> Moments:
     """Returns the moments of the labels.
 
-    Returns NO_VALUES if there are no labels, if they are not numbers, or if an absolute value is above LARGEST.
+    Returns NO_VALUES (the moments of no rows) if there are no labels, if they are not numbers, or if an absolute
+    value is above LARGEST.
     """
     if use_of(used.type) != "number" or pa.types.is_boolean(used.type):
         return NO_VALUES

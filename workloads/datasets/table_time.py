@@ -123,9 +123,9 @@ def heaviest(held_out: Times) -> tuple[int, float]:
 def jump(moments: Times) -> tuple[int, int] | None:
     """Returns the times before and after a jump that looks like a mistake, for example to 9999-12-31.
 
-    Such a jump is longer than all time before the jump. At least half of the rows lie before it. The numbers of
-    different times before and after it are as SETTLED_TIMES and STRAY_TIMES require. Returns None if there is no
-    such jump.
+    Such a jump is longer than all time before the jump. At least half of the rows lie before it. At least
+    SETTLED_TIMES different times come before the jump, and at most STRAY_TIMES after it. Returns None if there is
+    no such jump.
     """
     values, rows = moments.distinct()
     reach = (values[:-1] - values[0]).astype(np.float64)

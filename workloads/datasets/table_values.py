@@ -98,12 +98,15 @@ The part "" is the whole column."""
 
 
 def name_of(primitive: Primitive) -> str:
-    """Returns the name of a primitive, such as "when_month"."""
+    """Returns the name of a primitive (see `Primitive`), such as "when_month"."""
     return "_".join(part for part in primitive if part)
 
 
 def expand(source: str, values: pa.Array) -> dict[Primitive, Array | pa.Array]:
-    """Returns the values of each primitive of a column. Numbers are NumPy arrays, and texts are Arrow arrays."""
+    """Returns the values of each primitive (see `Primitive`) of the column with the name `source`.
+
+    Numbers are NumPy arrays, and texts are Arrow arrays.
+    """
     use = use_of(values.type)
     if use == "number":
         return {(source, ""): numbers(values)}
@@ -251,14 +254,17 @@ class TextCounts:
 
     @property
     def is_identifier(self) -> bool:
-        """True if more than half of all rows count in `unique_rows`. A model cannot learn from such a column."""
+        """True if more than half of all rows lie in parts where most texts differ (see `unique_rows`).
+
+        A model cannot learn from such a column.
+        """
         return self.unique_rows > self.rows // 2
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Returns the most frequent values (at most MOST_LEVELS) in the order of `in_order`, followed by OTHER.
 
-        If values are missing, MISSING is the last entry.
+        OTHER stands for all other values. If values are missing, the last entry is MISSING, which stands for them.
         """
         ordinary = (value for value in self.counts if value not in (OTHER, MISSING))
         frequent = sorted(ordinary, key=lambda value: (-self.counts[value], value))[:MOST_LEVELS]
@@ -276,7 +282,7 @@ def in_order(values: list[str]) -> list[str]:
 def codes(values: pa.Array, vocabulary: tuple[str, ...]) -> Array:
     """Returns the position of each value in the vocabulary, int32, shape (rows,).
 
-    A value that the vocabulary lacks gets the position of OTHER. A null gets the position of MISSING.
+    A value that the vocabulary lacks gets the position of the entry OTHER. A null gets that of MISSING.
     """
     known_values = [value for value in vocabulary if value not in (OTHER, MISSING)]
     positions = pc.index_in(values, value_set=pa.array(known_values, pa.string()))

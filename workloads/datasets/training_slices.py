@@ -123,7 +123,11 @@ class Shape:
     compression: str = "zstd"
 
     def schema(self, held_out: bool) -> pa.Schema:
-        """Returns the schema of the files. Only hold-out files have TRUTH, so no training can read it by accident."""
+        """Returns the schema of the files.
+
+        Only hold-out files have the column TRUTH (predictions of the model that generated the data), so no
+        training can read it by accident.
+        """
         types = {"numeric": pa.float32(), "categorical": pa.int32()}
         fields = [
             (ROW, pa.int64()),

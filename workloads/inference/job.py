@@ -68,7 +68,7 @@ class Job:
         return predictor.scores(table)
 
     def predicted(self, predictor: Predictor, table: pa.Table) -> pa.Table:
-        """Returns the predictions with the schema PREDICTION, for a table with the row ids and the features."""
+        """Returns row ids and predictions (schema PREDICTION) for a table with the row ids and the features."""
         return predictions(table.column(ROW), self.scores(predictor, table))
 
 

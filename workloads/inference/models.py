@@ -109,7 +109,7 @@ def prepare_reference(run: Context, model: PreparedModel, scored: Callable[[], S
 
 
 def predictions(row: Any, score: Array) -> pa.Table:
-    """Returns a table with the schema PREDICTION from row ids and predictions; both have the shape (rows,)."""
+    """Returns a table (schema PREDICTION) of row ids and predictions, both given with the shape (rows,)."""
     return pa.table([row, pa.array(score)], schema=PREDICTION)
 
 

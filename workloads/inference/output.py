@@ -65,7 +65,7 @@ class Output:
             pass
 
     def write_frame(self, frame: "DataFrame") -> None:
-        """Lets Spark write a frame with the schema PREDICTION.
+        """Lets Spark write a frame of row ids and predictions (schema PREDICTION).
 
         Spark never shows parts of failed attempts to readers.
         """

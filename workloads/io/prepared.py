@@ -46,7 +46,7 @@ class FileEntry(BaseModel):
 class Manifest(BaseModel):
     """The manifest of an artefact. `content` is the part of it that the artefact's `Build` function returned.
 
-    It is written last. A folder is a valid artefact only if its manifest matches its files.
+    The manifest is written last. A folder is a valid artefact only if its manifest matches its files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -164,7 +164,7 @@ OWN_ERROR = re.compile(r"sparkscale\.contract\.errors\.(\w+): (.+)")
 
 @contextmanager
 def raised_in_task() -> Iterator[None]:
-    """If a Spark task in the block raises an error of sparkscale, raises an error of this class with its message.
+    """If a Spark task in the block raises an error of sparkscale, raises an error of the same class and message.
 
     The long text that Spark adds is left out. All other errors are raised unchanged.
     """

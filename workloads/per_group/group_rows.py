@@ -39,12 +39,18 @@ def has_time(data: PreparedDataset) -> bool:
 
 
 def columns_of(job: Job) -> list[str]:
-    """Returns the columns that engines read from the files. The column HELD_OUT is added later."""
+    """Returns the columns that engines read from the files.
+
+    The column HELD_OUT, which is true for hold-out rows, is added later.
+    """
     return [job.group, ROW, LABEL, *([TIME] if job.has_time else []), *job.features]
 
 
 def read_groups(run: Context, job: Job, groups: Groups) -> pa.Table:
-    """Reads the rows of the groups to train, with pyarrow and in no particular order. Adds the column HELD_OUT."""
+    """Reads the rows of the groups to train, with pyarrow and in no particular order.
+
+    The added column HELD_OUT is true for hold-out rows.
+    """
     columns = columns_of(job)
     parts = []
     for paths, held_out in ((train_paths(run), False), ([run.data.holdout_path], True)):

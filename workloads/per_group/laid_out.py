@@ -39,9 +39,9 @@ class LaidOut(GroupEngine):
         """Calls the function for the numbers 0 … count - 1, several at once. Returns the results in this order."""
 
     def layout(self, run: Context) -> list[list[Piece]]:
-        """Writes the layout. Returns the pieces of each bucket.
+        """Writes the layout. Returns the pieces of each bucket, which are row groups of files (see `Piece`).
 
-        The largest bucket comes first, so that it starts first.
+        The largest bucket comes first, so that the task that trains it starts first.
         """
         groups = case_groups(run)
         folder = results.layout_folder(run)

@@ -65,9 +65,10 @@ class Plan:
     """The row groups that each task lays out."""
 
     def lay_out(self, number: int) -> list[tuple[int, Piece]]:
-        """Sorts one share of the rows by group and writes it. Returns pairs (number of the bucket, piece).
+        """Sorts one share of the rows by group, and writes it as one file. `number` is the number of the share.
 
-        Runs in a task. Spark may run a task twice at the same time, so each attempt writes a file with a new name.
+        Returns a pair for each row group of the file: the number of its bucket, and the row group as a Piece. Runs
+        in a task. Spark may run a task twice at the same time, so each run writes a file with a new name.
         """
         system, path = resolve(join(self.folder, f"part-{number:05d}-{uuid4().hex}.parquet"))
         columns = columns_of(self.job)

@@ -58,7 +58,7 @@ def layout_folder(run: Context) -> str:
 
 
 def as_table(results: list[Result]) -> pa.Table:
-    """Returns a table of results with the schema RESULT."""
+    """Returns a table with one row for each group's result (schema RESULT)."""
     return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array(results, pa.struct(list(RESULT))))])
 
 

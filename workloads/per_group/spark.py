@@ -179,7 +179,7 @@ def partition() -> int:
 
 
 def spark_schema() -> Any:
-    """Returns the schema RESULT in Spark's types."""
+    """Returns the schema of groups' results (RESULT) in Spark's types."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(results.RESULT)

@@ -108,8 +108,8 @@ def validation_rule(holdout: HoldoutRule, groups: list[RowGroup]) -> Callable[[p
 def validation_loss(split: Context, engine: Any, part: Any) -> float:
     """Trains a model, and returns its loss on the validation part.
 
-    `split` is the result of `validation_split`, and `part` the result of the engine's `load` for it. A model that
-    is no better than a constant is not an error, because this is normal for a small model.
+    `split` is the result of `validation_split`, and `part` the result of the engine's `load` for this split. A
+    model that is no better than a constant is not an error, because this is normal for a small model.
     """
     scores = engine.predict(split, engine.fit(split, part))
     table = read_parquet([split.data.holdout_path], [ROW, LABEL]).sort_by(ROW)

@@ -298,7 +298,10 @@ def score(run: Context, scores: WinnerScores) -> dict[str, float]:
 
 
 def concurrency(spells: Sequence[Sequence[Spell]]) -> int:
-    """Returns the largest number of trials that were in progress at the same time."""
+    """Returns the largest number of trials that were in progress at the same time.
+
+    `spells` holds, for each trial, the times when work on the trial began and ended (see `Spell`).
+    """
     all_spells = [spell for spells_of_trial in spells for spell in spells_of_trial]
     events = sorted([(start, 1) for start, _ in all_spells] + [(end, -1) for _, end in all_spells])
     return int(np.cumsum([change for _, change in events]).max())

@@ -130,7 +130,7 @@ def trial_of(
 
 
 def table_of(trials: list[Trial]) -> pa.Table:
-    """Returns a table with the schema TRIAL, in the order of the trials' numbers."""
+    """Returns a table with one row for each trial (schema TRIAL), in the order of the trials' numbers."""
     rows = [trial._asdict() for trial in sorted(trials, key=lambda trial: trial.number)]
     return pa.Table.from_pylist(rows, schema=TRIAL)
 

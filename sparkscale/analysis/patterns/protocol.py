@@ -74,7 +74,11 @@ def by_subject(
 
 
 def recommended(text: str, margins: Sequence[Margin]) -> Answer:
-    """Returns the recommendation `text` as an answer. It is resolved if all margins are resolved."""
+    """Returns the recommendation `text` as an answer.
+
+    The recommendation rests on `margins`: each is the advantage of one engine over another. The answer is resolved
+    if all these advantages are significant.
+    """
     if all(margin.is_resolved for margin in margins):
         return Answer(text, "yes")
     return Answer(text, "not resolved", would_resolve="more rounds")

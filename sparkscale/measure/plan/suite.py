@@ -56,7 +56,7 @@ class Block(BaseModel):
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """Returns `params` once for each combination of the sweep, updated with the combination's values."""
+        """Returns `params` once for each combination of the values in `sweep`, updated with these values."""
         combinations = itertools.product(*self.sweep.values())
         return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
 
@@ -267,7 +267,7 @@ class _Reader:
 
 
 def params_of(workload: Workload, block: Block) -> list[Params]:
-    """Returns the workload's parameters with the suite block's changes, once for each combination of the sweep.
+    """Returns the workload's parameters with the suite block's changes, once for each of its `variants`.
 
     Raises ValidationError if a parameter does not exist or has a wrong value.
     """

@@ -28,7 +28,7 @@ from workloads.io.filesystem import check_space
 CONTENDERS: tuple[Contender, ...] = get_args(Contender)
 OURS: Contender = "sparkscale on Spark"
 GOALS: dict[Contender, float] = {"Spark SQL": 3.0, "scikit-learn": 4.0}
-"""The least speed that OURS should have, as a multiple of the speed of the generator in the key.
+"""The least speed that sparkscale's generator should have, as a multiple of the speed of the generator in the key.
 
 The speed is the number of values written per second.
 """
@@ -41,8 +41,8 @@ LEAST_ROWS = 1000
 class Generation:
     """The measurements of all generators. `rows` and `columns` are the size of their tables.
 
-    `seconds` has one value per round, and `bytes` is the size of the files, each by generator. `peaks` is the peak
-    memory of one task of OURS in bytes, by the number of rows.
+    `seconds` maps each generator to its seconds, one value per round. `bytes` maps each generator to the size of
+    its files. `peaks` maps a number of rows to the peak memory, in bytes, of one task of sparkscale's generator.
     """
 
     rows: int
@@ -53,7 +53,7 @@ class Generation:
     peaks: dict[int, int]
 
     def ratios(self, other: Contender) -> list[float]:
-        """Returns the speed of OURS relative to the generator `other`: one ratio per round."""
+        """Returns the speed of sparkscale's generator divided by that of the generator `other`, round by round."""
         return [theirs / ours for ours, theirs in zip(self.seconds[OURS], self.seconds[other], strict=True)]
 
 

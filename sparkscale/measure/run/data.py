@@ -95,7 +95,7 @@ class Cached:
 
     @property
     def data(self) -> PreparedDataset | None:
-        """The data set in the folder; None if the folder is incomplete or a merged copy."""
+        """The data set in the folder; None if the folder is incomplete or a copy (see `is_merged`)."""
         if self.manifest is None or self.is_merged:
             return None
         return PreparedDataset(
@@ -144,7 +144,7 @@ def find(name: str, cluster_profile: ClusterProfile) -> list[Cached]:
 
 
 def remove(entry: Cached, cluster_profile: ClusterProfile) -> int:
-    """Deletes a data set and its merged copies. Returns the number of bytes that were freed."""
+    """Deletes a data set and its copies in fewer files. Returns the number of bytes that were freed."""
     folders = [entry]
     if entry.manifest:
         folders += [other for other in cached(cluster_profile) if other.name == f"{MERGED_PREFIX}{entry.manifest.id}"]

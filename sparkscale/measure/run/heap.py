@@ -80,7 +80,7 @@ class _Progress:
     longest_seconds: float = 0.0
 
     def planned(self, pieces: list[Piece]) -> None:
-        """Shows nothing, because each probe is only one execution."""
+        """Shows nothing, because the search gives the runner one execution at a time."""
 
     def doing(self, text: str) -> None:
         self.base.doing(f"{self.heap}: {text}")

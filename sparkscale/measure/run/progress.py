@@ -28,7 +28,7 @@ class Observer(Protocol):
     """Receives the events of a run from the runner."""
 
     def planned(self, pieces: list[Piece]) -> None:
-        """Called before the executions begin. `pieces` are all of them, in any order."""
+        """Called before the executions begin. `pieces` has one entry for each execution, in any order."""
 
     def doing(self, text: str) -> None:
         """Called when something other than a case begins, such as the preparation of data."""

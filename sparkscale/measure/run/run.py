@@ -209,7 +209,10 @@ def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger:
 
 
 def _continued(request: Request, invocation: Invocation) -> Invocation:
-    """Returns `invocation` unchanged. Raises ConfigError if the request has a different option."""
+    """Returns `invocation`, the run to resume.
+
+    Raises ConfigError if the request sets an option to another value than this run has.
+    """
     drawn = invocation.drawn
     for option, requested, stored in (
         *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter")),

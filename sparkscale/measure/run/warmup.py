@@ -43,7 +43,7 @@ before it."""
 
 @dataclass
 class Passes:
-    """The passes of one case's warm-ups in one worker.
+    """The passes of one case's warm-ups in one worker. A pass is one execution of a warm-up.
 
     A later warm-up needs only one pass if this pass agrees with the last pass of the warm-up before it.
     """
@@ -114,9 +114,10 @@ def _time_to_model(record: RunRecord) -> float | None:
 
 
 def step(failed: RunRecord) -> int:
-    """Returns how many samples further the next warm-up is tried after a failed one; 0 if no other can help.
+    """Returns by how many samples the next warm-up goes on after a failed one; 0 if no other sample can help.
 
-    1 is a sample that is twice as large, and 2 one that is four times as large.
+    Each sample is twice as large as the one before it. So 1 is a sample that is twice as large, and 2 is a sample
+    that is four times as large.
 
     Unsuitable data is found before a phase begins, so the next sample is cheap to try. An engine that fails may fail
     on any sample, and its worker is replaced each time, so fewer samples are tried.

@@ -38,7 +38,7 @@ Each execution leaves more of these processes running, so a later one may find a
 
 @dataclass(frozen=True)
 class Retry:
-    """The case must be executed again, because this attempt gave no record."""
+    """Stands in place of a record: the execution gave none, so the case must be executed again."""
 
     reason: str
 
@@ -162,7 +162,7 @@ class WorkerQueue:
                 return result
 
     def _passes_of(self, case: Case) -> warmup.Passes:
-        """Returns the passes of this case's warm-ups in this worker. A new worker has no passes yet."""
+        """Returns the passes (see `Passes`) of this case's warm-ups in this worker. A new worker has none yet."""
         return self.passes.setdefault(case.id, warmup.Passes(case))
 
     def _skip(self, execution: Execution, failed: RunRecord) -> None:

@@ -138,7 +138,8 @@ def session(
 def _stable_settings(conf: dict[str, str]) -> dict[str, str]:
     """Returns the settings without values that differ each time.
 
-    Settings in VOLATILE are left out. In other settings, `*` replaces ports of this host and temporary folders.
+    VOLATILE names the settings that are left out. In other settings, `*` replaces ports of this host and temporary
+    folders.
     """
     settings = {key: value for key, value in conf.items() if key not in VOLATILE}
     return {

@@ -35,7 +35,10 @@ class WorkerDied(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """The worker did not answer in time. `stage` is the stage of the case; None if the request was no case."""
+    """The worker did not answer in time.
+
+    `stage` is the stage of the case: checks, phases or scoring. None if the request was no case.
+    """
 
     def __init__(self, stage: Stage | None = None) -> None:
         super().__init__()
@@ -46,8 +49,8 @@ class DeadlineExceeded(Exception):
 class Deadline:
     """The time at which the wait for a reply ends.
 
-    `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case. The worker reports
-    when a stage begins.
+    `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case. The stages are checks,
+    phases and scoring. The worker reports when a stage begins.
     """
 
     limits: float | CaseLimits
@@ -60,7 +63,7 @@ class Deadline:
     def enter(self, stage: Stage) -> None:
         """Begins a stage with its time limit, unless the stage has begun already.
 
-        If there is one limit for the whole wait, only the first call has an effect.
+        If `limits` is one number, it limits all stages together, and only the first call has an effect.
         """
         if isinstance(self.limits, CaseLimits):
             if stage != self.stage:
@@ -141,9 +144,10 @@ class WorkerProcess:
     ) -> Reply:
         """Sends a request and returns the reply.
 
-        `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case. Samplers run until
-        the phases of the case have ended. `watch` is called regularly during the wait; an error in `watch` ends
-        the wait. Raises WorkerDied, DeadlineExceeded, or the SparkscaleError of a worker that refused the request.
+        `limits` are seconds: one limit for the whole wait, or a limit for each stage of a case (see `Deadline`).
+        Samplers run until the phases of the case have ended. `watch` is called regularly during the wait; an error
+        in `watch` ends the wait. Raises WorkerDied, DeadlineExceeded, or the SparkscaleError of a worker that
+        refused the request.
         """
         deadline = Deadline(limits)
         self.phase = None

@@ -163,7 +163,7 @@ class Examined(Message):
 
 
 class Held(Message):
-    """Answers HoldGpus."""
+    """Answers HoldGpus, with one Holding for each task."""
 
     kind: Literal["held"] = "held"
     holdings: list[Holding]

@@ -37,7 +37,7 @@ class MemorySampler:
     _next: float = 0.0
 
     def begin(self) -> None:
-        """Measures the baseline. Call this method before the case begins."""
+        """Measures `baseline`, the memory in use before the case. Call this method before the case begins."""
         self.baseline = self._now()
 
     def sample(self) -> float:
@@ -50,7 +50,7 @@ class MemorySampler:
         return max(0.0, self._next - time.monotonic())
 
     def peak(self) -> int:
-        """Returns the peak in bytes. Call it while the processes are alive."""
+        """Returns the peak in bytes. Call this method while the processes are alive."""
         kernel_peak = None if self.executors or self.whole else processes.peak_pss_bytes(self.worker_tree)
         return max(self._peak, kernel_peak or self._now())
 

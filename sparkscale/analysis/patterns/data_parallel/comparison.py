@@ -59,7 +59,10 @@ class EngineCurve:
         return SampleAnswer.of(self.steps, without_result)
 
     def _not_judged(self, full: Cell) -> str:
-        """Returns the reason why no sample is judged against `full`. Empty if samples are judged."""
+        """Returns the reason why no sample is judged against all data. Empty if samples are judged.
+
+        `full` holds the executions on all data.
+        """
         if full.doubt:
             return "see the warning on all data"
         if full.criterion.judged.estimator is None:
@@ -98,11 +101,11 @@ class SampleAnswer:
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
         """Tests fractions from the largest down, and returns the answer.
 
-        The search stops at the first fraction that is not enough or is in `without_result`. Fractions are tested
-        in a fixed order, and the search ends with the first failure. So the probability of naming a fraction that
-        is not enough is only as large as in a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in
-        drug clinical trials, 1995). After a failure no smaller fraction counts, even if its quality is better
-        again.
+        `without_result` names the measured fractions that have no result. The search stops at the first fraction
+        that is not enough or has no result. Fractions are tested in a fixed order, and the search ends with the
+        first failure. So the probability of naming a fraction that is not enough is only as large as in a single
+        test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials, 1995). After a failure
+        no smaller fraction counts, even if its quality is better again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -158,7 +161,7 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
 def _would_resolve(step: Step, above: str) -> str:
     """Returns the measurement that would resolve the verdict on a fraction, as a text.
 
-    `above` names larger fractions that were not measured.
+    `step` says what the fraction gives up. `above` names larger fractions that were not measured.
     """
     if step.verdict == "not enough":
         return f"the fractions {above}" if "," in above else f"the fraction {above}"

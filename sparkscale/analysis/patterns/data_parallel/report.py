@@ -46,7 +46,7 @@ class TradeoffReport:
 
     @property
     def is_judged(self) -> bool:
-        """True if its workload declares a quality for the learning task."""
+        """True if the compared workload declares a quality for the learning task."""
         return bool(self.comparison.criterion.key)
 
     @property
@@ -76,7 +76,7 @@ class TradeoffReport:
         return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
 
     def _given_up(self, step: cells.Step) -> str:
-        """Returns a sentence with the quality that a fraction gives up. Empty if it has no interval."""
+        """Returns a sentence with the quality that a fraction gives up. Empty if there is no interval."""
         if step.interval is None:
             return ""
         value, low, high = (

@@ -126,9 +126,11 @@ class Predictions:
 
     @property
     def rungs(self) -> list[Variant]:
-        """The variants that measure the Spark tax step by step: one thread, all cores without Spark, then RUNGS.
+        """The variants that measure the Spark tax step by step.
 
-        Empty if the first or the last of them was not measured, or none in between.
+        These are one thread, then all cores without Spark (`native`), and then the engines on Spark in RUNGS,
+        which add one cost after the other. Empty if the first or the last of these variants was not measured, or
+        if none in between was measured.
         """
         steps = [variant for variant in (self.one_thread, self.native, *map(self.variant, RUNGS)) if variant]
         return steps if len(steps) > 2 and self.one_thread and self.variant(RUNGS[-1]) else []

@@ -229,10 +229,10 @@ class Trainings:
         return []
 
     def control(self) -> tuple[list[float], str] | None:
-        """Compares the two engines of CONTROL.
+        """Compares the two engines of CONTROL, `grouped-map` and `apply-in-pandas`, which run the same code.
 
         Returns the seconds of the first divided by the seconds of the second, round by round, and the verdict of
-        `same` on these ratios. Returns None if there are no ratios.
+        the function `same` on these ratios. Returns None if there are no ratios.
         """
         first, second = (self.variant(name) for name in CONTROL)
         if first is None or second is None:
@@ -244,7 +244,8 @@ class Trainings:
         """Returns the comparable engines with a time for every execution, the fastest first.
 
         Engines are sorted by their median seconds of load + fit, plus the seconds of their layout divided by
-        `uses`. The first engine of CONTROL is left out.
+        `uses`. `grouped-map` (the first engine of CONTROL) is left out, because it runs the same code as
+        `apply-in-pandas`.
         """
         variants = [
             variant
@@ -342,7 +343,10 @@ def _margin(best: Variant, other: Variant, uses: int, verdicts: int) -> Margin:
 
 
 def _break_even(laid_out: Variant, other: Variant) -> int:
-    """Returns the smallest number of trainings with which a layout pays off, computed from median seconds."""
+    """Returns the smallest number of trainings for which the layout of the engine `laid_out` pays off.
+
+    Its median seconds are compared with the median seconds of the engine `other`.
+    """
     layout, own_seconds, other_seconds = laid_out.layout, laid_out.spread(), other.spread()
     if layout is None or own_seconds is None or other_seconds is None or own_seconds.median >= other_seconds.median:
         return USES[-1]

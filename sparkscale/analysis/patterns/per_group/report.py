@@ -204,7 +204,10 @@ def _over(variant: Variant, other: Variant | None, uses: float = float("inf")) -
 
 
 def _work(variant: Variant) -> Iterator[Cell]:
-    """Yields table cells: seconds of the layout, MiB moved, Spark tasks, their skew, share of work on groups."""
+    """Yields table cells: seconds of the layout, MiB moved, number of tasks, skew, share of work on groups.
+
+    The skew is the time of the longest task divided by the mean time of the tasks.
+    """
     moved, tasks = variant.moved_bytes, variant.figure("tasks")
     yield variant.layout
     yield moved.median / MIB if moved else None

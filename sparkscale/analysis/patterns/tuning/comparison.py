@@ -116,7 +116,7 @@ class Search(Executions):
 
     @cached_property
     def timed(self) -> list[RunRecord]:
-        """The attempts with valid seconds."""
+        """The last record of each search that has valid seconds."""
         return metrics.timed(self.attempts)
 
     @cached_property
@@ -142,9 +142,10 @@ class Search(Executions):
         return sum(record.outcome != "ok" for record in self.attempts)
 
     def seconds_to(self, target: float) -> dict[Attempt, float]:
-        """Returns seconds to the target by attempt, infinite if it was not reached.
+        """Returns the seconds that each search needed to reach the target, by sampler seed and round.
 
-        Attempts that are ok but have no valid seconds, such as cold ones, are left out.
+        They are infinite for a search that failed or did not reach the target. Searches that are ok but have no
+        valid seconds, such as cold ones, are left out.
         """
         reached = {_attempt(r): c.reached(target) for r, c in zip(self.timed, self.courses, strict=True)}
         failed = {_attempt(record): math.inf for record in self.attempts if record.outcome != "ok"}
@@ -158,7 +159,7 @@ class Search(Executions):
         return {seed: float(np.median(seconds)) for seed, seconds in seconds_by_seed.items()}
 
     def to_target(self, target: float) -> Spread | None:
-        """Returns the spread of the seconds to the target. Infinite for a search that did not reach it."""
+        """Returns the spread of the seconds to the target, which are infinite for a search that missed it."""
         return Spread.of([*self.seconds_to(target).values()], len(self.attempts))
 
     def reached(self, target: float) -> int:
@@ -312,9 +313,9 @@ def _are(number: int) -> str:
 def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts: int) -> bool:
     """Returns true if the first engine reaches the target significantly sooner than the second engine.
 
-    `first` and `second` are seconds to the target by sampler seed, infinite if it was not reached. If all times
-    are known, the result follows from their ratios. Otherwise the first engine must come first for every seed, and
-    for enough seeds. `verdicts` is the number of verdicts that are made together.
+    `first` and `second` map each sampler seed to the seconds to the target, which are infinite if the target was
+    not reached. If all times are known, the result follows from their ratios. Otherwise the first engine must come
+    first for every seed, and for enough seeds. `verdicts` is the number of verdicts that are made together.
     """
     shared = [(first[seed], second[seed]) for seed in first.keys() & second.keys()]
     if all(math.isfinite(seconds) for times in shared for seconds in times):
@@ -378,7 +379,8 @@ def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], posit
 def _subject(case: Case) -> str:
     """Returns a key that is equal for cases that are compared with each other.
 
-    Their sampler seeds and the further VARIANT_PARAMETERS may differ.
+    The cases may differ in their sampler seeds, and in the numbers of trials, parallel trials and random starts
+    (VARIANT_PARAMETERS).
     """
     # the sample seed is a part of the key, because a target loss is valid for one sample only
     return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *VARIANT_PARAMETERS))

@@ -194,7 +194,7 @@ def _loss(heading: str, priority: int = 0) -> Column:
 
 
 def _after(search: Search) -> tuple[Cell, ...]:
-    """Returns a cell for each share in SHARES: the best loss after this share of the trials.
+    """Returns a cell for each share in SHARES (1/4, 1/2 and 1): the best loss after this share of the trials.
 
     The cells are None if the engine is not comparable.
     """
