@@ -35,6 +35,13 @@ Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+BRIEF_JVM = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
+"""Java's options for JVMs that live briefly: they compile cheaply, and do not verify Spark's own classes."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Takes the machine's lock for all tests, so that a user's run and the tests do not disturb each other.
 
@@ -63,13 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Gives tests a cache and temporary files of their own. They share only the machine's lock with a user's runs.
 
-    Their JVMs live briefly, so they compile cheaply. Threads of OpenMP do not spin, because tests share the cores.
+    Threads of OpenMP do not spin, because tests share the cores.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands that tests start would ignore it, too
     named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")
     kept = {name: os.environ.get(name) for name in named}
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    os.environ["JAVA_TOOL_OPTIONS"] = BRIEF_JVM
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
     tempfile.tempdir = None

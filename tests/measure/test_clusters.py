@@ -167,6 +167,7 @@ rounds = 1
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_pass")
 def test_a_run_starts_a_fresh_connect_server_for_each_worker(tmp_path: Path) -> None:
     (tmp_path / "served.toml").write_text('kind = "connect"\nmemory = "3g"\ndriver_memory = "1g"\n')
     path = tmp_path / "on-connect.toml"
@@ -237,7 +238,7 @@ TWICE = f"rounds = 2\n{DATA}{BYSTANDERS}".replace("bystander", "toy-executors")
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("toy")
+@pytest.mark.usefixtures("toy", "one_pass")
 def test_a_server_that_is_up_is_measured_on_by_its_address(
     server: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
@@ -337,7 +338,7 @@ python = "{python}"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("toy")
+@pytest.mark.usefixtures("toy", "one_pass")
 def test_an_external_cluster_is_measured_on_and_left_alone(
     cluster: Cluster, tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
@@ -392,7 +393,7 @@ deadline_seconds = 240
 workload = "inference.mlp"
 engines = ["map-in-arrow", "parquet-map"]
 fractions = ["1/2"]
-params = { model = { hidden = [1024, 1024], epochs = 1 }, train_fraction = 0.015625, batch_rows = 2000 }
+params = { model = { hidden = [512, 512], epochs = 1 }, train_fraction = 0.015625, batch_rows = 2000 }
 """
 
 

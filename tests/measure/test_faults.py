@@ -340,6 +340,7 @@ def test_a_killed_spark_worker_takes_its_jvm_along_and_costs_its_case_only(
 
 @pytest.mark.slow
 @pytest.mark.spark
+@pytest.mark.usefixtures("one_pass")
 def test_cpu_time_that_nothing_counts_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without control groups what PySpark's daemon did not reap is missing, and nobody could tell how much."""
     monkeypatch.setattr(processes, "CGROUP_ROOT", tmp_path)

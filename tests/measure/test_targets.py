@@ -101,6 +101,7 @@ def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_pass")
 def test_a_users_table_gets_a_target_of_its_own(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     a, b = draw.normal(size=(2, 8000))
