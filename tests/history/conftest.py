@@ -33,7 +33,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture(scope="session")
 def benched(clone: Clone) -> Bench:
     """The suite TINY, recorded with its controls, each timed once: asv knows no machine before."""
-    assert not (clone.home / ".asv-machine.json").exists()
+    (clone.home / ".asv-machine.json").unlink(missing_ok=True)  # tests of releases may have written it
     interrupted = clone.interrupted_bench()
     kept, had_files = clone.records(), any(clone.asv.glob("**/*.json"))
     other = clone.bench("--resume", "--rounds", "3")

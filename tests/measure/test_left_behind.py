@@ -127,6 +127,14 @@ class Inventory:
         found = [Path(folder) / name for folder, _, names in os.walk(self.temporary) for name in [".", *names]]
         return sorted(str(path.relative_to(self.temporary)) for path in found if path != self.temporary)
 
+    def commands(self) -> list[str]:
+        """The commands of the processes, as far as they still run while they are listed."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found.append(" ".join(process.cmdline())[:120])
+        return found
+
     def ports(self) -> list[int]:
         found = []
         for process in self.processes():
@@ -139,7 +147,7 @@ class Inventory:
         deadline = time.monotonic() + patience_seconds
         while True:
             found = {
-                "processes": [" ".join(process.cmdline())[:120] for process in self.processes()],
+                "processes": self.commands(),
                 "shared memory": self.shared_memory(),
                 "files": self.files(),
                 "ports": list(map(str, self.ports())),
