@@ -1,8 +1,11 @@
 """Archives: whole runs in one Parquet file, with all tables or with the little that reports need."""
 
 import json
+import re
+import shlex
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +20,10 @@ from sparkscale.contract.record import GROUPS, SCORES, SUMS
 from sparkscale.store import archive
 from sparkscale.store.store import Store
 from tests.builders import Writer, case, invocation, parquet, record
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "records" / "tuning.parquet"
 
 
 @pytest.fixture
@@ -189,3 +196,30 @@ def test_a_record_that_is_there_already_is_never_replaced(store: Store, tmp_path
         with pytest.raises(StoreError, match="UNIQUE"):
             archive.take(tmp_path / "two.parquet", tmp_path / "theirs")
         assert theirs.runs() == ["three"]
+
+
+def test_an_archive_is_imported_shown_and_exported_by_commands(tmp_path: Path, sparkscale: Call) -> None:
+    out, copy = tmp_path / "a b", tmp_path / "copy.parquet"
+    done = sparkscale("import", str(PUBLISHED), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    first, show = done.stderr.splitlines()
+    assert first == f"Imported 1 run into {out}."
+    (command,) = re.findall(r"`sparkscale (.*)`", show)
+    shown = sparkscale(*shlex.split(command))
+    assert shown.returncode == 0, shown.stderr
+    assert "Answers" in shown.stdout
+    done = sparkscale("export", "--format", "archive", "--condensed", "--to", str(copy), "--out", str(out))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert sparkscale("import", str(copy), "--out", str(tmp_path / "again")).returncode == 0
+    with Store.existing(out) as store, Store.existing(tmp_path / "again") as again:
+        assert [record.id for record in again.records()] == [record.id for record in store.records()]
+
+
+def test_options_that_do_not_fit_are_one_sentence(tmp_path: Path, sparkscale: Call) -> None:
+    out = tmp_path / "out"
+    assert sparkscale("import", str(PUBLISHED), "--out", str(out)).returncode == 0
+    done = sparkscale("export", "--condensed", "--out", str(out))
+    assert (done.returncode, done.stderr) == (2, "Error: --condensed needs --format archive.\n")
+    done = sparkscale("export", "--format", "archive", "--out", str(out))
+    assert done.returncode == 2
+    assert done.stderr == "Error: An archive is binary: name a file with --to FILE.parquet.\n"
