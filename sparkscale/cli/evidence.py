@@ -1,6 +1,7 @@
 """`sparkscale evidence`: checks how often the printed intervals contain the true value."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -92,6 +93,34 @@ def holdouts(
         cores = len(os.sched_getaffinity(0))
         results = list(study.studies(data, days, draws, seeds, params, share, cores, status.update))
     console().print(drawn(show.holdouts(results)))
+
+
+@app.command()
+def curves(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="CSV with the columns dataset, learner, rows, error_rate and standard_error."
+        ),
+    ],
+) -> None:
+    """Judge forecasts of learning curves on curves that others measured, such as those of LCDB 1.1.
+
+    Each curve is cut at a half and at a quarter of its largest size. The forecast for the largest size is then
+    compared with the measured error rate. One half of the data sets calibrates the intervals, and the other half
+    judges them.
+
+    Examples:
+
+      sparkscale evidence curves lcdb11.csv
+    """
+    from sparkscale.evidence import learning_curves, show
+    from sparkscale.present.terminal import drawn
+
+    measured = learning_curves.read(file)
+    with console(stderr=True).status("fitting curves"):
+        results = [learning_curves.judged(measured, multiple) for multiple in learning_curves.MULTIPLES]
+    console().print(drawn(show.curves(results)))
 
 
 def _days(length: str) -> int:

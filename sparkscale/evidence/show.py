@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 
 from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
+from sparkscale.analysis.questions import learning_curve
+from sparkscale.analysis.questions.learning_curve import CALIBRATION
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.evidence.coverage import LEAST, LEAST_SHARE_GIVEN, MOST, REPEAT_FACTOR, Covered
 from sparkscale.evidence.holdouts import Kind, Study
+from sparkscale.evidence.learning_curves import Judged
 
 
 def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
@@ -71,6 +74,44 @@ def _share(share: float) -> str | None:
     if math.isnan(share):
         return None
     return f"{share:.1%}" + ("" if LEAST <= share <= MOST else " *")
+
+
+def curves(results: Sequence[Judged]) -> list[Block]:
+    """Returns a table of forecasts of published learning curves, with one row for each multiple."""
+    columns = (
+        name("forecast for"),
+        Column("curves"),
+        Column("refused"),
+        Column("error,\nmedian", ".4f"),
+        Column("error, 90th\npercentile", ".4f"),
+        Column("of the last\nsize, median", ".4f", priority=2),
+        Column("of the last\nsize, 90th", ".4f", priority=2),
+        Column("factor", ".2f"),
+        Column("coverage\nwithout it", ".0%", priority=1),
+        Column("coverage,\nother half", ".0%"),
+    )
+    rows = tuple(
+        (
+            f"{judged.multiple} × the rows",
+            len(judged.measured),
+            judged.refused,
+            *judged.errors(judged.forecast),
+            *judged.errors(judged.last),
+            judged.factor,
+            judged.covered(1.0, False),
+            judged.covered(judged.factor, False),
+        )
+        for judged in results
+    )
+    return [
+        Grid(f"Forecasts of learning curves, with {learning_curve.LEVEL:.0%} intervals", columns, rows),
+        Text(
+            "Errors are distances from the measured error rate. Half of the data sets calibrates the factor, by "
+            "which the bootstrap's interval is widened, and the other half judges it. Reports use the factor "
+            f"{CALIBRATION}.",
+            is_note=True,
+        ),
+    ]
 
 
 def holdouts(studies: Sequence[Study]) -> list[Block]:

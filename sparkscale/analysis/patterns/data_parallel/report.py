@@ -7,6 +7,7 @@ from typing import Any
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Series, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
+from sparkscale.analysis.patterns.data_parallel import extrapolation
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
@@ -54,13 +55,13 @@ class TradeoffReport:
         return any(cell.case.fraction < 1 for cell in self.comparison.cells)
 
     def answers(self) -> list[Answer]:
-        """Returns one answer for each engine: the smallest sample that is enough.
+        """Returns the smallest sample that is enough, for each engine, and the size from which Spark pays.
 
-        Empty if no samples were measured, or if the workload declares no quality.
+        The first is left out if no samples were measured, or if the workload declares no quality. The second needs
+        several sizes with times of an engine on Spark and of an engine on one node.
         """
-        return (
-            [self._answer(curve) for curve in self.comparison.curves] if self.has_samples and self.is_judged else []
-        )
+        samples = self.comparison.curves if self.has_samples and self.is_judged else []
+        return [*map(self._answer, samples), *extrapolation.spark_pays(self.comparison)]
 
     def _answer(self, curve: EngineCurve) -> Answer:
         answer = curve.answer
@@ -119,6 +120,7 @@ class TradeoffReport:
         yield from self._passing_the_ceiling()
         if self.has_samples and self.is_judged:
             yield self._samples()
+            yield from extrapolation.forecasts(self.comparison)
         yield self._curves()
         yield from self._ceiling()
         yield from self._beside()

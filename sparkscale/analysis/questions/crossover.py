@@ -1,0 +1,175 @@
+"""Finds the number of rows from which one engine is faster than another.
+
+The time of an engine with n rows is modelled as t(n) = a + b·n, or as t(n) = a + b·n + c·n·log n where this predicts
+a size better that was left out. All coefficients are at least 0, and residuals are relative to the measured time. The
+form is that of Ernest (Venkataraman et al., NSDI 2016), for a fixed number of cores.
+
+The interval is a bootstrap over rounds: each draw fits both engines to the same rounds. With few rounds, percentiles
+of a bootstrap are too narrow, so they are expanded (Hesterberg: What teachers should know about the bootstrap, Am.
+Stat. 69, 2015, section 5.4).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, SEED, Array, Interval
+
+LEVEL = 0.90
+"""The confidence level of the size from which an engine is faster."""
+DRAWS = 1000
+FEWEST_SIZES = 3
+"""With fewer sizes, the times of an engine are not extended to others."""
+FARTHEST = 10.0
+"""No statement is made beyond this multiple of the largest measured size."""
+POINTS = 400
+"""The number of sizes, evenly spread on a logarithmic scale, between which a crossing is searched."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """The measured times of one engine.
+
+    `rows` has shape (sizes,) and ascends. `seconds` has shape (rounds, sizes), and no value is missing.
+    """
+
+    rows: Array
+    seconds: Array
+
+
+@dataclass(frozen=True)
+class Model:
+    """The fitted times of an engine: `coefficients` of shape (draws, 3) for 1, n and n·log n."""
+
+    coefficients: Array
+
+    def at(self, rows: Array) -> Array:
+        """Returns seconds of shape (draws, sizes) for `rows` of shape (sizes,)."""
+        result: Array = self.coefficients @ _terms(rows).T
+        return result
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """The size from which an engine is faster than a rival.
+
+    `rows` is infinite if the engine is not faster up to `farthest` rows, and 0 if it is faster from the smallest
+    measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time divided by
+    the rival's for `farthest` rows. `is_never` is true if the engine's time also grows at least as fast with rows, so
+    that no size would help. `largest` is the largest size that both have measured.
+    """
+
+    rows: float
+    interval: Interval | None
+    ratio: float
+    is_never: bool
+    largest: float
+    farthest: float
+
+    @property
+    def is_measured(self) -> bool:
+        """True if the engine is faster within the sizes that were measured."""
+        return self.rows <= self.largest
+
+
+def crossover(engine: Times, rival: Times) -> Crossover | None:
+    """Returns the size from which `engine` is faster than `rival`. None if one of them has too few sizes.
+
+    Rounds are paired, so both must have the same rounds.
+    """
+    if min(len(engine.rows), len(rival.rows)) < FEWEST_SIZES:
+        return None
+    rounds = len(engine.seconds)
+    generator = np.random.default_rng(SEED)
+    everything = np.arange(rounds)[None]
+    drawn = generator.integers(rounds, size=(DRAWS, rounds))
+    largest = float(min(engine.rows.max(), rival.rows.max()))
+    sizes = np.geomspace(max(engine.rows.min(), rival.rows.min()), FARTHEST * largest, POINTS)
+    (value,), (own,), (other,) = _crossings(engine, rival, everything, sizes)
+    interval = None
+    if rounds >= FEWEST_ROUNDS:
+        crossings, _, _ = _crossings(engine, rival, drawn, sizes)
+        interval = expanded_percentiles(crossings, rounds, LEVEL)
+    growth = fitted(engine, everything).coefficients[0, 1:], fitted(rival, everything).coefficients[0, 1:]
+    is_never = bool(np.isinf(value) and _grows_faster(*growth))
+    return Crossover(float(value), interval, float(own[-1] / other[-1]), is_never, largest, float(sizes[-1]))
+
+
+def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
+    """Returns the interval between two percentiles of bootstrap values, expanded for a sample of `count` values."""
+    tail = float(ndtr(np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
+    return Interval(float(low), float(high))
+
+
+def fitted(times: Times, drawn: Array) -> Model:
+    """Returns the model of an engine for each draw of rounds. `drawn` has shape (draws, rounds)."""
+    seconds = np.exp(np.log(times.seconds)[drawn].mean(axis=1))  # geometric: one slow round must not decide
+    terms = _terms(times.rows)
+    if len(times.rows) <= FEWEST_SIZES or _left_out(times, 3) >= _left_out(times, 2):
+        terms = terms[:, :2]
+    coefficients = np.zeros((len(drawn), 3))
+    coefficients[:, : terms.shape[1]] = _non_negative(terms, seconds)
+    return Model(coefficients)
+
+
+def _left_out(times: Times, terms: int) -> float:
+    """Returns the mean squared relative error for sizes that were left out of a fit with this number of terms."""
+    rows, means = times.rows, np.exp(np.log(times.seconds).mean(axis=0))[None]
+    errors = []
+    for left in range(len(rows)):
+        kept = np.arange(len(rows)) != left
+        matrix = _terms(rows)[:, :terms]
+        coefficients = _non_negative(matrix[kept], means[:, kept])
+        errors.append(float(coefficients[0] @ matrix[left]) / means[0, left] - 1)
+    return float(np.mean(np.square(errors)))
+
+
+def _non_negative(terms: Array, seconds: Array) -> Array:
+    """Returns the non-negative least squares of relative residuals, of shape (draws, terms).
+
+    `terms` has shape (sizes, terms), and `seconds` (draws, sizes). With two or three terms, every subset of them is
+    tried: the best solution is the least squares of one subset.
+    """
+    scale = terms.max(axis=0)
+    design = terms[None] / scale / seconds[:, :, None]
+    best = np.full(len(seconds), np.inf)
+    result = np.zeros((len(seconds), terms.shape[1]))
+    for subset in _subsets(terms.shape[1]):
+        part = design[:, :, subset]
+        gram = np.einsum("dsi,dsj->dij", part, part)
+        solved = np.linalg.solve(gram + 1e-12 * np.eye(len(subset)), part.sum(axis=1)[..., None])[..., 0]
+        error = ((np.einsum("dsi,di->ds", part, solved) - 1) ** 2).sum(axis=1)
+        better = (solved >= 0).all(axis=1) & (error < best)
+        best[better] = error[better]
+        result[better] = 0.0
+        result[np.ix_(better, subset)] = solved[better]
+    scaled: Array = result / scale
+    return scaled
+
+
+def _subsets(terms: int) -> Iterator[list[int]]:
+    for size in range(1, terms + 1):
+        yield from map(list, combinations(range(terms), size))
+
+
+def _terms(rows: Array) -> Array:
+    """Returns 1, n and n·log n for each size, of shape (sizes, 3)."""
+    return np.stack([np.ones(len(rows)), rows, rows * np.log(rows)], axis=1)
+
+
+def _crossings(engine: Times, rival: Times, drawn: Array, sizes: Array) -> tuple[Array, Array, Array]:
+    """Returns the crossing of each draw, and the times of both engines for `sizes`, of shape (draws, sizes)."""
+    own, other = fitted(engine, drawn).at(sizes), fitted(rival, drawn).at(sizes)
+    slower = own >= other
+    last = slower.shape[1] - 1 - slower[:, ::-1].argmax(axis=1)  # the last size for which the engine is slower
+    crossing = np.where(last == slower.shape[1] - 1, np.inf, sizes[np.minimum(last + 1, len(sizes) - 1)])
+    return np.where(slower.any(axis=1), crossing, 0.0), own, other
+
+
+def _grows_faster(own: Array, other: Array) -> bool:
+    """Returns true if the first time grows at least as fast as the other. Both are coefficients of n and n·log n."""
+    return bool((own[1], own[0]) >= (other[1], other[0]))

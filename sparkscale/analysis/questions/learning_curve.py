@@ -1,0 +1,174 @@
+"""Forecasts the quality of a model that is trained on more rows than were measured, from its learning curve.
+
+Four families of curves are fitted to the measured qualities by weighted least squares: pow3, pow4, mmf4 and wbl4
+(Viering and Loog: The shape of learning curves, IEEE TPAMI 45, 2023). The forecast is the median of the four. On the
+public curves of LCDB 1.1 it is better than each family, than a log-linear curve, and than the last measured quality.
+
+Each family is c + A·g(x, θ) with a falling g of values between 0 and 1, and with A on the side on which more rows
+help. Given θ, the best A and c have a closed form. So each θ of a grid is tried, which finds the global minimum
+(variable projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from sparkscale.analysis.statistics import Array, Interval
+
+LEVEL = 0.90
+"""The confidence level of forecasts."""
+FEWEST_SIZES = 5
+"""With fewer sizes there is no forecast: a family has up to four parameters."""
+FARTHEST = 10.0
+"""A forecast for more than this multiple of the largest measured size is refused."""
+CALIBRATION = 2.4
+"""The factor by which the bootstrap's interval is widened on both sides.
+
+The bootstrap knows the noise of the measured qualities, but not that no family is the true curve. The factor is
+calibrated on half of the public data sets, so that intervals for four times the largest size contain 90 % of the
+measured qualities (`sparkscale evidence curves`).
+"""
+NOT_MONOTONE = 0.01
+"""The significance level of the test that finds curves on which more rows make the model worse."""
+
+Family = Callable[[Array], Array]
+"""Maps sizes of shape (sizes,) to g for each θ of a grid, of shape (grid, sizes)."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The qualities that were measured for several sizes.
+
+    `rows` has shape (sizes,) and ascends. `quality` has the same shape. `draws`, of shape (draws, sizes), holds
+    qualities that vary as the measured ones would if units and seeds were drawn again, such as bootstrap replicates.
+    `is_better` is 1 if a higher quality is better, and -1 if a lower one is. `ceiling` is the best possible quality;
+    None if it is not known.
+    """
+
+    rows: Array
+    quality: Array
+    draws: Array
+    is_better: int = 1
+    ceiling: float | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of a quality for `rows` training rows.
+
+    If there is none, `value` and `interval` are None and `why_none` is the reason.
+    """
+
+    rows: float
+    value: float | None = None
+    interval: Interval | None = None
+    why_none: str = ""
+
+
+def forecast(curve: Curve, rows: float) -> Forecast:
+    """Returns the forecast for a number of training rows, with an interval at LEVEL."""
+    if why := ill_behaved(curve):
+        return Forecast(rows, why_none=why)
+    if rows > FARTHEST * curve.rows.max():
+        largest = f"{curve.rows.max():,.0f}"
+        return Forecast(rows, why_none=f"more than {FARTHEST:.0f} times the largest measured size ({largest} rows)")
+    (value,), drawn = (
+        np.median(fitted(curve, values, rows), axis=1) for values in (curve.quality[None], curve.draws)
+    )
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    bounds = value - CALIBRATION * max(0.0, value - low), value + CALIBRATION * max(0.0, high - value)
+    value, *ends = (_below_ceiling(curve, number) for number in (value, *bounds))
+    return Forecast(rows, float(value), Interval(*sorted(map(float, ends))))
+
+
+def ill_behaved(curve: Curve) -> str:
+    """Returns the reason why a curve cannot be extended. Empty if it can.
+
+    It tests whether a curve on which more rows never hurt would differ from the measured one as much. The statistic
+    is the weighted distance from the best monotone curve. Its distribution is simulated for a constant curve, which
+    is the least favourable one (Robertson, Wright and Dykstra: Order Restricted Statistical Inference, 1988, ch. 2).
+    """
+    sizes = len(curve.rows)
+    if sizes < FEWEST_SIZES:
+        return f"ill-behaved: {sizes} sizes were measured, and {FEWEST_SIZES} are needed"
+    if not np.isfinite(curve.draws).all():
+        return "ill-behaved: some draws have no quality"
+    weights = _weights(curve)
+    noise = curve.draws - curve.draws.mean(axis=0)
+    distances = _distances(noise * curve.is_better, weights)
+    (measured,) = _distances(curve.quality[None] * curve.is_better, weights)
+    if float((distances >= measured).mean()) < NOT_MONOTONE:
+        return "ill-behaved: the quality falls where rows are added"
+    return ""
+
+
+def fitted(curve: Curve, values: Array, rows: float) -> Array:
+    """Returns the quality of each family for `rows` rows, fitted to each line of `values`.
+
+    `values` has the shape (lines, sizes), and the result (lines, families).
+    """
+    largest = curve.rows.max()
+    weights = _weights(curve)
+    weights = weights / weights.sum()
+    mean = values @ weights
+    centred = values - mean[:, None]
+    results = []
+    for family in families():
+        shape, ahead = family(curve.rows / largest), family(np.array([rows / largest]))[:, 0]
+        middle = shape @ weights
+        deviation = shape - middle[:, None]
+        scale = np.sqrt((deviation**2) @ weights)
+        usable = scale > 1e-12 * np.abs(shape).max(axis=1)
+        unit = deviation[usable] / scale[usable, None]
+        slope = centred @ (unit * weights).T
+        slope = np.minimum(slope, 0.0) if curve.is_better > 0 else np.maximum(slope, 0.0)
+        best = (slope**2).argmax(axis=1)  # the explained part of the sum of squares
+        steps = ((ahead - middle)[usable] / scale[usable])[best]
+        results.append(mean + slope[np.arange(len(values)), best] * steps)
+    return np.stack(results, axis=1)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Returns the four families. Sizes are in units of the largest measured one."""
+    power, shift = _grid(np.geomspace(0.05, 3, 40), np.geomspace(1e-3, 3, 16))
+    scale, bend = _grid(np.geomspace(1e-3, 1e2, 30), np.geomspace(0.1, 4, 24))
+    rate, form = _grid(np.geomspace(0.03, 60, 40), np.geomspace(0.03, 2, 24))
+    powers = np.unique(power)[:, None]
+    return (
+        lambda x: x**-powers,
+        lambda x: (x + shift) ** -power,
+        lambda x: 1 / (1 + x**bend / scale),
+        lambda x: np.exp(-rate * x**form),
+    )
+
+
+def _grid(first: Array, second: Array) -> tuple[Array, Array]:
+    """Returns all pairs of two parameters, each as an array of shape (pairs, 1)."""
+    one, other = np.meshgrid(first, second, indexing="ij")
+    return one.reshape(-1, 1), other.reshape(-1, 1)
+
+
+def _weights(curve: Curve) -> Array:
+    """Returns the inverse variance of each size, of shape (sizes,)."""
+    variances: Array = curve.draws.var(axis=0)
+    least = max(float(variances.max()), 1e-12) * 1e-4  # a quality without noise would be the only one that counts
+    result: Array = 1 / np.maximum(variances, least)
+    return result
+
+
+def _distances(values: Array, weights: Array) -> Array:
+    """Returns the weighted squared distance of each line from the best line that never falls, of shape (lines,)."""
+    nearest = np.array([isotonic_regression(line, weights=weights).x for line in values])
+    result: Array = ((values - nearest) ** 2) @ weights
+    return result
+
+
+def _below_ceiling(curve: Curve, value: float) -> float:
+    if curve.ceiling is None:
+        return value
+    return min(value, curve.ceiling) if curve.is_better > 0 else max(value, curve.ceiling)

@@ -1,0 +1,76 @@
+"""Forecasts of quality: known curves, ill-behaved ones, and ceilings."""
+
+import numpy as np
+import pytest
+
+from sparkscale.analysis.questions.learning_curve import Curve, forecast, ill_behaved
+
+ROWS = 1000.0 * 2 ** np.arange(6)
+
+
+def curve(quality: np.ndarray, noise: float = 1e-4, is_better: int = 1, ceiling: float | None = None) -> Curve:
+    """A measured curve, with draws that vary by `noise`."""
+    draws = quality + noise * np.random.default_rng(1).standard_normal((200, len(quality)))
+    return Curve(ROWS[: len(quality)], quality, draws, is_better, ceiling)
+
+
+@pytest.mark.parametrize("is_better", [1, -1])
+def test_a_power_law_goes_on(is_better: int) -> None:
+    def at(rows: np.ndarray | float) -> np.ndarray:
+        return np.asarray(0.8 - is_better * 2.0 * np.asarray(rows) ** -0.5)
+
+    found = forecast(curve(at(ROWS), is_better=is_better), 4 * ROWS[-1])
+    assert found.value == pytest.approx(float(at(4 * ROWS[-1])), abs=5e-4)
+    assert found.interval is not None
+    assert found.interval.low <= float(at(4 * ROWS[-1])) <= found.interval.high
+
+
+def test_noise_widens_the_interval() -> None:
+    quality = 0.8 - 2.0 * ROWS**-0.5
+    widths = []
+    for noise in (1e-4, 1e-3):
+        found = forecast(curve(quality, noise), 2 * ROWS[-1])
+        assert found.interval is not None
+        widths.append(found.interval.high - found.interval.low)
+    assert widths[1] > 3 * widths[0]
+
+
+def test_a_ceiling_bounds_value_and_interval() -> None:
+    quality = np.array([0.60, 0.64, 0.67, 0.69, 0.705, 0.717])
+    free = forecast(curve(quality, 1e-3), 10 * ROWS[-1])
+    assert free.value is not None
+    assert free.value > 0.73
+    found = forecast(curve(quality, 1e-3, ceiling=0.73), 10 * ROWS[-1])
+    assert found.value == 0.73
+    assert found.interval is not None
+    assert found.interval.high == 0.73
+
+
+def test_what_is_ill_behaved_has_no_forecast_and_says_why() -> None:
+    rising = 0.8 - 2.0 * ROWS**-0.5
+    peak = rising.copy()
+    peak[3] += 0.02
+    assert ill_behaved(curve(rising, 1e-3)) == ""
+    assert ill_behaved(curve(peak, 1e-3)) == "ill-behaved: the quality falls where rows are added"
+    assert ill_behaved(curve(peak, 1e-1)) == "", "this much noise explains the peak"
+    few = forecast(curve(rising[:4]), 2 * ROWS[3])
+    assert (few.value, few.interval) == (None, None)
+    assert few.why_none == "ill-behaved: 4 sizes were measured, and 5 are needed"
+
+
+def test_far_forecasts_are_refused() -> None:
+    found = forecast(curve(0.8 - 2.0 * ROWS**-0.5), 11 * ROWS[-1])
+    assert found.value is None
+    assert found.why_none == "more than 10 times the largest measured size (32,000 rows)"
+
+
+def test_a_monotone_curve_is_rarely_called_ill_behaved() -> None:
+    """A constant curve is the least favourable one; the share of false verdicts is the level of the test."""
+    generator = np.random.default_rng(7)
+    noise = 1e-3
+    verdicts = []
+    for _ in range(600):
+        quality = 0.7 + noise * generator.standard_normal(6)
+        draws = quality + noise * generator.standard_normal((400, 6))
+        verdicts.append(bool(ill_behaved(Curve(ROWS, quality, draws))))
+    assert np.mean(verdicts) < 0.025
