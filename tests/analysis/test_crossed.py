@@ -31,17 +31,43 @@ def of_layout(values: Array) -> Estimate:
     return estimate([[mean_of(row)] for row in values])
 
 
-def test_the_variance_is_that_of_the_two_way_layout() -> None:
-    """Against the mean squares, computed the textbook way."""
-    values = layout(1, of_seeds=1.0, of_units=2.0, of_cells=0.5)
+@pytest.mark.parametrize(
+    ("of_seeds", "of_units", "counted"),
+    [(1.0, 2.0, {"seeds", "units"}), (0.0, 2.0, {"units"}), (1.0, 0.0, {"seeds"}), (0.0, 0.0, set())],
+)
+def test_variance_and_degrees_are_those_of_the_two_way_layout(
+    of_seeds: float, of_units: float, counted: set[str]
+) -> None:
+    """Against the mean squares, computed the textbook way, and Satterthwaite's degrees of freedom.
+
+    A factor that varies no more than the cells do is pooled with them.
+    """
+    values = layout(2, of_seeds, of_units, of_cells=0.5)
     seeds = len(values)
     residual = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-    of_seeds = UNITS * values.mean(axis=1).var(ddof=1)
-    of_units = seeds * values.mean(axis=0).var(ddof=1)
-    of_cells = (residual**2).sum() / ((seeds - 1) * (UNITS - 1))
+    cells = float((residual**2).sum() / ((seeds - 1) * (UNITS - 1)))
+    squares = {
+        "seeds": (UNITS * values.mean(axis=1).var(ddof=1), seeds - 1),
+        "units": (seeds * values.mean(axis=0).var(ddof=1), UNITS - 1),
+    }
+    parts = [squares[factor] for factor in counted]
+    times = 1 - len(parts)  # how often the mean square of the cells counts
+    total = sum(square for square, _ in parts) + times * cells
+    spent = sum(square**2 / degrees for square, degrees in parts)
+    spent += (times * cells) ** 2 / ((seeds - 1) * (UNITS - 1))
     found = of_layout(values)
     assert found.value == pytest.approx(values.mean())
-    assert found.standard_error**2 == pytest.approx((of_seeds + of_units - of_cells) / (seeds * UNITS))
+    assert found.standard_error**2 == pytest.approx(total / (seeds * UNITS))
+    assert found.degrees == pytest.approx(total**2 / spent)
+
+
+def test_seeds_that_differ_alike_in_every_unit_have_degrees_of_their_own() -> None:
+    values = layout(1, of_seeds=1.0, of_units=2.0, of_cells=0.0)
+    of_seeds, of_units = values.mean(axis=1).var(ddof=1) / len(values), values.mean(axis=0).var(ddof=1) / UNITS
+    found = of_layout(values)
+    assert found.standard_error**2 == pytest.approx(of_seeds + of_units)
+    spent = of_seeds**2 / (len(values) - 1) + of_units**2 / (UNITS - 1)
+    assert found.degrees == pytest.approx((of_seeds + of_units) ** 2 / spent, rel=1e-6)
 
 
 def test_an_interval_of_units_alone_is_students() -> None:
