@@ -134,9 +134,7 @@ def _answer(engine: EngineCurve, rival: EngineCurve, found: Crossover) -> Answer
         text = f"it is faster than {rival.engine} from {found.rows:,.0f} rows on"
     if bounds is None or math.isinf(bounds.high):
         text += " by its times so far" if bounds is None else f" ({bounds.low:,.0f} or more)"
-        return Answer(
-            f"{both}{text}, which is not resolved.", "not resolved", evidence, "more rounds, and larger data"
-        )
+        return Answer(f"{both}{text}, which is not resolved.", "not resolved", evidence, RESOLVES)
     if found.rows:
         text += f" ({bounds.low:,.0f}–{bounds.high:,.0f})"
     text += "" if found.is_measured else f", a forecast beyond the largest measured size of {found.largest:,.0f}"
