@@ -119,7 +119,7 @@ def curves(
 
     measured = learning_curves.read(file)
     with console(stderr=True).status("fitting curves"):
-        results = [learning_curves.judged(measured, multiple) for multiple in learning_curves.MULTIPLES]
+        results = [learning_curves.judged(measured, multiple) for multiple in learning_curves.SIZES]
     console().print(drawn(show.curves(results)))
 
 

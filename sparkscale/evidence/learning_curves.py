@@ -19,10 +19,11 @@ from sparkscale.analysis.statistics import SEED, Array
 from sparkscale.contract.errors import ConfigError
 
 COLUMNS = ("dataset", "learner", "rows", "error_rate", "standard_error")
-MULTIPLES = (4, 2)
-"""A forecast is made for this multiple of the largest size that is fitted."""
 SIZES = {4: 5, 2: 6}
-"""The number of sizes that are fitted, each twice the one before, by the multiple: the fractions from 1/64 up."""
+"""The number of sizes that are fitted, each twice the one before: the fractions from 1/64 up.
+
+The keys are the multiples of the largest fitted size for which a forecast is made.
+"""
 DRAWS = 200
 LEAST_ERROR = 1e-4
 """The smallest standard error that is believed: the file has four decimals."""
@@ -62,8 +63,7 @@ class Judged:
 
     def covered(self, factor: float, half: bool) -> float:
         """Returns the share of intervals that contain the measured quality, in one half of the data sets."""
-        low = self.forecast - factor * np.maximum(0, self.forecast - self.low)
-        high = self.forecast + factor * np.maximum(0, self.high - self.forecast)
+        _, low, high = learning_curve.widened(self.forecast, self.low, self.high, factor)
         contains = (low <= self.measured) & (self.measured <= high)
         return float(contains[self.calibrates == half].mean())
 
@@ -116,11 +116,8 @@ def judged(curves: Sequence[Measured], multiple: int) -> Judged:
         if learning_curve.ill_behaved(part):
             refused += 1
             continue
-        largest = float(curve.rows[-1])
-        value = float(np.median(learning_curve.fitted(part, part.quality[None], largest)))
-        drawn = np.median(learning_curve.fitted(part, part.draws, largest), axis=1)
-        low, high = np.quantile(drawn, [(1 - learning_curve.LEVEL) / 2, (1 + learning_curve.LEVEL) / 2])
-        found.append((curve.dataset in calibrating, curve.error_rate[-1], value, low, high, part.quality[-1]))
+        made = learning_curve.bootstrapped(part, float(curve.rows[-1]))
+        found.append((curve.dataset in calibrating, curve.error_rate[-1], *made, part.quality[-1]))
     calibrates, measured, forecast, low, high, last = np.array(found).T
     return Judged(multiple, calibrates.astype(bool), measured, forecast, low, high, last, refused)
 

@@ -1,7 +1,5 @@
 """What a table says of where its cases ran, and which times it leaves out."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +9,7 @@ from sparkscale.analysis import metrics, problems
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.contract.record import RunRecord, SparkMetrics
 from sparkscale.store.store import Store
-from tests.builders import case, invocation, record
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
-        opened.begin(invocation())
-        yield opened
+from tests.builders import case, record
 
 
 def ran(

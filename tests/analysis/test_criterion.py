@@ -1,8 +1,6 @@
 """Regression, and data whose truth is known: what a model gives up, and how far it stays below the ceiling."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,18 +11,11 @@ from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import case, invocation, record, stored
+from tests.builders import case, record, stored
 
 ROWS = 40_000
 NOISE = {1 / 64: 1.0, 1 / 4: 0.1, 1.0: 0.05}
 """Of a model, beside the truth; the label's own is 1."""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
-        opened.begin(invocation())
-        yield opened
 
 
 def of(task: Task, fraction: float) -> Case:

@@ -1,23 +1,14 @@
 """What a report says beyond the measured sizes: when Spark pays, and the quality with more rows."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
-
+from sparkscale.contract.record import Outcome
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import Writer, case, invocation
+from tests.builders import Writer, case
 
 FRACTIONS = [2.0**-power for power in range(6, -1, -1)]
 ROUNDS = 5
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
-        opened.begin(invocation())
-        yield opened
 
 
 def measured(
@@ -25,7 +16,7 @@ def measured(
     mllib: Callable[[float], float],
     fractions: list[float] = FRACTIONS,
     rounds: int = ROUNDS,
-    outcome_of_all: str = "ok",
+    outcome_of_all: Outcome = "ok",
 ) -> str:
     """The report of scikit-learn, which takes 0.1 s and 8 s for all data, and of MLlib with these seconds."""
     write = Writer(store)
@@ -39,7 +30,7 @@ def measured(
                 case("mllib", fraction, seed=number),
                 number,
                 seconds=None if failed else mllib(fraction) * factor,
-                outcome=outcome_of_all if failed else "ok",  # type: ignore[arg-type]
+                outcome=outcome_of_all if failed else "ok",
                 noise=None if failed else noise,
             )
     return " ".join(shown(store, width=220).split())

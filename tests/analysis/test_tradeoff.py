@@ -2,8 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +18,7 @@ from sparkscale.analysis.unit_quality import value
 from sparkscale.present import cells
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import Writer, case, invocation, scores, stored
+from tests.builders import Writer, case, scores, stored
 from workloads import registry
 
 FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
@@ -28,13 +26,6 @@ FRACTIONS = {1 / 64: 3.0, 1 / 16: 0.30, 1 / 4: 0.02, 1.0: 0.0}
 
 
 SEEDS = 5
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path) as opened:
-        opened.begin(invocation())
-        yield opened
 
 
 @pytest.fixture

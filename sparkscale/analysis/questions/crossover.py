@@ -88,14 +88,15 @@ def crossover(engine: Times, rival: Times) -> Crossover | None:
     drawn = generator.integers(rounds, size=(DRAWS, rounds))
     largest = float(min(engine.rows.max(), rival.rows.max()))
     sizes = np.geomspace(max(engine.rows.min(), rival.rows.min()), FARTHEST * largest, POINTS)
-    (value,), (own,), (other,) = _crossings(engine, rival, everything, sizes)
+    own, other = (fitted(times, everything) for times in (engine, rival))
+    (value,) = _crossings(own, other, sizes)
     interval = None
     if rounds >= FEWEST_ROUNDS:
-        crossings, _, _ = _crossings(engine, rival, drawn, sizes)
+        crossings = _crossings(fitted(engine, drawn), fitted(rival, drawn), sizes)
         interval = expanded_percentiles(crossings, rounds, LEVEL)
-    growth = fitted(engine, everything).coefficients[0, 1:], fitted(rival, everything).coefficients[0, 1:]
-    is_never = bool(np.isinf(value) and _grows_faster(*growth))
-    return Crossover(float(value), interval, float(own[-1] / other[-1]), is_never, largest, float(sizes[-1]))
+    is_never = bool(np.isinf(value) and _grows_faster(own.coefficients[0, 1:], other.coefficients[0, 1:]))
+    ratio = float(own.at(sizes[-1:])[0, 0] / other.at(sizes[-1:])[0, 0])
+    return Crossover(float(value), interval, ratio, is_never, largest, float(sizes[-1]))
 
 
 def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
@@ -161,13 +162,13 @@ def _terms(rows: Array) -> Array:
     return np.stack([np.ones(len(rows)), rows, rows * np.log(rows)], axis=1)
 
 
-def _crossings(engine: Times, rival: Times, drawn: Array, sizes: Array) -> tuple[Array, Array, Array]:
-    """Returns the crossing of each draw, and the times of both engines for `sizes`, of shape (draws, sizes)."""
-    own, other = fitted(engine, drawn).at(sizes), fitted(rival, drawn).at(sizes)
-    slower = own >= other
+def _crossings(engine: Model, rival: Model, sizes: Array) -> Array:
+    """Returns the size of each draw from which the engine is faster, of shape (draws,)."""
+    slower = engine.at(sizes) >= rival.at(sizes)
     last = slower.shape[1] - 1 - slower[:, ::-1].argmax(axis=1)  # the last size for which the engine is slower
     crossing = np.where(last == slower.shape[1] - 1, np.inf, sizes[np.minimum(last + 1, len(sizes) - 1)])
-    return np.where(slower.any(axis=1), crossing, 0.0), own, other
+    result: Array = np.where(slower.any(axis=1), crossing, 0.0)
+    return result
 
 
 def _grows_faster(own: Array, other: Array) -> bool:

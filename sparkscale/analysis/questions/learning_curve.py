@@ -2,7 +2,7 @@
 
 Four families of curves are fitted to the measured qualities by weighted least squares: pow3, pow4, mmf4 and wbl4
 (Viering and Loog: The shape of learning curves, IEEE TPAMI 45, 2023). The forecast is the median of the four. On the
-public curves of LCDB 1.1 it is better than each family, than a log-linear curve, and than the last measured quality.
+public curves of LCDB 1.1 its median error is half that of the last measured quality.
 
 Each family is c + A·g(x, θ) with a falling g of values between 0 and 1, and with A on the side on which more rows
 help. Given θ, the best A and c have a closed form. So each θ of a grid is tried, which finds the global minimum
@@ -12,6 +12,7 @@ help. Given θ, the best A and c have a closed form. So each θ of a grid is tri
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -33,6 +34,8 @@ measured qualities (`sparkscale evidence curves`).
 """
 NOT_MONOTONE = 0.01
 """The significance level of the test that finds curves on which more rows make the model worse."""
+
+Numbers = TypeVar("Numbers", float, Array)
 
 Family = Callable[[Array], Array]
 """Maps sizes of shape (sizes,) to g for each θ of a grid, of shape (grid, sizes)."""
@@ -75,14 +78,22 @@ def forecast(curve: Curve, rows: float) -> Forecast:
     if rows > FARTHEST * curve.rows.max():
         largest = f"{curve.rows.max():,.0f}"
         return Forecast(rows, why_none=f"more than {FARTHEST:.0f} times the largest measured size ({largest} rows)")
+    value, low, high = (_below_ceiling(curve, number) for number in widened(*bootstrapped(curve, rows), CALIBRATION))
+    return Forecast(rows, value, Interval(low, high))
+
+
+def bootstrapped(curve: Curve, rows: float) -> tuple[float, float, float]:
+    """Returns the forecast, and the limits of the bootstrap's interval at LEVEL, which is too narrow."""
     (value,), drawn = (
         np.median(fitted(curve, values, rows), axis=1) for values in (curve.quality[None], curve.draws)
     )
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    bounds = value - CALIBRATION * max(0.0, value - low), value + CALIBRATION * max(0.0, high - value)
-    value, *ends = (_below_ceiling(curve, number) for number in (value, *bounds))
-    return Forecast(rows, float(value), Interval(*sorted(map(float, ends))))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(value), float(low), float(high)
+
+
+def widened(value: Numbers, low: Numbers, high: Numbers, factor: float) -> tuple[Numbers, Numbers, Numbers]:
+    """Returns a forecast with limits that are `factor` times as far away. Takes numbers or arrays."""
+    return value, value - factor * np.maximum(0.0, value - low), value + factor * np.maximum(0.0, high - value)
 
 
 def ill_behaved(curve: Curve) -> str:
