@@ -134,6 +134,7 @@ class Writer:
         peak: int | None = None,
         noise: float | None = None,
         phase: str | None = None,
+        start: float | None = None,
     ) -> RunRecord:
         self.count += 1
         made = record(f"r{self.count}")
@@ -150,6 +151,8 @@ class Writer:
                 "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
                 "host": self.host,
                 "phase": phase,
+                "start_seconds": start,
+                "position": None if start is None else 0,
                 "deadline_seconds": 300.0 if phase else None,
             }
         )

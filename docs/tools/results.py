@@ -5,7 +5,8 @@ Marks in a page show which parts are generated:
     <!-- measured FILE provenance -->                      host, commit, date and command of the run
     <!-- measured FILE report -->                          the whole report
     <!-- measured FILE section SUBJECT -->                 one part of it
-    <!-- measured FILE answers SUBJECT [BEGINNING] -->     the answers of that part that begin with BEGINNING
+    <!-- measured FILE answers SUBJECT [QUESTION] -->      the answers for a subject or job, to the question that
+                                                           begins with QUESTION
     <!-- measured FILE table SUBJECT TITLE [columns=A,B] [COLUMN=VALUE|VALUE] -->
     <!-- measured FILE figure SUBJECT -->                  time to model against rows, as an SVG image
     <!-- /measured -->                                     ends a generated part
@@ -111,13 +112,16 @@ class Run:
             raise MarkError(f"{self.name} has no part '{subject}'")
         return list(takewhile(lambda block: not isinstance(block, Heading), blocks))
 
-    def answers(self, subject: str, beginning: str = "") -> list[Block]:
+    def answers(self, subject: str, question: str = "") -> list[Block]:
+        """Returns the answers of a comparison, or those for a job to questions that begin with `question`."""
         found: list[Block] = []
         is_here = False
         for block in self.section("Answers"):
             if isinstance(block, Text) and not block.is_note:
                 is_here = block.text.startswith(subject)
-            elif is_here and isinstance(block, Answer) and block.text.startswith(beginning):
+            elif isinstance(block, Answer) and block.question:
+                found += [block] if block.subject.startswith(subject) and block.question.startswith(question) else []
+            elif is_here and isinstance(block, Answer):
                 found.append(block)
         if not found:
             raise MarkError(f"{self.name} has no answer on '{subject}'")
@@ -188,8 +192,8 @@ def replacement(run: Run, kind: str, arguments: Sequence[str], page: Path) -> st
             return markdown.written(lowered(run.blocks))
         case "section", [subject]:
             return markdown.written(run.section(subject))
-        case "answers", [subject, *beginning]:
-            return markdown.written(run.answers(subject, *beginning))
+        case "answers", [subject, *question]:
+            return markdown.written(run.answers(subject, *question))
         case "table", [subject, title]:
             return markdown.written([run.table(subject, title, options)])
         case "figure", [subject]:

@@ -100,16 +100,22 @@ class Warning:
 
 @dataclass(frozen=True)
 class Answer:
-    """A sentence that answers a question, and its evidence.
+    """A few sentences that answer a question, and their evidence.
 
-    `verdict` is None if the sentence concludes neither yes, no nor "not resolved". `evidence` lists the ids of the
-    records that support the sentence. If the verdict is "not resolved", `would_resolve` says what to measure.
+    `verdict` is None if they conclude neither yes, no nor "not resolved". `evidence` lists the ids of the records
+    that support them. If the verdict is "not resolved", `would_resolve` says what to measure.
+
+    `question` is the question that is answered, such as "Is a sample enough?". Then `subject` says for which job, and
+    `scope` on which data and hardware. All three are empty if the heading above the answer says it.
     """
 
     text: str
     verdict: Verdict | None = None
     evidence: tuple[str, ...] = ()
     would_resolve: str = ""
+    question: str = ""
+    subject: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class Criterion:
         return self.judged.tolerance
 
     @property
+    def tolerated(self) -> str:
+        """The tolerance as a text, such as "0.005" or "2 %"."""
+        return f"{100 * self.tolerance:g} %" if self.judged.relative else f"{self.tolerance:g}"
+
+    @property
     def scale(self) -> Scale:
         """The scale on which the interval of the quality itself is symmetric."""
         return SCALES[self.judged.scale]

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import fdtri, stdtrit
+from scipy.special import fdtri, ndtri, stdtr, stdtrit
 
-from sparkscale.analysis.statistics import LEVEL, REPLICATES, SEED, Array, Interval
+from sparkscale.analysis.statistics import LEVEL, MOST_ROUNDS, REPLICATES, SEED, Array, Interval
 from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.units import FEWEST_OF_A_CLASS, FEWEST_UNITS
 
@@ -75,7 +75,8 @@ class Estimate:
     `degrees` is the number of degrees of freedom of the interval. It is 0 if there is no standard error.
 
     If no valid interval exists, `interval` is None and `why_none` is the reason, such as "3 units". Otherwise
-    `why_none` is empty.
+    `why_none` is empty. `lasting_variance` is the part of the variance that comes from the hold-out's units, so that
+    more seeds do not reduce it.
     """
 
     value: float
@@ -86,6 +87,36 @@ class Estimate:
     effective_units: float
     seeds: int
     why_none: str = ""
+    lasting_variance: float = 0.0
+
+    def confidence_below(self, limit: float) -> float | None:
+        """Returns the confidence that the true value is at most `limit`, between 0 and 1. None without an interval.
+
+        It is the confidence distribution that belongs to the interval: the value is 97.5 % at the upper end of the
+        interval (Schweder and Hjort: Confidence, Likelihood, Probability, 2016, section 3.2). Only for `PLAIN`.
+        """
+        if self.interval is None:
+            return None
+        if not self.standard_error:
+            return float(self.value <= limit)
+        return float(stdtr(self.degrees, (limit - self.value) / self.standard_error))
+
+    def is_limited_by_units(self, limit: float) -> bool:
+        """Returns true if the interval would contain `limit` even with any number of seeds, at the same value."""
+        return float(ndtri((1 + LEVEL) / 2)) * float(np.sqrt(self.lasting_variance)) >= abs(self.value - limit)
+
+    def seeds_to_resolve(self, limit: float) -> int | None:
+        """Returns the number of seeds with which the interval would exclude `limit`, if the value stayed the same.
+
+        None if no number up to MOST_ROUNDS is enough, because the hold-out has too few units, or because the value is
+        too close to the limit. Assumes that the spread over seeds stays as it was measured.
+        """
+        shrinking = max(0.0, self.standard_error**2 - self.lasting_variance) * self.seeds
+        for seeds in range(max(self.seeds + 1, FEWEST_SEEDS), MOST_ROUNDS + 1):
+            error = np.sqrt(self.lasting_variance + shrinking / seeds)
+            if float(stdtrit(seeds - 1, (1 + LEVEL) / 2)) * error < abs(self.value - limit):
+                return seeds
+        return None
 
 
 def estimate(
@@ -150,7 +181,8 @@ def _estimate(values: Array, deviations: Array, effective: float, scale: Scale) 
     error = float(np.sqrt(variance))
     interval = _interval(value, float(stdtrit(degrees, (1 + LEVEL) / 2)) * error, scale)
     why = "" if interval else "a perfect value"
-    return Estimate(value, interval, error, degrees, units, effective, seeds, why)
+    lasting = min(variance, max(0.0, of_units - of_cells))
+    return Estimate(value, interval, error, degrees, units, effective, seeds, why, lasting)
 
 
 def _total(of_seeds: float, of_units: float, of_cells: float, seeds: int, effective: float) -> tuple[float, float]:

@@ -4,9 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from sparkscale.analysis import blocks, circumstances, heap_report
+from sparkscale.analysis.answered import answers_by_subject, answers_to_questions
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
 from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
+from sparkscale.analysis.known import Known
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.problems import Problem, problems
@@ -36,6 +38,30 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     return [*report_blocks, *_without_report(records)]
 
 
+def answers(store: Store, known: Known) -> list[Block]:
+    """Returns the answers that comparable records of several runs give, with the runs that they rest on."""
+    compared = [item for pattern in PATTERNS.values() for item in pattern.reports(store, known.records)]
+    found = list(_answers(compared, distinct_subjects(compared)))
+    if not found:
+        found = [Text("These records answer no question: see `sparkscale show`.")]
+    return [*_hosts(store, known.records), *data_sets(store, known.records), *found, *_evidence(known)]
+
+
+def _evidence(known: Known) -> Iterator[Text]:
+    runs = f"{'run' if len(known.runs) == 1 else 'runs'} {', '.join(known.runs)}"
+    yield Text(
+        f"Evidence: {count(len(known.records), 'record')} of {runs}. `--format json` lists the records behind each "
+        "answer.",
+        is_note=True,
+    )
+    if known.left_out:
+        yield Text(
+            f"{count(known.left_out, 'record')} of this data set are left out, because their host, package versions, "
+            "cluster profile or workload version differ from those of the newest records.",
+            is_note=True,
+        )
+
+
 def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
     """Returns a line with the parts of a run's wall time. `spent` lists activities and their seconds."""
     shares = {name: seconds / wall_seconds for name, seconds in spent}
@@ -53,6 +79,10 @@ def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
 def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:
     started = f"{invocation.started_at:%Y-%m-%d %H:%M}"
     yield Heading(f"suite {invocation.suite}, run {invocation.id}, {started} UTC", level=1)
+    yield from _hosts(store, records)
+
+
+def _hosts(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
     for identity in dict.fromkeys(record.host for record in records):
         host = store.description(identity).content
         cores, memory = circumstances.cores(host), host["memory_bytes"] / 2**30
@@ -80,17 +110,12 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
 
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
-    """Yields all answers of the run, each below its subject."""
-    pairs = zip(compared, subjects, strict=True)
-    answered = [(subject, answers) for comparison, subject in pairs if (answers := comparison.answers())]
-    if answered:
+    """Yields all answers of the run: those to questions, then those of each comparison."""
+    answers = [answer for comparison in compared for answer in comparison.answers()]
+    if answers:
         yield Heading("Answers")
-    for subject, answers in answered:
-        yield Text(f"{subject}:")
-        yield from answers
-        measurements = list(dict.fromkeys(answer.would_resolve for answer in answers if answer.would_resolve))
-        if measurements:
-            yield Text(f"To resolve the rest, measure {'; '.join(measurements)}.", is_note=True)
+        yield from answers_to_questions(answers)
+        yield from answers_by_subject(compared, subjects)
 
 
 def _problems(problems_found: Sequence[Problem]) -> Iterator[Block]:

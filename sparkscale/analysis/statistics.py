@@ -53,12 +53,12 @@ class Spread:
         total = len(samples) if executions is None else executions
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples), known, total, limit)
 
-    def words(self, form: str) -> str:
-        """Returns median and range as part of a sentence: "1.20 (1.10–1.30)". A single value has no range.
+    def words(self, form: str, unit: str = "") -> str:
+        """Returns median and range as part of a sentence: "1.20 s (1.10–1.30)". A single value has no range.
 
-        `form` is Python's format specification.
+        `form` is Python's format specification, and `unit` stands directly after the median.
         """
-        median = format(self.median, form)
+        median = format(self.median, form) + unit
         return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
 
     @property
@@ -105,6 +105,27 @@ def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ra
     if bounds.high <= threshold:
         return True
     return False if bounds.low > threshold else None
+
+
+MOST_ROUNDS = 64
+"""More rounds than this are never proposed."""
+
+
+def rounds_to_resolve(samples: Sequence[float], threshold: float = 1.0, verdicts: int = 1) -> int | None:
+    """Returns the number of rounds with which `at_most` would be resolved, for ratios such as those in `samples`.
+
+    It assumes that centre and spread stay as they are. With fewer than three ratios the spread is not known, and the
+    result is FEWEST_ROUNDS. None if no number up to MOST_ROUNDS is enough.
+    """
+    if len(samples) < 3:
+        return FEWEST_ROUNDS
+    values = np.log(samples)
+    distance, deviation = abs(float(values.mean()) - math.log(threshold)), float(values.std(ddof=1))
+    for rounds in range(max(FEWEST_ROUNDS, len(samples)), MOST_ROUNDS + 1):
+        quantile = float(stdtrit(rounds - 1, 1 - (1 - LEVEL) / 2 / max(1, verdicts)))
+        if quantile * deviation / math.sqrt(rounds) < distance:
+            return rounds
+    return None
 
 
 def pairs(compared: int) -> int:

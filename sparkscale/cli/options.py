@@ -1,5 +1,6 @@
 """Options and exit codes that several commands share."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ import typer
 from sparkscale.contract.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sparkscale.analysis.blocks import Block
     from workloads.registry import AnySource
 
 EXIT_FAILED = 1
@@ -15,6 +17,8 @@ EXIT_USAGE = 2
 
 Out = Annotated[Path, typer.Option("--out", help="Directory that holds the records.")]
 OUT = Path("results")
+
+ReportFormat = Literal["text", "markdown", "json"]
 
 Rows = Annotated[
     str | None, typer.Option(help="Number of rows of a synthetic data set, such as 1e6, 10_000_000 or 100M.")
@@ -69,3 +73,31 @@ def source(data: str | None, given: dict[str, Any]) -> "AnySource | None":
     if given and data is None:
         raise ConfigError(f"--{next(iter(given))} needs --data.")
     return None if data is None else source_of(data, given)
+
+
+def described_by(source: "AnySource") -> Callable[[dict[str, Any]], bool]:
+    """Returns a function that says whether a stored description of a data set is that of `source`.
+
+    Name and settings must be equal, as far as the user gave them.
+    """
+    given = source.model_dump(mode="json", include=source.model_fields_set - {"name", "path"})
+
+    def is_same(content: dict[str, Any]) -> bool:
+        definition = content["definition"]
+        return content["name"] == source.title and all(
+            definition.get(name) == value for name, value in given.items() if name in definition
+        )
+
+    return is_same
+
+
+def print_blocks(blocks: "Sequence[Block]", form: ReportFormat) -> None:
+    """Prints the blocks of a report on stdout."""
+    from sparkscale.output import console
+    from sparkscale.present import markdown, structured, terminal
+
+    if form == "text":
+        console().print(terminal.drawn(blocks))
+    else:
+        text = markdown.written(blocks) if form == "markdown" else structured.as_json(blocks)
+        typer.echo(text.encode(), nl=form == "json")

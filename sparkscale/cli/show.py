@@ -6,16 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from sparkscale.cli.options import OUT, Out
+from sparkscale.cli.options import OUT, Out, ReportFormat, print_blocks
 from sparkscale.contract import private
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count
-from sparkscale.output import console
 
 app = typer.Typer()
 
 
-ReportFormat = Literal["text", "markdown", "json"]
 ExportFormat = Literal["json", "csv", "parquet", "archive"]
 
 
@@ -42,16 +40,11 @@ def show_(
       sparkscale show --format markdown > report.md
     """
     from sparkscale.analysis.report import report
-    from sparkscale.present import markdown, structured, terminal
     from sparkscale.store.store import Store
 
     with Store.existing(out) as store:
         blocks = report(store, store.invocation(suite, run_))
-    if form == "text":
-        console().print(terminal.drawn(blocks))
-    else:
-        text = markdown.written(blocks) if form == "markdown" else structured.as_json(blocks)
-        typer.echo(text.encode(), nl=form == "json")
+    print_blocks(blocks, form)
 
 
 @app.command("export")

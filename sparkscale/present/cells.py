@@ -2,7 +2,7 @@
 
 import math
 
-from sparkscale.analysis.blocks import Cell, Chart, Column, Estimated, Grid, name
+from sparkscale.analysis.blocks import Answer, Cell, Chart, Column, Estimated, Grid, name
 from sparkscale.analysis.statistics import Spread
 
 NOTHING = "–"
@@ -57,6 +57,18 @@ def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
         return (" ".join((number(estimated.value, column), *mark)),)
     low, high = (number(value, column) for value in (estimated.interval.low, estimated.interval.high))
     return (number(estimated.value, column), " ".join((f"[{low}, {high}]", *mark)))
+
+
+def answer(block: Answer) -> list[str]:
+    """Returns the lines of an answer: its sentences, and what would resolve it.
+
+    An answer to a question begins with the job and the verdict.
+    """
+    if not block.question:
+        return [block.text]
+    verdict = f"{block.verdict[:1].upper()}{block.verdict[1:]}. " if block.verdict else ""
+    resolve = [f"To resolve it, measure {block.would_resolve}."] if block.would_resolve else []
+    return [f"{block.subject}: {verdict}{block.text}", *resolve]
 
 
 def as_grid(chart: Chart) -> Grid:

@@ -29,7 +29,7 @@ def _written(block: Block) -> str:
         case Warning():
             return f"**Warning:** {_escaped(block.text)}"
         case Answer():
-            return f"- {_escaped(block.text)}"
+            return "- " + " ".join(map(_escaped, cells.answer(block)))
         case Grid():
             return _table(block)
         case Chart():

@@ -33,7 +33,9 @@ def _drawn(block: Block) -> Iterator[RenderableType]:
         case Warning():
             yield Line(f"Warning: {block.text}", style="bold")
         case Answer():
-            yield Line(f"• {block.text}")
+            text, *notes = cells.answer(block)
+            yield Line(f"• {text}")
+            yield from (Padding(Line(note, style="dim"), (0, 0, 0, 2)) for note in notes)
         case Grid():
             yield FittedGrid(block)
         case Chart():

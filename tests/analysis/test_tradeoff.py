@@ -76,7 +76,7 @@ def test_the_smallest_fraction_that_is_enough_and_what_it_saves(filled: Store) -
     answer = found.answer
     assert answer.step is not None
     assert answer.step.fraction == 1 / 4
-    assert answer.step.share == 1.0
+    assert answer.step.confidence == pytest.approx(1.0)
     assert answer.text == "1/4 (1/16 not enough; 1/8 not measured)"
     share = found.share_of_full_seconds(1 / 4)
     assert share is not None
@@ -114,7 +114,7 @@ def test_differences_between_fractions_are_paired_by_seed(store: Store) -> None:
 
 def step(fraction: float, low: float, high: float, seeds: int = SEEDS) -> Step:
     middle = (low + high) / 2
-    return Step(fraction, Estimate(middle, Interval(low, high), 0.001, 10.0, 70, 70.0, seeds), 0.9, tolerance=0.005)
+    return Step(fraction, Estimate(middle, Interval(low, high), 0.001, 10.0, 70, 70.0, seeds), tolerance=0.005)
 
 
 ENOUGH, NOT_ENOUGH, OPEN = (-0.001, 0.004), (0.006, 0.02), (0.001, 0.009)

@@ -58,7 +58,15 @@ def test_an_answer_names_its_evidence() -> None:
         "verdict": "not resolved",
         "evidence": ["r1", "r2"],
         "would_resolve": "more rounds",
+        "question": "",
+        "subject": "",
+        "scope": "",
     }
+
+
+def test_an_answer_to_a_question_begins_with_job_and_verdict() -> None:
+    answer = Answer("1/4 is enough.", "not resolved", would_resolve="5 rounds", question="Why?", subject="forest")
+    assert written([answer]) == "- forest: Not resolved. 1/4 is enough. To resolve it, measure 5 rounds.\n"
 
 
 def test_code_stays_as_it_is() -> None:

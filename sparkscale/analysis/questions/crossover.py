@@ -59,7 +59,8 @@ class Crossover:
     `rows` is infinite if the engine is not faster up to `farthest` rows, and 0 if it is faster from the smallest
     measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time divided by
     the rival's for `farthest` rows. `is_never` is true if the engine's time also grows at least as fast with rows, so
-    that no size would help. `largest` is the largest size that both have measured.
+    that no size would help. `largest` is the largest size that both have measured. `models` are the fitted times of
+    the engine and of the rival.
     """
 
     rows: float
@@ -68,6 +69,11 @@ class Crossover:
     is_never: bool
     largest: float
     farthest: float
+    models: tuple[Model, Model]
+
+    def seconds(self, rows: float) -> float:
+        """Returns the seconds that both engines together take for a number of rows, by their fits."""
+        return float(sum(model.at(np.array([rows]))[0, 0] for model in self.models))
 
     @property
     def is_measured(self) -> bool:
@@ -96,7 +102,7 @@ def crossover(engine: Times, rival: Times) -> Crossover | None:
         interval = expanded_percentiles(crossings, rounds, LEVEL)
     is_never = bool(np.isinf(value) and _grows_faster(own.coefficients[0, 1:], other.coefficients[0, 1:]))
     ratio = float(own.at(sizes[-1:])[0, 0] / other.at(sizes[-1:])[0, 0])
-    return Crossover(float(value), interval, ratio, is_never, largest, float(sizes[-1]))
+    return Crossover(float(value), interval, ratio, is_never, largest, float(sizes[-1]), (own, other))
 
 
 def expanded_percentiles(values: Array, count: int, level: float) -> Interval:

@@ -10,7 +10,7 @@ help. Given θ, the best A and c have a closed form. So each θ of a grid is tri
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -56,6 +56,11 @@ class Curve:
     draws: Array
     is_better: int = 1
     ceiling: float | None = None
+
+    def up_to(self, rows: float) -> "Curve":
+        """Returns the part of the curve with sizes of at most this number of rows."""
+        kept = self.rows <= rows
+        return replace(self, rows=self.rows[kept], quality=self.quality[kept], draws=self.draws[:, kept])
 
 
 @dataclass(frozen=True)

@@ -150,13 +150,11 @@ class Step:
     """The quality that a model gives up against a better model, such as the model from all data.
 
     `fraction` is the fraction of the worse model. `estimate` is the mean over seeds, paired on seeds and on the
-    hold-out's units. `share` is the share of bootstrap draws (see `crossed.replicates`) in which the model gives
-    up at most `tolerance`.
+    hold-out's units.
     """
 
     fraction: float
     estimate: crossed.Estimate
-    share: float
     tolerance: float
 
     @classmethod
@@ -166,9 +164,7 @@ class Step:
         For each pair of seeds, `pairs` holds the quality of the better model (all data, or the ceiling), then that
         of this model.
         """
-        drawn = crossed.replicates(pairs, criterion.given_up)
-        share = float((drawn <= criterion.tolerance).mean())  # a draw without a value is not enough
-        return cls(fraction, crossed.estimate(pairs, criterion.given_up), share, criterion.tolerance)
+        return cls(fraction, crossed.estimate(pairs, criterion.given_up), criterion.tolerance)
 
     @classmethod
     def between(cls, whole: Cell, part: Cell) -> "Step | None":
@@ -183,6 +179,11 @@ class Step:
     @property
     def interval(self) -> Interval | None:
         return self.estimate.interval
+
+    @property
+    def confidence(self) -> float | None:
+        """The confidence that the model gives up at most `tolerance`. None if there is no interval."""
+        return self.estimate.confidence_below(self.tolerance)
 
     @property
     def verdict(self) -> str:

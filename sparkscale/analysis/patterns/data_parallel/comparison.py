@@ -1,7 +1,7 @@
 """Compares samples with full data: for each engine, the time that a sample saves and the quality that it gives up."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -184,6 +184,8 @@ class Tradeoff:
     curves: list[EngineCurve]
     defaults: dict[str, Cell] = field(default_factory=dict)
     """The executions on all data with each library's own defaults, by engine."""
+    executed: list[RunRecord] = field(default_factory=list)
+    """Every execution of the compared cases, warm-ups included."""
 
     @property
     def criterion(self) -> Criterion:
@@ -225,6 +227,13 @@ class Tradeoff:
         return Capacity.model_validate(capacity) if capacity else None
 
     @property
+    def job(self) -> str:
+        """The job of the compared engines, such as "gradient boosting, 100 trees"."""
+        name = self.case.workload.rpartition(".")[2].replace("_", " ")
+        kind = f", {self.case.parameter_set}" if self.case.parameter_set != "aligned" else ""
+        return name + kind + (f", {self.size}" if self.size and not self.tuned else "")
+
+    @property
     def size(self) -> str:
         """The size of the models on all data as text, such as "100 trees".
 
@@ -244,7 +253,7 @@ def _whole(spread: Spread) -> str:
     return f"{spread.low:.0f}" if spread.low == spread.high else f"{spread.low:.0f}–{spread.high:.0f}"
 
 
-def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
+def comparisons(store: Store, records: Sequence[RunRecord]) -> list[Tradeoff]:
     """Returns a comparison for each workload, data set, cluster, device and set of parameters, sorted by workload.
 
     Executions with a library's own defaults belong to the comparison with aligned parameters, if there is one.
@@ -255,16 +264,20 @@ def comparisons(store: Store, records: Iterable[RunRecord]) -> list[Tradeoff]:
         for variants in by_subject("data_parallel", records, Case.subject_key, _variant)
     ]
     cells = [cell for group in groups for cell in group]
+    executed = defaultdict(list)
+    for record in records:
+        executed[record.case.subject_key()].append(record)
     with_aligned = {_work(cell.case) for cell in cells if cell.case.parameter_set == "aligned"}
     to_compare = [
         group
         for group in groups
         if group[0].case.parameter_set != "defaults" or _work(group[0].case) not in with_aligned
     ]
-    return sorted((_comparison(group, cells) for group in to_compare), key=lambda tradeoff: tradeoff.case.workload)
+    found = [_comparison(group, cells, executed[group[0].case.subject_key()]) for group in to_compare]
+    return sorted(found, key=lambda tradeoff: tradeoff.case.workload)
 
 
-def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
+def _comparison(group: list[Cell], cells: list[Cell], executed: list[RunRecord]) -> Tradeoff:
     curves: dict[str, list[Cell]] = defaultdict(list)
     for cell in group:
         curves[cell.case.engine].append(cell)
@@ -277,7 +290,9 @@ def _comparison(group: list[Cell], cells: list[Cell]) -> Tradeoff:
         and cell.case.fraction == 1
         and _work(cell.case) == _work(case)
     }
-    return Tradeoff(case, [EngineCurve(name, curve_cells) for name, curve_cells in curves.items()], defaults)
+    return Tradeoff(
+        case, [EngineCurve(name, curve_cells) for name, curve_cells in curves.items()], defaults, executed
+    )
 
 
 def _variant(case: Case) -> tuple[str, float, str]:

@@ -7,9 +7,9 @@ from typing import Any
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Series, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
-from sparkscale.analysis.patterns.data_parallel import extrapolation
+from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
+from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
-from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
@@ -55,37 +55,11 @@ class TradeoffReport:
         return any(cell.case.fraction < 1 for cell in self.comparison.cells)
 
     def answers(self) -> list[Answer]:
-        """Returns the smallest sample that is enough, for each engine, and the size from which Spark pays.
+        """Returns whether a sample is enough, which engine is best on one node, and from which size Spark pays.
 
-        The first is left out if no samples were measured, or if the workload declares no quality. The second needs
-        several sizes with times of an engine on Spark and of an engine on one node.
+        A question that was not measured is left out.
         """
-        samples = self.comparison.curves if self.has_samples and self.is_judged else []
-        return [*map(self._answer, samples), *extrapolation.spark_pays(self.comparison)]
-
-    def _answer(self, curve: EngineCurve) -> Answer:
-        answer = curve.answer
-        judged = self.comparison.criterion.within
-        text = f"{curve.engine}: the smallest sample with {judged} of all data's is {answer.text}"
-        if not answer.is_enough:
-            text = f"{curve.engine}: no sample is shown to have {judged} of all data's ({answer.text})"
-            text += self._given_up(answer.step) if answer.step else ""
-        elif answer.step and (seconds := curve.share_of_full_seconds(answer.step.fraction)):
-            text += f". Its time to model is {seconds.words('.0%')} of all data's"
-        verdict: blocks.Verdict = "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
-        concluded = Answer(f"{text}.", verdict, would_resolve=answer.would_resolve)
-        return with_evidence(concluded, [record for cell in curve.cells for record in cell.records])
-
-    def _given_up(self, step: cells.Step) -> str:
-        """Returns a sentence with the quality that a fraction gives up. Empty if there is no interval."""
-        if step.interval is None:
-            return ""
-        value, low, high = (
-            self.comparison.criterion.show_given_up(number)
-            for number in (step.estimate.value, step.interval.low, step.interval.high)
-        )
-        name = self.comparison.criterion.name
-        return f". {show_fraction(step.fraction)} gives up {value} [{low}, {high}] of {name}"
+        return list(Answers(self.comparison).every())
 
     def chart(self) -> Chart:
         """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
@@ -120,8 +94,9 @@ class TradeoffReport:
         yield from self._passing_the_ceiling()
         if self.has_samples and self.is_judged:
             yield self._samples()
-            yield from extrapolation.forecasts(self.comparison)
+            yield from forecasts.forecasts(self.comparison)
         yield self._curves()
+        yield from spark_pays.crossover_table(self.comparison)
         yield from self._ceiling()
         yield from self._beside()
         if comparison.defaults:
@@ -213,7 +188,7 @@ class TradeoffReport:
                 f"{comparison.criterion.name} given up\n[{LEVEL:.0%} interval]",
                 comparison.criterion.judged.given_up_form,
             ),
-            blocks.share("draws in which\nit is enough", priority=2),
+            blocks.share("confidence that\nit is enough", priority=2),
             blocks.share("share of time\nwith all data"),
             *([blocks.share("share of memory\nwith all data", priority=3)] if has_memory else []),
         )
@@ -232,8 +207,7 @@ class TradeoffReport:
         shares: list[Cell] = [curve.share_of_full_seconds(step.fraction) if answer.is_enough else None]
         if has_memory:
             shares.append(_memory_share(curve, step.fraction) if answer.is_enough else None)
-        draws = None if step.interval is None else step.share
-        return (curve.engine, answer.text, compared, _estimated(step.estimate), draws, *shares)
+        return (curve.engine, answer.text, compared, _estimated(step.estimate), step.confidence, *shares)
 
     def _defaults(self) -> Grid:
         criterion = self.comparison.criterion

@@ -1,0 +1,117 @@
+"""Collects what a store knows of one data set: records of several runs that may be compared with each other.
+
+Records of other hosts, package versions, profiles or workload versions are left out, because a median over them would
+describe neither. Runs that repeat the same seeds add rounds for times, but no new samples or models.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparkscale.contract.case import digest
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
+
+Matches = Callable[[dict[str, Any]], bool]
+"""Says whether a description of a data set is the requested one."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The comparable records of one data set, from these runs. Rounds are numbered over all runs, from 1.
+
+    `left_out` counts the records of the data set that cannot be compared with these.
+    """
+
+    records: tuple[RunRecord, ...]
+    runs: tuple[str, ...]
+    left_out: int
+
+
+def known(store: Store, matches: Matches | None = None) -> Known:
+    """Returns the records of the data set that `matches`; None means the data set that was measured last.
+
+    Only runs of `sparkscale run` count, imported ones included. Raises ConfigError if there are no such records.
+    """
+    invocations = {run: store.invocation(identity=run) for run in store.runs()}
+    records = [record for record in store.records() if invocations[record.invocation].command == "run"]
+    descriptions = {data: store.description(data).content for data in {record.data for record in records} if data}
+    wanted = {data for data, content in descriptions.items() if matches is None or matches(content)}
+    found = [record for record in records if record.data in wanted]
+    if not found:
+        names = sorted({str(content["name"]) for content in descriptions.values()})
+        measured = f" It has records of {', '.join(names)}." if names and matches else ""
+        raise ConfigError(
+            f"{store.path} has no records of this data set: measure it with `sparkscale run`.{measured}"
+        )
+    newest = max(found, key=lambda record: (record.started_at, record.id)).case.dataset_id
+    of_data = [record for record in found if record.case.dataset_id == newest]
+    kept = _comparable(of_data, _Conditions(store, invocations))
+    return Known(_renumbered(kept, invocations), _runs(kept), len(of_data) - len(kept))
+
+
+def of_run(store: Store, run: str) -> Known:
+    """Returns the records of one run. Raises ConfigError if there is no such run."""
+    invocation = store.invocation(identity=run)
+    return Known(tuple(store.records(invocation.id)), (invocation.id,), 0)
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """What must be equal for two records to be compared, apart from their cases."""
+
+    store: Store
+    invocations: dict[str, Invocation]
+    digests: dict[str, str] = field(default_factory=dict)
+    """The digests of the packages of each description of software."""
+
+    def of_all(self, record: RunRecord) -> tuple[object, ...]:
+        """Returns the conditions that all engines share."""
+        invocation = self.invocations[record.invocation]
+        profile = [invocation.origin.get(f"{part} '{record.case.cluster}'") for part in ("profile", "budget on")]
+        return record.host, self._packages(record.software), record.case.version, *profile, invocation.cold_cache
+
+    def _packages(self, software: str) -> str:
+        """Returns a digest of Python and its packages. Java is left out, because engines on one node have none."""
+        if software not in self.digests:
+            content = self.store.description(software).content
+            parts = {name: content.get(name) for name in ("python", "implementation", "packages")}
+            self.digests[software] = digest(parts)
+        return self.digests[software]
+
+
+def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[RunRecord]:
+    """Returns the records with the same conditions as the newest record of their workload on their cluster.
+
+    Engines on Spark also need the same Java as the newest of them. Engines on one node have none.
+    """
+    newest = _newest(records, lambda record: (record.case.workload, record.case.cluster))
+    shared = [
+        record
+        for record in records
+        if conditions.of_all(record) == conditions.of_all(newest[record.case.workload, record.case.cluster])
+    ]
+    placed = _newest(shared, lambda record: (record.case.workload, record.case.cluster, record.case.placement))
+    return [
+        record
+        for record in shared
+        if record.software == placed[record.case.workload, record.case.cluster, record.case.placement].software
+    ]
+
+
+def _newest(records: Sequence[RunRecord], key: Callable[[RunRecord], tuple[str, ...]]) -> dict[Any, RunRecord]:
+    """Returns the newest record of each key."""
+    return {key(record): record for record in sorted(records, key=lambda record: record.started_at)}
+
+
+def _renumbered(records: Sequence[RunRecord], invocations: dict[str, Invocation]) -> tuple[RunRecord, ...]:
+    """Returns the records with rounds that are numbered over all runs, from 1."""
+    rounds = sorted({(invocations[r.invocation].started_at, r.invocation, r.round) for r in records})
+    numbers = {(run, number): position for position, (_, run, number) in enumerate(rounds, start=1)}
+    return tuple(r.model_copy(update={"round": numbers[r.invocation, r.round]}) for r in records)
+
+
+def _runs(records: Iterable[RunRecord]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(record.invocation for record in records))

@@ -1,0 +1,258 @@
+"""Answers three questions about one comparison: is a sample enough, which engine on one node, does Spark pay.
+
+Each answer is a short paragraph. It names the range of each number, the records that it rests on, and, if it is not
+resolved, what to measure and how long that takes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparkscale.analysis.blocks import Answer, Verdict
+from sparkscale.analysis.duration import amount, further
+from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
+from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
+from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, SampleAnswer, Tradeoff
+from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines
+from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
+from sparkscale.analysis.questions.crossover import FEWEST_SIZES
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_to_resolve
+from sparkscale.contract.case import show_fraction
+from sparkscale.contract.phrases import count
+from sparkscale.contract.record import RunRecord
+
+SAMPLE, NODE, SPARK = "Is a sample enough?", "Which engine on one node?", "Does Spark pay, and from which size?"
+QUESTIONS = (SAMPLE, NODE, SPARK)
+
+LARGER = 4
+"""The factor by which a proposed data set is larger than the largest measured one."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers for one comparison."""
+
+    comparison: Tradeoff
+
+    def every(self) -> Iterator[Answer]:
+        """Yields the answers in the order of QUESTIONS. A question that was not measured has none."""
+        if self.comparison.criterion.key and any(cell.case.fraction < 1 for cell in self.comparison.cells):
+            yield self._sample()
+        if self._node:
+            yield self._which_engine(self._node)
+        if rivalries := list(spark_pays.best_on_node(self.comparison)):
+            yield self._spark(rivalries)
+
+    @cached_property
+    def _node(self) -> NodeEngines | None:
+        return NodeEngines.of(self.comparison)
+
+    def _answer(
+        self, question: str, verdict: Verdict | None, text: str, curves: Iterable[EngineCurve], resolve: str = ""
+    ) -> Answer:
+        case = self.comparison.case
+        return Answer(
+            text,
+            verdict,
+            tuple(record.id for curve in curves for cell in curve.cells for record in cell.records),
+            resolve if verdict == "not resolved" else "",
+            question,
+            self.comparison.job,
+            f"{case.dataset}, cluster {case.cluster}, {case.device}",
+        )
+
+    # Is a sample enough?
+
+    def _sample(self) -> Answer:
+        """Returns the answer for the engine that is best on one node, and in short for the others."""
+        curves = self.comparison.curves
+        best = self._node.fastest.case.engine if self._node else curves[0].engine
+        lead = next(curve for curve in curves if curve.engine == best)
+        sentences = [
+            self._sample_of(lead),
+            *forecasts.sentences(lead, self.comparison.criterion),
+            self._samples_of([curve for curve in curves if curve is not lead]),
+        ]
+        text = " ".join(sentence for sentence in sentences if sentence)
+        return self._answer(SAMPLE, _verdict(lead.answer), text, curves, self._to_resolve_sample(lead))
+
+    def _sample_of(self, curve: EngineCurve) -> str:
+        """Returns sentences about the smallest sample that is enough for an engine, or why none is known."""
+        answer, step = curve.answer, curve.answer.step
+        if step is None:
+            return f"For {curve.engine}, samples are {answer.text}."
+        fraction = show_fraction(step.fraction)
+        conclusion, rest = "is not resolved", answer.text.removeprefix(f"{fraction} not resolved")
+        if answer.is_enough:
+            conclusion, rest = "is enough", answer.text.removeprefix(fraction)
+        elif step.verdict == "not enough":
+            conclusion, rest = "is too few", answer.text.removeprefix(f"more than {fraction}")
+        seconds = curve.share_of_full_seconds(step.fraction) if answer.is_enough else None
+        saves = f" Its time to model is {seconds.words('.0%')} of all data's." if seconds else ""
+        return f"For {curve.engine}, {fraction} of the rows {conclusion}{rest}.{self._given_up(step)}{saves}"
+
+    def _given_up(self, step: Step) -> str:
+        """Returns a sentence with the quality that a fraction gives up. Empty if there is no interval."""
+        criterion = self.comparison.criterion
+        if step.interval is None or step.confidence is None:
+            return ""
+        value, low, high = self._shown(step)
+        return (
+            f" It gives up {value} ({low} to {high}) of {criterion.name}. "
+            f"The confidence that this is at most the tolerated {criterion.tolerated} is {_percent(step.confidence)}."
+        )
+
+    def _shown(self, step: Step, sign: int = 1) -> list[str]:
+        """Returns the quality that is given up, and the ends of its interval, as texts in ascending order.
+
+        With `sign` -1 it returns the quality that is gained.
+        """
+        assert step.interval is not None
+        bounds = sorted(sign * bound for bound in (step.interval.low, step.interval.high))
+        return [self.comparison.criterion.show_given_up(number) for number in (sign * step.estimate.value, *bounds)]
+
+    def _samples_of(self, curves: Sequence[EngineCurve]) -> str:
+        """Returns a sentence about the other engines. Engines with the same conclusion are named together."""
+        by_text: dict[str, list[str]] = defaultdict(list)
+        for curve in curves:
+            answer = curve.answer
+            step = answer.step
+            if answer.is_enough and step:
+                short = f"{show_fraction(step.fraction)} is enough"
+            elif answer.is_too_little and step:
+                short = f"{show_fraction(step.fraction)} is too few"
+            else:
+                short = "not resolved" if step else answer.text
+            by_text[short].append(curve.engine)
+        parts = [f"{', '.join(engines)}: {short}" for short, engines in by_text.items()]
+        return f"Other engines: {'; '.join(parts)}." if parts else ""
+
+    def _to_resolve_sample(self, curve: EngineCurve) -> str:
+        answer = curve.answer
+        step = answer.step
+        if step is None or step.verdict != "not resolved" or step.estimate.why_none:
+            return answer.would_resolve
+        rounds = step.estimate.seeds_to_resolve(step.tolerance)
+        if rounds is None:
+            if step.estimate.is_limited_by_units(step.tolerance):
+                return "a larger hold-out, with more units: more rounds alone would not resolve it"
+            return "nothing more: the fraction gives up about as much as is tolerated"
+        return self._rounds(rounds, step.estimate.seeds, [curve.engine])
+
+    # Which engine on one node?
+
+    def _which_engine(self, node: NodeEngines) -> Answer:
+        fastest = node.fastest
+        seconds = fastest.seconds
+        assert seconds is not None
+        rows = f"{fastest.rows:,} rows" if node.fraction == 1 else f"{show_fraction(node.fraction)} of the rows"
+        sentences = [f"{fastest.case.engine} takes {seconds.words('.3g', ' s')} for {rows}."]
+        sentences += [self._faster(node, rival) for rival in node.candidates[1:]]
+        sentences += [
+            f"{cell.case.engine} is left out: its model{self._worse(node.gives_up[cell.case.engine], ' gives up')}."
+            for cell in node.cells
+            if cell not in node.candidates
+        ]
+        sentences += [f"{engine} has no time there ({outcome})." for engine, outcome in node.without]
+        compared = [curve for curve in self.comparison.curves if curve.cell(node.fraction) in node.cells]
+        if len(node.cells) + len(node.without) == 1:
+            return self._answer(NODE, None, f"{sentences[0]} No other engine was measured on one node.", compared)
+        verdict: Verdict = "not resolved" if node.unresolved else "yes"
+        return self._answer(NODE, verdict, " ".join(sentences), compared, self._to_resolve_engine(node))
+
+    def _faster(self, node: NodeEngines, rival: Cell) -> str:
+        """Returns a sentence with the speed-up over a rival, and with the quality that is given up for it."""
+        ratios = Spread.of(node.ratios(rival))
+        if ratios is None:
+            return f"It has no time to compare with {rival.case.engine} in some rounds."
+        open_ = "" if node.is_resolved(rival) else " (not resolved)"
+        text = f"It is {ratios.words('.2f')} times as fast as {rival.case.engine}{open_}"
+        step = Step.between(rival, node.fastest) if rival.qualities and node.fastest.qualities else None
+        return f"{text}.{self._difference(step) if step else ''}"
+
+    def _difference(self, step: Step) -> str:
+        """Returns a sentence about the quality of the fastest engine, against that of a rival. Empty if not known."""
+        if step.interval is None:
+            return ""
+        criterion = self.comparison.criterion
+        is_higher_better = criterion.judged.direction == "higher"
+        value, low, high = self._shown(step, -1 if is_higher_better else 1)
+        if len({shown.lstrip("+-") for shown in (value, low, high)}) == 1:
+            return f" Both models have the same {criterion.name}."
+        if step.interval.low <= 0 <= step.interval.high:
+            return f" The difference in {criterion.name} is not significant: {value} ({low} to {high})."
+        return f" Its {criterion.name} differs by {value} ({low} to {high})."
+
+    def _worse(self, step: Step, beginning: str) -> str:
+        """Returns the quality that is given up, after `beginning`. Empty if there is no interval."""
+        if step.interval is None:
+            return ""
+        value, low, high = self._shown(step)
+        return f"{beginning} {value} ({low} to {high}) of {self.comparison.criterion.name}"
+
+    def _to_resolve_engine(self, node: NodeEngines) -> str:
+        needed = [rounds_to_resolve(node.ratios(rival), verdicts=node.verdicts) for rival in node.unresolved]
+        if None in needed:
+            return "nothing more: the engines take about the same time"
+        have = len(node.fastest.seconds_by_round())
+        most = max((rounds for rounds in needed if rounds), default=FEWEST_ROUNDS)
+        return self._rounds(most, have, [cell.case.engine for cell in node.candidates])
+
+    # Does Spark pay?
+
+    def _spark(self, rivalries: Sequence[Rivalry]) -> Answer:
+        verdicts = [rivalry.verdict for rivalry in rivalries]
+        verdict: Verdict = "not resolved"
+        if "yes" in verdicts:
+            verdict = "yes"
+        elif all(one == "no" for one in verdicts):
+            verdict = "no"
+        sentences = [f"{self._with_quality(rivalry)}." for rivalry in rivalries]
+        if any(rivalry.crossover is None and not rivalry.is_by_edge for rivalry in rivalries):
+            sentences.append(f"Fewer than {FEWEST_SIZES} sizes were measured, so nothing is said of other sizes.")
+        text = " ".join(sentences)
+        compared = {id(curve): curve for rivalry in rivalries for curve in (rivalry.engine, rivalry.rival)}
+        return self._answer(SPARK, verdict, text, compared.values(), self._to_resolve_spark(rivalries))
+
+    def _with_quality(self, rivalry: Rivalry) -> str:
+        """Returns the conclusion. It says so if the engine's model is worse by more than is tolerated."""
+        step = rivalry.gives_up
+        worse = self._worse(step, "; but it gives up") if step and step.verdict == "not enough" else ""
+        return rivalry.sentence() + worse
+
+    def _to_resolve_spark(self, rivalries: Sequence[Rivalry]) -> str:
+        unresolved = [rivalry for rivalry in rivalries if rivalry.verdict == "not resolved"]
+        engines = list(dict.fromkeys(curve.engine for r in unresolved for curve in (r.engine, r.rival)))
+        rounds = min((len(rivalry.ratios) for rivalry in unresolved), default=0)
+        if rounds < FEWEST_ROUNDS:
+            return self._rounds(FEWEST_ROUNDS, rounds, engines)
+        crossovers = [rivalry.crossover for rivalry in unresolved if rivalry.crossover]
+        if not crossovers:
+            return "further fractions, or more rounds"
+        rows = LARGER * max(crossover.largest for crossover in crossovers)
+        seconds = sum(rounds * crossover.seconds(rows) for crossover in crossovers)
+        return f"{rows:,.0f} rows, in {count(rounds, 'round')}: {amount(seconds)} or more"
+
+    # Further rounds
+
+    def _rounds(self, needed: int, measured: int, engines: Sequence[str]) -> str:
+        """Returns a proposal to measure `needed` rounds of these engines, and how long the missing rounds take."""
+        records = [record for record in self.comparison.executed if record.case.engine in engines]
+        return _proposal(needed, measured, records)
+
+
+def _proposal(needed: int, measured: int, records: Sequence[RunRecord]) -> str:
+    takes = further(records, max(1, needed - measured))
+    return f"{count(needed, 'round')} instead of {measured}" + (f": {takes} more" if takes else "")
+
+
+def _verdict(answer: SampleAnswer) -> Verdict:
+    return "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
+
+
+def _percent(confidence: float) -> str:
+    """Returns a confidence in percent. It never prints as 0 % or 100 %."""
+    if confidence > 0.995:
+        return "over 99 %"
+    return "under 1 %" if confidence < 0.005 else f"{confidence:.0%}".replace("%", " %")

@@ -1,0 +1,95 @@
+"""Compares engines of one comparison with each other: their times round by round, and the quality one gives up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
+from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff
+from sparkscale.analysis.statistics import at_most, pairs, ratios_by_round
+from sparkscale.contract.case import Placement
+
+
+def placed(comparison: Tradeoff, placement: Placement) -> list[EngineCurve]:
+    """Returns the curves of the engines with this placement, in the order of the comparison."""
+    return [curve for curve in comparison.curves if curve.cells[0].case.placement == placement]
+
+
+@dataclass(frozen=True)
+class NodeEngines:
+    """The single-node engines of a comparison, on the largest fraction for which one of them has all times.
+
+    `cells` holds the engines with all times. `without` names the others, with the outcome that they have instead.
+    """
+
+    fraction: float
+    cells: tuple[Cell, ...]
+    without: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, comparison: Tradeoff) -> "NodeEngines | None":
+        """Returns the engines. None if no single-node engine has a time in every round."""
+        curves = placed(comparison, "node")
+        timed = [(cell.case.fraction, cell) for curve in curves for cell in curve.cells if has_every_time(cell)]
+        if not timed:
+            return None
+        fraction = max(of_cell for of_cell, _ in timed)
+        cells = [cell for of_cell, cell in timed if of_cell == fraction]
+        others = [cell for curve in curves if (cell := curve.cell(fraction)) is not None and cell not in cells]
+        return cls(fraction, tuple(cells), tuple((cell.case.engine, _failure(cell)) for cell in others))
+
+    @cached_property
+    def gives_up(self) -> dict[str, Step]:
+        """What each engine's model gives up against the best model, by engine.
+
+        The best model has the best estimate. It is left out itself, and so are engines without stored scores.
+        """
+        judged = [cell for cell in self.cells if cell.qualities and cell.quality]
+        if not judged:
+            return {}
+        sign = 1 if judged[0].criterion.judged.direction == "higher" else -1
+        best = max(judged, key=lambda cell: sign * cell.quality.value if cell.quality else 0.0)
+        steps = {cell.case.engine: Step.between(best, cell) for cell in judged if cell is not best}
+        return {engine: step for engine, step in steps.items() if step}
+
+    @cached_property
+    def candidates(self) -> list[Cell]:
+        """The engines whose models are not shown to be worse than the best model by more than is tolerated.
+
+        The fastest is first.
+        """
+        worse = [engine for engine, step in self.gives_up.items() if step.verdict == "not enough"]
+        kept = [cell for cell in self.cells if cell.case.engine not in worse]
+        return sorted(kept, key=lambda cell: cell.seconds.median if cell.seconds else 0.0)
+
+    @property
+    def fastest(self) -> Cell:
+        """The fastest of the candidates."""
+        return self.candidates[0]
+
+    @property
+    def verdicts(self) -> int:
+        """The number of verdicts that are made together: one for each pair of engines."""
+        return pairs(len(self.candidates))
+
+    def ratios(self, rival: Cell) -> list[float]:
+        """Returns the time of a rival divided by that of the fastest engine, round by round."""
+        return ratios_by_round(rival.seconds_by_round(), self.fastest.seconds_by_round())
+
+    def is_resolved(self, rival: Cell) -> bool:
+        """Returns true if the fastest engine is significantly faster than this rival."""
+        return at_most(self.ratios(rival), 1.0, self.verdicts) is False
+
+    @property
+    def unresolved(self) -> Sequence[Cell]:
+        """The rivals than which the fastest engine is not shown to be faster."""
+        return [rival for rival in self.candidates[1:] if not self.is_resolved(rival)]
+
+
+def has_every_time(cell: Cell) -> bool:
+    """Returns true if each execution has a time. Otherwise the times may be only those of quick rounds."""
+    return cell.seconds is not None and not cell.seconds.is_censored
+
+
+def _failure(cell: Cell) -> str:
+    return next((record.outcome for record in cell.records if record.outcome != "ok"), "no time")

@@ -1,0 +1,100 @@
+"""Records of several runs that may be compared with each other."""
+
+from typing import Any
+
+import pytest
+
+from sparkscale.analysis import known
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.store.store import Store
+from tests.builders import case, invocation, record
+
+
+class Runs:
+    """Adds records to runs of a store; each has its own data, host and software, unless a test says otherwise."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.count = 0
+        self.data = store.describe("data", {"name": "flights", "definition": {"label": "late"}})
+
+    def add(self, run: str, number: int, engine: str = "sklearn", **changes: Any) -> RunRecord:
+        self.count += 1
+        packages = changes.pop("packages", "1.0")
+        java = "17" if engine == "mllib" else None
+        software = self.store.describe(
+            "software", {"python": "3.11", "packages": {"numpy": packages}, "java_version": java}
+        )
+        made = record(f"r{self.count}", of=run)
+        fields = {"case": case(engine, 1.0), "round": number, "data": self.data, "software": software} | changes
+        fields["started_at"] = made.started_at.replace(minute=self.count)
+        made = made.model_copy(update=fields)
+        self.store.add(made, {})
+        return made
+
+
+@pytest.fixture
+def runs(store: Store) -> Runs:
+    store.begin(invocation("two", day=2))
+    return Runs(store)
+
+
+def test_rounds_of_two_runs_are_distinct(runs: Runs) -> None:
+    for run in ("one", "two"):
+        for number in (1, 2):
+            runs.add(run, number)
+            runs.add(run, number, "mllib")
+    found = known.known(runs.store)
+    assert [one.round for one in found.records] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert found.runs == ("one", "two")
+    assert found.left_out == 0
+
+
+@pytest.mark.parametrize("changes", [{"host": "other"}, {"packages": "2.0"}])
+def test_records_under_other_conditions_are_left_out(runs: Runs, changes: dict[str, str]) -> None:
+    runs.add("one", 1, **changes)
+    newest = runs.add("two", 1)
+    found = known.known(runs.store)
+    assert [one.id for one in found.records] == [newest.id]
+    assert (found.runs, found.left_out) == (("two",), 1)
+
+
+def test_another_version_of_a_workload_is_left_out(runs: Runs) -> None:
+    runs.add("one", 1, case=case("sklearn", 1.0).model_copy(update={"version": 0}))
+    runs.add("two", 1)
+    assert known.known(runs.store).left_out == 1
+
+
+def test_another_profile_of_the_same_name_is_left_out(store: Store) -> None:
+    first, second = (
+        invocation(name, day).model_copy(update={"origin": {"profile 'local'": name}})
+        for name, day in (("a", 3), ("b", 4))
+    )
+    store.begin(first)
+    store.begin(second)
+    runs = Runs(store)
+    runs.add("a", 1)
+    runs.add("b", 1)
+    found = known.known(store)
+    assert (found.runs, found.left_out) == (("b",), 1)
+
+
+def test_a_data_set_is_chosen_by_its_description(runs: Runs) -> None:
+    wanted = runs.add("one", 1)
+    other = runs.store.describe("data", {"name": "clicks", "definition": {"label": "clicked"}})
+    runs.add(
+        "two", 1, data=other, case=case("sklearn", 1.0).model_copy(update={"dataset": "clicks", "dataset_id": "x"})
+    )
+    found = known.known(runs.store, lambda content: content["name"] == "flights")
+    assert [one.id for one in found.records] == [wanted.id]
+    with pytest.raises(ConfigError, match=r"no records of this data set: .* It has records of clicks, flights\."):
+        known.known(runs.store, lambda content: content["name"] == "blobs")
+
+
+def test_one_run_may_be_named(runs: Runs) -> None:
+    runs.add("one", 1)
+    runs.add("two", 1)
+    assert known.of_run(runs.store, "one").runs == ("one",)
+    with pytest.raises(ConfigError, match="There is no run three"):
+        known.of_run(runs.store, "three")
