@@ -52,6 +52,10 @@ def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
 
 def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:
     started = f"{invocation.started_at:%Y-%m-%d %H:%M}"
+    if invocation.command == "import":
+        yield Heading(f"{invocation.suite}, run {invocation.id}, imported {started} UTC", level=1)
+        yield Text("measured and published by others")
+        return
     yield Heading(f"suite {invocation.suite}, run {invocation.id}, {started} UTC", level=1)
     for identity in dict.fromkeys(record.host for record in records):
         host = store.description(identity).content
