@@ -78,6 +78,33 @@ def test_reading_where_nothing_was_measured_says_what_to_do(sparkscale: Call, tm
     assert not (tmp_path / "none").exists()
 
 
+def test_measurements_of_others_are_imported_shown_and_exported(sparkscale: Call, tmp_path: Path) -> None:
+    path, out = tmp_path / "others.csv", ["--out", str(tmp_path / "out")]
+    path.write_text("engine,rows,seconds,cores,auc\nmllib,100,9,320,0.7\nsklearn,100,3,,\nsklearn,200,,,\n")
+    done = sparkscale("import", str(path), *out)
+    assert (done.returncode, done.stdout) == (0, "")
+    imported, skipped, how_to_show = done.stderr.splitlines()
+    assert imported == f"Imported 2 measurements into {tmp_path / 'out'}."
+    assert skipped == "1 row has neither seconds nor an outcome, and was left out."
+    assert how_to_show.startswith("Show it with `sparkscale show --run ")
+    shown = sparkscale("show", "--suite", "others.csv", *out)
+    assert "320 cores" in shown.stdout
+    assert "cores not stated" in shown.stdout
+    exported = sparkscale("export", "--format", "csv", *out).stdout.strip().splitlines()
+    assert len(exported) == 3
+    assert "case.cluster" in exported[0]
+
+
+def test_a_fault_in_measurements_of_others_is_one_sentence(sparkscale: Call, tmp_path: Path) -> None:
+    path = tmp_path / "others.CSV"
+    path.write_text("engine,rows,seconds\nmllib,100,9\nmllib,200,soon\n")
+    done = sparkscale("import", str(path), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {path}, line 3: seconds 'soon' is no number")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_debug_shows_the_traceback(command: Call) -> None:
     done = command("--debug", "run", "--suite", "quik")
     assert done.returncode != 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import PUBLISHED, Case, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
@@ -19,14 +19,22 @@ KINDS = {
     "connect": "Spark ran behind Spark Connect: the client has no JVM, and waits for the server.",
 }
 
+OTHERS = (
+    "Others published these measurements. So it is not known whether they were warm, on which rows a quality was "
+    "judged, or how memory was read."
+)
+
 
 def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
     """Yields the notes of a comparison. `records` are those of all compared cases, and `case` is one of these."""
-    yield from _page_cache(records)
     spark_records = [record for record in records if record.case.placement == "spark"]
     spark_ok = [record for record in spark_records if record.outcome == "ok"]
     ok_records = [record for record in records if record.outcome == "ok"]
     kind = case.cluster_kind
+    if kind == PUBLISHED:
+        yield OTHERS
+        return
+    yield from _page_cache(records)
     if spark_records and kind in KINDS:
         yield KINDS[kind]
     if kind in ("standalone", "external"):
@@ -90,7 +98,7 @@ def _page_cache(records: Sequence[RunRecord]) -> Iterator[str]:
 
 def _cores(records: Sequence[RunRecord]) -> Iterator[str]:
     node, spark = (
-        {record.resources.cores for record in records if record.case.placement == placement}
+        {used for record in records if record.case.placement == placement and (used := record.resources.cores)}
         for placement in ("node", "spark")
     )
     if node and spark:
@@ -138,7 +146,7 @@ def foreign_share(record: RunRecord) -> float | None:
     """
     used = record.resources
     seconds = sum(record.seconds.values())
-    if used.foreign_cpu_seconds is None or seconds < LEAST_SECONDS:
+    if used.foreign_cpu_seconds is None or used.cores is None or seconds < LEAST_SECONDS:
         return None
     return (used.foreign_cpu_seconds + (used.stolen_cpu_seconds or 0.0)) / (used.cores * seconds)
 

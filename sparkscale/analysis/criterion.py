@@ -120,5 +120,6 @@ def criterion_of(record: RunRecord) -> Criterion:
     If the workload declares none, returns a criterion that names no quality (NO_CRITERION).
     """
     description = record.declared
-    judged = description.judged.get(record.case.task, NO_CRITERION)
+    task = record.case.task
+    judged = description.judged.get(task, NO_CRITERION) if task else NO_CRITERION
     return Criterion(judged, description.quality(judged.quality).title, description.quality(judged.second).title)

@@ -11,7 +11,8 @@ from sparkscale.store.store import Store
 def data_sets(store: Store, records: Sequence[RunRecord]) -> Iterator[Block]:
     """Yields texts and warnings about each data set, in the order of the records.
 
-    Records that name no data set are skipped. Only earlier releases wrote such records.
+    Records without a description of their data set are skipped: those of earlier releases, and measurements of
+    others.
     """
     for identity in dict.fromkeys(record.data for record in records if record.data):
         description = store.description(identity).content

@@ -6,6 +6,7 @@ describe neither. Runs that repeat the same seeds add rounds for times, but no n
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sparkscale.contract.case import digest
@@ -33,20 +34,24 @@ class Known:
 def known(store: Store, matches: Matches | None = None) -> Known:
     """Returns the records of the data set that `matches`; None means the data set that was measured last.
 
-    Only runs of `sparkscale run` count, imported ones included. Raises ConfigError if there are no such records.
+    Only runs of `sparkscale run` and imported measurements count. Raises ConfigError if there are no such records.
     """
     invocations = {run: store.invocation(identity=run) for run in store.runs()}
-    records = [record for record in store.records() if invocations[record.invocation].command == "run"]
-    descriptions = {data: store.description(data).content for data in {record.data for record in records} if data}
-    wanted = {data for data, content in descriptions.items() if matches is None or matches(content)}
-    found = [record for record in records if record.data in wanted]
+    records = [record for record in store.records() if invocations[record.invocation].command in ("run", "import")]
+    described = {data: store.description(data).content for data in {record.data for record in records} if data}
+
+    def content(record: RunRecord) -> dict[str, Any]:
+        published = {"name": record.case.dataset, "definition": {}}  # others' data is not described
+        return described[record.data] if record.data else published
+
+    found = [record for record in records if matches is None or matches(content(record))]
     if not found:
-        names = sorted({str(content["name"]) for content in descriptions.values()})
-        measured = f" It has records of {', '.join(names)}." if names and matches else ""
+        names = sorted({record.case.dataset for record in records})
+        measured = f" It has records of {', '.join(names)}." if names else ""
         raise ConfigError(
             f"{store.path} has no records of this data set: measure it with `sparkscale run`.{measured}"
         )
-    newest = max(found, key=lambda record: (record.started_at, record.id)).case.dataset_id
+    newest = max(found, key=lambda record: _started(record, invocations)).case.dataset_id
     of_data = [record for record in found if record.case.dataset_id == newest]
     kept = _comparable(of_data, _Conditions(store, invocations))
     return Known(_renumbered(kept, invocations), _runs(kept), len(of_data) - len(kept))
@@ -87,13 +92,19 @@ def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[R
 
     Engines on Spark also need the same Java as the newest of them. Engines on one node have none.
     """
-    newest = _newest(records, lambda record: (record.case.workload, record.case.cluster))
+    in_order = sorted(records, key=lambda record: _started(record, conditions.invocations))
+    newest = {(record.case.workload, record.case.cluster): record for record in in_order}
     shared = [
         record
         for record in records
         if conditions.of_all(record) == conditions.of_all(newest[record.case.workload, record.case.cluster])
     ]
-    placed = _newest(shared, lambda record: (record.case.workload, record.case.cluster, record.case.placement))
+    kept = {record.id for record in shared}
+    placed = {
+        (record.case.workload, record.case.cluster, record.case.placement): record
+        for record in in_order
+        if record.id in kept
+    }
     return [
         record
         for record in shared
@@ -101,9 +112,9 @@ def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[R
     ]
 
 
-def _newest(records: Sequence[RunRecord], key: Callable[[RunRecord], tuple[str, ...]]) -> dict[Any, RunRecord]:
-    """Returns the newest record of each key."""
-    return {key(record): record for record in sorted(records, key=lambda record: record.started_at)}
+def _started(record: RunRecord, invocations: dict[str, Invocation]) -> datetime:
+    """Returns the start of an execution. For an imported measurement it is the time of the import."""
+    return record.started_at or invocations[record.invocation].started_at
 
 
 def _renumbered(records: Sequence[RunRecord], invocations: dict[str, Invocation]) -> tuple[RunRecord, ...]:

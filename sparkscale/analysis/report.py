@@ -78,12 +78,18 @@ def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
 
 def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:
     started = f"{invocation.started_at:%Y-%m-%d %H:%M}"
+    if invocation.command == "import":
+        yield Heading(f"{invocation.suite}, run {invocation.id}, imported {started} UTC", level=1)
+        yield from _hosts(store, records)
+        return
     yield Heading(f"suite {invocation.suite}, run {invocation.id}, {started} UTC", level=1)
     yield from _hosts(store, records)
 
 
 def _hosts(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
-    for identity in dict.fromkeys(record.host for record in records):
+    if any(record.case.is_published for record in records):
+        yield Text("measured and published by others")
+    for identity in dict.fromkeys(record.host for record in records if not record.case.is_published):
         host = store.description(identity).content
         cores, memory = circumstances.cores(host), host["memory_bytes"] / 2**30
         gpus = Counter(device["name"] for device in host.get("gpus", []))

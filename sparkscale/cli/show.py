@@ -101,22 +101,39 @@ def export_(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="Archive that `sparkscale export --format archive` wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Archive that `sparkscale export --format archive` wrote, or a .csv file of measurements by others."
+        ),
+    ],
     out: Out = OUT,
 ) -> None:
-    """Copy the runs of an archive into a record store.
+    """Copy the runs of an archive, or measurements that others published, into a record store.
 
-    They can then be shown and exported like other runs. They are never resumed.
+    They can then be shown and exported like other runs. They are never resumed. A .csv file has one row per
+    measurement, with the columns engine, rows, seconds and others: the page "Measurements of others" lists them.
 
     Examples:
 
       sparkscale import run.parquet
 
       sparkscale import docs/results/records/quick.parquet --out /tmp/quick
-    """
-    from sparkscale.store import archive
 
-    runs = archive.take(file, out)
-    typer.echo(f"Imported {count(len(runs), 'run')} into {out}.", err=True)
+      sparkscale import gbm-perf-spark.csv --out /tmp/published
+    """
+    from sparkscale.store import archive, published
+
+    if file.suffix.lower() == ".csv":
+        imported = published.take(file, out)
+        typer.echo(f"Imported {count(imported.records, 'measurement')} into {out}.", err=True)
+        if imported.skipped:
+            rows = "1 row has" if imported.skipped == 1 else f"{imported.skipped} rows have"
+            was = "was" if imported.skipped == 1 else "were"
+            typer.echo(f"{rows} neither seconds nor an outcome, and {was} left out.", err=True)
+        runs = [imported.run]
+    else:
+        runs = archive.take(file, out)
+        typer.echo(f"Imported {count(len(runs), 'run')} into {out}.", err=True)
     for run in runs:
         typer.echo(f"Show it with `sparkscale show --run {run} --out {shlex.quote(str(out))}`.", err=True)

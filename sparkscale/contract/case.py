@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ Task = Literal["classification", "regression", "clustering"]
 ParameterSet = Literal["aligned", "defaults", "tuned"]
 
 SLICES = 64
+
+PUBLISHED = "published"
+"""The cluster kind of measurements that others published. sparkscale imports them from a CSV file."""
 
 
 def parse_fraction(text: str) -> float:
@@ -33,8 +37,11 @@ def fraction_slices(fraction: float) -> float:
 
 
 def show_fraction(fraction: float) -> str:
-    """Returns the text of a fraction: "1" for 1.0, "1/4" for 0.25."""
-    return "1" if fraction == 1 else f"1/{round(1 / fraction)}"
+    """Returns the text of a fraction: "1" for 1.0, "1/4" for 0.25, "0.3" for 0.3."""
+    if fraction == 1:
+        return "1"
+    parts = round(1 / fraction)
+    return f"1/{parts}" if math.isclose(fraction * parts, 1, rel_tol=1e-6) else f"{fraction:.3g}"
 
 
 def digest(value: Any) -> str:
@@ -76,7 +83,7 @@ class Case(BaseModel):
     workload: str
     version: int
     pattern: str
-    task: Task
+    task: Task | None = Field(description="null if it is not known, as in some measurements of others")
     engine: str
     placement: Placement
     cluster: str
@@ -86,9 +93,11 @@ class Case(BaseModel):
     dataset_id: str
     rows: int = Field(ge=0, description="training rows in this fraction")
     fraction: float = Field(gt=0, le=1)
-    sample_seed: int
-    model_seed: int
-    threads: int = Field(ge=1, description="threads of the process (node) or of each task (spark)")
+    sample_seed: int = Field(description="in measurements of others, it is the round, because no seed is known")
+    model_seed: int = Field(description="in measurements of others, it is the round, because no seed is known")
+    threads: int | None = Field(
+        ge=1, description="threads of the process (node) or of each task (spark); null in measurements of others"
+    )
     params: dict[str, Any] = Field(
         description="`set`, the workload's parameters, and `arguments`: what the library was called with"
     )
@@ -107,6 +116,18 @@ class Case(BaseModel):
         params = self.params_without("arguments")
         fields = self.model_dump(mode="json", exclude={"sample_seed", "model_seed", "rows", "params"})
         return digest([fields, params])
+
+    @property
+    def is_published(self) -> bool:
+        """True if others measured the case, and sparkscale imported the result."""
+        return self.cluster_kind == PUBLISHED
+
+    @property
+    def known_threads(self) -> int:
+        """The threads of a case that sparkscale measures. Raises ValueError if others measured the case."""
+        if self.threads is None:
+            raise ValueError(f"The threads of {self.label} are not known.")
+        return self.threads
 
     @property
     def seeds(self) -> tuple[int, int]:

@@ -33,8 +33,10 @@ class ErrorInfo(Frozen):
 class Resources(Frozen):
     """The resources that a case got and used. A value that was not observed is null."""
 
-    cores: int
-    threads: int
+    cores: int | None
+    """Null only in measurements of others, if they do not state it."""
+    threads: int | None
+    """Null in measurements of others."""
     oversubscribed: bool = False
     """True if the profile has more executor cores than the host."""
     cpu_seconds: float | None = None
@@ -47,6 +49,10 @@ class Resources(Frozen):
     stolen_cpu_seconds: float | None = None
     """Seconds that the case's CPUs waited while the hypervisor ran other virtual machines (`steal` of proc(5))."""
     peak_pss_bytes: int | None = None
+    """The peak of the proportional set size of the process tree.
+
+    In measurements of others, it is the peak memory that they state.
+    """
     baseline_bytes: int | None = None
     """The memory of the process tree in bytes, before it has any data.
 
@@ -60,8 +66,11 @@ class Resources(Frozen):
     """
     gpu_peak_bytes: int | None = None
     gpu_energy_joules: float | None = None
-    page_cache: PageCache = "warm"
-    """cold: the data's files were dropped from the page cache before the phases. warm: they were not."""
+    page_cache: PageCache | None = "warm"
+    """cold: the data's files were dropped from the page cache before the phases. warm: they were not.
+
+    Null in measurements of others.
+    """
 
 
 class SparkMetrics(Frozen):
@@ -127,7 +136,8 @@ class RunRecord(Frozen):
     id: str
     suite: str
     invocation: str
-    started_at: AwareDatetime
+    started_at: AwareDatetime | None
+    """Null in measurements of others."""
     round: int
     jvm: str | None
     temperature: Temperature

@@ -30,7 +30,7 @@ def metric(declared: WorkloadDescription, case: Case) -> str | None:
     Returns None if the workload does not have the case's learning task, or if the engine does not compute losses
     on the validation part.
     """
-    judged = declared.judged.get(case.task)
+    judged = declared.judged.get(case.task) if case.task else None
     return judged.quality if judged and declared.has(case.engine, "judges_on_split") else None
 
 

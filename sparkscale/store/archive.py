@@ -174,17 +174,26 @@ def take(archive: Path, folder: Path) -> list[str]:
             raise ConfigError(
                 f"{archive} has records that this sparkscale cannot read: update sparkscale, or export it again."
             ) from error
-        with Store.open(folder) as store:
-            known = store.runs()
-            if present := [run for run in runs if run in known]:
-                raise ConfigError(f"Run {present[0]} of {archive} is already in {store.path}: nothing was imported.")
-            try:
-                _merge(other.path, store.path)
-            except sqlite3.Error as error:
-                raise StoreError(
-                    f"{archive} cannot be imported into {store.path}, which is unchanged: {error}."
-                ) from error
+        merge(archive, other, folder)
     return runs
+
+
+def merge(source: Path, other: Store, folder: Path) -> None:
+    """Copies all runs of a store that was made from the file `source` into the store of a folder.
+
+    The copies are marked as imported. Raises ConfigError if the store already has one of the runs, and StoreError if
+    it cannot be written. In both cases the store has none of the runs that were to be copied.
+    """
+    with Store.open(folder) as store:
+        known = store.runs()
+        if present := [run for run in other.runs() if run in known]:
+            raise ConfigError(f"Run {present[0]} of {source} is already in {store.path}: nothing was imported.")
+        try:
+            _merge(other.path, store.path)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{source} cannot be imported into {store.path}, which is unchanged: {error}."
+            ) from error
 
 
 def _merge(source: Path, target: Path) -> None:

@@ -7,11 +7,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sparkscale.contract.goal import Goal
 from sparkscale.contract.seeds import Seeds
 
-Command = Literal["run", "bench", "asv", "heap"]
+Command = Literal["run", "bench", "asv", "heap", "import"]
+"""`import` makes a run from measurements that others published: see `sparkscale.store.published`."""
 
 
 class Invocation(BaseModel):
-    """One run of `sparkscale run`, `bench` or `heap`, or of one class of benchmarks in `asv run`.
+    """One run of `sparkscale run`, `bench` or `heap`, of one class of benchmarks in `asv run`, or of others.
 
     A run that was resumed is still one run.
     """
@@ -20,8 +21,9 @@ class Invocation(BaseModel):
 
     id: str
     suite: str
-    """The name of the suite, or the path that the user gave."""
+    """The name of the suite, or the path that the user gave. For measurements of others, the name of their file."""
     started_at: AwareDatetime
+    """The start of the run. For measurements of others, the time of the import."""
     seed: int
     rounds: int
     filter: str | None
@@ -42,7 +44,10 @@ class Invocation(BaseModel):
     goals: tuple[Goal, ...] = ()
     """The goals of the suite."""
     imported: bool = False
-    """If true, the run comes from an archive. It is shown, but never resumed, and its target is not used."""
+    """If true, the run comes from an archive or from a CSV file of measurements by others.
+
+    It is shown, but never resumed, and its target is not used.
+    """
     cold_cache: bool = False
     """If true, the page cache of the data's files was emptied before each execution."""
     executions: int

@@ -8,7 +8,7 @@ from sparkscale.analysis import known
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
-from tests.builders import case, invocation, record
+from tests.builders import NOW, case, invocation, record
 
 
 class Runs:
@@ -28,7 +28,7 @@ class Runs:
         )
         made = record(f"r{self.count}", of=run)
         fields = {"case": case(engine, 1.0), "round": number, "data": self.data, "software": software} | changes
-        fields["started_at"] = made.started_at.replace(minute=self.count)
+        fields["started_at"] = NOW.replace(minute=self.count)
         made = made.model_copy(update=fields)
         self.store.add(made, {})
         return made

@@ -11,6 +11,19 @@ def test_a_fraction_reads_as_it_is_written(text: str) -> None:
     assert show_fraction(parse_fraction(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(0.01, "1/100"), (1 / 3, "1/3"), (0.3, "0.3"), (0.7, "0.7"), (0.99, "0.99")]
+)
+def test_any_fraction_has_a_text_that_is_not_another_fraction(fraction: float, text: str) -> None:
+    assert show_fraction(fraction) == text
+
+
+def test_threads_that_are_not_known_are_an_error_where_they_are_needed() -> None:
+    assert CASE.known_threads == 2
+    with pytest.raises(ValueError, match=r"The threads of w e d 1/4 are not known"):
+        _ = CASE.model_copy(update={"threads": None}).known_threads
+
+
 @pytest.mark.parametrize("text", ["1/3", "1/128", "2", "0", "-1", "half", ""])
 def test_what_is_no_fraction_of_64_slices_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from sparkscale.contract.case import Case
@@ -40,7 +41,7 @@ def measured_in_order(folder: Path, suite: str, observer: Callable[[], Silent]) 
     path.write_text(suite)
     running.measure(Request(suite=str(path), out=folder / "out"), observer)
     with Store.existing(folder / "out") as store:
-        records = sorted(store.records(), key=lambda record: record.started_at)
+        records = sorted(store.records(), key=_start)
     assert {record.outcome for record in records} == {"ok"}, [record.error for record in records]
     return records
 
@@ -63,3 +64,8 @@ def records(out: Path) -> list[RunRecord]:
 
 def outcomes(found: list[RunRecord]) -> dict[tuple[str, float], str]:
     return {(record.case.engine, record.case.fraction): record.outcome for record in found}
+
+
+def _start(record: RunRecord) -> datetime:
+    assert record.started_at is not None
+    return record.started_at

@@ -154,7 +154,10 @@ def test_a_spark_engine_is_warmed_until_two_passes_agree(found: list[RunRecord])
             seconds = [warmup.seconds["load"] + warmup.seconds["fit"] for warmup in passes]
             tolerance = max(warmup.AGREEMENT * max(seconds[-2:]), warmup.AGREEMENT_SECONDS)
             agree = len(seconds) > 1 and abs(seconds[-1] - seconds[-2]) <= tolerance
-            spent = passes[-1].started_at - passes[0].started_at
+            first, last = passes[0].started_at, passes[-1].started_at
+            assert first is not None
+            assert last is not None
+            spent = last - first
             assert agree or spent.total_seconds() + sum(passes[-1].seconds.values()) > warmup.WARMUP_SECONDS * 0.8
 
 
@@ -180,6 +183,7 @@ def test_a_round_has_one_jvm_and_a_node_engine_has_none(found: list[RunRecord]) 
 def test_spark_metrics_belong_to_spark_cases(found: list[RunRecord]) -> None:
     for record in of(found, "mllib"):
         assert record.spark is not None
+        assert record.resources.cores is not None
         assert record.spark.tasks > record.figures["iterations"]
         assert 0 < record.spark.executor_cpu_seconds < sum(record.seconds.values()) * record.resources.cores
         assert record.spark.failed_tasks == record.spark.executors_lost == 0
@@ -218,6 +222,7 @@ def test_without_cold_cache_the_page_cache_is_warm(out: Path, found: list[RunRec
 def test_cpu_seconds_fit_the_budget(found: list[RunRecord]) -> None:
     for record in found:
         assert record.resources.cpu_seconds is not None
+        assert record.resources.cores is not None
         assert 0 < record.resources.cpu_seconds <= 1.1 * record.resources.cores * sum(record.seconds.values()) + 0.1
 
 

@@ -51,7 +51,7 @@ class KillingJvm(Silent):
         self.threads = 0
 
     def executing(self, case: Case, label: str) -> None:  # noqa: ARG002
-        if not self.killed and self.threads and self.threads != case.threads:
+        if not self.killed and self.threads and self.threads != case.known_threads:
             self.killed = True
             found = psutil.Process().children(recursive=True)
             workers = [one for one in found if one.status() != psutil.STATUS_ZOMBIE and WORKER in one.cmdline()]
@@ -61,7 +61,7 @@ class KillingJvm(Silent):
             while jvm.is_running() and jvm.status() != psutil.STATUS_ZOMBIE:  # its parent does not wait for it
                 assert time.monotonic() < ends
                 time.sleep(0.05)
-        self.threads = case.threads
+        self.threads = case.known_threads
 
 
 def measured(tmp_path: Path, observer: Callable[[], Silent]) -> list[RunRecord]:

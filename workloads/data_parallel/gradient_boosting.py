@@ -151,7 +151,7 @@ class XGBoostExternalMemory(XGBoost):
                     return True
                 return False
 
-        bins, threads = run.arguments["max_bin"], run.case.threads
+        bins, threads = run.arguments["max_bin"], run.case.known_threads
         batches = RowGroups(cache_prefix=str(Path(folder.name) / "bins"))
         matrix = xgboost.ExtMemQuantileDMatrix(batches, max_bin=bins, nthread=threads)
         # runs after the matrix is freed: XGBoost then removes its file, and fails if the file is gone

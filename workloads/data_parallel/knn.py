@@ -139,7 +139,7 @@ class SklearnNeighbours(NodeEngine):
         query, features = queries(run)
         count = run.arguments["n_neighbors"]
         estimator = self.estimator(run, "neighbors.NearestNeighbors")
-        candidates = search(estimator, run.data, features, count, run.case.threads, model)
+        candidates = search(estimator, run.data, features, count, run.case.known_threads, model)
         return Neighbours.nearest(query, candidates, count)
 
 
@@ -172,7 +172,7 @@ class SparkBrute(SparkEngine):
         query, features = queries(run)
         count = run.arguments["n_neighbors"]
         estimator = self.estimator(run, "neighbors.NearestNeighbors")
-        search_table = partial(search, estimator, run.data, features, count, run.case.threads)
+        search_table = partial(search, estimator, run.data, features, count, run.case.known_threads)
         part = partial(search_partition, search_table)
         candidates = model.mapInArrow(part, f"{QUERY} long, {ROW} long, {LABEL} long, {DISTANCE} double").toArrow()
         return Neighbours.nearest(query, candidates, count)

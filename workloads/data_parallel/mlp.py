@@ -138,7 +138,7 @@ def schedule(run: Context) -> Schedule:
         arguments["eps"],
         run.case.model_seed,
         CUDA_NAMES[run.case.device],
-        run.case.threads,
+        run.case.known_threads,
     )
 
 
@@ -289,7 +289,7 @@ def keras_on_torch(run: Context) -> Any:
         raise DeviceError(f"Keras runs on {keras.backend.backend()}, not on torch.")
     if run.case.device == "gpu" and not torch.cuda.is_available():
         raise DeviceError("Keras was to train on a GPU, but PyTorch finds no GPU that it can use.")
-    torch.set_num_threads(run.case.threads)
+    torch.set_num_threads(run.case.known_threads)
     return keras
 
 

@@ -76,7 +76,7 @@ class SklearnForest(SklearnTrees):
 
     def workers(self, run: Context) -> dict[str, Any]:
         """Returns the number of cores as an argument of the library."""
-        return {"n_jobs": run.case.threads}
+        return {"n_jobs": run.case.known_threads}
 
 
 class CumlForest(Cuml, SklearnForest):

@@ -54,7 +54,7 @@ class XGBoostTrees(InMemory):
     def prepared(self, run: Context, table: pa.Table) -> Any:
         import xgboost
 
-        rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.threads
+        rows, label, threads = ordinal_matrix(run.data, table), labels(table), run.case.known_threads
         if run.case.device == "gpu":
             return xgboost.DMatrix(rows, label, nthread=threads)
         return xgboost.QuantileDMatrix(rows, label, max_bin=run.arguments["max_bin"], nthread=threads)
@@ -98,7 +98,7 @@ def xgboost_arguments(run: Context) -> dict[str, Any]:
     """Returns the arguments that all XGBoost trainings on one node share, without the case's own arguments."""
     return {
         "tree_method": "hist",
-        "nthread": run.case.threads,
+        "nthread": run.case.known_threads,
         "seed": run.case.model_seed,
         "device": CUDA_NAMES[run.case.device],
     }

@@ -139,7 +139,7 @@ class InferenceEngine(ModelEngine):
 
     def reference(self, run: Context, model: PreparedModel) -> Scored:
         """Returns a function that computes the reference predictions in this process, without Spark."""
-        return load(self.format(), model, run.data, run.case.threads, "cpu").scores
+        return load(self.format(), model, run.data, run.case.known_threads, "cpu").scores
 
     def job(self, run: Context) -> Job:
         """Returns the job for the execution's processes, and makes the folder in which they record their loads.
@@ -154,7 +154,7 @@ class InferenceEngine(ModelEngine):
             format=self.format,
             model=model,
             data=run.data,
-            threads=1 if in_task else self.threads_each or params.threads or run.case.threads,
+            threads=1 if in_task else self.threads_each or params.threads or run.case.known_threads,
             device=run.case.device,
             batch_rows=params.batch_rows,
             notes=notes_folder(run),

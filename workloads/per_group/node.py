@@ -33,7 +33,7 @@ class PandasLoop(OnNode):
 
     def load(self, run: Context, layout: None) -> tuple[Job, "pd.DataFrame"]:  # noqa: ARG002
         groups = case_groups(run)
-        job = job_of(run, self.trainer, groups.grouping, run.case.threads, in_task=False)
+        job = job_of(run, self.trainer, groups.grouping, run.case.known_threads, in_task=False)
         return job, read_groups(run, job, groups).to_pandas()
 
     def fit(self, run: Context, loaded: tuple[Job, "pd.DataFrame"]) -> str:

@@ -33,7 +33,7 @@ class OnNode(SingleNodeModels, NodeEngine):
     """If true, several trials run at the same time."""
 
     def spread(self, run: Context, split: Context) -> Job:
-        threads = 1 if self.at_once else run.case.threads
+        threads = 1 if self.at_once else run.case.known_threads
         files = written(split, run.stack.enter_context(tempfile.TemporaryDirectory(prefix="trials-")))
         return self.job(split, threads, files)
 

@@ -78,7 +78,7 @@ class TrialProcess:
             stdout=subprocess.PIPE,
             env={
                 **os.environ,
-                **thread_variables(self.job.run.case.threads),
+                **thread_variables(self.job.run.case.known_threads),
                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             },
         )

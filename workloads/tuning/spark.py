@@ -56,7 +56,7 @@ class TrialsInTasks(SingleNodeModels, SparkEngine):
         # Spark needs these files as long as the session lives; they are removed with the worker's scratch folder
         paths = written(split, tempfile.mkdtemp(prefix="trials-"))
         run.spark.addArtifacts(*paths, file=True)
-        job = self.job(split, run.case.threads, ("", ""))
+        job = self.job(split, run.case.known_threads, ("", ""))
         if run.case.device == "gpu":
             job = replace(job, bind_gpu=run.bind_gpu)
         first, second = (Path(path) for path in paths)

@@ -46,7 +46,7 @@ class Execution:
 
     @property
     def session(self) -> Session:
-        return Session(self.case.placement, self.case.threads, self.case.device)
+        return Session(self.case.placement, self.case.known_threads, self.case.device)
 
     @property
     def worker(self) -> Session:

@@ -20,7 +20,11 @@ def known_targets(suite: Suite, store: Store, run_start: datetime) -> list[Targe
     """
     return [
         *suite.target,
-        *targets_found(record for record in store.records_of(SUITE) if record.started_at < run_start),
+        *targets_found(
+            record
+            for record in store.records_of(SUITE)
+            if record.started_at is not None and record.started_at < run_start
+        ),
     ]
 
 

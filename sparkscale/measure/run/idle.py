@@ -57,7 +57,7 @@ class IdleWorkers:
         """
         worker = None
         try:
-            worker = self.spawn(Session(case.placement, case.threads, case.device))
+            worker = self.spawn(Session(case.placement, case.known_threads, case.device))
             sampler = MemorySampler(worker.process.pid)
             _imported(worker, modules, sampler)
             self._peaks[_kind(case)] = sampler.peak()
@@ -71,4 +71,4 @@ class IdleWorkers:
 
 def _kind(case: Case) -> Kind:
     """Returns the kind of a case. All cases of one kind import the same modules."""
-    return case.workload, case.engine, case.task, case.parameter_set, case.device, str(case.threads)
+    return case.workload, case.engine, str(case.task), case.parameter_set, case.device, str(case.threads)

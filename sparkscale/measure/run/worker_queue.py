@@ -255,12 +255,12 @@ class WorkerQueue:
 
     def _worker_for(self, case: Case) -> WorkerProcess:
         """Returns a worker with the session that the case needs, and adds 1 to the worker's executions."""
-        if self.worker is not None and self.worker.threads != case.threads:
-            self._restart_session(self.worker, case.threads)
+        if self.worker is not None and self.worker.threads != case.known_threads:
+            self._restart_session(self.worker, case.known_threads)
         if self.worker is None:
             self.runner.observer.doing(f"starting a {case.placement} worker")
             with self.runner.ledger.time("starting"):
-                self.worker = self.runner.spawn(Session(case.placement, case.threads, case.device))
+                self.worker = self.runner.spawn(Session(case.placement, case.known_threads, case.device))
         self.worker.executions += 1
         return self.worker
 

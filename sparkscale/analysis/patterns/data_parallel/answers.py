@@ -37,7 +37,7 @@ class Answers:
 
     def every(self) -> Iterator[Answer]:
         """Yields the answers in the order of QUESTIONS. A question that was not measured has none."""
-        if self.comparison.criterion.key and any(cell.case.fraction < 1 for cell in self.comparison.cells):
+        if self.comparison.judges_samples:
             yield self._sample()
         if self._node:
             yield self._which_engine(self._node)
@@ -52,6 +52,8 @@ class Answers:
         self, question: str, verdict: Verdict | None, text: str, curves: Iterable[EngineCurve], resolve: str = ""
     ) -> Answer:
         case = self.comparison.case
+        if case.is_published and resolve:
+            resolve = f"the same in {FEWEST_ROUNDS} rounds of your own"
         return Answer(
             text,
             verdict,

@@ -210,6 +210,15 @@ class Tradeoff:
         return next((cell.ceiling for cell in self.cells if cell.ceiling is not None), None)
 
     @property
+    def judges_samples(self) -> bool:
+        """True if samples were measured, and their quality can be judged against that of all data.
+
+        Measurements of others are not judged, because their scores are not known.
+        """
+        has_samples = any(cell.case.fraction < 1 for cell in self.cells)
+        return has_samples and bool(self.criterion.key) and not self.case.is_published
+
+    @property
     def has_first_runs(self) -> bool:
         return any(cell.first_run for cell in self.cells)
 

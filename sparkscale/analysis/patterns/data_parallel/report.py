@@ -50,10 +50,6 @@ class TradeoffReport:
         """True if the compared workload declares a quality for the learning task."""
         return bool(self.comparison.criterion.key)
 
-    @property
-    def has_samples(self) -> bool:
-        return any(cell.case.fraction < 1 for cell in self.comparison.cells)
-
     def answers(self) -> list[Answer]:
         """Returns whether a sample is enough, which engine is best on one node, and from which size Spark pays.
 
@@ -84,7 +80,8 @@ class TradeoffReport:
         comparison = self.comparison
         yield Text(comparison.declared.summary)
         parameters = ", ".join(f"{name} {value}" for name, value in comparison.case.stated.items())
-        yield Text(parameters or "each library's own defaults", is_note=True)
+        without = "no parameters are stated" if comparison.case.is_published else "each library's own defaults"
+        yield Text(parameters or without, is_note=True)
         if chosen := comparison.tuned:
             yield Text(
                 f"Tuned: {chosen.param} from {chosen.least} to {chosen.most}, chosen for each engine and fraction on "
@@ -92,7 +89,7 @@ class TradeoffReport:
             )
         yield from (Warning(warning) for warning in quality_warnings(comparison.records))
         yield from self._passing_the_ceiling()
-        if self.has_samples and self.is_judged:
+        if self.comparison.judges_samples:
             yield self._samples()
             yield from forecasts.forecasts(self.comparison)
         yield self._curves()
@@ -106,7 +103,9 @@ class TradeoffReport:
     def _curves(self) -> Grid:
         comparison = self.comparison
         criterion = comparison.criterion
-        quality = Column(f"{criterion.name} on the hold-out\n[{LEVEL:.0%} interval]", criterion.judged.form)
+        judged_on = "" if comparison.case.is_published else " on the hold-out"
+        interval = f"\n[{LEVEL:.0%} interval]" if criterion.judged.estimator else ""
+        quality = Column(f"{criterion.name}{judged_on}{interval}", criterion.judged.form)
         below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", criterion.judged.given_up_form, priority=2)
         columns = [
             blocks.name("engine"),
@@ -234,20 +233,24 @@ class TradeoffReport:
 
     def _footnotes(self) -> Iterator[Text]:
         comparison = self.comparison
+        is_published = comparison.case.is_published
+        what = "the published time" if is_published else " + ".join(comparison.declared.time_to_model)
         rounds = max((cell.seconds.count for cell in comparison.cells if cell.seconds), default=0)
-        times = "1 round, so without a range," if rounds == 1 else f"{rounds} rounds, each"
-        kind = f"{times} in a fresh worker and JVM, after warm-ups in it"
+        times = "1 round, so without a range" if rounds == 1 else f"{rounds} rounds"
+        kind = f"{times}, {'' if rounds == 1 else 'each '}in a fresh worker and JVM, after warm-ups in it"
         if rounds == 0:
             isolated = all(record.isolated for record in comparison.records if record.outcome == "ok")
             ok = any(record.outcome == "ok" for record in comparison.records)
             kind = "no execution has one"
             kind += ", because each was the first of its worker" if ok and isolated else ""
+        elif is_published:
+            kind = times
         notes = [
-            f"Time to model is {' + '.join(comparison.declared.time_to_model)}: {kind}.",
+            f"Time to model is {what}: {kind}.",
             *circumstances.notes(comparison.case, comparison.records),
             self._interval_note(),
             *([FIRST_RUN] if comparison.has_first_runs else []),
-            *([memory.NOTE] if comparison.has_memory else []),
+            *([memory.NOTE] if comparison.has_memory and not is_published else []),
             *circumstances.differences(comparison.declared, [curve.engine for curve in comparison.curves]),
         ]
         yield from (Text(note, is_note=True) for note in notes if note)

@@ -80,8 +80,8 @@ class Variant(Executions):
         It is the rows per second, divided by the rows per second of `one_thread` (a single process with one
         thread), and by the number of cores used.
         """
-        cores = self.timed[0].resources.cores if self.timed else 1
-        return Spread.of([ratio / (self.threads or cores) for ratio in self.over(one_thread)])
+        used = self.threads or (self.timed[0].resources.cores if self.timed else None)
+        return Spread.of([ratio / used for ratio in self.over(one_thread)]) if used else None
 
 
 @dataclass
@@ -212,7 +212,9 @@ def advice(comparison: Predictions) -> Answer | None:
     text += f". It {' and '.join(claims)}."
     other_loads, best_loads = other.figure("model_loads"), best.figure("model_loads")
     load_seconds = other.figure("model_load_seconds")
-    core_seconds = Spread.of([metrics.time_to_model(r) * r.resources.cores for r in other.timed])
+    core_seconds = Spread.of(
+        [metrics.time_to_model(r) * r.resources.cores for r in other.timed if r.resources.cores is not None]
+    )
     if (
         other_loads
         and best_loads

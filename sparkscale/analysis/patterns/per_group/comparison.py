@@ -85,7 +85,7 @@ class Variant(Executions):
         shares = [
             record.figures["busy_seconds"] / (metrics.time_to_model(record) * record.resources.cores)
             for record in self.timed
-            if "busy_seconds" in record.figures
+            if "busy_seconds" in record.figures and record.resources.cores is not None
         ]
         spread = Spread.of(shares)
         return spread.median if spread else None
