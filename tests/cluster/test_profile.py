@@ -8,6 +8,7 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
+from cluster.topology import physical_cores, topology
 from sparkscale.contract.errors import ConfigError
 
 
@@ -22,6 +23,18 @@ def test_local_grants_every_usable_core() -> None:
     assert granted.node == granted.driver
     assert set(granted.node.cpus) == os.sched_getaffinity(0)
     assert granted.driver.heap_bytes < granted.driver.memory_bytes < psutil.virtual_memory().total
+
+
+def test_an_engine_with_fewer_threads_gets_as_many_cpus_and_all_the_memory() -> None:
+    granted = budget(profile.load("local"))
+    threads = max(1, physical_cores(granted.node.cpus, topology()) // 2)
+    limited = granted.with_threads("node", threads)
+    assert len(limited.node.cpus) == physical_cores(limited.node.cpus, topology()) == threads
+    assert set(limited.node.cpus) <= set(granted.node.cpus)
+    assert limited.cores_of("node") == threads
+    assert limited.node.model_copy(update={"cpus": granted.node.cpus}) == granted.node
+    assert (limited.driver, limited.cores) == (granted.driver, granted.cores)
+    assert granted.with_threads("spark", 1) == granted.with_threads("node", len(granted.node.cpus)) == granted
 
 
 def test_a_users_profile_is_read_by_path(tmp_path: Path) -> None:

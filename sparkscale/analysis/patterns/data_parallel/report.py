@@ -52,7 +52,7 @@ class TradeoffReport:
 
     @property
     def has_samples(self) -> bool:
-        return any(cell.case.fraction < 1 for cell in self.comparison.cells)
+        return any(cell.case.fraction < 1 for curve in self.comparison.curves for cell in curve.cells)
 
     def answers(self) -> list[Answer]:
         """Returns the smallest sample that is enough, for each engine, and the size from which Spark pays.
@@ -146,7 +146,7 @@ class TradeoffReport:
         ]
         rows = [
             (curve.engine, show_fraction(cell.case.fraction), cell.rows, *self._measured(cell))
-            for curve in comparison.curves
+            for curve in comparison.shown
             for cell in curve.cells
         ]
         return Grid("Cost and quality of each engine", tuple(columns), tuple(rows), is_grouped=True)
@@ -197,7 +197,7 @@ class TradeoffReport:
         )
         rows = tuple(
             (curve.engine, show_fraction(cell.case.fraction), *(cell.observed(key) for key in shown))
-            for curve in comparison.curves
+            for curve in comparison.shown
             for cell in curve.cells
         )
         yield Grid("Further qualities and figures: median (range)", columns, rows, is_grouped=True)
@@ -274,7 +274,7 @@ class TradeoffReport:
             self._interval_note(),
             *([FIRST_RUN] if comparison.has_first_runs else []),
             *([memory.NOTE] if comparison.has_memory else []),
-            *circumstances.differences(comparison.declared, [curve.engine for curve in comparison.curves]),
+            *circumstances.differences(comparison.declared, [cell.case.engine for cell in comparison.cells]),
         ]
         yield from (Text(note, is_note=True) for note in notes if note)
 

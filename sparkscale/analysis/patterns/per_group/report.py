@@ -194,7 +194,7 @@ class TrainingsReport:
             share = spread.words(".2f") if spread else "an unknown share"
             yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{warning}.")
         yield from (Text(note, is_note=True) for note in circumstances.notes(comparison.case, comparison.records))
-        engines = [variant.engine for variant in comparison.variants]
+        engines = [variant.case.engine for variant in comparison.variants]
         differences = circumstances.differences(comparison.variants[0].declared, engines)
         yield from (Text(note, is_note=True) for note in differences)
 

@@ -183,7 +183,7 @@ class SearchesReport:
             " Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, by "
             "the winner, refitted on all training rows.",
             *circumstances.notes(self.comparison.case, self.records),
-            *circumstances.differences(searches[0].declared, [search.engine for search in searches]),
+            *circumstances.differences(searches[0].declared, [search.case.engine for search in searches]),
         ]
         yield from (Text(note, is_note=True) for note in notes)
 
