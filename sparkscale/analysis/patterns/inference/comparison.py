@@ -72,6 +72,11 @@ class Variant(Executions):
         return {number: metrics.rows_per_second(record) for number, record in self.by_round.items()}
 
     @property
+    def seconds_per_million(self) -> Spread | None:
+        """The spread of the seconds of load + predict for a million predictions."""
+        return metrics.spread_of_times(self.records, lambda record: 1e6 / metrics.rows_per_second(record))
+
+    @property
     def rows_per_second(self) -> Spread | None:
         return self.rate(metrics.rows_per_second)
 

@@ -58,6 +58,16 @@ class Variant(Executions):
         return Spread.of([r.seconds["layout"] for r in self.timed]) if self.lays_out else None
 
     @property
+    def seconds_per_1000_models(self) -> Spread | None:
+        """The seconds of layout + load + fit for 1,000 models. Executions that made no model are left out."""
+
+        def seconds(record: RunRecord) -> float:
+            return (metrics.time_to_model(record) + record.seconds["layout"]) / record.figures["models"] * 1000
+
+        counted = [record for record in self.records if record.outcome != "ok" or record.figures.get("models")]
+        return metrics.spread_of_times(counted, seconds)
+
+    @property
     def models_per_second(self) -> Spread | None:
         return self.rate(models_per_second)
 
