@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from cluster import gpu
 from cluster.granted import granted_cpus, granted_memory_bytes, quota_in_words
 from cluster.profile import UNITS, ClusterProfile, Connect, External, Local, Profile, Standalone
-from cluster.topology import deal, topology
+from cluster.topology import cores_first, deal, topology
 from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
 
@@ -74,6 +74,17 @@ class Budget(Frozen):
             return None
         heap = self.executor_heap_bytes or (self.daemons[0] if self.daemons else self.driver).heap_bytes
         return heap // UNITS["m"] * UNITS["m"]
+
+    def with_threads(self, placement: Placement, threads: int) -> "Budget":
+        """Returns the budget of a worker for an engine with this placement and number of threads.
+
+        An engine on one node gets one CPU for each thread. If possible, these are different physical cores. The
+        budget of an engine on Spark is unchanged.
+        """
+        if placement == "spark" or threads >= len(self.node.cpus):
+            return self
+        cpus = tuple(sorted(cores_first(self.node.cpus, topology())[:threads]))
+        return self.model_copy(update={"node": self.node.model_copy(update={"cpus": cpus})})
 
     def with_heap(self, heap_bytes: int) -> "Budget":
         """Returns this budget with another heap for the JVM that computes. All limits on memory stay the same."""

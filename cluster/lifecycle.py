@@ -234,12 +234,12 @@ def bring_up(
 def running(profile: ClusterProfile, budget: Budget, jdk: java.Java) -> Cluster | None:
     """Returns the running cluster that `sparkscale cluster up` started for this profile; None if there is none.
 
-    Raises ConfigError if a cluster with this profile's name runs with other settings.
+    Raises ConfigError if a cluster with this profile's name runs with other settings. Its price may differ.
     """
     saved = state.find(profile.name)
     if saved is None or not saved.up:
         return None
-    if saved.profile != profile:
+    if saved.profile.without_price != profile.without_price:
         raise ConfigError(
             f"A cluster '{profile.name}' is up with other settings than the profile's: end it with "
             f"`sparkscale cluster down {profile.name}`."

@@ -1,13 +1,15 @@
 """A cluster profile: a named description of where cases run. `budget.py` computes its budget on this host."""
 
+import datetime
 import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -23,6 +25,46 @@ UNITS = {"m": 2**20, "g": 2**30}
 """The number of bytes that each unit letter of an amount of memory stands for."""
 
 SPARK_CONTEXT = frozenset({"spark_context"})
+
+
+class Price(BaseModel):
+    """The cost of one hour on all machines of a profile together. `date` is the day on which the price was valid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_hour: float = Field(gt=0, allow_inf_nan=False, strict=True)
+    currency: str
+    """The code of the currency in ISO 4217, such as "EUR"."""
+    source: str
+    """The origin of the price, such as a URL or "our contract"."""
+    date: datetime.date
+
+    @field_validator("currency")
+    @classmethod
+    def _currency_is_a_code(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError(f"'{value}' is no currency of ISO 4217: write three capital letters like 'EUR'")
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_stated(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("say where the price comes from, such as a URL or 'our contract'")
+        return value
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _date_is_a_day(cls, value: Any) -> Any:
+        with suppress(ValueError):
+            if type(value) is datetime.date or (isinstance(value, str) and datetime.date.fromisoformat(value)):
+                return value
+        raise ValueError("write the day of the price like 2026-11-28")
+
+    @property
+    def text(self) -> str:
+        """The price as text, such as "3.2 EUR per hour (our contract, 2026-11-28)"."""
+        return f"{self.per_hour:,g} {self.currency} per hour ({redaction.text(self.source)}, {self.date})"
 
 
 class Profile(BaseModel):
@@ -44,6 +86,8 @@ class Profile(BaseModel):
     is used."""
     conf: Pairs = ()
     """More Spark settings. The TOML file has them as a table [conf]."""
+    price: Price | None = None
+    """The cost of an hour. It changes no measured value, so profiles that differ only in their price are the same."""
 
     @field_validator("conf", "secrets", mode="before", check_fields=False)
     @classmethod
@@ -68,6 +112,11 @@ class Profile(BaseModel):
     def starts_daemons(self) -> bool:
         """True if sparkscale starts processes for this cluster that go on after a worker has ended."""
         return False
+
+    @property
+    def without_price(self) -> Self:
+        """The profile without its price, to compare it with another."""
+        return self.model_copy(update={"price": None})
 
     @property
     def shape(self) -> str:

@@ -258,7 +258,7 @@ def _within(seconds: float, call: Callable[[], str], profile: ClusterProfile, en
 
 
 def describe(profile: ClusterProfile) -> dict[str, Any]:
-    """Returns the fields of a profile in a form that may be stored. Secret values are redacted."""
-    fields = profile.model_dump(mode="json")
+    """Returns the fields of a profile in a form that may be stored, without its price. Secret values are redacted."""
+    fields = profile.model_dump(mode="json", exclude={"price"})
     safe = {key: redaction.setting(key, value) if isinstance(value, str) else value for key, value in fields.items()}
     return {**safe, "conf": {key: redaction.setting(key, value) for key, value in profile.conf}}

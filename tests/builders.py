@@ -69,7 +69,7 @@ def record(identity: str, of: str = "one") -> RunRecord:
         seconds={"load": 0.1, "fit": 1.25},
         quality={"auc": 0.7},
         figures={},
-        resources=Resources(cores=2, threads=2, cpu_seconds=2.0),
+        resources=Resources(cores=2, threads=2, granted_cores=2, cpu_seconds=2.0),
         spark=None,
         code=CodeState(commit="c", dirty=False),
         host="h",

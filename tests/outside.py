@@ -176,6 +176,11 @@ PROFILE = """
 kind = "local"
 cores = 1
 memory = "50%"
+[price]
+per_hour = 0.05
+currency = "NOK"
+source = "ours"
+date = 2026-11-28
 """
 
 SUITE = """

@@ -96,6 +96,7 @@ def test_its_workload_data_set_and_profile_are_listed(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     lists = dict(text.split("\n", 1) for text in done.stdout.split("topic ")[1:])
     assert {topic: name in lists[topic] for topic, name in listed.items()} == dict.fromkeys(listed, True)
+    assert "0.05 NOK per hour (ours, 2026-11-28)" in lists["clusters"]
 
 
 def test_its_records_are_read_where_the_package_is_not_installed(folder: Path, shown: str) -> None:

@@ -86,7 +86,15 @@ def test_no_two_cases_of_a_suite_are_one_to_asv(name: str) -> None:
     found = suite.load(name)
     cases: dict[tuple[str, Point], set[Any]] = {}
     for case in planned_cases(found):
-        same = (case.engine, case.params, case.dataset, case.fraction, case.parameter_set, case.capacity)
+        same = (
+            case.engine,
+            case.params,
+            case.dataset,
+            case.fraction,
+            case.parameter_set,
+            case.capacity,
+            case.threads,
+        )
         cases.setdefault((case.workload.pattern.name, grid.planned_point(case, found)), set()).add(same)
     assert {key: same for key, same in cases.items() if len(same) > 1} == {}
 
@@ -113,9 +121,10 @@ def test_a_record_stands_where_its_case_was_planned(name: str, data: PreparedDat
             if planned.dataset == "flights":
                 case = planned.bind(data, budget(planned.cluster), Seeds(fixed=True), 1)
                 stored = Case.model_validate_json(case.model_dump_json())
-                assert grid.record_point(RECORD.model_copy(update={"case": stored}), one) == grid.planned_point(
-                    planned, one
-                )
+                cores = case.known_threads + (planned.threads is not None)
+                used = RECORD.resources.model_copy(update={"granted_cores": cores})
+                record = RECORD.model_copy(update={"case": stored, "resources": used})
+                assert grid.record_point(record, one) == grid.planned_point(planned, one)
 
 
 def test_data_that_differs_has_another_name() -> None:

@@ -2,11 +2,13 @@
 
 import subprocess
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from cluster import processes, state
+from cluster.profile import Price, Standalone
 
 
 def test_a_file_of_another_release_is_named_and_stops_everything(
@@ -20,6 +22,28 @@ def test_a_file_of_another_release_is_named_and_stops_everything(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"Error: {path} describes a cluster in a way that this release")
     assert sparkscale("run", env={"XDG_CACHE_HOME": tmp_path}).returncode == 2
+
+
+def test_the_price_of_a_cluster_that_is_up_is_shown(
+    tmp_path: Path, sparkscale: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    price = Price(per_hour=3.2, currency="EUR", source="ours", date=date(2026, 11, 28))
+    up = state.ClusterState(
+        profile=Standalone(name="paid", kind="standalone", price=price),
+        owner=1,
+        owner_created=0.0,
+        kept=True,
+        ready=True,
+        secret="not told",
+        folder=tmp_path,
+        logs=tmp_path,
+    )
+    path = tmp_path / "sparkscale" / "clusters" / "paid.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(up.model_dump_json())
+    done = sparkscale("cluster", "status", env={"XDG_CACHE_HOME": tmp_path, "COLUMNS": 150})
+    assert done.returncode == 0, done.stderr
+    assert "3.2 EUR per hour (ours, 2026-11-28)" in done.stdout
 
 
 @pytest.mark.slow

@@ -113,10 +113,11 @@ def _started(records: Sequence[RunRecord]) -> Iterator[str]:
     The processes should have started before the phases. Engines that declare later starts are left out, and so are
     cases on GPUs.
     """
-    for name in dict.fromkeys(record.case.engine for record in records):
-        warm_records = [record for record in records if record.case.engine == name and record.temperature == "warm"]
+    for name in dict.fromkeys(record.engine for record in records):
+        warm_records = [record for record in records if record.engine == name and record.temperature == "warm"]
         with_starts = [record for record in warm_records if record.python_started and record.case.device == "cpu"]
-        if with_starts and not with_starts[0].declared.has(name, "starts_processes"):
+        declared = with_starts and with_starts[0].declared.has(with_starts[0].case.engine, "starts_processes")
+        if with_starts and not declared:
             yield (
                 f"{name}: in {len(with_starts)} of {count(len(warm_records), 'execution')}, Python processes "
                 "started during the phases, even after repeated attempts. So these times include the start of the "
@@ -133,7 +134,7 @@ def _foreign_load(records: Sequence[RunRecord]) -> Iterator[str]:
         yield (
             f"Foreign load: other processes used more than {FOREIGN_SHARE:.0%} of the CPU time that a case might "
             f"use, in {len(loaded)} of {count(len(shares), 'execution')} (at most {largest:.0%}: "
-            f"{record.case.engine} on {show_fraction(record.case.fraction)}, round {record.round}). "
+            f"{record.engine} on {show_fraction(record.case.fraction)}, round {record.round}). "
             "These times may be too long."
         )
 

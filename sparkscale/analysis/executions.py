@@ -21,7 +21,13 @@ class Executions:
 
     @property
     def engine(self) -> str:
-        return self.case.engine
+        """The name of the engine in tables. It states the threads if the suite limits them."""
+        return self.records[0].engine
+
+    @property
+    def limited_threads(self) -> int | None:
+        """The number of threads, if the suite gave the engine fewer than the profile grants. None otherwise."""
+        return self.records[0].limited_threads
 
     @property
     def declared(self) -> WorkloadDescription:

@@ -56,7 +56,7 @@ class JudgedGoal:
             not record.isolated
             and not record.is_warmup
             and record.outcome not in ("ok", "unsupported")
-            and any(side.takes(record.case) for side in sides)
+            and any(_takes(side, record) for side in sides)
             for record in metrics.latest(self.records)
         )
 
@@ -118,7 +118,7 @@ class JudgedGoal:
 
     def _by_fraction(self, side: Side, samples: metrics.Samples) -> dict[tuple[float, int], float]:
         """Returns the values of one side, by fraction and round."""
-        side_records = [record for record in self.records if not record.isolated and side.takes(record.case)]
+        side_records = [record for record in self.records if not record.isolated and _takes(side, record)]
         measured = (((record.case.fraction, record.round), samples([record])) for record in side_records)
         return {key: values[0] for key, values in measured if values}
 
@@ -126,6 +126,11 @@ class JudgedGoal:
         if self.goal.lower is None:
             return upper
         return upper / lower if self.goal.kind == "ratio" else upper - lower
+
+
+def _takes(side: Side, record: RunRecord) -> bool:
+    """Returns true if the record is one of this side. Goals are for engines with all threads of the profile."""
+    return side.takes(record.case) and record.limited_threads is None
 
 
 def verdict(goal: Goal, samples: Sequence[float], lost: int = 0, unequal: bool = False, goals: int = 1) -> str:

@@ -36,7 +36,7 @@ def quality_warnings(records: Iterable[RunRecord]) -> Iterator[str]:
     """
     executions: dict[str, list[str | None]] = defaultdict(list)
     for record in metrics.scored(list(records)):
-        executions[f"{record.case.engine}, {show_fraction(record.case.fraction)}"].append(quality_warning(record))
+        executions[f"{record.engine}, {show_fraction(record.case.fraction)}"].append(quality_warning(record))
     for subject, warnings in executions.items():
         messages = [warning for warning in warnings if warning]
         if messages:

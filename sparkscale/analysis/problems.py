@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sparkscale.analysis import metrics
+from sparkscale.contract.phrases import with_threads
 from sparkscale.contract.record import Outcome, RunRecord
 
 
@@ -31,7 +32,8 @@ def problems(records: Iterable[RunRecord]) -> list[Problem]:
     for record in metrics.latest(records):
         if record.outcome != "ok":
             reason = (record.error.message if record.error else "").partition("\n")[0]
-            fractions_by_problem[record.case.subject, record.outcome, reason].append(record.case.fraction)
+            subject = with_threads(record.case.subject, record.limited_threads)
+            fractions_by_problem[subject, record.outcome, reason].append(record.case.fraction)
     return [
         Problem(*problem, fractions=tuple(sorted(set(fractions))), times=len(fractions))
         for problem, fractions in fractions_by_problem.items()

@@ -70,7 +70,8 @@ def _datasets() -> Rows:
 def _clusters() -> Rows:
     for name in profile.names():
         loaded = profile.load(name)
-        yield name, loaded.kind, loaded.shape, loaded.summary
+        price = [loaded.price.text] if loaded.price else []
+        yield name, loaded.kind, loaded.shape, "; ".join([loaded.summary, *price])
 
 
 def _metrics() -> Rows:

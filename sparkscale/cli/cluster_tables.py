@@ -15,12 +15,13 @@ def cluster_table(states: list[ClusterState]) -> RenderableType:
     for name in ("cluster", "address", "state", "daemon", "process", "log"):
         table.add_column(name, overflow="fold")
     for state in states:
+        price = [state.profile.price.text] if state.profile.price else []
         condition = (
             "up" if state.whole else "stale: the next start ends it" if state.stale else "damaged: a run restores it"
         )
         for number, daemon in enumerate(state.daemons or [None]):
             cluster_cells = (
-                state.profile.name,
+                "\n".join([state.profile.name, *price]),
                 state.address,
                 condition if state.ready or state.stale else "starting",
             )

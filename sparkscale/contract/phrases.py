@@ -8,6 +8,14 @@ def count(number: int | str, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def with_threads(engine: str, threads: int | None) -> str:
+    """Returns the name of an engine with the number of its threads: "xgboost, 1 thread".
+
+    If `threads` is None, returns the name unchanged.
+    """
+    return engine if threads is None else f"{engine}, {count(threads, 'thread')}"
+
+
 MOST_OF_AN_ERROR = 300
 """The largest number of characters of an error that a message shows."""
 

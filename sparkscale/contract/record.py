@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sparkscale.contract import format_1
 from sparkscale.contract.case import Case
 from sparkscale.contract.declared import WorkloadDescription
+from sparkscale.contract.phrases import with_threads
 
 Outcome = Literal["ok", "failed", "timeout", "oom", "invalid", "unsupported"]
 Temperature = Literal["cold", "warmup", "warm"]
@@ -37,6 +38,11 @@ class Resources(Frozen):
     """Null only in measurements of others, if they do not state it."""
     threads: int | None
     """Null in measurements of others."""
+    granted_cores: int | None = None
+    """The cores that the profile grants to an engine with this placement.
+
+    `cores` is smaller if the suite limits the threads of an engine on one node. Null in records of earlier releases.
+    """
     oversubscribed: bool = False
     """True if the profile has more executor cores than the host."""
     cpu_seconds: float | None = None
@@ -205,6 +211,22 @@ class RunRecord(Frozen):
         if description is None:
             raise ValueError(f"The record {self.id} has no description of its workload: read it from a store.")
         return description
+
+    @property
+    def limited_threads(self) -> int | None:
+        """The number of threads, if the suite gave an engine on one node fewer than the profile grants.
+
+        None if the engine had all of them, and for an engine on Spark.
+        """
+        threads, granted = self.case.threads, self.resources.granted_cores
+        if self.case.placement != "node" or threads is None or granted is None or threads >= granted:
+            return None
+        return threads
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine in tables. It states the threads if the suite limits them: "xgboost, 1 thread"."""
+        return with_threads(self.case.engine, self.limited_threads)
 
     @property
     def is_warmup(self) -> bool:

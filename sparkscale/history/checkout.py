@@ -131,7 +131,7 @@ def _java() -> str:
         return "none"
 
 
-FIELDS_WITHOUT_EFFECT = ("name", "summary", "storage", "patience_seconds")
+FIELDS_WITHOUT_EFFECT = ("name", "summary", "storage", "patience_seconds", "price")
 """Fields of a profile that change no measured value."""
 CHECKED = {
     "cpu": "CPU",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sparkscale.contract.case import by_path, parse_fraction, show_fraction
 from sparkscale.contract.declared import WorkloadDescription
+from sparkscale.contract.phrases import with_threads
 from sparkscale.contract.record import RunRecord
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
@@ -35,7 +36,7 @@ def planned_point(case: PlannedCase, suite: Suite) -> Point:
     return Point(
         _engine(
             case.workload.description,
-            case.engine.name,
+            with_threads(case.engine.name, case.threads),
             case.parameter_set,
             _without_target(case.workload.description, case.params.model_dump(mode="json")),
             case.capacity.param if case.capacity else None,
@@ -62,7 +63,7 @@ def record_point(record: RunRecord, suite: Suite) -> Point:
     return Point(
         _engine(
             workload,
-            case.engine,
+            record.engine,
             case.parameter_set,
             _without_target(workload, params),
             capacity["param"] if capacity else None,

@@ -149,3 +149,15 @@ def test_a_difference_has_its_unit_once() -> None:
 def test_a_goal_that_cannot_be_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Goal.model_validate({**HALF.model_dump(exclude={"at_most"}), **limits})
+
+
+def test_a_goal_is_of_engines_with_all_threads() -> None:
+    records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in range(1, 6)]
+    alone = [executed("xgboost", number, 9.0) for number in range(1, 6)]
+    lost = executed("xgboost", 6, 0.0).model_copy(update={"outcome": "timeout", "seconds": {}})
+    one_thread = [
+        record.model_copy(update={"case": record.case.model_copy(update={"threads": 1})}) for record in [*alone, lost]
+    ]
+    found = JudgedGoal(HALF, [*records, *one_thread])
+    assert found.samples() == [0.5] * 5
+    assert found.verdict() == "met"

@@ -187,3 +187,20 @@ def test_a_failed_case_has_no_rate_and_is_named(predictions: Predictions) -> Non
     assert "because invalid" in text
     assert inference.advice(inference.comparisons(predictions.store.records())[0]) is None
     assert not tradeoff.comparisons(predictions.store, predictions.records)
+
+
+def test_an_engine_that_the_suite_gives_one_thread_is_an_engine_of_its_own(predictions: Predictions) -> None:
+    predictions(case("single-process"), 2.0, 2.0, 2.0)
+    predictions(case("single-process").model_copy(update={"threads": 1}), 1.0, 1.0, 1.0)
+    predictions(case("parquet-map"), 4.0, 4.0, 4.0)
+    (found,) = inference.comparisons(predictions.records)
+    assert {variant.label for variant in found.variants} == {
+        "single-process",
+        "single-process, 1 thread",
+        "parquet-map",
+    }
+    assert found.native and found.one_thread
+    assert (found.native.label, found.one_thread.label) == ("single-process", "single-process, 1 thread")
+    assert said(inference.advice(found)).startswith(
+        "Use single-process, while one node is fast enough. It applies 2."
+    )

@@ -61,11 +61,17 @@ class Groups:
         self.records: list[RunRecord] = []
 
     def __call__(
-        self, engine: str, *rounds: Seconds, models: float = 90, fraction: float = 1.0, busy: float = 0.4
+        self,
+        engine: str,
+        *rounds: Seconds,
+        models: float = 90,
+        fraction: float = 1.0,
+        busy: float = 0.4,
+        threads: int = 2,
     ) -> None:
         for number, (layout, load, fit) in enumerate(rounds, start=1):
             self.write.count += 1
-            made = self.write_record(case(engine, fraction), number)
+            made = self.write_record(case(engine, fraction).model_copy(update={"threads": threads}), number)
             figures = {
                 "groups": 100.0,
                 "models": models,
@@ -281,3 +287,15 @@ def test_groups_without_a_model_are_a_metric_that_rises(groups: Groups) -> None:
     groups("joblib", *rounds(0, 1.5, 1.5), models=90)
     groups("joblib", *rounds(0, 1.5), models=40)
     assert metrics(registry.descriptions())["groups_without_model"].samples(groups.records) == [10.0, 10.0, 60.0]
+
+
+def test_an_engine_with_one_thread_is_shown_and_not_recommended(groups: Groups) -> None:
+    groups("joblib", *rounds(0, 3.5, 3.5, 3.5, 3.5, 3.5))
+    groups("joblib", *rounds(0, 0.5, 0.5, 0.5, 0.5, 0.5), threads=1)
+    groups("apply-in-pandas", *rounds(0, 4.5, 4.5, 4.5, 4.5, 4.5))
+    found = groups.comparison()
+    assert {variant.engine for variant in found.variants} == {"joblib", "joblib, 1 thread", "apply-in-pandas"}
+    joblib = found.comparable_variant("joblib")
+    assert joblib and joblib.spread()
+    assert [variant.engine for variant in found.fastest(1)] == ["joblib", "apply-in-pandas"]
+    assert said(per_group.advice(found)).startswith("Use joblib, while all rows fit on one node. It is 1.25 ")

@@ -13,6 +13,7 @@ from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.data_parallel.cell import Step
 from sparkscale.analysis.patterns.data_parallel.comparison import SampleAnswer
+from sparkscale.analysis.patterns.data_parallel.report import TradeoffReport
 from sparkscale.analysis.statistics import Interval
 from sparkscale.analysis.unit_quality import value
 from sparkscale.present import cells
@@ -319,3 +320,41 @@ def test_comparisons_of_one_subject_are_told_apart_by_their_parameters(store: St
     headings = [line for line in shown(store).splitlines() if line.startswith("data_parallel.gradient_boosting on")]
     assert len(set(headings)) == 2
     assert all("depth" not in line for line in headings)
+
+
+def test_one_thread_is_shown_beside_all_threads_and_never_mixed_with_them(store: Store) -> None:
+    """Both have the same engine and fraction, so one curve would have held two cells of one fraction."""
+    write = Writer(store)
+    for number in range(1, SEEDS + 1):
+        for fraction in (1 / 4, 1.0):
+            write(case("sklearn", fraction, seed=number), number, seconds=2.0 * fraction, noise=0.1)
+        alone = case("sklearn", 1.0, seed=number).model_copy(update={"threads": 1})
+        write(alone, number, seconds=3.0, noise=0.1)
+        write(alone.model_copy(update={"params": case("sklearn", 1.0, "defaults").params}), number, seconds=9.0)
+        write(case("mllib", 1.0, seed=number).model_copy(update={"threads": 1}), number, seconds=6.0, noise=0.1)
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    assert {curve.engine: len(curve.cells) for curve in comparison.curves} == {"sklearn": 2, "mllib": 1}
+    (cell,) = comparison.one_thread["sklearn"].cells
+    assert cell.seconds
+    assert (cell.seconds.median, cell.seconds.count) == (3.0, SEEDS)
+    assert comparison.defaults == {}
+    full = curve(store, "sklearn").full
+    assert full and full.seconds
+    assert full.seconds.high == 2.0
+    assert re.search(r"│ sklearn, 1 thread +│ 1 +│ 64,003 +│ +3\.00 │", shown(store))
+    assert not any("sklearn, 1 thread" in answer.text for answer in TradeoffReport(comparison).answers())
+
+
+def test_where_only_one_thread_was_measured_it_has_a_table(store: Store) -> None:
+    Writer(store)(case("sklearn", 1.0).model_copy(update={"threads": 1}), 1, seconds=3.0, noise=0.1)
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    assert comparison.curves == []
+    assert "sklearn, 1 thread" in shown(store)
+
+
+def test_a_case_of_one_thread_without_a_result_is_named(store: Store) -> None:
+    write = Writer(store)
+    write(case("sklearn", 1.0).model_copy(update={"threads": 1}), 1, outcome="failed")
+    write(case("sklearn", 1.0), 1, seconds=1.0, noise=0.1)
+    (problem,) = problems.problems(store.records())
+    assert problem.subject == "data_parallel.gradient_boosting sklearn flights, 1 thread"

@@ -60,7 +60,9 @@ class Searches:
         self.write = Writer(store)
         self.records: list[RunRecord] = []
 
-    def __call__(self, engine: str, *searches: list[float], seconds: float = 2.0, count: int = 24) -> None:
+    def __call__(
+        self, engine: str, *searches: list[float], seconds: float = 2.0, count: int = 24, threads: int = 2
+    ) -> None:
         for seed, losses in enumerate(searches):
             self.write.count += 1
             if not losses:
@@ -69,7 +71,7 @@ class Searches:
             found = trials(losses, seconds)
             ended = found[-1].told
             observed = {
-                "case": case(engine, seed, count),
+                "case": case(engine, seed, count).model_copy(update={"threads": threads}),
                 "host": self.write.host,
                 "seconds": {"load": LOAD, "tune": ended + 3.0, "predict": 0.1},
                 "figures": {"trials": len(losses), "search_seconds": ended, "trials_per_second": len(losses) / ended},
@@ -281,3 +283,14 @@ def test_searches_of_different_lengths_are_told_apart(searches: Searches) -> Non
     searches("hyperopt", [0.9, 0.4])
     labels = {search.label for search in searches.comparison().searches}
     assert labels == {"hyperopt", "optuna-spark, 2 trials", "optuna-spark, 3 trials"}
+
+
+def test_a_search_with_one_thread_is_shown_and_not_ranked(searches: Searches) -> None:
+    searches("optuna-joblib", *[[0.6, 0.4]] * 5, seconds=2.0)
+    searches("optuna-joblib", *[[0.4, 0.6]] * 5, seconds=1.0, threads=1)
+    searches("optuna-spark", *[[0.6, 0.4]] * 5, seconds=3.0)
+    found = searches.comparison()
+    assert [search.label for search in found.searches] == ["optuna-joblib, 1 thread", "optuna-joblib", "optuna-spark"]
+    assert [search.label for search, _ in found.ranking] == ["optuna-joblib", "optuna-spark"]
+    assert found.unranked == []
+    assert said(tuning.advice(found)).startswith("Use optuna-joblib: ")

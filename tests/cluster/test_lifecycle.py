@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 from cluster import lifecycle, processes, standalone, state
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import Standalone
+from cluster.profile import Price, Standalone
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
 from tests.cluster.using import examined, external, found_java, written
@@ -106,7 +107,8 @@ def test_a_running_cluster_with_other_settings_is_not_taken(cluster: Cluster) ->
     other = cluster.profile.model_copy(update={"heap_share": 0.5})
     with pytest.raises(ConfigError, match="up with other settings"):
         lifecycle.running(other, cluster.budget, cluster.jdk)
-    again = lifecycle.running(cluster.profile, cluster.budget, cluster.jdk)
+    price = Price(per_hour=1.0, currency="EUR", source="ours", date=date(2026, 11, 28))
+    again = lifecycle.running(cluster.profile.model_copy(update={"price": price}), cluster.budget, cluster.jdk)
     assert again is not None
     assert again.state == cluster.state
 

@@ -8,6 +8,7 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
+from cluster.topology import physical_cores, topology
 from sparkscale.contract.errors import ConfigError
 
 
@@ -24,11 +25,64 @@ def test_local_grants_every_usable_core() -> None:
     assert granted.driver.heap_bytes < granted.driver.memory_bytes < psutil.virtual_memory().total
 
 
+def test_an_engine_with_fewer_threads_gets_as_many_cpus_and_all_the_memory() -> None:
+    granted = budget(profile.load("local"))
+    threads = max(1, physical_cores(granted.node.cpus, topology()) // 2)
+    limited = granted.with_threads("node", threads)
+    assert len(limited.node.cpus) == physical_cores(limited.node.cpus, topology()) == threads
+    assert set(limited.node.cpus) <= set(granted.node.cpus)
+    assert limited.cores_of("node") == threads
+    assert limited.node.model_copy(update={"cpus": granted.node.cpus}) == granted.node
+    assert (limited.driver, limited.cores) == (granted.driver, granted.cores)
+    assert granted.with_threads("spark", 1) == granted.with_threads("node", len(granted.node.cpus)) == granted
+
+
 def test_a_users_profile_is_read_by_path(tmp_path: Path) -> None:
     found = profile.load(written(tmp_path, 'kind = "local"\ncores = 1\nmemory = "512m"\n[conf]\n"spark.a" = "b"\n'))
     assert (found.name, found.conf) == ("mine", (("spark.a", "b"),))
     assert budget(found).node.memory_bytes == 512 * 2**20
     assert budget(found).cores == 1
+
+
+PRICE = {"per_hour": "3.2", "currency": '"EUR"', "source": '"our contract"', "date": "2026-11-28"}
+
+
+def priced(**fields: str | None) -> str:
+    """A profile with a price. None leaves a field out."""
+    stated = {name: value for name, value in {**PRICE, **fields}.items() if value is not None}
+    return 'kind = "local"\n[price]\n' + "\n".join(f"{name} = {value}" for name, value in stated.items())
+
+
+def test_a_price_is_read_and_is_the_only_difference_that_it_makes(tmp_path: Path) -> None:
+    found = profile.load(written(tmp_path, priced()))
+    assert found.price
+    assert found.price.text == "3.2 EUR per hour (our contract, 2026-11-28)"
+    assert found.without_price == profile.load(written(tmp_path, 'kind = "local"'))
+    assert profile.PROFILE.validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"per_hour": "0"}, r"price\.per_hour: .*greater than 0"),
+        ({"per_hour": "-1.5"}, r"price\.per_hour: .*greater than 0"),
+        ({"per_hour": "nan"}, r"price\.per_hour: "),
+        ({"per_hour": "inf"}, r"price\.per_hour: .*finite number"),
+        ({"per_hour": '"3.2"'}, r"price\.per_hour: .*valid number"),
+        ({"per_hour": None}, r"price\.per_hour: Field required"),
+        ({"currency": '"euro"'}, r"price\.currency: 'euro' is no currency of ISO 4217: write three capital letters"),
+        ({"currency": None}, r"price\.currency: Field required"),
+        ({"source": '" "'}, r"price\.source: say where the price comes from, such as a URL or 'our contract'"),
+        ({"source": None}, r"price\.source: Field required"),
+        ({"date": '"yesterday"'}, r"price\.date: write the day of the price like 2026-11-28"),
+        ({"date": "2026"}, r"price\.date: write the day of the price like 2026-11-28"),
+        ({"date": "2026-11-28T10:00:00"}, r"price\.date: write the day of the price like 2026-11-28"),
+        ({"per_minute": "1"}, r"price\.per_minute: Extra inputs are not permitted"),
+    ],
+)
+def test_a_bad_price_is_named_with_its_fault(tmp_path: Path, fields: dict[str, str | None], message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"mine\.toml: {message}[^\n]*\.$"):
+        profile.load(written(tmp_path, priced(**fields)))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from cluster import java, profile
 from cluster.budget import budget
+from cluster.profile import Price
 from sparkscale.analysis.every_metric import metrics
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.checkout import LOCK, check_installed, check_same_machine, machine
@@ -275,6 +277,8 @@ def test_the_settings_of_a_profile_belong_to_the_machine() -> None:
     granted = budget(local)
     first = machine(None, local, granted)
     assert machine(None, local.model_copy(update={"storage": "/elsewhere"}), granted) == first
+    price = Price(per_hour=1.0, currency="EUR", source="ours", date=date(2026, 11, 28))
+    assert machine(None, local.model_copy(update={"price": price}), granted) == first
     smaller = machine(None, local.model_copy(update={"conf": (("spark.sql.adaptive.enabled", "false"),)}), granted)
     assert {key for key in first if first[key] != smaller[key]} == {"profile"}
     assert first["java"] == java.find(profile.cache_folder()).version

@@ -1,5 +1,6 @@
 """A run goes on only with what it was begun with."""
 
+import datetime
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ import pytest
 
 from cluster import profile
 from cluster.budget import budget
+from sparkscale.analysis.price import Price, prices
+from sparkscale.contract import redaction
 from sparkscale.contract.case import Case
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
@@ -93,6 +96,31 @@ def test_with_the_same_it_goes_on_and_with_another_deadline(begun: dict[str, Any
     Path(begun["suite"]).write_text(f"deadline_seconds = 400\n{SUITE}")
     finished = running.measure(Request(**begun), Silent)
     assert [record.outcome for record in finished.records] == ["ok", "ok"]
+
+
+def test_a_price_is_stored_with_the_profile_and_may_change(begun: dict[str, Any], tmp_path: Path) -> None:
+    """It changes no measured value, so neither cases nor sessions nor the right to resume depend on it."""
+    price = '[price]\nper_hour = 3.2\ncurrency = "EUR"\nsource = "ours?token=abcdef"\ndate = 2026-11-28\n'
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{PROFILE}{price}")
+    priced = running.begin(Request(**{**begun, "resume": False, "invocation": None}))
+    path.write_text(f"{PROFILE}{price.replace('3.2', '9.9')}")
+    first = running.measure(Request(**{**begun, "invocation": priced.id}), Silent).records
+    second = running.measure(Request(**begun), Silent).records
+    with Store.existing(begun["out"]) as store:
+        stored = prices(store, priced)
+        assert prices(store, store.invocation(identity=begun["invocation"])) == {}
+    source = f"ours?token={redaction.REDACTED}"
+    assert stored == {"mine": Price(3.2, "EUR", source, datetime.date(2026, 11, 28))}
+    assert [record.outcome for record in (*first, *second)] == ["ok"] * 4
+    assert [record.case.id for record in first] == [record.case.id for record in second]
+    assert (
+        priced.origin["budget on 'mine'"]
+        == running.begin(Request(**{**begun, "resume": False})).origin["budget on 'mine'"]
+    )
+    with Store.existing(begun["out"]) as store:
+        sessions = [store.description(record.session or "").content["cluster"] for record in (*first, *second)]
+    assert all(session == sessions[0] for session in sessions)
 
 
 def test_another_java_is_refused(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from cluster import profile
-from cluster.budget import budget
+from cluster.budget import Budget, budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan import suite
-from sparkscale.measure.plan.cases import planned_cases
+from sparkscale.measure.plan.cases import count_executions, planned_cases, within_budgets
 from sparkscale.measure.plan.filter import select_cases
 from sparkscale.measure.plan.rounds import Execution, planned_executions, worker_queues
 from workloads.io.filesystem import files_below
@@ -235,3 +235,59 @@ def test_a_task_has_the_cores_that_its_engine_asks_for(
         assert (execution.case.threads, execution.session.threads) == (wanted, wanted)
         assert {case.threads for case in execution.warmups} <= {execution.case.threads}
     assert len(list(worker_queues(found, seed=0))) == (1 if where.kind == "local" else len(set(threads.values())))
+
+
+ONE_AND_ALL = """
+rounds = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["xgboost"]
+threads = 1
+[[measure]]
+workload = "data_parallel.gradient_boosting"
+engines = ["mllib"]
+"""
+
+
+def node_of(cpus: tuple[int, ...]) -> Budget:
+    """The budget of `local` on a host with these CPUs."""
+    granted = budget(profile.load("local"))
+    return granted.model_copy(update={"node": granted.node.model_copy(update={"cpus": cpus})})
+
+
+def test_a_case_of_one_thread_is_a_case_of_its_own_and_has_its_own_worker(
+    data: PreparedDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "threads.toml"
+    path.write_text(ONE_AND_ALL)
+    granted = node_of((3, 4, 5))
+    planned = within_budgets(planned_cases(suite.load(str(path))), {profile.load("local"): granted})
+    assert [case.threads for case in planned] == [None, 1, None]
+    found = planned_executions(planned, {"flights": data}, granted, Seeds(), rounds=1)
+    assert [execution.case.threads for execution in found] == [3, 1, 1]
+    assert len({execution.case.id for execution in found}) == len({execution.worker for execution in found}) == 3
+    for execution in found:
+        assert {case.threads for case in execution.warmups} == {execution.case.threads}
+    assert all(len(queue) == 1 for queue in worker_queues(found, seed=0))
+
+
+def test_on_one_core_a_limit_of_one_thread_plans_nothing_more(data: PreparedDataset, tmp_path: Path) -> None:
+    path = tmp_path / "threads.toml"
+    path.write_text(ONE_AND_ALL)
+    planned = within_budgets(planned_cases(suite.load(str(path))), {profile.load("local"): node_of((3,))})
+    assert [case.threads for case in planned] == [None, None, None]
+    found = planned_executions(planned, {"flights": data}, node_of((3,)), Seeds(), rounds=1)
+    assert count_executions(planned) == len(found) == 2
+
+
+def test_more_threads_than_the_node_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "threads.toml"
+    path.write_text(ONE_AND_ALL.replace("threads = 1", "threads = 5"))
+    with pytest.raises(
+        ConfigError,
+        match=r"gives data_parallel\.gradient_boosting xgboost 5 threads, but cluster 'local' grants 3 cores to an ",
+    ):
+        within_budgets(planned_cases(suite.load(str(path))), {profile.load("local"): node_of((3, 4, 5))})

@@ -93,6 +93,12 @@ def test_a_file_names_its_suite(tmp_path: Path) -> None:
         (f"{BLOCK}params = {{ tress = 5 }}\n", r"line 3: parameter 'tress' .*it has trees, depth"),
         (f'{BLOCK}params = {{ trees = "many" }}\n', r"line 3: parameter 'trees' .*valid integer"),
         (f'{BLOCK}sweep = {{ trees = [5, "many"] }}\n', r"line 3: parameter 'trees' .*valid integer"),
+        (f"{BLOCK}threads = 0\n", r"line 3: 'measure.0.threads': .*greater than or equal to 1"),
+        (f"{BLOCK}threads = 1.5\n", r"line 3: 'measure.0.threads': .*valid integer"),
+        (
+            f'{BLOCK}engines = ["xgboost", "mllib"]\nthreads = 1\n',
+            r"line 4: `threads` limits engines on one node, but mllib runs on Spark: measure it in a block without",
+        ),
         (f"{BLOCK}sweep = {{ trees = [] }}\n", r"line 3: 'measure.0.sweep.trees': .* at least 1 item"),
         (f"{TUNING}params = {{ trials = 0 }}\n", r"line 3: parameter 'trials' .*greater than or equal to 1"),
         (
@@ -120,7 +126,7 @@ def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text
 
 def test_an_unknown_suite_names_the_choices() -> None:
     with pytest.raises(
-        ConfigError, match=r"Unknown suite 'quik': choose from asv, capacity, ceiling, data-parallel, "
+        ConfigError, match=r"Unknown suite 'quik': choose from asv, capacity, ceiling, cost, data-parallel, "
     ):
         suite.load("quik")
 
@@ -131,3 +137,16 @@ def test_a_sweep_makes_a_case_of_each_combination(tmp_path: Path) -> None:
     params = [case.params.model_dump() for case in found]
     assert [(one["trees"], one["depth"]) for one in params] == [(5, 3), (5, 4), (9, 3), (9, 4)]
     assert {one["bins"] for one in params} == {32}
+
+
+def test_with_threads_every_engine_is_every_engine_on_one_node(tmp_path: Path) -> None:
+    found = planned_cases(suite.load(written(tmp_path, BLOCK + "threads = 1\n")))
+    on_node = [engine for engine in gradient_boosting.WORKLOAD.engines if engine.placement == "node"]
+    assert [case.engine for case in found] == on_node
+    assert {case.threads for case in found} == {1}
+
+
+def test_cost_compares_one_thread_with_spark() -> None:
+    found = {(case.workload.name, case.engine.placement, case.threads) for case in planned_cases(suite.load("cost"))}
+    workloads = ("data_parallel.gradient_boosting", "data_parallel.logistic_regression")
+    assert found == {(name, *kind) for name in workloads for kind in (("node", 1), ("spark", None))}

@@ -3,7 +3,7 @@
 Cases are planned before their data is prepared. Afterwards, `PlannedCase.bind` adds the data and the seeds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cluster import state
@@ -11,6 +11,8 @@ from cluster.budget import Budget
 from cluster.profile import ClusterProfile, External, Standalone
 from sparkscale.contract.case import Capacity, Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.phrases import count
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan.suite import Suite, capacity_of, params_of
 from sparkscale.measure.worker.startup import Session
@@ -39,6 +41,8 @@ class PlannedCase:
     capacity: Capacity | None
     rounds: int
     isolate: bool
+    threads: int | None = None
+    """The number of threads and CPUs of a node engine. None: all that the profile grants."""
 
     def key(self, name: str) -> str:
         """Returns the case's value for the filter key `name`, such as "xgboost" for the key `engine`."""
@@ -89,10 +93,11 @@ class PlannedCase:
     def _threads(self, budget: Budget) -> int:
         """Returns the number of threads of the case.
 
-        A node engine has one thread per core of the node. A Spark engine has the threads of one Spark task.
+        A node engine has one thread per core of the node, unless the suite block limits its threads. A Spark engine
+        has the threads of one Spark task.
         """
         if not issubclass(self.engine, SparkEngine):
-            return len(budget.node.cpus)
+            return self.threads or len(budget.node.cpus)
         executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
         return self.engine.task_threads(self.params, self.device, executor_cores)
 
@@ -149,6 +154,7 @@ def planned_cases(
             capacity=capacity_of(workload, block),
             rounds=min(block.rounds or suite_rounds, suite_rounds),
             isolate=block.isolate,
+            threads=block.threads,
         )
         for cluster in state.profiles(clusters or suite.clusters)
         for block in suite.measure
@@ -157,11 +163,30 @@ def planned_cases(
         for engine in workload.engines
         for dataset in block.datasets
         for device in block.devices
-        if engine.name in block.engines or ("*" in block.engines and device in engine.devices)
+        if block.has(engine, device)
         for parameter_set in block.sets
         for params in params_of(workload, block)
         for fraction in block.fractions
     ]
+
+
+def within_budgets(planned: Iterable[PlannedCase], budgets: Mapping[ClusterProfile, Budget]) -> list[PlannedCase]:
+    """Returns the cases. Limits that equal the number of CPUs of the node are removed, because they limit nothing.
+
+    Otherwise the same case could be planned twice, with and without a limit. Raises ConfigError if a case asks for
+    more threads than its profile grants to an engine on one node.
+    """
+    checked = []
+    for case in planned:
+        granted = len(budgets[case.cluster].node.cpus)
+        if case.threads is not None and case.threads > granted:
+            raise ConfigError(
+                f"The suite gives {case.workload.name} {case.engine.name} {count(case.threads, 'thread')}, but "
+                f"cluster '{case.cluster.name}' grants {count(granted, 'core')} to an engine on one node: lower "
+                "`threads`, or choose a larger cluster."
+            )
+        checked.append(replace(case, threads=None) if case.threads == granted else case)
+    return checked
 
 
 def count_executions(planned: list[PlannedCase]) -> int:

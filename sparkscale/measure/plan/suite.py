@@ -15,7 +15,7 @@ from sparkscale.contract.goal import Goal
 from sparkscale.contract.location import scheme
 from sparkscale.contract.target import Target
 from workloads import registry
-from workloads.base import Params, Workload
+from workloads.base import Engine, Params, Workload
 from workloads.datasets.table import Table
 from workloads.registry import AnySource
 
@@ -44,6 +44,11 @@ class Block(BaseModel):
     """Lists of values, by the name of the parameter. Every combination of the values is measured."""
     capacity: tuple[int, int] | None = None
     """The range (least, most) of the capacities for the parameter set `tuned`. None: the workload's range."""
+    threads: int | None = Field(default=None, ge=1)
+    """The number of threads and CPUs of each engine. None: all that the profile grants.
+
+    It limits engines on one node only, so "*" then stands for these engines.
+    """
     rounds: int | None = Field(default=None, ge=1)
     """The number of rounds of this suite block. None: the suite's number."""
     isolate: bool = False
@@ -59,6 +64,11 @@ class Block(BaseModel):
         """Returns `params` once for each combination of the values in `sweep`, updated with these values."""
         combinations = itertools.product(*self.sweep.values())
         return [{**self.params, **dict(zip(self.sweep, values, strict=True))} for values in combinations]
+
+    def has(self, engine: type[Engine], device: Device) -> bool:
+        """Returns true if the suite block measures the engine on the device."""
+        fits = device in engine.devices and (self.threads is None or engine.placement == "node")
+        return engine.name in self.engines or ("*" in self.engines and fits)
 
 
 class Suite(BaseModel):
@@ -210,6 +220,11 @@ class _Reader:
         workload = registry.workloads()[block.workload]
         for engine in block.engines:
             self._choose("engine", engine, ["*", *(known.name for known in workload.engines)])
+            if block.threads is not None and engine != "*" and workload.engine(engine).placement == "spark":
+                raise ConfigError(
+                    f"{self._at('threads')}: `threads` limits engines on one node, but {engine} runs on Spark: "
+                    "measure it in a block without `threads`."
+                )
         for dataset in block.datasets:
             self._choose("dataset", dataset, datasets)
         for fraction in block.fractions:

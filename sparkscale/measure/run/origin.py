@@ -9,6 +9,7 @@ from cluster.budget import Budget
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
 from cluster.session import describe
+from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import Kind, RunRecord
 from sparkscale.measure.plan.suite import Suite
@@ -29,14 +30,24 @@ def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
         "suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds", "goal"}))
     }
     for profile, granted in profiles.items():
-        parts[f"profile '{profile.name}'"] = "profile", describe(profile)
+        parts[_part_of(profile)] = "profile", describe(profile)
         parts[f"budget on '{profile.name}'"] = "budget", granted.model_dump(mode="json")
     return parts
 
 
+def _part_of(profile: ClusterProfile) -> str:
+    return f"profile '{profile.name}'"
+
+
 def store_origin(store: Store, suite: Suite, profiles: dict[ClusterProfile, Budget]) -> dict[str, str]:
     """Stores the origin of a run. Returns the ids of the stored descriptions, by the names of the parts."""
-    return {name: store.describe(kind, content) for name, (kind, content) in _parts(suite, profiles).items()}
+    parts = _parts(suite, profiles)
+    for profile in profiles:
+        if profile.price:
+            kind, content = parts[_part_of(profile)]
+            price = {**profile.price.model_dump(mode="json"), "source": redaction.text(profile.price.source)}
+            parts[_part_of(profile)] = kind, {**content, "price": price}
+    return {name: store.describe(kind, content) for name, (kind, content) in parts.items()}
 
 
 def check_same_request(
@@ -44,12 +55,14 @@ def check_same_request(
 ) -> None:
     """Raises ConfigError if the suite, a profile or its budget has changed since the run began.
 
-    Runs of earlier releases did not store their origin, so these runs are not checked.
+    The price of a profile may change, because it changes no measured value. The run keeps the price with which it
+    began. Runs of earlier releases did not store their origin, so these runs are not checked.
     """
     for name, (_, content) in _parts(suite, profiles).items():
         if name not in invocation.origin:
             continue
-        change = _change(store.description(invocation.origin[name]).content, content)
+        before = store.description(invocation.origin[name]).content
+        change = _change({key: value for key, value in before.items() if key != "price"}, content)
         if change:
             raise ConfigError(f"The run to resume was begun with another {name}: {change}. Start a new run.")
 

@@ -85,11 +85,12 @@ class Estimate:
 def _similar_keys(piece: Piece) -> list[tuple[object, ...]]:
     """Returns four keys of an execution. Two executions are similar if they have an equal key.
 
-    The first key is equal for executions of the same case, the second for the same engine, and the third for the
-    same placement. The last key is equal for all executions.
+    The first key is equal for executions of the same case, the second for the same engine with as many
+    threads, and the third for the same placement. The last key is equal for all executions.
     """
     case, isolated = piece
-    return [(case.id, isolated), (case.workload, case.engine, isolated), (case.placement, isolated), ()]
+    engine = (case.workload, case.engine, case.threads, isolated)
+    return [(case.id, isolated), engine, (case.placement, isolated), ()]
 
 
 def outcome_text(record: RunRecord) -> str:

@@ -88,7 +88,8 @@ class Recorder:
             quality=observation.quality,
             figures=observation.figures,
             resources=Resources(
-                cores=self.budget.cores_of(case.placement),
+                cores=self.budget.with_threads(case.placement, case.known_threads).cores_of(case.placement),
+                granted_cores=self.budget.cores_of(case.placement),
                 threads=case.threads,
                 oversubscribed=self.budget.oversubscribed,
                 cpu_seconds=observation.cpu_seconds,

@@ -15,7 +15,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
 from sparkscale.measure.plan import suite, targets
-from sparkscale.measure.plan.cases import PlannedCase, count_executions, planned_cases
+from sparkscale.measure.plan.cases import PlannedCase, count_executions, planned_cases, within_budgets
 from sparkscale.measure.plan.filter import select_cases
 from sparkscale.measure.plan.rounds import planned_executions
 from sparkscale.measure.plan.suite import Suite
@@ -261,7 +261,8 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
     if invocation.filter is not None:
         cases = select_cases(cases, invocation.filter)
     cases = [case for case in cases if request.only(case)]
-    return _Plan(loaded, cases, {case.cluster: budget(case.cluster) for case in cases})
+    profiles = {cluster: budget(cluster) for cluster in dict.fromkeys(case.cluster for case in cases)}
+    return _Plan(loaded, within_budgets(cases, profiles), profiles)
 
 
 def _measure(

@@ -11,8 +11,10 @@ from cluster.budget import Budget
 from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
 from cluster.settings import heap_bytes
+from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ScratchError
+from sparkscale.contract.phrases import with_threads
 from sparkscale.contract.record import ErrorInfo, Observation
 from sparkscale.measure.outcomes import CaseLimits
 from sparkscale.measure.plan.rounds import Execution, worker_queues
@@ -59,6 +61,11 @@ class Runner:
     def limits(self) -> CaseLimits:
         """The time limits of each case."""
         return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
+
+    def label(self, case: Case) -> str:
+        """Returns the label of a case in messages. It states the threads if the suite limits them."""
+        is_limited = case.placement == "node" and case.known_threads < len(self.budget.node.cpus)
+        return with_threads(case.label, case.threads if is_limited else None)
 
     def run(self, executions: list[Execution]) -> None:
         """Measures all executions, in random order within rounds. Failed executions get a record, too."""

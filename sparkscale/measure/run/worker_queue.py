@@ -173,7 +173,9 @@ class WorkerQueue:
         kind, message = (failed.error.type, failed.error.message) if failed.error else ("", "")
         error = ErrorInfo(type=kind, message=f"In its warm-up on {warmup.sample_text(failed.case)}: {message}")
         observation = Observation(outcome=failed.outcome, error=error, phase=failed.phase)
-        self.runner.observer.executing(execution.case, f"round {execution.round}, {execution.case.label}")
+        self.runner.observer.executing(
+            execution.case, f"round {execution.round}, {self.runner.label(execution.case)}"
+        )
         record = self.runner.recorder.keep(
             execution,
             execution.case,
@@ -198,7 +200,7 @@ class WorkerQueue:
         runner = self.runner
         started_at, begun = datetime.now(UTC), time.monotonic()
         suffix = " isolated" if execution.isolated else " warm-up" if warms else ""
-        label = f"round {execution.round}, {case.label}{suffix}"
+        label = f"round {execution.round}, {runner.label(case)}{suffix}"
         runner.observer.executing(case, label)
         tables: dict[str, bytes] = {}
         worker, position, usage = self.worker, None, ResourceUse()

@@ -48,11 +48,12 @@ def open_worker(
 ) -> tuple[WorkerProcess, Ready]:
     """Returns a worker that has applied its limits and started its session, and the worker's first reply.
 
-    `cluster` is the cluster for a Spark session; None if the worker needs no session. If `limited` is false, the
-    worker has no memory limit. Raises ClusterError if the worker is not ready in time, and
-    WorkerDied if it ends.
+    Without Spark, the worker gets one CPU of the budget for each thread of `session`. `cluster` is the cluster for a
+    Spark session; None if the worker needs no session. If `limited` is false, the worker has no memory limit. Raises
+    ClusterError if the worker is not ready in time, and WorkerDied if it ends.
     """
-    grant = budget.grant(session.placement)
+    own_budget = budget.with_threads(session.placement, session.threads)
+    grant = own_budget.grant(session.placement)
     endpoint = cluster.endpoint if cluster else None
     limit = processes.MemoryLimit.create(grant.memory_bytes)
     temporary = scratch / TEMPORARY
@@ -68,7 +69,7 @@ def open_worker(
     worker = WorkerProcess.spawn(log, scratch, limit, variables, umask)
     opening = Open(
         profile=profile,
-        budget=budget,
+        budget=own_budget,
         endpoint=endpoint,
         placement=session.placement,
         threads=session.threads,

@@ -49,6 +49,9 @@ class ToyParams(Params):
     `seconds`. Each writes its process id into a file of its own beside the marker when it begins."""
     task_threads: int = 1
     """Cores for each Spark task, so that cases need different sessions."""
+    cpus: str = ""
+    """A file to which `fit` appends a line: its process id, the case's threads, the number of CPUs on which it may
+    run, and the number of threads that OpenMP may start."""
     ignores_signals: bool = False
     """If true, `fit` ignores SIGTERM and SIGINT from then on."""
     output: str = ""
@@ -79,7 +82,12 @@ class Toy(Engine):
         return read_parquet(run.train_paths, [LABEL]).column(LABEL).to_numpy()
 
     def fit(self, run: Context, labels: Any) -> float:
-        misbehave(self.told(run))
+        params = self.told(run)
+        misbehave(params)
+        if params.cpus:
+            with Path(params.cpus).open("a") as file:
+                numbers = (os.getpid(), run.case.threads, len(os.sched_getaffinity(0)), os.environ["OMP_NUM_THREADS"])
+                file.write(" ".join(map(str, numbers)) + "\n")
         return float(labels.mean())
 
     def predict(self, run: Context, value: float) -> Scores:

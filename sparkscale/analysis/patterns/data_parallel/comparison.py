@@ -1,7 +1,7 @@
 """Compares samples with full data: for each engine, the time that a sample saves and the quality that it gives up."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,7 +21,10 @@ REPEAT_FAILED = "the cases without a result, measured again (--retry-failed)"
 
 @dataclass
 class EngineCurve:
-    """All executions of one engine: a `Cell` for each fraction, in ascending order of fractions."""
+    """All executions of one engine: a `Cell` for each fraction, in ascending order of fractions.
+
+    `engine` is the name in tables, which states the number of threads if the suite limits them.
+    """
 
     engine: str
     cells: list[Cell]
@@ -186,6 +189,17 @@ class Tradeoff:
     """The executions on all data with each library's own defaults, by engine."""
     executed: list[RunRecord] = field(default_factory=list)
     """Every execution of the compared cases, warm-ups included."""
+    limited: list[EngineCurve] = field(default_factory=list)
+    """Engines on one node with fewer threads than the profile grants. They are shown, but no answer is about them."""
+
+    @property
+    def one_thread(self) -> dict[str, EngineCurve]:
+        """The curves of `limited` with a single thread, by the name of the engine without its threads.
+
+        On a profile that grants one core, no engine is limited, so the curves with one thread are in `curves`.
+        """
+        cases = [(curve.cells[0].case, curve) for curve in self.limited]
+        return {case.engine: curve for case, curve in cases if case.threads == 1}
 
     @property
     def criterion(self) -> Criterion:
@@ -197,8 +211,13 @@ class Tradeoff:
         return self.records[0].declared
 
     @property
+    def shown(self) -> list[EngineCurve]:
+        """The curves of all engines, in the order of tables."""
+        return [*self.curves, *self.limited]
+
+    @property
     def cells(self) -> list[Cell]:
-        return [cell for curve in self.curves for cell in curve.cells]
+        return [cell for curve in self.shown for cell in curve.cells]
 
     @property
     def records(self) -> list[RunRecord]:
@@ -215,7 +234,7 @@ class Tradeoff:
 
         Measurements of others are not judged, because their scores are not known.
         """
-        has_samples = any(cell.case.fraction < 1 for cell in self.cells)
+        has_samples = any(cell.case.fraction < 1 for curve in self.curves for cell in curve.cells)
         return has_samples and bool(self.criterion.key) and not self.case.is_published
 
     @property
@@ -287,9 +306,10 @@ def comparisons(store: Store, records: Sequence[RunRecord]) -> list[Tradeoff]:
 
 
 def _comparison(group: list[Cell], cells: list[Cell], executed: list[RunRecord]) -> Tradeoff:
-    curves: dict[str, list[Cell]] = defaultdict(list)
-    for cell in group:
-        curves[cell.case.engine].append(cell)
+    curves, limited = (
+        _curves(cell for cell in group if (cell.records[0].limited_threads is not None) == is_limited)
+        for is_limited in (False, True)
+    )
     case = group[0].case
     defaults = {
         cell.case.engine: cell
@@ -297,11 +317,18 @@ def _comparison(group: list[Cell], cells: list[Cell], executed: list[RunRecord])
         if case.parameter_set == "aligned"
         and cell.case.parameter_set == "defaults"
         and cell.case.fraction == 1
+        and cell.records[0].limited_threads is None
         and _work(cell.case) == _work(case)
     }
-    return Tradeoff(
-        case, [EngineCurve(name, curve_cells) for name, curve_cells in curves.items()], defaults, executed
-    )
+    return Tradeoff(case, curves, defaults, executed, limited)
+
+
+def _curves(cells: Iterable[Cell]) -> list[EngineCurve]:
+    """Returns the curve of each engine, in the order of the cells."""
+    by_engine: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_engine[cell.records[0].engine].append(cell)
+    return [EngineCurve(engine, curve_cells) for engine, curve_cells in by_engine.items()]
 
 
 def _variant(case: Case) -> tuple[str, float, str]:

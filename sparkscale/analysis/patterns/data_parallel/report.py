@@ -11,6 +11,7 @@ from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.plausibility import quality_warnings
+from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count
@@ -26,7 +27,7 @@ FIRST_RUN = (
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["TradeoffReport"]:
     """Returns a report for each workload, data set, cluster, device and parameters."""
-    return [TradeoffReport(item) for item in comparisons(store, records)]
+    return [TradeoffReport(item, price_of(store, item.records)) for item in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class TradeoffReport:
     """The report of one comparison."""
 
     comparison: Tradeoff
+    price: Price | None = None
+    """The price of the cluster. None if none is known."""
 
     @property
     def subject(self) -> str:
@@ -107,27 +110,28 @@ class TradeoffReport:
         interval = f"\n[{LEVEL:.0%} interval]" if criterion.judged.estimator else ""
         quality = Column(f"{criterion.name}{judged_on}{interval}", criterion.judged.form)
         below = Column(f"below the ceiling\n[{LEVEL:.0%} interval]", criterion.judged.given_up_form, priority=2)
+        cost, cost_cells = costs(self.price, "a model", [cell.seconds for cell in comparison.cells])
         columns = [
             blocks.name("engine"),
             blocks.name("fraction"),
             Column("rows", ",", priority=4),
             blocks.seconds("time to model, s\nmedian (range)"),
+            *cost,
             *([blocks.seconds("first run, s\ncold, with start", priority=3)] if comparison.has_first_runs else []),
             *([quality] if self.is_judged else []),
             *([Column(comparison.tuned.param, ".0f", priority=1)] if comparison.tuned else []),
             *([] if comparison.ceiling is None else [below]),
             *([Column(memory.HEADING, priority=5)] if comparison.has_memory else []),
         ]
+        names = [curve.engine for curve in comparison.shown for _ in curve.cells]
         rows = [
-            (curve.engine, show_fraction(cell.case.fraction), cell.rows, *self._measured(cell))
-            for curve in comparison.curves
-            for cell in curve.cells
+            (name, show_fraction(cell.case.fraction), cell.rows, cell.seconds, *cost_cell, *self._measured(cell))
+            for name, cell, cost_cell in zip(names, comparison.cells, cost_cells, strict=True)
         ]
         return Grid("Cost and quality of each engine", tuple(columns), tuple(rows), is_grouped=True)
 
     def _measured(self, cell: cells.Cell) -> Iterator[Cell]:
         comparison = self.comparison
-        yield cell.seconds
         if comparison.has_first_runs:
             yield cell.first_run
         if self.is_judged:
@@ -171,7 +175,7 @@ class TradeoffReport:
         )
         rows = tuple(
             (curve.engine, show_fraction(cell.case.fraction), *(cell.observed(key) for key in shown))
-            for curve in comparison.curves
+            for curve in comparison.shown
             for cell in curve.cells
         )
         yield Grid("Further qualities and figures: median (range)", columns, rows, is_grouped=True)
@@ -251,7 +255,8 @@ class TradeoffReport:
             self._interval_note(),
             *([FIRST_RUN] if comparison.has_first_runs else []),
             *([memory.NOTE] if comparison.has_memory and not is_published else []),
-            *circumstances.differences(comparison.declared, [curve.engine for curve in comparison.curves]),
+            *([self.price.note(comparison.case.cluster)] if self.price else []),
+            *circumstances.differences(comparison.declared, [cell.case.engine for cell in comparison.cells]),
         ]
         yield from (Text(note, is_note=True) for note in notes if note)
 

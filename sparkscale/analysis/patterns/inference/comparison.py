@@ -13,6 +13,7 @@ from sparkscale.analysis.executions import Executions, Margin, margin
 from sparkscale.analysis.patterns.protocol import by_subject, recommended
 from sparkscale.analysis.statistics import Spread, pairs
 from sparkscale.contract.case import Case
+from sparkscale.contract.phrases import with_threads
 from sparkscale.contract.record import RunRecord
 
 SINGLE = "single-process"
@@ -36,14 +37,23 @@ class Variant(Executions):
     """If true, the engine was also measured with batches of another size."""
 
     @property
+    def engine(self) -> str:
+        return self.case.engine
+
+    @property
     def threads(self) -> int:
-        """The number of threads that the case requests. 0 means all; engines on Spark always use all."""
-        return int(self.case.params["threads"]) if self.case.placement == "node" else 0
+        """The number of threads that the case requests, or that the suite allows if this is less.
+
+        0 means all; engines on Spark always use all.
+        """
+        requested = int(self.case.params["threads"]) if self.case.placement == "node" else 0
+        limits = [threads for threads in (requested, self.limited_threads) if threads]
+        return min(limits, default=0)
 
     @property
     def applies_the_same_model(self) -> bool:
         """True if the engine applies the given model. False if it applies a model of its own library."""
-        return self.declared.has(self.engine, "given_model")
+        return self.declared.has(self.case.engine, "given_model")
 
     @property
     def batch_rows(self) -> int:
@@ -51,9 +61,7 @@ class Variant(Executions):
 
     @property
     def label(self) -> str:
-        parts = [self.engine]
-        if self.threads:
-            parts.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        parts = [with_threads(self.engine, self.threads or None)]
         if self.names_batch:
             parts.append(f"batches of {self.batch_rows:,}")
         return ", ".join(parts)
@@ -62,6 +70,11 @@ class Variant(Executions):
     def rates(self) -> dict[int, float]:
         """Rows per second of load + predict, by round."""
         return {number: metrics.rows_per_second(record) for number, record in self.by_round.items()}
+
+    @property
+    def seconds_per_million(self) -> Spread | None:
+        """The spread of the seconds of load + predict for a million predictions."""
+        return metrics.spread_of_times(self.records, lambda record: 1e6 / metrics.rows_per_second(record))
 
     @property
     def rows_per_second(self) -> Spread | None:
@@ -162,7 +175,7 @@ def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
     predictions = []
     for variants in by_subject("inference", records, _subject, _variant):
         sizes = defaultdict(set)
-        for engine, _, size in variants:
+        for engine, _, size, _ in variants:
             sizes[engine].add(size)
         subject_variants = [
             Variant(of_variant[0].case, of_variant, len(sizes[variant[0]]) > 1)
@@ -188,8 +201,8 @@ def _subject(case: Case) -> str:
     return case.subject_key("version", "fraction", without=("arguments", *VARIANT_PARAMETERS))
 
 
-def _variant(case: Case) -> tuple[str, int, int]:
-    return case.engine, int(case.params["threads"]), int(case.params["batch_rows"])
+def _variant(case: Case) -> tuple[str, int, int, int]:
+    return case.engine, int(case.params["threads"]), int(case.params["batch_rows"]), case.known_threads
 
 
 def advice(comparison: Predictions) -> Answer | None:

@@ -14,6 +14,7 @@ from sparkscale.analysis.patterns.inference.comparison import (
     comparisons,
 )
 from sparkscale.analysis.patterns.protocol import with_evidence
+from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count
@@ -30,9 +31,9 @@ RUNGS = {
 """The name of each step of the Spark tax in tables, by engine."""
 
 
-def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:  # noqa: ARG001 - needs no tables
+def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsReport"]:
     """Returns a report for each workload, data set, sample, cluster, device and model."""
-    return [PredictionsReport(item) for item in comparisons(records)]
+    return [PredictionsReport(item, price_of(store, item.records)) for item in comparisons(records)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class PredictionsReport:
     """The report of one model on the same rows."""
 
     comparison: Predictions
+    price: Price | None = None
+    """The price of the cluster. None if none is known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -83,10 +86,13 @@ class PredictionsReport:
     def _rates(self) -> Grid:
         comparison = self.comparison
         native = comparison.native
+        of_predictions = [variant.seconds_per_million for variant in comparison.variants]
+        cost, cost_cells = costs(self.price, "a million", of_predictions, priority=1)
         columns = (
             blocks.name("engine"),
             blocks.seconds("load +\npredict, s", priority=2),
             rate("1,000 rows/s"),
+            *cost,
             Column(f"over\n{native.engine if native else 'one node'}", ".2f"),
             blocks.share("efficiency", priority=1),
             Column("loads", ",.0f", priority=3),
@@ -97,12 +103,13 @@ class PredictionsReport:
                 variant.label,
                 variant.times,
                 variant.rows_per_second,
+                *cost_cell,
                 Spread.of(variant.over(native)),
                 variant.efficiency(comparison.one_thread),
                 _median(variant.figure("model_loads")),
                 _median(variant.figure("model_load_seconds")),
             )
-            for variant in comparison.variants
+            for variant, cost_cell in zip(comparison.variants, cost_cells, strict=True)
         )
         return Grid("Parquet in, Parquet out: median (range)", columns, rows)
 
@@ -137,6 +144,7 @@ class PredictionsReport:
             f"{count(rounds, 'round')}, each in a fresh worker and JVM, after warm-ups in it. Every row was compared "
             "with the reference. Efficiency is rows per second over those of one thread of one process, times the "
             "cores. Loads, and seconds of loading, are those of all processes together.",
+            *([self.price.note(comparison.case.cluster)] if self.price else []),
             *circumstances.notes(comparison.case, comparison.records),
             *circumstances.differences(
                 comparison.variants[0].declared, [variant.engine for variant in comparison.variants]

@@ -36,7 +36,7 @@ class Variant(Executions):
     @property
     def lays_out(self) -> bool:
         """True if the engine has a layout, which later trainings can use again."""
-        return self.declared.has(self.engine, "lays_out")
+        return self.declared.has(self.case.engine, "lays_out")
 
     def seconds(self, uses: float = math.inf) -> dict[int, float]:
         """Returns the seconds of load + fit by round, with a share of the layout.
@@ -56,6 +56,16 @@ class Variant(Executions):
     def layout(self) -> Spread | None:
         """Seconds of the layout. None for an engine without a layout."""
         return Spread.of([r.seconds["layout"] for r in self.timed]) if self.lays_out else None
+
+    @property
+    def seconds_per_1000_models(self) -> Spread | None:
+        """The seconds of layout + load + fit for 1,000 models. Executions that made no model are left out."""
+
+        def seconds(record: RunRecord) -> float:
+            return (metrics.time_to_model(record) + record.seconds["layout"]) / record.figures["models"] * 1000
+
+        counted = [record for record in self.records if record.outcome != "ok" or record.figures.get("models")]
+        return metrics.spread_of_times(counted, seconds)
 
     @property
     def models_per_second(self) -> Spread | None:
@@ -245,12 +255,15 @@ class Trainings:
 
         Engines are sorted by their median seconds of load + fit, plus the seconds of their layout divided by
         `uses`. `grouped-map` (the first engine of CONTROL) is left out, because it runs the same code as
-        `apply-in-pandas`.
+        `apply-in-pandas`. Engines with fewer threads than the profile grants are left out, too.
         """
         variants = [
             variant
             for variant in self.variants
-            if self.is_comparable(variant) and variant.has_every_time and variant.engine != CONTROL[0]
+            if self.is_comparable(variant)
+            and variant.has_every_time
+            and variant.limited_threads is None
+            and variant.engine != CONTROL[0]
         ]
         by_seconds = [(spread.median, variant) for variant in variants if (spread := variant.spread(uses))]
         return [variant for _, variant in sorted(by_seconds, key=lambda pair: pair[0])]

@@ -21,6 +21,7 @@ from sparkscale.analysis.patterns.per_group.comparison import (
 )
 from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
+from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count
@@ -32,7 +33,7 @@ MIB = 2**20
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport"]:
     """Returns a report for each workload, data set, grouping, sample, cluster, device and parameters."""
-    return [TrainingsReport(item) for item in comparisons(store, records)]
+    return [TrainingsReport(item, price_of(store, item.records)) for item in comparisons(store, records)]
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
@@ -52,6 +53,8 @@ class TrainingsReport:
     """The report of one workload on one sample of groups. Only the largest sample gets all tables and an answer."""
 
     comparison: Trainings
+    price: Price | None = None
+    """The price of the cluster. None if none is known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -113,10 +116,13 @@ class TrainingsReport:
 
     def _costs(self) -> Grid:
         comparison = self.comparison
+        of_models = [variant.seconds_per_1000_models for variant in comparison.variants]
+        cost, cost_cells = costs(self.price, "1,000 models", of_models, priority=1)
         columns = (
             blocks.name("engine"),
             blocks.seconds("load + fit, s"),
             blocks.seconds("with layout, s", priority=1),
+            *cost,
             Column("models/s", ",.0f", beyond="timeout", counts=True, priority=3),
             Column(f"speed-up over\n{LOOP}", ".2f", priority=4),
             Column(f"speed-up over\n{JOBLIB}", ".2f"),
@@ -124,7 +130,7 @@ class TrainingsReport:
         )
         loop, joblib = comparison.comparable_variant(LOOP), comparison.comparable_variant(JOBLIB)
         rows = []
-        for variant in comparison.variants:
+        for variant, cost_cell in zip(comparison.variants, cost_cells, strict=True):
             speeds: list[Cell] = [None] * 3
             if comparison.is_comparable(variant):
                 speeds = [
@@ -133,7 +139,8 @@ class TrainingsReport:
                     _over(variant, joblib, 1) if variant.lays_out else None,
                 ]
             with_layout = variant.spread(1) if variant.lays_out else None
-            rows.append((variant.engine, variant.spread(), with_layout, variant.models_per_second, *speeds))
+            times = (variant.spread(), with_layout, *cost_cell)
+            rows.append((variant.engine, *times, variant.models_per_second, *speeds))
         return Grid("Time to all models: median (range)", columns, tuple(rows))
 
     def _uses(self) -> Grid:
@@ -193,8 +200,11 @@ class TrainingsReport:
             spread = Spread.of(ratios)
             share = spread.words(".2f") if spread else "an unknown share"
             yield Text(f"Control: {first} takes {share} of {second}'s time: {verdict}{warning}.")
+        if self.price:
+            counted = "The cost of models is that of load + fit and of the layout."
+            yield Text(f"{self.price.note(comparison.case.cluster)} {counted}", is_note=True)
         yield from (Text(note, is_note=True) for note in circumstances.notes(comparison.case, comparison.records))
-        engines = [variant.engine for variant in comparison.variants]
+        engines = [variant.case.engine for variant in comparison.variants]
         differences = circumstances.differences(comparison.variants[0].declared, engines)
         yield from (Text(note, is_note=True) for note in differences)
 

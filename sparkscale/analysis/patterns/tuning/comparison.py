@@ -112,7 +112,7 @@ class Search(Executions):
     @property
     def is_comparable(self) -> bool:
         """True if the engine's trials are judged on the same rows as the trials of other engines."""
-        return self.declared.has(self.engine, "judges_on_split")
+        return self.declared.has(self.case.engine, "judges_on_split")
 
     @cached_property
     def timed(self) -> list[RunRecord]:
@@ -216,6 +216,11 @@ class Searches:
         medians = sorted(end.median for end in ends if end)
         return [share * medians[0] for share in SHARES] + medians[1:][-1:] if medians else []
 
+    @property
+    def _rivals(self) -> list[Search]:
+        """The engines that can be ranked: judged on the same rows, and with all threads that the profile grants."""
+        return [search for search in self.searches if search.is_comparable and search.limited_threads is None]
+
     @cached_property
     def ranking(self) -> list[tuple[Search, Spread]]:
         """The engines that made the same searches, each with its seconds to the target (infinite if not reached).
@@ -224,7 +229,7 @@ class Searches:
         """
         if self.target is None:
             return []
-        equal = [search for search in self.searches if search.is_comparable and not self.unequal(search)]
+        equal = [search for search in self._rivals if not self.unequal(search)]
         ranked = [(search, spread) for search in equal if (spread := search.to_target(self.target))]
         return sorted(ranked, key=lambda pair: pair[1].median)
 
@@ -234,7 +239,7 @@ class Searches:
         Empty if the searches are the same.
         """
         assert self.target is not None
-        others = [other for other in self.searches if other.is_comparable]
+        others = self._rivals
         attempted = Counter(other.attempted for other in others)
         usual = max(attempted, key=lambda attempts: (attempted[attempts], len(attempts)))
         if more := len(search.attempted - usual):
@@ -255,7 +260,7 @@ class Searches:
         """The engines that are judged on the same rows but not ranked, each with the reason, as texts."""
         if self.target is None:
             return []
-        reasons = [(search.label, self.unequal(search)) for search in self.searches if search.is_comparable]
+        reasons = [(search.label, self.unequal(search)) for search in self._rivals]
         return [f"{label} ({reason})" for label, reason in reasons if reason]
 
     @property
@@ -386,6 +391,6 @@ def _subject(case: Case) -> str:
     return case.subject_key("version", "fraction", "sample_seed", without=("arguments", *VARIANT_PARAMETERS))
 
 
-def _variant(case: Case) -> tuple[str, int, int, int]:
+def _variant(case: Case) -> tuple[str, int, int, int, int]:
     parallelism, trials, starts = (int(case.params[name]) for name in ("parallelism", "trials", "random_starts"))
-    return case.engine, parallelism, trials, starts
+    return case.engine, parallelism, trials, starts, case.known_threads

@@ -18,6 +18,7 @@ from sparkscale.analysis.patterns.tuning.comparison import (
     comparisons,
 )
 from sparkscale.analysis.plausibility import quality_warnings
+from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import TRIALS, RunRecord
@@ -37,7 +38,7 @@ def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Ta
 
 def reports(store: Store, records: Sequence[RunRecord]) -> list["SearchesReport"]:
     """Returns a report for each workload, data set, sample, cluster, device, space and target."""
-    return [SearchesReport(item) for item in comparisons(store, records)]
+    return [SearchesReport(item, price_of(store, item.searches[0].records)) for item in comparisons(store, records)]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class SearchesReport:
     """The report of one workload's searches. It has no advice if the searches were made to find a target."""
 
     comparison: Searches
+    price: Price | None = None
+    """The price of the cluster. None if none is known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -95,13 +98,15 @@ class SearchesReport:
 
     def _searches(self) -> Grid:
         target = self.comparison.target
-        columns = [blocks.name("engine"), Column("trials", ".0f"), blocks.seconds("search, s")]
+        times = [search.figure("search_seconds") for search in self.comparison.searches]
+        cost, cost_cells = costs(self.price, "the search", times)
+        columns = [blocks.name("engine"), Column("trials", ".0f"), blocks.seconds("search, s"), *cost]
         if target is not None:
             columns += [Column(f"seconds to {target:.4g}", ".1f", beyond="never"), blocks.name("reached by")]
         rows = []
-        for search in self.comparison.searches:
+        for search, seconds, cost_cell in zip(self.comparison.searches, times, cost_cells, strict=True):
             trials = search.figure("trials")
-            row: list[Cell] = [search.label, trials.median if trials else None, search.figure("search_seconds")]
+            row: list[Cell] = [search.label, trials.median if trials else None, seconds, *cost_cell]
             if target is not None and search.is_comparable:
                 row += [search.to_target(target), f"{search.reached(target)} of {len(search.attempts)}"]
             elif target is not None:
@@ -182,8 +187,9 @@ class SearchesReport:
             f"At most {count(most, 'execution')} of each engine, with different sampler seeds or in different rounds."
             " Losses are of the validation part, which is cut from the training rows; the hold-out is seen once, by "
             "the winner, refitted on all training rows.",
+            *([self.price.note(self.comparison.case.cluster)] if self.price else []),
             *circumstances.notes(self.comparison.case, self.records),
-            *circumstances.differences(searches[0].declared, [search.engine for search in searches]),
+            *circumstances.differences(searches[0].declared, [search.case.engine for search in searches]),
         ]
         yield from (Text(note, is_note=True) for note in notes)
 

@@ -1,0 +1,98 @@
+"""Turns seconds into money, by the price of an hour that the profile of a cluster states."""
+
+import datetime
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sparkscale.analysis.blocks import Cell, Column
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.record import RunRecord
+from sparkscale.store.invocation import Invocation
+from sparkscale.store.store import Store
+
+DIGITS = 3
+"""The number of significant digits of an amount."""
+PLAIN = 100.0
+"""Amounts from here on are shown without decimals."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """The cost of one hour on all machines of a cluster together, in a currency of ISO 4217, and its source."""
+
+    per_hour: float
+    currency: str
+    source: str
+    date: datetime.date
+
+    def of_seconds(self, seconds: float) -> float:
+        """Returns the cost of this time. Infinite for an infinite time."""
+        return seconds / 3600 * self.per_hour
+
+    def of_spread(self, seconds: Spread) -> Spread:
+        """Returns the spread of costs that belongs to this spread of times."""
+        median, low, high = map(self.of_seconds, (seconds.median, seconds.low, seconds.high))
+        return replace(seconds, median=median, low=low, high=high, limit=None)
+
+    def words(self, amount: float) -> str:
+        """Returns a finite amount with three significant digits and the currency, such as "0.0042 USD"."""
+        exponent = math.floor(math.log10(amount)) if amount > 0 else 0
+        decimals = 0 if amount >= PLAIN else DIGITS - 1 - exponent
+        number = f"{amount:,.{decimals}f}"
+        return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {self.currency}"
+
+    def note(self, cluster: str) -> str:
+        """Returns the note below a table with costs: the price, its source and its date."""
+        return (
+            f"Costs are times at {self.per_hour:,g} {self.currency} per hour, the price of all machines of {cluster} "
+            f"together ({self.source}, {self.date}). An engine on one node pays for all of them, too."
+        )
+
+
+def prices(store: Store, invocation: Invocation) -> dict[str, Price]:
+    """Returns the price of each cluster of a run, by the cluster's name.
+
+    Clusters without a price are left out. Runs of earlier releases have no prices.
+    """
+    found = {}
+    for identity in invocation.origin.values():
+        description = store.description(identity)
+        stated = description.content.get("price") if description.kind == "profile" else None
+        if stated:
+            date = datetime.date.fromisoformat(stated["date"])
+            price = Price(stated["per_hour"], stated["currency"], stated["source"], date)
+            found[description.content["name"]] = price
+    return found
+
+
+def price_of(store: Store, records: Sequence[RunRecord]) -> Price | None:
+    """Returns the price of the cluster of these records, which are those of one comparison.
+
+    None if no price is known, or if the records come from runs with different prices.
+    """
+    runs = {record.invocation for record in records}
+    cluster = records[0].case.cluster
+    found = {prices(store, store.invocation(identity=run)).get(cluster) for run in runs}
+    return found.pop() if len(found) == 1 else None
+
+
+def costs(
+    price: Price | None, what: str, seconds: Sequence[Spread | None], priority: int = 0
+) -> tuple[list[Column], list[list[Cell]]]:
+    """Returns the column with the costs of `what`, such as "a model", and its cell in each row.
+
+    `seconds` holds the times of each row. The column and the cells are lists to add to a table's own; without a price
+    they are empty.
+    """
+    if price is None:
+        return [], [[] for _ in seconds]
+    column = Column(
+        f"cost of {what},\n{price.currency}",
+        f".{DIGITS}g",
+        large=(PLAIN, ",.0f"),
+        beyond="timeout",
+        counts=True,
+        priority=priority,
+    )
+    return [column], [[price.of_spread(times) if times else None] for times in seconds]
