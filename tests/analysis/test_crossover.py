@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.crossover import LEVEL, Times, crossover, fitted
+from sparkscale.analysis.questions.crossover import Times, crossover, fitted
+from sparkscale.analysis.questions.fitting import LEVEL
 
 ROWS = 10_000.0 * 2 ** np.arange(6)
 

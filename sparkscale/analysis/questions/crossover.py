@@ -4,27 +4,25 @@ The time of an engine with n rows is modelled as t(n) = a + b·n, or as t(n) = a
 a size better that was left out. All coefficients are at least 0, and residuals are relative to the measured time. The
 form is that of Ernest (Venkataraman et al., NSDI 2016), for a fixed number of cores.
 
-The interval is a bootstrap over rounds: each draw fits both engines to the same rounds. With few rounds, percentiles
-of a bootstrap are too narrow, so they are expanded (Hesterberg: What teachers should know about the bootstrap, Am.
-Stat. 69, 2015, section 5.4).
+The interval is a bootstrap over rounds: each draw fits both engines to the same rounds.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, SEED, Array, Interval
+from sparkscale.analysis.questions.fitting import (
+    FARTHEST,
+    LEVEL,
+    drawn_rounds,
+    expanded_percentiles,
+    geometric_means,
+    non_negative,
+)
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval
 
-LEVEL = 0.90
-"""The confidence level of the size from which an engine is faster."""
-DRAWS = 1000
 FEWEST_SIZES = 3
 """With fewer sizes, the times of an engine are not extended to others."""
-FARTHEST = 10.0
-"""No statement is made beyond this multiple of the largest measured size."""
 POINTS = 400
 """The number of sizes, evenly spread on a logarithmic scale, between which a crossing is searched."""
 
@@ -89,9 +87,7 @@ def crossover(engine: Times, rival: Times) -> Crossover | None:
     if min(len(engine.rows), len(rival.rows)) < FEWEST_SIZES:
         return None
     rounds = len(engine.seconds)
-    generator = np.random.default_rng(SEED)
-    everything = np.arange(rounds)[None]
-    drawn = generator.integers(rounds, size=(DRAWS, rounds))
+    everything, drawn = np.arange(rounds)[None], drawn_rounds(rounds)
     largest = float(min(engine.rows.max(), rival.rows.max()))
     sizes = np.geomspace(max(engine.rows.min(), rival.rows.min()), FARTHEST * largest, POINTS)
     own, other = (fitted(times, everything) for times in (engine, rival))
@@ -105,62 +101,27 @@ def crossover(engine: Times, rival: Times) -> Crossover | None:
     return Crossover(float(value), interval, ratio, is_never, largest, float(sizes[-1]), (own, other))
 
 
-def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
-    """Returns the interval between two percentiles of bootstrap values, expanded for a sample of `count` values."""
-    tail = float(ndtr(np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
-    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
-    return Interval(float(low), float(high))
-
-
 def fitted(times: Times, drawn: Array) -> Model:
     """Returns the model of an engine for each draw of rounds. `drawn` has shape (draws, rounds)."""
-    seconds = np.exp(np.log(times.seconds)[drawn].mean(axis=1))  # geometric: one slow round must not decide
+    seconds = geometric_means(times.seconds, drawn)
     terms = _terms(times.rows)
     if len(times.rows) <= FEWEST_SIZES or _left_out(times, 3) >= _left_out(times, 2):
         terms = terms[:, :2]
     coefficients = np.zeros((len(drawn), 3))
-    coefficients[:, : terms.shape[1]] = _non_negative(terms, seconds)
+    coefficients[:, : terms.shape[1]] = non_negative(terms, seconds)
     return Model(coefficients)
 
 
 def _left_out(times: Times, terms: int) -> float:
     """Returns the mean squared relative error for sizes that were left out of a fit with this number of terms."""
-    rows, means = times.rows, np.exp(np.log(times.seconds).mean(axis=0))[None]
+    rows, means = times.rows, geometric_means(times.seconds, np.arange(len(times.seconds))[None])
     errors = []
     for left in range(len(rows)):
         kept = np.arange(len(rows)) != left
         matrix = _terms(rows)[:, :terms]
-        coefficients = _non_negative(matrix[kept], means[:, kept])
+        coefficients = non_negative(matrix[kept], means[:, kept])
         errors.append(float(coefficients[0] @ matrix[left]) / means[0, left] - 1)
     return float(np.mean(np.square(errors)))
-
-
-def _non_negative(terms: Array, seconds: Array) -> Array:
-    """Returns the non-negative least squares of relative residuals, of shape (draws, terms).
-
-    `terms` has shape (sizes, terms), and `seconds` (draws, sizes). With two or three terms, every subset of them is
-    tried: the best solution is the least squares of one subset.
-    """
-    scale = terms.max(axis=0)
-    design = terms[None] / scale / seconds[:, :, None]
-    best = np.full(len(seconds), np.inf)
-    result = np.zeros((len(seconds), terms.shape[1]))
-    for subset in _subsets(terms.shape[1]):
-        part = design[:, :, subset]
-        gram = np.einsum("dsi,dsj->dij", part, part)
-        solved = np.linalg.solve(gram + 1e-12 * np.eye(len(subset)), part.sum(axis=1)[..., None])[..., 0]
-        error = ((np.einsum("dsi,di->ds", part, solved) - 1) ** 2).sum(axis=1)
-        better = (solved >= 0).all(axis=1) & (error < best)
-        best[better] = error[better]
-        result[better] = 0.0
-        result[np.ix_(better, subset)] = solved[better]
-    scaled: Array = result / scale
-    return scaled
-
-
-def _subsets(terms: int) -> Iterator[list[int]]:
-    for size in range(1, terms + 1):
-        yield from map(list, combinations(range(terms), size))
 
 
 def _terms(rows: Array) -> Array:

@@ -1,0 +1,69 @@
+"""Fits curves of time to rounds of measurements, and gives intervals for what follows from the curves.
+
+The intervals are a bootstrap over rounds. With few rounds, percentiles of a bootstrap are too narrow, so they are
+expanded (Hesterberg: What teachers should know about the bootstrap, Am. Stat. 69, 2015, section 5.4).
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+from sparkscale.analysis.statistics import SEED, Array, Interval
+
+LEVEL = 0.90
+"""The confidence level of the size or number of cores from which an engine is faster."""
+DRAWS = 1000
+FARTHEST = 10.0
+"""No statement is made beyond this multiple of the largest measured size or number of cores."""
+
+
+def drawn_rounds(rounds: int) -> Array:
+    """Returns the positions of the rounds in each draw of the bootstrap, of shape (DRAWS, rounds)."""
+    result: Array = np.random.default_rng(SEED).integers(rounds, size=(DRAWS, rounds))
+    return result
+
+
+def geometric_means(seconds: Array, drawn: Array) -> Array:
+    """Returns the mean seconds of each draw, of shape (draws, sizes). One slow round does not decide such a mean.
+
+    `seconds` has shape (rounds, sizes), and `drawn` holds positions of rounds and has shape (draws, rounds).
+    """
+    result: Array = np.exp(np.log(seconds)[drawn].mean(axis=1))
+    return result
+
+
+def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
+    """Returns the interval between two percentiles of bootstrap values, expanded for a sample of `count` values."""
+    tail = float(ndtr(np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
+    return Interval(float(low), float(high))
+
+
+def non_negative(terms: Array, seconds: Array) -> Array:
+    """Returns the non-negative least squares of relative residuals, of shape (draws, terms).
+
+    `terms` has shape (sizes, terms), and `seconds` (draws, sizes). Sizes may be rows or cores. With two or three
+    terms, every subset of them is tried: the best solution is the least squares of one subset.
+    """
+    scale = terms.max(axis=0)
+    design = terms[None] / scale / seconds[:, :, None]
+    best = np.full(len(seconds), np.inf)
+    result = np.zeros((len(seconds), terms.shape[1]))
+    for subset in _subsets(terms.shape[1]):
+        part = design[:, :, subset]
+        gram = np.einsum("dsi,dsj->dij", part, part)
+        solved = np.linalg.solve(gram + 1e-12 * np.eye(len(subset)), part.sum(axis=1)[..., None])[..., 0]
+        error = ((np.einsum("dsi,di->ds", part, solved) - 1) ** 2).sum(axis=1)
+        better = (solved >= 0).all(axis=1) & (error < best)
+        best[better] = error[better]
+        result[better] = 0.0
+        result[np.ix_(better, subset)] = solved[better]
+    scaled: Array = result / scale
+    return scaled
+
+
+def _subsets(terms: int) -> Iterator[list[int]]:
+    for size in range(1, terms + 1):
+        yield from map(list, combinations(range(terms), size))
