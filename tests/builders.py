@@ -135,6 +135,8 @@ class Writer:
         noise: float | None = None,
         phase: str | None = None,
         start: float | None = None,
+        cores: int = 2,
+        granted: int | None = None,
     ) -> RunRecord:
         self.count += 1
         made = record(f"r{self.count}")
@@ -148,7 +150,9 @@ class Writer:
                 "error": None if outcome == "ok" else ErrorInfo(type="E", message=f"because {outcome}\nmore"),
                 "seconds": {"load": seconds / 4, "fit": seconds * 3 / 4, "predict": 0.5} if seconds else {},
                 "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
-                "resources": made.resources.model_copy(update={"peak_pss_bytes": peak}),
+                "resources": made.resources.model_copy(
+                    update={"peak_pss_bytes": peak, "cores": cores, "granted_cores": granted}
+                ),
                 "host": self.host,
                 "phase": phase,
                 "start_seconds": start,

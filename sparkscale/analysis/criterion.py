@@ -107,6 +107,11 @@ class Criterion:
         loss = whole - part if self.judged.direction == "higher" else part - whole
         return loss / whole if self.judged.relative else loss
 
+    def is_better(self, value: float, other: float) -> bool:
+        """Returns true if a quality is better than the other. Qualities that are printed alike are equal."""
+        gain = other - value if self.judged.direction == "lower" else value - other
+        return gain > 0 and self.show(value) != self.show(other)
+
     def show(self, value: float) -> str:
         return format(value, self.judged.form)
 

@@ -15,6 +15,9 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
+PACKAGES = ("python", "implementation", "packages")
+"""The parts of a description of software that all engines share. Engines on one node have no Java."""
+
 Matches = Callable[[dict[str, Any]], bool]
 """Says whether a description of a data set is the requested one."""
 
@@ -70,21 +73,22 @@ class _Conditions:
     store: Store
     invocations: dict[str, Invocation]
     digests: dict[str, str] = field(default_factory=dict)
-    """The digests of the packages of each description of software."""
+    """The digests of descriptions, by their ids."""
 
     def of_all(self, record: RunRecord) -> tuple[object, ...]:
         """Returns the conditions that all engines share."""
         invocation = self.invocations[record.invocation]
-        profile = [invocation.origin.get(f"{part} '{record.case.cluster}'") for part in ("profile", "budget on")]
-        return record.host, self._packages(record.software), record.case.version, *profile, invocation.cold_cache
+        profile = invocation.origin.get(f"profile '{record.case.cluster}'", "")
+        budget = invocation.origin.get(f"budget on '{record.case.cluster}'", "")
+        packages = self._digest(record.software, lambda content: {key: content.get(key) for key in PACKAGES})
+        settings = self._digest(profile, lambda content: {**content, "price": None})
+        return record.host, packages, record.case.version, settings, budget, invocation.cold_cache
 
-    def _packages(self, software: str) -> str:
-        """Returns a digest of Python and its packages. Java is left out, because engines on one node have none."""
-        if software not in self.digests:
-            content = self.store.description(software).content
-            parts = {name: content.get(name) for name in ("python", "implementation", "packages")}
-            self.digests[software] = digest(parts)
-        return self.digests[software]
+    def _digest(self, description: str, part: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
+        """Returns a digest of a part of the description with this id. An empty id has an empty digest."""
+        if description and description not in self.digests:
+            self.digests[description] = digest(part(self.store.description(description).content))
+        return self.digests.get(description, "")
 
 
 def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[RunRecord]:

@@ -10,6 +10,7 @@ from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
 from sparkscale.analysis.known import Known
 from sparkscale.analysis.patterns import PATTERNS
+from sparkscale.analysis.patterns.data_parallel.frontier import Frontier
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.problems import Problem, problems
 from sparkscale.contract.case import by_path, show_fraction
@@ -38,10 +39,17 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     return [*report_blocks, *_without_report(records)]
 
 
-def answers(store: Store, known: Known) -> list[Block]:
-    """Returns the answers that comparable records of several runs give, with the runs that they rest on."""
+def answers(store: Store, known: Known, seconds: float | None = None, cost: float | None = None) -> list[Block]:
+    """Returns the answers that comparable records of several runs give, with the runs that they rest on.
+
+    If `seconds` or a `cost` is given, it returns only the best model for this time or this amount of money.
+    """
     compared = [item for pattern in PATTERNS.values() for item in pattern.reports(store, known.records)]
-    found = list(_answers(compared, distinct_subjects(compared)))
+    if seconds is not None or cost is not None:
+        frontiers = [item for item in compared if isinstance(item, Frontier)]
+        found = list(answers_to_questions([item.answer_for(seconds, cost) for item in frontiers]))
+    else:
+        found = list(_answers(compared, distinct_subjects(compared)))
     if not found:
         found = [Text("These records answer no question: see `sparkscale show`.")]
     return [*_hosts(store, known.records), *data_sets(store, known.records), *found, *_evidence(known)]

@@ -32,6 +32,17 @@ def answer(
         typer.Option(help="Data set to answer for: its name, or the path or URI of a table (default: the last one)."),
     ] = None,
     run_: Annotated[str | None, typer.Option("--run", help="Use only the run with this id.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Say only which model is best for this time to model, in seconds."),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Say only which model is best for this amount of money, at the price of the cluster's profile.",
+        ),
+    ] = None,
     form: Annotated[
         ReportFormat,
         typer.Option(
@@ -63,6 +74,8 @@ def answer(
       sparkscale answer --data clicks.parquet --label clicked --group user
 
       sparkscale answer --run aac623f62672 --format json
+
+      sparkscale answer --seconds 10
     """
     from sparkscale.analysis import known
     from sparkscale.analysis.report import answers
@@ -72,8 +85,10 @@ def answer(
     wanted = source(data, given)
     if wanted and run_:
         raise ConfigError("--run and --data exclude each other: a run has its own data sets.")
+    if seconds is not None and cost is not None:
+        raise ConfigError("--seconds and --cost exclude each other: give one budget.")
     with Store.existing(out) as store:
         matches = described_by(wanted) if wanted else None
         found = known.of_run(store, run_) if run_ else known.known(store, matches)
-        blocks = answers(store, found)
+        blocks = answers(store, found, seconds, cost)
     print_blocks(blocks, form)

@@ -67,17 +67,14 @@ def test_another_version_of_a_workload_is_left_out(runs: Runs) -> None:
 
 
 def test_another_profile_of_the_same_name_is_left_out(store: Store) -> None:
-    first, second = (
-        invocation(name, day).model_copy(update={"origin": {"profile 'local'": name}})
-        for name, day in (("a", 3), ("b", 4))
-    )
-    store.begin(first)
-    store.begin(second)
+    for name, day, cores, price in (("a", 3, 2, None), ("b", 4, 4, None), ("c", 5, 4, {"per_hour": 1.0})):
+        profile = store.describe("profile", {"name": "local", "cores": cores, "price": price})
+        store.begin(invocation(name, day).model_copy(update={"origin": {"profile 'local'": profile}}))
     runs = Runs(store)
-    runs.add("a", 1)
-    runs.add("b", 1)
+    for name in ("a", "b", "c"):
+        runs.add(name, 1)
     found = known.known(store)
-    assert (found.runs, found.left_out) == (("b",), 1)
+    assert (found.runs, found.left_out) == (("b", "c"), 1)  # a price changes no time
 
 
 def test_a_data_set_is_chosen_by_its_description(runs: Runs) -> None:

@@ -10,6 +10,9 @@ from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
+from sparkscale.analysis.patterns.data_parallel.frontier import frontiers
+from sparkscale.analysis.patterns.data_parallel.scaling_report import scaling_reports
+from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import LEVEL
@@ -25,9 +28,18 @@ FIRST_RUN = (
 )
 
 
-def reports(store: Store, records: Sequence[RunRecord]) -> list["TradeoffReport"]:
-    """Returns a report for each workload, data set, cluster, device and parameters."""
-    return [TradeoffReport(item, price_of(store, item.records)) for item in comparisons(store, records)]
+def reports(store: Store, records: Sequence[RunRecord]) -> list[Comparison]:
+    """Returns a report for each workload, data set, cluster, device and parameters.
+
+    Afterwards come the reports on the best models for a time, and those that compare clusters.
+    """
+    compared = comparisons(store, records)
+    prices = {id(item): price_of(store, item.records) for item in compared}
+    return [
+        *(TradeoffReport(item, prices[id(item)]) for item in compared),
+        *frontiers(compared, prices),
+        *scaling_reports(compared),
+    ]
 
 
 @dataclass(frozen=True)

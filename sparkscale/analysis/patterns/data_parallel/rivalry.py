@@ -12,7 +12,8 @@ from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve
 from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
 from sparkscale.analysis.questions import crossover as crossovers
-from sparkscale.analysis.questions.crossover import FARTHEST, Crossover, Times
+from sparkscale.analysis.questions.crossover import Crossover, Times
+from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.statistics import Spread, at_most, ratios_by_round
 
 

@@ -7,8 +7,9 @@ from sparkscale.analysis.blocks import Cell, Column, Estimated, Grid
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import placed
 from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
-from sparkscale.analysis.questions import crossover as crossovers
-from sparkscale.analysis.questions.crossover import FARTHEST, Crossover
+from sparkscale.analysis.questions.crossover import Crossover
+from sparkscale.analysis.questions.fitting import FARTHEST
+from sparkscale.analysis.questions.fitting import LEVEL as FIT_LEVEL
 
 
 def best_on_node(comparison: Tradeoff) -> Iterator[Rivalry]:
@@ -33,7 +34,7 @@ def crossover_table(comparison: Tradeoff) -> Iterator[Grid]:
     ]
     if not any(rivalry.crossover for rivalry in rivalries):
         return
-    level = f"{crossovers.LEVEL:.0%}"
+    level = f"{FIT_LEVEL:.0%}"
     beyond = f"not up to {FARTHEST:.0f} ×"
     has_edges = any(rivalry.edge is not None for rivalry in rivalries)
     columns = (

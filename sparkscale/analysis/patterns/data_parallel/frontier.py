@@ -1,0 +1,208 @@
+"""Finds the best model for a time: over engines, fractions and sizes of models on one cluster.
+
+The points are all cases of one workload on the same data and cluster, with any parameters. A point is on the Pareto
+front if no other one is both at least as fast and better by its estimate. Estimates that are the best of many are too
+good on average, so the table says by how much each point is better than the one before it, paired on seeds and units.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparkscale.analysis import blocks
+from sparkscale.analysis.blocks import Answer, Block, Column, Estimated, Grid, Text
+from sparkscale.analysis.crossed import Estimate
+from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
+from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
+from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
+from sparkscale.analysis.price import Price
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, rounds_interval
+from sparkscale.contract.case import show_fraction
+
+QUESTION = "What is the best model for a given time?"
+BUDGETS = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
+"""The times in seconds for which an answer is given, if the front spans them."""
+MOST_BUDGETS = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case with its time to model and the quality of its model. `size` is the size of the model, or empty."""
+
+    cell: Cell
+    size: str
+    seconds: Spread
+    quality: Estimate
+
+    @property
+    def latest(self) -> float:
+        """The seconds that the case is taken to need: the upper end of the interval, or the longest of few rounds."""
+        samples = list(self.cell.seconds_by_round().values())
+        return rounds_interval(samples).high if len(samples) >= FEWEST_ROUNDS else self.seconds.high
+
+    @property
+    def words(self) -> str:
+        """The choice in words, such as "xgboost, 1/4 of the rows, 80 trees"."""
+        fraction = self.cell.case.fraction
+        rows = "all rows" if fraction == 1 else f"{show_fraction(fraction)} of the rows"
+        return ", ".join(part for part in (self.cell.case.engine, rows, self.size) if part)
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The report of one workload on one data set and cluster. `compared` are its comparisons."""
+
+    compared: tuple[Tradeoff, ...]
+    price: Price | None
+
+    @property
+    def subject(self) -> str:
+        case = self.compared[0].case
+        return f"Best models for a time: {case.workload} on {case.dataset}, cluster {case.cluster}, {case.device}"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {}
+
+    def front(self) -> list[Point]:
+        """Returns the points of the Pareto front, the fastest first.
+
+        Qualities that are printed alike count as equal.
+        """
+        criterion = self.compared[0].criterion
+        found: list[Point] = []
+        for point in sorted(self._points(), key=lambda one: one.seconds.median):
+            if not found or criterion.is_better(point.quality.value, found[-1].quality.value):
+                found.append(point)
+        return found
+
+    def _points(self) -> Iterator[Point]:
+        for comparison in self.compared:
+            for cell in (*comparison.cells, *comparison.defaults.values()):
+                if has_every_time(cell) and cell.seconds and cell.quality and not cell.doubt:
+                    yield Point(cell, _size(comparison, cell), cell.seconds, cell.quality)
+
+    def answers(self) -> list[Answer]:
+        """Returns the choice for some round times, as far as the choices differ. Empty if the front has one point."""
+        front = self.front()
+        if len(front) < 2:
+            return []
+        spanned = [budget for budget in BUDGETS if front[0].latest <= budget < 10 * front[-1].latest]
+        choices = {self._choice(front, budget)[0].words: budget for budget in reversed(spanned)}
+        sentences = [self._within(front, budget) for budget in sorted(choices.values())[-MOST_BUDGETS:]]
+        return [self._answer(" ".join(sentences), front)] if sentences else []
+
+    def answer_for(self, seconds: float | None, cost: float | None) -> Answer:
+        """Returns the best choice for this time, or for this amount of money. The cluster needs a price for money."""
+        front = self.front()
+        if cost is not None and self.price is None:
+            return self._answer("The cluster's profile has no price, so no time follows from an amount of money.", [])
+        budget = cost / self.price.per_hour * 3600 if cost is not None and self.price else seconds
+        assert budget is not None
+        if front and front[0].latest <= budget:
+            return self._answer(self._within(front, budget), front)
+        least = f" The fastest, {front[0].words}, takes up to {front[0].latest:.2g} s." if front else ""
+        return self._answer(f"No model was ready within {budget:.3g} s.{least}", front)
+
+    def _choice(self, front: Sequence[Point], budget: float) -> tuple[Point, Point]:
+        """Returns the fastest point that is shown to be good enough for this time, and the best by its estimate.
+
+        Both are within the budget, and a point must be. Good enough means that it gives up no more quality against
+        the best one than is tolerated.
+        """
+        affordable = [point for point in front if point.latest <= budget]
+        best = affordable[-1]
+        steps = ((point, Step.between(best.cell, point.cell)) for point in affordable[:-1])
+        enough = (point for point, step in steps if step and step.verdict == "enough")
+        return next(enough, best), best
+
+    def _within(self, front: Sequence[Point], budget: float) -> str:
+        """Returns a sentence with the choice for this time."""
+        chosen, best = self._choice(front, budget)
+        paid = f" ({self.price.words(self.price.of_seconds(chosen.seconds.median))})" if self.price else ""
+        text = (
+            f"For {budget:.3g} s use {chosen.words}: {self._quality(chosen)} "
+            f"in {chosen.seconds.words('.2g', ' s')}{paid}."
+        )
+        if chosen is not best:
+            tolerated = self.compared[0].criterion.tolerated
+            text += f" The best within this time, {best.words}, is better by at most the tolerated {tolerated}."
+        return text
+
+    def _quality(self, point: Point) -> str:
+        criterion = self.compared[0].criterion
+        bounds = point.quality.interval
+        shown = f" ({criterion.show(bounds.low)}–{criterion.show(bounds.high)})" if bounds else ""
+        return f"{criterion.name} {criterion.show(point.quality.value)}{shown}"
+
+    def _answer(self, text: str, front: Sequence[Point]) -> Answer:
+        case = self.compared[0].case
+        return Answer(
+            text,
+            evidence=tuple(record.id for point in front for record in point.cell.records),
+            question=QUESTION,
+            subject=case.workload.rpartition(".")[2].replace("_", " "),
+            scope=f"{case.dataset}, cluster {case.cluster}, {case.device}",
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        criterion = self.compared[0].criterion
+        front = self.front()
+        columns = (
+            blocks.name("engine"),
+            blocks.name("fraction"),
+            blocks.name("size", priority=1),
+            blocks.seconds("time to model, s\nmedian (range)"),
+            Column(f"{criterion.name}\n[{LEVEL:.0%} interval]", criterion.judged.form),
+            Column(f"gain over the row above\n[{LEVEL:.0%} interval]", criterion.judged.given_up_form, priority=2),
+        )
+        rows = tuple(
+            (
+                point.cell.case.engine,
+                show_fraction(point.cell.case.fraction),
+                point.size or None,
+                point.seconds,
+                Estimated(point.quality.value, point.quality.interval),
+                Estimated(gain.estimate.value, gain.interval) if (gain := _gain(front, number)) else None,
+            )
+            for number, point in enumerate(front)
+        )
+        yield Grid("The Pareto front of quality against time", columns, rows)
+        yield Text(
+            "Each row is the best model so far by its estimate; every other case is slower or worse. If an interval "
+            "in the last column contains 0, the row is not shown to be better than the row above.",
+            is_note=True,
+        )
+
+
+def frontiers(compared: Sequence[Tradeoff], prices: Mapping[int, Price | None]) -> Iterator[Frontier]:
+    """Yields the report of each workload on each data set, cluster and device, if it has a front of several points.
+
+    `prices` maps the id() of a comparison to the price of its cluster.
+    """
+    groups: dict[tuple[str, ...], list[Tradeoff]] = defaultdict(list)
+    for comparison in compared:
+        case = comparison.case
+        if comparison.judges_samples:
+            groups[case.workload, case.dataset_id, case.cluster, case.device].append(comparison)
+    for group in groups.values():
+        frontier = Frontier(tuple(group), prices[id(group[0])])
+        if len(frontier.front()) > 1:
+            yield frontier
+
+
+def _gain(front: Sequence[Point], number: int) -> Step | None:
+    """Returns by how much a point of the front is better than the one before it. None for the first point."""
+    return Step.between(front[number].cell, front[number - 1].cell) if number else None
+
+
+def _size(comparison: Tradeoff, cell: Cell) -> str:
+    """Returns the size of the models of a case, such as "80 trees". Empty if it is not known."""
+    parameter = comparison.declared.capacity
+    if cell.case.parameter_set == "tuned" and cell.capacity and comparison.tuned:
+        return f"{cell.capacity.median:.0f} {comparison.tuned.param}, tuned"
+    if cell.case.parameter_set == "defaults":
+        return "defaults"
+    value = cell.case.params.get(parameter)
+    return "" if value is None else f"{value} {parameter}"

@@ -1,0 +1,322 @@
+"""Compares clusters: the speed-up of each engine with more cores, and the cores that Spark needs to beat one node."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sparkscale.analysis import blocks
+from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdict
+from sparkscale.analysis.patterns.data_parallel.cell import Cell
+from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
+from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
+from sparkscale.analysis.questions.scaling import Cost, CostKind, Scaling, cost
+from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
+from sparkscale.contract.case import show_fraction
+
+QUESTION = "How many cores does Spark need?"
+VERDICTS: dict[CostKind, Verdict] = {
+    "measured": "yes",
+    "forecast": "yes",
+    "unbounded": "no",
+    "beyond": "no",
+    "none measured": "no",
+    "not resolved": "not resolved",
+}
+"""Whether some number of cores makes up for the single node."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """An engine on one cluster: its executions on one fraction, with a number of cores."""
+
+    cell: Cell
+    cores: int
+    cluster: str
+
+    @property
+    def median(self) -> float:
+        assert self.cell.seconds is not None
+        return self.cell.seconds.median
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine, and its configurations by fraction."""
+
+    name: str
+    placement: str
+    by_fraction: Mapping[float, tuple[Configuration, ...]]
+
+    def fastest(self, fraction: float) -> list[Configuration]:
+        """Returns the fastest configuration for each number of cores, from the fewest to the most."""
+        best: dict[int, Configuration] = {}
+        for configuration in self.by_fraction.get(fraction, ()):
+            kept = best.get(configuration.cores)
+            if kept is None or configuration.median < kept.median:
+                best[configuration.cores] = configuration
+        return [best[cores] for cores in sorted(best)]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The single-node engine that Spark has to beat.
+
+    It has one thread if one-thread cases were measured. Otherwise it is the fastest engine on one node, with all its
+    cores; `cores` is None if they are not stated.
+    """
+
+    engine: str
+    cell: Cell
+    cores: int | None
+
+    @property
+    def words(self) -> str:
+        if self.cores == 1:
+            return f"{self.engine} on one thread"
+        return f"{self.engine} on one node" + (f" with {self.cores} cores" if self.cores else "")
+
+
+@dataclass(frozen=True)
+class ScalingReport:
+    """The report of one job on several clusters. `compared` has a comparison for each cluster."""
+
+    compared: tuple[Tradeoff, ...]
+
+    @property
+    def subject(self) -> str:
+        case = self.compared[0].case
+        return f"Clusters compared: {case.workload} on {case.dataset}, {case.device}"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self.compared[0].case.params_without("arguments")
+
+    @cached_property
+    def engines(self) -> list[Engine]:
+        """The engines that were measured with a known number of cores, without those on one thread."""
+        found: dict[tuple[str, str], dict[float, list[Configuration]]] = defaultdict(lambda: defaultdict(list))
+        for comparison in self.compared:
+            for curve in comparison.shown:
+                for cell in curve.cells:
+                    cores = _cores(cell)
+                    if cores and has_every_time(cell):
+                        configuration = Configuration(cell, cores, cell.case.cluster)
+                        found[cell.case.engine, cell.case.placement][cell.case.fraction].append(configuration)
+        return [
+            Engine(name, placement, {fraction: tuple(of) for fraction, of in by_fraction.items()})
+            for (name, placement), by_fraction in found.items()
+        ]
+
+    @property
+    def scaled(self) -> list[Engine]:
+        """The engines that were measured with several numbers of cores on the same rows."""
+        return [engine for engine in self.engines if self._fraction(engine) is not None]
+
+    def _fraction(self, engine: Engine) -> float | None:
+        """Returns the largest fraction with several numbers of cores. None if there is none."""
+        several = [fraction for fraction in engine.by_fraction if len(engine.fastest(fraction)) > 1]
+        return max(several, default=None)
+
+    def reference(self, fraction: float) -> Reference | None:
+        """Returns the single-node engine to beat on this fraction. None if none has every time."""
+        cells = [
+            cell
+            for comparison in self.compared
+            for curve in comparison.shown
+            if (cell := curve.cell(fraction)) and cell.case.placement == "node" and has_every_time(cell)
+        ]
+        on_one = [cell for cell in cells if _cores(cell) == 1]
+        best = min(on_one or cells, key=lambda cell: cell.seconds.median if cell.seconds else 0.0, default=None)
+        return Reference(best.case.engine, best, _cores(best)) if best else None
+
+    def answers(self) -> list[Answer]:
+        """Returns how many cores Spark needs: an answer for the job, with a sentence for each engine on Spark."""
+        sentences, verdicts, evidence = [], [], []
+        for engine in self.scaled:
+            fraction = self._fraction(engine)
+            if engine.placement != "spark" or fraction is None:
+                continue
+            reference = self.reference(fraction)
+            found = self._cost(engine, fraction, reference) if reference else None
+            if reference and found:
+                sentences.append(_sentence(engine.name, found, reference, engine.fastest(fraction)))
+                verdicts.append(VERDICTS[found.kind])
+                cells = [reference.cell, *(one.cell for one in engine.fastest(fraction))]
+                evidence += [record.id for cell in cells for record in cell.records]
+        if not sentences:
+            return []
+        case = self.compared[0].case
+        verdict: Verdict = "yes" if "yes" in verdicts else "no" if set(verdicts) == {"no"} else "not resolved"
+        resolve = f"{FEWEST_ROUNDS} rounds or more, on four numbers of cores or more"
+        if case.is_published:
+            sentences.append("Others published these times, so they have no interval.")
+        return [
+            Answer(
+                " ".join(sentences),
+                verdict,
+                tuple(evidence),
+                resolve if verdict == "not resolved" else "",
+                QUESTION,
+                self.compared[0].job,
+                f"{case.dataset}, {case.device}",
+            )
+        ]
+
+    def _cost(self, engine: Engine, fraction: float, reference: Reference) -> Cost | None:
+        """Returns the cores that the engine needs. None if no round has the times of all configurations."""
+        configurations = engine.fastest(fraction)
+        cores, seconds = _paired([*configurations, Configuration(reference.cell, 0, "")])
+        if not len(seconds):
+            return None
+        return cost(Scaling(cores[:-1], seconds[:, :-1], seconds[:, -1]))
+
+    def blocks(self) -> Iterator[Block]:
+        strong = [row for engine in self.scaled for row in self._strong(engine)]
+        if strong:
+            yield _table("Strong scaling: the same rows on more cores", "speed-up", strong)
+        weak = [row for engine in self.engines for row in self._weak(engine)]
+        if weak:
+            yield _table("Weak scaling: more rows on more cores, as many for each core", "scaled speed-up", weak)
+        yield Text(
+            "Speed-up and efficiency are ratios to the fewest cores: median (range) over rounds. Of several clusters "
+            "with as many cores, the fastest counts.",
+            is_note=True,
+        )
+
+    def _strong(self, engine: Engine) -> Iterator["Row"]:
+        fraction = self._fraction(engine)
+        configurations = engine.fastest(fraction) if fraction is not None else []
+        cores, seconds = _paired(configurations)
+        if len(seconds):
+            scaled = strong_scaling(cores, seconds)
+            yield from (Row(engine.name, *pair) for pair in zip(configurations, scaled, strict=True))
+
+    def _weak(self, engine: Engine) -> Iterator["Row"]:
+        """Yields the rows of weak scaling: for each number of cores the fraction in proportion to it."""
+        by_cores: dict[int, dict[float, Configuration]] = defaultdict(dict)
+        for fraction in engine.by_fraction:
+            for configuration in engine.fastest(fraction):
+                by_cores[configuration.cores][fraction] = configuration
+        if len(by_cores) < 2:
+            return
+        fewest, most = min(by_cores), max(by_cores)
+        start = max(by_cores[most]) * fewest / most
+        chosen = [
+            by_cores[cores][fraction]
+            for cores in sorted(by_cores)
+            if (fraction := start * cores / fewest) in by_cores[cores]
+        ]
+        if len(chosen) < 2:
+            return
+        cores, seconds = _paired(chosen)
+        rows = np.array([float(one.cell.rows) for one in chosen])
+        scaled = weak_scaling(cores, rows, seconds) if len(seconds) else None
+        by_number = {one.cores: one for one in chosen}
+        yield from (Row(engine.name, by_number[round(one.cores)], one) for one in scaled or [])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of scaling."""
+
+    engine: str
+    configuration: Configuration
+    scaled: Scaled
+
+
+def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
+    """Yields a report for each job that several clusters did, with different numbers of cores."""
+    groups: dict[str, list[Tradeoff]] = defaultdict(list)
+    for comparison in compared:
+        groups[comparison.case.model_copy(update={"cluster": ""}).subject_key()].append(comparison)
+    for group in groups.values():
+        report = ScalingReport(tuple(group))
+        if report.scaled:
+            yield report
+
+
+def _table(title: str, speed_up: str, rows: Sequence[Row]) -> Grid:
+    columns = (
+        blocks.name("engine"),
+        Column("cores", ","),
+        blocks.name("cluster", priority=2),
+        Column("rows", ",", priority=1),
+        blocks.seconds("time to model, s\nmedian (range)"),
+        Column(speed_up, ".2f"),
+        blocks.share("efficiency"),
+    )
+    return Grid(
+        title,
+        columns,
+        tuple(
+            (
+                row.engine,
+                row.configuration.cores,
+                row.configuration.cluster,
+                row.configuration.cell.rows,
+                row.scaled.seconds,
+                row.scaled.speed_up,
+                row.scaled.efficiency,
+            )
+            for row in rows
+        ),
+        is_grouped=True,
+    )
+
+
+def _cores(cell: Cell) -> int | None:
+    """Returns the cores of a case. None if they are not stated, or if executions differ."""
+    found = {record.resources.cores for record in cell.records}
+    return found.pop() if len(found) == 1 else None
+
+
+def _paired(configurations: Sequence[Configuration]) -> tuple[Array, Array]:
+    """Returns the cores of the configurations, and their seconds in the rounds that all of them have.
+
+    The seconds have shape (rounds, configurations).
+    """
+    times = [one.cell.seconds_by_round() for one in configurations]
+    rounds = sorted(set.intersection(*map(set, times))) if times else []
+    seconds = np.array([[of[number] for of in times] for number in rounds])
+    return np.array([float(one.cores) for one in configurations]), seconds
+
+
+def _sentence(engine: str, found: Cost, reference: Reference, configurations: Sequence[Configuration]) -> str:
+    """Returns the conclusion for one engine as a sentence."""
+    bounds = found.interval
+    shown = f" ({_number(bounds.low)}–{_number(bounds.high)})" if bounds else ""
+    rows, fraction = configurations[-1].cell.rows, show_fraction(configurations[-1].cell.case.fraction)
+    on = f"On {rows:,} rows" + ("" if fraction == "1" else f" ({fraction})")
+    times = f"{found.ratio:.2g} times as long as {reference.words}"
+    match found.kind:
+        case "measured":
+            return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}."
+        case "forecast":
+            law = f"a forecast by the universal scalability law beyond the measured {_number(found.largest)} cores"
+            return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}, {law}."
+        case "unbounded":
+            limits = found.ratio_interval
+            interval = f" ({limits.low:.2g}–{limits.high:.2g})" if limits else ""
+            return (
+                f"{on}, no number of cores makes up for it (unbounded): with the best number {engine} would take "
+                f"{found.ratio:.2g}{interval} times as long as {reference.words}."
+            )
+        case "beyond":
+            return f"{on}, {engine} does not beat {reference.words} with up to {_number(found.farthest)} cores."
+        case "none measured":
+            best = min(configurations, key=lambda one: one.median)
+            return (
+                f"{on}, no number of cores measured makes up for it: with {best.cores} cores {engine} takes {times}."
+            )
+        case "not resolved":
+            return f"{on}, it is not resolved from how many cores on {engine} beats {reference.words}."
+
+
+def _number(cores: float) -> str:
+    """Returns a number of cores, rounded up. An infinite number has no upper limit."""
+    return "any" if np.isinf(cores) else f"{int(np.ceil(cores - 1e-9)):,}"

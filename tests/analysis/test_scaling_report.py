@@ -1,0 +1,115 @@
+"""Clusters compared: scaling of each engine, and the cores that Spark needs to beat one thread."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from sparkscale.analysis.blocks import Grid
+from sparkscale.analysis.patterns.data_parallel import report
+from sparkscale.analysis.patterns.data_parallel.scaling_report import ScalingReport
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.case import Case
+from sparkscale.store.store import Store
+from tests.builders import Writer, case
+
+ROUNDS = 5
+CORES = (1, 2, 4, 8)
+Times = Callable[[int, float], float]
+"""Seconds for a number of cores and a fraction."""
+
+
+def on(engine: str, fraction: float, cores: int, number: int, threads: int | None = None) -> Case:
+    changes = {"cluster": f"standalone-{cores}x1", "cluster_kind": "standalone", "threads": threads or cores}
+    return case(engine, fraction, seed=number).model_copy(update=changes)
+
+
+def measured(
+    store: Store,
+    spark: Times,
+    one_thread: float | None = None,
+    node: float | None = None,
+    cores: tuple[int, ...] = CORES,
+    fractions: tuple[float, ...] = (1.0,),
+    rounds: int = ROUNDS,
+) -> list[ScalingReport]:
+    write = Writer(store)
+    for number in range(1, rounds + 1):
+        slower = 1 + number / 100
+        for used in cores:
+            for fraction in fractions:
+                write(on("mllib", fraction, used, number), number, seconds=spark(used, fraction) * slower, cores=used)
+            if node:
+                write(on("sklearn", 1.0, used, number), number, seconds=node * slower, cores=used)
+        if one_thread:
+            limited = on("sklearn", 1.0, cores[-1], number, threads=1)
+            write(limited, number, seconds=one_thread * slower, cores=1, granted=cores[-1])
+    return [item for item in report.reports(store, store.records()) if isinstance(item, ScalingReport)]
+
+
+def said(reports: list[ScalingReport]) -> tuple[str | None, str]:
+    (found,) = reports
+    (answer,) = found.answers()
+    return answer.verdict, answer.text
+
+
+def test_a_measured_number_of_cores_beats_one_thread(store: Store) -> None:
+    verdict, text = said(measured(store, lambda cores, _: 40 / cores, one_thread=12.0))
+    assert verdict == "yes"
+    assert "On 64,003 rows, mllib beats sklearn on one thread from 4 cores on" in text
+
+
+def test_a_law_says_how_many_cores_would(store: Store) -> None:
+    verdict, text = said(measured(store, lambda cores, _: 400 / cores, one_thread=25.0))
+    assert verdict == "yes"
+    assert "from 16 cores on (16–16), a forecast by the universal scalability law beyond the measured 8 cores" in text
+
+
+def test_no_number_of_cores_makes_up_for_a_serial_part(store: Store) -> None:
+    verdict, text = said(measured(store, lambda cores, _: 40 / cores + 20, one_thread=10.0))
+    assert verdict == "no"
+    assert "no number of cores makes up for it (unbounded): with the best number mllib would take 2" in text
+
+
+def test_few_clusters_say_only_what_was_measured(store: Store) -> None:
+    verdict, text = said(measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2, 4)))
+    assert verdict == "no"
+    assert "no number of cores measured makes up for it: with 4 cores mllib takes 2 times as long as sklearn" in text
+
+
+def test_without_one_thread_the_best_node_is_the_rival(store: Store) -> None:
+    _, text = said(measured(store, lambda cores, _: 40 / cores, node=5.0, cores=(2, 4)))
+    assert "times as long as sklearn on one node with 2 cores" in text
+
+
+def test_a_core_on_one_node_is_one_thread(store: Store) -> None:
+    """On a profile with one core, nothing is limited."""
+    _, text = said(measured(store, lambda cores, _: 40 / cores, node=12.0, cores=(1, 2, 4)))
+    assert "beats sklearn on one thread from 4 cores on" in text
+
+
+def grids(reports: list[ScalingReport]) -> Mapping[str, Grid]:
+    (found,) = reports
+    return {block.title.partition(" scaling")[0]: block for block in found.blocks() if isinstance(block, Grid)}
+
+
+def test_strong_scaling_has_seconds_speed_up_and_efficiency(store: Store) -> None:
+    rows = grids(measured(store, lambda cores, _: 40 / cores + 10))["Strong"].rows
+    assert [row[1] for row in rows] == list(CORES)
+    seconds, speed_up, efficiency = rows[-1][4:7]
+    assert all(isinstance(cell, Spread) for cell in (seconds, speed_up, efficiency))
+    assert isinstance(speed_up, Spread)
+    assert isinstance(efficiency, Spread)
+    assert speed_up.median == pytest.approx(50 / 15)
+    assert efficiency.median == pytest.approx(50 / 15 / 8)
+
+
+def test_weak_scaling_needs_rows_in_proportion_to_cores(store: Store) -> None:
+    found = measured(store, lambda cores, fraction: 40 * fraction / cores + 2, fractions=(1 / 8, 1 / 4, 1 / 2, 1.0))
+    rows = grids(found)["Weak"].rows
+    assert [(row[1], row[3]) for row in rows] == [(1, 8003), (2, 16003), (4, 32003), (8, 64003)]
+    assert isinstance(rows[-1][6], Spread)
+    assert rows[-1][6].median == pytest.approx(1.0)
+
+
+def test_one_cluster_is_no_comparison(store: Store) -> None:
+    assert measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2,)) == []
