@@ -10,7 +10,7 @@ over a normal distribution. Such true values are known, not estimated.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -85,14 +85,19 @@ class Scenario:
     negatives: int
     even: bool = True
     dominant: Dominant = "units"
+    scale: float = field(default=1.0, repr=False)  # the seed follows from the representation
 
     @property
     def of_units(self) -> float:
-        return LARGE if self.dominant == "units" else SMALL
+        return self.scale * (LARGE if self.dominant == "units" else SMALL)
 
     @property
     def of_seeds(self) -> float:
-        return LARGE if self.dominant == "seeds" else SMALL
+        return self.scale * (LARGE if self.dominant == "seeds" else SMALL)
+
+    @property
+    def of_cells(self) -> float:
+        return self.scale * SMALL
 
     def seed(self, repeats: int) -> int:
         """Returns the seed of `repeats` simulations. Another number of repeats has another seed."""
@@ -213,10 +218,13 @@ def _contains(printed: Interval, true_value: float) -> bool:
     return printed.low <= true_value <= printed.high
 
 
-def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[UnitQuality, UnitQuality]]:
-    """Returns the qualities of two models on one simulated hold-out: a pair for each seed.
+def qualities(
+    scenario: Scenario, generator: np.random.Generator, gaps: Sequence[float] = (0.0, GAP)
+) -> list[tuple[UnitQuality, ...]]:
+    """Returns the qualities of several models on one simulated hold-out: a tuple for each seed.
 
-    The first model is trained on all data, the second on a sample.
+    A model's mean distance between the classes is DISTANCE less its gap. The default is a model of all data, and one
+    of a sample.
     """
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)
@@ -228,12 +236,12 @@ def qualities(scenario: Scenario, generator: np.random.Generator) -> list[tuple[
     pairs = []
     for _ in range(scenario.seeds):
         models = []
-        for gap in (0.0, GAP):
-            cells = scenario.of_seeds * generator.normal() + SMALL * generator.normal(size=units)
+        for gap in gaps:
+            cells = scenario.of_seeds * generator.normal() + scenario.of_cells * generator.normal(size=units)
             distance = DISTANCE - gap + (of_units + cells)[unit]
             own = np.sqrt(1 - OWN_NOISE**2) * noise + OWN_NOISE * generator.normal(size=rows)
             models.append(draw(unit, label, distance, shift[unit], own))
-        pairs.append((models[0], models[1]))
+        pairs.append(tuple(models))
     return pairs
 
 
@@ -275,8 +283,10 @@ _DRAWS: dict[str, Callable[[Array, Array, Array, Array, Array], UnitQuality]] = 
 }
 
 
-def true_values(scenario: Scenario) -> tuple[float, float]:
-    """Returns two true values: the quality of the model of all data, and the quality that the sample gives up.
+def true_values(scenario: Scenario, sample_gap: float = GAP) -> tuple[float, float]:
+    """Returns two true values: the quality of the model of all data, and the quality that a sample gives up.
+
+    `sample_gap` is the gap of the sample's model (see `qualities`).
 
     Both are means over all units and all seeds that can be drawn. The two models have independent seeds. The value
     at an average seed would differ from the mean over seeds, because a quality such as an RMSE is not linear.
@@ -285,7 +295,7 @@ def true_values(scenario: Scenario) -> tuple[float, float]:
     weights = weights / weights.sum()
     whole, part = (
         np.array([_of_seed(scenario, DISTANCE - gap + scenario.of_seeds * node) for node in nodes])
-        for gap in (0.0, GAP)
+        for gap in (0.0, sample_gap)
     )
     given_up = CRITERIA[scenario.kind].given_up(whole[:, None], part[None, :])
     return float(weights @ whole), float(weights @ given_up @ weights)
@@ -296,7 +306,7 @@ def _of_seed(scenario: Scenario, distance: float) -> float:
 
     `distance` is the mean distance with this seed.
     """
-    varied = scenario.of_units**2 + SMALL**2
+    varied = scenario.of_units**2 + scenario.of_cells**2
     if scenario.kind == "auc":  # the positive and the negative are from different units
         return float(norm.cdf(distance / np.sqrt(varied + 2 * SHIFT**2 + 2)))
     if scenario.kind == "accuracy":

@@ -7,7 +7,9 @@ from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
 from sparkscale.analysis.questions import learning_curve
 from sparkscale.analysis.questions.learning_curve import CALIBRATION
 from sparkscale.analysis.statistics import LEVEL
+from sparkscale.contract.case import show_fraction
 from sparkscale.evidence.coverage import LEAST, LEAST_SHARE_GIVEN, MOST, REPEAT_FACTOR, Covered
+from sparkscale.evidence.fractions import LEVELS, MOST_WRONG, Answered
 from sparkscale.evidence.holdouts import Kind, Study
 from sparkscale.evidence.learning_curves import Judged
 
@@ -146,3 +148,42 @@ def _study_row(study: Study, kind: Kind, reference: float) -> tuple[Cell, ...]:
         study.spread(kind),
         *(None if math.isnan(number) else number for number in (study.claimed(kind), *shares)),
     )
+
+
+def fractions(results: Sequence[Answered]) -> list[Block]:
+    """Returns a table with a row for each simulated curve, and a text that counts the shares above the limit."""
+    columns = (
+        name("smallest fraction\nthat is enough"),
+        Column("units"),
+        Column("seeds"),
+        name("varies most", priority=2),
+        Column("right", ".1%"),
+        Column("not\nresolved", ".1%"),
+        Column("wrong"),
+        Column("names the\nsmallest", ".1%", priority=1),
+        *(Column(f"confidences\nbelow {level:.0%}", ".1%", priority=3) for level in LEVELS),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (
+            "none" if answered.truth.smallest is None else show_fraction(answered.truth.smallest),
+            str(answered.truth.units),
+            str(answered.truth.seeds),
+            answered.truth.dominant,
+            answered.right,
+            answered.not_resolved,
+            f"{answered.wrong:.1%}" + (" *" if answered.wrong > MOST_WRONG else ""),
+            answered.exact,
+            *answered.below,
+        )
+        for answered in results
+    )
+    wrong = sum(answered.wrong > MOST_WRONG for answered in results)
+    return [
+        Grid('How often the answer to "is a sample enough?" is right', columns, rows),
+        Text(
+            f"In {wrong} of {len(results)} scenarios more than {MOST_WRONG:.0%} of the answers are wrong (marked *): "
+            "they name a fraction that is not enough, or call one too few that is enough. The last columns test the "
+            "confidence: it should be below 5 %, 50 % and 95 % as often as that.",
+            is_note=True,
+        ),
+    ]

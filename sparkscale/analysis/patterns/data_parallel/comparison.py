@@ -99,6 +99,7 @@ class SampleAnswer:
     text: str
     is_too_little: bool = False
     would_resolve: str = ""
+    failed: Step | None = None
 
     @classmethod
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
@@ -128,7 +129,8 @@ class SampleAnswer:
                 above = "" if enough else _unmeasured(fraction, 1)
                 too_little = not enough and step.verdict == "not enough" and not above
                 would_resolve = "" if enough or too_little else _would_resolve(step, above)
-                return cls(enough or step, enough is not None, _in_words(enough, step), too_little, would_resolve)
+                text = _in_words(enough, step)
+                return cls(enough or step, enough is not None, text, too_little, would_resolve, step)
             enough = step
         return cls(enough, True, _in_words(enough, None))
 

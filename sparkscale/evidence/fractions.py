@@ -1,0 +1,143 @@
+"""Simulates how often the answer to "is a sample enough?" is right, for models with a known learning curve.
+
+Hold-outs, seeds and scores are simulated as in `coverage`. The smaller a fraction, the closer together are the scores
+that its model gives to the two classes. So it is known what each fraction gives up.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sparkscale.analysis.patterns.data_parallel.cell import Step
+from sparkscale.analysis.patterns.data_parallel.comparison import SampleAnswer
+from sparkscale.contract.case import digest
+from sparkscale.evidence.coverage import CRITERIA, DOMINANT_FACTORS, Dominant, Scenario, qualities, true_values
+
+CRITERION = CRITERIA["auc"]
+FRACTIONS = tuple(2.0**-power for power in range(1, 7))
+"""The samples, from the largest down."""
+EXPONENT = 0.7
+"""The exponent of the learning curve: the gap of fraction f is proportional to f^-EXPONENT - 1."""
+SUFFICIENT: tuple[float | None, ...] = (None, 1 / 2, 1 / 4, 1 / 64)
+"""The smallest fractions that are enough, by the simulated curves. None: no sample is."""
+UNITS, SEEDS = (11, 50), (3, 8)
+ROWS = 3000
+"""The rows of each class in the hold-out."""
+SCALE = 0.15
+"""The factor for the variation over units, seeds and cells. With 1, hardly any answer would be resolved."""
+NEAR = 0.8
+"""The smallest fraction that is enough gives up this share of the tolerance, and so is close to the limit."""
+
+MOST_WRONG = 0.05
+"""At most this share of answers should be wrong."""
+LEVELS = (0.05, 0.5, 0.95)
+"""The confidence that a sample gives up at most its true value should be below each level in as many simulations."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A learning curve, and the hold-out on which it is measured.
+
+    `smallest` is the smallest fraction that is enough. None if no sample is.
+    """
+
+    smallest: float | None
+    units: int
+    seeds: int
+    dominant: Dominant
+
+    @property
+    def hold_out(self) -> Scenario:
+        return Scenario("auc", self.units, self.seeds, ROWS, ROWS, dominant=self.dominant, scale=SCALE)
+
+    def gaps(self) -> dict[float, float]:
+        """Returns the gap of each fraction's model (see `coverage.qualities`)."""
+        reference = self.smallest or 1.0
+        limit = NEAR * CRITERION.tolerance
+        unit = next(gap for gap in np.linspace(0.0, 0.2, 2001) if true_values(self.hold_out, float(gap))[1] >= limit)
+        if self.smallest is None:  # even a half gives up 1/NEAR² of the tolerance
+            reference, unit = 1 / 2, unit / NEAR**3
+        scale = float(unit) / (reference**-EXPONENT - 1)
+        return {fraction: scale * (fraction**-EXPONENT - 1) for fraction in FRACTIONS}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the answers of `repeats` simulations were, as shares of them.
+
+    An answer is right if the fraction that it names is enough, and if it does not call a fraction too few that is
+    enough. `exact` is the share of answers that name the smallest fraction that is enough, or that say that a half is
+    too few if it is. `below` holds for each of LEVELS the share of confidences below it.
+    """
+
+    truth: Truth
+    repeats: int
+    right: float
+    exact: float
+    not_resolved: float
+    below: tuple[float, ...]
+
+    @property
+    def wrong(self) -> float:
+        return 1 - self.right - self.not_resolved
+
+
+def truths() -> list[Truth]:
+    """Returns all curves on all hold-outs."""
+    return [
+        Truth(smallest, units, seeds, dominant)
+        for smallest in SUFFICIENT
+        for units in UNITS
+        for seeds in SEEDS
+        for dominant in DOMINANT_FACTORS
+    ]
+
+
+def answered(
+    to_simulate: Sequence[Truth], repeats: int, processes: int, progress: Callable[[str], None]
+) -> list[Answered]:
+    """Simulates each curve `repeats` times, in `processes` parallel processes. Returns one result per curve."""
+    results = []
+    with ProcessPoolExecutor(processes) as pool:
+        for result in pool.map(partial(simulated, repeats=repeats), to_simulate):
+            results.append(result)
+            progress(f"{len(results)} of {len(to_simulate)} curves")
+    return results
+
+
+def simulated(truth: Truth, repeats: int) -> Answered:
+    """Returns the answers of `repeats` simulations. The seed follows from the curve alone."""
+    generator = np.random.default_rng(int(digest(repr(truth)), 16))
+    gaps = truth.gaps()
+    given_up = {fraction: true_values(truth.hold_out, gap)[1] for fraction, gap in gaps.items()}
+    enough = {fraction for fraction, value in given_up.items() if value <= CRITERION.tolerance}
+    outcomes, confidences = [], []
+    with threadpool_limits(1):
+        for _ in range(repeats):
+            drawn = qualities(truth.hold_out, generator, (0.0, *gaps.values()))
+            steps = [
+                Step.of(fraction, [(models[0], models[number]) for models in drawn], CRITERION)
+                for number, fraction in enumerate(FRACTIONS, start=1)
+            ]
+            outcomes.append(_outcome(SampleAnswer.of(steps), enough))
+            confidence = steps[0].estimate.confidence_below(given_up[FRACTIONS[0]])
+            confidences += [] if confidence is None else [confidence]
+    shares = {name: float(np.mean([name in outcome for outcome in outcomes])) for name in ("right", "exact", "open")}
+    below = tuple(float(np.mean(np.array(confidences) <= level)) for level in LEVELS)
+    return Answered(truth, repeats, shares["right"], shares["exact"], shares["open"], below)
+
+
+def _outcome(answer: SampleAnswer, enough: set[float]) -> set[str]:
+    """Returns how an answer agrees with the truth: "right", "exact", "open" (not resolved), or nothing if wrong."""
+    if not answer.is_enough and not answer.is_too_little:
+        return {"open"}
+    named = answer.step.fraction if answer.is_enough and answer.step else None
+    if named is not None and named not in enough:
+        return set()
+    if answer.failed is not None and answer.failed.verdict == "not enough" and answer.failed.fraction in enough:
+        return set()
+    return {"right", "exact"} if named == min(enough, default=None) else {"right"}
