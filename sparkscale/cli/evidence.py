@@ -125,6 +125,42 @@ def holdouts(
 
 
 @app.command()
+def forecasts(
+    repeats: Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")] = 400,
+    question: Annotated[
+        str | None, typer.Option(help="Simulate only this question: from how many rows, or from how many cores.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
+    ] = None,
+) -> None:
+    """Simulate how often it is right from how many rows, or from how many cores, Spark pays.
+
+    The true values are known: some lie within the measured sizes and cores, some beyond them, and some do not exist.
+    The command takes about two minutes on two cores. Every simulation has a fixed seed.
+
+    Examples:
+
+      sparkscale evidence forecasts
+
+      sparkscale evidence forecasts --question cores --repeats 1000
+    """
+    from sparkscale.evidence import forecasts as simulation
+    from sparkscale.evidence import show
+    from sparkscale.present.terminal import drawn
+
+    scenarios = simulation.scenarios()
+    questions = list(dict.fromkeys(scenario.question for scenario in scenarios))
+    if question is not None and question not in questions:
+        raise ConfigError(f"Unknown question '{question}': choose from {', '.join(questions)}.")
+    chosen = [scenario for scenario in scenarios if question in (None, scenario.question)]
+    with console(stderr=True).status("starting") as status:
+        cores = processes or len(os.sched_getaffinity(0))
+        results = simulation.judged(chosen, repeats, cores, status.update)
+    console().print(drawn(show.forecasts(results)))
+
+
+@app.command()
 def curves(
     file: Annotated[
         Path,

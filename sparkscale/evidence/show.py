@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 
 from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
-from sparkscale.analysis.questions import learning_curve
+from sparkscale.analysis.questions import fitting, learning_curve
 from sparkscale.analysis.questions.learning_curve import CALIBRATION
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
+from sparkscale.evidence import forecasts as simulation
 from sparkscale.evidence.coverage import LEAST, LEAST_SHARE_GIVEN, MOST, REPEAT_FACTOR, Covered
 from sparkscale.evidence.fractions import LEVELS, MOST_WRONG, Answered
 from sparkscale.evidence.holdouts import Kind, Study
@@ -111,6 +112,48 @@ def curves(results: Sequence[Judged]) -> list[Block]:
             "Errors are distances from the measured error rate. Half of the data sets calibrates the factor, by "
             "which the bootstrap's interval is widened, and the other half judges it. Reports use the factor "
             f"{CALIBRATION}.",
+            is_note=True,
+        ),
+    ]
+
+
+def forecasts(results: Sequence[simulation.Judged]) -> list[Block]:
+    """Returns a table with a row for each scenario, and a text that counts the shares outside of their limits."""
+    least, most, most_false = simulation.LEAST, simulation.MOST, simulation.FALSE
+    columns = (
+        name("from how many"),
+        name("scenario"),
+        Column("true value", ",.0f", beyond="none"),
+        Column("rounds"),
+        Column("noise", ".0%", priority=3),
+        Column("draws", ",", priority=2),
+        Column("coverage of\nintervals"),
+        Column("resolved", ".1%", priority=1),
+        Column("false\nverdicts"),
+    )
+    rows = tuple(
+        (
+            judged.scenario.question,
+            judged.scenario.name,
+            judged.scenario.true_value(),
+            str(judged.scenario.rounds),
+            judged.scenario.noise,
+            judged.repeats,
+            f"{judged.covered:.1%}" + (" *" if judged.is_covered_wrongly else ""),
+            judged.resolved,
+            f"{judged.false:.1%}" + (" *" if judged.false > most_false else ""),
+        )
+        for judged in results
+    )
+    wrongly_covered = sum(judged.is_covered_wrongly for judged in results)
+    wrong = sum(judged.false > most_false for judged in results)
+    return [
+        Grid(f"How often a {fitting.LEVEL:.0%} interval contains the true number of rows or cores", columns, rows),
+        Text(
+            f"{wrongly_covered} of {len(results)} coverages are below {least:.0%}, or above {most:.0%} of a finite "
+            f"true value, and {wrong} shares of false verdicts are above {most_false:.0%} (all marked *). A verdict "
+            "is false if it says yes and there is no such number within ten times the measured ones, or no and there "
+            "is one.",
             is_note=True,
         ),
     ]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sparkscale.analysis.questions.fitting import LEVEL, drawn_rounds, expanded_percentiles
 from sparkscale.analysis.questions.scaling import Cost, Law, Scaling, cost, fitted
 from sparkscale.analysis.statistics import Array, Interval
 
@@ -107,6 +108,27 @@ def test_noise_resolves_nothing() -> None:
     assert found.kind == "not resolved"
     assert found.interval is not None
     assert found.interval.high == np.inf
+
+
+@pytest.mark.parametrize(("coherency", "single"), [(0.0, 13.0), (0.004, 30.0)])
+def test_the_interval_covers_amdahls_law_unless_there_is_coherency(coherency: float, single: float) -> None:
+    """With this seed, the fitted coherency is above 0 also where there is none."""
+    noise = 0.05 * np.random.default_rng(12).standard_normal((5, 5))
+    seconds, drawn = law(CORES, 0.1, coherency) * np.exp(noise), drawn_rounds(5)
+    with_it, amdahls = (
+        expanded_percentiles(
+            fitted(CORES, seconds, drawn, has_coherency).crossings(np.full(len(drawn), single))[0], 5, LEVEL
+        )
+        for has_coherency in (True, False)
+    )
+    found = cost(Scaling(CORES, seconds, np.full(5, single))).interval
+    assert found is not None
+    if coherency:
+        assert amdahls.high > with_it.high
+        assert (found.low, found.high) == pytest.approx((with_it.low, with_it.high))
+    else:
+        assert amdahls.low < 0.9 * with_it.low
+        assert found.low == pytest.approx(amdahls.low)
 
 
 def test_the_fewest_cores_are_enough() -> None:

@@ -111,5 +111,11 @@ def test_weak_scaling_needs_rows_in_proportion_to_cores(store: Store) -> None:
     assert rows[-1][6].median == pytest.approx(1.0)
 
 
+def test_few_rounds_resolve_nothing(store: Store) -> None:
+    verdict, text = said(measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2, 4), rounds=3))
+    assert verdict == "not resolved"
+    assert "no number of cores measured makes up for it" in text
+
+
 def test_one_cluster_is_no_comparison(store: Store) -> None:
     assert measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2,)) == []

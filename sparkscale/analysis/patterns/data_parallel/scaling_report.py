@@ -13,7 +13,7 @@ from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdic
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
-from sparkscale.analysis.questions.scaling import Cost, CostKind, Scaling, cost
+from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 from sparkscale.contract.case import show_fraction
@@ -137,6 +137,7 @@ class ScalingReport:
     def answers(self) -> list[Answer]:
         """Returns how many cores Spark needs: an answer for the job, with a sentence for each engine on Spark."""
         sentences, verdicts, evidence = [], [], []
+        published = self.compared[0].case.is_published
         for engine in self.scaled:
             fraction = self._fraction(engine)
             if engine.placement != "spark" or fraction is None:
@@ -144,16 +145,17 @@ class ScalingReport:
             reference = self.reference(fraction)
             found = self._cost(engine, fraction, reference) if reference else None
             if reference and found:
+                few = len(engine.fastest(fraction)[0].cell.seconds_by_round()) < FEWEST_ROUNDS
                 sentences.append(_sentence(engine.name, found, reference, engine.fastest(fraction)))
-                verdicts.append(VERDICTS[found.kind])
+                verdicts.append("not resolved" if few and not published else VERDICTS[found.kind])
                 cells = [reference.cell, *(one.cell for one in engine.fastest(fraction))]
                 evidence += [record.id for cell in cells for record in cell.records]
         if not sentences:
             return []
         case = self.compared[0].case
         verdict: Verdict = "yes" if "yes" in verdicts else "no" if set(verdicts) == {"no"} else "not resolved"
-        resolve = f"{FEWEST_ROUNDS} rounds or more, on four numbers of cores or more"
-        if case.is_published:
+        resolve = f"{FEWEST_ROUNDS} rounds or more, on {FEWEST_COUNTS} numbers of cores or more"
+        if published:
             sentences.append("Others published these times, so they have no interval.")
         return [
             Answer(
