@@ -12,8 +12,6 @@ from sparkscale.evidence import forecasts
 from sparkscale.evidence.forecasts import FALSE, LEAST, MOST, Judged, Scenario, simulated
 
 SCENARIOS = forecasts.scenarios()
-TOO_NARROW = "n·log n, within the measured sizes"
-"""docs/intervals.md says that intervals are too narrow in this scenario."""
 REPEATS = {"rows": 60, "cores": 400}
 """A crossover of rows takes several times as long as one of cores."""
 
@@ -40,7 +38,7 @@ def test_true_values(question: str, name: str, true_value: float) -> None:
     assert found.pop() == pytest.approx(true_value, rel=1e-3)
 
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.name != TOO_NARROW], ids=repr)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=repr)
 def test_intervals_and_verdicts_are_right_as_often_as_they_say(scenario: Scenario) -> None:
     """A share may be two standard errors outside of the limits, by chance."""
     repeats = REPEATS[scenario.question]
