@@ -117,10 +117,11 @@ def scores(noise: float, seed: int = 0) -> bytes:
 
 
 class Writer:
-    """Adds records of the one invocation."""
+    """Adds records of one invocation."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, of: str = "one") -> None:
         self.store = store
+        self.of = of
         self.count = 0
 
     def __call__(
@@ -139,7 +140,7 @@ class Writer:
         granted: int | None = None,
     ) -> RunRecord:
         self.count += 1
-        made = record(f"r{self.count}")
+        made = record(f"r{self.count}", self.of)
         made = made.model_copy(
             update={
                 "case": measured,

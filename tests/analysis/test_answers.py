@@ -1,5 +1,6 @@
 """The answers to three questions, and what a report says beyond the measured sizes."""
 
+import datetime
 import re
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ import pytest
 from sparkscale.analysis.blocks import Answer, Estimated, Grid
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.data_parallel.answers import NODE, SAMPLE, SPARK, Answers
+from sparkscale.analysis.price import Price
 from sparkscale.analysis.report import report
 from sparkscale.contract.record import Outcome
 from sparkscale.store.store import Store
@@ -118,6 +120,14 @@ def test_the_fastest_engine_on_one_node(store: Store) -> None:
     assert answer.text.startswith("xgboost takes 1.1 s (1–1.2) for 64,003 rows. It is 2.91 (2.73–3.10) times as fast")
     assert len(answer.evidence) == 10
     assert answer.would_resolve == ""
+
+
+def test_a_price_turns_seconds_into_money(store: Store) -> None:
+    times(store, {"sklearn": SLOW, "xgboost": FAST})
+    (comparison,) = tradeoff.comparisons(store, store.records())
+    price = Price(36.0, "EUR", "our contract", datetime.date(2026, 11, 28))
+    (answer, *_) = Answers(comparison, price).every()
+    assert answer.text.startswith("xgboost takes 1.1 s (1–1.2) for 64,003 rows, which costs 0.011 EUR.")
 
 
 def test_a_faster_engine_with_a_worse_model_is_left_out(store: Store) -> None:

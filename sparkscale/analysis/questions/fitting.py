@@ -48,7 +48,8 @@ def non_negative(terms: Array, seconds: Array) -> Array:
     terms, every subset of them is tried: the best solution is the least squares of one subset.
     """
     scale = terms.max(axis=0)
-    design = terms[None] / scale / seconds[:, :, None]
+    unit = seconds.mean(axis=1, keepdims=True)  # so that numbers as large as bytes do not vanish beside the ridge
+    design = terms[None] / scale / (seconds / unit)[:, :, None]
     best = np.full(len(seconds), np.inf)
     result = np.zeros((len(seconds), terms.shape[1]))
     for subset in _subsets(terms.shape[1]):
@@ -60,7 +61,7 @@ def non_negative(terms: Array, seconds: Array) -> Array:
         best[better] = error[better]
         result[better] = 0.0
         result[np.ix_(better, subset)] = solved[better]
-    scaled: Array = result / scale
+    scaled: Array = result * unit / scale
     return scaled
 
 

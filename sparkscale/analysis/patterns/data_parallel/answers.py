@@ -16,6 +16,7 @@ from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, SampleAnswer, Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines
 from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
+from sparkscale.analysis.price import Price
 from sparkscale.analysis.questions.crossover import FEWEST_SIZES
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_to_resolve
 from sparkscale.contract.case import show_fraction
@@ -31,9 +32,10 @@ LARGER = 4
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers for one comparison."""
+    """The answers for one comparison. `price` is that of the cluster. None if none is known."""
 
     comparison: Tradeoff
+    price: Price | None = None
 
     def every(self) -> Iterator[Answer]:
         """Yields the answers in the order of QUESTIONS. A question that was not measured has none."""
@@ -149,7 +151,8 @@ class Answers:
         seconds = fastest.seconds
         assert seconds is not None
         rows = f"{fastest.rows:,} rows" if node.fraction == 1 else f"{show_fraction(node.fraction)} of the rows"
-        sentences = [f"{fastest.case.engine} takes {seconds.words('.3g', ' s')} for {rows}."]
+        cost = f", which costs {self.price.words(self.price.of_seconds(seconds.median))}" if self.price else ""
+        sentences = [f"{fastest.case.engine} takes {seconds.words('.3g', ' s')} for {rows}{cost}."]
         sentences += [self._faster(node, rival) for rival in node.candidates[1:]]
         sentences += [
             f"{cell.case.engine} is left out: its model{self._worse(node.gives_up[cell.case.engine], ' gives up')}."

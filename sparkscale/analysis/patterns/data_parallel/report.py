@@ -11,6 +11,7 @@ from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.patterns.data_parallel.frontier import frontiers
+from sparkscale.analysis.patterns.data_parallel.memory_growth import memory_growth
 from sparkscale.analysis.patterns.data_parallel.scaling_report import scaling_reports
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.plausibility import quality_warnings
@@ -70,7 +71,7 @@ class TradeoffReport:
 
         A question that was not measured is left out.
         """
-        return list(Answers(self.comparison).every())
+        return list(Answers(self.comparison, self.price).every())
 
     def chart(self) -> Chart:
         """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
@@ -109,6 +110,7 @@ class TradeoffReport:
             yield from forecasts.forecasts(self.comparison)
         yield self._curves()
         yield from spark_pays.crossover_table(self.comparison)
+        yield from memory_growth(self.comparison)
         yield from self._ceiling()
         yield from self._beside()
         if comparison.defaults:
