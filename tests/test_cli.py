@@ -11,7 +11,7 @@ from sparkscale.store.store import Store
 from tests.conftest import Call
 
 BAD_REQUESTS = [
-    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, capacity, ceiling, cost, data-parallel, "),
+    (["--suite", "quik"], "Unknown suite 'quik': choose from asv, capacity, ceiling, cost, crossover, "),
     (["--suite", "{folder}/broken.toml"], "broken.toml is no valid TOML"),
     (["--suite", "{folder}/engine.toml"], "line 3: unknown engine 'xgbost': choose from *, sklearn, xgboost"),
     (["--suite", "{folder}/workload.toml"], "line 2: unknown workload 'boosting': choose from data_parallel."),

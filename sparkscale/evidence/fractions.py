@@ -83,7 +83,7 @@ class Answered:
 
     @property
     def wrong(self) -> float:
-        return 1 - self.right - self.not_resolved
+        return max(0.0, 1 - self.right - self.not_resolved)  # a sum of shares may be just above 1
 
 
 def truths() -> list[Truth]:
