@@ -70,7 +70,10 @@ def collectors(sessions: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def _collector(pid: int) -> dict[str, Any] | None:
-    """Returns the role, garbage collector and threads of a JVM that computes; None for other or ended processes."""
+    """Returns the role, garbage collector and threads of a JVM with a role in ROLES.
+
+    None for any other process, and for a process that has ended.
+    """
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:

@@ -38,7 +38,10 @@ def sentence(error: OSError) -> str | None:
 
 
 def _path(error: OSError) -> Path | None:
-    """Returns the path that the error is about; None if it is unknown. Arrow has it only in the message."""
+    """Returns the path that the error is about. None if it is unknown.
+
+    Arrow's errors name the path only in their message.
+    """
     if isinstance(error.filename, str | Path):
         return Path(error.filename).absolute()
     named = re.search(r"'(/[^']+)'", str(error))

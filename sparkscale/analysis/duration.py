@@ -8,8 +8,8 @@ from sparkscale.contract.record import RunRecord
 def seconds_per_round(records: Iterable[RunRecord]) -> float:
     """Returns the seconds that one round of these executions took, on average: phases, and starts of workers.
 
-    `records` should hold warm-ups, too, because a further round needs them again. Executions in workers of their own
-    are left out. Returns 0 if there are no records.
+    `records` should hold warm-ups, too, because a further round needs them again. Isolated executions are left
+    out. Returns 0 if there are no records.
     """
     shared = [record for record in records if not record.isolated]
     rounds = {(record.invocation, record.round) for record in shared}

@@ -1,4 +1,4 @@
-"""Groups all executions of one engine in a comparison, and writes as text how much faster it is than another."""
+"""Groups all executions of one engine in a comparison. Writes as text how much faster one engine is than another."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +51,7 @@ class Executions:
 
     @property
     def has_every_time(self) -> bool:
-        """True if each execution has a time. Otherwise the times may be only those of quick rounds."""
+        """True if each execution has a time. Otherwise only the quick rounds may have a time."""
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:

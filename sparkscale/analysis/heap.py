@@ -1,4 +1,4 @@
-"""Finds the smallest heap that is enough, from the records of one `sparkscale heap`."""
+"""Finds the smallest heap that is enough, from the records of one run of `sparkscale heap`."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Collects what a store knows of one data set: records of several runs that may be compared with each other.
+"""Collects the records of one data set from several runs, if they may be compared with each other.
 
 Records of other hosts, package versions, profiles or workload versions are left out, because a median over them would
-describe neither. Runs that repeat the same seeds add rounds for times, but no new samples or models.
+describe none of them. Runs that repeat the same seeds add rounds for times, but no new samples or models.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,14 +19,15 @@ PACKAGES = ("python", "implementation", "packages")
 """The parts of a description of software that all engines share. Engines on one node have no Java."""
 
 Matches = Callable[[dict[str, Any]], bool]
-"""Says whether a description of a data set is the requested one."""
+"""Returns true for the description of the requested data set."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The comparable records of one data set, from these runs. Rounds are numbered over all runs, from 1.
+    """The comparable records of one data set, and the ids of their runs.
 
-    `left_out` counts the records of the data set that cannot be compared with these.
+    Rounds of several runs are numbered over all runs, from 1. `left_out` counts the records of the data set that
+    cannot be compared with these.
     """
 
     records: tuple[RunRecord, ...]
@@ -35,16 +36,17 @@ class Known:
 
 
 def known(store: Store, matches: Matches | None = None) -> Known:
-    """Returns the records of the data set that `matches`; None means the data set that was measured last.
+    """Returns the comparable records of one data set. `matches` selects it by its description.
 
-    Only runs of `sparkscale run` and imported measurements count. Raises ConfigError if there are no such records.
+    If several data sets match, or if `matches` is None, the data set that was measured last counts. Only runs of
+    `sparkscale run` and imported measurements are used. Raises ConfigError if there are no such records.
     """
     invocations = {run: store.invocation(identity=run) for run in store.runs()}
     records = [record for record in store.records() if invocations[record.invocation].command in ("run", "import")]
     described = {data: store.description(data).content for data in {record.data for record in records} if data}
 
     def content(record: RunRecord) -> dict[str, Any]:
-        published = {"name": record.case.dataset, "definition": {}}  # others' data is not described
+        published = {"name": record.case.dataset, "definition": {}}  # data of others has no description
         return described[record.data] if record.data else published
 
     found = [record for record in records if matches is None or matches(content(record))]
@@ -68,7 +70,7 @@ def of_run(store: Store, run: str) -> Known:
 
 @dataclass(frozen=True)
 class _Conditions:
-    """What must be equal for two records to be compared, apart from their cases."""
+    """The conditions that comparable records share, apart from their cases."""
 
     store: Store
     invocations: dict[str, Invocation]
@@ -94,7 +96,7 @@ class _Conditions:
 def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[RunRecord]:
     """Returns the records with the same conditions as the newest record of their workload on their cluster.
 
-    Engines on Spark also need the same Java as the newest of them. Engines on one node have none.
+    Records of engines on Spark also need the Java of their newest record. Engines on one node have no Java.
     """
     in_order = sorted(records, key=lambda record: _started(record, conditions.invocations))
     newest = {(record.case.workload, record.case.cluster): record for record in in_order}

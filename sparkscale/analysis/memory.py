@@ -1,4 +1,4 @@
-"""Formats the memory that tables show: what a node engine needs, or a Spark engine's peak with its heap."""
+"""Formats memory for tables: the needed memory and peak of a node engine, or the peak and heap of a Spark engine."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ NOTE = (
 
 
 def needed(records: Sequence[RunRecord]) -> Spread | None:
-    """Returns the bytes that a case of a node engine needs beyond an idle worker.
+    """Returns the bytes that a case of a node engine needs beyond those of an idle worker.
 
     None if no record has both a peak and a baseline.
     """

@@ -1,12 +1,12 @@
-"""Turns seconds into money, by the price of an hour that the profile of a cluster states."""
+"""Computes costs from seconds, with the price per hour that the profile of a cluster states."""
 
 import datetime
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sparkscale.analysis.blocks import Cell, Column
 from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.phrases import number
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
@@ -14,7 +14,7 @@ from sparkscale.store.store import Store
 DIGITS = 3
 """The number of significant digits of an amount."""
 PLAIN = 100.0
-"""Amounts from here on are shown without decimals."""
+"""Amounts of at least this number are shown without decimals."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,8 @@ class Price:
 
     def words(self, amount: float) -> str:
         """Returns a finite amount with three significant digits and the currency, such as "0.0042 USD"."""
-        exponent = math.floor(math.log10(amount)) if amount > 0 else 0
-        decimals = 0 if amount >= PLAIN else DIGITS - 1 - exponent
-        number = f"{amount:,.{decimals}f}"
-        return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {self.currency}"
+        digits = DIGITS if amount < PLAIN else len(str(round(amount)))
+        return f"{number(amount, digits)} {self.currency}"
 
     def note(self, cluster: str) -> str:
         """Returns the note below a table with costs: the price, its source and its date."""
@@ -67,7 +65,7 @@ def prices(store: Store, invocation: Invocation) -> dict[str, Price]:
 
 
 def price_of(store: Store, records: Sequence[RunRecord]) -> Price | None:
-    """Returns the price of the cluster of these records, which are those of one comparison.
+    """Returns the price of the cluster of these records. All records belong to one comparison.
 
     None if no price is known, or if the records come from runs with different prices.
     """
@@ -82,8 +80,8 @@ def costs(
 ) -> tuple[list[Column], list[list[Cell]]]:
     """Returns the column with the costs of `what`, such as "a model", and its cell in each row.
 
-    `seconds` holds the times of each row. The column and the cells are lists to add to a table's own; without a price
-    they are empty.
+    `seconds` holds the times of each row. The caller adds the returned lists to the columns and cells of a table.
+    Without a price, they are empty.
     """
     if price is None:
         return [], [[] for _ in seconds]

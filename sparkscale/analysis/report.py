@@ -40,9 +40,9 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
 
 
 def answers(store: Store, known: Known, seconds: float | None = None, cost: float | None = None) -> list[Block]:
-    """Returns the answers that comparable records of several runs give, with the runs that they rest on.
+    """Returns the answers that comparable records of several runs give, and names these runs.
 
-    If `seconds` or a `cost` is given, it returns only the best model for this time or this amount of money.
+    If `seconds` or a `cost` is given, all answers are about the best model for this time or this amount of money.
     """
     compared = [item for pattern in PATTERNS.values() for item in pattern.reports(store, known.records)]
     if seconds is not None or cost is not None:
@@ -108,7 +108,7 @@ def _hosts(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
     """Returns a text for each comparison: its subject.
 
-    If several comparisons have the same subject, the parameters in which these comparisons differ are added.
+    If several comparisons have the same subject, the text also states the parameters in which they differ.
     """
     by_subject: dict[str, list[Comparison]] = defaultdict(list)
     for comparison in compared:
@@ -124,7 +124,7 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
 
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
-    """Yields all answers of the run: those to questions, then those of each comparison."""
+    """Yields all answers: first the answers to questions, then the other answers of each comparison."""
     answers = [answer for comparison in compared for answer in comparison.answers()]
     if answers:
         yield Heading("Answers")

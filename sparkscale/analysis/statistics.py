@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from sparkscale.contract.phrases import number
+
 Array = np.ndarray[Any, Any]
 
 REPLICATES = 2000
@@ -53,13 +55,14 @@ class Spread:
         total = len(samples) if executions is None else executions
         return cls(float(np.median(samples)), min(samples), max(samples), len(samples), known, total, limit)
 
-    def words(self, form: str, unit: str = "") -> str:
-        """Returns median and range as part of a sentence: "1.20 s (1.10–1.30)". A single value has no range.
+    def words(self, form: str = "", unit: str = "") -> str:
+        """Returns median and range as part of a sentence: "1.2 s (1.1–1.3)". A single value has no range.
 
-        `form` is Python's format specification, and `unit` stands directly after the median.
+        `form` is Python's format specification; without one, numbers have three significant digits. `unit` stands
+        directly after the median.
         """
-        median = format(self.median, form) + unit
-        return f"{median} ({self.low:{form}}–{self.high:{form}})" if self.count > 1 else median
+        median, low, high = (format(one, form) if form else number(one) for one in (self.median, self.low, self.high))
+        return f"{median}{unit} ({low}–{high})" if self.count > 1 else median + unit
 
     @property
     def is_censored(self) -> bool:

@@ -26,7 +26,8 @@ def bench_data(
 ) -> None:
     """Compare how fast sparkscale, Spark SQL's randn() and scikit-learn's make_classification make synthetic data.
 
-    Everything is written to a temporary folder, which is deleted at the end.
+    The four generators are sparkscale on Spark, sparkscale without Spark, Spark SQL and scikit-learn. All tables are
+    written to a temporary folder, which is deleted at the end.
 
     Examples:
 

@@ -1,5 +1,6 @@
 """Parts of sentences that a user reads."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -14,6 +15,15 @@ def with_threads(engine: str, threads: int | None) -> str:
     If `threads` is None, returns the name unchanged.
     """
     return engine if threads is None else f"{engine}, {count(threads, 'thread')}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Returns a number with this many significant digits and without an exponent: "0.0123", "1,240", "42"."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 MOST_OF_AN_ERROR = 300

@@ -1,4 +1,7 @@
-"""Makes files of a command readable only for its user: records, logs, and copies of tables that may be private."""
+"""Makes the files that a command writes readable only by its user.
+
+The files are records, logs, and copies of tables that may be private.
+"""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Removes secrets from stored and printed texts. Finds them by known values, or by name and shape."""
+"""Removes secrets from stored and printed texts.
+
+Secrets are known values, values after a secret's name, and texts that look like a key.
+"""
 
 import logging
 import os

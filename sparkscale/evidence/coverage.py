@@ -56,8 +56,8 @@ REPEAT_FACTOR = 5
 """A scenario with a share outside of the limits is simulated again, this many times as often.
 
 With hundreds of shares, some are outside by chance. Only the second simulation is reported, because it was not
-chosen for its result. By the same chance, a wrong share close to a limit may lie inside in the first simulation,
-and is then missed.
+chosen for its result. By the same chance, a wrong share close to a limit may be within the limits in the first
+simulation. It is then not noticed.
 """
 LEAST_SHARE_GIVEN = 0.1
 """No coverage is reported if less than this share of the simulations has an interval."""

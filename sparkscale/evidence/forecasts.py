@@ -1,8 +1,8 @@
-"""Simulates how often the answers beyond measured sizes and cores are right, for engines with known times.
+"""Simulates engines with known times. Counts how often the answers about unmeasured sizes and cores are right.
 
-Two questions are simulated: the number of rows from which an engine is faster than a rival (`crossover`), and the
-number of cores from which it beats one thread (`scaling`). Each execution has log-normal noise of its own, and each
-round has an effect that both sides share.
+One question is from how many rows an engine is faster than a rival (`crossover`). The other question is from how many
+cores an engine beats one thread (`scaling`). Each execution has log-normal noise of its own. Each round has an effect
+that both sides share.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from sparkscale.analysis.statistics import Array, Interval
 from sparkscale.contract.case import digest
 
 Verdict = Literal["yes", "no", "not resolved"]
-"""Says whether the engine becomes faster within ten times the measured sizes or cores."""
+"""Says whether the engine becomes faster within FARTHEST times the largest measured size or number of cores."""
 
 ROWS = 10_000.0 * 2 ** np.arange(6)
 CORES = 2.0 ** np.arange(5)
@@ -30,12 +30,12 @@ ROUND_EFFECT = 0.15
 NOISES = ((5, 0.10), (8, 0.05))
 """Pairs of a number of rounds and the standard deviation of the logarithm of one execution's time."""
 POINTS = 100_000
-"""The number of sizes, evenly spread on a logarithmic scale, among which the true value is searched."""
+"""The number of sizes, evenly spread on a logarithmic scale, among which the true value is looked up."""
 
 LEAST, MOST = 0.85, 0.95
 """A 90 % interval should contain a finite true value in a share of simulations between these limits."""
 FALSE = 0.05
-"""At most this share of verdicts should be false, where the best time is 10 % away from the rival's."""
+"""At most this share of verdicts should be false, even if the best time differs from the rival's by only 10 %."""
 
 
 class Scenario(Protocol):
@@ -54,7 +54,7 @@ class Scenario(Protocol):
     def noise(self) -> float: ...
 
     def true_value(self) -> float:
-        """Returns the true size or number of cores. Infinite if there is none within FARTHEST times the largest."""
+        """Returns the true size or number of cores. Infinite if it is beyond FARTHEST times the largest."""
         ...
 
     def answer(self, generator: np.random.Generator) -> tuple[Interval, Verdict]:
@@ -66,7 +66,7 @@ class Scenario(Protocol):
 class RowsScenario:
     """The number of rows from which an engine is faster than a rival.
 
-    `engine` and `rival` are the seconds of 1, n and n·log n. The rival's times grow faster.
+    `engine` and `rival` hold the coefficients of 1, n and n·log n, in seconds. The rival's times grow faster.
     """
 
     question: ClassVar[str] = "rows"
@@ -124,7 +124,7 @@ class CoresScenario:
 
 @dataclass(frozen=True)
 class Judged:
-    """What came of `repeats` simulations of a scenario, as shares of them."""
+    """The results of `repeats` simulations of a scenario, as shares of the simulations."""
 
     scenario: Scenario
     repeats: int
@@ -132,20 +132,19 @@ class Judged:
     """The share of intervals that contain the true value."""
     resolved: float
     false: float
-    """The share of verdicts that are wrong: "yes" where there is no such size or number of cores, or "no" where there
-    is one."""
+    """The share of wrong verdicts: "yes" although the true value is infinite, or "no" although it is finite."""
 
     @property
     def is_covered_wrongly(self) -> bool:
-        """True if too few intervals contain the true value, or too many contain a finite one.
+        """True if too few intervals contain the true value, or if too many contain a finite true value.
 
-        An interval without an end always contains an infinite value, so these may be covered always.
+        An interval without an upper limit always contains an infinite true value. So every interval may contain it.
         """
         return self.covered < LEAST or (self.covered > MOST and np.isfinite(self.scenario.true_value()).item())
 
 
 def scenarios() -> list[Scenario]:
-    """Returns all scenarios. "10 % too slow" and "10 % faster" are about the best time that can be reached."""
+    """Returns all scenarios. "10 % too slow" and "10 % faster" compare the best possible time with the rival's."""
     farthest = FARTHEST * ROWS[-1]
     rival = (0.5, 4e-5, 0.0)
     at_farthest = rival[0] + rival[1] * farthest
@@ -156,7 +155,7 @@ def scenarios() -> list[Scenario]:
         ("10 % faster at ten times the sizes", (60.0, (at_farthest / 1.1 - 60) / farthest, 0.0), rival),
         ("10 % too slow at ten times the sizes", (60.0, (at_farthest * 1.1 - 60) / farthest, 0.0), rival),
     ]
-    limit = 100 * 0.1  # of infinitely many cores with σ = 0.1
+    limit = 100 * 0.1  # the time with infinitely many cores and σ = 0.1
     coherent = float(_of_cores(np.sqrt(0.98 / 0.004), 0.02, 0.004))  # the minimum is at √((1 − σ)/κ) cores
     by_cores = [
         ("mostly parallel, 6 cores", 0.02, 0.0, float(_of_cores(6, 0.02, 0.0))),
@@ -205,7 +204,7 @@ def simulated(scenario: Scenario, repeats: int) -> Judged:
 
 
 def _of_cores(cores: Array | float, contention: float, coherency: float) -> Array:
-    """Returns the seconds of an engine that takes 100 seconds on one core, of the shape of `cores`."""
+    """Returns the seconds of an engine that takes 100 seconds on one core. The result has the shape of `cores`."""
     number = np.asarray(cores)
     result: Array = 100 * (1 + contention * (number - 1) + coherency * number * (number - 1)) / number
     return result
@@ -222,7 +221,7 @@ def _first(values: Array, is_faster: Array) -> float:
 
 
 def _noise(scenario: Scenario, executions: int, generator: np.random.Generator) -> Array:
-    """Returns the factors of the times of each round, of shape (rounds, executions)."""
+    """Returns the factors by which noise changes the times, of shape (rounds, executions)."""
     shared = ROUND_EFFECT * generator.standard_normal((scenario.rounds, 1))
     result: Array = np.exp(shared + scenario.noise * generator.standard_normal((scenario.rounds, executions)))
     return result

@@ -1,7 +1,7 @@
 """Simulates how often the answer to "is a sample enough?" is right, for models with a known learning curve.
 
-Hold-outs, seeds and scores are simulated as in `coverage`. The smaller a fraction, the closer together are the scores
-that its model gives to the two classes. So it is known what each fraction gives up.
+Hold-outs, seeds and scores are simulated as in `coverage`. With a smaller fraction, the scores of the two classes are
+closer together. So the quality that each fraction gives up is known.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,19 +23,22 @@ FRACTIONS = tuple(2.0**-power for power in range(1, 7))
 EXPONENT = 0.7
 """The exponent of the learning curve: the gap of fraction f is proportional to f^-EXPONENT - 1."""
 SUFFICIENT: tuple[float | None, ...] = (None, 1 / 2, 1 / 4, 1 / 64)
-"""The smallest fractions that are enough, by the simulated curves. None: no sample is."""
+"""The smallest fraction that is enough, for each simulated curve. None: no sample is enough."""
 UNITS, SEEDS = (11, 50), (3, 8)
 ROWS = 3000
 """The rows of each class in the hold-out."""
 SCALE = 0.15
 """The factor for the variation over units, seeds and cells. With 1, hardly any answer would be resolved."""
 NEAR = 0.8
-"""The smallest fraction that is enough gives up this share of the tolerance, and so is close to the limit."""
+"""The smallest fraction that is enough gives up this share of the tolerance, so it is close to the limit."""
 
 MOST_WRONG = 0.05
 """At most this share of answers should be wrong."""
 LEVELS = (0.05, 0.5, 0.95)
-"""The confidence that a sample gives up at most its true value should be below each level in as many simulations."""
+"""For each level, this share of confidences should be at or below the level.
+
+Each confidence belongs to the statement that a sample gives up at most its true value.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class Answered:
-    """What the answers of `repeats` simulations were, as shares of them.
+    """The shares of right, exact and unresolved answers in `repeats` simulations.
 
-    An answer is right if the fraction that it names is enough, and if it does not call a fraction too few that is
-    enough. `exact` is the share of answers that name the smallest fraction that is enough, or that say that a half is
-    too few if it is. `below` holds for each of LEVELS the share of confidences below it.
+    An answer is right if the fraction that it names is enough, and each fraction that it calls too few is not enough.
+    `exact` is the share of right answers that also name the smallest fraction that is enough. If no sample is enough,
+    such an answer says that a half is too few. `below` holds, for each of LEVELS, the share of confidences up to it.
     """
 
     truth: Truth
@@ -83,7 +86,7 @@ class Answered:
 
     @property
     def wrong(self) -> float:
-        return max(0.0, 1 - self.right - self.not_resolved)  # a sum of shares may be just above 1
+        return max(0.0, 1 - self.right - self.not_resolved)  # rounding may lift the sum of shares above 1
 
 
 def truths() -> list[Truth]:
@@ -132,7 +135,10 @@ def simulated(truth: Truth, repeats: int) -> Answered:
 
 
 def _outcome(answer: SampleAnswer, enough: set[float]) -> set[str]:
-    """Returns how an answer agrees with the truth: "right", "exact", "open" (not resolved), or nothing if wrong."""
+    """Returns {"open"} for an answer that is not resolved, and {"right"} for a right answer.
+
+    Returns {"right", "exact"} if the answer also names the smallest fraction, and an empty set for a wrong answer.
+    """
     if not answer.is_enough and not answer.is_too_little:
         return {"open"}
     named = answer.step.fraction if answer.is_enough and answer.step else None

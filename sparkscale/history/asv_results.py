@@ -141,10 +141,11 @@ def describe_machine(description: dict[str, str]) -> None:
 
 
 def _complete(path: Path, selected: Sequence[Selection]) -> None:
-    """Corrects asv's file: each combination of parameters has the values that its case has now, otherwise n/a.
+    """Corrects asv's file. Afterwards, each combination of parameters has the present values of its case.
 
-    When a case is recorded again, asv keeps values that the case no longer has. asv also marks combinations that
-    are new in the file as failed. Raises RecordingError for a value that asv failed to read.
+    A value that the case does not have is n/a. When a case is recorded again, asv keeps values that the case no
+    longer has. asv also marks combinations that are new in the file as failed. Raises RecordingError for a value
+    that asv failed to read.
     """
     content = json.loads(path.read_text())
     columns = content["result_columns"]

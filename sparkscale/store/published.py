@@ -105,7 +105,7 @@ class _Publication:
         return measurement.dataset or self.path.stem
 
     def _description(self, name: str, measurements: Sequence[Measurement]) -> WorkloadDescription:
-        """Returns the description of a workload. Raises ConfigError if an engine of it has two placements."""
+        """Returns the description of a workload. Raises ConfigError if one of its engines has two placements."""
         engines: dict[str, Measurement] = {}
         for measurement in measurements:
             first = engines.setdefault(measurement.engine, measurement)

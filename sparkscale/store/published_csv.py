@@ -17,12 +17,12 @@ from sparkscale.contract.phrases import count
 
 REQUIRED = ("engine", "rows", "seconds")
 RESERVED = ("set", "arguments", "capacity")
-"""Names that a case's parameters have already: no column may have one of them."""
+"""Names that the parameters of cases already use. No column may have one of these names."""
 MEMORY = ("memory_gb", "ram_gb")
 LIMIT = 1e15
 """Larger numbers are mistakes. Whole numbers below it are exact as floats."""
 QUALITY = "quality"
-"""The column of a quality without a known name. It is not known if more is better, so it is shown and not judged."""
+"""The column of a quality without a known name. A higher value may be better or worse, so it is not judged."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _whole_from_0(text: str) -> int:
 
 
 def _qualities(texts: Mapping[str, str]) -> dict[str, float]:
-    """Returns the numbers of the columns of qualities. Raises ValueError if one is outside of its range."""
+    """Returns the numbers in the quality columns. Raises ValueError for a value that is not possible."""
     values = {}
     for name, text in texts.items():
         try:
@@ -103,7 +103,7 @@ def _qualities(texts: Mapping[str, str]) -> dict[str, float]:
 
 
 def _parameter(text: str) -> int | float | str:
-    """Returns a whole number, another number, or a text. Equal numbers have equal results: 10 and 10.0 are one."""
+    """Returns a whole number, another number, or a text. Equal numbers, such as 10 and 10.0, give equal results."""
     try:
         value = _number(text)
     except ValueError:
@@ -162,14 +162,14 @@ class Measurement(BaseModel):
 
 @dataclass(frozen=True)
 class Table:
-    """The measurements of a file, and the number of rows that were skipped because they have none."""
+    """The measurements of a file, and the number of skipped rows, which have no measurement."""
 
     measurements: tuple[Measurement, ...]
     skipped: int
 
 
 def read(path: Path, content: bytes) -> Table:
-    """Returns the measurements in the content of a CSV file. `path` is its name in messages.
+    """Returns the measurements in the content of a CSV file. `path` names the file in messages.
 
     Raises ConfigError, with the number of the line, if the content does not have the documented format.
     """
@@ -228,7 +228,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _measurement(path: Path, line: int, row: Mapping[str, str]) -> Measurement:
-    """Returns the measurement of a row, given as its texts by column. Raises ConfigError if a value is wrong."""
+    """Returns the measurement of a row. `row` maps columns to texts. Raises ConfigError if a value is wrong."""
     own = Measurement.model_fields.keys() - {"line", "quality", "params", "memory_gb"}
     qualities = (QUALITY, *KNOWN_QUALITIES)
     values: dict[str, Any] = {name: text for name, text in row.items() if name in own}

@@ -418,8 +418,8 @@ def kept_cells(run: Context, own: Learned, whole: Learned, given: list[Array], h
     """Returns a mask over the hold-out's values, with the shape (rows, columns of the data).
 
     It is true if the engine's pipeline transforms a value as a pipeline from all training rows would. `own` and
-    `whole` are learned by pandas from the sample and from all training rows. `given` holds the columns that the
-    engine made of each column of the data. Columns of the data have the order of `blocks`.
+    `whole` are learned by pandas from the sample and from all training rows. `given` holds one array per
+    column of the data: the features that the engine made from this column. Its order is that of `blocks`.
     """
     numbers = len(own.scales)
     seen = list(own.values.items())

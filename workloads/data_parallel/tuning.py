@@ -24,7 +24,7 @@ LEAST_GAIN = 0.001
 
 
 class Tuned:
-    """A data-parallel engine that wraps another engine. Its `fit` searches the best capacity before it trains."""
+    """A data-parallel engine that wraps another engine. Its `fit` searches for the best capacity before it trains."""
 
     def __init__(self, engine: Engine, workload: Workload) -> None:
         self.engine: Any = engine

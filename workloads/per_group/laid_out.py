@@ -1,4 +1,4 @@
-"""Engines on Spark and on one node that write rows by group once, and then train from these Parquet files."""
+"""Engines on Spark and on one node that write rows by group to Parquet files once, and then train from them."""
 
 from abc import abstractmethod
 from collections import defaultdict

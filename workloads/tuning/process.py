@@ -37,7 +37,7 @@ OUT_OF_MEMORY = ("bad_alloc", "bad allocation", "cannot allocate memory", "can't
 
 
 class TrialProcess:
-    """Starts a template process, which forks a child for each trial, and sends it one trial at a time."""
+    """Starts a template process and sends it one trial at a time. The template forks a child for each trial."""
 
     def __init__(self, job: Job) -> None:
         self.job = job

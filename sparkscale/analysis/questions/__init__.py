@@ -1,1 +1,1 @@
-"""Questions: analyses that cover several cases or runs, each in its own file. There are none yet."""
+"""Questions: analyses that cover several cases or runs, each in its own file."""

@@ -1,8 +1,8 @@
 """Finds the number of rows from which one engine is faster than another.
 
-The time of an engine with n rows is modelled as t(n) = a + b·n, or as t(n) = a + b·n + c·n·log n where this predicts
-a size better that was left out. All coefficients are at least 0, and residuals are relative to the measured time. The
-form is that of Ernest (Venkataraman et al., NSDI 2016), for a fixed number of cores.
+The time of an engine with n rows is modelled as t(n) = a + b·n. If t(n) = a + b·n + c·n·log n is better at predicting
+sizes that were left out of the fit, it is used instead. All coefficients are at least 0, and residuals are relative
+to the measured time. The form is that of Ernest (Venkataraman et al., NSDI 2016), for a fixed number of cores.
 
 The interval is a bootstrap over rounds: each draw fits both engines to the same rounds.
 """
@@ -21,15 +21,16 @@ from sparkscale.analysis.questions.fitting import (
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval
 
 NOMINAL = 0.93
-"""The level of the bootstrap's percentiles. It is calibrated, so that intervals cover LEVEL in simulations.
+"""The level of the bootstrap's percentiles.
 
-The bootstrap does not know that the form of the curve was chosen from the same times (Loh: Calibrating confidence
-coefficients, J. Am. Stat. Assoc. 82, 1987).
+It is calibrated in simulations, so that a share LEVEL of intervals contains the true value (Loh: Calibrating
+confidence coefficients, J. Am. Stat. Assoc. 82, 1987). Uncalibrated intervals are too narrow: the bootstrap does not
+know that the form of the curve was chosen from the same times.
 """
 FEWEST_SIZES = 3
-"""With fewer sizes, the times of an engine are not extended to others."""
+"""With fewer sizes, the times of an engine are not extended to other sizes."""
 POINTS = 400
-"""The number of sizes, evenly spread on a logarithmic scale, between which a crossing is searched."""
+"""The number of sizes at which two engines are compared. They are evenly spread on a logarithmic scale."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Model:
-    """The fitted times of an engine: `coefficients` of shape (draws, 3) for 1, n and n·log n."""
+    """The fitted times of an engine. `coefficients` has shape (draws, 3), for the terms 1, n and n·log n."""
 
     coefficients: Array
 
@@ -59,11 +60,11 @@ class Model:
 class Crossover:
     """The size from which an engine is faster than a rival.
 
-    `rows` is infinite if the engine is not faster up to `farthest` rows, and 0 if it is faster from the smallest
-    measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time divided by
-    the rival's for `farthest` rows. `is_never` is true if the engine's time also grows at least as fast with rows, so
-    that no size would help. `largest` is the largest size that both have measured. `models` are the fitted times of
-    the engine and of the rival.
+    `rows` is infinite if the engine is not faster up to `farthest` rows. It is 0 if the engine is faster from the
+    smallest measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time
+    divided by the rival's, for `farthest` rows. `is_never` is true if no size would help, because the engine's time
+    also grows at least as fast with rows. `largest` is the smaller of the largest sizes of both engines. `models`
+    holds the fitted times of the engine, then those of the rival.
     """
 
     rows: float
@@ -85,7 +86,7 @@ class Crossover:
 
 
 def crossover(engine: Times, rival: Times) -> Crossover | None:
-    """Returns the size from which `engine` is faster than `rival`. None if one of them has too few sizes.
+    """Returns the size from which `engine` is faster than `rival`. None if either has too few sizes.
 
     Rounds are paired, so both must have the same rounds.
     """
@@ -118,7 +119,7 @@ def fitted(times: Times, drawn: Array) -> Model:
 
 
 def _left_out(times: Times, terms: int) -> float:
-    """Returns the mean squared relative error for sizes that were left out of a fit with this number of terms."""
+    """Returns the mean squared relative error of predicted sizes. Each fit leaves out one size."""
     rows, means = times.rows, geometric_means(times.seconds, np.arange(len(times.seconds))[None])
     errors = []
     for left in range(len(rows)):
@@ -135,7 +136,7 @@ def _terms(rows: Array) -> Array:
 
 
 def _crossings(engine: Model, rival: Model, sizes: Array) -> Array:
-    """Returns the size of each draw from which the engine is faster, of shape (draws,)."""
+    """Returns, for each draw, the size from which the engine is faster. The result has shape (draws,)."""
     slower = engine.at(sizes) >= rival.at(sizes)
     last = slower.shape[1] - 1 - slower[:, ::-1].argmax(axis=1)  # the last size for which the engine is slower
     crossing = np.where(last == slower.shape[1] - 1, np.inf, sizes[np.minimum(last + 1, len(sizes) - 1)])
@@ -144,5 +145,8 @@ def _crossings(engine: Model, rival: Model, sizes: Array) -> Array:
 
 
 def _grows_faster(own: Array, other: Array) -> bool:
-    """Returns true if the first time grows at least as fast as the other. Both are coefficients of n and n·log n."""
+    """Returns true if the engine's time grows at least as fast as the rival's.
+
+    `own` and `other` are the coefficients of n and n·log n of the engine and of the rival.
+    """
     return bool((own[1], own[0]) >= (other[1], other[0]))

@@ -1,4 +1,4 @@
-"""Fits curves of time to rounds of measurements, and gives intervals for what follows from the curves.
+"""Fits curves to measurements of several rounds, and gives intervals for numbers that are computed from the curves.
 
 The intervals are a bootstrap over rounds. With few rounds, percentiles of a bootstrap are too narrow, so they are
 expanded (Hesterberg: What teachers should know about the bootstrap, Am. Stat. 69, 2015, section 5.4).
@@ -13,10 +13,10 @@ from scipy.special import ndtr, stdtrit
 from sparkscale.analysis.statistics import SEED, Array, Interval
 
 LEVEL = 0.90
-"""The confidence level of the size or number of cores from which an engine is faster."""
+"""The confidence level of intervals for the size, or number of cores, from which an engine is faster."""
 DRAWS = 1000
 FARTHEST = 10.0
-"""No statement is made beyond this multiple of the largest measured size or number of cores."""
+"""Nothing is forecast beyond this multiple of the largest measured size or number of cores."""
 
 
 def drawn_rounds(rounds: int) -> Array:
@@ -26,7 +26,7 @@ def drawn_rounds(rounds: int) -> Array:
 
 
 def geometric_means(seconds: Array, drawn: Array) -> Array:
-    """Returns the mean seconds of each draw, of shape (draws, sizes). One slow round does not decide such a mean.
+    """Returns the geometric mean of each draw, of shape (draws, sizes). One slow round has little influence on it.
 
     `seconds` has shape (rounds, sizes), and `drawn` holds positions of rounds and has shape (draws, rounds).
     """
@@ -42,13 +42,13 @@ def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
 
 
 def non_negative(terms: Array, seconds: Array) -> Array:
-    """Returns the non-negative least squares of relative residuals, of shape (draws, terms).
+    """Returns the non-negative coefficients with the least squares of relative residuals, of shape (draws, terms).
 
-    `terms` has shape (sizes, terms), and `seconds` (draws, sizes). Sizes may be rows or cores. With two or three
-    terms, every subset of them is tried: the best solution is the least squares of one subset.
+    `terms` has shape (sizes, terms), and `seconds` has shape (draws, sizes). Sizes may be rows or cores. Every subset
+    of the terms is tried, because the best solution is the least-squares solution of one subset.
     """
     scale = terms.max(axis=0)
-    unit = seconds.mean(axis=1, keepdims=True)  # so that numbers as large as bytes do not vanish beside the ridge
+    unit = seconds.mean(axis=1, keepdims=True)  # the ridge would dominate numbers as large as bytes
     design = terms[None] / scale / (seconds / unit)[:, :, None]
     best = np.full(len(seconds), np.inf)
     result = np.zeros((len(seconds), terms.shape[1]))

@@ -2,11 +2,11 @@
 
 Four families of curves are fitted to the measured qualities by weighted least squares: pow3, pow4, mmf4 and wbl4
 (Viering and Loog: The shape of learning curves, IEEE TPAMI 45, 2023). The forecast is the median of the four. On the
-public curves of LCDB 1.1 its median error is half that of the last measured quality.
+public curves of LCDB 1.1, its median error is half that of a forecast by the last measured quality.
 
-Each family is c + A·g(x, θ) with a falling g of values between 0 and 1, and with A on the side on which more rows
-help. Given θ, the best A and c have a closed form. So each θ of a grid is tried, which finds the global minimum
-(variable projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973).
+Each family is c + A·g(x, θ), where g falls with the size x. A has the sign with which more rows make the quality
+better. For a given θ, the best A and c have a closed form. So it is enough to try each θ of a grid (variable
+projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973).
 """
 
 from collections.abc import Callable
@@ -22,15 +22,15 @@ from sparkscale.analysis.statistics import Array, Interval
 LEVEL = 0.90
 """The confidence level of forecasts."""
 FEWEST_SIZES = 5
-"""With fewer sizes there is no forecast: a family has up to four parameters."""
+"""With fewer sizes, there is no forecast, because a family has up to four parameters."""
 FARTHEST = 10.0
 """A forecast for more than this multiple of the largest measured size is refused."""
 CALIBRATION = 2.4
 """The factor by which the bootstrap's interval is widened on both sides.
 
-The bootstrap knows the noise of the measured qualities, but not that no family is the true curve. The factor is
-calibrated on half of the public data sets, so that intervals for four times the largest size contain 90 % of the
-measured qualities (`sparkscale evidence curves`).
+The bootstrap covers the noise of the measured qualities. It does not cover the error of the families: none of them
+is the true curve. The factor is calibrated on half of the public data sets (`sparkscale evidence curves`). With this
+factor, intervals for four times the largest size contain 90 % of the measured qualities.
 """
 NOT_MONOTONE = 0.01
 """The significance level of the test that finds curves on which more rows make the model worse."""
@@ -38,17 +38,17 @@ NOT_MONOTONE = 0.01
 Numbers = TypeVar("Numbers", float, Array)
 
 Family = Callable[[Array], Array]
-"""Maps sizes of shape (sizes,) to g for each θ of a grid, of shape (grid, sizes)."""
+"""Maps sizes of shape (sizes,) to values of g of shape (grid, sizes), with a line for each θ of a grid."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """The qualities that were measured for several sizes.
 
-    `rows` has shape (sizes,) and ascends. `quality` has the same shape. `draws`, of shape (draws, sizes), holds
-    qualities that vary as the measured ones would if units and seeds were drawn again, such as bootstrap replicates.
-    `is_better` is 1 if a higher quality is better, and -1 if a lower one is. `ceiling` is the best possible quality;
-    None if it is not known.
+    `rows` has shape (sizes,) and ascends. `quality` has the same shape. `draws` holds bootstrap replicates of
+    `quality`, of shape (draws, sizes). They vary as the measured qualities would with new units and seeds.
+    `is_better` is 1 if a higher quality is better, and -1 if a lower quality is better. `ceiling` is the best
+    possible quality. None if it is not known.
     """
 
     rows: Array
@@ -67,7 +67,7 @@ class Curve:
 class Forecast:
     """The forecast of a quality for `rows` training rows.
 
-    If there is none, `value` and `interval` are None and `why_none` is the reason.
+    If there is no forecast, `value` and `interval` are None, and `why_none` gives the reason.
     """
 
     rows: float
@@ -88,7 +88,10 @@ def forecast(curve: Curve, rows: float) -> Forecast:
 
 
 def bootstrapped(curve: Curve, rows: float) -> tuple[float, float, float]:
-    """Returns the forecast, and the limits of the bootstrap's interval at LEVEL, which is too narrow."""
+    """Returns the forecast, and the limits of the bootstrap's interval at LEVEL.
+
+    This interval is too narrow, so `forecast` widens it.
+    """
     (value,), drawn = (
         np.median(fitted(curve, values, rows), axis=1) for values in (curve.quality[None], curve.draws)
     )
@@ -97,16 +100,16 @@ def bootstrapped(curve: Curve, rows: float) -> tuple[float, float, float]:
 
 
 def widened(value: Numbers, low: Numbers, high: Numbers, factor: float) -> tuple[Numbers, Numbers, Numbers]:
-    """Returns a forecast with limits that are `factor` times as far away. Takes numbers or arrays."""
+    """Returns a forecast with limits that are `factor` times as far away from it. Takes numbers or arrays."""
     return value, value - factor * np.maximum(0.0, value - low), value + factor * np.maximum(0.0, high - value)
 
 
 def ill_behaved(curve: Curve) -> str:
     """Returns the reason why a curve cannot be extended. Empty if it can.
 
-    It tests whether a curve on which more rows never hurt would differ from the measured one as much. The statistic
-    is the weighted distance from the best monotone curve. Its distribution is simulated for a constant curve, which
-    is the least favourable one (Robertson, Wright and Dykstra: Order Restricted Statistical Inference, 1988, ch. 2).
+    A test decides whether chance alone explains where the quality gets worse with more rows. The statistic is the
+    weighted distance from the best monotone curve. Its distribution is simulated for a constant curve, the least
+    favourable case (Robertson, Wright and Dykstra: Order Restricted Statistical Inference, 1988, ch. 2).
     """
     sizes = len(curve.rows)
     if sizes < FEWEST_SIZES:
@@ -123,9 +126,9 @@ def ill_behaved(curve: Curve) -> str:
 
 
 def fitted(curve: Curve, values: Array, rows: float) -> Array:
-    """Returns the quality of each family for `rows` rows, fitted to each line of `values`.
+    """Fits each family of curves to each line of `values`. Returns the predicted qualities for `rows` rows.
 
-    `values` has the shape (lines, sizes), and the result (lines, families).
+    `values` has shape (lines, sizes), and the result has shape (lines, families).
     """
     largest = curve.rows.max()
     weights = _weights(curve)
@@ -150,7 +153,7 @@ def fitted(curve: Curve, values: Array, rows: float) -> Array:
 
 @cache
 def families() -> tuple[Family, ...]:
-    """Returns the four families. Sizes are in units of the largest measured one."""
+    """Returns the four families. Sizes are in units of the largest measured size."""
     power, shift = _grid(np.geomspace(0.05, 3, 40), np.geomspace(1e-3, 3, 16))
     scale, bend = _grid(np.geomspace(1e-3, 1e2, 30), np.geomspace(0.1, 4, 24))
     rate, form = _grid(np.geomspace(0.03, 60, 40), np.geomspace(0.03, 2, 24))
@@ -172,7 +175,7 @@ def _grid(first: Array, second: Array) -> tuple[Array, Array]:
 def _weights(curve: Curve) -> Array:
     """Returns the inverse variance of each size, of shape (sizes,)."""
     variances: Array = curve.draws.var(axis=0)
-    least = max(float(variances.max()), 1e-12) * 1e-4  # a quality without noise would be the only one that counts
+    least = max(float(variances.max()), 1e-12) * 1e-4  # else only a quality without noise would count
     result: Array = 1 / np.maximum(variances, least)
     return result
 

@@ -30,7 +30,7 @@ from sparkscale.analysis.questions.speed_up import check_cores, check_seconds
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval, at_most
 
 FEWEST_COUNTS = 4
-"""With fewer numbers of cores no law is fitted, because it has three coefficients."""
+"""With fewer numbers of cores, no law is fitted, because a law has three coefficients."""
 COHERENT = 0.01
 """The significance level of the test that finds coherency.
 
@@ -67,8 +67,8 @@ class Scaling:
 class Law:
     """The universal scalability law, fitted to the draws of a bootstrap.
 
-    `coefficients` has shape (draws, 3) and holds a, b and c. The law holds from `fewest` cores on, the smallest
-    number that was measured.
+    `coefficients` has shape (draws, 3) and holds a, b and c. The law holds from `fewest` cores on. This is the
+    smallest number that was measured.
     """
 
     coefficients: Array
@@ -80,10 +80,10 @@ class Law:
         return result
 
     def crossings(self, single: Array) -> tuple[Array, Array]:
-        """Returns the numbers of cores between which each draw is faster than `single`, both of shape (draws,).
+        """Returns two numbers of cores for each draw. Between them, the draw is faster than `single`.
 
-        `single` holds seconds and has shape (draws,). Both numbers are infinite if the draw is never faster. They are
-        the roots of N·(T(N) − single), a quadratic function of N.
+        `single` holds seconds. All arrays have shape (draws,). Both numbers are infinite if the draw is never faster.
+        They are roots of N·(T(N) − single), a quadratic function of N. The first is at least `fewest`.
         """
         a, b, c = self.coefficients.T
         constant, linear = a - b, b - c - single
@@ -113,15 +113,19 @@ class Law:
 class Cost:
     """The smallest number of cores with which an engine is faster than the library on one thread.
 
-    No statement is made about fewer cores than the fewest that were measured, so `cores` is this number if it already
-    suffices. `interval` has the confidence level LEVEL and is None with fewer than FEWEST_ROUNDS rounds; `kind` then
-    rests on the mean times alone. Without a law `cores` is one of the measured numbers, and the interval's limits are
-    measured numbers between which the comparison is resolved. `kind` is
+    `cores` is never smaller than the smallest measured number. `interval` has the confidence level LEVEL. With fewer
+    than FEWEST_ROUNDS rounds, `interval` is None, and `kind` follows from the mean times alone.
 
-    - "measured" if a measured number of cores, and each larger one, is faster;
-    - "forecast" if only the law says from how many cores on the engine is faster;
+    Without a law, `cores` is a measured number, or infinite. The lower limit of `interval` is then the largest number
+    that is significantly slower. The upper limit is the smallest number from which all measured numbers are
+    significantly faster.
+
+    `kind` is
+
+    - "measured" if a measured number of cores, and each larger measured number, is faster;
+    - "forecast" if only the law says from how many cores the engine is faster;
     - "unbounded" if the law's best time over all numbers of cores is longer than the library's;
-    - "beyond" if the law does not become faster up to `farthest` cores;
+    - "beyond" if the engine does not become faster up to `farthest` cores, by the law;
     - "none measured" if there is no law and each measured number of cores is slower;
     - "not resolved" otherwise.
     """
@@ -131,24 +135,29 @@ class Cost:
     """Infinite if the engine is not faster up to `farthest` cores."""
     interval: Interval | None
     until: float
-    """The number of cores from which on the law is slower again. Infinite if there is no law or no such number."""
+    """The number of cores above which the law's time is longer than the library's again.
+
+    Infinite if there is no law, or no such number up to `farthest` cores.
+    """
     ratio: float
     """The law's best time over all numbers of cores, divided by the library's.
 
-    Without a law it is the best measured time that is divided."""
+    Without a law, it is the best measured time divided by the library's.
+    """
     ratio_interval: Interval | None
     """None without a law, or with fewer than FEWEST_ROUNDS rounds."""
     largest: float
     """The largest measured number of cores."""
     farthest: float
-    """The largest number of cores about which a statement is made."""
+    """The largest number of cores for which times are forecast. Without a law, the largest measured number."""
 
 
 def cost(scaling: Scaling) -> Cost:
     """Returns the number of cores from which the engine is faster than the best library on one thread.
 
-    The measured numbers of cores are compared round by round (`at_most`), with a correction for their number. A law
-    is fitted to FEWEST_COUNTS numbers of cores or more. Measurements that are resolved limit what the law says.
+    Each measured number of cores is compared with the library round by round (`at_most`), with a correction for the
+    number of comparisons. A law is fitted to FEWEST_COUNTS numbers of cores or more. Significant comparisons limit
+    the law's answer.
     """
     is_faster = _comparisons(scaling)
     bracket = _bracket(scaling.cores, is_faster)
@@ -158,9 +167,9 @@ def cost(scaling: Scaling) -> Cost:
 
 
 def _comparisons(scaling: Scaling) -> list[bool | None]:
-    """Returns for each configuration whether it is faster than the library. None if this is not resolved.
+    """Returns, for each configuration, true if it is faster than the library, and false if it is slower.
 
-    With fewer than FEWEST_ROUNDS rounds the geometric means decide.
+    None if the comparison is not resolved. With fewer than FEWEST_ROUNDS rounds, the geometric means decide.
     """
     if len(scaling.seconds) < FEWEST_ROUNDS:
         return _by_means(scaling)
@@ -179,9 +188,10 @@ def _mean_ratios(scaling: Scaling) -> Array:
 
 
 def _bracket(cores: Array, is_faster: Sequence[bool | None]) -> Interval:
-    """Returns the largest number of cores that is slower, and the smallest that is faster with each larger one.
+    """Returns the largest number of cores that is slower, and the smallest from which all measured ones are faster.
 
-    The first is the smallest measured number if none is slower. The second is infinite if the largest is not faster.
+    If no number is slower, the first is the smallest measured number. If the largest measured number is not faster,
+    the second is infinite.
     """
     faster_from = len(cores)
     while faster_from and is_faster[faster_from - 1]:
@@ -245,9 +255,9 @@ def _by_law(scaling: Scaling, is_faster: Sequence[bool | None], bracket: Interva
 def _intervals(scaling: Scaling, farthest: float) -> tuple[Interval, Interval]:
     """Returns the intervals of the number of cores and of the best time divided by the library's.
 
-    Draws of a coefficient that is close to 0 vary too little, because none is below 0 (Andrews: Inconsistency of the
-    bootstrap when a parameter is on the boundary of the parameter space, Econometrica 68, 2000). So where coherency
-    is not resolved to be above 0, the intervals also cover those of the law without it, which is Amdahl's.
+    Draws of a coefficient close to 0 vary too little, because no draw is below 0 (Andrews: Inconsistency of the
+    bootstrap when a parameter is on the boundary of the parameter space, Econometrica 68, 2000). So if coherency is
+    not significantly above 0, each interval also covers the interval of the law without coherency (Amdahl's law).
     """
     rounds = len(scaling.seconds)
     drawn = drawn_rounds(rounds)
@@ -262,7 +272,7 @@ def _intervals(scaling: Scaling, farthest: float) -> tuple[Interval, Interval]:
 
 
 def _is_above_zero(coefficients: Array, rounds: int) -> bool:
-    """Returns true if a coefficient is above 0, by its bootstrap draws of shape (draws,). It is Student's t test."""
+    """Returns true if a coefficient is significantly above 0, by Student's t test on draws of shape (draws,)."""
     standard_error = float(coefficients.std()) * np.sqrt(rounds / (rounds - 1))
     return bool(coefficients.mean() > stdtrit(rounds - 1, 1 - COHERENT) * standard_error)
 
@@ -272,10 +282,10 @@ def _hull(intervals: Sequence[Interval]) -> Interval:
 
 
 def _answers(law: Law, single: Array, drawn: Array, farthest: float) -> tuple[Array, Array, Array]:
-    """Returns what the law says in each draw of rounds: three arrays of shape (draws,).
+    """Returns the law's answers in each draw of rounds: three arrays of shape (draws,).
 
-    They are the number of cores from which on the engine is faster, the number from which on it is slower again, and
-    the best time divided by the library's. Numbers beyond `farthest` are infinite.
+    The first has the number of cores from which the engine is faster, and the second the number above which it is
+    slower again. The third has the best time divided by the library's. Numbers beyond `farthest` are infinite.
     """
     seconds = geometric_means(single[:, None], drawn)[:, 0]
     start, end = (np.where(number <= farthest, number, np.inf) for number in law.crossings(seconds))
@@ -283,9 +293,9 @@ def _answers(law: Law, single: Array, drawn: Array, farthest: float) -> tuple[Ar
 
 
 def fitted(cores: Array, seconds: Array, drawn: Array, has_coherency: bool = True) -> Law:
-    """Returns the law for each draw of rounds. Without coherency (c = 0) it is Amdahl's law.
+    """Fits the law to each draw of rounds. Without coherency (c = 0), the law is Amdahl's law.
 
-    `cores` has shape (configurations,), `seconds` (rounds, configurations) and `drawn` (draws, rounds).
+    `cores` has shape (configurations,), `seconds` has (rounds, configurations), and `drawn` has (draws, rounds).
     """
     used = 3 if has_coherency else 2
     coefficients = np.zeros((len(drawn), 3))
@@ -299,6 +309,6 @@ def _terms(cores: Array) -> Array:
 
 
 def _within(interval: Interval, bracket: Interval) -> Interval:
-    """Returns the part of an interval that lies in the bracket, or the bracket if the law is wrong and none does."""
+    """Returns the part of an interval that lies in the bracket. If there is no such part, returns the bracket."""
     low, high = max(interval.low, bracket.low), min(interval.high, bracket.high)
     return Interval(low, high) if low <= high else bracket

@@ -1,8 +1,8 @@
 """Says how much faster an engine is with more cores: strong scaling with the same rows, weak scaling with more rows.
 
-The efficiency of strong scaling is Amdahl's view, and that of weak scaling is Gustafson's (Reevaluating Amdahl's law,
-Commun. ACM 31, 1988). A speed-up alone hides a slow start, so each one comes with the seconds themselves (Hoefler and
-Belli: Scientific benchmarking of parallel computing systems, SC 2015, rule 1).
+Strong scaling is Amdahl's view of efficiency, and weak scaling is Gustafson's (Reevaluating Amdahl's law, Commun. ACM
+31, 1988). A speed-up alone hides a slow start, so each speed-up has its seconds beside it (Hoefler and Belli:
+Scientific benchmarking of parallel computing systems, SC 2015, rule 1).
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ import numpy as np
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval, Spread, rounds_interval
 
 SAME_ROWS_PER_CORE = 0.05
-"""Rows per core that differ by at most this share from those of the fewest cores count as equal."""
+"""In weak scaling, rows per core may differ by this share from the rows per core of the smallest configuration."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """What an engine does with a number of cores. Speed-up and efficiency are against the fewest cores.
+    """The time of an engine on a number of cores, and its speed-up and efficiency relative to the fewest cores.
 
-    Each ratio is computed within a round. The intervals hold the centre of the ratios, at the level of
-    `statistics.LEVEL`; they are None with fewer than FEWEST_ROUNDS rounds. In weak scaling the speed-up is scaled: it
-    says how many times as much work is done in the same time.
+    Each ratio is computed within a round. The intervals hold the centre of the ratios with the confidence level
+    `statistics.LEVEL`. They are None with fewer than FEWEST_ROUNDS rounds. In weak scaling, the speed-up is scaled:
+    it says how many times as much work is done in the same time.
     """
 
     cores: float
@@ -43,9 +43,9 @@ def strong_scaling(cores: Array, seconds: Array) -> list[Scaled]:
 
 
 def weak_scaling(cores: Array, rows: Array, seconds: Array) -> list[Scaled] | None:
-    """Returns the scaled speed-up for each number of cores with the same rows per core as the fewest cores.
+    """Returns the scaled speed-up for each number of cores. Each configuration has the same rows per core.
 
-    Rows per core may differ by SAME_ROWS_PER_CORE; other configurations are left out. Returns None if fewer than two
+    Rows per core may differ by SAME_ROWS_PER_CORE. Other configurations are left out. Returns None if fewer than two
     remain. Arguments and errors are those of `strong_scaling`; `rows` has shape (configurations,).
     """
     check_cores(cores, seconds)
@@ -61,7 +61,7 @@ def weak_scaling(cores: Array, rows: Array, seconds: Array) -> list[Scaled] | No
 
 
 def _scaled(cores: Array, seconds: Array, efficiency: Array) -> list[Scaled]:
-    """Returns what each number of cores does. `efficiency` has the shape of `seconds`, (rounds, configurations)."""
+    """Returns the result of each number of cores. `seconds` and `efficiency` have shape (rounds, configurations)."""
     results = []
     for number, times, shares in zip(cores, seconds.T, efficiency.T, strict=True):
         speed_up, speed_up_interval = _spread(shares * number / cores[0])

@@ -1,7 +1,7 @@
-"""Answers three questions about one comparison: is a sample enough, which engine on one node, does Spark pay.
+"""Answers three questions about one comparison: is a sample enough, which engine is best on one node, does Spark pay?
 
-Each answer is a short paragraph. It names the range of each number, the records that it rests on, and, if it is not
-resolved, what to measure and how long that takes.
+Each answer is a short paragraph. It gives a range for each number, and names the records behind it. If an answer is
+not resolved, it also says what to measure and how long this takes.
 """
 
 from collections import defaultdict
@@ -32,13 +32,13 @@ LARGER = 4
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers for one comparison. `price` is that of the cluster. None if none is known."""
+    """The answers for one comparison. `price` is the price of the cluster. None if it is not known."""
 
     comparison: Tradeoff
     price: Price | None = None
 
     def every(self) -> Iterator[Answer]:
-        """Yields the answers in the order of QUESTIONS. A question that was not measured has none."""
+        """Yields the answers in the order of QUESTIONS. Questions without measurements are left out."""
         if self.comparison.judges_samples:
             yield self._sample()
         if self._node:
@@ -69,7 +69,7 @@ class Answers:
     # Is a sample enough?
 
     def _sample(self) -> Answer:
-        """Returns the answer for the engine that is best on one node, and in short for the others."""
+        """Returns the answer for the fastest engine on one node, and a short answer for each other engine."""
         curves = self.comparison.curves
         best = self._node.fastest.case.engine if self._node else curves[0].engine
         lead = next(curve for curve in curves if curve.engine == best)
@@ -82,7 +82,7 @@ class Answers:
         return self._answer(SAMPLE, _verdict(lead.answer), text, curves, self._to_resolve_sample(lead))
 
     def _sample_of(self, curve: EngineCurve) -> str:
-        """Returns sentences about the smallest sample that is enough for an engine, or why none is known."""
+        """Returns sentences about the smallest sample that is enough for an engine, or about why none is known."""
         answer, step = curve.answer, curve.answer.step
         if step is None:
             return f"For {curve.engine}, samples are {answer.text}."
@@ -167,7 +167,7 @@ class Answers:
         return self._answer(NODE, verdict, " ".join(sentences), compared, self._to_resolve_engine(node))
 
     def _faster(self, node: NodeEngines, rival: Cell) -> str:
-        """Returns a sentence with the speed-up over a rival, and with the quality that is given up for it."""
+        """Returns a sentence with the speed-up over a rival, and a sentence with the difference in quality."""
         ratios = Spread.of(node.ratios(rival))
         if ratios is None:
             return f"It has no time to compare with {rival.case.engine} in some rounds."
@@ -177,7 +177,7 @@ class Answers:
         return f"{text}.{self._difference(step) if step else ''}"
 
     def _difference(self, step: Step) -> str:
-        """Returns a sentence about the quality of the fastest engine, against that of a rival. Empty if not known."""
+        """Returns a sentence about the quality of the fastest engine relative to a rival's. Empty if unknown."""
         if step.interval is None:
             return ""
         criterion = self.comparison.criterion
@@ -221,7 +221,7 @@ class Answers:
         return self._answer(SPARK, verdict, text, compared.values(), self._to_resolve_spark(rivalries))
 
     def _with_quality(self, rivalry: Rivalry) -> str:
-        """Returns the conclusion. It says so if the engine's model is worse by more than is tolerated."""
+        """Returns the conclusion. It also states the quality given up, if this is more than the tolerance."""
         step = rivalry.gives_up
         worse = self._worse(step, "; but it gives up") if step and step.verdict == "not enough" else ""
         return rivalry.sentence() + worse
@@ -257,7 +257,7 @@ def _verdict(answer: SampleAnswer) -> Verdict:
 
 
 def _percent(confidence: float) -> str:
-    """Returns a confidence in percent. It never prints as 0 % or 100 %."""
+    """Returns a confidence in percent. The text is never 0 % or 100 %."""
     if confidence > 0.995:
         return "over 99 %"
     return "under 1 %" if confidence < 0.005 else f"{confidence:.0%}".replace("%", " %")

@@ -1,4 +1,4 @@
-"""All executions of one engine on one fraction: their costs, and the quality of their models over rounds."""
+"""Groups all executions of one engine on one fraction: their costs, and the quality of their models over rounds."""
 
 import math
 import os
@@ -62,7 +62,7 @@ class Cell:
 
     @cached_property
     def _scored(self) -> dict[Seeds, Qualities]:
-        """For each pair of seeds: the quality of the model, and the ceiling, which is None if it is not known.
+        """The quality of the model and the ceiling, for each pair of seeds. The ceiling is None if it is not known.
 
         The quality and the ceiling are computed from stored scores, or from stored sums.
         """
@@ -159,10 +159,10 @@ class Step:
 
     @classmethod
     def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
-        """Returns what the model of a fraction gives up against a better model.
+        """Returns the quality that the model of a fraction gives up against a better model.
 
-        For each pair of seeds, `pairs` holds the quality of the better model (all data, or the ceiling), then that
-        of this model.
+        For each pair of seeds, `pairs` holds the quality of the better model (all data, or the ceiling), then the
+        quality of this model.
         """
         return cls(fraction, crossed.estimate(pairs, criterion.given_up), criterion.tolerance)
 
@@ -199,10 +199,10 @@ class Step:
 
 
 def share_of(part: Cell, whole: Cell) -> Spread | None:
-    """Returns the spread over rounds of a ratio: the time to model of `part` divided by that of `whole`.
+    """Returns the time to model of `part` divided by the time to model of `whole`, as a spread over rounds.
 
-    Returns None if `part` or `whole` has an execution without a time. The ratio would describe only the quick
-    rounds.
+    Returns None if `part` or `whole` has an execution without a time, because the ratio would describe only the
+    quick rounds.
     """
     for cell in (part, whole):
         if cell.seconds is None or cell.seconds.is_censored:

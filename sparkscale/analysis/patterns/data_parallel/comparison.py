@@ -89,9 +89,10 @@ class EngineCurve:
 class SampleAnswer:
     """The smallest fraction that is enough. `text` names it as part of a sentence.
 
-    `step` says what this fraction gives up. If no fraction is enough, it says what the last tested fraction gives
-    up; None if that has no result. `is_too_little` is true if 1/2, the largest sample, is not enough. If the
-    answer is not resolved, `would_resolve` says what to measure.
+    `step` holds the quality that this fraction gives up. If no fraction is enough, `step` belongs to the last tested
+    fraction. It is None if this fraction has no result. `is_too_little` is true if 1/2, the largest sample, is not
+    enough. If the answer is not resolved, `would_resolve` says what to measure. `failed` is the step of the fraction
+    that ended the search. It is None if this fraction has no result, or if every tested fraction is enough.
     """
 
     step: Step | None
@@ -106,10 +107,9 @@ class SampleAnswer:
         """Tests fractions from the largest down, and returns the answer.
 
         `without_result` names the measured fractions that have no result. The search stops at the first fraction
-        that is not enough or has no result. Fractions are tested in a fixed order, and the search ends with the
-        first failure. So the probability of naming a fraction that is not enough is only as large as in a single
-        test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials, 1995). After a failure
-        no smaller fraction counts, even if its quality is better again.
+        that is not enough or has no result. Because the order is fixed, the search names a fraction that is not
+        enough only as often as a single test would (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
+        clinical trials, 1995). After a failure no smaller fraction counts, even if its quality is better again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -166,7 +166,7 @@ def _in_words(enough: Step | None, failed: Step | None) -> str:
 def _would_resolve(step: Step, above: str) -> str:
     """Returns the measurement that would resolve the verdict on a fraction, as a text.
 
-    `step` says what the fraction gives up. `above` names larger fractions that were not measured.
+    `step` holds the quality that the fraction gives up. `above` names larger fractions that were not measured.
     """
     if step.verdict == "not enough":
         return f"the fractions {above}" if "," in above else f"the fraction {above}"
@@ -192,11 +192,11 @@ class Tradeoff:
     executed: list[RunRecord] = field(default_factory=list)
     """Every execution of the compared cases, warm-ups included."""
     limited: list[EngineCurve] = field(default_factory=list)
-    """Engines on one node with fewer threads than the profile grants. They are shown, but no answer is about them."""
+    """Engines on one node with fewer threads than the profile grants. Only the answer about cores uses them."""
 
     @property
     def one_thread(self) -> dict[str, EngineCurve]:
-        """The curves of `limited` with a single thread, by the name of the engine without its threads.
+        """The curves of `limited` that use one thread, by engine. The key does not name the threads.
 
         On a profile that grants one core, no engine is limited, so the curves with one thread are in `curves`.
         """
@@ -279,7 +279,7 @@ class Tradeoff:
 
 
 def _whole(spread: Spread) -> str:
-    """Returns a whole number as text, or the range if executions differ."""
+    """Returns a whole number as text, or the range if executions have different numbers."""
     return f"{spread.low:.0f}" if spread.low == spread.high else f"{spread.low:.0f}–{spread.high:.0f}"
 
 

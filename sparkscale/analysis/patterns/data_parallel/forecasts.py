@@ -15,7 +15,7 @@ from sparkscale.contract.case import show_fraction
 MULTIPLES = (2, 4)
 """A quality is forecast for these multiples of the largest measured number of rows."""
 UP_TO = 1 / 4
-"""To test forecasts, that of all data is also made from this fraction and smaller ones."""
+"""As a test, the quality of the largest size is also forecast from sizes of at most this share of it."""
 DRAWS = 400
 """The number of bootstrap replicates to which the curves are fitted."""
 
@@ -70,7 +70,7 @@ def forecasts(comparison: Tradeoff) -> Iterator[Grid | Text]:
 def sentences(engine: EngineCurve, criterion: Criterion) -> Iterator[str]:
     """Yields sentences about an engine: its forecast, the test of such a forecast, and the ceiling.
 
-    Yields nothing if there are too few sizes. If the curve is ill-behaved, yields this as the reason.
+    Yields nothing if there are too few sizes. If the curve is ill-behaved, yields only a sentence that says so.
     """
     curve = learning_curve_of(engine, criterion)
     if curve is None or len(curve.rows) < learning_curve.FEWEST_SIZES:
@@ -100,7 +100,7 @@ def _words(forecast: Forecast, criterion: Criterion) -> str:
 
 
 def _tested(curve: Curve) -> Forecast | None:
-    """Returns the forecast of the largest size, made from sizes up to UP_TO of it. None if it cannot be made."""
+    """Returns the forecast for the largest size, from sizes up to UP_TO of it. None if there is no forecast."""
     forecast = learning_curve.forecast(curve.up_to(UP_TO * curve.rows.max() * 1.01), float(curve.rows.max()))
     return None if forecast.value is None else forecast
 

@@ -1,8 +1,8 @@
-"""Finds the best model for a time: over engines, fractions and sizes of models on one cluster.
+"""Finds the best model that each amount of time buys, among all engines, fractions and model sizes on one cluster.
 
 The points are all cases of one workload on the same data and cluster, with any parameters. A point is on the Pareto
-front if no other one is both at least as fast and better by its estimate. Estimates that are the best of many are too
-good on average, so the table says by how much each point is better than the one before it, paired on seeds and units.
+front if no other point is at least as fast and has a better estimate. The best of many estimates is too good on
+average. So the table shows how much better each point is than the point before it, paired on seeds and units.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ MOST_BUDGETS = 3
 
 @dataclass(frozen=True)
 class Point:
-    """A case with its time to model and the quality of its model. `size` is the size of the model, or empty."""
+    """A case with its time to model and the quality of its model. `size` is the model's size; empty if unknown."""
 
     cell: Cell
     size: str
@@ -37,7 +37,7 @@ class Point:
 
     @property
     def latest(self) -> float:
-        """The seconds that the case is taken to need: the upper end of the interval, or the longest of few rounds."""
+        """The seconds that the case may need: the upper end of the interval. With few rounds, the longest time."""
         samples = list(self.cell.seconds_by_round().values())
         return rounds_interval(samples).high if len(samples) >= FEWEST_ROUNDS else self.seconds.high
 
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Frontier:
-    """The report of one workload on one data set and cluster. `compared` are its comparisons."""
+    """The report of one workload on one data set and cluster. `compared` holds its comparisons."""
 
     compared: tuple[Tradeoff, ...]
     price: Price | None
@@ -84,7 +84,7 @@ class Frontier:
                     yield Point(cell, _size(comparison, cell), cell.seconds, cell.quality)
 
     def answers(self) -> list[Answer]:
-        """Returns the choice for some round times, as far as the choices differ. Empty if the front has one point."""
+        """Returns the choices for some of BUDGETS, each choice once. Empty if the front has fewer than two points."""
         front = self.front()
         if len(front) < 2:
             return []
@@ -94,7 +94,10 @@ class Frontier:
         return [self._answer(" ".join(sentences), front)] if sentences else []
 
     def answer_for(self, seconds: float | None, cost: float | None) -> Answer:
-        """Returns the best choice for this time, or for this amount of money. The cluster needs a price for money."""
+        """Returns the best choice for this time, or for this amount of money.
+
+        If the cluster has no price, the answer for an amount of money says so.
+        """
         front = self.front()
         if cost is not None and self.price is None:
             return self._answer("The cluster's profile has no price, so no time follows from an amount of money.", [])
@@ -106,10 +109,10 @@ class Frontier:
         return self._answer(f"No model was ready within {budget:.3g} s.{least}", front)
 
     def _choice(self, front: Sequence[Point], budget: float) -> tuple[Point, Point]:
-        """Returns the fastest point that is shown to be good enough for this time, and the best by its estimate.
+        """Returns two points that are within the budget: the choice, and the point with the best estimate.
 
-        Both are within the budget, and a point must be. Good enough means that it gives up no more quality against
-        the best one than is tolerated.
+        The choice is the fastest point that is shown to give up no more quality than is tolerated, against the best
+        point. At least one point must be within the budget.
         """
         affordable = [point for point in front if point.latest <= budget]
         best = affordable[-1]
@@ -177,7 +180,7 @@ class Frontier:
 
 
 def frontiers(compared: Sequence[Tradeoff], prices: Mapping[int, Price | None]) -> Iterator[Frontier]:
-    """Yields the report of each workload on each data set, cluster and device, if it has a front of several points.
+    """Yields the report of each workload on each data set, cluster and device, if its front has several points.
 
     `prices` maps the id() of a comparison to the price of its cluster.
     """
@@ -193,7 +196,7 @@ def frontiers(compared: Sequence[Tradeoff], prices: Mapping[int, Price | None]) 
 
 
 def _gain(front: Sequence[Point], number: int) -> Step | None:
-    """Returns by how much a point of the front is better than the one before it. None for the first point."""
+    """Returns by how much a point of the front is better than the point before it. None for the first point."""
     return Step.between(front[number].cell, front[number - 1].cell) if number else None
 
 

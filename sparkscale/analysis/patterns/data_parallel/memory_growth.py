@@ -1,4 +1,4 @@
-"""Extends the peak memory of engines on one node to more rows, and finds the rows that their memory limit allows.
+"""Estimates the peak memory of single-node engines for more rows, and how many rows fit in their memory limit.
 
 The peak with n rows is modelled as a + b·n, with coefficients of at least 0 and residuals relative to the measured
 peak. Peaks come from isolated executions. Engines on Spark are left out, because their peak follows from their heap.
@@ -23,7 +23,7 @@ from sparkscale.analysis.questions.fitting import (
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 
 FEWEST_SIZES = 3
-"""With fewer sizes nothing is said of others."""
+"""With fewer sizes, there is no estimate for other sizes."""
 GIB = 2**30
 
 
@@ -73,7 +73,7 @@ def _row(curve: EngineCurve, limit: int | None) -> tuple[blocks.Cell, ...] | Non
 
 
 def _extended(rows: Array, peaks: Array, drawn: Array, limit: int | None) -> tuple[Array, Array]:
-    """Returns for each draw the rows that the limit allows, and the peak with FARTHEST times the rows in bytes.
+    """Returns, for each draw, the rows that the limit allows, and the peak in bytes for FARTHEST times the rows.
 
     Both have shape (draws,). Rows beyond FARTHEST times the largest size are infinite.
     """
@@ -86,7 +86,7 @@ def _extended(rows: Array, peaks: Array, drawn: Array, limit: int | None) -> tup
 
 
 def _limit_bytes(comparison: Tradeoff) -> int | None:
-    """Returns the memory that the profile grants to an engine on one node. None if it is not known, or differs."""
+    """Returns the memory that the profile grants to an engine on one node. None if unknown, or if runs differ."""
     cell = comparison.cells[0]
     origins = {record.invocation for record in comparison.records}
     found = set()

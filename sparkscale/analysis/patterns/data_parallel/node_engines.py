@@ -1,4 +1,4 @@
-"""Compares engines of one comparison with each other: their times round by round, and the quality one gives up."""
+"""Compares the single-node engines of one comparison: their times in each round, and the quality they give up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ def placed(comparison: Tradeoff, placement: Placement) -> list[EngineCurve]:
 
 @dataclass(frozen=True)
 class NodeEngines:
-    """The single-node engines of a comparison, on the largest fraction for which one of them has all times.
+    """The single-node engines of a comparison, on the largest fraction for which an engine has every time.
 
-    `cells` holds the engines with all times. `without` names the others, with the outcome that they have instead.
+    `cells` holds the engines with every time. `without` names each other engine, with its outcome or "no time".
     """
 
     fraction: float
@@ -40,9 +40,10 @@ class NodeEngines:
 
     @cached_property
     def gives_up(self) -> dict[str, Step]:
-        """What each engine's model gives up against the best model, by engine.
+        """The quality that each engine's model gives up against the best model, by engine.
 
-        The best model has the best estimate. It is left out itself, and so are engines without stored scores.
+        The best model has the best estimate of its quality. It is left out. Engines without stored scores are left
+        out, too.
         """
         judged = [cell for cell in self.cells if cell.qualities and cell.quality]
         if not judged:
@@ -54,9 +55,9 @@ class NodeEngines:
 
     @cached_property
     def candidates(self) -> list[Cell]:
-        """The engines whose models are not shown to be worse than the best model by more than is tolerated.
+        """The engines to choose from, the fastest first.
 
-        The fastest is first.
+        An engine is left out if its model is shown to be worse than the best model by more than is tolerated.
         """
         worse = [engine for engine, step in self.gives_up.items() if step.verdict == "not enough"]
         kept = [cell for cell in self.cells if cell.case.engine not in worse]
@@ -82,12 +83,12 @@ class NodeEngines:
 
     @property
     def unresolved(self) -> Sequence[Cell]:
-        """The rivals than which the fastest engine is not shown to be faster."""
+        """The rivals that may be as fast as the fastest engine: no significant difference was measured."""
         return [rival for rival in self.candidates[1:] if not self.is_resolved(rival)]
 
 
 def has_every_time(cell: Cell) -> bool:
-    """Returns true if each execution has a time. Otherwise the times may be only those of quick rounds."""
+    """Returns true if each execution has a time. Otherwise only the quick rounds may have a time."""
     return cell.seconds is not None and not cell.seconds.is_censored
 
 

@@ -32,7 +32,7 @@ FIRST_RUN = (
 def reports(store: Store, records: Sequence[RunRecord]) -> list[Comparison]:
     """Returns a report for each workload, data set, cluster, device and parameters.
 
-    Afterwards come the reports on the best models for a time, and those that compare clusters.
+    After these come the reports on the best models for a time, and the reports that compare clusters.
     """
     compared = comparisons(store, records)
     prices = {id(item): price_of(store, item.records) for item in compared}
@@ -49,7 +49,7 @@ class TradeoffReport:
 
     comparison: Tradeoff
     price: Price | None = None
-    """The price of the cluster. None if none is known."""
+    """The price of the cluster. None if it is not known."""
 
     @property
     def subject(self) -> str:
@@ -69,7 +69,7 @@ class TradeoffReport:
     def answers(self) -> list[Answer]:
         """Returns whether a sample is enough, which engine is best on one node, and from which size Spark pays.
 
-        A question that was not measured is left out.
+        Questions without measurements are left out.
         """
         return list(Answers(self.comparison, self.price).every())
 

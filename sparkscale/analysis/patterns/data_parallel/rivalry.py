@@ -1,4 +1,4 @@
-"""Concludes from which size an engine on Spark is faster than a rival, from the times of one comparison."""
+"""Finds the size at which an engine on Spark becomes faster than a rival, using the times of one comparison."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ from sparkscale.analysis.statistics import Spread, at_most, ratios_by_round
 class Rivalry:
     """An engine on Spark and one rival.
 
-    `crossover` is None if too few sizes have times in the same rounds. `edge` is the smallest number of rows for
-    which the rival ran out of memory, if no larger size worked; None if there is none. `ratios` are the times of the
-    engine divided by those of the rival, one for each round, for `rows_of_ratios` rows: the largest common size.
+    `crossover` is None if too few sizes have times in the same rounds. `edge` is the number of rows from which the
+    rival runs out of memory, although the engine works. None if there is no such number. `ratios` holds the engine's
+    times divided by the rival's, one for each round. They were measured with `rows_of_ratios` rows, the largest
+    common size.
     """
 
     engine: EngineCurve
@@ -35,7 +36,7 @@ class Rivalry:
 
     @classmethod
     def of(cls, engine: EngineCurve, rival: EngineCurve) -> "Rivalry | None":
-        """Returns the rivalry. None if no size has times of both, and the engine does not pass the rival's edge."""
+        """Returns the rivalry. None if no size has times of both engines and there is no `edge`."""
         found, edge = _crossover(engine, rival), memory_edge(rival)
         passed = edge if edge is not None and _reaches(engine, edge) else None
         common = _largest_common(engine, rival)
@@ -52,7 +53,7 @@ class Rivalry:
 
     @property
     def slowness(self) -> float:
-        """The engine's time divided by the rival's, for the largest size for which it is known or forecast."""
+        """The engine's time divided by the rival's, for the largest size with a measurement or a forecast."""
         return self.crossover.ratio if self.crossover else float(np.median(self.ratios or [0.0]))
 
     @property
@@ -116,7 +117,7 @@ class Rivalry:
         return text if found.is_measured else text + beyond
 
     def _at_one_size(self) -> str:
-        """Returns the sentence for engines with too few sizes to extend their times to others."""
+        """Returns the sentence for engines with too few sizes to extend their times to other sizes."""
         spread = Spread.of(self.ratios)
         assert spread is not None
         open_ = "" if self.verdict != "not resolved" else " (not resolved)"
@@ -125,7 +126,10 @@ class Rivalry:
 
 
 def memory_edge(curve: EngineCurve) -> int | None:
-    """Returns the smallest number of rows for which an engine ran out of memory. None if a larger size worked."""
+    """Returns the smallest number of rows, above all that worked, with which an engine ran out of memory.
+
+    None if there is no such number.
+    """
     outcomes = [(cell.rows, {record.outcome for record in metrics.latest(cell.records)}) for cell in curve.cells]
     worked = max((rows for rows, found in outcomes if "ok" in found), default=0)
     return min((rows for rows, found in outcomes if "oom" in found and rows > worked), default=None)
@@ -156,7 +160,7 @@ def _largest_common(engine: EngineCurve, rival: EngineCurve) -> tuple[Cell, Cell
 
 
 def _timed(curve: EngineCurve) -> dict[int, dict[int, float]]:
-    """Returns seconds by rows and round, for each fraction of which every execution has a time."""
+    """Returns seconds by rows and round. A fraction is left out if one of its executions has no time."""
     return {cell.rows: cell.seconds_by_round() for cell in curve.cells if has_every_time(cell)}
 
 

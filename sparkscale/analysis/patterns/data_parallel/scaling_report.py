@@ -27,7 +27,7 @@ VERDICTS: dict[CostKind, Verdict] = {
     "none measured": "no",
     "not resolved": "not resolved",
 }
-"""Whether some number of cores makes up for the single node."""
+"""The verdict on whether some number of cores beats the single node, for each kind of answer."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Engine:
 class Reference:
     """The single-node engine that Spark has to beat.
 
-    It has one thread if one-thread cases were measured. Otherwise it is the fastest engine on one node, with all its
-    cores; `cores` is None if they are not stated.
+    It is the fastest engine with one thread. If one thread was not measured, it is the fastest engine on one node.
+    `cores` is None if the number of its cores is not stated.
     """
 
     engine: str
@@ -98,7 +98,7 @@ class ScalingReport:
 
     @cached_property
     def engines(self) -> list[Engine]:
-        """The engines that were measured with a known number of cores, without those on one thread."""
+        """The engines with a time in every round and a known number of cores. A limit of threads counts as cores."""
         found: dict[tuple[str, str], dict[float, list[Configuration]]] = defaultdict(lambda: defaultdict(list))
         for comparison in self.compared:
             for curve in comparison.shown:
@@ -123,7 +123,7 @@ class ScalingReport:
         return max(several, default=None)
 
     def reference(self, fraction: float) -> Reference | None:
-        """Returns the single-node engine to beat on this fraction. None if none has every time."""
+        """Returns the single-node engine to beat on this fraction. None if no engine has every time."""
         cells = [
             cell
             for comparison in self.compared
@@ -199,7 +199,7 @@ class ScalingReport:
             yield from (Row(engine.name, *pair) for pair in zip(configurations, scaled, strict=True))
 
     def _weak(self, engine: Engine) -> Iterator["Row"]:
-        """Yields the rows of weak scaling: for each number of cores the fraction in proportion to it."""
+        """Yields the rows of weak scaling. Fractions are in proportion to numbers of cores."""
         by_cores: dict[int, dict[float, Configuration]] = defaultdict(dict)
         for fraction in engine.by_fraction:
             for configuration in engine.fastest(fraction):
@@ -232,7 +232,7 @@ class Row:
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
-    """Yields a report for each job that several clusters did, with different numbers of cores."""
+    """Yields a report for each job that was measured with different numbers of cores."""
     groups: dict[str, list[Tradeoff]] = defaultdict(list)
     for comparison in compared:
         groups[comparison.case.model_copy(update={"cluster": ""}).subject_key()].append(comparison)
@@ -320,5 +320,5 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
 
 
 def _number(cores: float) -> str:
-    """Returns a number of cores, rounded up. An infinite number has no upper limit."""
+    """Returns a number of cores as text, rounded up. The text of an infinite number is "any"."""
     return "any" if np.isinf(cores) else f"{int(np.ceil(cores - 1e-9)):,}"

@@ -16,7 +16,7 @@ from sparkscale.contract.record import SCORES, SUMS, RunRecord
 from sparkscale.store.store import Store
 
 Qualities = tuple[UnitQuality, UnitQuality | None]
-"""The quality of the model, and the ceiling, which is None if it is not known."""
+"""The quality of the model, and the ceiling. The ceiling is None if it is not known."""
 
 CEILING_PREFIX = "truth_"
 """The prefix of the names under which the ceiling's sums are stored."""

@@ -15,7 +15,7 @@ from sparkscale.analysis.questions.fitting import LEVEL as FIT_LEVEL
 def best_on_node(comparison: Tradeoff) -> Iterator[Rivalry]:
     """Yields the rivalry of each engine on Spark with the best single-node engine.
 
-    The best one is overtaken last.
+    The best single-node engine is the engine that Spark overtakes last.
     """
     on_node = placed(comparison, "node")
     for engine in placed(comparison, "spark"):
@@ -25,7 +25,7 @@ def best_on_node(comparison: Tradeoff) -> Iterator[Rivalry]:
 
 
 def crossover_table(comparison: Tradeoff) -> Iterator[Grid]:
-    """Yields a table of each engine on Spark against each other engine. Yields nothing without enough sizes."""
+    """Yields a table of each engine on Spark against each other engine. Yields nothing with too few sizes."""
     rivalries = [
         rivalry
         for engine in placed(comparison, "spark")

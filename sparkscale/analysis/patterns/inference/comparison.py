@@ -20,9 +20,10 @@ SINGLE = "single-process"
 NATIVE = ("joblib", SINGLE)
 """Engines that use all cores of a node without Spark. Spark is compared with `Predictions.native`."""
 RUNGS = ("parquet-map", "arrow-in", "map-in-arrow")
-"""Engines that measure the Spark tax step by step: each adds one cost to the engine before, the first to `native`.
+"""Engines that measure the Spark tax step by step. Each adds one cost to the engine before it.
 
-The costs are Spark tasks, then rows that arrive as Arrow batches, then a DataFrame as input and output.
+The first adds its cost to `Predictions.native`. The costs are Spark tasks, then rows that arrive as Arrow batches,
+then a DataFrame as input and output.
 """
 
 VARIANT_PARAMETERS = ("threads", "batch_rows")
@@ -114,7 +115,10 @@ class Predictions:
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
     def variant(self, engine: str, threads: int = 0) -> Variant | None:
-        """Returns the engine's variant with the batch size that is fastest. None if no execution has a time."""
+        """Returns the engine's fastest variant with this number of threads. 0 threads means all cores.
+
+        Variants with a time for every execution come first. None if no execution has a time.
+        """
         candidates = [
             variant
             for variant in self.variants
@@ -128,9 +132,9 @@ class Predictions:
 
     @property
     def native(self) -> Variant | None:
-        """The variant that uses all cores of a node without Spark. None if it has no times.
+        """The variant with which Spark is compared: an engine of NATIVE on all cores.
 
-        A variant with a time for every execution is preferred.
+        A variant with a time for every execution comes first. None if no variant has a time.
         """
         candidates = [variant for variant in map(self.variant, NATIVE) if variant]
         return next(

@@ -38,11 +38,11 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["PredictionsRepo
 
 @dataclass(frozen=True)
 class PredictionsReport:
-    """The report of one model on the same rows."""
+    """The report on the engines that apply one model to the same rows."""
 
     comparison: Predictions
     price: Price | None = None
-    """The price of the cluster. None if none is known."""
+    """The price of the cluster. None if it is not known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -167,7 +167,7 @@ class Trainings:
     """True if no larger sample of the same groups was measured."""
 
     def is_comparable(self, variant: Variant) -> bool:
-        """Returns true if no other engine made more models in a round, or has a round that this one lacks.
+        """Returns true if this engine has every round of the other engines, and none made more models in a round.
 
         Otherwise this engine did less work, and its times cannot be compared with those of other engines.
         """

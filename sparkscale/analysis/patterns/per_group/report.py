@@ -54,7 +54,7 @@ class TrainingsReport:
 
     comparison: Trainings
     price: Price | None = None
-    """The price of the cluster. None if none is known."""
+    """The price of the cluster. None if it is not known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:

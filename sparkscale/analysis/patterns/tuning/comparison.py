@@ -116,7 +116,7 @@ class Search(Executions):
 
     @cached_property
     def timed(self) -> list[RunRecord]:
-        """The last record of each search that has valid seconds."""
+        """The last record of each search. Records without valid seconds are left out."""
         return metrics.timed(self.attempts)
 
     @cached_property

@@ -47,7 +47,7 @@ class SearchesReport:
 
     comparison: Searches
     price: Price | None = None
-    """The price of the cluster. None if none is known."""
+    """The price of the cluster. None if it is not known."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
