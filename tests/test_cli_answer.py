@@ -59,7 +59,7 @@ def test_a_budget_has_one_answer_for_each_job(sparkscale: Call, quick: str) -> N
     assert "• gradient boosting: For 0.3 s use xgboost, 1/4 of the rows, 10 trees: AUC 0.71" in words
     assert "Is a sample enough?" not in words
     done = sparkscale("answer", "--cost", "0.01", "--out", quick)
-    assert "profile has no price" in " ".join(done.stdout.split())
+    assert "No price of this cluster is known" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_published_tables_are_answered(sparkscale: Call, tmp_path: Path) -> None
     out = str(tmp_path / "out")
     assert sparkscale("import", str(tmp_path / "public.csv"), "--out", out).returncode == 0
     words = " ".join(sparkscale("answer", "--out", out).stdout.split())
-    assert "How many cores does Spark need? (public, cpu) • public: No." in words
+    assert "How many cores does Spark need? (public, published, cpu) • public: No." in words
     assert (
         "no number of cores measured makes up for it: with 320 cores mllib takes 47 times as long as lightgbm on one "
-        "node with 16 cores. Others published these times, so they have no interval."
+        "node with 16 cores. Others published these times: it is not known how much they vary."
     ) in words

@@ -1,10 +1,9 @@
 """Arranges the answers of several comparisons: by data and hardware, then by question, then by job."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sparkscale.analysis.blocks import Answer, Block, Text
-from sparkscale.analysis.patterns.protocol import Comparison
 
 
 def answers_to_questions(answers: Sequence[Answer]) -> Iterator[Block]:
@@ -19,10 +18,10 @@ def answers_to_questions(answers: Sequence[Answer]) -> Iterator[Block]:
             yield from found
 
 
-def answers_by_subject(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
-    """Yields the answers that have no question, each below the subject of its comparison."""
-    for comparison, subject in zip(compared, subjects, strict=True):
-        answers = [answer for answer in comparison.answers() if not answer.question]
+def answers_by_subject(by_subject: Iterable[tuple[str, Sequence[Answer]]]) -> Iterator[Block]:
+    """Yields the answers that have no question, each below its subject."""
+    for subject, every in by_subject:
+        answers = [answer for answer in every if not answer.question]
         if not answers:
             continue
         yield Text(f"{subject}:")

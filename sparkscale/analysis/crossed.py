@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import fdtri, ndtri, stdtr, stdtrit
+from scipy.special import fdtri, stdtr, stdtrit
 
 from sparkscale.analysis.statistics import LEVEL, MOST_ROUNDS, REPLICATES, SEED, Array, Interval
 from sparkscale.analysis.unit_quality import UnitQuality
@@ -103,18 +103,23 @@ class Estimate:
 
     def is_limited_by_units(self, limit: float) -> bool:
         """Returns true if the interval would contain `limit` even with any number of seeds, at the same value."""
-        return float(ndtri((1 + LEVEL) / 2)) * float(np.sqrt(self.lasting_variance)) >= abs(self.value - limit)
+        quantile = float(stdtrit(max(self.effective_units - 1, 1.0), (1 + LEVEL) / 2))
+        return quantile * float(np.sqrt(self.lasting_variance)) >= abs(self.value - limit)
 
     def seeds_to_resolve(self, limit: float) -> int | None:
         """Returns the number of seeds with which the interval would exclude `limit`, if the value stayed the same.
 
-        None if no number up to MOST_ROUNDS is enough, because the hold-out has too few units, or because the value is
-        too close to the limit. Assumes that the spread over seeds stays as it was measured.
+        None if no number up to MOST_ROUNDS is enough, or if the spread over seeds is not known, because there are
+        fewer than FEWEST_SEEDS. Otherwise the spread over seeds is assumed to stay as it was measured.
         """
+        if self.seeds < FEWEST_SEEDS:
+            return None
         shrinking = max(0.0, self.standard_error**2 - self.lasting_variance) * self.seeds
-        for seeds in range(max(self.seeds + 1, FEWEST_SEEDS), MOST_ROUNDS + 1):
-            error = np.sqrt(self.lasting_variance + shrinking / seeds)
-            if float(stdtrit(seeds - 1, (1 + LEVEL) / 2)) * error < abs(self.value - limit):
+        for seeds in range(self.seeds + 1, MOST_ROUNDS + 1):
+            variance = self.lasting_variance + shrinking / seeds
+            spent = self.lasting_variance**2 / (self.effective_units - 1) + (shrinking / seeds) ** 2 / (seeds - 1)
+            quantile = float(stdtrit(variance**2 / spent, (1 + LEVEL) / 2)) if spent else 0.0
+            if quantile * float(np.sqrt(variance)) < abs(self.value - limit):
                 return seeds
         return None
 

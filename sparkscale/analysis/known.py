@@ -43,13 +43,11 @@ def known(store: Store, matches: Matches | None = None) -> Known:
     """
     invocations = {run: store.invocation(identity=run) for run in store.runs()}
     records = [record for record in store.records() if invocations[record.invocation].command in ("run", "import")]
-    described = {data: store.description(data).content for data in {record.data for record in records} if data}
-
-    def content(record: RunRecord) -> dict[str, Any]:
-        published = {"name": record.case.dataset, "definition": {}}  # data of others has no description
-        return described[record.data] if record.data else published
-
-    found = [record for record in records if matches is None or matches(content(record))]
+    wanted: dict[tuple[str | None, str], bool] = {}
+    for data, name in {(record.data, record.case.dataset) for record in records}:
+        content = store.content(data) or {"name": name, "definition": {}}  # others' data is not described
+        wanted[data, name] = matches is None or matches(content)
+    found = [record for record in records if wanted[record.data, record.case.dataset]]
     if not found:
         names = sorted({record.case.dataset for record in records})
         measured = f" It has records of {', '.join(names)}." if names else ""
@@ -89,7 +87,8 @@ class _Conditions:
     def _digest(self, description: str, part: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
         """Returns a digest of a part of the description with this id. An empty id has an empty digest."""
         if description and description not in self.digests:
-            self.digests[description] = digest(part(self.store.description(description).content))
+            content = self.store.content(description)
+            self.digests[description] = digest(part(content)) if content is not None else ""
         return self.digests.get(description, "")
 
 

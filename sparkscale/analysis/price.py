@@ -54,25 +54,24 @@ def prices(store: Store, invocation: Invocation) -> dict[str, Price]:
     Clusters without a price are left out. Runs of earlier releases have no prices.
     """
     found = {}
-    for identity in invocation.origin.values():
-        description = store.description(identity)
-        stated = description.content.get("price") if description.kind == "profile" else None
-        if stated:
+    for part, identity in invocation.origin.items():
+        content = store.content(identity) if part.startswith("profile ") else None
+        stated = (content or {}).get("price")
+        if content and stated:
             date = datetime.date.fromisoformat(stated["date"])
-            price = Price(stated["per_hour"], stated["currency"], stated["source"], date)
-            found[description.content["name"]] = price
+            found[content["name"]] = Price(stated["per_hour"], stated["currency"], stated["source"], date)
     return found
 
 
 def price_of(store: Store, records: Sequence[RunRecord]) -> Price | None:
     """Returns the price of the cluster of these records. All records belong to one comparison.
 
-    None if no price is known, or if the records come from runs with different prices.
+    If the records come from several runs, it is the price in the latest run that has one. None if none has.
     """
-    runs = {record.invocation for record in records}
+    runs = (store.invocation(identity=run) for run in {record.invocation for record in records})
     cluster = records[0].case.cluster
-    found = {prices(store, store.invocation(identity=run)).get(cluster) for run in runs}
-    return found.pop() if len(found) == 1 else None
+    latest_first = sorted(runs, key=lambda run: run.started_at, reverse=True)
+    return next((price for run in latest_first if (price := prices(store, run).get(cluster))), None)
 
 
 def costs(

@@ -35,7 +35,8 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     report_blocks += _problems(failures) if failures else []
     report_blocks += goals(invocation.goals, records)
     for comparison, subject in zip(comparisons, subjects, strict=True):
-        report_blocks += [Heading(subject), *comparison.blocks()]
+        tables = list(comparison.blocks())
+        report_blocks += [Heading(subject), *tables] if tables else []
     return [*report_blocks, *_without_report(records)]
 
 
@@ -65,7 +66,7 @@ def _evidence(known: Known) -> Iterator[Text]:
     if known.left_out:
         yield Text(
             f"{count(known.left_out, 'record')} of this data set are left out, because their host, package versions, "
-            "cluster profile or workload version differ from those of the newest records.",
+            "Java, cluster profile, budget, page cache or workload version differ from those of the newest records.",
             is_note=True,
         )
 
@@ -125,11 +126,11 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
 
 def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
     """Yields all answers: first the answers to questions, then the other answers of each comparison."""
-    answers = [answer for comparison in compared for answer in comparison.answers()]
-    if answers:
+    by_subject = [(subject, comparison.answers()) for subject, comparison in zip(subjects, compared, strict=True)]
+    if any(answers for _, answers in by_subject):
         yield Heading("Answers")
-        yield from answers_to_questions(answers)
-        yield from answers_by_subject(compared, subjects)
+        yield from answers_to_questions([answer for _, answers in by_subject for answer in answers])
+        yield from answers_by_subject(by_subject)
 
 
 def _problems(problems_found: Sequence[Problem]) -> Iterator[Block]:

@@ -87,7 +87,7 @@ class _Publication:
                 suite=self.path.name,
                 started_at=datetime.now(UTC),
                 seed=0,
-                rounds=max(measurement.round for measurement in self.measurements) + 1,
+                rounds=len({measurement.round for measurement in self.measurements}),
                 filter=None,
                 command="import",
                 imported=True,

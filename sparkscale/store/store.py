@@ -172,6 +172,13 @@ class Store:
             raise KeyError(identity)
         return Description.model_validate(row._asdict())
 
+    def content(self, identity: str | None) -> dict[str, Any] | None:
+        """Returns the content of the description with this id. None if there is none, as in some archives."""
+        try:
+            return self.description(identity).content if identity else None
+        except KeyError:
+            return None
+
     def add(self, record: RunRecord, parquet: dict[str, bytes]) -> None:
         """Commits a record with its tables. Equal tables are stored once.
 

@@ -142,3 +142,30 @@ def test_draws_without_a_positive_are_no_quality() -> None:
     drawn = replicates([[one]])
     assert np.isnan(drawn).any()
     assert estimate([[one]]).interval is None
+
+
+def test_units_that_limit_an_estimate_need_a_larger_hold_out() -> None:
+    """With six units t is 2.57, so 0.0022 is not resolved even with any number of seeds."""
+    found = Estimate(0.0072, Interval(0.0046, 0.0098), 0.001, 5.0, 6, 6.0, 5, lasting_variance=0.001**2)
+    assert found.is_limited_by_units(0.005)
+    assert found.seeds_to_resolve(0.005) is None
+
+
+def test_seeds_that_limit_an_estimate_are_counted() -> None:
+    """The standard error is 0.002 with four seeds. With n it is 0.004/√n, and t has n − 1 degrees of freedom."""
+    found = Estimate(0.002, Interval(-0.004, 0.008), 0.002, 3.0, 100, 100.0, 4)
+    assert found.seeds_to_resolve(0.005) == 10
+    assert not found.is_limited_by_units(0.005)
+
+
+def test_few_seeds_do_not_say_how_many_more() -> None:
+    assert Estimate(0.002, Interval(-0.004, 0.008), 0.002, 99.0, 100, 100.0, 1).seeds_to_resolve(0.005) is None
+
+
+def test_the_confidence_belongs_to_the_interval() -> None:
+    """It is 97.5 % at the upper end of a 95 % interval, and 50 % at the value."""
+    found = Estimate(0.002, Interval(0.002 - 0.01 * 2.2281, 0.002 + 0.01 * 2.2281), 0.01, 10.0, 50, 50.0, 5)
+    assert found.interval is not None
+    assert found.confidence_below(found.interval.high) == pytest.approx(0.975, abs=1e-4)
+    assert found.confidence_below(0.002) == pytest.approx(0.5)
+    assert Estimate(0.0, None, float("nan"), 0.0, 3, 3.0, 5).confidence_below(0.1) is None

@@ -62,3 +62,29 @@ def test_too_few_sizes_or_rounds() -> None:
     found = crossover(times(5.0, 1e-5, rounds=4), times(0.5, 4e-5, rounds=4))
     assert found is not None
     assert found.interval is None
+
+
+def test_a_measured_size_overrules_the_fit() -> None:
+    """The engine is 10 % slower at each measured size, but the fit crosses just before the largest."""
+    rows = np.array([1e4, 4e4, 1.6e5, 6.4e5])
+    noise = 1 + np.arange(5)[:, None] / 1000
+    found = crossover(Times(rows, np.full((5, 4), 8.8) * noise), Times(rows, np.array([1.0, 2.0, 4.0, 8.0]) * noise))
+    assert found is not None
+    assert found.interval is not None
+    assert found.rows > 6.4e5
+    assert found.interval.low >= 6.4e5
+
+
+def test_several_crossovers_share_the_error() -> None:
+    generator = np.random.default_rng(3)
+    rows = np.array([1e4, 2e4, 4e4, 8e4, 1.6e5])
+    own, other = (
+        (start + slope * rows) * np.exp(0.1 * generator.standard_normal((8, 5)))
+        for start, slope in ((5.0, 1e-5), (0.5, 6e-5))
+    )
+    one, many = (crossover(Times(rows, own), Times(rows, other), verdicts) for verdicts in (1, 5))
+    assert one is not None
+    assert many is not None
+    assert one.interval is not None
+    assert many.interval is not None
+    assert many.interval.high - many.interval.low > one.interval.high - one.interval.low

@@ -154,14 +154,14 @@ def test_a_timeout_costs_more_than_any_time(tmp_path: Path, kind: Pattern) -> No
     assert found == ["timeout [0 of 1]"]
 
 
-def test_runs_with_different_prices_have_no_common_one(tmp_path: Path) -> None:
+def test_the_price_is_that_of_the_latest_run_with_one(tmp_path: Path) -> None:
     with filled(tmp_path, KINDS[0], STATED) as store:
         assert prices(store, store.invocation()) == {"local": PRICE}
         assert price_of(store, store.records()) == PRICE
         store.begin(invocation("two", day=2))
         store.add(record("s", of="two"), {})
         assert price_of(store, store.records("two")) is None
-        assert price_of(store, store.records()) is None
+        assert price_of(store, store.records()) == PRICE  # that of the latest run with one
         elsewhere = store.records("one")[0]
         case: Case = elsewhere.case.model_copy(update={"cluster": "other"})
         assert price_of(store, [elsewhere.model_copy(update={"case": case})]) is None

@@ -61,7 +61,7 @@ def test_a_measured_number_of_cores_beats_one_thread(store: Store) -> None:
 def test_a_law_says_how_many_cores_would(store: Store) -> None:
     verdict, text = said(measured(store, lambda cores, _: 400 / cores, one_thread=25.0))
     assert verdict == "yes"
-    assert "from 16 cores on (16–16), a forecast by the universal scalability law beyond the measured 8 cores" in text
+    assert "from 16 cores on (16–16), a forecast by the universal scalability law from up to 8 measured cores" in text
 
 
 def test_no_number_of_cores_makes_up_for_a_serial_part(store: Store) -> None:
@@ -117,5 +117,26 @@ def test_few_rounds_resolve_nothing(store: Store) -> None:
     assert "no number of cores measured makes up for it" in text
 
 
+def test_few_common_rounds_resolve_nothing(store: Store) -> None:
+    """One cluster was measured in five rounds, the other in the last of them only."""
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        write(on("mllib", 1.0, 1, number), number, seconds=40.0, cores=1)
+        write(on("sklearn", 1.0, 1, number), number, seconds=25.0, cores=1)
+    write(on("mllib", 1.0, 2, ROUNDS), ROUNDS, seconds=20.0, cores=2)
+    found = [item for item in report.reports(store, store.records()) if isinstance(item, ScalingReport)]
+    assert said(found)[0] == "not resolved"
+
+
+def test_a_later_cluster_without_common_rounds_replaces_none(store: Store) -> None:
+    measured(store, lambda cores, _: 40 / cores, one_thread=12.0)
+    write = Writer(store)
+    write.count = 1000
+    other = on("mllib", 1.0, 2, 9).model_copy(update={"cluster": "standalone-1x2"})
+    write(other, 9, seconds=1.0, cores=2)
+    found = [item for item in report.reports(store, store.records()) if isinstance(item, ScalingReport)]
+    assert "from 4 cores on" in said(found)[1]
+
+
 def test_one_cluster_is_no_comparison(store: Store) -> None:
-    assert measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2,)) == []
+    assert measured(store, lambda cores, _: 40 / cores, one_thread=5.0, node=3.0, cores=(2,)) == []

@@ -13,12 +13,14 @@ import numpy as np
 
 from sparkscale.analysis.questions.fitting import (
     FARTHEST,
+    bracket,
     drawn_rounds,
     expanded_percentiles,
     geometric_means,
     non_negative,
+    within,
 )
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval, at_most
 
 NOMINAL = 0.93
 """The level of the bootstrap's percentiles.
@@ -63,8 +65,8 @@ class Crossover:
     `rows` is infinite if the engine is not faster up to `farthest` rows. It is 0 if the engine is faster from the
     smallest measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time
     divided by the rival's, for `farthest` rows. `is_never` is true if no size would help, because the engine's time
-    also grows at least as fast with rows. `largest` is the smaller of the largest sizes of both engines. `models`
-    holds the fitted times of the engine, then those of the rival.
+    also grows at least as fast with rows. `largest` is the smaller of the largest sizes of both engines. `rounds`
+    counts the rounds that both have. `models` holds the fitted times of the engine, then those of the rival.
     """
 
     rows: float
@@ -73,11 +75,13 @@ class Crossover:
     is_never: bool
     largest: float
     farthest: float
+    rounds: int
     models: tuple[Model, Model]
 
-    def seconds(self, rows: float) -> float:
-        """Returns the seconds that both engines together take for a number of rows, by their fits."""
-        return float(sum(model.at(np.array([rows]))[0, 0] for model in self.models))
+    def seconds(self, rows: float) -> tuple[float, float]:
+        """Returns the seconds that the engine and the rival take for a number of rows, by their fits."""
+        own, other = (float(model.at(np.array([rows]))[0, 0]) for model in self.models)
+        return own, other
 
     @property
     def is_measured(self) -> bool:
@@ -85,10 +89,11 @@ class Crossover:
         return self.rows <= self.largest
 
 
-def crossover(engine: Times, rival: Times) -> Crossover | None:
+def crossover(engine: Times, rival: Times, verdicts: int = 1) -> Crossover | None:
     """Returns the size from which `engine` is faster than `rival`. None if either has too few sizes.
 
-    Rounds are paired, so both must have the same rounds.
+    Rounds are paired, so both must have the same rounds. The confidence level holds for `verdicts` crossovers
+    together. Sizes at which one engine is significantly faster limit what the fit says.
     """
     if min(len(engine.rows), len(rival.rows)) < FEWEST_SIZES:
         return None
@@ -97,14 +102,31 @@ def crossover(engine: Times, rival: Times) -> Crossover | None:
     largest = float(min(engine.rows.max(), rival.rows.max()))
     sizes = np.geomspace(max(engine.rows.min(), rival.rows.min()), FARTHEST * largest, POINTS)
     own, other = (fitted(times, everything) for times in (engine, rival))
-    (value,) = _crossings(own, other, sizes)
+    limits = _measured_limits(engine, rival, verdicts)
+    value = _limited(float(_crossings(own, other, sizes)[0]), limits, sizes)
     interval = None
     if rounds >= FEWEST_ROUNDS:
         crossings = _crossings(fitted(engine, drawn), fitted(rival, drawn), sizes)
-        interval = expanded_percentiles(crossings, rounds, NOMINAL)
+        level = 1 - (1 - NOMINAL) / max(1, verdicts)
+        interval = within(expanded_percentiles(crossings, rounds, level), limits)
     is_never = bool(np.isinf(value) and _grows_faster(own.coefficients[0, 1:], other.coefficients[0, 1:]))
     ratio = float(own.at(sizes[-1:])[0, 0] / other.at(sizes[-1:])[0, 0])
-    return Crossover(float(value), interval, ratio, is_never, largest, float(sizes[-1]), (own, other))
+    return Crossover(value, interval, ratio, is_never, largest, float(sizes[-1]), rounds, (own, other))
+
+
+def _measured_limits(engine: Times, rival: Times, verdicts: int) -> Interval:
+    """Returns the limits that the sizes measured for both engines set for the crossing (see `bracket`)."""
+    common = np.intersect1d(engine.rows, rival.rows)
+    own, other = (times.seconds[:, np.isin(times.rows, common)] for times in (engine, rival))
+    is_faster = [at_most(ratios.tolist(), 1.0, verdicts * len(common)) for ratios in (own / other).T]
+    return bracket(common, is_faster)
+
+
+def _limited(value: float, limits: Interval, sizes: Array) -> float:
+    """Returns a crossing within the limits. If the engine is slower at the lower limit, it lies above it."""
+    if value <= limits.low and limits.low > 0:
+        value = float(sizes[sizes > limits.low].min(initial=sizes[-1]))
+    return min(value, limits.high)
 
 
 def fitted(times: Times, drawn: Array) -> Model:

@@ -4,7 +4,7 @@ The intervals are a bootstrap over rounds. With few rounds, percentiles of a boo
 expanded (Hesterberg: What teachers should know about the bootstrap, Am. Stat. 69, 2015, section 5.4).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -68,3 +68,26 @@ def non_negative(terms: Array, seconds: Array) -> Array:
 def _subsets(terms: int) -> Iterator[list[int]]:
     for size in range(1, terms + 1):
         yield from map(list, combinations(range(terms), size))
+
+
+def bracket(positions: Array, is_faster: Sequence[bool | None], least: float = 0.0) -> Interval:
+    """Returns the limits that measured sizes or numbers of cores set for the position of a crossing.
+
+    `positions` has shape (configurations,) and ascends. `is_faster` says for each position whether the engine is
+    faster; None if that is not resolved. The lower limit is the largest position at which it is slower, or `least` if
+    there is none. The upper limit is the smallest position from which on it is faster at all positions; infinite if
+    it is not faster at the largest.
+    """
+    faster_from = len(positions)
+    while faster_from and is_faster[faster_from - 1]:
+        faster_from -= 1
+    slower = [float(position) for position, faster in zip(positions, is_faster, strict=True) if faster is False]
+    return Interval(
+        max(slower, default=least), float(positions[faster_from]) if faster_from < len(positions) else np.inf
+    )
+
+
+def within(interval: Interval, limits: Interval) -> Interval:
+    """Returns the part of an interval that lies within the limits. If no part does, returns the limits."""
+    low, high = max(interval.low, limits.low), min(interval.high, limits.high)
+    return Interval(low, high) if low <= high else limits

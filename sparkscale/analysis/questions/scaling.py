@@ -21,10 +21,12 @@ from scipy.special import stdtrit
 from sparkscale.analysis.questions.fitting import (
     FARTHEST,
     LEVEL,
+    bracket,
     drawn_rounds,
     expanded_percentiles,
     geometric_means,
     non_negative,
+    within,
 )
 from sparkscale.analysis.questions.speed_up import check_cores, check_seconds
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval, at_most
@@ -152,7 +154,7 @@ class Cost:
     """The largest number of cores for which times are forecast. Without a law, the largest measured number."""
 
 
-def cost(scaling: Scaling) -> Cost:
+def cost(scaling: Scaling, has_law: bool = True) -> Cost:
     """Returns the number of cores from which the engine is faster than the best library on one thread.
 
     Each measured number of cores is compared with the library round by round (`at_most`), with a correction for the
@@ -160,10 +162,10 @@ def cost(scaling: Scaling) -> Cost:
     the law's answer.
     """
     is_faster = _comparisons(scaling)
-    bracket = _bracket(scaling.cores, is_faster)
-    if len(scaling.cores) < FEWEST_COUNTS:
-        return _by_measurements(scaling, is_faster, bracket)
-    return _by_law(scaling, is_faster, bracket)
+    limits = bracket(scaling.cores, is_faster, float(scaling.cores[0]))
+    if len(scaling.cores) < FEWEST_COUNTS or not has_law:
+        return _by_measurements(scaling, is_faster, limits)
+    return _by_law(scaling, is_faster, limits)
 
 
 def _comparisons(scaling: Scaling) -> list[bool | None]:
@@ -187,34 +189,18 @@ def _mean_ratios(scaling: Scaling) -> Array:
     return result
 
 
-def _bracket(cores: Array, is_faster: Sequence[bool | None]) -> Interval:
-    """Returns the largest number of cores that is slower, and the smallest from which all measured ones are faster.
-
-    If no number is slower, the first is the smallest measured number. If the largest measured number is not faster,
-    the second is infinite.
-    """
-    faster_from = len(cores)
-    while faster_from and is_faster[faster_from - 1]:
-        faster_from -= 1
-    slower = [number for number, faster in zip(cores, is_faster, strict=True) if faster is False]
-    return Interval(
-        float(max(slower, default=cores[0])),
-        float(cores[faster_from]) if faster_from < len(cores) else np.inf,
-    )
-
-
-def _by_measurements(scaling: Scaling, is_faster: Sequence[bool | None], bracket: Interval) -> Cost:
+def _by_measurements(scaling: Scaling, is_faster: Sequence[bool | None], limits: Interval) -> Cost:
     """Returns the answer that the measured numbers of cores give without a law."""
     kind: CostKind = "not resolved"
-    if np.isfinite(bracket.high):
+    if np.isfinite(limits.high):
         kind = "measured"
     elif all(faster is False for faster in is_faster):
         kind = "none measured"
     largest = float(scaling.cores[-1])
     return Cost(
         kind,
-        bracket.high if kind == "measured" else _bracket(scaling.cores, _by_means(scaling)).high,
-        bracket if len(scaling.seconds) >= FEWEST_ROUNDS else None,
+        limits.high if kind == "measured" else bracket(scaling.cores, _by_means(scaling)).high,
+        limits if len(scaling.seconds) >= FEWEST_ROUNDS else None,
         until=np.inf,
         ratio=float(_mean_ratios(scaling).min()),
         ratio_interval=None,
@@ -223,7 +209,7 @@ def _by_measurements(scaling: Scaling, is_faster: Sequence[bool | None], bracket
     )
 
 
-def _by_law(scaling: Scaling, is_faster: Sequence[bool | None], bracket: Interval) -> Cost:
+def _by_law(scaling: Scaling, is_faster: Sequence[bool | None], limits: Interval) -> Cost:
     """Returns the answer of the law, within the limits that the measured numbers of cores set."""
     rounds, largest = len(scaling.seconds), float(scaling.cores[-1])
     farthest = FARTHEST * largest
@@ -233,13 +219,13 @@ def _by_law(scaling: Scaling, is_faster: Sequence[bool | None], bracket: Interva
     interval = ratio_interval = None
     if rounds >= FEWEST_ROUNDS:
         interval, ratio_interval = _intervals(scaling, farthest)
-    if np.isfinite(bracket.high):
-        value = min(max(value, bracket.low), bracket.high)
-        interval = interval and _within(interval, bracket)
+    if np.isfinite(limits.high):
+        value = min(max(value, limits.low), limits.high)
+        interval = interval and within(interval, limits)
     known = interval or Interval(value, value)
     slower, faster = (scaling.cores[[one is which for one in is_faster]] for which in (False, True))
     kind: CostKind = "not resolved"
-    if np.isfinite(bracket.high):
+    if np.isfinite(limits.high):
         kind = "measured"
     elif np.isfinite(known.high) and np.isfinite(value):
         kind = "not resolved" if ((value < slower) & (slower < until)).any() else "forecast"
@@ -306,9 +292,3 @@ def fitted(cores: Array, seconds: Array, drawn: Array, has_coherency: bool = Tru
 def _terms(cores: Array) -> Array:
     """Returns 1/N, (N − 1)/N and N − 1 for each number of cores, of shape (configurations, 3)."""
     return np.stack([1 / cores, (cores - 1) / cores, cores - 1], axis=1)
-
-
-def _within(interval: Interval, bracket: Interval) -> Interval:
-    """Returns the part of an interval that lies in the bracket. If there is no such part, returns the bracket."""
-    low, high = max(interval.low, bracket.low), min(interval.high, bracket.high)
-    return Interval(low, high) if low <= high else bracket

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sparkscale.analysis.blocks import Answer, Verdict
+from sparkscale.analysis.crossed import ENOUGH_SEEDS, FEWEST_SEEDS
 from sparkscale.analysis.duration import amount, further
-from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
+from sparkscale.analysis.patterns.data_parallel import forecasts
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, SampleAnswer, Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines
 from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
+from sparkscale.analysis.patterns.data_parallel.spark_pays import SparkPays
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.questions.crossover import FEWEST_SIZES
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_to_resolve
@@ -43,7 +45,7 @@ class Answers:
             yield self._sample()
         if self._node:
             yield self._which_engine(self._node)
-        if rivalries := list(spark_pays.best_on_node(self.comparison)):
+        if rivalries := SparkPays(self.comparison).best_on_node:
             yield self._spark(rivalries)
 
     @cached_property
@@ -85,7 +87,7 @@ class Answers:
         """Returns sentences about the smallest sample that is enough for an engine, or about why none is known."""
         answer, step = curve.answer, curve.answer.step
         if step is None:
-            return f"For {curve.engine}, samples are {answer.text}."
+            return f"For {curve.engine}, no sample can be judged: {answer.text.removeprefix('not judged: ')}."
         fraction = show_fraction(step.fraction)
         conclusion, rest = "is not resolved", answer.text.removeprefix(f"{fraction} not resolved")
         if answer.is_enough:
@@ -137,6 +139,8 @@ class Answers:
         step = answer.step
         if step is None or step.verdict != "not resolved" or step.estimate.why_none:
             return answer.would_resolve
+        if step.estimate.seeds < FEWEST_SEEDS:
+            return self._rounds(ENOUGH_SEEDS, step.estimate.seeds, [curve.engine])
         rounds = step.estimate.seeds_to_resolve(step.tolerance)
         if rounds is None:
             if step.estimate.is_limited_by_units(step.tolerance):
@@ -152,18 +156,19 @@ class Answers:
         assert seconds is not None
         rows = f"{fastest.rows:,} rows" if node.fraction == 1 else f"{show_fraction(node.fraction)} of the rows"
         cost = f", which costs {self.price.words(self.price.of_seconds(seconds.median))}" if self.price else ""
-        sentences = [f"{fastest.case.engine} takes {seconds.words('.3g', ' s')} for {rows}{cost}."]
+        sentences = [f"{fastest.case.engine} takes {seconds.words(unit=' s')} for {rows}{cost}."]
         sentences += [self._faster(node, rival) for rival in node.candidates[1:]]
         sentences += [
             f"{cell.case.engine} is left out: its model{self._worse(node.gives_up[cell.case.engine], ' gives up')}."
             for cell in node.cells
             if cell not in node.candidates
         ]
-        sentences += [f"{engine} has no time there ({outcome})." for engine, outcome in node.without]
+        sentences += node.without
         compared = [curve for curve in self.comparison.curves if curve.cell(node.fraction) in node.cells]
         if len(node.cells) + len(node.without) == 1:
             return self._answer(NODE, None, f"{sentences[0]} No other engine was measured on one node.", compared)
-        verdict: Verdict = "not resolved" if node.unresolved else "yes"
+        is_open = node.unresolved or node.without or node.rounds < FEWEST_ROUNDS
+        verdict: Verdict = "not resolved" if is_open else "yes"
         return self._answer(NODE, verdict, " ".join(sentences), compared, self._to_resolve_engine(node))
 
     def _faster(self, node: NodeEngines, rival: Cell) -> str:
@@ -183,7 +188,7 @@ class Answers:
         criterion = self.comparison.criterion
         is_higher_better = criterion.judged.direction == "higher"
         value, low, high = self._shown(step, -1 if is_higher_better else 1)
-        if len({shown.lstrip("+-") for shown in (value, low, high)}) == 1:
+        if not any(digit in "123456789" for shown in (value, low, high) for digit in shown):
             return f" Both models have the same {criterion.name}."
         if step.interval.low <= 0 <= step.interval.high:
             return f" The difference in {criterion.name} is not significant: {value} ({low} to {high})."
@@ -200,9 +205,10 @@ class Answers:
         needed = [rounds_to_resolve(node.ratios(rival), verdicts=node.verdicts) for rival in node.unresolved]
         if None in needed:
             return "nothing more: the engines take about the same time"
-        have = len(node.fastest.seconds_by_round())
         most = max((rounds for rounds in needed if rounds), default=FEWEST_ROUNDS)
-        return self._rounds(most, have, [cell.case.engine for cell in node.candidates])
+        if most <= node.rounds:
+            return "the cases without a time again (--retry-failed)"
+        return self._rounds(most, node.rounds, [cell.case.engine for cell in node.candidates])
 
     # Does Spark pay?
 
@@ -214,8 +220,8 @@ class Answers:
         elif all(one == "no" for one in verdicts):
             verdict = "no"
         sentences = [f"{self._with_quality(rivalry)}." for rivalry in rivalries]
-        if any(rivalry.crossover is None and not rivalry.is_by_edge for rivalry in rivalries):
-            sentences.append(f"Fewer than {FEWEST_SIZES} sizes were measured, so nothing is said of other sizes.")
+        if any(rivalry.crossover is None and rivalry.edge is None for rivalry in rivalries):
+            sentences.append(f"Fewer than {FEWEST_SIZES} sizes have common rounds, so other sizes remain open.")
         text = " ".join(sentences)
         compared = {id(curve): curve for rivalry in rivalries for curve in (rivalry.engine, rivalry.rival)}
         return self._answer(SPARK, verdict, text, compared.values(), self._to_resolve_spark(rivalries))
@@ -223,21 +229,24 @@ class Answers:
     def _with_quality(self, rivalry: Rivalry) -> str:
         """Returns the conclusion. It also states the quality given up, if this is more than the tolerance."""
         step = rivalry.gives_up
-        worse = self._worse(step, "; but it gives up") if step and step.verdict == "not enough" else ""
+        worse = self._worse(step, "; but its model gives up") if step and rivalry.is_worse else ""
         return rivalry.sentence() + worse
 
     def _to_resolve_spark(self, rivalries: Sequence[Rivalry]) -> str:
         unresolved = [rivalry for rivalry in rivalries if rivalry.verdict == "not resolved"]
         engines = list(dict.fromkeys(curve.engine for r in unresolved for curve in (r.engine, r.rival)))
-        rounds = min((len(rivalry.ratios) for rivalry in unresolved), default=0)
+        rounds = min((rivalry.rounds for rivalry in unresolved), default=0)
         if rounds < FEWEST_ROUNDS:
             return self._rounds(FEWEST_ROUNDS, rounds, engines)
         crossovers = [rivalry.crossover for rivalry in unresolved if rivalry.crossover]
         if not crossovers:
             return "further fractions, or more rounds"
         rows = LARGER * max(crossover.largest for crossover in crossovers)
-        seconds = sum(rounds * crossover.seconds(rows) for crossover in crossovers)
-        return f"{rows:,.0f} rows, in {count(rounds, 'round')}: {amount(seconds)} or more"
+        seconds = {}
+        for rivalry in unresolved:
+            if rivalry.crossover:
+                seconds[rivalry.engine.engine], seconds[rivalry.rival.engine] = rivalry.crossover.seconds(rows)
+        return f"{rows:,.0f} rows, in {count(rounds, 'round')}: {amount(rounds * sum(seconds.values()))} or more"
 
     # Further rounds
 

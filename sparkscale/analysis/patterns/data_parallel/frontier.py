@@ -8,6 +8,7 @@ average. So the table shows how much better each point is than the point before 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import blocks
@@ -18,7 +19,8 @@ from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, rounds_interval
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import by_path, show_fraction
+from sparkscale.contract.phrases import number
 
 QUESTION = "What is the best model for a given time?"
 BUDGETS = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0)
@@ -65,27 +67,39 @@ class Frontier:
     def parameters(self) -> Mapping[str, Any]:
         return {}
 
+    @cached_property
     def front(self) -> list[Point]:
-        """Returns the points of the Pareto front, the fastest first.
+        """The points of the Pareto front, the fastest first, by the time that they are taken to need.
 
         Qualities that are printed alike count as equal.
         """
         criterion = self.compared[0].criterion
         found: list[Point] = []
-        for point in sorted(self._points(), key=lambda one: one.seconds.median):
+        for point in sorted(self._points(), key=lambda one: one.latest):
             if not found or criterion.is_better(point.quality.value, found[-1].quality.value):
                 found.append(point)
         return found
 
     def _points(self) -> Iterator[Point]:
         for comparison in self.compared:
-            for cell in (*comparison.cells, *comparison.defaults.values()):
+            on_all_cores = (cell for curve in comparison.curves for cell in curve.cells)
+            for cell in (*on_all_cores, *comparison.defaults.values()):
                 if has_every_time(cell) and cell.seconds and cell.quality and not cell.doubt:
-                    yield Point(cell, _size(comparison, cell), cell.seconds, cell.quality)
+                    parts = [_size(comparison, cell), *self._differing(cell)]
+                    yield Point(cell, ", ".join(filter(None, parts)), cell.seconds, cell.quality)
+
+    def _differing(self, cell: Cell) -> Iterator[str]:
+        """Yields the parameters in which the compared cases differ, apart from the size of the model."""
+        left_out = ("set", "capacity", "arguments", self.compared[0].declared.capacity)
+        every = [by_path(comparison.case.params_without(*left_out)) for comparison in self.compared]
+        own = by_path(cell.case.params_without(*left_out))
+        for name, value in own.items():
+            if any(other.get(name, value) != value for other in every):
+                yield f"{name} {value}"
 
     def answers(self) -> list[Answer]:
         """Returns the choices for some of BUDGETS, each choice once. Empty if the front has fewer than two points."""
-        front = self.front()
+        front = self.front
         if len(front) < 2:
             return []
         spanned = [budget for budget in BUDGETS if front[0].latest <= budget < 10 * front[-1].latest]
@@ -98,15 +112,15 @@ class Frontier:
 
         If the cluster has no price, the answer for an amount of money says so.
         """
-        front = self.front()
+        front = self.front
         if cost is not None and self.price is None:
-            return self._answer("The cluster's profile has no price, so no time follows from an amount of money.", [])
+            return self._answer("No price of this cluster is known, so no time follows from an amount of money.", [])
         budget = cost / self.price.per_hour * 3600 if cost is not None and self.price else seconds
         assert budget is not None
         if front and front[0].latest <= budget:
             return self._answer(self._within(front, budget), front)
-        least = f" The fastest, {front[0].words}, takes up to {front[0].latest:.2g} s." if front else ""
-        return self._answer(f"No model was ready within {budget:.3g} s.{least}", front)
+        least = f" The fastest, {front[0].words}, takes about {number(front[0].latest)} s." if front else ""
+        return self._answer(f"No model was ready within {number(budget)} s.{least}", front)
 
     def _choice(self, front: Sequence[Point], budget: float) -> tuple[Point, Point]:
         """Returns two points that are within the budget: the choice, and the point with the best estimate.
@@ -125,8 +139,8 @@ class Frontier:
         chosen, best = self._choice(front, budget)
         paid = f" ({self.price.words(self.price.of_seconds(chosen.seconds.median))})" if self.price else ""
         text = (
-            f"For {budget:.3g} s use {chosen.words}: {self._quality(chosen)} "
-            f"in {chosen.seconds.words('.2g', ' s')}{paid}."
+            f"For {number(budget)} s use {chosen.words}: {self._quality(chosen)} "
+            f"in {chosen.seconds.words(unit=' s')}{paid}."
         )
         if chosen is not best:
             tolerated = self.compared[0].criterion.tolerated
@@ -151,7 +165,9 @@ class Frontier:
 
     def blocks(self) -> Iterator[Block]:
         criterion = self.compared[0].criterion
-        front = self.front()
+        front = self.front
+        if len(front) < 2:
+            return
         columns = (
             blocks.name("engine"),
             blocks.name("fraction"),
@@ -167,37 +183,38 @@ class Frontier:
                 point.size or None,
                 point.seconds,
                 Estimated(point.quality.value, point.quality.interval),
-                Estimated(gain.estimate.value, gain.interval) if (gain := _gain(front, number)) else None,
+                Estimated(gain.estimate.value, gain.interval) if (gain := _gain(front, position)) else None,
             )
-            for number, point in enumerate(front)
+            for position, point in enumerate(front)
         )
         yield Grid("The Pareto front of quality against time", columns, rows)
         yield Text(
-            "Each row is the best model so far by its estimate; every other case is slower or worse. If an interval "
-            "in the last column contains 0, the row is not shown to be better than the row above.",
+            "Each row is the best model so far by its estimate; every other case is slower or worse. A time counts "
+            "by the upper end of its interval, or by the longest of few rounds. If an interval in the last column "
+            "contains 0, the row is not shown to be better than the row above.",
             is_note=True,
         )
 
 
 def frontiers(compared: Sequence[Tradeoff], prices: Mapping[int, Price | None]) -> Iterator[Frontier]:
-    """Yields the report of each workload on each data set, cluster and device, if its front has several points.
+    """Yields the report of each workload on each data set, cluster and device, if it has a point.
 
     `prices` maps the id() of a comparison to the price of its cluster.
     """
     groups: dict[tuple[str, ...], list[Tradeoff]] = defaultdict(list)
     for comparison in compared:
         case = comparison.case
-        if comparison.judges_samples:
+        if comparison.criterion.key and not case.is_published:
             groups[case.workload, case.dataset_id, case.cluster, case.device].append(comparison)
     for group in groups.values():
         frontier = Frontier(tuple(group), prices[id(group[0])])
-        if len(frontier.front()) > 1:
+        if frontier.front:
             yield frontier
 
 
-def _gain(front: Sequence[Point], number: int) -> Step | None:
+def _gain(front: Sequence[Point], position: int) -> Step | None:
     """Returns by how much a point of the front is better than the point before it. None for the first point."""
-    return Step.between(front[number].cell, front[number - 1].cell) if number else None
+    return Step.between(front[position].cell, front[position - 1].cell) if position else None
 
 
 def _size(comparison: Tradeoff, cell: Cell) -> str:

@@ -92,5 +92,6 @@ def _limit_bytes(comparison: Tradeoff) -> int | None:
     found = set()
     for run in origins:
         identity = cell.store.invocation(identity=run).origin.get(f"budget on '{cell.case.cluster}'")
-        found.add(cell.store.description(identity).content["node"]["memory_bytes"] if identity else None)
+        budget = cell.store.content(identity)
+        found.add(budget["node"]["memory_bytes"] if budget else None)
     return found.pop() if len(found) == 1 else None

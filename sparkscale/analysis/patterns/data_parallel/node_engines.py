@@ -1,13 +1,16 @@
 """Compares the single-node engines of one comparison: their times in each round, and the quality they give up."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from sparkscale.analysis import metrics
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff
 from sparkscale.analysis.statistics import at_most, pairs, ratios_by_round
 from sparkscale.contract.case import Placement
+from sparkscale.contract.phrases import count
 
 
 def placed(comparison: Tradeoff, placement: Placement) -> list[EngineCurve]:
@@ -19,12 +22,12 @@ def placed(comparison: Tradeoff, placement: Placement) -> list[EngineCurve]:
 class NodeEngines:
     """The single-node engines of a comparison, on the largest fraction for which an engine has every time.
 
-    `cells` holds the engines with every time. `without` names each other engine, with its outcome or "no time".
+    `cells` holds the engines with every time. `without` holds a sentence about each other engine.
     """
 
     fraction: float
     cells: tuple[Cell, ...]
-    without: tuple[tuple[str, str], ...]
+    without: tuple[str, ...]
 
     @classmethod
     def of(cls, comparison: Tradeoff) -> "NodeEngines | None":
@@ -36,7 +39,7 @@ class NodeEngines:
         fraction = max(of_cell for of_cell, _ in timed)
         cells = [cell for of_cell, cell in timed if of_cell == fraction]
         others = [cell for curve in curves if (cell := curve.cell(fraction)) is not None and cell not in cells]
-        return cls(fraction, tuple(cells), tuple((cell.case.engine, _failure(cell)) for cell in others))
+        return cls(fraction, tuple(cells), tuple(map(_failures, others)))
 
     @cached_property
     def gives_up(self) -> dict[str, Step]:
@@ -82,6 +85,12 @@ class NodeEngines:
         return at_most(self.ratios(rival), 1.0, self.verdicts) is False
 
     @property
+    def rounds(self) -> int:
+        """The fewest rounds that the fastest engine shares with a rival. Its own rounds if there is no rival."""
+        own = len(self.fastest.seconds_by_round())
+        return min((len(self.ratios(rival)) for rival in self.candidates[1:]), default=own)
+
+    @property
     def unresolved(self) -> Sequence[Cell]:
         """The rivals that may be as fast as the fastest engine: no significant difference was measured."""
         return [rival for rival in self.candidates[1:] if not self.is_resolved(rival)]
@@ -92,5 +101,10 @@ def has_every_time(cell: Cell) -> bool:
     return cell.seconds is not None and not cell.seconds.is_censored
 
 
-def _failure(cell: Cell) -> str:
-    return next((record.outcome for record in cell.records if record.outcome != "ok"), "no time")
+def _failures(cell: Cell) -> str:
+    """Returns a sentence about an engine without every time, such as "xgboost: timeout in 1 of 5 executions."."""
+    executions = [record for record in metrics.latest(cell.records) if not record.isolated]
+    outcomes = Counter(record.outcome for record in executions if record.outcome != "ok")
+    of_all = count(len(executions), "execution")
+    parts = [f"{outcome} in {number} of {of_all}" for outcome, number in outcomes.items()]
+    return f"{cell.case.engine}: {', '.join(parts) or 'no execution has a time'}."

@@ -7,12 +7,13 @@ from typing import Any
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Series, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
-from sparkscale.analysis.patterns.data_parallel import forecasts, spark_pays
+from sparkscale.analysis.patterns.data_parallel import forecasts
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.patterns.data_parallel.frontier import frontiers
 from sparkscale.analysis.patterns.data_parallel.memory_growth import memory_growth
 from sparkscale.analysis.patterns.data_parallel.scaling_report import scaling_reports
+from sparkscale.analysis.patterns.data_parallel.spark_pays import SparkPays
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
@@ -109,7 +110,7 @@ class TradeoffReport:
             yield self._samples()
             yield from forecasts.forecasts(self.comparison)
         yield self._curves()
-        yield from spark_pays.crossover_table(self.comparison)
+        yield from SparkPays(self.comparison).table()
         yield from memory_growth(self.comparison)
         yield from self._ceiling()
         yield from self._beside()

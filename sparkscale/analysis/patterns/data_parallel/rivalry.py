@@ -1,8 +1,9 @@
 """Finds the size at which an engine on Spark becomes faster than a rival, using the times of one comparison."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from sparkscale.analysis.questions import crossover as crossovers
 from sparkscale.analysis.questions.crossover import Crossover, Times
 from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.statistics import Spread, at_most, ratios_by_round
+from sparkscale.contract.phrases import number
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Rivalry:
     `crossover` is None if too few sizes have times in the same rounds. `edge` is the number of rows from which the
     rival runs out of memory, although the engine works. None if there is no such number. `ratios` holds the engine's
     times divided by the rival's, one for each round. They were measured with `rows_of_ratios` rows, the largest
-    common size.
+    common size. `verdicts` is the number of rivalries that are judged together.
     """
 
     engine: EngineCurve
@@ -33,17 +35,18 @@ class Rivalry:
     edge: int | None
     ratios: tuple[float, ...]
     rows_of_ratios: int
+    verdicts: int
 
     @classmethod
-    def of(cls, engine: EngineCurve, rival: EngineCurve) -> "Rivalry | None":
+    def of(cls, engine: EngineCurve, rival: EngineCurve, verdicts: int = 1) -> "Rivalry | None":
         """Returns the rivalry. None if no size has times of both engines and there is no `edge`."""
-        found, edge = _crossover(engine, rival), memory_edge(rival)
+        found, edge = _crossover(engine, rival, verdicts), memory_edge(rival)
         passed = edge if edge is not None and _reaches(engine, edge) else None
         common = _largest_common(engine, rival)
         ratios = ratios_by_round(*(cell.seconds_by_round() for cell in common)) if common else []
         if not ratios and passed is None:
             return None
-        return cls(engine, rival, found, passed, tuple(ratios), common[0].rows if common else 0)
+        return cls(engine, rival, found, passed, tuple(ratios), common[0].rows if common else 0, verdicts)
 
     @property
     def rows(self) -> float:
@@ -53,29 +56,43 @@ class Rivalry:
 
     @property
     def slowness(self) -> float:
-        """The engine's time divided by the rival's, for the largest size with a measurement or a forecast."""
-        return self.crossover.ratio if self.crossover else float(np.median(self.ratios or [0.0]))
+        """The engine's time divided by the rival's on the largest common size: the median over rounds.
+
+        It is 0 if there is no common size.
+        """
+        return float(np.median(self.ratios or [0.0]))
 
     @property
-    def is_by_edge(self) -> bool:
-        """True if the rival runs out of memory before the engine becomes faster."""
-        return self.edge is not None and self.rows == self.edge
+    def rounds(self) -> int:
+        """The number of rounds on which the verdict rests."""
+        return self.crossover.rounds if self.crossover else len(self.ratios)
+
+    @property
+    def is_worse(self) -> bool:
+        """True if the engine's model is shown to be worse than the rival's by more than is tolerated."""
+        return self.gives_up is not None and self.gives_up.verdict == "not enough"
 
     @property
     def verdict(self) -> Verdict:
-        if self.is_by_edge:
-            return "yes"
+        """The verdict. An engine with a worse model does not do the same job, so it does not pay."""
+        if self.is_worse:
+            return "no"
+        return "yes" if self.edge is not None else self._of_times
+
+    @property
+    def _of_times(self) -> Verdict:
+        """The verdict on the times alone."""
         if self.crossover is None:
-            is_faster = at_most(self.ratios, 1.0)
+            is_faster = at_most(self.ratios, 1.0, self.verdicts)
             return "not resolved" if is_faster is None else "yes" if is_faster else "no"
         bounds = self.crossover.interval
         if bounds is None:
             return "not resolved"
-        if math.isinf(self.rows):
+        if math.isinf(self.crossover.rows):
             return "no" if math.isinf(bounds.low) else "not resolved"
         return "not resolved" if math.isinf(bounds.high) else "yes"
 
-    @property
+    @cached_property
     def gives_up(self) -> Step | None:
         """The quality that the engine's model gives up against the rival's, on the largest common fraction."""
         for cell in reversed(self.engine.cells):
@@ -86,18 +103,22 @@ class Rivalry:
 
     def sentence(self) -> str:
         """Returns the conclusion as a sentence without a full stop."""
-        engine, rival = self.engine.engine, self.rival.engine
-        if self.is_by_edge:
-            return f"{rival} runs out of memory with {self.edge:,} rows, and {engine} does not"
-        if self.crossover is None:
-            return self._at_one_size()
-        return self._slower(self.crossover) if math.isinf(self.rows) else self._faster(self.crossover)
+        return "; ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        """Yields the parts of the conclusion: the edge, if the rival has one, and what the times say."""
+        if self.edge is not None:
+            yield f"{self.rival.engine} runs out of memory with {self.edge:,} rows, and {self.engine.engine} does not"
+        if self.crossover is not None:
+            yield self._slower(self.crossover) if math.isinf(self.crossover.rows) else self._faster(self.crossover)
+        elif self.ratios:
+            yield self._at_one_size()
 
     def _slower(self, found: Crossover) -> str:
         """Returns the sentence for an engine that is not faster at any size up to `farthest`."""
         engine, rival = self.engine.engine, self.rival.engine
-        slower = f"with {found.farthest:,.0f} rows it would still take {found.ratio:.2g} times as long"
-        if self.verdict == "not resolved":
+        slower = f"with {found.farthest:,.0f} rows it would still take {number(found.ratio, 2)} times as long"
+        if self._of_times == "not resolved":
             return f"For {engine}, it is not resolved whether it becomes faster than {rival}; {slower}"
         if found.is_never:
             return f"{engine} never becomes faster than {rival}, by the slopes of both; {slower}"
@@ -120,8 +141,8 @@ class Rivalry:
         """Returns the sentence for engines with too few sizes to extend their times to other sizes."""
         spread = Spread.of(self.ratios)
         assert spread is not None
-        open_ = "" if self.verdict != "not resolved" else " (not resolved)"
-        times = f"{spread.words('.3g')} times as long as {self.rival.engine}{open_}"
+        open_ = "" if self._of_times != "not resolved" else " (not resolved)"
+        times = f"{spread.words()} times as long as {self.rival.engine}{open_}"
         return f"With {self.rows_of_ratios:,} rows, {self.engine.engine} takes {times}"
 
 
@@ -140,14 +161,31 @@ def _reaches(curve: EngineCurve, rows: int) -> bool:
     return any(has_every_time(cell) and cell.rows >= rows for cell in curve.cells)
 
 
-def _crossover(engine: EngineCurve, rival: EngineCurve) -> Crossover | None:
-    """Returns the size from which an engine is faster. None if too few sizes have times in the same rounds."""
-    own, other = _timed(engine), _timed(rival)
-    measured = [set(by_round) for by_round in (*own.values(), *other.values())]
-    rounds = sorted(set.intersection(*measured)) if own and other else []
-    if not rounds:
+def _crossover(engine: EngineCurve, rival: EngineCurve, verdicts: int) -> Crossover | None:
+    """Returns the size from which an engine is faster. None if too few sizes have times in the same rounds.
+
+    Rounds of different runs may have different sizes. Of all sets of sizes that some round has, it takes the set that
+    most rounds have, and of these the largest.
+    """
+    curves = (_timed(engine), _timed(rival))
+    every_round = sorted({number for curve in curves for by_round in curve.values() for number in by_round})
+    sizes = {number: [_sizes(curve, number) for curve in curves] for number in every_round}
+    enough = [of_round for of_round in sizes.values() if min(map(len, of_round)) >= crossovers.FEWEST_SIZES]
+    if not enough:
         return None
-    return crossovers.crossover(_times(own, rounds), _times(other, rounds))
+
+    def rounds_with(wanted: list[frozenset[int]]) -> list[int]:
+        return [number for number, has in sizes.items() if all(map(frozenset.issubset, wanted, has))]
+
+    best = max(enough, key=lambda wanted: (len(rounds_with(wanted)), sum(map(len, wanted))))
+    rounds = rounds_with(best)
+    own, other = (_times(curve, sorted(kept), rounds) for curve, kept in zip(curves, best, strict=True))
+    return crossovers.crossover(own, other, verdicts)
+
+
+def _sizes(curve: dict[int, dict[int, float]], number: int) -> frozenset[int]:
+    """Returns the numbers of rows for which an engine has a time in a round."""
+    return frozenset(rows for rows, by_round in curve.items() if number in by_round)
 
 
 def _largest_common(engine: EngineCurve, rival: EngineCurve) -> tuple[Cell, Cell] | None:
@@ -164,6 +202,5 @@ def _timed(curve: EngineCurve) -> dict[int, dict[int, float]]:
     return {cell.rows: cell.seconds_by_round() for cell in curve.cells if has_every_time(cell)}
 
 
-def _times(by_rows: dict[int, dict[int, float]], rounds: Sequence[int]) -> Times:
-    rows = sorted(by_rows)
+def _times(by_rows: dict[int, dict[int, float]], rows: Sequence[int], rounds: Sequence[int]) -> Times:
     return Times(np.array(rows, float), np.array([[by_rows[size][number] for size in rows] for number in rounds]))

@@ -12,11 +12,12 @@ from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdict
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
-from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
+from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, has_every_time, placed
 from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 from sparkscale.contract.case import show_fraction
+from sparkscale.contract.phrases import number
 
 QUESTION = "How many cores does Spark need?"
 VERDICTS: dict[CostKind, Verdict] = {
@@ -53,13 +54,22 @@ class Engine:
     by_fraction: Mapping[float, tuple[Configuration, ...]]
 
     def fastest(self, fraction: float) -> list[Configuration]:
-        """Returns the fastest configuration for each number of cores, from the fewest to the most."""
-        best: dict[int, Configuration] = {}
-        for configuration in self.by_fraction.get(fraction, ()):
-            kept = best.get(configuration.cores)
-            if kept is None or configuration.median < kept.median:
-                best[configuration.cores] = configuration
-        return [best[cores] for cores in sorted(best)]
+        """Returns a configuration for each number of cores, from the fewest to the most.
+
+        Of several with as many cores, it is the one with the most rounds in common with the others, and of these the
+        fastest. So a later run on another cluster does not replace one that can be compared.
+        """
+        every = self.by_fraction.get(fraction, ())
+        rounds = {id(one): set(one.cell.seconds_by_round()) for one in every}
+
+        def rank(one: Configuration) -> tuple[int, float]:
+            shared = sum(len(rounds[id(one)] & rounds[id(other)]) for other in every if other.cores != one.cores)
+            return -shared, one.median
+
+        by_cores: dict[int, list[Configuration]] = defaultdict(list)
+        for configuration in every:
+            by_cores[configuration.cores].append(configuration)
+        return [min(by_cores[cores], key=rank) for cores in sorted(by_cores)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class ScalingReport:
     @property
     def subject(self) -> str:
         case = self.compared[0].case
-        return f"Clusters compared: {case.workload} on {case.dataset}, {case.device}"
+        return f"Clusters compared: {case.workload} on {case.dataset}, {case.cluster_kind}, {case.device}"
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -98,10 +108,10 @@ class ScalingReport:
 
     @cached_property
     def engines(self) -> list[Engine]:
-        """The engines with a time in every round and a known number of cores. A limit of threads counts as cores."""
+        """The engines with a time in every round and a known number of cores, without a limit of threads."""
         found: dict[tuple[str, str], dict[float, list[Configuration]]] = defaultdict(lambda: defaultdict(list))
         for comparison in self.compared:
-            for curve in comparison.shown:
+            for curve in comparison.curves:
                 for cell in curve.cells:
                     cores = _cores(cell)
                     if cores and has_every_time(cell):
@@ -124,12 +134,13 @@ class ScalingReport:
 
     def reference(self, fraction: float) -> Reference | None:
         """Returns the single-node engine to beat on this fraction. None if no engine has every time."""
-        cells = [
-            cell
-            for comparison in self.compared
-            for curve in comparison.shown
-            if (cell := curve.cell(fraction)) and cell.case.placement == "node" and has_every_time(cell)
-        ]
+        cells = []
+        for comparison in self.compared:
+            node = NodeEngines.of(comparison)
+            worse = {cell.case.engine for cell in node.cells if cell not in node.candidates} if node else set()
+            curves = [*placed(comparison, "node"), *comparison.one_thread.values()]
+            on_fraction = [cell for curve in curves if (cell := curve.cell(fraction)) and has_every_time(cell)]
+            cells += [cell for cell in on_fraction if cell.case.engine not in worse]
         on_one = [cell for cell in cells if _cores(cell) == 1]
         best = min(on_one or cells, key=lambda cell: cell.seconds.median if cell.seconds else 0.0, default=None)
         return Reference(best.case.engine, best, _cores(best)) if best else None
@@ -143,11 +154,12 @@ class ScalingReport:
             if engine.placement != "spark" or fraction is None:
                 continue
             reference = self.reference(fraction)
-            found = self._cost(engine, fraction, reference) if reference else None
-            if reference and found:
-                few = len(engine.fastest(fraction)[0].cell.seconds_by_round()) < FEWEST_ROUNDS
+            scaling = self._scaling(engine, fraction, reference) if reference else None
+            if reference and scaling:
+                found = cost(scaling, has_law=not published)
                 sentences.append(_sentence(engine.name, found, reference, engine.fastest(fraction)))
-                verdicts.append("not resolved" if few and not published else VERDICTS[found.kind])
+                few = len(scaling.seconds) < FEWEST_ROUNDS and not published
+                verdicts.append("not resolved" if few else VERDICTS[found.kind])
                 cells = [reference.cell, *(one.cell for one in engine.fastest(fraction))]
                 evidence += [record.id for cell in cells for record in cell.records]
         if not sentences:
@@ -156,7 +168,7 @@ class ScalingReport:
         verdict: Verdict = "yes" if "yes" in verdicts else "no" if set(verdicts) == {"no"} else "not resolved"
         resolve = f"{FEWEST_ROUNDS} rounds or more, on {FEWEST_COUNTS} numbers of cores or more"
         if published:
-            sentences.append("Others published these times, so they have no interval.")
+            sentences.append("Others published these times: it is not known how much they vary.")
         return [
             Answer(
                 " ".join(sentences),
@@ -165,17 +177,17 @@ class ScalingReport:
                 resolve if verdict == "not resolved" else "",
                 QUESTION,
                 self.compared[0].job,
-                f"{case.dataset}, {case.device}",
+                f"{case.dataset}, {case.cluster_kind}, {case.device}",
             )
         ]
 
-    def _cost(self, engine: Engine, fraction: float, reference: Reference) -> Cost | None:
+    def _scaling(self, engine: Engine, fraction: float, reference: Reference) -> Scaling | None:
         """Returns the cores that the engine needs. None if no round has the times of all configurations."""
         configurations = engine.fastest(fraction)
         cores, seconds = _paired([*configurations, Configuration(reference.cell, 0, "")])
         if not len(seconds):
             return None
-        return cost(Scaling(cores[:-1], seconds[:, :-1], seconds[:, -1]))
+        return Scaling(cores[:-1], seconds[:, :-1], seconds[:, -1])
 
     def blocks(self) -> Iterator[Block]:
         strong = [row for engine in self.scaled for row in self._strong(engine)]
@@ -232,13 +244,13 @@ class Row:
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
-    """Yields a report for each job that was measured with different numbers of cores."""
+    """Yields a report for each job that several clusters of one kind did, with different numbers of cores."""
     groups: dict[str, list[Tradeoff]] = defaultdict(list)
     for comparison in compared:
-        groups[comparison.case.model_copy(update={"cluster": ""}).subject_key()].append(comparison)
+        groups[comparison.case.model_copy(update={"cluster": ""}).subject_key("cluster_kind")].append(comparison)
     for group in groups.values():
         report = ScalingReport(tuple(group))
-        if report.scaled:
+        if report.scaled and len({comparison.case.cluster for comparison in group}) > 1:
             yield report
 
 
@@ -294,19 +306,19 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
     shown = f" ({_number(bounds.low)}–{_number(bounds.high)})" if bounds else ""
     rows, fraction = configurations[-1].cell.rows, show_fraction(configurations[-1].cell.case.fraction)
     on = f"On {rows:,} rows" + ("" if fraction == "1" else f" ({fraction})")
-    times = f"{found.ratio:.2g} times as long as {reference.words}"
+    times = f"{number(found.ratio, 2)} times as long as {reference.words}"
     match found.kind:
         case "measured":
             return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}."
         case "forecast":
-            law = f"a forecast by the universal scalability law beyond the measured {_number(found.largest)} cores"
+            law = f"a forecast by the universal scalability law from up to {_number(found.largest)} measured cores"
             return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}, {law}."
         case "unbounded":
             limits = found.ratio_interval
-            interval = f" ({limits.low:.2g}–{limits.high:.2g})" if limits else ""
+            interval = f" ({number(limits.low, 2)}–{number(limits.high, 2)})" if limits else ""
             return (
                 f"{on}, no number of cores makes up for it (unbounded): with the best number {engine} would take "
-                f"{found.ratio:.2g}{interval} times as long as {reference.words}."
+                f"{number(found.ratio, 2)}{interval} times as long as {reference.words}."
             )
         case "beyond":
             return f"{on}, {engine} does not beat {reference.words} with up to {_number(found.farthest)} cores."

@@ -1,39 +1,66 @@
 """Compares each engine on Spark with the other engines of one comparison: from which size is it faster?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Cell, Column, Estimated, Grid
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
-from sparkscale.analysis.patterns.data_parallel.node_engines import placed
+from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, placed
 from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
 from sparkscale.analysis.questions.crossover import Crossover
 from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.questions.fitting import LEVEL as FIT_LEVEL
 
 
-def best_on_node(comparison: Tradeoff) -> Iterator[Rivalry]:
-    """Yields the rivalry of each engine on Spark with the best single-node engine.
+@dataclass(frozen=True)
+class SparkPays:
+    """The rivalries of each engine on Spark with the other engines of one comparison."""
 
-    The best single-node engine is the engine that Spark overtakes last.
-    """
-    on_node = placed(comparison, "node")
-    for engine in placed(comparison, "spark"):
-        found = [rivalry for rival in on_node if (rivalry := Rivalry.of(engine, rival))]
-        if found:
-            yield max(found, key=lambda rivalry: (rivalry.rows, rivalry.slowness))
+    comparison: Tradeoff
+
+    @cached_property
+    def rivalries(self) -> list[Rivalry]:
+        """All rivalries, in the order of the engines. As many are judged together as there are engines on Spark."""
+        on_spark = placed(self.comparison, "spark")
+        return [
+            rivalry
+            for engine in on_spark
+            for rival in self.comparison.curves
+            if rival is not engine and (rivalry := Rivalry.of(engine, rival, len(on_spark)))
+        ]
+
+    @cached_property
+    def best_on_node(self) -> list[Rivalry]:
+        """The rivalry of each engine on Spark with the best single-node engine.
+
+        If all rivals have enough sizes, the best one is overtaken last. Otherwise it is the fastest on the largest
+        common size. Engines on one node with a worse model (see `NodeEngines`) are no rivals.
+        """
+        node = NodeEngines.of(self.comparison)
+        worse = {cell.case.engine for cell in node.cells if cell not in node.candidates} if node else set()
+        rivals = {curve.engine for curve in placed(self.comparison, "node")} - worse
+        return [
+            _best(found)
+            for engine in placed(self.comparison, "spark")
+            if (found := [one for one in self.rivalries if one.engine is engine and one.rival.engine in rivals])
+        ]
+
+    def table(self) -> Iterator[Grid]:
+        """Yields a table of each engine on Spark against each other engine. Yields nothing with too few sizes."""
+        if any(rivalry.crossover for rivalry in self.rivalries):
+            yield _table(self.rivalries)
 
 
-def crossover_table(comparison: Tradeoff) -> Iterator[Grid]:
-    """Yields a table of each engine on Spark against each other engine. Yields nothing with too few sizes."""
-    rivalries = [
-        rivalry
-        for engine in placed(comparison, "spark")
-        for rival in comparison.curves
-        if rival is not engine and (rivalry := Rivalry.of(engine, rival))
-    ]
-    if not any(rivalry.crossover for rivalry in rivalries):
-        return
+def _best(rivalries: Sequence[Rivalry]) -> Rivalry:
+    """Returns the rivalry with the best rival of one engine (see `SparkPays.best_on_node`)."""
+    if all(rivalry.crossover or rivalry.edge is not None for rivalry in rivalries):
+        return max(rivalries, key=lambda rivalry: (rivalry.rows, rivalry.slowness))
+    return max(rivalries, key=lambda rivalry: (rivalry.rows_of_ratios, rivalry.slowness))
+
+
+def _table(rivalries: Sequence[Rivalry]) -> Grid:
     level = f"{FIT_LEVEL:.0%}"
     beyond = f"not up to {FARTHEST:.0f} ×"
     has_edges = any(rivalry.edge is not None for rivalry in rivalries)
@@ -45,7 +72,7 @@ def crossover_table(comparison: Tradeoff) -> Iterator[Grid]:
         *([Column("rival out of memory\nfrom, rows", ",")] if has_edges else []),
     )
     rows = tuple(tuple(_row(rivalry, has_edges)) for rivalry in rivalries)
-    yield Grid("From which size is an engine on Spark faster?", columns, rows, is_grouped=True)
+    return Grid("From which size is an engine on Spark faster?", columns, rows, is_grouped=True)
 
 
 def _row(rivalry: Rivalry, has_edges: bool) -> Iterator[Cell]:
