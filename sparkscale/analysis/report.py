@@ -1,7 +1,7 @@
 """The report of a run as blocks, for `sparkscale show`. Answers come first, then tables."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sparkscale.analysis import blocks, circumstances, heap_report
 from sparkscale.analysis.answered import answers_by_subject, answers_to_questions
@@ -12,6 +12,7 @@ from sparkscale.analysis.known import Known
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.data_parallel.frontier import Frontier
 from sparkscale.analysis.patterns.protocol import Comparison
+from sparkscale.analysis.price import Price
 from sparkscale.analysis.problems import Problem, problems
 from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.phrases import count
@@ -71,8 +72,11 @@ def _evidence(known: Known) -> Iterator[Text]:
         )
 
 
-def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
-    """Returns a line with the parts of a run's wall time. `spent` lists activities and their seconds."""
+def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]], prices: Mapping[str, Price]) -> Text:
+    """Returns a line with the parts of a run's wall time. `spent` lists activities and their seconds.
+
+    `prices` holds the prices of the run's clusters. If there is one, the line also says what the run cost.
+    """
     shares = {name: seconds / wall_seconds for name, seconds in spent}
     shares["else"] = 1 - sum(shares.values())
     names = {
@@ -82,7 +86,9 @@ def breakdown(wall_seconds: float, spent: Iterable[tuple[str, float]]) -> Text:
         "else": "everything else",
     }
     parts = ", ".join(f"{shares[key]:.1%} {name}" for key, name in names.items())
-    return Text(f"Wall time {wall_seconds:.0f} s: {parts}.")
+    price = next(iter(prices.values())) if len(prices) == 1 else None
+    cost = f" At the price of the cluster, it cost {price.words(price.of_seconds(wall_seconds))}." if price else ""
+    return Text(f"Wall time {wall_seconds:.0f} s: {parts}.{cost}")
 
 
 def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:

@@ -116,6 +116,7 @@ def run(
       sparkscale run --resume
     """
     from sparkscale.analysis.patterns.per_group.comparison import Models
+    from sparkscale.analysis.price import prices
     from sparkscale.analysis.problems import failed
     from sparkscale.analysis.report import breakdown, report
     from sparkscale.measure.run.ledger import Ledger
@@ -149,8 +150,12 @@ def run(
         typer.echo(f"Interrupted. The records so far are kept: continue with `{resume_command}`.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
-        blocks = report(store, store.invocation(identity=finished.invocation))
-    console().print(drawn([*blocks, breakdown(ledger.wall(), ledger.spent.items())]))
+        invocation = store.invocation(identity=finished.invocation)
+        blocks = [
+            *report(store, invocation),
+            breakdown(ledger.wall(), ledger.spent.items(), prices(store, invocation)),
+        ]
+    console().print(drawn(blocks))
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     models = Models.of(finished.records)
     if models is not None:

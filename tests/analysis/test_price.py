@@ -12,6 +12,7 @@ import pytest
 from sparkscale.analysis.blocks import Grid, Text
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.price import Price, costs, price_of, prices
+from sparkscale.analysis.report import breakdown
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import TRIALS
@@ -191,3 +192,14 @@ def test_an_hour_costs_the_price_and_large_costs_are_whole() -> None:
     (column,), rows = costs(PRICE, "a model", [Spread.of([3600.0, 7200.0, 360_000.0]), None])
     assert [cells.text(cell, column) for row in rows for cell in row] == ["20 (10–1,000)", "–"]
     assert costs(None, "a model", [None, None]) == ([], [[], []])
+
+
+def test_a_run_says_what_it_cost() -> None:
+    spent = [("phases", 90.0), ("starting", 180.0), ("preparing", 0.0)]
+    text = breakdown(360.0, spent, {"local": PRICE}).text
+    assert text == (
+        "Wall time 360 s: 25.0% inside phases, 50.0% starting workers, JVMs and sessions, 0.0% preparing data, "
+        "25.0% everything else. At the price of the cluster, it cost 1 USD."
+    )
+    assert "cost" not in breakdown(360.0, spent, {}).text
+    assert "cost" not in breakdown(360.0, spent, {"local": PRICE, "other": PRICE}).text
