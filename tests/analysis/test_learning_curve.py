@@ -1,5 +1,7 @@
 """Forecasts of quality: known curves, ill-behaved ones, and ceilings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def test_what_is_ill_behaved_has_no_forecast_and_says_why() -> None:
     peak = rising.copy()
     peak[3] += 0.02
     assert ill_behaved(curve(rising, 1e-3)) == ""
-    assert ill_behaved(curve(peak, 1e-3)) == "ill-behaved: the quality falls where rows are added"
+    assert ill_behaved(curve(peak, 1e-3)) == "ill-behaved: more rows make the quality worse"
     assert ill_behaved(curve(peak, 1e-1)) == "", "this much noise explains the peak"
     few = forecast(curve(rising[:4]), 2 * ROWS[3])
     assert (few.value, few.interval) == (None, None)
@@ -74,3 +76,14 @@ def test_a_monotone_curve_is_rarely_called_ill_behaved() -> None:
         draws = quality + noise * generator.standard_normal((400, 6))
         verdicts.append(bool(ill_behaved(Curve(ROWS, quality, draws))))
     assert np.mean(verdicts) < 0.025
+
+
+def test_a_peak_with_heavy_noise_is_found_on_the_scale_of_the_quality() -> None:
+    """An RMSE of 10 that is 3 in one round and 34 in another is worse than 1.6, though its variance is large."""
+    generator = np.random.default_rng(1)
+    rmse = np.array([1.6, 10.0, 1.4, 1.16, 1.08, 1.05, 1.03])
+    noise = np.array([0.03, 0.6, 0.03, 0.02, 0.02, 0.02, 0.02])
+    draws = rmse * np.exp(noise * generator.standard_normal((400, 7)))
+    curve = Curve(100.0 * 2 ** np.arange(7), rmse, draws, is_better=-1)
+    assert ill_behaved(curve) == ""
+    assert ill_behaved(replace(curve, scale=np.log)) == "ill-behaved: more rows make the quality worse"

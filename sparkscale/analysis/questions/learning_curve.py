@@ -56,6 +56,8 @@ class Curve:
     draws: Array
     is_better: int = 1
     ceiling: float | None = None
+    scale: Callable[[Array], Array] = lambda quality: quality
+    """The scale on which noise is about symmetric, such as the logarithm of an RMSE. It ascends."""
 
     def up_to(self, rows: float) -> "Curve":
         """Returns the part of the curve with sizes of at most this number of rows."""
@@ -116,12 +118,13 @@ def ill_behaved(curve: Curve) -> str:
         return f"ill-behaved: {sizes} sizes were measured, and {FEWEST_SIZES} are needed"
     if not np.isfinite(curve.draws).all():
         return "ill-behaved: some draws have no quality"
-    weights = _weights(curve)
-    noise = curve.draws - curve.draws.mean(axis=0)
+    scaled = replace(curve, quality=curve.scale(curve.quality), draws=curve.scale(curve.draws))
+    weights = _weights(scaled)
+    noise = scaled.draws - scaled.draws.mean(axis=0)
     distances = _distances(noise * curve.is_better, weights)
-    (measured,) = _distances(curve.quality[None] * curve.is_better, weights)
+    (measured,) = _distances(scaled.quality[None] * curve.is_better, weights)
     if float((distances >= measured).mean()) < NOT_MONOTONE:
-        return "ill-behaved: the quality falls where rows are added"
+        return "ill-behaved: more rows make the quality worse"
     return ""
 
 

@@ -28,6 +28,8 @@ from sparkscale.contract.record import RunRecord
 SAMPLE, NODE, SPARK = "Is a sample enough?", "Which engine on one node?", "Does Spark pay, and from which size?"
 QUESTIONS = (SAMPLE, NODE, SPARK)
 
+HOPELESS = "nothing more"
+"""The beginning of a proposal that says why no further measurement would resolve an answer."""
 LARGER = 4
 """The factor by which a proposed data set is larger than the largest measured one."""
 
@@ -58,6 +60,8 @@ class Answers:
         case = self.comparison.case
         if case.is_published and resolve:
             resolve = f"the same in {FEWEST_ROUNDS} rounds of your own"
+        if resolve.startswith(HOPELESS):
+            text, resolve = f"{text} Further rounds would hardly resolve it{resolve.removeprefix(HOPELESS)}.", ""
         return Answer(
             text,
             verdict,
@@ -145,7 +149,7 @@ class Answers:
         if rounds is None:
             if step.estimate.is_limited_by_units(step.tolerance):
                 return "a larger hold-out, with more units: more rounds alone would not resolve it"
-            return "nothing more: the fraction gives up about as much as is tolerated"
+            return f"{HOPELESS}: the fraction gives up about as much as is tolerated"
         return self._rounds(rounds, step.estimate.seeds, [curve.engine])
 
     # Which engine on one node?
@@ -204,7 +208,7 @@ class Answers:
     def _to_resolve_engine(self, node: NodeEngines) -> str:
         needed = [rounds_to_resolve(node.ratios(rival), verdicts=node.verdicts) for rival in node.unresolved]
         if None in needed:
-            return "nothing more: the engines take about the same time"
+            return f"{HOPELESS}: the engines take about the same time"
         most = max((rounds for rounds in needed if rounds), default=FEWEST_ROUNDS)
         if most <= node.rounds:
             return "the cases without a time again (--retry-failed)"

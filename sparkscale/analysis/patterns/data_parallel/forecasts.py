@@ -125,4 +125,5 @@ def learning_curve_of(engine: EngineCurve, criterion: Criterion) -> Curve | None
         draws[np.isfinite(draws).all(axis=1)],
         1 if criterion.judged.direction == "higher" else -1,
         scored[-1].ceiling,
+        np.vectorize(criterion.scale.to, otypes=[float]),
     )
