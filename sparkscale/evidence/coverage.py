@@ -9,7 +9,6 @@ over a normal distribution. Such true values are known, not estimated.
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -22,6 +21,7 @@ from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.statistics import Array, Interval, interval, rounds_interval
 from sparkscale.analysis.unit_quality import UnitAuc, UnitQuality, UnitRatio
 from sparkscale.contract.case import digest
+from sparkscale.evidence.parallel import in_parallel
 from workloads.quality.qualities import BY_ACCURACY, BY_AUC, BY_INERTIA, BY_RMSE, BY_VARIANCE_EXPLAINED
 
 Kind = Literal["auc", "rmse", "accuracy", "variance_explained", "inertia", "rounds"]
@@ -172,18 +172,10 @@ def coverage(
     If a share of intervals that contain the true value is not between LEAST and MOST, the scenario is simulated
     again, with REPEAT_FACTOR times as many simulations.
     """
-    with ProcessPoolExecutor(processes) as pool:
-
-        def simulate(batch: Sequence[Scenario], number: int, suffix: str) -> list[Covered]:
-            results = []
-            for result in pool.map(partial(simulated, repeats=number), batch):
-                results.append(result)
-                progress(f"{len(results)} of {len(batch)} scenarios{suffix}")
-            return results
-
-        first = simulate(to_simulate, repeats, "")
-        outside = [result.scenario for result in first if not result.holds]
-        repeated = simulate(outside, REPEAT_FACTOR * repeats, " outside of the limits, again")
+    first = in_parallel(partial(simulated, repeats=repeats), to_simulate, processes, progress)
+    outside = [result.scenario for result in first if not result.holds]
+    again = partial(simulated, repeats=REPEAT_FACTOR * repeats)
+    repeated = in_parallel(again, outside, processes, progress, "scenarios outside of the limits, again")
     by_scenario = {result.scenario: result for result in repeated}
     return [by_scenario.get(result.scenario, result) for result in first]
 

@@ -6,7 +6,6 @@ that both sides share.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal, Protocol
@@ -19,6 +18,7 @@ from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.questions.scaling import Scaling, cost
 from sparkscale.analysis.statistics import Array, Interval
 from sparkscale.contract.case import digest
+from sparkscale.evidence.parallel import in_parallel
 
 Verdict = Literal["yes", "no", "not resolved"]
 """Says whether the engine becomes faster within FARTHEST times the largest measured size or number of cores."""
@@ -179,12 +179,7 @@ def judged(
     to_simulate: Sequence[Scenario], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Judged]:
     """Simulates each scenario `repeats` times, in `processes` parallel processes. Returns one result per scenario."""
-    results = []
-    with ProcessPoolExecutor(processes) as pool:
-        for result in pool.map(partial(simulated, repeats=repeats), to_simulate):
-            results.append(result)
-            progress(f"{len(results)} of {len(to_simulate)} scenarios")
-    return results
+    return in_parallel(partial(simulated, repeats=repeats), to_simulate, processes, progress)
 
 
 def simulated(scenario: Scenario, repeats: int) -> Judged:

@@ -5,7 +5,6 @@ closer together. So the quality that each fraction gives up is known.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +15,7 @@ from sparkscale.analysis.patterns.data_parallel.cell import Step
 from sparkscale.analysis.patterns.data_parallel.comparison import SampleAnswer
 from sparkscale.contract.case import digest
 from sparkscale.evidence.coverage import CRITERIA, DOMINANT_FACTORS, Dominant, Scenario, qualities, true_values
+from sparkscale.evidence.parallel import in_parallel
 
 CRITERION = CRITERIA["auc"]
 FRACTIONS = tuple(2.0**-power for power in range(1, 7))
@@ -104,12 +104,7 @@ def answered(
     to_simulate: Sequence[Truth], repeats: int, processes: int, progress: Callable[[str], None]
 ) -> list[Answered]:
     """Simulates each curve `repeats` times, in `processes` parallel processes. Returns one result per curve."""
-    results = []
-    with ProcessPoolExecutor(processes) as pool:
-        for result in pool.map(partial(simulated, repeats=repeats), to_simulate):
-            results.append(result)
-            progress(f"{len(results)} of {len(to_simulate)} curves")
-    return results
+    return in_parallel(partial(simulated, repeats=repeats), to_simulate, processes, progress, "curves")
 
 
 def simulated(truth: Truth, repeats: int) -> Answered:
