@@ -60,6 +60,7 @@ def test_a_repeat_that_fails_is_enough_to_refuse_a_heap() -> None:
 def test_a_heap_with_times_exactly_at_the_limit_is_enough() -> None:
     """The limit is 1.2 × 10 s. No repeat lies above it, so nothing is due to chance."""
     own = [run(10_847, 10.0, number) for number in (1, 2, 3)]
+    assert is_enough(own, [run(600, 12.0, 1), run(600, 12.0, 2)]) is True
     found = Search.of([*own, run(600, 12.0, 1), run(600, 12.0, 2), run(500, 8.0, 1), run(500, 12.0, 2)])
     assert found is not None
     assert found.needed is not None
