@@ -107,6 +107,18 @@ def test_the_probes_of_a_search_for_a_heap_are_no_measurements(store: Store) -> 
     assert (found.runs, found.left_out) == (("one",), 0)
 
 
+def test_other_resources_for_the_same_profile_are_left_out(store: Store) -> None:
+    """A budget follows from the host, for example from the memory of its control group."""
+    for name, day, memory in (("small", 3, 2**33), ("large", 4, 2**34)):
+        budget = store.describe("budget", {"cores": 2, "memory_bytes": memory})
+        store.begin(invocation(name, day).model_copy(update={"origin": {"budget on 'local'": budget}}))
+    runs = Runs(store)
+    runs.add("small", 1)
+    runs.add("large", 1)
+    found = known.known(store)
+    assert (found.runs, found.left_out) == (("large",), 1)
+
+
 def test_a_data_set_is_chosen_by_its_description(runs: Runs) -> None:
     wanted = runs.add("one", 1)
     other = runs.store.describe("data", {"name": "clicks", "definition": {"label": "clicked"}})
