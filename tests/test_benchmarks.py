@@ -78,6 +78,7 @@ def test_each_lower_is_better_metric_is_tracked_with_a_unit_and_a_name() -> None
     every = metrics(registry.descriptions()).values()
     lower = {metric.name for metric in every if metric.direction == "lower" and metric.in_history}
     assert {metric.name for pattern in registry.patterns() for metric in tracked_metrics(pattern)} == lower
+    assert {"time_to_model", "peak_memory", "seconds_fit"} <= lower, "metrics are kept unless they say otherwise"
     assert not hasattr(importlib.import_module("benchmarks.data_parallel").DataParallel, "track_rows_per_second")
 
 

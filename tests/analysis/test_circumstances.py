@@ -35,6 +35,13 @@ def test_executors_of_one_host_are_called_single_host(store: Store) -> None:
     assert "Single-node engines had 2 cores of the machine that sparkscale runs on, Spark the same number." in text
 
 
+def test_without_an_ok_case_on_spark_nothing_is_said_of_hosts(store: Store) -> None:
+    text = said(store, ran("a", "mllib", "standalone", jvm="a", outcome="oom"), ran("b", "sklearn", "standalone"))
+    assert "Warm page cache" in text
+    assert "host" not in text
+    assert "executor" not in text
+
+
 def test_unequal_budgets_are_said(store: Store) -> None:
     hosts = {"spark": SparkMetrics(tasks=4, executors=8, hosts=4)}
     text = said(store, ran("a", "mllib", "external", cores=32, jvm="a", **hosts), ran("b", "sklearn", "external"))
@@ -93,6 +100,25 @@ def test_a_time_in_which_an_executor_was_lost_is_stored_and_never_used(store: St
     assert metrics.scored([whole, broken]) == [whole, broken]
     assert "In 1 execution an executor was lost" in said(store, whole, broken)
     assert not problems.failed([whole, broken], added=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 10.0 + 0.1 + 1.25),
+        ({"outcome": "failed"}, None),
+        ({"temperature": "warm"}, None),
+        ({"isolated": False}, None),
+        ({"start_seconds": None}, None),
+        ({"spark": SparkMetrics(tasks=4, executors_lost=1)}, None),
+    ],
+)
+def test_a_first_run_is_an_ok_cold_execution_with_the_start_of_its_worker(
+    changes: dict[str, Any], seconds: float | None
+) -> None:
+    first = {"isolated": True, "temperature": "cold", "start_seconds": 10.0}
+    found = metrics.first_run(ran("a", "mllib", "local", **{**first, **changes}))
+    assert found == (None if seconds is None else pytest.approx(seconds))
 
 
 def loaded(identity: str, foreign: float | None, stolen: float = 0.0, seconds: float = 2.0) -> RunRecord:

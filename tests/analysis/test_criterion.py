@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
+from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.contract.case import Case, Task
 from sparkscale.contract.record import ErrorInfo
 from sparkscale.store.store import Store
@@ -78,6 +79,25 @@ def test_models_stay_below_the_ceiling_by_what_they_give_up(store: Store, task: 
 def test_a_model_that_passes_the_ceiling_is_named(store: Store, task: Task) -> None:
     add(store, of(task, 1.0), -0.3, "leak")
     assert "passes the ceiling by more than noise: suspect a leak" in shown(store)
+
+
+def test_a_quality_without_scores_is_a_mean_without_an_interval(store: Store) -> None:
+    """A workload whose quality cannot be computed from scores: its records' qualities are all there is."""
+    declared = record("a").model_copy(update={"case": of("regression", 1.0)}).declared
+    judged = declared.judged["regression"].model_copy(update={"estimator": None})
+    workload = declared.model_copy(update={"judged": {"regression": judged}})
+    records = [
+        record(f"r{number}").model_copy(
+            update={"case": of("regression", 1.0), "quality": {"rmse": rmse}, "description": workload}
+        )
+        for number, rmse in enumerate((1.0, 2.0, 6.0))
+    ]
+    found = Cell(records[0].case, records, store).quality
+    assert found is not None
+    assert (found.value, found.interval, found.seeds) == (3.0, None, 3)
+    assert found.why_none == "no stored scores"
+    without = [one.model_copy(update={"quality": {}}) for one in records]
+    assert Cell(records[0].case, without, store).quality is None
 
 
 def test_engines_that_do_not_support_a_case_have_their_reason_and_no_table(store: Store) -> None:

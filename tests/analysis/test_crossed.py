@@ -61,12 +61,20 @@ def test_variance_and_degrees_are_those_of_the_two_way_layout(
     assert found.degrees == pytest.approx(total**2 / spent)
 
 
-def test_seeds_that_differ_alike_in_every_unit_have_degrees_of_their_own() -> None:
-    values = layout(1, of_seeds=1.0, of_units=2.0, of_cells=0.0)
-    of_seeds, of_units = values.mean(axis=1).var(ddof=1) / len(values), values.mean(axis=0).var(ddof=1) / UNITS
+@pytest.mark.parametrize(
+    "values",
+    [
+        layout(1, of_seeds=1.0, of_units=2.0, of_cells=0.0),
+        np.array([[0.0], [1.0], [3.0], [8.0]]) + np.arange(5.0),  # so round that the cells' deviations are exactly 0
+    ],
+    ids=["random", "whole numbers"],
+)
+def test_seeds_that_differ_alike_in_every_unit_have_degrees_of_their_own(values: Array) -> None:
+    seeds, units = values.shape
+    of_seeds, of_units = values.mean(axis=1).var(ddof=1) / seeds, values.mean(axis=0).var(ddof=1) / units
     found = of_layout(values)
     assert found.standard_error**2 == pytest.approx(of_seeds + of_units)
-    spent = of_seeds**2 / (len(values) - 1) + of_units**2 / (UNITS - 1)
+    spent = of_seeds**2 / (seeds - 1) + of_units**2 / (units - 1)
     assert found.degrees == pytest.approx((of_seeds + of_units) ** 2 / spent, rel=1e-6)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.fitting import non_negative
+from sparkscale.analysis.questions.fitting import expanded_percentiles, non_negative
 
 ROWS = np.array([1e3, 4e3, 1.6e4, 6.4e4])
 TERMS = np.stack([np.ones(4), ROWS, ROWS * np.log(ROWS)], axis=1)
@@ -21,3 +21,11 @@ def test_no_coefficient_is_below_0() -> None:
     found = non_negative(TERMS[:, :2], (10.0 - ROWS / 1e4)[None])
     assert (found >= 0).all()
     assert found[0, 1] == 0
+
+
+def test_percentiles_are_expanded_for_few_rounds() -> None:
+    """By hand, for 5 rounds: Student's t of 4 degrees is -2.13185 at 5 %, times √(5/4) it is -2.38348, and a normal
+    variable is below that with a probability of 0.0085750.
+    """
+    found = expanded_percentiles(np.arange(1.0, 1_000_001), 5, 0.90)
+    assert (found.low, found.high) == pytest.approx((8_575, 991_425), abs=1)

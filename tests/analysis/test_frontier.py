@@ -1,10 +1,14 @@
 """The best model for a time, over engines, fractions and sizes of models."""
 
+import datetime
+from dataclasses import replace
+
 import pytest
 
 from sparkscale.analysis.blocks import Grid
 from sparkscale.analysis.patterns.data_parallel import report
 from sparkscale.analysis.patterns.data_parallel.frontier import Frontier
+from sparkscale.analysis.price import Price
 from sparkscale.contract.case import Case
 from sparkscale.store.store import Store
 from tests.builders import Writer, case
@@ -78,6 +82,15 @@ def test_round_times_have_an_answer_each_if_their_choices_differ(frontier: Front
 
 def test_money_needs_a_price(frontier: Frontier) -> None:
     assert "No price of this cluster is known" in frontier.answer_for(None, 0.01).text
+
+
+def test_money_buys_time_by_the_price_of_an_hour(frontier: Frontier) -> None:
+    """At 36 EUR an hour, 0.006 EUR pay for 0.6 s."""
+    priced = replace(frontier, price=Price(36.0, "EUR", "our contract", datetime.date(2026, 11, 28)))
+    text = priced.answer_for(None, 0.006).text
+    assert "xgboost, all rows, 10 trees" in text
+    assert "0.00515 EUR" in text, "0.515 s"
+    assert "xgboost, 1/16 of the rows, 10 trees" in priced.answer_for(None, 0.005).text
 
 
 def test_one_point_is_no_front(store: Store) -> None:

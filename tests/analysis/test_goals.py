@@ -145,6 +145,45 @@ def test_a_difference_has_its_unit_once() -> None:
     assert (found.words(), found.limit()) == ("0 s", "at most 4 s")
 
 
+def test_differences_are_judged_as_they_are_and_ratios_by_their_logarithms() -> None:
+    samples = [0.1, 0.2, 0.3, 0.6, 0.7]
+    assert verdict(HALF, samples) == "not resolved"
+    assert verdict(HALF.model_copy(update={"kind": "difference"}), samples) == "met"
+
+
+def test_a_ratio_has_no_unit() -> None:
+    records = [executed(engine, number, 1.0 + (engine == "xgboost")) for engine in ENGINES for number in (1, 2)]
+    found = JudgedGoal(HALF, records)
+    assert (found.words(), found.limit()) == ("0.50", "at most 0.75")
+
+
+def test_memory_is_told_in_mib() -> None:
+    """A goal for one engine's peak: its limit is stated in bytes."""
+    limits = {"kind": "difference", "metric": "peak_memory", "lower": None, "at_most": 512.0 * 2**20}
+    records = []
+    for number, peak in ((1, 300), (2, 320)):
+        made = executed("mllib", number, 1.0)
+        resources = made.resources.model_copy(update={"peak_pss_bytes": peak * 2**20})
+        records.append(made.model_copy(update={"resources": resources}))
+    found = JudgedGoal(HALF.model_copy(update=limits), records)
+    assert (found.words(), found.limit()) == ("310 (300–320) MiB", "at most 512 MiB")
+
+
+def test_a_limit_is_told_without_a_unit_if_the_metric_is_not_known() -> None:
+    goal = HALF.model_copy(update={"metric": "time_to_modle", "kind": "difference", "at_most": 4.0})
+    found = JudgedGoal(goal, [executed("mllib", 1, 2.0)])
+    assert (found.words(), found.limit()) == (None, "at most 4")
+
+
+def test_a_goal_for_a_quality_is_one_for_its_loss() -> None:
+    """The metric of an AUC is 1 minus the AUC; a log loss is a loss already."""
+    better = executed("mllib", 1, 2.0).model_copy(update={"quality": {"auc": 0.75, "log_loss": 0.5}})
+    worse = executed("xgboost", 1, 2.0).model_copy(update={"quality": {"auc": 0.5, "log_loss": 0.25}})
+    found = every_metric.of_records([better, worse])
+    assert JudgedGoal(HALF.model_copy(update={"metric": "auc_loss"}), [better, worse]).samples() == [0.5]
+    assert found["log_loss"].samples([better, worse]) == [0.5, 0.25]
+
+
 @pytest.mark.parametrize("limits", [{"at_most": 0.0}, {"at_most": 1.0, "at_least": 0.5}])
 def test_a_goal_that_cannot_be_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ValidationError):

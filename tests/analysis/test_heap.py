@@ -57,6 +57,18 @@ def test_a_repeat_that_fails_is_enough_to_refuse_a_heap() -> None:
         is_enough([run(10_847, 0, 1, "failed")], [run(600, 7.0)])
 
 
+def test_a_heap_with_times_exactly_at_the_limit_is_enough() -> None:
+    """The limit is 1.2 × 10 s. No repeat lies above it, so nothing is due to chance."""
+    own = [run(10_847, 10.0, number) for number in (1, 2, 3)]
+    assert is_enough(own, [run(600, 12.0, 1), run(600, 12.0, 2)]) is True
+    found = Search.of([*own, run(600, 12.0, 1), run(600, 12.0, 2), run(500, 8.0, 1), run(500, 12.0, 2)])
+    assert found is not None
+    assert found.needed is not None
+    assert found.needed.heap_bytes == 500 * MIB
+    assert [probe.verdict for probe in found.probes] == ["enough"] * 3
+    assert not any(probe.is_torn for probe in found.probes)
+
+
 def test_the_sentence_names_the_heap_and_what_less_does() -> None:
     slow = [run(580, 10.2, 1), run(580, 10.4, 2)]
     found = Search.of([*OWN, run(612, 8.0, 1), run(612, 8.2, 2), *slow, run(540, 0, 1, "oom")])

@@ -116,15 +116,24 @@ def test_the_spark_tax_is_told_rung_by_rung(predictions: Predictions) -> None:
         "map-in-arrow",
     ]
     text = shown(predictions.store)
+    assert "1,000 rows; the model takes 1.0 MiB; each engine reads 4.0 MiB and writes 2.0 MiB" in text
     assert "The Spark tax" in text
     for words in ("native, one thread", "native, all cores", "inside Spark's tasks", "a DataFrame in and out"):
         assert words in text
 
 
-def test_without_its_ends_there_is_no_tax(predictions: Predictions) -> None:
-    predictions(case("single-process"), 2.0)
-    predictions(case("parquet-map"), 2.2)
-    predictions(case("map-in-arrow"), 4.0)
+@pytest.mark.parametrize(
+    "measured",
+    [
+        (case("single-process"), case("parquet-map"), case("arrow-in"), case("map-in-arrow")),
+        (case("single-process", threads=1), case("parquet-map"), case("arrow-in")),
+        (case("single-process", threads=1), case("map-in-arrow")),
+    ],
+    ids=["no single thread", "no last rung", "nothing between"],
+)
+def test_without_its_ends_there_is_no_tax(predictions: Predictions, measured: tuple[Case, ...]) -> None:
+    for one in measured:
+        predictions(one, 2.0)
     (found,) = inference.comparisons(predictions.records)
     assert found.rungs == []
     assert "The Spark tax" not in shown(predictions.store)
@@ -163,6 +172,16 @@ def test_a_model_that_is_loaded_too_often_is_named(predictions: Predictions) -> 
     assert said(inference.advice(found)) == (
         "Use pandas-udf-iterator. It applies 3.33 times as many rows per second as pandas-udf (not resolved). "
         "pandas-udf loads the model 40 times: 60% of its core time."
+    )
+
+
+def test_a_model_that_loads_quickly_is_not_named(predictions: Predictions) -> None:
+    """40 loads that take 5 % of the core time."""
+    predictions(case("pandas-udf"), 10.0, loads=40, load_seconds=1.0)
+    predictions(case("pandas-udf-iterator"), 3.0, loads=2, load_seconds=0.6)
+    (found,) = inference.comparisons(predictions.records)
+    assert said(inference.advice(found)) == (
+        "Use pandas-udf-iterator. It applies 3.33 times as many rows per second as pandas-udf (not resolved)."
     )
 
 

@@ -77,6 +77,48 @@ def test_another_profile_of_the_same_name_is_left_out(store: Store) -> None:
     assert (found.runs, found.left_out) == (("b", "c"), 1)  # a price changes no time
 
 
+def test_another_java_leaves_out_only_what_ran_on_spark(runs: Runs) -> None:
+    """Engines on one node have no Java, so their description of software differs from Spark's in any case."""
+    old = runs.store.describe("software", {"python": "3.11", "packages": {"numpy": "1.0"}, "java_version": "11"})
+    runs.add("one", 1)
+    runs.add("one", 1, "mllib", software=old)
+    runs.add("two", 1, "mllib")
+    found = known.known(runs.store)
+    assert [(one.invocation, one.case.engine) for one in found.records] == [("one", "sklearn"), ("two", "mllib")]
+    assert found.left_out == 1
+
+
+def test_a_cold_page_cache_is_another_condition(store: Store) -> None:
+    store.begin(invocation("cold", day=3).model_copy(update={"cold_cache": True}))
+    runs = Runs(store)
+    runs.add("one", 1)
+    runs.add("cold", 1)
+    found = known.known(store)
+    assert (found.runs, found.left_out) == (("cold",), 1)
+
+
+def test_the_probes_of_a_search_for_a_heap_are_no_measurements(store: Store) -> None:
+    """They ran under heaps that are not the profile's."""
+    store.begin(invocation("search", day=3).model_copy(update={"command": "heap"}))
+    runs = Runs(store)
+    runs.add("one", 1)
+    runs.add("search", 1)
+    found = known.known(store)
+    assert (found.runs, found.left_out) == (("one",), 0)
+
+
+def test_other_resources_for_the_same_profile_are_left_out(store: Store) -> None:
+    """A budget follows from the host, for example from the memory of its control group."""
+    for name, day, memory in (("small", 3, 2**33), ("large", 4, 2**34)):
+        budget = store.describe("budget", {"cores": 2, "memory_bytes": memory})
+        store.begin(invocation(name, day).model_copy(update={"origin": {"budget on 'local'": budget}}))
+    runs = Runs(store)
+    runs.add("small", 1)
+    runs.add("large", 1)
+    found = known.known(store)
+    assert (found.runs, found.left_out) == (("large",), 1)
+
+
 def test_a_data_set_is_chosen_by_its_description(runs: Runs) -> None:
     wanted = runs.add("one", 1)
     other = runs.store.describe("data", {"name": "clicks", "definition": {"label": "clicked"}})

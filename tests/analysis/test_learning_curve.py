@@ -1,11 +1,12 @@
 """Forecasts of quality: known curves, ill-behaved ones, and ceilings."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.learning_curve import Curve, forecast, ill_behaved
+from sparkscale.analysis.questions.learning_curve import Curve, bootstrapped, fitted, forecast, ill_behaved
 
 ROWS = 1000.0 * 2 ** np.arange(6)
 
@@ -35,6 +36,49 @@ def test_noise_widens_the_interval() -> None:
         assert found.interval is not None
         widths.append(found.interval.high - found.interval.low)
     assert widths[1] > 3 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"),
+    [
+        (0, lambda x: x**-3),
+        (1, lambda x: (x + 3) ** -3),
+        (2, lambda x: 1 / (1 + x**4 / 100)),
+        (3, lambda x: np.exp(-60 * x**0.03)),
+    ],
+    ids=["pow3", "pow4", "mmf4", "wbl4"],
+)
+def test_each_family_goes_on_with_a_curve_of_its_own_form(
+    family: int, shape: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Their parameters are the largest, or the smallest, that are tried, so the fit is exact."""
+    first, *_ = shape(ROWS / ROWS[-1])
+    quality, ahead = (0.8 - 0.1 * shape(rows / ROWS[-1]) / first for rows in (ROWS, 4 * ROWS[-1:]))
+    found = fitted(curve(quality), quality[None], 4 * ROWS[-1])
+    assert found.shape == (1, 4)
+    assert found[0, family] == pytest.approx(ahead[0], abs=1e-4 * (ahead[0] - quality[-1]))
+
+
+def test_the_bootstrap_has_the_limits_of_nine_draws_in_ten() -> None:
+    measured = curve(0.8 - 2.0 * ROWS**-0.5, noise=1e-3)
+    value, low, high = bootstrapped(measured, 2 * ROWS[-1])
+    drawn = np.median(fitted(measured, measured.draws, 2 * ROWS[-1]), axis=1)
+    assert low < value < high
+    outside = [int((drawn < low).sum()), int((drawn > high).sum())]
+    assert outside == [10, 10], "of 200 draws"
+
+
+def test_a_forecast_does_not_depend_on_the_unit_of_the_quality() -> None:
+    quality = 2.0 + 20.0 * ROWS**-0.5
+    usual, large = (
+        forecast(Curve(ROWS, unit * quality, unit * curve(quality, 1e-3).draws, is_better=-1), 2 * ROWS[-1])
+        for unit in (1.0, 1000.0)
+    )
+    assert usual.value is not None and usual.interval is not None
+    assert large.value is not None and large.interval is not None
+    assert large.value == pytest.approx(1000 * usual.value)
+    assert large.interval.low == pytest.approx(1000 * usual.interval.low)
+    assert large.interval.high == pytest.approx(1000 * usual.interval.high)
 
 
 def test_a_ceiling_bounds_value_and_interval() -> None:

@@ -68,7 +68,9 @@ class Groups:
         fraction: float = 1.0,
         busy: float = 0.4,
         threads: int = 2,
+        of_a_group: tuple[float, float] = (2e-5, 4e-4),
     ) -> None:
+        """`of_a_group` are the median and the largest seconds of a group's fit."""
         for number, (layout, load, fit) in enumerate(rounds, start=1):
             self.write.count += 1
             made = self.write_record(case(engine, fraction).model_copy(update={"threads": threads}), number)
@@ -78,8 +80,8 @@ class Groups:
                 "group_rows_least": 7.0,
                 "group_rows_median": 80.0,
                 "group_rows_most": 900.0,
-                "group_seconds_median": 2e-5,
-                "group_seconds_most": 4e-4,
+                "group_seconds_median": of_a_group[0],
+                "group_seconds_most": of_a_group[1],
                 "training_seconds": 0.2,
                 "busy_seconds": busy,
                 "tasks": 4.0,
@@ -172,6 +174,7 @@ def test_a_margin_that_rounds_do_not_decide_is_not_resolved(groups: Groups) -> N
         ([1.01, 0.99, 1.02, 1.04, 1.03, 1.02], "same"),
         ([1.2, 0.9, 1.3, 1.1, 0.8], "not resolved"),
         ([1.2, 1.3, 1.2, 1.4, 1.3], "different"),
+        ([0.8, 0.78, 0.82, 0.81, 0.79], "different"),
     ],
 )
 def test_the_control(ratios: list[float], verdict: str) -> None:
@@ -197,6 +200,39 @@ def test_a_layout_pays_against_another_by_what_it_costs_more(groups: Groups) -> 
     assert "parquet-groups if its layout serves 9 trainings or more" in said(per_group.advice(groups.comparison()))
 
 
+def test_a_layout_pays_against_none_by_all_that_it_costs(groups: Groups) -> None:
+    """6 s of layout save 1.5 s in each training."""
+    groups("joblib", *rounds(0.0, 3.5, 3.5))
+    groups("parquet-groups", *rounds(6.0, 2.0, 2.0))
+    assert "parquet-groups if its layout serves 4 trainings or more" in said(per_group.advice(groups.comparison()))
+
+
+def test_a_layout_that_saves_nothing_in_the_median_pays_as_late_as_it_was_compared(groups: Groups) -> None:
+    """Rounds with unlike layouts: the medians differ with a share of the layout, and are equal without it."""
+    groups("apply-in-pandas-bucketed", (0.22, 0.5, 0.5), (0.0, 0.5, 0.6), (0.3, 0.25, 0.25))
+    groups("parquet-groups", *rounds(0.2, 0.5, 0.5, 0.5))
+    text = said(per_group.advice(groups.comparison()))
+    assert text.startswith("Use apply-in-pandas-bucketed to train once.")
+    assert "Use parquet-groups if its layout serves 11 trainings or more" in text
+
+
+def test_two_recommendations_need_more_certainty_than_one(groups: Groups) -> None:
+    """The same ratios resolve one verdict, and not two that are made together."""
+    ratios = (1.1, 1.1, 1.3, 1.05, 1.3)
+    groups("joblib", *rounds(0.0, *[0.5] * 5))
+    groups("parquet-groups", *((0.8, 0.1, ratio - 0.9) for ratio in ratios))
+    text = said(per_group.advice(groups.comparison()))
+    assert "It is 1.10 (1.05–1.30) times as fast as parquet-groups (not resolved). Use parquet-groups if" in text
+
+
+def test_one_recommendation_needs_one_verdict(groups: Groups) -> None:
+    ratios = (1.1, 1.1, 1.3, 1.05, 1.3)
+    groups("joblib", *rounds(0.0, *[0.5] * 5))
+    groups("apply-in-pandas", *rounds(0.0, *(ratio - 0.5 for ratio in ratios)))
+    text = said(per_group.advice(groups.comparison()))
+    assert "It is 1.10 (1.05–1.30) times as fast as apply-in-pandas." in text
+
+
 def test_everything_is_shown(groups: Groups) -> None:
     groups("pandas-loop", *rounds(0, 9.5, 9.5, 9.5))
     groups("joblib", *rounds(0, 3.5, 3.5, 3.5))
@@ -209,6 +245,7 @@ def test_everything_is_shown(groups: Groups) -> None:
     assert "1/8 of the groups" in text
     assert "100 groups of 7 to 900 rows, median 80, hold-outs included; 90 have a model" in text
     assert "Control: grouped-map takes 1.00 (0.97–1.02) of apply-in-pandas's time: not resolved." in text
+    assert "a fit takes 0.02 ms, at most 0.4 ms" in text
     assert "no model within 2 s" in text
     assert "7 rows; at least 100 are needed" in text
     assert "Use parquet-groups to train once" not in text
@@ -216,6 +253,15 @@ def test_everything_is_shown(groups: Groups) -> None:
     assert "RMSE" in text
     assert text.count("Seconds of a training") == 1, "a smaller sample is told in brief"
     assert not tradeoff.comparisons(groups.store, groups.records)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2e-5, "0.02 ms"), (0.0123, "12 ms"), (0.25, "250 ms"), (2.5, "2,500 ms")]
+)
+def test_a_fit_is_told_in_milliseconds(groups: Groups, seconds: float, text: str) -> None:
+    for engine in ("joblib", "parquet-groups"):
+        groups(engine, *rounds(0.0, 1.5, 1.5), of_a_group=(seconds, seconds))
+    assert f"A fit takes {text}." in said(per_group.advice(groups.comparison()))
 
 
 def test_engines_that_disagree_on_the_models_are_named(groups: Groups) -> None:

@@ -103,6 +103,21 @@ def test_strong_scaling_has_seconds_speed_up_and_efficiency(store: Store) -> Non
     assert efficiency.median == pytest.approx(50 / 15 / 8)
 
 
+@pytest.mark.parametrize("fastest", ["standalone-4x1", "standalone-2x2"])
+def test_of_clusters_with_as_many_cores_the_fastest_counts(store: Store, fastest: str) -> None:
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        for cores, cluster in ((2, "standalone-2x1"), (4, "standalone-4x1"), (4, "standalone-2x2")):
+            where = on("mllib", 1.0, cores, number).model_copy(update={"cluster": cluster})
+            seconds = 20.0 if cores == 2 else 8.0 if cluster == fastest else 10.0
+            write(where, number, seconds=seconds, cores=cores)
+    reports = [item for item in report.reports(store, store.records()) if isinstance(item, ScalingReport)]
+    rows = grids(reports)["Strong"].rows
+    assert [row[1] for row in rows] == [2, 4]
+    assert isinstance(rows[-1][4], Spread)
+    assert rows[-1][4].median == 8.0
+
+
 def test_weak_scaling_needs_rows_in_proportion_to_cores(store: Store) -> None:
     found = measured(store, lambda cores, fraction: 40 * fraction / cores + 2, fractions=(1 / 8, 1 / 4, 1 / 2, 1.0))
     rows = grids(found)["Weak"].rows

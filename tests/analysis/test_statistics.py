@@ -28,6 +28,11 @@ def test_the_interval_over_rounds_is_students() -> None:
     assert (of_four.low, of_four.high) == pytest.approx((wide.low, wide.high))
 
 
+@pytest.mark.parametrize(("engines", "verdicts"), [(1, 1), (2, 1), (3, 3), (4, 6)])
+def test_naming_the_best_engine_needs_a_verdict_on_each_pair(engines: int, verdicts: int) -> None:
+    assert pairs(engines) == verdicts
+
+
 @pytest.mark.parametrize("engines", [3, 6, 9])
 def test_of_equal_engines_none_is_called_better(engines: int) -> None:
     """The best of several is set against all others. None is better: at most one time in twenty one is said to be.

@@ -74,7 +74,12 @@ class Searches:
                 "case": case(engine, seed, count).model_copy(update={"threads": threads}),
                 "host": self.write.host,
                 "seconds": {"load": LOAD, "tune": ended + 3.0, "predict": 0.1},
-                "figures": {"trials": len(losses), "search_seconds": ended, "trials_per_second": len(losses) / ended},
+                "figures": {
+                    "trials": len(losses),
+                    "search_seconds": ended,
+                    "trials_per_second": len(losses) / ended,
+                    "bytes_shipped": 123.0 * 2**20,
+                },
                 "quality": {"log_loss": 0.45, "auc": 0.8},
             }
             kept = record(f"t{self.write.count}").model_copy(update=observed)
@@ -109,6 +114,22 @@ def test_times_count_the_load_and_losses_the_best_so_far(searches: Searches) -> 
     assert [course.best_after(number) for number in (0, 1, 3)] == [math.inf, 0.9, 0.4]
     assert course.reached(0.5) == 5.0
     assert course.reached(0.3) == math.inf
+
+
+def test_losses_are_compared_after_a_quarter_a_half_and_all_of_the_trials(searches: Searches) -> None:
+    searches("hyperopt", [0.95, 0.85, 0.75, 0.65, 0.55, 0.45, 0.35, 0.25])
+    (search,) = searches.comparison().searches
+    spreads = [search.best_after(share) for share in tuning.SHARES]
+    assert [spread and spread.median for spread in spreads] == [0.85, 0.65, 0.25]
+
+
+def test_the_searched_space_and_the_shipped_bytes_are_shown(searches: Searches) -> None:
+    """Only a dimension on a logarithmic scale is said to be on one."""
+    searches("hyperopt", [0.9, 0.4])
+    text = " ".join(shown(searches.store).split())
+    assert "learning_rate 0.01 to 0.5, log;" in text
+    assert "depth 2 to 8 in whole numbers;" in text
+    assert "│ 123.0 │" in text
 
 
 def test_the_slowest_end_is_told_once_where_it_is_the_quickest_too(searches: Searches) -> None:
@@ -227,6 +248,15 @@ def test_one_comes_sooner_than_another_only_where_it_is_resolved(
 ) -> None:
     seeds = range(len(second))
     assert tuning.is_sooner(dict.fromkeys(seeds, 1.0), dict(zip(seeds, second, strict=True)), verdicts) is sooner
+
+
+def test_an_engine_that_is_not_ranked_is_named_also_where_none_reached_the_target(searches: Searches) -> None:
+    searches("hyperopt", *[[0.9, 0.6]] * 3)
+    searches("optuna-joblib", [0.9])
+    assert said(tuning.advice(searches.comparison())) == (
+        "No engine reached the target of 0.5 in most searches: give them more trials, or another target. Not ranked: "
+        "optuna-joblib (it began only 1 of the 3 searches that other engines made)."
+    )
 
 
 def test_more_attempts_than_others_made_are_said(searches: Searches) -> None:

@@ -14,6 +14,7 @@ from sparkscale.analysis import every_metric
 from sparkscale.analysis.patterns.inference import comparison as inference
 from sparkscale.analysis.patterns.per_group import comparison as per_group
 from sparkscale.analysis.patterns.tuning import comparison as tuning
+from sparkscale.analysis.report import breakdown
 from sparkscale.contract.case import Case
 from sparkscale.contract.dataset import Moments
 from sparkscale.contract.record import GROUPS, SCORES, TRIALS, CodeState, Resources, RunRecord
@@ -125,6 +126,14 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
     for engine in workload.engines:
         rows = [line for line in text.splitlines() if line.startswith(("│", "┃")) and f"│ {engine.name} " in line]
         assert any(re.search(r"\d\.\d", row) for row in rows), f"{engine.name} has no figure in:\n{text}"
+
+
+def test_the_parts_of_a_runs_wall_time_are_shares_and_the_rest_is_named() -> None:
+    found = breakdown(200.0, [("phases", 100.0), ("starting", 50.0), ("preparing", 20.0)])
+    assert found.text == (
+        "Wall time 200 s: 50.0% inside phases, 25.0% starting workers, JVMs and sessions, 10.0% preparing data, "
+        "15.0% everything else."
+    )
 
 
 def test_every_metric_names_patterns_that_declare_it() -> None:

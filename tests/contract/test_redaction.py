@@ -71,6 +71,15 @@ def test_secrets_of_the_environment_are_known_and_files_are_none(
     assert redaction.text(f"from-the-shell {tmp_path}") == f"{REDACTED} {tmp_path}"
 
 
+def test_values_too_short_to_tell_from_words_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six characters are the fewest that are searched for, wherever the value is known from."""
+    monkeypatch.setenv("SOME_TOKEN", "a" * (redaction.SHORTEST - 1))
+    monkeypatch.setenv("OTHER_TOKEN", "b" * redaction.SHORTEST)
+    redaction.remember(["c" * (redaction.SHORTEST - 1), "d" * redaction.SHORTEST])
+    assert redaction.SHORTEST == 6
+    assert redaction.text("aaaaa bbbbbb ccccc dddddd") == f"aaaaa {REDACTED} ccccc {REDACTED}"
+
+
 @pytest.mark.parametrize(
     "place",
     [

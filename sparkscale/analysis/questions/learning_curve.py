@@ -5,8 +5,9 @@ Four families of curves are fitted to the measured qualities by weighted least s
 public curves of LCDB 1.1, its median error is half that of a forecast by the last measured quality.
 
 Each family is c + A·g(x, θ), where g falls with the size x. A has the sign with which more rows make the quality
-better. For a given θ, the best A and c have a closed form. So it is enough to try each θ of a grid (variable
-projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 1973).
+better. For a given θ, the best A and c have a closed form, so only θ is searched (variable projection; Golub and
+Pereyra, SIAM J. Numer. Anal. 10, 1973). Each θ of a grid is tried. The grid is coarse, and the factor CALIBRATION was
+found with it.
 """
 
 from collections.abc import Callable
