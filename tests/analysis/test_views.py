@@ -129,7 +129,7 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
 
 
 def test_the_parts_of_a_runs_wall_time_are_shares_and_the_rest_is_named() -> None:
-    found = breakdown(200.0, [("phases", 100.0), ("starting", 50.0), ("preparing", 20.0)])
+    found = breakdown(200.0, [("phases", 100.0), ("starting", 50.0), ("preparing", 20.0)], {})
     assert found.text == (
         "Wall time 200 s: 50.0% inside phases, 25.0% starting workers, JVMs and sessions, 10.0% preparing data, "
         "15.0% everything else."
