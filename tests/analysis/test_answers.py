@@ -217,6 +217,23 @@ def test_a_rival_with_few_sizes_does_not_hide_the_best_one(store: Store) -> None
     assert "sklearn" not in answer.text
 
 
+def test_an_engine_that_does_not_pay_may_still_overtake_another_library(store: Store) -> None:
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        for fraction in (1 / 8, 1 / 4, 1 / 2, 1.0):
+            noisy = 1 + number / 1000
+            for engine, seconds in (
+                ("mllib", 4 + 8 * fraction),
+                ("xgboost", 1 + fraction),
+                ("sklearn", 20 * fraction),
+            ):
+                write(case(engine, fraction, seed=number), number, seconds=seconds * noisy, noise=0.1)
+    answer = answers_of(store)[SPARK]
+    assert answer.verdict == "no"
+    assert "mllib never becomes faster than xgboost, by the slopes of both" in answer.text
+    assert "But mllib is faster than sklearn from 21," in answer.text  # a third of the rows
+
+
 def test_the_edge_is_said_even_if_the_times_cross_below_it(store: Store) -> None:
     write = Writer(store)
     for number in (1, 2, 3):

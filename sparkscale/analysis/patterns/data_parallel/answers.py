@@ -47,8 +47,9 @@ class Answers:
             yield self._sample()
         if self._node:
             yield self._which_engine(self._node)
-        if rivalries := SparkPays(self.comparison).best_on_node:
-            yield self._spark(rivalries)
+        spark_pays = SparkPays(self.comparison)
+        if spark_pays.best_on_node:
+            yield self._spark(spark_pays.best_on_node, spark_pays.overtaken)
 
     @cached_property
     def _node(self) -> NodeEngines | None:
@@ -216,18 +217,26 @@ class Answers:
 
     # Does Spark pay?
 
-    def _spark(self, rivalries: Sequence[Rivalry]) -> Answer:
+    def _spark(self, rivalries: Sequence[Rivalry], overtaken: Sequence[Rivalry]) -> Answer:
+        """Returns the answer.
+
+        `rivalries` are those with the best single-node engine, and `overtaken` those with other single-node engines.
+        """
         verdicts = [rivalry.verdict for rivalry in rivalries]
         verdict: Verdict = "not resolved"
         if "yes" in verdicts:
             verdict = "yes"
         elif all(one == "no" for one in verdicts):
             verdict = "no"
-        sentences = [f"{self._with_quality(rivalry)}." for rivalry in rivalries]
+        sentences = []
+        for rivalry in rivalries:
+            sentences.append(f"{self._with_quality(rivalry)}.")
+            sentences += [f"But {other.sentence()}." for other in overtaken if other.engine is rivalry.engine]
         if any(rivalry.crossover is None and rivalry.edge is None for rivalry in rivalries):
             sentences.append(f"Fewer than {FEWEST_SIZES} sizes have common rounds, so other sizes remain open.")
         text = " ".join(sentences)
-        compared = {id(curve): curve for rivalry in rivalries for curve in (rivalry.engine, rivalry.rival)}
+        every = [*rivalries, *overtaken]
+        compared = {id(curve): curve for rivalry in every for curve in (rivalry.engine, rivalry.rival)}
         return self._answer(SPARK, verdict, text, compared.values(), self._to_resolve_spark(rivalries))
 
     def _with_quality(self, rivalry: Rivalry) -> str:

@@ -47,6 +47,18 @@ class SparkPays:
             if (found := [one for one in self.rivalries if one.engine is engine and one.rival.engine in rivals])
         ]
 
+    @property
+    def overtaken(self) -> list[Rivalry]:
+        """The rivalries in which an engine on Spark does not pay, but is faster than another single-node engine."""
+        paying = {id(rivalry.engine) for rivalry in self.best_on_node if rivalry.verdict == "yes"}
+        return [
+            rivalry
+            for rivalry in self.rivalries
+            if rivalry.verdict == "yes"
+            and id(rivalry.engine) not in paying
+            and rivalry.rival.cells[0].case.placement == "node"
+        ]
+
     def table(self) -> Iterator[Grid]:
         """Yields a table of each engine on Spark against each other engine. Yields nothing with too few sizes."""
         if any(rivalry.crossover for rivalry in self.rivalries):
