@@ -26,6 +26,13 @@ def number(value: float, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def certainty(confidence: float) -> str:
+    """Returns a confidence in percent. It is never printed as 0 % or 100 %."""
+    if confidence > 0.995:
+        return "over 99 %"
+    return "under 1 %" if confidence < 0.005 else f"{100 * confidence:.0f} %"
+
+
 MOST_OF_AN_ERROR = 300
 """The largest number of characters of an error that a message shows."""
 

@@ -38,6 +38,7 @@ def test_true_values(question: str, name: str, true_value: float) -> None:
     assert found.pop() == pytest.approx(true_value, rel=1e-3)
 
 
+@pytest.mark.slow  # half a minute and more together
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=repr)
 def test_intervals_and_verdicts_are_right_as_often_as_they_say(scenario: Scenario) -> None:
     """A share may be two standard errors outside of the limits, by chance."""

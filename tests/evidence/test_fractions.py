@@ -9,8 +9,8 @@ from sparkscale.evidence import fractions
 from sparkscale.evidence.coverage import true_values
 from sparkscale.evidence.fractions import CRITERION, LEVELS, MOST_WRONG, Truth, simulated
 
-REPEATS = 60
-TRUTHS = [truth for truth in fractions.truths() if truth.seeds == 8]
+REPEATS = 40
+TRUTHS = [truth for truth in fractions.truths() if truth.seeds == 8 and truth.units == 11]
 
 
 @pytest.mark.parametrize("truth", fractions.truths(), ids=repr)
@@ -22,7 +22,10 @@ def test_the_true_smallest_fraction_is_the_stated_one(truth: Truth) -> None:
 
 @pytest.mark.parametrize("truth", TRUTHS, ids=repr)
 def test_few_answers_are_wrong_and_confidences_are_calibrated(truth: Truth) -> None:
-    """A share may be three standard errors outside of the limits, by chance: 40 are tested here."""
+    """A share may be three standard errors outside of the limits, by chance: 32 are tested here.
+
+    `sparkscale evidence fractions` simulates all curves, more often.
+    """
     found = simulated(truth, REPEATS)
     assert found.wrong <= MOST_WRONG + 3 * np.sqrt(MOST_WRONG * (1 - MOST_WRONG) / REPEATS)
     for level, below in zip(LEVELS, found.below, strict=True):

@@ -22,7 +22,7 @@ from sparkscale.analysis.price import Price
 from sparkscale.analysis.questions.crossover import FEWEST_SIZES
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_to_resolve
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.phrases import count
+from sparkscale.contract.phrases import certainty, count
 from sparkscale.contract.record import RunRecord
 
 SAMPLE, NODE, SPARK = "Is a sample enough?", "Which engine on one node?", "Does Spark pay, and from which size?"
@@ -111,7 +111,7 @@ class Answers:
         value, low, high = self._shown(step)
         return (
             f" It gives up {value} ({low} to {high}) of {criterion.name}. "
-            f"The confidence that this is at most the tolerated {criterion.tolerated} is {_percent(step.confidence)}."
+            f"The confidence that this is at most the tolerated {criterion.tolerated} is {certainty(step.confidence)}."
         )
 
     def _shown(self, step: Step, sign: int = 1) -> list[str]:
@@ -276,10 +276,3 @@ def _proposal(needed: int, measured: int, records: Sequence[RunRecord]) -> str:
 
 def _verdict(answer: SampleAnswer) -> Verdict:
     return "yes" if answer.is_enough else "no" if answer.is_too_little else "not resolved"
-
-
-def _percent(confidence: float) -> str:
-    """Returns a confidence in percent. The text is never 0 % or 100 %."""
-    if confidence > 0.995:
-        return "over 99 %"
-    return "under 1 %" if confidence < 0.005 else f"{confidence:.0%}".replace("%", " %")

@@ -19,7 +19,7 @@ from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.phrases import count
+from sparkscale.contract.phrases import certainty, count
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
 from sparkscale.store.store import Store
@@ -206,7 +206,7 @@ class TradeoffReport:
                 f"{comparison.criterion.name} given up\n[{LEVEL:.0%} interval]",
                 comparison.criterion.judged.given_up_form,
             ),
-            blocks.share("confidence that\nit is enough", priority=2),
+            Column("confidence that\nit is enough", priority=2),
             blocks.share("share of time\nwith all data"),
             *([blocks.share("share of memory\nwith all data", priority=3)] if has_memory else []),
         )
@@ -225,7 +225,8 @@ class TradeoffReport:
         shares: list[Cell] = [curve.share_of_full_seconds(step.fraction) if answer.is_enough else None]
         if has_memory:
             shares.append(_memory_share(curve, step.fraction) if answer.is_enough else None)
-        return (curve.engine, answer.text, compared, _estimated(step.estimate), step.confidence, *shares)
+        confidence = None if step.confidence is None else certainty(step.confidence)
+        return (curve.engine, answer.text, compared, _estimated(step.estimate), confidence, *shares)
 
     def _defaults(self) -> Grid:
         criterion = self.comparison.criterion
