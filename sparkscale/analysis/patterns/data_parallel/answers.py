@@ -110,8 +110,8 @@ class Answers:
             return ""
         value, low, high = self._shown(step)
         return (
-            f" It gives up {value} ({low} to {high}) of {criterion.name}. "
-            f"The confidence that this is at most the tolerated {criterion.tolerated} is {certainty(step.confidence)}."
+            f" It gives up {value} ({low} to {high}) of {criterion.name}. The confidence that this is at most the "
+            f"tolerated {criterion.tolerated} is {certainty(step.confidence)}."
         )
 
     def _shown(self, step: Step, sign: int = 1) -> list[str]:
