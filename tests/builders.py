@@ -152,7 +152,7 @@ class Writer:
                 "seconds": {"load": seconds / 4, "fit": seconds * 3 / 4, "predict": 0.5} if seconds else {},
                 "quality": {"auc": 0.7, "log_loss": 0.5} if outcome == "ok" else {},
                 "resources": made.resources.model_copy(
-                    update={"peak_pss_bytes": peak, "cores": cores, "granted_cores": granted}
+                    update={"peak_pss_bytes": peak, "cores": cores, "granted_cores": granted or cores}
                 ),
                 "host": self.host,
                 "phase": phase,

@@ -126,7 +126,8 @@ def test_a_bad_suite_is_named_with_its_line_and_the_choices(tmp_path: Path, text
 
 def test_an_unknown_suite_names_the_choices() -> None:
     with pytest.raises(
-        ConfigError, match=r"Unknown suite 'quik': choose from asv, capacity, ceiling, cost, data-parallel, "
+        ConfigError,
+        match=r"Unknown suite 'quik': choose from asv, capacity, ceiling, cost, crossover, data-parallel, ",
     ):
         suite.load("quik")
 
