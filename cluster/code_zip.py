@@ -44,7 +44,7 @@ def pack(archive: Path) -> None:
 
 
 def _add_plugin(target: zipfile.ZipFile, name: str) -> None:
-    """Writes one package or module that adds workloads into the zip.
+    """Writes into the zip one package or module that adds workloads.
 
     Leaves out a package with compiled extensions: it cannot run from a zip, so it must be installed on the executors.
     """

@@ -268,7 +268,7 @@ def sweep() -> list[str]:
     """Ends clusters that have lost their owner process, for example because a run was killed.
 
     Also ends clusters without a living daemon. Returns the names of all ended clusters. The caller must hold the
-    machine's lock. The owner of a cluster in use holds this lock, so no cluster in use is ended.
+    machine's lock. While a cluster is in use, its owner holds this lock. So no cluster is in use now.
     """
     ended = []
     for saved in state.every():

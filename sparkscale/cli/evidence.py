@@ -62,9 +62,9 @@ def fractions(
 ) -> None:
     """Simulate how often the answer to "is a sample enough?" is right.
 
-    The simulated learning curves are known. They differ in the smallest fraction that is enough, and hold-outs in
-    their numbers of units and seeds. The command takes about ten minutes on two cores. Every simulation has a fixed
-    seed.
+    The simulated learning curves are known. They differ in the smallest fraction that is enough. The scenarios also
+    differ in their numbers of units and of seeds. The command takes about ten minutes on two cores. Every simulation
+    has a fixed seed.
 
     Examples:
 

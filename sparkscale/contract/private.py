@@ -1,4 +1,4 @@
-"""Makes the files that a command writes readable only by its user.
+"""Ensures that only the user can read the files that a command writes.
 
 The files are records, logs, and copies of tables that may be private.
 """

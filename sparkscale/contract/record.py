@@ -143,7 +143,7 @@ class RunRecord(Frozen):
     suite: str
     invocation: str
     started_at: AwareDatetime | None
-    """Null in measurements of others."""
+    """When the execution started. Null in measurements that others published."""
     round: int
     jvm: str | None
     temperature: Temperature

@@ -32,7 +32,10 @@ def text(cell: Cell, column: Column) -> str:
 
 
 def number(value: float, column: Column, limit: float | None = None) -> str:
-    """Returns a number in the format of its column. `limit` is the limit that an infinite number exceeds."""
+    """Returns a number in the format of its column.
+
+    An infinite number stands for a value beyond `limit`, such as the time of a case that ran into its deadline.
+    """
     if math.isinf(value):
         return column.beyond.format(limit="any" if limit is None else f"{limit:g}")
     shown = value if column.scale == 1 else value * column.scale

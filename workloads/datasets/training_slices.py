@@ -184,11 +184,10 @@ def order_by_place(row: Array, held_out: Array) -> tuple[Array, Array]:
 def write_part(
     root: str, part: int, shape: Shape, blocks: Sequence[dict[str, Array]], starts: Sequence[Array]
 ) -> PartReport:
-    """Writes the rows of one part.
+    """Writes the rows of one part, and returns a report.
 
-    The arrays of a block have the shape (rows,), and their rows are in the order that `order_by_place` returns. So
-    the rows of each file are views of these arrays, and no row is copied. `starts` holds the second result of
-    `order_by_place` for each block.
+    The arrays of a block have the shape (rows,) and are sorted by slice (see `order_by_place`). So the rows of each
+    file are a view, and no row is copied. `starts` holds, for each block, the index at which each slice begins.
     """
     counts, labels, sha256 = [], [], {}
     for place in range(HOLDOUT + 1):

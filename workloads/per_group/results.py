@@ -82,7 +82,10 @@ def write(folder: str, number: int, results: Iterable[Result]) -> str:
 
 
 def commit(folder: str, names: Iterable[str]) -> None:
-    """Moves the files with these names to the folder where readers look, and removes all other files."""
+    """Moves the files with these names from the subfolder of attempts to `folder`, where readers look.
+
+    Then removes the subfolder with the files that are left in it.
+    """
     system, path = resolve(folder)
     for name in names:
         system.move(f"{path}/{ATTEMPTS}/{name}", f"{path}/{name}")

@@ -174,6 +174,6 @@ def size(space: Space, counts: Mapping[str, int]) -> int:
 
 
 def configurations(points: Mapping[str, list[Value]]) -> Iterator[Parameters]:
-    """Yields all configurations of a grid, in an order in which the last parameter changes first."""
+    """Yields all configurations of a grid. The last parameter changes fastest."""
     for values in itertools.product(*points.values()):
         yield dict(zip(points, values, strict=True))

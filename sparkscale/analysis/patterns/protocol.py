@@ -57,9 +57,10 @@ def by_subject(
 ) -> list[dict[Variant, list[RunRecord]]]:
     """Returns the records of a report by subject. Each dictionary maps the variants of a subject to their records.
 
-    `subject` returns the key of a case's subject, and `variant` returns a tuple that begins with the engine's
-    name. Subjects are in the order of the records. Variants are in the order in which the workload declares its
-    engines. Variants of one engine are in ascending order.
+    A subject is what engines are compared on, such as a workload on a sample of a data set. `subject` returns its key
+    for a case, and `variant` returns a tuple that begins with the engine's name. Subjects are in the order of the
+    records. Variants are in the order in which the workload declares its engines. Variants of one engine are in
+    ascending order.
     """
     by_key: dict[str, dict[Variant, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in of_report(report, records):

@@ -123,7 +123,7 @@ def _measured_limits(engine: Times, rival: Times, verdicts: int) -> Interval:
 
 
 def _limited(value: float, limits: Interval, sizes: Array) -> float:
-    """Returns a crossing within the limits. If the engine is slower at the lower limit, it lies above it."""
+    """Returns a crossing within the limits. It is above the lower limit if the engine is slower there."""
     if value <= limits.low and limits.low > 0:
         value = float(sizes[sizes > limits.low].min(initial=sizes[-1]))
     return min(value, limits.high)

@@ -185,7 +185,10 @@ def _weights(curve: Curve) -> Array:
 
 
 def _distances(values: Array, weights: Array) -> Array:
-    """Returns the weighted squared distance of each line from the best line that never falls, of shape (lines,)."""
+    """Returns, for each line of `values`, its weighted squared distance from the closest sequence that never falls.
+
+    The result has shape (lines,).
+    """
     nearest = np.array([isotonic_regression(line, weights=weights).x for line in values])
     result: Array = ((values - nearest) ** 2) @ weights
     return result

@@ -171,7 +171,7 @@ def planned_cases(
 
 
 def within_budgets(planned: Iterable[PlannedCase], budgets: Mapping[ClusterProfile, Budget]) -> list[PlannedCase]:
-    """Returns the cases. Limits that equal the number of CPUs of the node are removed, because they limit nothing.
+    """Returns the cases without useless limits on threads: a limit to as many threads as the node has CPUs.
 
     Otherwise the same case could be planned twice, with and without a limit. Raises ConfigError if a case asks for
     more threads than its profile grants to an engine on one node.

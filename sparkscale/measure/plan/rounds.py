@@ -65,8 +65,8 @@ def planned_executions(
 
     Equal executions are planned only once. `rounds` is the number of rounds of the run. Isolated cases may have
     fewer rounds. Their executions are spread evenly over the rounds of the run, separately for each set of cases
-    that can share a worker (see `PlannedCase.worker`). So fewer workers start: the first isolated execution of a
-    round starts a worker that other executions then share. Every further isolated execution needs its own worker.
+    that can share a worker (see `PlannedCase.worker`). An isolated execution needs a fresh worker. The first one of a
+    round costs no extra worker, because other executions use its worker after it. So spreading saves workers.
     """
     isolated_count: Counter[Session] = Counter()
     bound = {

@@ -87,20 +87,22 @@ class EngineCurve:
 
 @dataclass(frozen=True)
 class SampleAnswer:
-    """The smallest fraction that is enough. `text` names it as part of a sentence.
-
-    `step` holds the quality that this fraction gives up. If no fraction is enough, `step` belongs to the last tested
-    fraction. It is None if this fraction has no result. `is_too_little` is true if 1/2, the largest sample, is not
-    enough. If the answer is not resolved, `would_resolve` says what to measure. `failed` is the step of the fraction
-    that ended the search. It is None if this fraction has no result, or if every tested fraction is enough.
-    """
+    """The smallest fraction that is enough, or why none is known."""
 
     step: Step | None
+    """The quality that the smallest fraction gives up. If none is enough, that of the last tested fraction.
+
+    None if that fraction has no result.
+    """
     is_enough: bool
     text: str
+    """The answer as part of a sentence."""
     is_too_little: bool = False
+    """True if 1/2, the largest sample, is not enough."""
     would_resolve: str = ""
+    """What to measure if the answer is not resolved."""
     failed: Step | None = None
+    """The quality given up by the fraction that ended the search. None if it has no result, or if all are enough."""
 
     @classmethod
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":

@@ -184,7 +184,7 @@ def _crossover(engine: EngineCurve, rival: EngineCurve, verdicts: int) -> Crosso
 
 
 def _sizes(curve: dict[int, dict[int, float]], number: int) -> frozenset[int]:
-    """Returns the numbers of rows for which an engine has a time in a round."""
+    """Returns the numbers of rows for which an engine has a time in round `number`."""
     return frozenset(rows for rows, by_round in curve.items() if number in by_round)
 
 

@@ -1,4 +1,4 @@
-"""Computes the quality of a model, and the ceiling, from a record's stored scores.
+"""Computes the quality of a model, and the best possible quality (the ceiling), from a record's stored scores.
 
 Archives store sums in place of scores. The result is the same.
 """

@@ -37,9 +37,10 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport
 
 
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
-    """Replaces the table of groups by the rows of groups without a model. Other tables are unchanged.
+    """Returns what an archive stores of the table `name`: its name and its content.
 
-    Returns None if a warm-up has a table of groups.
+    Of the table of groups, only the rows of groups without a model are kept. Returns None for a warm-up's table of
+    groups. Other tables are returned unchanged.
     """
     if name != GROUPS:
         return name, table

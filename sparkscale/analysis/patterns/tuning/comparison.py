@@ -334,9 +334,9 @@ def is_sooner(first: Mapping[int, float], second: Mapping[int, float], verdicts:
 
 
 def fewest_seeds(verdicts: int, all_known: bool) -> int:
-    """Returns the smallest number of seeds that can resolve a verdict.
+    """Returns the smallest number of seeds that can resolve a verdict, if `verdicts` verdicts are judged together.
 
-    It is larger if some search missed the target (`all_known` is false).
+    It may be larger if some search missed the target (`all_known` is false).
     """
     if all_known:
         return FEWEST_ROUNDS
