@@ -1,11 +1,19 @@
 """The blocks of a report: texts and numbers as data. `sparkscale.present` draws them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sparkscale.analysis.statistics import Interval, Spread
 
 Verdict = Literal["yes", "no", "not resolved"]
+
+
+def verdict_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Returns "yes" if any of the verdicts is yes, "no" if all are no, and otherwise "not resolved"."""
+    if "yes" in verdicts:
+        return "yes"
+    return "no" if set(verdicts) == {"no"} else "not resolved"
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class Criterion:
         return self.judged.tolerance
 
     @property
+    def sign(self) -> int:
+        """1 if a higher quality is better, and -1 if a lower one is."""
+        return 1 if self.judged.direction == "higher" else -1
+
+    @property
     def tolerated(self) -> str:
         """The tolerance as a text, such as "0.005" or "2 %"."""
         return f"{100 * self.tolerance:g} %" if self.judged.relative else f"{self.tolerance:g}"
@@ -109,8 +114,7 @@ class Criterion:
 
     def is_better(self, value: float, other: float) -> bool:
         """Returns true if a quality is better than the other. Qualities that are printed alike are equal."""
-        gain = other - value if self.judged.direction == "lower" else value - other
-        return gain > 0 and self.show(value) != self.show(other)
+        return self.sign * (value - other) > 0 and self.show(value) != self.show(other)
 
     def show(self, value: float) -> str:
         return format(value, self.judged.form)

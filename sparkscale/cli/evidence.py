@@ -14,17 +14,20 @@ app = typer.Typer(
     help="Check how often printed intervals contain the true value: in simulations and fresh draws of real data.",
 )
 
+Repeats = Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
+]
+
 
 @app.command()
 def coverage(
-    repeats: Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")] = 500,
+    repeats: Repeats = 500,
     kind: Annotated[
         str | None,
         typer.Option(help="Simulate only this interval: auc, rmse, accuracy, variance_explained, inertia or rounds."),
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
-    ] = None,
+    processes: Processes = None,
 ) -> None:
     """Simulate how often the printed intervals contain the known true value.
 
@@ -48,17 +51,14 @@ def coverage(
         raise ConfigError(f"Unknown interval '{kind}': choose from {', '.join(kinds)}.")
     chosen = [scenario for scenario in scenarios if kind in (None, scenario.kind)]
     with console(stderr=True).status("starting") as status:
-        cores = processes or len(os.sched_getaffinity(0))
-        results = simulation.coverage(chosen, repeats, cores, status.update)
+        results = simulation.coverage(chosen, repeats, _parallel(processes), status.update)
     console().print(drawn(show.coverage(results, repeats)))
 
 
 @app.command()
 def fractions(
-    repeats: Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")] = 400,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
-    ] = None,
+    repeats: Repeats = 400,
+    processes: Processes = None,
 ) -> None:
     """Simulate how often the answer to "is a sample enough?" is right.
 
@@ -77,8 +77,7 @@ def fractions(
     from sparkscale.present.terminal import drawn
 
     with console(stderr=True).status("starting") as status:
-        cores = processes or len(os.sched_getaffinity(0))
-        results = simulation.answered(simulation.truths(), repeats, cores, status.update)
+        results = simulation.answered(simulation.truths(), repeats, _parallel(processes), status.update)
     console().print(drawn(show.fractions(results)))
 
 
@@ -126,13 +125,11 @@ def holdouts(
 
 @app.command()
 def forecasts(
-    repeats: Annotated[int, typer.Option(min=10, help="Number of simulations of each scenario.")] = 400,
+    repeats: Repeats = 400,
     question: Annotated[
         str | None, typer.Option(help="Simulate only this question: from how many rows, or from how many cores.")
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
-    ] = None,
+    processes: Processes = None,
 ) -> None:
     """Simulate how often it is right from how many rows, or from how many cores, Spark pays.
 
@@ -155,8 +152,7 @@ def forecasts(
         raise ConfigError(f"Unknown question '{question}': choose from {', '.join(questions)}.")
     chosen = [scenario for scenario in scenarios if question in (None, scenario.question)]
     with console(stderr=True).status("starting") as status:
-        cores = processes or len(os.sched_getaffinity(0))
-        results = simulation.judged(chosen, repeats, cores, status.update)
+        results = simulation.judged(chosen, repeats, _parallel(processes), status.update)
     console().print(drawn(show.forecasts(results)))
 
 
@@ -186,6 +182,11 @@ def curves(
     with console(stderr=True).status("fitting curves"):
         results = [learning_curves.judged(measured, multiple) for multiple in learning_curves.SIZES]
     console().print(drawn(show.curves(results)))
+
+
+def _parallel(processes: int | None) -> int:
+    """Returns the number of parallel processes: the requested one, or one for each core."""
+    return processes or len(os.sched_getaffinity(0))
 
 
 def _days(length: str) -> int:

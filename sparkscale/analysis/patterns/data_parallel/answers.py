@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparkscale.analysis.blocks import Answer, Verdict
+from sparkscale.analysis.blocks import Answer, Verdict, verdict_of
 from sparkscale.analysis.crossed import ENOUGH_SEEDS, FEWEST_SEEDS
 from sparkscale.analysis.duration import amount, further
 from sparkscale.analysis.patterns.data_parallel import forecasts
@@ -47,9 +47,13 @@ class Answers:
             yield self._sample()
         if self._node:
             yield self._which_engine(self._node)
-        spark_pays = SparkPays(self.comparison)
-        if spark_pays.best_on_node:
-            yield self._spark(spark_pays.best_on_node, spark_pays.overtaken)
+        if self.spark_pays.best_on_node:
+            yield self._spark(self.spark_pays.best_on_node, self.spark_pays.overtaken)
+
+    @cached_property
+    def spark_pays(self) -> SparkPays:
+        """The comparisons of engines on Spark with others. They are computed once, because they take seconds."""
+        return SparkPays(self.comparison)
 
     @cached_property
     def _node(self) -> NodeEngines | None:
@@ -164,9 +168,7 @@ class Answers:
         sentences = [f"{fastest.case.engine} takes {seconds.words(unit=' s')} for {rows}{cost}."]
         sentences += [self._faster(node, rival) for rival in node.candidates[1:]]
         sentences += [
-            f"{cell.case.engine} is left out: its model{self._worse(node.gives_up[cell.case.engine], ' gives up')}."
-            for cell in node.cells
-            if cell not in node.candidates
+            f"{engine} is left out: its model{self._worse(step, ' gives up')}." for engine, step in node.worse.items()
         ]
         sentences += node.without
         compared = [curve for curve in self.comparison.curves if curve.cell(node.fraction) in node.cells]
@@ -191,8 +193,7 @@ class Answers:
         if step.interval is None:
             return ""
         criterion = self.comparison.criterion
-        is_higher_better = criterion.judged.direction == "higher"
-        value, low, high = self._shown(step, -1 if is_higher_better else 1)
+        value, low, high = self._shown(step, -criterion.sign)
         if not any(digit in "123456789" for shown in (value, low, high) for digit in shown):
             return f" Both models have the same {criterion.name}."
         if step.interval.low <= 0 <= step.interval.high:
@@ -222,12 +223,7 @@ class Answers:
 
         `rivalries` are those with the best single-node engine, and `overtaken` those with other single-node engines.
         """
-        verdicts = [rivalry.verdict for rivalry in rivalries]
-        verdict: Verdict = "not resolved"
-        if "yes" in verdicts:
-            verdict = "yes"
-        elif all(one == "no" for one in verdicts):
-            verdict = "no"
+        verdict = verdict_of([rivalry.verdict for rivalry in rivalries])
         sentences = []
         for rivalry in rivalries:
             sentences.append(f"{self._with_quality(rivalry)}.")

@@ -39,6 +39,11 @@ class Cell:
         """The times to model in seconds. A timeout counts as longer than any time. None if there are no times."""
         return metrics.spread_of_times(self.records)
 
+    @property
+    def has_every_time(self) -> bool:
+        """True if each execution has a time. Otherwise only the quick rounds may have a time."""
+        return self.seconds is not None and not self.seconds.is_censored
+
     @cached_property
     def first_run(self) -> Spread | None:
         """The seconds of first runs. None if none was measured.
@@ -204,7 +209,6 @@ def share_of(part: Cell, whole: Cell) -> Spread | None:
     Returns None if `part` or `whole` has an execution without a time, because the ratio would describe only the
     quick rounds.
     """
-    for cell in (part, whole):
-        if cell.seconds is None or cell.seconds.is_censored:
-            return None
+    if not (part.has_every_time and whole.has_every_time):
+        return None
     return Spread.of(ratios_by_round(part.seconds_by_round(), whole.seconds_by_round()))

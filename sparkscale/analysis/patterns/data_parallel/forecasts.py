@@ -123,7 +123,7 @@ def learning_curve_of(engine: EngineCurve, criterion: Criterion) -> Curve | None
         np.array([float(cell.rows) for cell in scored]),
         np.array([crossed.estimate(of_cell).value for of_cell in qualities]),
         draws[np.isfinite(draws).all(axis=1)],
-        1 if criterion.judged.direction == "higher" else -1,
+        criterion.sign,
         scored[-1].ceiling,
         np.vectorize(criterion.scale.to, otypes=[float]),
     )

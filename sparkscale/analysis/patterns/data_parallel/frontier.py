@@ -6,7 +6,7 @@ average. So the table shows how much better each point is than the point before 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,6 @@ from sparkscale.analysis.blocks import Answer, Block, Column, Estimated, Grid, T
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
-from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, rounds_interval
 from sparkscale.contract.case import by_path, show_fraction
@@ -84,7 +83,7 @@ class Frontier:
         for comparison in self.compared:
             on_all_cores = (cell for curve in comparison.curves for cell in curve.cells)
             for cell in (*on_all_cores, *comparison.defaults.values()):
-                if has_every_time(cell) and cell.seconds and cell.quality and not cell.doubt:
+                if cell.has_every_time and cell.seconds and cell.quality and not cell.doubt:
                     parts = [_size(comparison, cell), *self._differing(cell)]
                     yield Point(cell, ", ".join(filter(None, parts)), cell.seconds, cell.quality)
 
@@ -196,18 +195,18 @@ class Frontier:
         )
 
 
-def frontiers(compared: Sequence[Tradeoff], prices: Mapping[int, Price | None]) -> Iterator[Frontier]:
+def frontiers(priced: Iterable[tuple[Tradeoff, Price | None]]) -> Iterator[Frontier]:
     """Yields the report of each workload on each data set, cluster and device, if it has a point.
 
-    `prices` maps the id() of a comparison to the price of its cluster.
+    `priced` holds each comparison with the price of its cluster.
     """
-    groups: dict[tuple[str, ...], list[Tradeoff]] = defaultdict(list)
-    for comparison in compared:
+    groups: dict[tuple[str, ...], list[tuple[Tradeoff, Price | None]]] = defaultdict(list)
+    for comparison, price in priced:
         case = comparison.case
         if comparison.criterion.key and not case.is_published:
-            groups[case.workload, case.dataset_id, case.cluster, case.device].append(comparison)
+            groups[case.workload, case.dataset_id, case.cluster, case.device].append((comparison, price))
     for group in groups.values():
-        frontier = Frontier(tuple(group), prices[id(group[0])])
+        frontier = Frontier(tuple(comparison for comparison, _ in group), group[0][1])
         if frontier.front:
             yield frontier
 

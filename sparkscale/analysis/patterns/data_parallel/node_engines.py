@@ -33,7 +33,7 @@ class NodeEngines:
     def of(cls, comparison: Tradeoff) -> "NodeEngines | None":
         """Returns the engines. None if no single-node engine has a time in every round."""
         curves = placed(comparison, "node")
-        timed = [(cell.case.fraction, cell) for curve in curves for cell in curve.cells if has_every_time(cell)]
+        timed = [(cell.case.fraction, cell) for curve in curves for cell in curve.cells if cell.has_every_time]
         if not timed:
             return None
         fraction = max(of_cell for of_cell, _ in timed)
@@ -51,19 +51,20 @@ class NodeEngines:
         judged = [cell for cell in self.cells if cell.qualities and cell.quality]
         if not judged:
             return {}
-        sign = 1 if judged[0].criterion.judged.direction == "higher" else -1
+        sign = judged[0].criterion.sign
         best = max(judged, key=lambda cell: sign * cell.quality.value if cell.quality else 0.0)
         steps = {cell.case.engine: Step.between(best, cell) for cell in judged if cell is not best}
         return {engine: step for engine, step in steps.items() if step}
 
     @cached_property
-    def candidates(self) -> list[Cell]:
-        """The engines to choose from, the fastest first.
+    def worse(self) -> dict[str, Step]:
+        """The engines whose model is shown to be worse than the best model by more than is tolerated."""
+        return {engine: step for engine, step in self.gives_up.items() if step.verdict == "not enough"}
 
-        An engine is left out if its model is shown to be worse than the best model by more than is tolerated.
-        """
-        worse = [engine for engine, step in self.gives_up.items() if step.verdict == "not enough"]
-        kept = [cell for cell in self.cells if cell.case.engine not in worse]
+    @cached_property
+    def candidates(self) -> list[Cell]:
+        """The engines to choose from, the fastest first. The engines in `worse` are left out."""
+        kept = [cell for cell in self.cells if cell.case.engine not in self.worse]
         return sorted(kept, key=lambda cell: cell.seconds.median if cell.seconds else 0.0)
 
     @property
@@ -94,11 +95,6 @@ class NodeEngines:
     def unresolved(self) -> Sequence[Cell]:
         """The rivals that may be as fast as the fastest engine: no significant difference was measured."""
         return [rival for rival in self.candidates[1:] if not self.is_resolved(rival)]
-
-
-def has_every_time(cell: Cell) -> bool:
-    """Returns true if each execution has a time. Otherwise only the quick rounds may have a time."""
-    return cell.seconds is not None and not cell.seconds.is_censored
 
 
 def _failures(cell: Cell) -> str:

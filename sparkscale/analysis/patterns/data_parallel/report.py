@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, crossed, memory
@@ -13,7 +14,6 @@ from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, T
 from sparkscale.analysis.patterns.data_parallel.frontier import frontiers
 from sparkscale.analysis.patterns.data_parallel.memory_growth import memory_growth
 from sparkscale.analysis.patterns.data_parallel.scaling_report import scaling_reports
-from sparkscale.analysis.patterns.data_parallel.spark_pays import SparkPays
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
@@ -36,10 +36,10 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list[Comparison]:
     After these come the reports on the best models for a time, and the reports that compare clusters.
     """
     compared = comparisons(store, records)
-    prices = {id(item): price_of(store, item.records) for item in compared}
+    priced = [(item, price_of(store, item.records)) for item in compared]
     return [
-        *(TradeoffReport(item, prices[id(item)]) for item in compared),
-        *frontiers(compared, prices),
+        *(TradeoffReport(item, price) for item, price in priced),
+        *frontiers(priced),
         *scaling_reports(compared),
     ]
 
@@ -72,15 +72,17 @@ class TradeoffReport:
 
         Questions without measurements are left out.
         """
-        return list(Answers(self.comparison, self.price).every())
+        return list(self._answers.every())
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.comparison, self.price)
 
     def chart(self) -> Chart:
         """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
         series = []
         for curve in self.comparison.curves:
-            timed = [
-                (cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and not cell.seconds.is_censored
-            ]
+            timed = [(cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and cell.has_every_time]
             points = [(float(rows), spread.median, spread.low, spread.high) for rows, spread in timed]
             if points:
                 series.append(Series(curve.engine, *zip(*points, strict=True)))
@@ -110,7 +112,7 @@ class TradeoffReport:
             yield self._samples()
             yield from forecasts.forecasts(self.comparison)
         yield self._curves()
-        yield from SparkPays(self.comparison).table()
+        yield from self._answers.spark_pays.table()
         yield from memory_growth(self.comparison)
         yield from self._ceiling()
         yield from self._beside()

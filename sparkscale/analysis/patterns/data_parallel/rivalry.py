@@ -11,7 +11,6 @@ from sparkscale.analysis import metrics
 from sparkscale.analysis.blocks import Verdict
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve
-from sparkscale.analysis.patterns.data_parallel.node_engines import has_every_time
 from sparkscale.analysis.questions import crossover as crossovers
 from sparkscale.analysis.questions.crossover import Crossover, Times
 from sparkscale.analysis.questions.fitting import FARTHEST
@@ -158,7 +157,7 @@ def memory_edge(curve: EngineCurve) -> int | None:
 
 def _reaches(curve: EngineCurve, rows: int) -> bool:
     """Returns true if an engine has times for this number of rows, or for more."""
-    return any(has_every_time(cell) and cell.rows >= rows for cell in curve.cells)
+    return any(cell.has_every_time and cell.rows >= rows for cell in curve.cells)
 
 
 def _crossover(engine: EngineCurve, rival: EngineCurve, verdicts: int) -> Crossover | None:
@@ -192,14 +191,14 @@ def _largest_common(engine: EngineCurve, rival: EngineCurve) -> tuple[Cell, Cell
     """Returns the cells of the largest fraction for which both engines have every time. None if there is none."""
     for cell in reversed(engine.cells):
         other = rival.cell(cell.case.fraction)
-        if other is not None and has_every_time(cell) and has_every_time(other):
+        if other is not None and cell.has_every_time and other.has_every_time:
             return cell, other
     return None
 
 
 def _timed(curve: EngineCurve) -> dict[int, dict[int, float]]:
     """Returns seconds by rows and round. A fraction is left out if one of its executions has no time."""
-    return {cell.rows: cell.seconds_by_round() for cell in curve.cells if has_every_time(cell)}
+    return {cell.rows: cell.seconds_by_round() for cell in curve.cells if cell.has_every_time}
 
 
 def _times(by_rows: dict[int, dict[int, float]], rows: Sequence[int], rounds: Sequence[int]) -> Times:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdict
+from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdict, verdict_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
-from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, has_every_time, placed
+from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, placed
 from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
@@ -37,7 +37,6 @@ class Configuration:
 
     cell: Cell
     cores: int
-    cluster: str
 
     @property
     def median(self) -> float:
@@ -114,8 +113,8 @@ class ScalingReport:
             for curve in comparison.curves:
                 for cell in curve.cells:
                     cores = _cores(cell)
-                    if cores and has_every_time(cell):
-                        configuration = Configuration(cell, cores, cell.case.cluster)
+                    if cores and cell.has_every_time:
+                        configuration = Configuration(cell, cores)
                         found[cell.case.engine, cell.case.placement][cell.case.fraction].append(configuration)
         return [
             Engine(name, placement, {fraction: tuple(of) for fraction, of in by_fraction.items()})
@@ -137,9 +136,9 @@ class ScalingReport:
         cells = []
         for comparison in self.compared:
             node = NodeEngines.of(comparison)
-            worse = {cell.case.engine for cell in node.cells if cell not in node.candidates} if node else set()
+            worse = node.worse if node else {}
             curves = [*placed(comparison, "node"), *comparison.one_thread.values()]
-            on_fraction = [cell for curve in curves if (cell := curve.cell(fraction)) and has_every_time(cell)]
+            on_fraction = [cell for curve in curves if (cell := curve.cell(fraction)) and cell.has_every_time]
             cells += [cell for cell in on_fraction if cell.case.engine not in worse]
         on_one = [cell for cell in cells if _cores(cell) == 1]
         best = min(on_one or cells, key=lambda cell: cell.seconds.median if cell.seconds else 0.0, default=None)
@@ -147,7 +146,9 @@ class ScalingReport:
 
     def answers(self) -> list[Answer]:
         """Returns how many cores Spark needs: an answer for the job, with a sentence for each engine on Spark."""
-        sentences, verdicts, evidence = [], [], []
+        sentences: list[str] = []
+        verdicts: list[Verdict] = []
+        evidence: list[str] = []
         published = self.compared[0].case.is_published
         for engine in self.scaled:
             fraction = self._fraction(engine)
@@ -165,7 +166,7 @@ class ScalingReport:
         if not sentences:
             return []
         case = self.compared[0].case
-        verdict: Verdict = "yes" if "yes" in verdicts else "no" if set(verdicts) == {"no"} else "not resolved"
+        verdict = verdict_of(verdicts)
         resolve = f"{FEWEST_ROUNDS} rounds or more, on {FEWEST_COUNTS} numbers of cores or more"
         if published:
             sentences.append("Others published these times: it is not known how much they vary.")
@@ -184,10 +185,8 @@ class ScalingReport:
     def _scaling(self, engine: Engine, fraction: float, reference: Reference) -> Scaling | None:
         """Returns the cores that the engine needs. None if no round has the times of all configurations."""
         configurations = engine.fastest(fraction)
-        cores, seconds = _paired([*configurations, Configuration(reference.cell, 0, "")])
-        if not len(seconds):
-            return None
-        return Scaling(cores[:-1], seconds[:, :-1], seconds[:, -1])
+        seconds = _paired([*(one.cell for one in configurations), reference.cell])
+        return Scaling(_numbers(configurations), seconds[:, :-1], seconds[:, -1]) if len(seconds) else None
 
     def blocks(self) -> Iterator[Block]:
         strong = [row for engine in self.scaled for row in self._strong(engine)]
@@ -205,9 +204,9 @@ class ScalingReport:
     def _strong(self, engine: Engine) -> Iterator["Row"]:
         fraction = self._fraction(engine)
         configurations = engine.fastest(fraction) if fraction is not None else []
-        cores, seconds = _paired(configurations)
+        seconds = _paired([one.cell for one in configurations])
         if len(seconds):
-            scaled = strong_scaling(cores, seconds)
+            scaled = strong_scaling(_numbers(configurations), seconds)
             yield from (Row(engine.name, *pair) for pair in zip(configurations, scaled, strict=True))
 
     def _weak(self, engine: Engine) -> Iterator["Row"]:
@@ -227,9 +226,9 @@ class ScalingReport:
         ]
         if len(chosen) < 2:
             return
-        cores, seconds = _paired(chosen)
+        seconds = _paired([one.cell for one in chosen])
         rows = np.array([float(one.cell.rows) for one in chosen])
-        scaled = weak_scaling(cores, rows, seconds) if len(seconds) else None
+        scaled = weak_scaling(_numbers(chosen), rows, seconds) if len(seconds) else None
         by_number = {one.cores: one for one in chosen}
         yield from (Row(engine.name, by_number[round(one.cores)], one) for one in scaled or [])
 
@@ -271,7 +270,7 @@ def _table(title: str, speed_up: str, rows: Sequence[Row]) -> Grid:
             (
                 row.engine,
                 row.configuration.cores,
-                row.configuration.cluster,
+                row.configuration.cell.case.cluster,
                 row.configuration.cell.rows,
                 row.scaled.seconds,
                 row.scaled.speed_up,
@@ -289,15 +288,16 @@ def _cores(cell: Cell) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _paired(configurations: Sequence[Configuration]) -> tuple[Array, Array]:
-    """Returns the cores of the configurations, and their seconds in the rounds that all of them have.
+def _numbers(configurations: Sequence[Configuration]) -> Array:
+    """Returns the numbers of cores, of shape (configurations,)."""
+    return np.array([float(one.cores) for one in configurations])
 
-    The seconds have shape (rounds, configurations).
-    """
-    times = [one.cell.seconds_by_round() for one in configurations]
+
+def _paired(cells: Sequence[Cell]) -> Array:
+    """Returns the seconds of the rounds that all cells have, of shape (rounds, cells)."""
+    times = [cell.seconds_by_round() for cell in cells]
     rounds = sorted(set.intersection(*map(set, times))) if times else []
-    seconds = np.array([[of[number] for of in times] for number in rounds])
-    return np.array([float(one.cores) for one in configurations]), seconds
+    return np.array([[of[number] for of in times] for number in rounds])
 
 
 def _sentence(engine: str, found: Cost, reference: Reference, configurations: Sequence[Configuration]) -> str:

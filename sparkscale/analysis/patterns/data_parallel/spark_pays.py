@@ -39,8 +39,7 @@ class SparkPays:
         common size. Engines on one node with a worse model (see `NodeEngines`) are no rivals.
         """
         node = NodeEngines.of(self.comparison)
-        worse = {cell.case.engine for cell in node.cells if cell not in node.candidates} if node else set()
-        rivals = {curve.engine for curve in placed(self.comparison, "node")} - worse
+        rivals = {curve.engine for curve in placed(self.comparison, "node")} - (node.worse.keys() if node else set())
         return [
             _best(found)
             for engine in placed(self.comparison, "spark")
