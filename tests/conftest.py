@@ -24,6 +24,7 @@ from sparkscale.contract.context import Context
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import BusyError
 from sparkscale.measure.run.lock import machine_lock
+from tests import brief_jvm
 from tests.calling import called
 from tests.cluster.using import found_java
 from workloads.base import Engine, Params, Sample, Workload
@@ -33,13 +34,6 @@ from workloads.libraries.tasks import Here
 Runs = Callable[..., Context]
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-BRIEF_JVM = (
-    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData "
-    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-)
-"""Java's options for JVMs that live briefly: they compile cheaply, and do not verify Spark's own classes."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
         held = ExitStack()
         with suppress(BusyError):
             held.enter_context(machine_lock())
+        if getattr(config.option, "numprocesses", None):  # then it is worth the time
+            held.enter_context(brief_java(config).making())
         config.add_cleanup(held.close)
 
 
@@ -66,17 +62,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -weights[item.path])
 
 
+def brief_java(config: pytest.Config) -> brief_jvm.Java:
+    return brief_jvm.Java(config.rootpath / ".pytest_cache" / "java")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def isolation(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[None]:
     """Gives tests a cache and temporary files of their own. They share only the machine's lock with a user's runs.
 
     Threads of OpenMP do not spin, because tests share the cores.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the commands that tests start would ignore it, too
-    named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")
+    named = ("XDG_CACHE_HOME", "TMPDIR", "JAVA_HOME", "JAVA_TOOL_OPTIONS", "OMP_WAIT_POLICY")
     kept = {name: os.environ.get(name) for name in named}
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ["JAVA_TOOL_OPTIONS"] = BRIEF_JVM
+    os.environ["JAVA_TOOL_OPTIONS"] = brief_jvm.OPTIONS
+    if home := brief_java(pytestconfig).home:
+        os.environ["JAVA_HOME"] = str(home)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
     tempfile.tempdir = None
