@@ -1,4 +1,7 @@
-"""The saved state of a running cluster, with which a later command finds it again. Each profile has one file."""
+"""The saved state of a running cluster.
+
+A later command uses it to find the cluster again. Each profile has one file.
+"""
 
 import os
 from collections.abc import Iterable, Iterator

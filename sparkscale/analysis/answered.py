@@ -1,4 +1,7 @@
-"""Arranges the answers of several comparisons: by data and hardware, then by question, then by job."""
+"""Arranges the answers of several comparisons.
+
+Answers to questions are grouped by data and hardware, then by question. The other answers are grouped by subject.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

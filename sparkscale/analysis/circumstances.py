@@ -26,7 +26,10 @@ OTHERS = (
 
 
 def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
-    """Yields the notes of a comparison. `records` are those of all compared cases, and `case` is one of these."""
+    """Yields the notes of a comparison.
+
+    `records` are those of all compared cases, and `case` is one of these cases.
+    """
     spark_records = [record for record in records if record.case.placement == "spark"]
     spark_ok = [record for record in spark_records if record.outcome == "ok"]
     ok_records = [record for record in records if record.outcome == "ok"]

@@ -113,7 +113,7 @@ class Criterion:
         return loss / whole if self.judged.relative else loss
 
     def is_better(self, value: float, other: float) -> bool:
-        """Returns true if a quality is better than the other. Qualities that are printed alike are equal."""
+        """Returns true if `value` is better than `other`. Qualities that are printed alike count as equal."""
         return self.sign * (value - other) > 0 and self.show(value) != self.show(other)
 
     def show(self, value: float) -> str:

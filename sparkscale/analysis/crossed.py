@@ -1,11 +1,11 @@
 """Estimates a quality, or the difference of two qualities, with an interval.
 
-Both the hold-out's units and the seeds are random. They are crossed: each seed is judged on every unit. One seed
-on one unit is a cell.
+Both the hold-out's units and the seeds are random. They are crossed: each seed is judged on every unit. One seed on
+one unit is a cell.
 
-Seed s (one random training sample and one random model) gives a quality θ_s on U hold-out units. The estimate is
-the mean of θ_s over S seeds. d_su is the jackknife deviation of θ_s from leaving out unit u. The variance of the
-estimate is
+Seed s (one random training sample and one random model) gives a quality θ_s on U hold-out units. The estimate is the
+mean of θ_s over S seeds. d_su is the jackknife deviation of θ_s from leaving out unit u. The variance of the estimate
+is
 
     V = V_seeds + V_units − V_cells
     V_seeds = Σ_s (θ_s − θ̄)² / (S(S − 1))
@@ -15,13 +15,13 @@ estimate is
 where V_seeds, or V_units, counts only if it is significantly larger than V_cells. POOLED_FEW and POOLED are the
 levels of this test. For a mean, V_seeds, V_units and V_cells are the mean squares of a two-way layout (Searle,
 Casella and McCulloch: Variance Components, 1992, ch. 4). Two-way clustering has the same formula for V (Cameron,
-Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011). Except for a bias, V is also the variance of the crossed
-bootstrap (Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007).
+Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011). Except for a bias, V is also the variance of the crossed bootstrap
+(Owen: The pigeonhole bootstrap, Ann. Appl. Stat. 1, 2007).
 
 The interval is Student's t with Satterthwaite's degrees of freedom (Biometrics Bull. 2, 1946): V_seeds has S − 1,
-V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965).
-In a classification, G is computed from rows, from positives and from negatives, and the smallest of the three
-counts.
+V_units has G − 1. G is the effective number of units, (Σn)²/Σn² for n rows a unit (Kish: Survey Sampling, 1965). In a
+classification, G is computed from rows, from positives and from negatives, and the smallest of the three numbers is
+used.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,10 +90,11 @@ class Estimate:
     lasting_variance: float = 0.0
 
     def confidence_below(self, limit: float) -> float | None:
-        """Returns the confidence that the true value is at most `limit`, between 0 and 1. None without an interval.
+        """Returns the confidence that the true value is at most `limit`, between 0 and 1.
 
-        It is the confidence distribution that belongs to the interval: the value is 97.5 % at the upper end of the
-        interval (Schweder and Hjort: Confidence, Likelihood, Probability, 2016, section 3.2). Only for `PLAIN`.
+        It is the value of the confidence distribution that belongs to the interval: 97.5 % at the upper end of the
+        interval (Schweder and Hjort: Confidence, Likelihood, Probability, 2016, section 3.2). It is valid only on the
+        scale `PLAIN`. Returns None if there is no interval.
         """
         if self.interval is None:
             return None
@@ -102,7 +103,10 @@ class Estimate:
         return float(stdtr(self.degrees, (limit - self.value) / self.standard_error))
 
     def is_limited_by_units(self, limit: float) -> bool:
-        """Returns true if the interval would contain `limit` even with any number of seeds, at the same value."""
+        """Returns true if more seeds alone could never make the interval exclude `limit`.
+
+        It is assumed that the value stays the same.
+        """
         quantile = float(stdtrit(max(self.effective_units - 1, 1.0), (1 + LEVEL) / 2))
         return quantile * float(np.sqrt(self.lasting_variance)) >= abs(self.value - limit)
 
@@ -110,7 +114,7 @@ class Estimate:
         """Returns the number of seeds with which the interval would exclude `limit`, if the value stayed the same.
 
         None if no number up to MOST_ROUNDS is enough, or if the spread over seeds is not known, because there are
-        fewer than FEWEST_SEEDS. Otherwise the spread over seeds is assumed to stay as it was measured.
+        fewer than FEWEST_SEEDS. The spread over seeds is assumed to stay as it was measured.
         """
         if self.seeds < FEWEST_SEEDS:
             return None

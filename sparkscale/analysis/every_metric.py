@@ -57,7 +57,7 @@ def _phase(name: str, patterns: tuple[str, ...]) -> Metric:
 def _quality(declared: QualityFigure, patterns: tuple[str, ...]) -> Metric:
     """Returns the metric of a quality.
 
-    In metrics, lower is better. So the metric of a quality with a best value of 1 is 1 minus this quality.
+    In metrics, lower is better. So if a higher quality is better, the metric is 1 minus the quality.
     """
 
     def samples(records: Sequence[RunRecord]) -> list[float]:

@@ -55,9 +55,10 @@ class Executions:
         return self.times is not None and not self.times.is_censored
 
     def rate(self, per_second: Callable[[RunRecord], float]) -> Spread | None:
-        """Returns the spread of `per_second`, such as rows per second, over executions. None without times.
+        """Returns the spread over executions of a rate, such as rows per second. None if there are no times.
 
-        A timeout counts as minus infinity: it did less work than any other execution.
+        `per_second` computes the rate of one execution. A timeout counts as minus infinity: it did less work than any
+        other execution.
         """
         if self.times is None:
             return None
@@ -76,7 +77,10 @@ class Executions:
 
 
 def of_report(report: str, records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Returns the records of this report, without warm-ups and without cases that an engine does not support."""
+    """Returns the records that the named report shows.
+
+    Warm-ups and cases that an engine does not support are left out.
+    """
     return [
         record
         for record in records

@@ -11,7 +11,7 @@ from sparkscale.contract.record import RunRecord
 
 
 def search(records: Sequence[RunRecord]) -> Iterator[Block]:
-    """Yields the conclusions of the search and a table of all probes.
+    """Yields the answers of the search, and a table of all probes.
 
     Yields nothing if no record belongs to a probe.
     """
@@ -44,7 +44,10 @@ def search(records: Sequence[RunRecord]) -> Iterator[Block]:
 
 
 def _collecting(probe: Probe) -> Spread | None:
-    """Returns the seconds of garbage collection in each repeat, summed over Spark tasks. None without Spark."""
+    """Returns the seconds of garbage collection in each repeat, summed over Spark tasks.
+
+    None if no repeat used Spark.
+    """
     return Spread.of([record.spark.gc_seconds for record in probe.records if record.spark])
 
 

@@ -1,4 +1,4 @@
-"""Collects the records of one data set from several runs, if they may be compared with each other.
+"""Collects the comparable records of one data set from several runs.
 
 Records of other hosts, package versions, profiles or workload versions are left out, because a median over them would
 describe none of them. Runs that repeat the same seeds add rounds for times, but no new samples or models.
@@ -76,7 +76,10 @@ class _Conditions:
     """The digests of descriptions, by their ids."""
 
     def of_all(self, record: RunRecord) -> tuple[object, ...]:
-        """Returns the conditions that all engines share."""
+        """Returns the conditions that are equal for comparable records, with every engine.
+
+        These are host, packages, version of the workload, profile, budget and page cache.
+        """
         invocation = self.invocations[record.invocation]
         profile = invocation.origin.get(f"profile '{record.case.cluster}'", "")
         budget = invocation.origin.get(f"budget on '{record.case.cluster}'", "")
@@ -85,7 +88,10 @@ class _Conditions:
         return record.host, packages, record.case.version, settings, budget, invocation.cold_cache
 
     def _digest(self, description: str, part: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
-        """Returns a digest of a part of the description with this id. An empty id has an empty digest."""
+        """Returns a digest of what `part` selects from the description with this id.
+
+        An empty id has an empty digest.
+        """
         if description and description not in self.digests:
             content = self.store.content(description)
             self.digests[description] = digest(part(content)) if content is not None else ""

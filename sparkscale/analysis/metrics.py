@@ -99,7 +99,8 @@ def rows_per_second(record: RunRecord) -> float:
 def memory_needed(record: RunRecord) -> int | None:
     """Returns the bytes that a node engine's case needs beyond an idle worker with the same imports.
 
-    None for a Spark engine, because its peak follows from its heap, and for a record without a peak or a baseline.
+    None if the outcome is not ok, or if the record has no peak or no baseline. Also None for a Spark engine, because
+    its peak follows from its heap.
     """
     peak, baseline = record.resources.peak_pss_bytes, record.resources.baseline_bytes
     if record.outcome != "ok" or record.case.placement == "spark" or peak is None or baseline is None:

@@ -29,8 +29,8 @@ class Interval:
 class Spread:
     """Median and range of a few measured values.
 
-    A value that is only known to exceed `limit`, such as a timeout, is infinite. `known` counts the finite values.
-    `executions` counts all executions, including those without a value.
+    A value that is only known to exceed `limit`, such as a timeout, is infinite. `count` counts all values, and
+    `known` the finite ones. `executions` counts all executions, including those without a value.
     """
 
     median: float
@@ -78,13 +78,13 @@ def ratios_by_round(upper: Mapping[int, float], lower: Mapping[int, float]) -> l
 def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool = True) -> Interval:
     """Returns the confidence interval for the centre of values that were measured once per round.
 
-    With fewer than FEWEST_ROUNDS rounds it returns their range. The confidence level (LEVEL) holds for all
-    verdicts together; `verdicts` is their number. So each verdict gets an equal part of the probability of an
+    With fewer than FEWEST_ROUNDS rounds it returns the range of the values. The confidence level (LEVEL) holds for
+    all verdicts together; `verdicts` is their number. So each verdict gets an equal part of the probability of an
     error (Dunn: Multiple comparisons among means, J. Am. Stat. Assoc. 56, 1961).
 
     The interval is Student's t. For ratios it is computed from their logarithms. If numerator and denominator have
-    equal noise, the logarithms are symmetric, so their centre is both mean and median. Noise with heavy tails
-    makes the interval too wide, not too narrow (Benjamini, J. Am. Stat. Assoc. 78, 1983). Ratios must be positive.
+    equal noise, the logarithms are symmetric, so their centre is both mean and median. Noise with heavy tails makes
+    the interval too wide, not too narrow (Benjamini, J. Am. Stat. Assoc. 78, 1983). Ratios must be positive.
     """
     if len(samples) < FEWEST_ROUNDS:
         return Interval(min(samples), max(samples))
@@ -96,11 +96,12 @@ def rounds_interval(samples: Sequence[float], verdicts: int = 1, of_ratios: bool
 
 
 def at_most(samples: Sequence[float], threshold: float, verdicts: int = 1, of_ratios: bool = True) -> bool | None:
-    """Returns true if a quantity is at most `threshold`, otherwise false. `samples` has one value for each round.
+    """Returns true if a quantity is significantly at most `threshold`, and false if it is significantly larger.
 
-    Returns None (not resolved) if the interval contains the threshold, or if there are too few rounds. Goals and
-    advice use this function, so no verdict rests on one lucky round, or on the best of many tries. If some times
-    are not known, because a search did not reach its target, use `always_sooner` instead.
+    `samples` has one value of the quantity for each round. Returns None (not resolved) if the interval contains the
+    threshold, or if there are too few rounds. `verdicts` and `of_ratios` are those of `rounds_interval`. Goals and
+    advice use this function, so no verdict rests on one lucky round, or on the best of many tries. If some times are
+    not known, because a search did not reach its target, use `always_sooner` instead.
     """
     if len(samples) < FEWEST_ROUNDS:
         return None

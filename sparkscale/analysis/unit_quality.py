@@ -32,7 +32,8 @@ class UnitQuality(Protocol):
     def effective_units(self) -> float:
         """Kish's effective number of units.
 
-        In a classification, it is computed from rows, from positives and from negatives. The smallest counts.
+        In a classification, it is computed from rows, from positives and from negatives. The smallest of the three
+        numbers is used.
         """
 
     @property
@@ -107,7 +108,7 @@ class UnitAuc:
     def effective_units(self) -> float:
         """Kish's effective number of units. It is computed from rows, from positives and from negatives.
 
-        The smallest of the three numbers counts. So a hold-out with six positives counts as at most six units.
+        The smallest of the three numbers is used. So a hold-out with six positives counts as at most six units.
         """
         return min(map(kish, (self.positives + self.negatives, self.positives, self.negatives)))
 

@@ -131,10 +131,11 @@ def forecasts(
     ] = None,
     processes: Processes = None,
 ) -> None:
-    """Simulate how often it is right from how many rows, or from how many cores, Spark pays.
+    """Check two answers by simulation: from how many rows, and from how many cores, Spark pays.
 
-    The true values are known: some lie within the measured sizes and cores, some beyond them, and some do not exist.
-    The command takes about two minutes on two cores. Every simulation has a fixed seed.
+    Count how often each is right. The true values are known: some lie within the measured sizes and cores, some
+    beyond them, and some do not exist. The command takes about two minutes on two cores. Every simulation has a fixed
+    seed.
 
     Examples:
 

@@ -72,10 +72,10 @@ CRITERIA = {judged.quality: Criterion(judged) for judged in JUDGED}
 class Scenario:
     """A hold-out with a number of units, judged with a number of seeds.
 
-    `positives` and `negatives` are the numbers of rows of the two classes. Without classes, all rows are
-    `negatives`. If `even` is true, units have equally many rows on average. `dominant` says whether the distance
-    between scores (see the module's docstring) differs more from unit to unit or from seed to seed. If `kind` is
-    "rounds", `seeds` is the number of rounds.
+    `positives` and `negatives` are the numbers of rows of the two classes. Without classes, all rows are `negatives`.
+    If `even` is true, units have equally many rows on average. `dominant` says whether the distance between scores
+    (see the module's docstring) differs more from unit to unit or from seed to seed. If `kind` is "rounds", `seeds`
+    is the number of rounds. `scale` multiplies the differences between units, seeds and cells.
     """
 
     kind: Kind
@@ -215,8 +215,8 @@ def qualities(
 ) -> list[tuple[UnitQuality, ...]]:
     """Returns the qualities of several models on one simulated hold-out: a tuple for each seed.
 
-    A model's mean distance between the classes is DISTANCE less its gap. The default is a model of all data, and one
-    of a sample.
+    `gaps` has one gap for each model. A model's mean distance between the classes is DISTANCE less its gap. By
+    default, the models are one of all data and one of a sample.
     """
     units, rows = scenario.units, scenario.positives + scenario.negatives
     share = np.exp(0.0 if scenario.even else UNEVEN * generator.normal(size=units)) * np.ones(units)

@@ -54,7 +54,10 @@ class Scenario(Protocol):
     def noise(self) -> float: ...
 
     def true_value(self) -> float:
-        """Returns the true size or number of cores. Infinite if it is beyond FARTHEST times the largest."""
+        """Returns the true size, or number of cores, from which the engine is faster.
+
+        Infinite if it is beyond FARTHEST times the largest measured one.
+        """
         ...
 
     def answer(self, generator: np.random.Generator) -> tuple[Interval, Verdict]:
@@ -144,7 +147,11 @@ class Judged:
 
 
 def scenarios() -> list[Scenario]:
-    """Returns all scenarios. "10 % too slow" and "10 % faster" compare the best possible time with the rival's."""
+    """Returns all scenarios.
+
+    "10 % too slow" and "10 % faster" compare the engine's best possible time with the rival's. For rows, they compare
+    the times at FARTHEST times the largest size.
+    """
     farthest = FARTHEST * ROWS[-1]
     rival = (0.5, 4e-5, 0.0)
     at_farthest = rival[0] + rival[1] * farthest

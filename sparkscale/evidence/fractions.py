@@ -35,9 +35,9 @@ NEAR = 0.8
 MOST_WRONG = 0.05
 """At most this share of answers should be wrong."""
 LEVELS = (0.05, 0.5, 0.95)
-"""For each level, this share of confidences should be at or below the level.
+"""The share of confidences at or below a level should equal the level.
 
-Each confidence belongs to the statement that a sample gives up at most its true value.
+Each is the confidence that half of the data gives up no more quality than it really does.
 """
 
 
@@ -72,9 +72,10 @@ class Truth:
 class Answered:
     """The shares of right, exact and unresolved answers in `repeats` simulations.
 
-    An answer is right if the fraction that it names is enough, and each fraction that it calls too few is not enough.
-    `exact` is the share of right answers that also name the smallest fraction that is enough. If no sample is enough,
-    such an answer says that a half is too few. `below` holds, for each of LEVELS, the share of confidences up to it.
+    An answer is right if the fraction that it names is enough, and any fraction that it calls too small is not
+    enough. An exact answer is right and names the smallest fraction that is enough. If no sample is enough, the exact
+    answer is that 1/2 is too small. `below` holds, for each of LEVELS, the share of confidences at or below the
+    level.
     """
 
     truth: Truth
@@ -132,7 +133,7 @@ def simulated(truth: Truth, repeats: int) -> Answered:
 def _outcome(answer: SampleAnswer, enough: set[float]) -> set[str]:
     """Returns {"open"} for an answer that is not resolved, and {"right"} for a right answer.
 
-    Returns {"right", "exact"} if the answer also names the smallest fraction, and an empty set for a wrong answer.
+    Returns {"right", "exact"} for an exact answer (see `Answered`), and an empty set for a wrong answer.
     """
     if not answer.is_enough and not answer.is_too_little:
         return {"open"}

@@ -135,7 +135,11 @@ def studies(
     threads: int,
     progress: Callable[[str], None],
 ) -> Iterator[Study]:
-    """Yields a study for each length of a period, in days. `fraction` is the sample's share of the training rows."""
+    """Yields a study for each length of a period, in days.
+
+    `draws` is the number of hold-outs for each length, and `seeds` the number of samples and models for each
+    hold-out. `fraction` is the sample's share of the training rows.
+    """
     rows = Rows.of(data)
     for length in lengths:
         results = []

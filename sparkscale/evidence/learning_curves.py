@@ -20,13 +20,13 @@ from sparkscale.contract.errors import ConfigError
 
 COLUMNS = ("dataset", "learner", "rows", "error_rate", "standard_error")
 SIZES = {4: 5, 2: 6}
-"""The number of sizes that are fitted, each twice the one before: the fractions from 1/64 up.
+"""The number of sizes that are fitted. The key is the multiple of the largest fitted size that is forecast.
 
-The keys are the multiples of the largest fitted size for which a forecast is made.
+Each size is twice the one before. The smallest is 1/64 of the size that is forecast.
 """
 DRAWS = 200
 LEAST_ERROR = 1e-4
-"""The smallest standard error that is believed: the file has four decimals."""
+"""Smaller standard errors are replaced by this one, because the file has four decimals."""
 FACTORS = np.arange(1.0, 6.0, 0.05)
 """The factors that are tried in a calibration."""
 
@@ -62,19 +62,25 @@ class Judged:
     """The number of curves that are ill-behaved."""
 
     def covered(self, factor: float, half: bool) -> float:
-        """Returns the share of intervals that contain the measured quality, in one half of the data sets."""
+        """Returns the share of intervals, widened by `factor`, that contain the measured quality.
+
+        `half` is true for the calibrating half of the data sets, false for the other half.
+        """
         _, low, high = learning_curve.widened(self.forecast, self.low, self.high, factor)
         contains = (low <= self.measured) & (self.measured <= high)
         return float(contains[self.calibrates == half].mean())
 
     @property
     def factor(self) -> float:
-        """The smallest factor with which the intervals of the calibrating half reach the confidence level."""
+        """The smallest of FACTORS that widens the intervals enough. NaN if none does.
+
+        It is enough if the coverage in the calibrating half of the data sets is at least `learning_curve.LEVEL`.
+        """
         enough = (factor for factor in FACTORS if self.covered(factor, True) >= learning_curve.LEVEL)
         return float(next(enough, np.nan))
 
     def errors(self, forecast: Array) -> tuple[float, float]:
-        """Returns the median and the 90th percentile of the distance from the measured quality."""
+        """Returns the median and the 90th percentile of the distance between `forecast` and the measured quality."""
         distance = np.abs(forecast - self.measured)
         return float(np.median(distance)), float(np.quantile(distance, 0.9))
 
@@ -130,7 +136,10 @@ def _fitted_sizes(curve: Measured, multiple: int) -> list[int] | None:
 
 
 def _curve(measured: Measured, chosen: list[int]) -> Curve:
-    """Returns a part of a measured curve, with draws of its error rates from normal distributions."""
+    """Returns the part of a measured curve with the sizes at the positions `chosen`.
+
+    The draws of its error rates are from normal distributions.
+    """
     quality, errors = measured.error_rate[chosen], measured.standard_error[chosen]
     noise = np.random.default_rng(SEED).standard_normal((DRAWS, len(chosen)))
     return Curve(measured.rows[chosen], quality, quality + errors * noise, is_better=-1)

@@ -80,7 +80,10 @@ def _share(share: float) -> str | None:
 
 
 def curves(results: Sequence[Judged]) -> list[Block]:
-    """Returns a table of forecasts of published learning curves, with one row for each multiple."""
+    """Returns a table that judges forecasts of published learning curves.
+
+    Each row is for one multiple of the largest fitted size, such as 2 x the rows.
+    """
     columns = (
         name("forecast for"),
         Column("curves"),

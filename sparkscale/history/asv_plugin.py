@@ -1,8 +1,7 @@
-"""The plug-in that asv loads (`plugins` in its configuration).
+"""Extends asv with names for package environments, comparisons between them, and pages that need no Internet.
 
-It names package environments, compares results between them, and makes pages that need no Internet.
-
-Written against asv 0.6.6, which `requirements.lock` pins.
+asv loads this module, because its configuration names it (`plugins`). Written against asv 0.6.6, which
+`requirements.lock` pins.
 """
 
 import itertools

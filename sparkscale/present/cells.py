@@ -65,7 +65,7 @@ def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
 def answer(block: Answer) -> list[str]:
     """Returns the lines of an answer: its sentences, and what would resolve it.
 
-    An answer to a question begins with the job and the verdict.
+    An answer to a question begins with its subject and its verdict.
     """
     if not block.question:
         return [block.text]

@@ -12,9 +12,9 @@ Command = Literal["run", "bench", "asv", "heap", "import"]
 
 
 class Invocation(BaseModel):
-    """One run of `sparkscale run`, `bench` or `heap`, of one class of benchmarks in `asv run`, or of others.
+    """One run of `sparkscale run`, `bench` or `heap`, of one class of benchmarks in `asv run`, or of `import`.
 
-    A run that was resumed is still one run.
+    A run of `import` holds measurements of others. A run that was resumed is still one run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -17,13 +17,13 @@ PATTERNS: dict[str, PatternAnalysis] = {
     "tuning": PatternAnalysis(tuning.reports, condensed=tuning.condensed),
     "inference": PatternAnalysis(inference.reports),
 }
-"""The analysis of each pattern, by the name that workloads give as `report`. Reports of a run have this order."""
+"""The analysis of each pattern. The key is the pattern's `report`. A run's reports are shown in this order."""
 
 
 def condensed(record: RunRecord, name: str, table: Any) -> tuple[str, Any] | None:
     """Returns what an archive stores in place of the table `name` of a record: a name and a table (pyarrow.Table).
 
-    The returned table is the smallest that is enough for reports. Returns None if reports do not need the table.
+    If reports need less than the whole table, a smaller table is returned. None if reports do not need the table.
     """
     pattern = PATTERNS.get(record.declared.report)
     return pattern.condensed(record, name, table) if pattern else (name, table)

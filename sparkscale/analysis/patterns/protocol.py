@@ -28,7 +28,7 @@ class Comparison(Protocol):
         """The subject of the comparison, in one line."""
 
     def answers(self) -> list[Answer]:
-        """Returns the conclusions of the comparison, each in a few sentences. Empty if there are none."""
+        """Returns the answers that the comparison gives. Empty if there are none."""
 
     def blocks(self) -> Iterator[Block]:
         """Yields the tables of the comparison, with the notes that a reader needs."""
@@ -49,7 +49,10 @@ class PatternAnalysis:
     reports: Reports
     metrics: Callable[[tuple[str, ...]], tuple[Metric, ...]] = lambda patterns: ()  # noqa: ARG005
     condensed: Condense = lambda record, name, table: (name, table)  # noqa: ARG005
-    """Returns the smallest table that is enough for reports. Archives store it in place of a record's table."""
+    """Returns the name and the table that an archive stores in place of a record's table: only what reports need.
+
+    None if reports do not need the table. The default leaves tables unchanged.
+    """
 
 
 def by_subject(

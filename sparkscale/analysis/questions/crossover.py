@@ -30,7 +30,7 @@ confidence coefficients, J. Am. Stat. Assoc. 82, 1987). Uncalibrated intervals a
 know that the form of the curve was chosen from the same times.
 """
 FEWEST_SIZES = 3
-"""With fewer sizes, the times of an engine are not extended to other sizes."""
+"""Times are extended to other sizes only if an engine was measured with at least this many sizes."""
 POINTS = 400
 """The number of sizes at which two engines are compared. They are evenly spread on a logarithmic scale."""
 
@@ -62,11 +62,14 @@ class Model:
 class Crossover:
     """The size from which an engine is faster than a rival.
 
-    `rows` is infinite if the engine is not faster up to `farthest` rows. It is 0 if the engine is faster from the
-    smallest measured size on. `interval` is None with fewer than FEWEST_ROUNDS rounds. `ratio` is the engine's time
-    divided by the rival's, for `farthest` rows. `is_never` is true if no size would help, because the engine's time
-    also grows at least as fast with rows. `largest` is the smaller of the largest sizes of both engines. `rounds`
-    counts the rounds that both have. `models` holds the fitted times of the engine, then those of the rival.
+    `rows` is this size. It is infinite if the engine is not faster up to `farthest` rows, and 0 if it is faster from
+    the smallest measured size on. `interval` is the confidence interval of `rows`. It is None if there are fewer than
+    FEWEST_ROUNDS rounds.
+
+    `ratio` is the engine's time divided by the rival's, for `farthest` rows, the largest size that is forecast.
+    `is_never` is true if `rows` is infinite and the engine's time also grows at least as fast as the rival's.
+    `largest` is the smaller one of the two engines' largest sizes. `rounds` counts the rounds that both have.
+    `models` holds the fitted times of the engine, then those of the rival.
     """
 
     rows: float
@@ -93,7 +96,8 @@ def crossover(engine: Times, rival: Times, verdicts: int = 1) -> Crossover | Non
     """Returns the size from which `engine` is faster than `rival`. None if either has too few sizes.
 
     Rounds are paired, so both must have the same rounds. The confidence level holds for `verdicts` crossovers
-    together. Sizes at which one engine is significantly faster limit what the fit says.
+    together. The result agrees with significant comparisons at sizes that were measured for both engines (see
+    `bracket`).
     """
     if min(len(engine.rows), len(rival.rows)) < FEWEST_SIZES:
         return None
@@ -115,7 +119,10 @@ def crossover(engine: Times, rival: Times, verdicts: int = 1) -> Crossover | Non
 
 
 def _measured_limits(engine: Times, rival: Times, verdicts: int) -> Interval:
-    """Returns the limits that the sizes measured for both engines set for the crossing (see `bracket`)."""
+    """Returns the limits of the crossing that follow from comparisons at the sizes that both engines have.
+
+    See `bracket`.
+    """
     common = np.intersect1d(engine.rows, rival.rows)
     own, other = (times.seconds[:, np.isin(times.rows, common)] for times in (engine, rival))
     is_faster = [at_most(ratios.tolist(), 1.0, verdicts * len(common)) for ratios in (own / other).T]
@@ -123,7 +130,11 @@ def _measured_limits(engine: Times, rival: Times, verdicts: int) -> Interval:
 
 
 def _limited(value: float, limits: Interval, sizes: Array) -> float:
-    """Returns a crossing within the limits. It is above the lower limit if the engine is slower there."""
+    """Returns the crossing `value`, moved into the limits.
+
+    If the lower limit is a size at which the engine is slower, a smaller value becomes the next larger one of
+    `sizes`.
+    """
     if value <= limits.low and limits.low > 0:
         value = float(sizes[sizes > limits.low].min(initial=sizes[-1]))
     return min(value, limits.high)
@@ -141,7 +152,10 @@ def fitted(times: Times, drawn: Array) -> Model:
 
 
 def _left_out(times: Times, terms: int) -> float:
-    """Returns the mean squared relative error of predicted sizes. Each fit leaves out one size."""
+    """Returns the mean squared relative error of times that are predicted for a size that was left out of the fit.
+
+    Each size is left out once. `terms` is the number of terms of the model.
+    """
     rows, means = times.rows, geometric_means(times.seconds, np.arange(len(times.seconds))[None])
     errors = []
     for left in range(len(rows)):

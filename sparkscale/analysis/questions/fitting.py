@@ -13,7 +13,7 @@ from scipy.special import ndtr, stdtrit
 from sparkscale.analysis.statistics import SEED, Array, Interval
 
 LEVEL = 0.90
-"""The confidence level of intervals for the size, or number of cores, from which an engine is faster."""
+"""The confidence level of intervals for numbers that follow from fitted curves, such as a number of rows or cores."""
 DRAWS = 1000
 FARTHEST = 10.0
 """Nothing is forecast beyond this multiple of the largest measured size or number of cores."""
@@ -26,26 +26,31 @@ def drawn_rounds(rounds: int) -> Array:
 
 
 def geometric_means(seconds: Array, drawn: Array) -> Array:
-    """Returns the geometric mean of each draw, of shape (draws, sizes). One slow round has little influence on it.
+    """Returns the geometric mean of the seconds over the rounds of each draw, of shape (draws, sizes).
 
-    `seconds` has shape (rounds, sizes), and `drawn` holds positions of rounds and has shape (draws, rounds).
+    One slow round has little influence on a geometric mean. `seconds` has shape (rounds, sizes). `drawn` holds
+    positions of rounds and has shape (draws, rounds).
     """
     result: Array = np.exp(np.log(seconds)[drawn].mean(axis=1))
     return result
 
 
 def expanded_percentiles(values: Array, count: int, level: float) -> Interval:
-    """Returns the interval between two percentiles of bootstrap values, expanded for a sample of `count` values."""
+    """Returns the interval between two percentiles of bootstrap values.
+
+    It is expanded, because it would otherwise be too narrow with few rounds. `count` is the number of rounds.
+    """
     tail = float(ndtr(np.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
     low, high = np.quantile(values, [tail, 1 - tail], method="inverted_cdf")
     return Interval(float(low), float(high))
 
 
 def non_negative(terms: Array, seconds: Array) -> Array:
-    """Returns the non-negative coefficients with the least squares of relative residuals, of shape (draws, terms).
+    """Fits `seconds` by a sum of terms. Returns the coefficients, which are at least 0, of shape (draws, terms).
 
-    `terms` has shape (sizes, terms), and `seconds` has shape (draws, sizes). Sizes may be rows or cores. Every subset
-    of the terms is tried, because the best solution is the least-squares solution of one subset.
+    The fit has the least squares of relative residuals. `terms` has shape (sizes, terms), and `seconds` has shape
+    (draws, sizes). Sizes may be rows or cores. Every subset of the terms is tried, because the best solution is the
+    least-squares solution of one subset.
     """
     scale = terms.max(axis=0)
     unit = seconds.mean(axis=1, keepdims=True)  # the ridge would dominate numbers as large as bytes
@@ -71,12 +76,12 @@ def _subsets(terms: int) -> Iterator[list[int]]:
 
 
 def bracket(positions: Array, is_faster: Sequence[bool | None], least: float = 0.0) -> Interval:
-    """Returns the limits that measured sizes or numbers of cores set for the position of a crossing.
+    """Returns limits for the size, or number of cores, from which an engine is faster, by measured comparisons.
 
-    `positions` has shape (configurations,) and ascends. `is_faster` says for each position whether the engine is
-    faster; None if that is not resolved. The lower limit is the largest position at which it is slower, or `least` if
-    there is none. The upper limit is the smallest position from which on it is faster at all positions; infinite if
-    it is not faster at the largest.
+    `positions` are the measured sizes or numbers of cores, of shape (configurations,), and ascend. `is_faster` says
+    for each position whether the engine is faster; None if that is not resolved. The lower limit is the largest
+    position at which the engine is slower, or `least` if there is none. The upper limit is the smallest position from
+    which the engine is faster at all positions. It is infinite if the engine is not faster at the largest.
     """
     faster_from = len(positions)
     while faster_from and is_faster[faster_from - 1]:

@@ -2,7 +2,7 @@
 
 Four families of curves are fitted to the measured qualities by weighted least squares: pow3, pow4, mmf4 and wbl4
 (Viering and Loog: The shape of learning curves, IEEE TPAMI 45, 2023). The forecast is the median of the four. On the
-public curves of LCDB 1.1, its median error is half that of a forecast by the last measured quality.
+public curves of LCDB 1.1, its median error is half that of a forecast that repeats the last measured quality.
 
 Each family is c + A·g(x, θ), where g falls with the size x. A has the sign with which more rows make the quality
 better. For a given θ, the best A and c have a closed form, so only θ is searched (variable projection; Golub and
@@ -23,7 +23,7 @@ from sparkscale.analysis.statistics import Array, Interval
 LEVEL = 0.90
 """The confidence level of forecasts."""
 FEWEST_SIZES = 5
-"""With fewer sizes, there is no forecast, because a family has up to four parameters."""
+"""A quality is forecast only from at least this many sizes, because a family has up to four parameters."""
 FARTHEST = 10.0
 """A forecast for more than this multiple of the largest measured size is refused."""
 CALIBRATION = 2.4
@@ -58,7 +58,7 @@ class Curve:
     is_better: int = 1
     ceiling: float | None = None
     scale: Callable[[Array], Array] = lambda quality: quality
-    """The scale on which noise is about symmetric, such as the logarithm of an RMSE. It ascends."""
+    """The scale on which noise is about symmetric, such as the logarithm of an RMSE. It must ascend."""
 
     def up_to(self, rows: float) -> "Curve":
         """Returns the part of the curve with sizes of at most this number of rows."""
@@ -177,7 +177,7 @@ def _grid(first: Array, second: Array) -> tuple[Array, Array]:
 
 
 def _weights(curve: Curve) -> Array:
-    """Returns the inverse variance of each size, of shape (sizes,)."""
+    """Returns the inverse variance of the quality at each size, of shape (sizes,)."""
     variances: Array = curve.draws.var(axis=0)
     least = max(float(variances.max()), 1e-12) * 1e-4  # else only a quality without noise would count
     result: Array = 1 / np.maximum(variances, least)

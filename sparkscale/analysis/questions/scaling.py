@@ -32,7 +32,10 @@ from sparkscale.analysis.questions.speed_up import check_cores, check_seconds
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Interval, at_most
 
 FEWEST_COUNTS = 4
-"""With fewer numbers of cores, no law is fitted, because a law has three coefficients."""
+"""A law is fitted only if times were measured with at least this many different numbers of cores.
+
+A law has three coefficients.
+"""
 COHERENT = 0.01
 """The significance level of the test that finds coherency.
 
@@ -82,10 +85,11 @@ class Law:
         return result
 
     def crossings(self, single: Array) -> tuple[Array, Array]:
-        """Returns two numbers of cores for each draw. Between them, the draw is faster than `single`.
+        """Returns two numbers of cores for each draw. Between them, the engine is faster than the library.
 
-        `single` holds seconds. All arrays have shape (draws,). Both numbers are infinite if the draw is never faster.
-        They are roots of N·(T(N) − single), a quadratic function of N. The first is at least `fewest`.
+        `single` holds the library's seconds in each draw. All arrays have shape (draws,). Both numbers are infinite
+        if the engine is never faster. They are roots of N·(T(N) − single), a quadratic function of N. The first is at
+        least `fewest`.
         """
         a, b, c = self.coefficients.T
         constant, linear = a - b, b - c - single
@@ -119,8 +123,8 @@ class Cost:
     than FEWEST_ROUNDS rounds, `interval` is None, and `kind` follows from the mean times alone.
 
     Without a law, `cores` is a measured number, or infinite. The lower limit of `interval` is then the largest number
-    that is significantly slower. The upper limit is the smallest number from which all measured numbers are
-    significantly faster.
+    that is significantly slower, or the smallest measured number if none is. The upper limit is the smallest number
+    from which all measured numbers are significantly faster, or infinite if there is none.
 
     `kind` is
 
@@ -147,7 +151,7 @@ class Cost:
     Without a law, it is the best measured time divided by the library's.
     """
     ratio_interval: Interval | None
-    """None without a law, or with fewer than FEWEST_ROUNDS rounds."""
+    """The confidence interval of `ratio`. None without a law, or with fewer than FEWEST_ROUNDS rounds."""
     largest: float
     """The largest measured number of cores."""
     farthest: float
@@ -158,8 +162,11 @@ def cost(scaling: Scaling, has_law: bool = True) -> Cost:
     """Returns the number of cores from which the engine is faster than the best library on one thread.
 
     Each measured number of cores is compared with the library round by round (`at_most`), with a correction for the
-    number of comparisons. A law is fitted to FEWEST_COUNTS numbers of cores or more. Significant comparisons limit
-    the law's answer.
+    number of comparisons. With fewer than FEWEST_ROUNDS rounds, the mean times are compared instead.
+
+    If `has_law` is true and at least FEWEST_COUNTS numbers of cores were measured, a law is fitted, and the answer is
+    the law's. If the comparisons also show from how many measured cores the engine is faster, the law's answer is
+    moved into the range that they leave. Without a law, the comparisons alone give the answer.
     """
     is_faster = _comparisons(scaling)
     limits = bracket(scaling.cores, is_faster, float(scaling.cores[0]))
@@ -258,7 +265,10 @@ def _intervals(scaling: Scaling, farthest: float) -> tuple[Interval, Interval]:
 
 
 def _is_above_zero(coefficients: Array, rounds: int) -> bool:
-    """Returns true if a coefficient is significantly above 0, by Student's t test on draws of shape (draws,)."""
+    """Returns true if a coefficient is significantly above 0, by Student's t test.
+
+    `coefficients` holds the coefficient in each draw of a bootstrap over `rounds` rounds, of shape (draws,).
+    """
     standard_error = float(coefficients.std()) * np.sqrt(rounds / (rounds - 1))
     return bool(coefficients.mean() > stdtrit(rounds - 1, 1 - COHERENT) * standard_error)
 
@@ -279,7 +289,7 @@ def _answers(law: Law, single: Array, drawn: Array, farthest: float) -> tuple[Ar
 
 
 def fitted(cores: Array, seconds: Array, drawn: Array, has_coherency: bool = True) -> Law:
-    """Fits the law to each draw of rounds. Without coherency (c = 0), the law is Amdahl's law.
+    """Fits the law to each draw of rounds. If `has_coherency` is false, c is 0, and the law is Amdahl's law.
 
     `cores` has shape (configurations,), `seconds` has (rounds, configurations), and `drawn` has (draws, rounds).
     """

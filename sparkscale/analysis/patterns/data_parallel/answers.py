@@ -128,7 +128,7 @@ class Answers:
         return [self.comparison.criterion.show_given_up(number) for number in (sign * step.estimate.value, *bounds)]
 
     def _samples_of(self, curves: Sequence[EngineCurve]) -> str:
-        """Returns a sentence about the other engines. Engines with the same conclusion are named together."""
+        """Returns a sentence about the other engines. Engines with the same answer are named together."""
         by_text: dict[str, list[str]] = defaultdict(list)
         for curve in curves:
             answer = curve.answer
@@ -219,7 +219,7 @@ class Answers:
     # Does Spark pay?
 
     def _spark(self, rivalries: Sequence[Rivalry], overtaken: Sequence[Rivalry]) -> Answer:
-        """Returns the answer.
+        """Returns the answer to the question whether Spark pays.
 
         `rivalries` are those with the best single-node engine, and `overtaken` those with other single-node engines.
         """
@@ -236,7 +236,10 @@ class Answers:
         return self._answer(SPARK, verdict, text, compared.values(), self._to_resolve_spark(rivalries))
 
     def _with_quality(self, rivalry: Rivalry) -> str:
-        """Returns the conclusion. It also states the quality given up, if this is more than the tolerance."""
+        """Returns the sentence of a rivalry.
+
+        If the engine's model is shown to be worse by more than the tolerance, the sentence also says by how much.
+        """
         step = rivalry.gives_up
         worse = self._worse(step, "; but its model gives up") if step and rivalry.is_worse else ""
         return rivalry.sentence() + worse

@@ -155,7 +155,7 @@ class Step:
     """The quality that a model gives up against a better model, such as the model from all data.
 
     `fraction` is the fraction of the worse model. `estimate` is the mean over seeds, paired on seeds and on the
-    hold-out's units.
+    hold-out's units. `tolerance` is the most quality that may be given up.
     """
 
     fraction: float

@@ -90,9 +90,10 @@ class SampleAnswer:
     """The smallest fraction that is enough, or why none is known."""
 
     step: Step | None
-    """The quality that the smallest fraction gives up. If none is enough, that of the last tested fraction.
+    """The quality that the smallest fraction that is enough gives up.
 
-    None if that fraction has no result.
+    If none is enough, that of the last tested fraction. None if the last tested fraction has no result, or if no
+    sample is judged.
     """
     is_enough: bool
     text: str
@@ -108,10 +109,10 @@ class SampleAnswer:
     def of(cls, steps: Sequence[Step], without_result: Sequence[float] = ()) -> "SampleAnswer":
         """Tests fractions from the largest down, and returns the answer.
 
-        `without_result` names the measured fractions that have no result. The search stops at the first fraction
-        that is not enough or has no result. Because the order is fixed, the search names a fraction that is not
-        enough only as often as a single test would (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug
-        clinical trials, 1995). After a failure no smaller fraction counts, even if its quality is better again.
+        `without_result` names the measured fractions that have no result. The search stops at the first fraction that
+        is not enough or has no result. Because the order is fixed, the risk of naming a fraction that is not enough
+        is only that of a single test (Maurer, Hothorn and Lehmacher: Multiple comparisons in drug clinical trials,
+        1995). After a failure no smaller fraction counts, even if its quality is better again.
         """
         by_fraction: dict[float, Step | None] = {
             **dict.fromkeys(without_result),
@@ -194,13 +195,17 @@ class Tradeoff:
     executed: list[RunRecord] = field(default_factory=list)
     """Every execution of the compared cases, warm-ups included."""
     limited: list[EngineCurve] = field(default_factory=list)
-    """Engines on one node with fewer threads than the profile grants. Only the answer about cores uses them."""
+    """Engines on one node with fewer threads than the profile grants.
+
+    Tables show them, but only the answer about cores uses them.
+    """
 
     @property
     def one_thread(self) -> dict[str, EngineCurve]:
-        """The curves of `limited` that use one thread, by engine. The key does not name the threads.
+        """The curves of `limited` that use one thread, by engine.
 
-        On a profile that grants one core, no engine is limited, so the curves with one thread are in `curves`.
+        The key is the engine's name without the number of threads. On a profile that grants one core, no engine is
+        limited, so the curves with one thread are in `curves`.
         """
         cases = [(curve.cells[0].case, curve) for curve in self.limited]
         return {case.engine: curve for case, curve in cases if case.threads == 1}
@@ -260,7 +265,10 @@ class Tradeoff:
 
     @property
     def job(self) -> str:
-        """The job of the compared engines, such as "gradient boosting, 100 trees"."""
+        """The subject of an answer: the workload and the size of its models, such as "gradient boosting, 100 trees".
+
+        It also names the parameter set, unless this is `aligned`.
+        """
         name = self.case.workload.rpartition(".")[2].replace("_", " ")
         kind = f", {self.case.parameter_set}" if self.case.parameter_set != "aligned" else ""
         return name + kind + (f", {self.size}" if self.size and not self.tuned else "")

@@ -1,4 +1,7 @@
-"""Forecasts the quality of each engine's model with more rows than were measured, and tests such forecasts."""
+"""Forecasts the quality of each engine's model with more rows than were measured.
+
+The method is also tested: it forecasts the quality of the largest measured size from smaller sizes.
+"""
 
 from collections.abc import Iterator
 
@@ -15,7 +18,7 @@ from sparkscale.contract.case import show_fraction
 MULTIPLES = (2, 4)
 """A quality is forecast for these multiples of the largest measured number of rows."""
 UP_TO = 1 / 4
-"""As a test, the quality of the largest size is also forecast from sizes of at most this share of it."""
+"""As a test, the quality of the largest size is also forecast, from sizes of at most this share of the largest."""
 DRAWS = 400
 """The number of bootstrap replicates to which the curves are fitted."""
 
@@ -68,7 +71,7 @@ def forecasts(comparison: Tradeoff) -> Iterator[Grid | Text]:
 
 
 def sentences(engine: EngineCurve, criterion: Criterion) -> Iterator[str]:
-    """Yields sentences about an engine: its forecast, the test of such a forecast, and the ceiling.
+    """Yields sentences about an engine: its forecast, the test of the method, and the ceiling.
 
     Yields nothing if there are too few sizes. If the curve is ill-behaved, yields only a sentence that says so.
     """

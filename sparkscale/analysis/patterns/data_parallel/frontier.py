@@ -44,7 +44,7 @@ class Point:
 
     @property
     def words(self) -> str:
-        """The choice in words, such as "xgboost, 1/4 of the rows, 80 trees"."""
+        """The model in words, such as "xgboost, 1/4 of the rows, 80 trees"."""
         fraction = self.cell.case.fraction
         rows = "all rows" if fraction == 1 else f"{show_fraction(fraction)} of the rows"
         return ", ".join(part for part in (self.cell.case.engine, rows, self.size) if part)
@@ -68,7 +68,7 @@ class Frontier:
 
     @cached_property
     def front(self) -> list[Point]:
-        """The points of the Pareto front, the fastest first, by the time that they are taken to need.
+        """The points of the Pareto front, sorted by their time `latest`, the fastest first.
 
         Qualities that are printed alike count as equal.
         """
@@ -97,7 +97,11 @@ class Frontier:
                 yield f"{name} {value}"
 
     def answers(self) -> list[Answer]:
-        """Returns the choices for some of BUDGETS, each choice once. Empty if the front has fewer than two points."""
+        """Returns one answer, which names the model to use for up to MOST_BUDGETS of BUDGETS.
+
+        Each model is named once, for the shortest of these times. Empty if the front has fewer than two points, or if
+        none of BUDGETS lies within its times.
+        """
         front = self.front
         if len(front) < 2:
             return []
@@ -107,9 +111,9 @@ class Frontier:
         return [self._answer(" ".join(sentences), front)] if sentences else []
 
     def answer_for(self, seconds: float | None, cost: float | None) -> Answer:
-        """Returns the best choice for this time, or for this amount of money.
+        """Returns an answer that names the model to use if it must be ready in `seconds`, or may cost at most `cost`.
 
-        If the cluster has no price, the answer for an amount of money says so.
+        If `cost` is given, `seconds` does not count. If the cluster has no price, the answer for a cost says so.
         """
         front = self.front
         if cost is not None and self.price is None:
@@ -122,10 +126,11 @@ class Frontier:
         return self._answer(f"No model was ready within {number(budget)} s.{least}", front)
 
     def _choice(self, front: Sequence[Point], budget: float) -> tuple[Point, Point]:
-        """Returns two points that are within the budget: the choice, and the point with the best estimate.
+        """Returns two points within the budget: the one to use, and the one with the best estimate.
 
-        The choice is the fastest point that is shown to give up no more quality than is tolerated, against the best
-        point. At least one point must be within the budget.
+        `budget` is the time in seconds within which a model must be ready. The point to use is the fastest one that
+        is shown to give up at most the tolerance against the best point. If none is, it is the best point. At least
+        one point must be within the budget.
         """
         affordable = [point for point in front if point.latest <= budget]
         best = affordable[-1]
@@ -134,7 +139,7 @@ class Frontier:
         return next(enough, best), best
 
     def _within(self, front: Sequence[Point], budget: float) -> str:
-        """Returns a sentence with the choice for this time."""
+        """Returns a sentence that names the model to use if it must be ready within `budget` seconds."""
         chosen, best = self._choice(front, budget)
         paid = f" ({self.price.words(self.price.of_seconds(chosen.seconds.median))})" if self.price else ""
         text = (
@@ -196,7 +201,7 @@ class Frontier:
 
 
 def frontiers(priced: Iterable[tuple[Tradeoff, Price | None]]) -> Iterator[Frontier]:
-    """Yields the report of each workload on each data set, cluster and device, if it has a point.
+    """Yields a report for each workload, data set, cluster and device with at least one point.
 
     `priced` holds each comparison with the price of its cluster.
     """
@@ -212,7 +217,10 @@ def frontiers(priced: Iterable[tuple[Tradeoff, Price | None]]) -> Iterator[Front
 
 
 def _gain(front: Sequence[Point], position: int) -> Step | None:
-    """Returns by how much a point of the front is better than the point before it. None for the first point."""
+    """Returns by how much a point of the front is better than the point before it.
+
+    None for the first point, or if the two points have no scores with the same seeds.
+    """
     return Step.between(front[position].cell, front[position - 1].cell) if position else None
 
 

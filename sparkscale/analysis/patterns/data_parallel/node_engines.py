@@ -20,9 +20,10 @@ def placed(comparison: Tradeoff, placement: Placement) -> list[EngineCurve]:
 
 @dataclass(frozen=True)
 class NodeEngines:
-    """The single-node engines of a comparison, on the largest fraction for which an engine has every time.
+    """The single-node engines of a comparison, on one fraction.
 
-    `cells` holds the engines with every time. `without` holds a sentence about each other engine.
+    This is the largest fraction on which at least one of them has a time for every execution. `cells` holds the
+    executions of each engine that has all its times. `without` holds a sentence about each other engine.
     """
 
     fraction: float
@@ -58,7 +59,10 @@ class NodeEngines:
 
     @cached_property
     def worse(self) -> dict[str, Step]:
-        """The engines whose model is shown to be worse than the best model by more than is tolerated."""
+        """The engines with a model that is shown to be worse than the best model by more than the tolerance.
+
+        Each has the quality that its model gives up.
+        """
         return {engine: step for engine, step in self.gives_up.items() if step.verdict == "not enough"}
 
     @cached_property
@@ -98,7 +102,7 @@ class NodeEngines:
 
 
 def _failures(cell: Cell) -> str:
-    """Returns a sentence about an engine without every time, such as "xgboost: timeout in 1 of 5 executions."."""
+    """Returns a sentence about an engine that lacks a time, such as "xgboost: timeout in 1 of 5 executions."."""
     executions = [record for record in metrics.latest(cell.records) if not record.isolated]
     outcomes = Counter(record.outcome for record in executions if record.outcome != "ok")
     of_all = count(len(executions), "execution")

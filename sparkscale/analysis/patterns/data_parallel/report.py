@@ -68,7 +68,7 @@ class TradeoffReport:
         return bool(self.comparison.criterion.key)
 
     def answers(self) -> list[Answer]:
-        """Returns whether a sample is enough, which engine is best on one node, and from which size Spark pays.
+        """Returns the answers: is a sample enough, which engine is best on one node, from which size does Spark pay?
 
         Questions without measurements are left out.
         """

@@ -22,10 +22,10 @@ from sparkscale.contract.phrases import number
 class Rivalry:
     """An engine on Spark and one rival.
 
-    `crossover` is None if too few sizes have times in the same rounds. `edge` is the number of rows from which the
-    rival runs out of memory, although the engine works. None if there is no such number. `ratios` holds the engine's
-    times divided by the rival's, one for each round. They were measured with `rows_of_ratios` rows, the largest
-    common size. `verdicts` is the number of rivalries that are judged together.
+    `crossover` is the size from which the engine is faster. None if too few sizes have times in the same rounds.
+    `edge` is the number of rows with which the rival runs out of memory, and the engine does not. None if there is no
+    such number. `ratios` holds the engine's times divided by the rival's, one for each round. They were measured with
+    `rows_of_ratios` rows, the largest common size. `verdicts` is the number of rivalries that are judged together.
     """
 
     engine: EngineCurve
@@ -73,7 +73,7 @@ class Rivalry:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict. An engine with a worse model does not do the same job, so it does not pay."""
+        """The verdict. An engine with a worse model does not do the same work, so it does not pay."""
         if self.is_worse:
             return "no"
         return "yes" if self.edge is not None else self._of_times
@@ -93,7 +93,10 @@ class Rivalry:
 
     @cached_property
     def gives_up(self) -> Step | None:
-        """The quality that the engine's model gives up against the rival's, on the largest common fraction."""
+        """The quality that the engine's model gives up against the rival's, on the largest common fraction.
+
+        None if there is no fraction, or no pair of seeds, for which both engines have scores.
+        """
         for cell in reversed(self.engine.cells):
             other = self.rival.cell(cell.case.fraction)
             if other is not None and cell.qualities and other.qualities:
@@ -101,11 +104,11 @@ class Rivalry:
         return None
 
     def sentence(self) -> str:
-        """Returns the conclusion as a sentence without a full stop."""
+        """Returns what the rivalry shows, as a sentence without a full stop."""
         return "; ".join(self._parts())
 
     def _parts(self) -> Iterator[str]:
-        """Yields the parts of the conclusion: the edge, if the rival has one, and what the times say."""
+        """Yields the parts of the sentence: the edge, if the rival has one, and what the times show."""
         if self.edge is not None:
             yield f"{self.rival.engine} runs out of memory with {self.edge:,} rows, and {self.engine.engine} does not"
         if self.crossover is not None:
@@ -146,9 +149,9 @@ class Rivalry:
 
 
 def memory_edge(curve: EngineCurve) -> int | None:
-    """Returns the smallest number of rows, above all that worked, with which an engine ran out of memory.
+    """Returns the smallest number of rows with which an engine ran out of memory. None if there is none.
 
-    None if there is no such number.
+    Numbers of rows below the largest one that worked do not count.
     """
     outcomes = [(cell.rows, {record.outcome for record in metrics.latest(cell.records)}) for cell in curve.cells]
     worked = max((rows for rows, found in outcomes if "ok" in found), default=0)
@@ -163,8 +166,8 @@ def _reaches(curve: EngineCurve, rows: int) -> bool:
 def _crossover(engine: EngineCurve, rival: EngineCurve, verdicts: int) -> Crossover | None:
     """Returns the size from which an engine is faster. None if too few sizes have times in the same rounds.
 
-    Rounds of different runs may have different sizes. Of all sets of sizes that some round has, it takes the set that
-    most rounds have, and of these the largest.
+    Rounds of different runs may have different sizes. The sizes of one round are used: those that the most other
+    rounds have, too. If several rounds are equal in this, the one with the most sizes counts.
     """
     curves = (_timed(engine), _timed(rival))
     every_round = sorted({number for curve in curves for by_round in curve.values() for number in by_round})
@@ -188,7 +191,10 @@ def _sizes(curve: dict[int, dict[int, float]], number: int) -> frozenset[int]:
 
 
 def _largest_common(engine: EngineCurve, rival: EngineCurve) -> tuple[Cell, Cell] | None:
-    """Returns the cells of the largest fraction for which both engines have every time. None if there is none."""
+    """Returns the cells of the largest fraction on which both engines have a time for every execution.
+
+    None if there is no such fraction.
+    """
     for cell in reversed(engine.cells):
         other = rival.cell(cell.case.fraction)
         if other is not None and cell.has_every_time and other.has_every_time:

@@ -55,8 +55,9 @@ class Engine:
     def fastest(self, fraction: float) -> list[Configuration]:
         """Returns a configuration for each number of cores, from the fewest to the most.
 
-        Of several with as many cores, it is the one with the most rounds in common with the others, and of these the
-        fastest. So a later run on another cluster does not replace one that can be compared.
+        If several configurations have the same number of cores, the one that shares the most rounds with other
+        numbers of cores is returned, and the fastest if several share as many. So a later run on another cluster does
+        not replace one that can be compared.
         """
         every = self.by_fraction.get(fraction, ())
         rounds = {id(one): set(one.cell.seconds_by_round()) for one in every}
@@ -76,7 +77,7 @@ class Reference:
     """The single-node engine that Spark has to beat.
 
     It is the fastest engine with one thread. If one thread was not measured, it is the fastest engine on one node.
-    `cores` is None if the number of its cores is not stated.
+    `cores` is the number of its cores. None if it is not stated.
     """
 
     engine: str
@@ -92,7 +93,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class ScalingReport:
-    """The report of one job on several clusters. `compared` has a comparison for each cluster."""
+    """The report on one workload that was measured on several clusters.
+
+    `compared` has a comparison for each cluster.
+    """
 
     compared: tuple[Tradeoff, ...]
 
@@ -107,7 +111,10 @@ class ScalingReport:
 
     @cached_property
     def engines(self) -> list[Engine]:
-        """The engines with a time in every round and a known number of cores, without a limit of threads."""
+        """The engines with a time in every round and a known number of cores.
+
+        Engines with fewer threads than the profile grants are left out.
+        """
         found: dict[tuple[str, str], dict[float, list[Configuration]]] = defaultdict(lambda: defaultdict(list))
         for comparison in self.compared:
             for curve in comparison.curves:
@@ -127,12 +134,15 @@ class ScalingReport:
         return [engine for engine in self.engines if self._fraction(engine) is not None]
 
     def _fraction(self, engine: Engine) -> float | None:
-        """Returns the largest fraction with several numbers of cores. None if there is none."""
+        """Returns the largest fraction that has times on several numbers of cores. None if there is none."""
         several = [fraction for fraction in engine.by_fraction if len(engine.fastest(fraction)) > 1]
         return max(several, default=None)
 
     def reference(self, fraction: float) -> Reference | None:
-        """Returns the single-node engine to beat on this fraction. None if no engine has every time."""
+        """Returns the single-node engine to beat on this fraction.
+
+        None if no engine has a time for every execution.
+        """
         cells = []
         for comparison in self.compared:
             node = NodeEngines.of(comparison)
@@ -145,7 +155,7 @@ class ScalingReport:
         return Reference(best.case.engine, best, _cores(best)) if best else None
 
     def answers(self) -> list[Answer]:
-        """Returns how many cores Spark needs: an answer for the job, with a sentence for each engine on Spark."""
+        """Returns one answer: how many cores Spark needs, with a sentence for each engine on Spark."""
         sentences: list[str] = []
         verdicts: list[Verdict] = []
         evidence: list[str] = []
@@ -183,7 +193,10 @@ class ScalingReport:
         ]
 
     def _scaling(self, engine: Engine, fraction: float, reference: Reference) -> Scaling | None:
-        """Returns the cores that the engine needs. None if no round has the times of all configurations."""
+        """Returns the times of the engine and of the reference, in the rounds that all configurations share.
+
+        None if no round has the times of all configurations.
+        """
         configurations = engine.fastest(fraction)
         seconds = _paired([*(one.cell for one in configurations), reference.cell])
         return Scaling(_numbers(configurations), seconds[:, :-1], seconds[:, -1]) if len(seconds) else None
@@ -243,7 +256,10 @@ class Row:
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
-    """Yields a report for each job that several clusters of one kind did, with different numbers of cores."""
+    """Yields a report for each workload that several clusters of one kind ran with different numbers of cores.
+
+    Data set, device and parameters are the same on all clusters of a report.
+    """
     groups: dict[str, list[Tradeoff]] = defaultdict(list)
     for comparison in compared:
         groups[comparison.case.model_copy(update={"cluster": ""}).subject_key("cluster_kind")].append(comparison)
@@ -301,7 +317,7 @@ def _paired(cells: Sequence[Cell]) -> Array:
 
 
 def _sentence(engine: str, found: Cost, reference: Reference, configurations: Sequence[Configuration]) -> str:
-    """Returns the conclusion for one engine as a sentence."""
+    """Returns a sentence about the number of cores that one engine needs."""
     bounds = found.interval
     shown = f" ({_number(bounds.low)}–{_number(bounds.high)})" if bounds else ""
     rows, fraction = configurations[-1].cell.rows, show_fraction(configurations[-1].cell.case.fraction)

@@ -22,7 +22,10 @@ class SparkPays:
 
     @cached_property
     def rivalries(self) -> list[Rivalry]:
-        """All rivalries, in the order of the engines. As many are judged together as there are engines on Spark."""
+        """The rivalry of each engine on Spark with each other engine, in the order of the engines.
+
+        Confidence levels hold for as many verdicts together as there are engines on Spark.
+        """
         on_spark = placed(self.comparison, "spark")
         return [
             rivalry
@@ -35,8 +38,9 @@ class SparkPays:
     def best_on_node(self) -> list[Rivalry]:
         """The rivalry of each engine on Spark with the best single-node engine.
 
-        If all rivals have enough sizes, the best one is overtaken last. Otherwise it is the fastest on the largest
-        common size. Engines on one node with a worse model (see `NodeEngines`) are no rivals.
+        If each rival has a crossover or an `edge`, the best one is the rival that is overtaken last. Otherwise it is
+        the rival with the largest common size, and if several have this size, the fastest there. Engines on one node
+        with a worse model (see `NodeEngines`) are no rivals.
         """
         node = NodeEngines.of(self.comparison)
         rivals = {curve.engine for curve in placed(self.comparison, "node")} - (node.worse.keys() if node else set())
@@ -48,7 +52,7 @@ class SparkPays:
 
     @property
     def overtaken(self) -> list[Rivalry]:
-        """The rivalries in which an engine on Spark does not pay, but is faster than another single-node engine."""
+        """The rivalries of engines on Spark that do not pay, but are better than another single-node engine."""
         paying = {id(rivalry.engine) for rivalry in self.best_on_node if rivalry.verdict == "yes"}
         return [
             rivalry
@@ -59,7 +63,10 @@ class SparkPays:
         ]
 
     def table(self) -> Iterator[Grid]:
-        """Yields a table of each engine on Spark against each other engine. Yields nothing with too few sizes."""
+        """Yields one table with a row for each rivalry.
+
+        Yields nothing if every rivalry has too few sizes for a crossover.
+        """
         if any(rivalry.crossover for rivalry in self.rivalries):
             yield _table(self.rivalries)
 

@@ -35,7 +35,7 @@ class Variant(Executions):
     """All executions of one engine on the same rows, with one size of batches and one number of threads."""
 
     names_batch: bool = False
-    """If true, the engine was also measured with batches of another size."""
+    """If true, `label` names the batch size, because the engine was also measured with another one."""
 
     @property
     def engine(self) -> str:
@@ -115,9 +115,9 @@ class Predictions:
         return {"train_fraction": self.case.params["train_fraction"], **self.case.params["model"]}
 
     def variant(self, engine: str, threads: int = 0) -> Variant | None:
-        """Returns the engine's fastest variant with this number of threads. 0 threads means all cores.
+        """Returns the engine's fastest variant with this number of threads; 0 means all cores.
 
-        Variants with a time for every execution come first. None if no execution has a time.
+        A variant with a time for every execution is preferred. None if no execution has a time.
         """
         candidates = [
             variant
@@ -132,9 +132,9 @@ class Predictions:
 
     @property
     def native(self) -> Variant | None:
-        """The variant with which Spark is compared: an engine of NATIVE on all cores.
+        """The variant with which Spark is compared: the first engine of NATIVE that was measured on all cores.
 
-        A variant with a time for every execution comes first. None if no variant has a time.
+        An engine with a time for every execution is preferred. None if no execution has a time.
         """
         candidates = [variant for variant in map(self.variant, NATIVE) if variant]
         return next(
@@ -154,7 +154,7 @@ class Predictions:
 
     @property
     def fastest(self) -> list[Variant]:
-        """The variants that applied the same model on all cores in every round, the fastest first."""
+        """The variants that applied the given model on all cores in every round, the fastest first."""
         rounds = max((len(variant.timed) for variant in self.variants), default=0)
         candidates = [
             variant
@@ -198,7 +198,7 @@ def comparisons(records: Iterable[RunRecord]) -> list[Predictions]:
 
 
 def _subject(case: Case) -> str:
-    """Returns a key that is equal for cases that are compared with each other.
+    """Returns a key that is equal for cases of the same comparison.
 
     Their threads and batches may differ. Tables show both numbers after the engine's name.
     """

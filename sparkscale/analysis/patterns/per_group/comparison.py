@@ -26,7 +26,10 @@ USES = (1, 2, 11)
 EQUIVALENT = 0.05
 """The two engines of the control may differ by this share and still count as the same."""
 LITTLE = 1.25
-"""If the slowest engine differs from the fastest by at most this factor in every round, the choice matters little."""
+"""It matters little how rows reach the groups if the slowest engine takes at most this many times as long.
+
+It is compared with the fastest engine, in every round. `pandas-loop` does not count.
+"""
 
 
 @dataclass

@@ -39,8 +39,8 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list["TrainingsReport
 def condensed(record: RunRecord, name: str, table: pa.Table) -> tuple[str, pa.Table] | None:
     """Returns what an archive stores of the table `name`: its name and its content.
 
-    Of the table of groups, only the rows of groups without a model are kept. Returns None for a warm-up's table of
-    groups. Other tables are returned unchanged.
+    The table of groups is reduced to the key, the outcome and the error of groups without a model. Returns None for a
+    warm-up's table of groups. Other tables are returned unchanged.
     """
     if name != GROUPS:
         return name, table

@@ -40,7 +40,10 @@ Attempt = tuple[int, int]
 """One search of an engine, named by the sampler's seed and the round."""
 
 VARIANT_PARAMETERS = ("sampler_seed", "trials", "parallelism", "random_starts")
-"""Parameters in which searches of one comparison may differ. `Search.label` names them, except the seed."""
+"""Parameters in which searches of one comparison may differ.
+
+`Search.label` names those that distinguish searches, but never the seed.
+"""
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,16 @@ class Failures:
 
 @dataclass
 class Search(Executions):
-    """All executions of one engine with one number of trials, over all seeds of the sampler."""
+    """All executions of one engine with the same number of trials, parallel trials and random starts.
+
+    The sampler's seeds may differ.
+    """
 
     store: Store
     names_trials: bool = False
-    """True if the engine was also measured with another number of trials."""
+    """If true, `label` names the number of trials, because the engine was also measured with another one."""
     names_starts: bool = False
-    """True if the engine was also measured with another number of random starts."""
+    """If true, `label` names the number of random starts, because the engine was also measured with another one."""
 
     @property
     def label(self) -> str:
@@ -382,7 +388,7 @@ def _varies(variants: Iterable[tuple[Any, ...]], variant: tuple[Any, ...], posit
 
 
 def _subject(case: Case) -> str:
-    """Returns a key that is equal for cases that are compared with each other.
+    """Returns a key that is equal for cases of the same comparison.
 
     The cases may differ in their sampler seeds, and in the numbers of trials, parallel trials and random starts
     (VARIANT_PARAMETERS).
