@@ -315,6 +315,38 @@ def test_the_probability_of_a_sample_and_what_the_other_engines_say(store: Store
     assert "Other engines: mllib: 1/2 is too few." in answer.text
 
 
+def test_a_sample_with_the_same_scores_is_surely_enough(store: Store) -> None:
+    """The difference is exactly 0, so it has no standard error."""
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        for fraction in (1 / 2, 1.0):
+            write(case("sklearn", fraction, seed=number), number, seconds=fraction, noise=0.1)
+    text = answers_of(store)[SAMPLE].text
+    assert "For sklearn, 1/2 of the rows is enough." in text
+    assert "The confidence that this is at most the tolerated 0.005 is over 99 %." in text
+
+
+def test_the_fastest_engine_on_one_node_leads_the_answer_about_samples(store: Store) -> None:
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        for engine, seconds in (("sklearn", 3.0), ("xgboost", 1.0)):
+            for fraction, noise in ((1 / 2, 0.01), (1.0, 0.0)):
+                write(case(engine, fraction, seed=number), number, seconds=seconds * fraction, noise=noise)
+    text = answers_of(store)[SAMPLE].text
+    assert text.startswith("For xgboost, 1/2 of the rows is enough.")
+    assert text.endswith("Other engines: sklearn: 1/2 is enough.")
+
+
+def test_a_sample_is_judged_without_an_engine_on_one_node(store: Store) -> None:
+    write = Writer(store)
+    for number in range(1, ROUNDS + 1):
+        for fraction, noise in ((1 / 2, 0.01), (1.0, 0.0)):
+            write(case("mllib", fraction, seed=number), number, seconds=fraction, noise=noise)
+    found = answers_of(store)
+    assert list(found) == [SAMPLE]
+    assert found[SAMPLE].text.startswith("For mllib, 1/2 of the rows is enough.")
+
+
 def test_an_unresolved_sample_says_how_many_rounds_would_resolve_it(store: Store) -> None:
     write = Writer(store)
     for number, noise in enumerate((0.02, 0.2, 0.05), start=1):

@@ -166,6 +166,15 @@ def test_seeds_that_limit_an_estimate_are_counted() -> None:
     assert not found.is_limited_by_units(0.005)
 
 
+def test_variance_that_seeds_do_not_reduce_needs_more_of_them() -> None:
+    """With n seeds the variance is 0.001² of the units, with 29 degrees of freedom, and 5e-6/n of the seeds.
+
+    With five seeds the interval is wider than ±0.003: 2.144 · √2e-6. With six it is narrower: 2.090 · √1.833e-6.
+    """
+    found = Estimate(0.002, Interval(-0.002, 0.006), 0.0015, 9.0, 30, 30.0, 4, lasting_variance=0.001**2)
+    assert found.seeds_to_resolve(0.005) == 6
+
+
 def test_few_seeds_do_not_say_how_many_more() -> None:
     assert Estimate(0.002, Interval(-0.004, 0.008), 0.002, 99.0, 100, 100.0, 1).seeds_to_resolve(0.005) is None
 

@@ -75,6 +75,16 @@ def test_a_measured_size_overrules_the_fit() -> None:
     assert found.interval.low >= 6.4e5
 
 
+def test_a_crossing_at_the_largest_size_is_measured() -> None:
+    """The engine is faster at the largest size only. The fit crosses later, but what was measured is no forecast."""
+    rows = np.array([1e4, 4e4, 1.6e5, 6.4e5])
+    noise = 1 + np.arange(5)[:, None] / 1000
+    found = crossover(Times(rows, np.array([9.0, 9.0, 9.0, 7.5]) * noise), Times(rows, rows / 8e4 * noise))
+    assert found is not None
+    assert found.rows == found.largest == 6.4e5
+    assert found.is_measured
+
+
 def test_several_crossovers_share_the_error() -> None:
     generator = np.random.default_rng(3)
     rows = np.array([1e4, 2e4, 4e4, 8e4, 1.6e5])

@@ -103,6 +103,24 @@ def test_one_point_is_no_front(store: Store) -> None:
     assert "For 1 s use sklearn, 1/4 of the rows, 10 trees" in found.answer_for(1.0, None).text
 
 
+def test_two_points_are_a_front(store: Store) -> None:
+    write = Writer(store)
+    for fraction, seconds, noise in ((1 / 4, 0.5, 1.0), (1.0, 4.0, 0.0)):
+        write(sized("sklearn", fraction, 10, 1), 1, seconds=seconds, noise=noise)
+    (found,) = (item for item in report.reports(store, store.records()) if isinstance(item, Frontier))
+    (answer,) = found.answers()
+    assert "For 1 s use sklearn, 1/4 of the rows, 10 trees" in answer.text
+    assert "For 10 s use sklearn, all rows, 10 trees" in answer.text
+    (grid,) = (block for block in found.blocks() if isinstance(block, Grid))
+    assert len(grid.rows) == 2
+
+
+def test_a_time_that_a_case_needs_exactly_is_enough(store: Store) -> None:
+    Writer(store)(sized("sklearn", 1.0, 10, 1), 1, seconds=8.0, noise=0.1)
+    (found,) = (item for item in report.reports(store, store.records()) if isinstance(item, Frontier))
+    assert found.answer_for(8.0, None).text.startswith("For 8 s use sklearn, all rows, 10 trees")
+
+
 def test_one_thread_is_not_on_the_front(store: Store) -> None:
     """It is quicker here only because another case had the cores."""
     write = Writer(store)

@@ -43,6 +43,8 @@ OWN = [run(10_847, seconds, number) for number, seconds in enumerate((7.5, 7.8, 
         ([9.5, 9.4], False),
         ([9.0, 9.5, 9.3], True),
         ([9.0, 9.5, 12.0], False),
+        ([7.0, 7.1, 7.2], True),
+        ([9.5, 9.6, 9.7], False),
     ],
 )
 def test_two_of_three_repeats_decide(times: list[float], verdict: bool | None) -> None:

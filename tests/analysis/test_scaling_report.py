@@ -126,6 +126,13 @@ def test_weak_scaling_needs_rows_in_proportion_to_cores(store: Store) -> None:
     assert rows[-1][6].median == pytest.approx(1.0)
 
 
+def test_weak_scaling_starts_at_the_fewest_cores_that_were_measured(store: Store) -> None:
+    cores, fractions = (2, 4, 8), (1 / 4, 1 / 2, 1.0)
+    found = measured(store, lambda used, fraction: 40 * fraction / used + 2, cores=cores, fractions=fractions)
+    rows = grids(found)["Weak"].rows
+    assert [(row[1], row[3]) for row in rows] == [(2, 16003), (4, 32003), (8, 64003)]
+
+
 def test_few_rounds_resolve_nothing(store: Store) -> None:
     verdict, text = said(measured(store, lambda cores, _: 40 / cores, one_thread=5.0, cores=(2, 4), rounds=3))
     assert verdict == "not resolved"

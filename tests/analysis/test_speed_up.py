@@ -21,6 +21,12 @@ def test_strong_scaling_is_paired_within_rounds() -> None:
     assert (third.seconds.median, third.seconds.low, third.seconds.high) == (20, 10, 60)
 
 
+def test_a_number_of_cores_need_not_be_a_multiple_of_the_fewest() -> None:
+    _, second = strong_scaling(np.array([2.0, 3]), ROUND * np.array([60.0, 50]))
+    assert second.speed_up.median == pytest.approx(1.2)
+    assert second.efficiency.median == pytest.approx(0.8)
+
+
 def test_intervals_need_five_rounds() -> None:
     noise = np.array([[1.0, 1.1, 1], [1, 0.9, 1], [1, 1, 1.1], [1, 1.05, 1], [1, 1, 1]])
     _, second, _ = strong_scaling(CORES, noise * np.array([80.0, 40, 20]))
@@ -58,6 +64,8 @@ def test_only_equal_rows_per_core_count() -> None:
 def test_input_that_cannot_be_used() -> None:
     with pytest.raises(ValueError, match="The numbers of cores do not ascend: 4, 4"):
         strong_scaling(np.array([4.0, 4]), np.ones((1, 2)))
+    with pytest.raises(ValueError, match="The numbers of cores do not ascend: -2, 4"):
+        strong_scaling(np.array([-2.0, 4]), np.ones((1, 2)))
     with pytest.raises(ValueError, match="A time is not a positive, finite number of seconds"):
         strong_scaling(CORES, np.array([[1.0, np.inf, 1]]))
     with pytest.raises(ValueError, match="There are 2 numbers of rows for 3 numbers of cores"):

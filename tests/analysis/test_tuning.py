@@ -41,7 +41,7 @@ def trials(losses: list[float], seconds: float) -> list[Trial]:
         answer = TrialResult(
             loss,
             "timeout" if failed else "ok",
-            "no model within 9 s" if failed else None,
+            f"trial {number}: no model within 9 s" if failed else None,
             number * seconds,
             (number + 1) * seconds,
             "here/1",
@@ -250,6 +250,13 @@ def test_one_comes_sooner_than_another_only_where_it_is_resolved(
     assert tuning.is_sooner(dict.fromkeys(seeds, 1.0), dict(zip(seeds, second, strict=True)), verdicts) is sooner
 
 
+def test_only_seeds_of_both_engines_are_compared() -> None:
+    first, second = dict.fromkeys(range(5), 1.0), dict.fromkeys(range(8), 2.0)
+    assert tuning.is_sooner(first, second, 1) is True
+    assert tuning.is_sooner(second, first, 1) is False
+    assert tuning.is_sooner(first, {**dict.fromkeys(range(4), 2.0), 9: 2.0}, 1) is False, "four seeds are too few"
+
+
 def test_an_engine_that_is_not_ranked_is_named_also_where_none_reached_the_target(searches: Searches) -> None:
     searches("hyperopt", *[[0.9, 0.6]] * 3)
     searches("optuna-joblib", [0.9])
@@ -295,6 +302,7 @@ def test_failed_trials_are_told_with_what_the_first_says(searches: Searches) -> 
     searches("hyperopt", [0.9, math.inf, 0.4, math.inf])
     (failures,) = searches.comparison().failures
     assert (failures.outcome, failures.trials, failures.parameters) == ("timeout", 2, '{"depth": 3}')
+    assert failures.error == "trial 1: no model within 9 s"
     assert "no model within 9 s" in shown(searches.store)
 
 

@@ -128,6 +128,18 @@ def test_every_workload_yields_a_table(store: Store, name: str) -> None:
         assert any(re.search(r"\d\.\d", row) for row in rows), f"{engine.name} has no figure in:\n{text}"
 
 
+@pytest.mark.parametrize(("planned", "is_missing"), [(1, False), (2, True)])
+def test_a_report_asks_to_resume_only_a_run_with_missing_executions(
+    store: Store, planned: int, is_missing: bool
+) -> None:
+    workload = registry.workloads()["data_parallel.gradient_boosting"]
+    record(store, workload, workload.engine("sklearn"))
+    text = " ".join(shown(store, store.invocation().model_copy(update={"executions": planned})).split())
+    expected = "1 of 2 executions were measured: go on with `sparkscale run --resume`."
+    assert (expected in text) == is_missing
+    assert ("executions were measured" in text) == is_missing
+
+
 def test_the_parts_of_a_runs_wall_time_are_shares_and_the_rest_is_named() -> None:
     found = breakdown(200.0, [("phases", 100.0), ("starting", 50.0), ("preparing", 20.0)], {})
     assert found.text == (

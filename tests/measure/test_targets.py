@@ -12,6 +12,7 @@ from cluster import profile
 from cluster.budget import budget
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import Outcome
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.target import Target
 from sparkscale.measure.plan import suite, targets
@@ -98,6 +99,15 @@ def test_what_was_found_after_a_run_began_is_no_target_of_it(tmp_path: Path) -> 
         better = search.model_copy(update={"id": "r2", "case": other, "figures": {"best_loss": 0.1}})
         store.add(better, {})
         assert targets.known_targets(suite.load("quick"), store, later) == [found]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "invalid", "oom", "timeout", "unsupported"])
+def test_a_search_that_is_not_ok_finds_no_target(outcome: Outcome) -> None:
+    search = record("r1").model_copy(update={"figures": {"best_loss": 0.4}})
+    found = Target.found_by(search, "log_loss")
+    assert found is not None
+    assert found.loss == 0.404
+    assert Target.found_by(search.model_copy(update={"outcome": outcome}), "log_loss") is None
 
 
 @pytest.mark.slow
