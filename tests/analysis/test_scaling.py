@@ -201,3 +201,17 @@ def test_input_that_cannot_be_used(cores: list[float], seconds: Array, single: A
     with pytest.raises(ValueError) as raised:
         Scaling(np.array(cores), seconds, single)
     assert str(raised.value).startswith(sentence)
+
+
+def test_a_number_that_was_measured_to_be_slower_is_no_forecast() -> None:
+    """The law crosses at 1 core, but 1 core is slower in each round."""
+    seconds = [
+        [10.18, 9.29, 9.00, 7.75],
+        [10.19, 6.89, 10.46, 9.00],
+        [10.20, 9.29, 7.75, 10.46],
+        [10.21, 6.89, 10.46, 7.75],
+        [10.22, 8.00, 7.75, 10.46],
+    ]
+    found = cost(Scaling(np.array([1.0, 2.0, 4.0, 8.0]), np.array(seconds), np.full(5, 10.0)))
+    assert found.cores == 1
+    assert found.kind == "not resolved"

@@ -235,7 +235,7 @@ def _by_law(scaling: Scaling, is_faster: Sequence[bool | None], limits: Interval
     if np.isfinite(limits.high):
         kind = "measured"
     elif np.isfinite(known.high) and np.isfinite(value):
-        kind = "not resolved" if ((value < slower) & (slower < until)).any() else "forecast"
+        kind = "not resolved" if ((value <= slower) & (slower < until)).any() else "forecast"
     elif (ratio_interval.low if ratio_interval else ratio) > 1:
         kind = "not resolved" if len(faster) else "unbounded"
     elif np.isinf(known.low):

@@ -17,7 +17,7 @@ from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind,
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.phrases import number
+from sparkscale.contract.phrases import count, number
 
 QUESTION = "How many cores does Spark need?"
 VERDICTS: dict[CostKind, Verdict] = {
@@ -325,10 +325,10 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
     times = f"{number(found.ratio, 2)} times as long as {reference.words}"
     match found.kind:
         case "measured":
-            return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}."
+            return f"{on}, {engine} beats {reference.words} from {_cores_of(found.cores)} on{shown}."
         case "forecast":
             law = f"a forecast by the universal scalability law from up to {_number(found.largest)} measured cores"
-            return f"{on}, {engine} beats {reference.words} from {_number(found.cores)} cores on{shown}, {law}."
+            return f"{on}, {engine} beats {reference.words} from {_cores_of(found.cores)} on{shown}, {law}."
         case "unbounded":
             limits = found.ratio_interval
             interval = f" ({number(limits.low, 2)}–{number(limits.high, 2)})" if limits else ""
@@ -340,11 +340,15 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
             return f"{on}, {engine} does not beat {reference.words} with up to {_number(found.farthest)} cores."
         case "none measured":
             best = min(configurations, key=lambda one: one.median)
-            return (
-                f"{on}, no number of cores measured makes up for it: with {best.cores} cores {engine} takes {times}."
-            )
+            return f"{on}, no number of cores measured makes up for it: with {count(best.cores, 'core')} {engine} takes {times}."
         case "not resolved":
             return f"{on}, it is not resolved from how many cores on {engine} beats {reference.words}."
+
+
+def _cores_of(cores: float) -> str:
+    """Returns a number of cores with its noun, such as "1 core"."""
+    number_of = _number(cores)
+    return f"{number_of} core{'' if number_of == '1' else 's'}"
 
 
 def _number(cores: float) -> str:
