@@ -52,10 +52,11 @@ docs: $(READY)
 	@$(BIN)/python docs/tools/commands.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# What asv's pages load from elsewhere, for `asv publish` to put beside them. Needs npm.
+# What asv's pages load from elsewhere, for `asv publish` to put beside them, and what checks the pages of reports.
+# Needs npm.
 pages:
 	@npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix .asv/pages jquery@3.3.1 flot@0.8.3 \
-		flot-orderbars@1.0.0 stupid-table-plugin@1.1.3 blueimp-md5@2.19.0 bootstrap@3.1.1
+		flot-orderbars@1.0.0 stupid-table-plugin@1.1.3 blueimp-md5@2.19.0 bootstrap@3.1.1 axe-core@4.10.3
 
 # Records in results/ stay.
 clean:

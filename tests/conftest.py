@@ -1,6 +1,7 @@
 """Shared by all tests: a cache and a lock of their own, prepared data, one Spark session."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from cluster import gpu, lifecycle, profile
 from cluster.budget import budget
@@ -34,6 +36,10 @@ from workloads.libraries.tasks import Here
 Runs = Callable[..., Context]
 Ask = Callable[..., "subprocess.CompletedProcess[str]"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,6 +100,18 @@ def isolation(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Con
 def data() -> PreparedDataset:
     """The real data set, prepared once."""
     return Flights().prepare(str(profile.cache_folder()), Here())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("there is no browser: install Debian's chromium")
+    as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *as_root])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

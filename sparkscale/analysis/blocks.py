@@ -1,7 +1,7 @@
 """The blocks of a report: texts and numbers as data. `sparkscale.present` draws them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sparkscale.analysis.statistics import Interval, Spread
@@ -113,8 +113,9 @@ class Answer:
     `verdict` is None if they conclude neither yes, no nor "not resolved". `evidence` lists the ids of the records
     that support them. If the verdict is "not resolved", `would_resolve` says what to measure.
 
-    `question` is the question that is answered, such as "Is a sample enough?". Then `subject` says for which job, and
-    `scope` on which data and hardware. All three are empty if the heading above the answer says it.
+    `question` is the question that is answered, such as "Is a sample enough?". Then `subject` names the work that was
+    compared, such as "gradient boosting, 100 trees", and `scope` the data and the hardware. All three are empty if
+    the heading above the answer says it.
     """
 
     text: str
@@ -142,18 +143,41 @@ class Grid:
 
 @dataclass(frozen=True)
 class Series:
-    """The points of one line, ascending in x. `low` and `high` are the ends of each point's range, or empty."""
+    """The points of one engine or line, ascending in x.
+
+    `low` and `high` are the ends of each point's range, or empty. If `is_line` is true, a line connects the points.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    is_line: bool = field(default=True, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One execution in a chart. `series` is the name of its series, and `details` says which execution it is."""
+
+    series: str
+    x: float
+    y: float
+    details: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A case without a result in a chart. It is drawn at the edge, because it has no y."""
+
+    series: str
+    x: float
+    reason: str
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with lines of y over x."""
+    """A chart of y over x: series of medians or estimates, with the executions behind them."""
 
     title: str
     x: str
@@ -161,6 +185,11 @@ class Chart:
     series: tuple[Series, ...]
     is_log_x: bool = False
     is_log_y: bool = False
+    dots: tuple[Dot, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    is_ranking: bool = False
+    """If true, each series has one point and a row of its own. `low` and `high` are then the range of x, and y has no
+    meaning."""
 
 
 Block = Heading | Text | Warning | Answer | Grid | Chart

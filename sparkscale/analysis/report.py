@@ -21,8 +21,8 @@ from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
 
-def report(store: Store, invocation: Invocation) -> list[Block]:
-    """Returns all blocks of the report of one run."""
+def report(store: Store, invocation: Invocation, has_charts: bool = False) -> list[Block]:
+    """Returns all blocks of the report of one run. If `has_charts` is true, charts come before the tables."""
     records = store.records(invocation.id)
     report_blocks: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
@@ -36,8 +36,8 @@ def report(store: Store, invocation: Invocation) -> list[Block]:
     report_blocks += _problems(failures) if failures else []
     report_blocks += goals(invocation.goals, records)
     for comparison, subject in zip(comparisons, subjects, strict=True):
-        tables = list(comparison.blocks())
-        report_blocks += [Heading(subject), *tables] if tables else []
+        shown = [*(comparison.charts() if has_charts else []), *comparison.blocks()]
+        report_blocks += [Heading(subject), *shown] if shown else []
     return [*report_blocks, *_without_report(records)]
 
 

@@ -1,7 +1,6 @@
 """asv's pages in a real browser, two commits of a history on them."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from sparkscale.history.offline import FETCHED
 from tests.history.cloning import ROOT, Clone
@@ -19,8 +18,6 @@ from tests.history.conftest import Bench
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]  # the recorded run takes a minute
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 SCREENSHOTS = ROOT / ".asv" / "screenshots"
 """Kept for a person to look at; not tracked."""
 
@@ -29,17 +26,6 @@ PLOT = "$('#main-graph').data('plot')"
 needs_pages = pytest.mark.skipif(
     not FETCHED.is_dir(), reason="asv's pages load scripts from the Internet: `make pages` fetches them"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no browser: install Debian's chromium")
-    as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *as_root])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

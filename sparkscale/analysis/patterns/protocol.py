@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from sparkscale.analysis.blocks import Answer, Block
-from sparkscale.analysis.executions import Margin, of_report
+from sparkscale.analysis.blocks import Answer, Block, Chart, Dot, Failed, Series
+from sparkscale.analysis.executions import Executions, Margin, of_report
 from sparkscale.analysis.metrics import Metric
-from sparkscale.contract.case import Case
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.archive import Condense
 from sparkscale.store.store import Store
@@ -29,6 +30,9 @@ class Comparison(Protocol):
 
     def answers(self) -> list[Answer]:
         """Returns the answers that the comparison gives. Empty if there are none."""
+
+    def charts(self) -> Iterator[Chart]:
+        """Yields the charts of the comparison. A chart without points is left out."""
 
     def blocks(self) -> Iterator[Block]:
         """Yields the tables of the comparison, with the notes that a reader needs."""
@@ -75,6 +79,37 @@ def by_subject(
             {key: variants[key] for key in sorted(variants, key=lambda key: (declared.position(str(key[0])), *key))}
         )
     return ordered
+
+
+def execution(record: RunRecord) -> str:
+    """Returns which execution a record has: its fraction, round and id."""
+    return f"fraction {show_fraction(record.case.fraction)}, round {record.round}, record {record.id}"
+
+
+def reason(record: RunRecord) -> str:
+    """Returns the outcome of a record that is not ok, with the first line of its error."""
+    message = (record.error.message if record.error else "").partition("\n")[0]
+    return f"{record.outcome}: {message}" if message else record.outcome
+
+
+def ranking(
+    title: str, x: str, compared: Iterable[tuple[str, Executions]], value: Callable[[RunRecord], float]
+) -> Chart:
+    """Returns a chart with a row for each engine: the median, the range and each execution's value.
+
+    `compared` holds the engines with their labels. `value` computes the value of one execution.
+    """
+    series, dots, failed = [], [], []
+    for label, executions in compared:
+        values = [value(record) for record in executions.timed]
+        if spread := Spread.of(values):
+            series.append(Series(label, (spread.median,), (0.0,), (spread.low,), (spread.high,), is_line=False))
+        dots += [
+            Dot(label, one, 0.0, execution(record)) for one, record in zip(values, executions.timed, strict=True)
+        ]
+        outcomes = {record.outcome: record for record in executions.records if record.outcome != "ok"}
+        failed += [Failed(label, 0.0, reason(record)) for record in outcomes.values()]
+    return Chart(title, x, "", tuple(series), dots=tuple(dots), failed=tuple(failed), is_ranking=True)
 
 
 def recommended(text: str, margins: Sequence[Margin]) -> Answer:

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Column, Estimated, Grid, Text
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Estimated, Grid, Series, Text
 from sparkscale.analysis.crossed import Estimate
+from sparkscale.analysis.patterns.data_parallel import charts
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.price import Price
@@ -167,6 +168,25 @@ class Frontier:
             scope=f"{case.dataset}, cluster {case.cluster}, {case.device}",
         )
 
+    def charts(self) -> Iterator[Chart]:
+        """Yields a chart of quality against time, with the Pareto front as a line."""
+        front = self.front
+        if len(front) < 2:
+            return
+        by_engine: dict[str, list[Point]] = defaultdict(list)
+        for point in sorted(self._points(), key=lambda one: one.seconds.median):
+            by_engine[point.cell.case.engine].append(point)
+        every = [_series("Pareto front", sorted(front, key=lambda one: one.seconds.median), is_line=True)]
+        every += [_series(engine, points, is_line=False) for engine, points in by_engine.items()]
+        criterion = self.compared[0].criterion
+        yield Chart(
+            "Quality against time to model",
+            "time to model, s: median",
+            f"{criterion.name}: estimate and interval",
+            tuple(every),
+            is_log_x=True,
+        )
+
     def blocks(self) -> Iterator[Block]:
         criterion = self.compared[0].criterion
         front = self.front
@@ -233,3 +253,8 @@ def _size(comparison: Tradeoff, cell: Cell) -> str:
         return "defaults"
     value = cell.case.params.get(parameter)
     return "" if value is None else f"{value} {parameter}"
+
+
+def _series(name: str, points: Iterable[Point], is_line: bool) -> Series:
+    values = [(point.seconds.median, *charts.estimated(point.quality)) for point in points]
+    return Series(name, *zip(*values, strict=True), is_line=is_line)

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, crossed, memory
-from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Series, Text, Warning
+from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Text, Warning
 from sparkscale.analysis.patterns.data_parallel import cell as cells
-from sparkscale.analysis.patterns.data_parallel import forecasts
+from sparkscale.analysis.patterns.data_parallel import charts, forecasts
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, Tradeoff, comparisons
 from sparkscale.analysis.patterns.data_parallel.frontier import frontiers
@@ -78,22 +78,10 @@ class TradeoffReport:
     def _answers(self) -> Answers:
         return Answers(self.comparison, self.price)
 
-    def chart(self) -> Chart:
-        """Returns a chart of time to model against training rows: median and range over rounds, a line per engine."""
-        series = []
-        for curve in self.comparison.curves:
-            timed = [(cell.rows, cell.seconds) for cell in curve.cells if cell.seconds and cell.has_every_time]
-            points = [(float(rows), spread.median, spread.low, spread.high) for rows, spread in timed]
-            if points:
-                series.append(Series(curve.engine, *zip(*points, strict=True)))
-        return Chart(
-            "Time to model against training rows",
-            "training rows",
-            "time to model, s: median and range",
-            tuple(series),
-            is_log_x=True,
-            is_log_y=True,
-        )
+    def charts(self) -> Iterator[Chart]:
+        """Yields the charts of time and of quality against rows. A chart without points is left out."""
+        found = [charts.times(self.comparison), *([charts.qualities(self.comparison)] if self.is_judged else [])]
+        yield from (chart for chart in found if chart.series or chart.failed)
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

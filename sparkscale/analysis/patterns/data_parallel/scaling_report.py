@@ -1,7 +1,7 @@
 """Compares clusters: the speed-up of each engine with more cores, and the cores that Spark needs to beat one node."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text, Verdict, verdict_of
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Series, Text, Verdict, verdict_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, placed
 from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Spread
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count, number
 
@@ -201,6 +201,19 @@ class ScalingReport:
         seconds = _paired([*(one.cell for one in configurations), reference.cell])
         return Scaling(_numbers(configurations), seconds[:, :-1], seconds[:, -1]) if len(seconds) else None
 
+    def charts(self) -> Iterator[Chart]:
+        """Yields charts of seconds and of speed-up against cores, for the same rows on all of them."""
+        strong = {engine.name: list(self._strong(engine)) for engine in self.scaled}
+        by_engine = {name: rows for name, rows in strong.items() if rows}
+        if not by_engine:
+            return
+        seconds = tuple(_series(name, rows, lambda scaled: scaled.seconds) for name, rows in by_engine.items())
+        speed_up = tuple(_series(name, rows, lambda scaled: scaled.speed_up) for name, rows in by_engine.items())
+        y = "time to model, s: median and range"
+        yield Chart("Time to model against cores", "cores", y, seconds, is_log_x=True, is_log_y=True)
+        y = "speed-up over the fewest cores: median and range"
+        yield Chart("Speed-up against cores", "cores", y, speed_up, is_log_x=True, is_log_y=True)
+
     def blocks(self) -> Iterator[Block]:
         strong = [row for engine in self.scaled for row in self._strong(engine)]
         if strong:
@@ -253,6 +266,15 @@ class Row:
     engine: str
     configuration: Configuration
     scaled: Scaled
+
+
+def _series(engine: str, rows: Sequence[Row], of: Callable[[Scaled], Spread]) -> Series:
+    points = [
+        (float(row.configuration.cores), spread.median, spread.low, spread.high)
+        for row in rows
+        if (spread := of(row.scaled))
+    ]
+    return Series(engine, *zip(*points, strict=True))
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
@@ -340,7 +362,8 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
             return f"{on}, {engine} does not beat {reference.words} with up to {_number(found.farthest)} cores."
         case "none measured":
             best = min(configurations, key=lambda one: one.median)
-            return f"{on}, no number of cores measured makes up for it: with {count(best.cores, 'core')} {engine} takes {times}."
+            cores = count(best.cores, "core")
+            return f"{on}, no number of cores measured makes up for it: with {cores} {engine} takes {times}."
         case "not resolved":
             return f"{on}, it is not resolved from how many cores on {engine} beats {reference.words}."
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkscale.analysis import blocks, circumstances
-from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Text
+from sparkscale.analysis import blocks, circumstances, metrics
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Text
 from sparkscale.analysis.patterns.inference.comparison import (
     VARIANT_PARAMETERS,
     Predictions,
@@ -13,7 +13,7 @@ from sparkscale.analysis.patterns.inference.comparison import (
     advice,
     comparisons,
 )
-from sparkscale.analysis.patterns.protocol import with_evidence
+from sparkscale.analysis.patterns.protocol import ranking, with_evidence
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
@@ -58,6 +58,11 @@ class PredictionsReport:
         """Returns an answer that says which engine to use. Empty if fewer than two engines can be compared."""
         answer = advice(self.comparison)
         return [with_evidence(answer, self.comparison.records)] if answer else []
+
+    def charts(self) -> Iterator[Chart]:
+        """Yields a chart of the rows per second of each engine."""
+        compared = [(variant.label, variant) for variant in self.comparison.variants]
+        yield ranking("Rows per second", "rows per second: median and range", compared, metrics.rows_per_second)
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparkscale.analysis import blocks, circumstances
-from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
+from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid, Text, Warning
 from sparkscale.analysis.patterns.per_group.comparison import (
     CONTROL,
     JOBLIB,
@@ -19,7 +19,8 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     advice,
     comparisons,
 )
-from sparkscale.analysis.patterns.protocol import with_evidence
+from sparkscale.analysis.patterns.per_group.metrics import models_per_second
+from sparkscale.analysis.patterns.protocol import ranking, with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
@@ -75,6 +76,11 @@ class TrainingsReport:
         """
         answer = advice(self.comparison) if self.comparison.is_largest else None
         return [with_evidence(answer, self.comparison.records)] if answer else []
+
+    def charts(self) -> Iterator[Chart]:
+        """Yields a chart of the models per second of each engine."""
+        compared = [(variant.engine, variant) for variant in self.comparison.variants]
+        yield ranking("Models per second", "models per second: median and range", compared, models_per_second)
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

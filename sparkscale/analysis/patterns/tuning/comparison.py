@@ -73,6 +73,16 @@ class Course:
         """Returns the best loss of the first trials. Infinite if `trials` is 0."""
         return float(self.losses[:trials].min()) if trials else math.inf
 
+    def improvements(self) -> list[tuple[float, float]]:
+        """Returns times with the best loss so far, as steps: before and after it became better, and at the end."""
+        best = math.inf
+        points = []
+        for seconds, loss in zip(self.seconds.tolist(), self.losses.tolist(), strict=True):
+            if loss < best:
+                points += [(seconds, one) for one in (best, loss) if math.isfinite(one)]
+                best = loss
+        return [*points, (self.end, best)] if points else []
+
     def reached(self, target: float) -> float:
         """Returns the seconds until the target was reached. Infinite if it was never reached."""
         reached_trials = np.flatnonzero(self.losses <= target)

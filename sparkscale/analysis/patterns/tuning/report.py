@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparkscale.analysis import blocks, circumstances
-from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Grid, Text, Warning
-from sparkscale.analysis.patterns.protocol import with_evidence
+from sparkscale.analysis import blocks, circumstances, metrics
+from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid, Series, Text, Warning
+from sparkscale.analysis.patterns.protocol import ranking, with_evidence
 from sparkscale.analysis.patterns.tuning.comparison import (
     SHARES,
     VARIANT_PARAMETERS,
@@ -79,6 +79,21 @@ class SearchesReport:
             return Answer("No search found a target.", "no")
         losses = ", ".join(f"{target.metric} {target.loss:g}" for target in targets)
         return Answer(f"The target loss is {losses}: the best validation loss plus {MARGIN:.0%}.", "yes")
+
+    def charts(self) -> Iterator[Chart]:
+        """Yields charts of the searches: the time of each, and the best loss so far of each seed against time."""
+        searches = [(search.label, search) for search in self.comparison.searches]
+        yield ranking("Time of a search", "seconds: median and range", searches, metrics.time_to_model)
+        lines = tuple(
+            Series(search.label, *zip(*best, strict=True))
+            for search in self.comparison.searches
+            for course in search.courses
+            if (best := course.improvements())
+        )
+        if lines:
+            yield Chart(
+                "Best loss against time, a line for each search", "seconds", "best loss so far", lines, is_log_x=True
+            )
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

@@ -1,0 +1,179 @@
+"""The page of a report in a real browser: what it shows, what it asks for, and what a hostile name does to it."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from sparkscale.analysis import blocks
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Failed, Grid, Heading, Series, Text, Warning
+from sparkscale.analysis.statistics import Spread
+from sparkscale.contract.errors import ConfigError
+from sparkscale.history.offline import FETCHED
+from sparkscale.present import page
+
+HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
+AXE = FETCHED / "axe-core" / "axe.min.js"
+
+
+def report(name: str = "xgboost") -> list[Block]:
+    """A report with a block of each kind. `name` is the name of an engine, and is in each text."""
+    chart = Chart(
+        f"Time {name}",
+        f"rows {name}",
+        f"seconds {name}",
+        (
+            Series(name, (100.0, 1000.0), (0.1, 1.0), (0.05, 0.5), (0.2, 2.0)),
+            Series("mllib", (100.0, 1000.0), (3.0, 4.0)),
+        ),
+        is_log_x=True,
+        is_log_y=True,
+        dots=(Dot(name, 100.0, 0.05, f"round 1, record {name}"), Dot(name, 100.0, 0.2, "round 2, record r2")),
+        failed=(Failed("mllib", 10_000.0, f"oom: {name}"),),
+    )
+    ranking = Chart(
+        "Rows per second",
+        "rows per second",
+        "",
+        (
+            Series(name, (5.0,), (0.0,), (4.0,), (6.0,), is_line=False),
+            Series("mllib", (2.0,), (0.0,), (1.0,), (3.0,), is_line=False),
+        ),
+        failed=(Failed("sklearn", 0.0, "timeout"),),
+        is_ranking=True,
+    )
+    grid = Grid(
+        f"Costs of {name}",
+        (blocks.name("engine"), blocks.seconds("time,\ns"), blocks.prose("why"), Column("AUC", ".3f")),
+        ((name, Spread.of([1.0, 2.0]), name, 0.5), ("mllib", None, "slow", 0.25)),
+    )
+    return [
+        Heading(f"suite quick {name}", 1),
+        Text(f"on a host {name}"),
+        Heading("Answers"),
+        Answer(name, "yes", (f"record {name}", "two"), question="Is a sample enough?", subject=name),
+        Answer("open", "not resolved", would_resolve=name, question="Is a sample enough?", subject="logistic"),
+        Heading(f"data_parallel.{name}"),
+        chart,
+        ranking,
+        grid,
+        Text(name, is_note=True),
+        Text(name, is_code=True),
+        Warning(name),
+    ]
+
+
+class Opened:
+    """A page that is open in a browser, with everything that it wrote to the console and asked for."""
+
+    def __init__(self, opened: Page, file: Path) -> None:
+        self.page = opened
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        opened.on("console", lambda message: self.said.append(message.text))
+        opened.on("pageerror", lambda error: self.said.append(str(error)))
+        opened.on("request", lambda request: self.asked.append(request.url))
+        opened.goto(file.as_uri())
+        opened.wait_for_function("[...document.querySelectorAll('figure')].every(one => one.querySelector('svg'))")
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
+    context = browser.new_context(viewport={"width": 1000, "height": 900})
+    yield Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    context.close()
+
+
+def test_a_page_asks_for_nothing_and_reports_no_error(opened: Opened) -> None:
+    assert opened.said == []
+    assert [url.partition(":")[0] for url in opened.asked] == ["file"]
+
+
+def test_an_engine_that_is_filtered_is_in_no_table_and_no_figure(opened: Opened) -> None:
+    row = opened.page.locator("tr[data-engine=mllib]").first
+    marks = "[...document.querySelector('figure').querySelectorAll('.role-mark [aria-label*=mllib]')]"
+    box = opened.page.get_by_role("checkbox", name="mllib")
+    assert row.is_visible()
+    assert opened.page.evaluate(f"{marks}.length") > 2
+    opened.page.get_by_text("Show engines").click()
+    box.uncheck()
+    opened.page.wait_for_function(f"{marks}.length === 0")
+    assert not row.is_visible()
+    assert opened.page.locator("tr[data-engine=xgboost]").first.is_visible()
+    box.check()
+    opened.page.wait_for_function(f"{marks}.length > 2")
+    assert row.is_visible()
+    assert opened.said == []
+
+
+def test_the_data_of_a_figure_are_a_csv_file(opened: Opened, tmp_path: Path) -> None:
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Data (CSV)").first.click()
+    download.value.save_as(tmp_path / "data.csv")
+    rows = list(csv.DictReader((tmp_path / "data.csv").read_text().splitlines()))
+    medians = [(row["name"], float(row["x"]), float(row["y"])) for row in rows if row["low"]]
+    assert medians == [("xgboost", 100, 0.1), ("xgboost", 1000, 1), ("mllib", 100, 3), ("mllib", 1000, 4)]
+    assert [row["y"] for row in rows if row["details"]] == ["0.05", "0.2"]
+    assert [(row["x"], row["y"]) for row in rows if row["reason"]] == [("10000", "")]
+
+
+@pytest.mark.parametrize(("form", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
+def test_a_figure_is_saved_as_a_file(opened: Opened, tmp_path: Path, form: str, start: bytes) -> None:
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name=f"Figure ({form})").first.click()
+    download.value.save_as(tmp_path / "figure")
+    assert (tmp_path / "figure").read_bytes().startswith(start)
+
+
+def test_names_from_a_users_data_are_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context()
+    found = Opened(context.new_page(), page.write([report(HOSTILE)], tmp_path / "report.html"))
+    found.page.get_by_text("Show engines").click()
+    found.page.get_by_role("checkbox", name="window.hacked").uncheck()
+    assert found.page.evaluate("window.hacked") is None
+    assert found.said == []
+    assert len(found.asked) == 1
+    text = found.page.locator("main").inner_text()
+    assert "<script>window.hacked = 1</script><img src=x" in text
+    assert "{{ 7 * 7 }}" in text
+    context.close()
+
+
+def test_a_page_fits_on_a_telephone(browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    found = Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core checks accessibility: `make pages` fetches it")
+def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light", bypass_csp=True)
+    found = Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    for summary in found.page.locator("summary").all():
+        summary.click()
+    found.page.add_script_tag(path=AXE)
+    violations = found.page.evaluate("axe.run().then(found => found.violations)")
+    assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
+    context.close()
+
+
+def test_an_existing_report_survives_one_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^.*/none/report\.html cannot be written: No such file or directory\.$"):
+        page.write([report()], tmp_path / "none" / "report.html")
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot be written: Is a directory\.$"):
+        page.write([report()], tmp_path / "report.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^A report must begin with a heading\.$"):
+        page.write([[Text("alone")]], tmp_path / "report.html")
