@@ -154,7 +154,7 @@ class Run:
         compared = [one for pattern in PATTERNS.values() for one in pattern.reports(self.store, self.records)]
         for one, name in zip(compared, distinct_subjects(compared), strict=True):
             if name.startswith(subject) and isinstance(one, TradeoffReport):
-                chart = one.chart()
+                chart = next(one.charts())
                 workload = subject.rpartition(".")[2].replace("_", "-")
                 file = RESULTS / "figures" / f"{self.name}-{workload}.svg"
                 WRITTEN[file] = charts.svg(chart)

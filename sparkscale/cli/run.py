@@ -1,6 +1,8 @@
 """`sparkscale run`: measure a suite."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +21,14 @@ from sparkscale.cli.options import (
     settings,
     source,
 )
+from sparkscale.cli.report import NAME
+from sparkscale.contract import private
+from sparkscale.contract.errors import ConfigError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import console
+
+if TYPE_CHECKING:
+    from sparkscale.analysis.blocks import Block
 
 app = typer.Typer()
 
@@ -89,6 +97,9 @@ def run(
     features: Features = None,
     task: TaskOption = None,
     holdout: Holdout = None,
+    has_report: Annotated[
+        bool, typer.Option("--report/--no-report", help=f"Write the report as {NAME} into the directory of --out.")
+    ] = True,
 ) -> None:
     """Measure a suite and print its report.
 
@@ -115,6 +126,7 @@ def run(
 
       sparkscale run --resume
     """
+    from sparkscale.analysis.blocks import Chart
     from sparkscale.analysis.patterns.per_group.comparison import Models
     from sparkscale.analysis.price import prices
     from sparkscale.analysis.problems import failed
@@ -152,13 +164,26 @@ def run(
     with Store.existing(out) as store:
         invocation = store.invocation(identity=finished.invocation)
         blocks = [
-            *report(store, invocation),
+            *report(store, invocation, has_charts=has_report),
             breakdown(ledger.wall(), ledger.spent.items(), prices(store, invocation)),
         ]
-    console().print(drawn(blocks))
+    console().print(drawn([block for block in blocks if not isinstance(block, Chart)]))
+    if has_report:
+        with private.with_users_umask():
+            _write_report(blocks, out / NAME)
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     models = Models.of(finished.records)
     if models is not None:
         typer.echo(models.text)
     if failed(finished.records, finished.added) or (models is not None and models.least_share < least_models):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _write_report(blocks: "Sequence[Block]", file: Path) -> None:
+    """Writes the page of the report, and says where it lies. If it cannot be written, the run ends as without it."""
+    from sparkscale.present import page
+
+    try:
+        typer.echo(f"Report: {page.write([blocks], file)}")
+    except ConfigError as error:
+        typer.echo(f"Warning: the report was not written. {error}", err=True)

@@ -23,6 +23,9 @@ def show_(
         str | None, typer.Option(help="Take the last run of this suite (default: of any suite).")
     ] = None,
     run_: Annotated[str | None, typer.Option("--run", help="Take the run with this id.")] = None,
+    record: Annotated[
+        str | None, typer.Option(metavar="ID", help="Print only the record with this id, as JSON.")
+    ] = None,
     form: Annotated[
         ReportFormat,
         typer.Option("--format", help="text for a terminal, markdown for documents, json for programs."),
@@ -38,10 +41,18 @@ def show_(
       sparkscale show --suite standard --out results/nightly
 
       sparkscale show --format markdown > report.md
+
+      sparkscale show --record 3f2a9c
     """
     from sparkscale.analysis.report import report
     from sparkscale.store.store import Store
 
+    if record is not None:
+        if suite or run_:
+            raise ConfigError("--record excludes --suite and --run: the id of a record is enough.")
+        with Store.existing(out) as store:
+            typer.echo(store.record(record).model_dump_json(indent=1).encode())
+        return
     with Store.existing(out) as store:
         blocks = report(store, store.invocation(suite, run_))
     print_blocks(blocks, form)

@@ -1,5 +1,6 @@
 """Draws charts with Altair: as SVG images without a browser or network, and as specifications for a report's page."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 
 DASHES = [[1, 0], [6, 3], [2, 2]]
 """The first lines are solid. If there are more lines than colours, the next are dashed, and the next dotted."""
+
+MOST = len(COLOURS) * len(DASHES)
+"""The number of series that colours and dashes can tell apart."""
 
 SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right"]
 """The shapes of points, so that a reader does not need colours."""
@@ -37,20 +41,20 @@ def specification(chart: Chart, width: int | str = WIDTH, background: str | None
 
     Raises ValueError if there are more series than colours and dashes can tell apart.
     """
-    names = list(dict.fromkeys([*(one.name for one in chart.series), *(one.series for one in chart.failed)]))
-    if len(names) > len(COLOURS) * len(DASHES):
-        raise ValueError(f"{len(names)} lines cannot be told apart.")
     import altair as alt
 
+    series = names(chart)
+    if len(series) > MOST:
+        raise ValueError(f"{len(series)} lines cannot be told apart.")
     x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
     y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
     ends = {"y": alt.Y("low:Q", title=chart.y), "y2": "high:Q"}
     if chart.is_ranking:
-        y = alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=240))
+        y = alt.Y("name:N", title=None, sort=series, axis=alt.Axis(labelLimit=240))
         ends = {"x": alt.X("low:Q", title=chart.x), "x2": "high:Q", "y": y}
-    colour = _styled(alt.Color, names, [COLOURS[number % len(COLOURS)] for number in range(len(names))])
-    dash = _styled(alt.StrokeDash, names, [DASHES[number // len(COLOURS)] for number in range(len(names))])
-    shape = _styled(alt.Shape, names, [SHAPES[number % len(SHAPES)] for number in range(len(names))])
+    colour = _styled(alt.Color, series, [COLOURS[number % len(COLOURS)] for number in range(len(series))])
+    dash = _styled(alt.StrokeDash, series, [DASHES[number // len(COLOURS)] for number in range(len(series))])
+    shape = _styled(alt.Shape, series, [SHAPES[number % len(SHAPES)] for number in range(len(series))])
 
     def base(points: Sequence[dict[str, Any]]) -> Any:
         return alt.Chart(alt.InlineData(list(points))).encode(x=x, color=colour)
@@ -73,7 +77,7 @@ def specification(chart: Chart, width: int | str = WIDTH, background: str | None
         mark = base(without).mark_text(text="✕", fontSize=14, fontWeight="bold")
         at = {"x": alt.value(EDGE), "y": y} if chart.is_ranking else {"y": alt.value(EDGE)}
         layers.append(mark.encode(**at, tooltip=reason))
-    height = ROW * len(names) if chart.is_ranking else HEIGHT
+    height = ROW * len(series) if chart.is_ranking else HEIGHT
     drawn = alt.layer(*layers).properties(title=chart.title, width=width, height=height)
     if background:
         drawn = drawn.properties(background=background)
@@ -81,11 +85,17 @@ def specification(chart: Chart, width: int | str = WIDTH, background: str | None
     return specified
 
 
+def names(chart: Chart) -> list[str]:
+    """Returns the names of the chart's series. Several lines may belong to one of them."""
+    return list(dict.fromkeys([*(one.name for one in chart.series), *(one.series for one in chart.failed)]))
+
+
 def _points(chart: Chart) -> list[dict[str, Any]]:
     return [
         {"name": series.name, "x": x, "y": y, "low": low, "high": high, "is_line": series.is_line, "line": number}
         for number, series in enumerate(chart.series)
         for x, y, low, high in zip(series.x, series.y, series.low or series.y, series.high or series.y, strict=True)
+        if all(map(math.isfinite, (x, y, low, high)))
     ]
 
 

@@ -213,6 +213,13 @@ class Store:
             query = query.where(records.c.invocation == invocation)
         return self._read(query)
 
+    def record(self, identity: str) -> RunRecord:
+        """Returns the record with this id. Raises ConfigError if there is none."""
+        found = self._read(sa.select(records.c.content).where(records.c.id == identity))
+        if not found:
+            raise ConfigError(f"{self.path} has no record '{identity}': `sparkscale export` prints ids of records.")
+        return found[0]
+
     def records_of(self, suite: str) -> list[RunRecord]:
         """Returns the records of all runs of a suite, in the order of measurement, without imported runs."""
         is_own = invocations.c.content["imported"].as_boolean().is_not(True)

@@ -92,11 +92,18 @@ def _sections(blocks: Sequence[Block], numbers: Iterator[int]) -> Iterator[Secti
                 yield section
             section = Section(block, f"part-{next(numbers)}")
         elif section:
-            section.blocks.append(block)
+            section.blocks.append(_uncrowded(block))
         else:
             raise ValueError("A report must begin with a heading.")
     if section:
         yield section
+
+
+def _uncrowded(block: Block) -> Block:
+    """Returns the block unchanged, but a chart with more series than a reader can tell apart as a table."""
+    if isinstance(block, Chart) and len(charts.names(block)) > charts.MOST:
+        return cells.as_grid(block)
+    return block
 
 
 def engines(blocks: Sequence[Block]) -> list[str]:

@@ -21,29 +21,30 @@
     return JSON.parse(figure.querySelector("script").textContent);
   }
 
-  // Returns the values of a specification: those of each of its layers.
-  function layers(spec) {
-    return spec.layer || [spec];
+  function valuesOf(spec, layer) {
+    return (layer.data.name ? spec.datasets[layer.data.name] : layer.data.values) || [];
   }
 
   function shown(figure) {
     const spec = specification(figure);
     delete spec.title;
-    for (const layer of layers(spec)) {
-      const name = layer.data && layer.data.name;
-      const values = name ? spec.datasets[name] : layer.data && layer.data.values;
-      const kept = values && values.filter((value) => !hidden.has(value.name));
-      if (kept && name) spec.datasets[name] = kept;
-      else if (kept) layer.data.values = kept;
-    }
+    for (const layer of spec.layer)
+      layer.data = { values: valuesOf(spec, layer).filter((value) => !hidden.has(value.name)) };
+    spec.layer = spec.layer.filter((layer) => layer.data.values.length);
+    delete spec.datasets;
     return spec;
   }
 
   async function draw(figure) {
     const place = figure.querySelector(".chart");
     const black = isDark.matches ? [["#000000", "#c9d1d9"]] : [];
-    let spec = JSON.stringify(shown(figure));
+    const kept = shown(figure);
+    let spec = JSON.stringify(kept);
     for (const [from, to] of black) spec = spec.replaceAll(from, to);
+    if (!kept.layer.length) {
+      place.textContent = "All engines of this figure are hidden.";
+      return;
+    }
     const options = { actions: false, renderer: "svg", config: config() };
     const result = await vegaEmbed(place, JSON.parse(spec), options);
     const before = views.get(figure);
@@ -71,10 +72,8 @@
     const spec = specification(figure);
     const columns = ["name", "x", "y", "low", "high", "details", "reason"];
     const lines = new Set();
-    for (const layer of layers(spec)) {
-      const values = layer.data.name ? spec.datasets[layer.data.name] : layer.data.values;
-      for (const value of values || []) lines.add(columns.map((column) => cell(value[column])).join(","));
-    }
+    for (const layer of spec.layer)
+      for (const value of valuesOf(spec, layer)) lines.add(columns.map((column) => cell(value[column])).join(","));
     return [columns.join(","), ...lines].join("\r\n") + "\r\n";
   }
 
