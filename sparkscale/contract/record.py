@@ -171,24 +171,24 @@ class RunRecord(Frozen):
     Null if no worker ran, and in records of releases that did not store it.
     """
     position: int | None = None
-    """Number of executions that the worker began before this one. Null in the same cases as `start_seconds`."""
+    """Number of executions that the worker began before this one. Null whenever `start_seconds` is."""
     warmed_by: tuple[str, ...] = ()
     """The record ids of the warm-ups that had warmed the worker for this case, oldest first."""
     deadline_seconds: float | None = None
     """The limit in seconds for all phases together; a `timeout` took longer.
 
-    Null in the same cases as `start_seconds`.
+    Null whenever `start_seconds` is.
     """
     phase: str | None = None
     """The phase that was running when a `timeout` was stopped.
 
-    Null for other outcomes, and in the same cases as `start_seconds`.
+    Null for other outcomes, and whenever `start_seconds` is.
     """
     python_started: int | None = None
     """Number of Python processes that began in this execution's phases and were alive at a phase's end.
 
     If there are any although the engine should start none, the execution was not warm. Null if the processes run on
-    other hosts, and in the same cases as `start_seconds`.
+    other hosts, and whenever `start_seconds` is.
     """
     data: str | None = None
     model: str | None = None

@@ -42,8 +42,9 @@ DISTANCE, GAP = 1.0, 0.03
 LARGE, SMALL, SHIFT = 0.10, 0.02, 0.3
 """Standard deviations of three random effects.
 
-`LARGE` says how much the distance varies over the dominant factor (units or seeds). `SMALL` says the same for the
-remaining factors and for cells. `SHIFT` says how much the shift of scores varies from unit to unit.
+`LARGE` is for the distance between the classes' mean scores (see DISTANCE) over the dominant factor, units or seeds.
+`SMALL` is for this distance over the other factor and over cells. `SHIFT` is for the amount by which a unit shifts
+all scores of its rows.
 """
 OWN_NOISE = 0.15
 """The standard deviation of the part of a row's noise that a model does not share with other models and seeds."""

@@ -139,9 +139,9 @@ class Judged:
 
     @property
     def is_covered_wrongly(self) -> bool:
-        """True if too few intervals contain the true value, or if too many contain a finite true value.
+        """True if fewer intervals than LEAST contain the true value, or more than MOST contain a finite one.
 
-        An interval without an upper limit always contains an infinite true value. So every interval may contain it.
+        Every interval without an upper limit contains an infinite true value. So a share above MOST is no fault then.
         """
         return self.covered < LEAST or (self.covered > MOST and np.isfinite(self.scenario.true_value()).item())
 

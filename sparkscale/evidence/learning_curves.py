@@ -20,7 +20,7 @@ from sparkscale.contract.errors import ConfigError
 
 COLUMNS = ("dataset", "learner", "rows", "error_rate", "standard_error")
 SIZES = {4: 5, 2: 6}
-"""The number of sizes that are fitted. The key is the multiple of the largest fitted size that is forecast.
+"""Maps each multiple to the number of fitted sizes. A forecast is for this multiple of the largest fitted size.
 
 Each size is twice the one before. The smallest is 1/64 of the size that is forecast.
 """

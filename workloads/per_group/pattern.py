@@ -233,7 +233,8 @@ divided by the error of predicting each group's training mean.
 def score(run: Context, folder: str) -> dict[str, float]:
     """Stores the table of groups, and adds figures. Returns the qualities over all groups that have a model.
 
-    The second quality is 0 or less if the models together are no better than each group's own mean. Raises
+    QUALITY_NAMES has their names. The second one is 0 or less if the models together are no better than the mean of
+    each group's training rows. Raises
     InvalidResult if a group has no result or several results, if a group did not get exactly its own rows, or if no
     group has a model.
     """

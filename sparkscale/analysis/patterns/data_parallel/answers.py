@@ -29,7 +29,7 @@ SAMPLE, NODE, SPARK = "Is a sample enough?", "Which engine on one node?", "Does 
 QUESTIONS = (SAMPLE, NODE, SPARK)
 
 HOPELESS = "nothing more"
-"""The beginning of a proposal that says why no further measurement would resolve an answer."""
+"""`would_resolve` begins with this if further rounds would hardly resolve the answer. The reason follows."""
 LARGER = 4
 """The factor by which a proposed data set is larger than the largest measured one."""
 

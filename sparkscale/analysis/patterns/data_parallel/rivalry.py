@@ -166,8 +166,8 @@ def _reaches(curve: EngineCurve, rows: int) -> bool:
 def _crossover(engine: EngineCurve, rival: EngineCurve, verdicts: int) -> Crossover | None:
     """Returns the size from which an engine is faster. None if too few sizes have times in the same rounds.
 
-    Rounds of different runs may have different sizes. The sizes of one round are used: those that the most other
-    rounds have, too. If several rounds are equal in this, the one with the most sizes counts.
+    Rounds of different runs may have different sizes. The sizes are those of the round whose sizes the most other
+    rounds have, too. In a tie, it is the round with the most sizes. Only rounds with all these sizes are used.
     """
     curves = (_timed(engine), _timed(rival))
     every_round = sorted({number for curve in curves for by_round in curve.values() for number in by_round})

@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 
 SEEDS = "more sampler seeds (`sweep = { sampler_seed = [1, 2, …] }` in a suite)"
 EQUAL = "the same searches with every engine"
-"""The measurement that would resolve an answer, if the engines made different searches."""
+"""The text for `would_resolve` if fewer than two engines can be ranked. Ranked engines made the same searches."""
 
 Attempt = tuple[int, int]
 """One search of an engine, named by the sampler's seed and the round."""
