@@ -94,10 +94,10 @@ def test_seeds_can_be_said_and_fixed(data: PreparedDataset) -> None:
     granted = budget(profile.load("local"))
     said, fixed = (
         {e.round: e.case.seeds for e in planned_executions(QUICK[:1], {"flights": data}, granted, seeds, rounds=3)}
-        for seeds in (Seeds(sample=10, model=20), Seeds(sample=10, model=20, fixed=True))
+        for seeds in (Seeds(sample=10, model=7), Seeds(sample=10, model=7, fixed=True))
     )
-    assert said == {1: (11, 21), 2: (12, 22), 3: (13, 23)}
-    assert fixed == dict.fromkeys((1, 2, 3), (10, 20))
+    assert said == {1: (11, 8), 2: (12, 9), 3: (13, 10)}
+    assert fixed == dict.fromkeys((1, 2, 3), (10, 7))
 
 
 @pytest.mark.parametrize("name", ["inference", "tuning"])
