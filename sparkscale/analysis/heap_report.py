@@ -55,5 +55,5 @@ def _verdict(probe: Probe) -> str:
     if probe.failure is None:
         return "yes" if probe.verdict == "enough" else "no: too slow"
     error = probe.failure.error
-    reason = error.message.partition("\n")[0] if error else ""
+    reason = error.first_line if error else ""
     return f"no: {failure(probe.failure)}{reason and f': {reason}'}"

@@ -31,7 +31,7 @@ def problems(records: Iterable[RunRecord]) -> list[Problem]:
     fractions_by_problem: dict[tuple[str, Outcome, str], list[float]] = defaultdict(list)
     for record in metrics.latest(records):
         if record.outcome != "ok":
-            reason = (record.error.message if record.error else "").partition("\n")[0]
+            reason = record.error.first_line if record.error else ""
             subject = with_threads(record.case.subject, record.limited_threads)
             fractions_by_problem[subject, record.outcome, reason].append(record.case.fraction)
     return [

@@ -30,6 +30,10 @@ class ErrorInfo(Frozen):
     type: str
     message: str
 
+    @property
+    def first_line(self) -> str:
+        return self.message.partition("\n")[0]
+
 
 class Resources(Frozen):
     """The resources that a case got and used. A value that was not observed is null."""

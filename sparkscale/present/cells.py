@@ -77,11 +77,14 @@ def answer(block: Answer) -> list[str]:
 def as_grid(chart: Chart) -> Grid:
     """Returns the points of a chart as a table, for output formats without charts."""
     bounded = any(series.low for series in chart.series)
-    headings = (chart.x, chart.y, *(("from", "to") if bounded else ()))
+    values = (chart.x,) if chart.is_ranking else (chart.x, chart.y)
+    headings = (*values, *(("from", "to") if bounded else ()))
     columns = (name(""), *(Column(heading, ".4g") for heading in headings))
     rows: list[tuple[Cell, ...]] = []
     for series in chart.series:
-        for position, point in enumerate(zip(series.x, series.y, strict=True)):
+        for position, point in enumerate(
+            zip(*((series.x,) if chart.is_ranking else (series.x, series.y)), strict=True)
+        ):
             bounds = (series.low[position], series.high[position]) if series.low else (None, None)
             rows.append((series.name, *point, *(bounds if bounded else ())))
     return Grid(chart.title, columns, tuple(rows), is_grouped=True)

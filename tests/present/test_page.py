@@ -12,7 +12,7 @@ from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Failed
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.offline import FETCHED
-from sparkscale.present import page
+from sparkscale.present import cells, page
 
 HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
 AXE = FETCHED / "axe-core" / "axe.min.js"
@@ -177,3 +177,12 @@ def test_an_existing_report_survives_one_that_cannot_be_written(tmp_path: Path) 
 def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^A report must begin with a heading\.$"):
         page.write([[Text("alone")]], tmp_path / "report.html")
+
+
+def test_a_ranking_is_described_by_its_values_alone() -> None:
+    ranking = next(block for block in report() if isinstance(block, Chart) and block.is_ranking)
+    assert page.summary(ranking) == (
+        "Rows per second. rows per second: xgboost 5; mllib 2; sklearn has no result: timeout."
+    )
+    assert [column.heading for column in cells.as_grid(ranking).columns] == ["", "rows per second", "from", "to"]
+    assert cells.as_grid(ranking).rows == (("xgboost", 5, 4, 6), ("mllib", 2, 1, 3))

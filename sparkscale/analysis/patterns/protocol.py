@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from sparkscale.analysis import metrics
 from sparkscale.analysis.blocks import Answer, Block, Chart, Dot, Failed, Series
 from sparkscale.analysis.executions import Executions, Margin, of_report
 from sparkscale.analysis.metrics import Metric
@@ -86,10 +87,17 @@ def execution(record: RunRecord) -> str:
     return f"fraction {show_fraction(record.case.fraction)}, round {record.round}, record {record.id}"
 
 
-def reason(record: RunRecord) -> str:
-    """Returns the outcome of a record that is not ok, with the first line of its error."""
-    message = (record.error.message if record.error else "").partition("\n")[0]
-    return f"{record.outcome}: {message}" if message else record.outcome
+def reasons(records: Iterable[RunRecord]) -> list[str]:
+    """Returns each outcome that is not ok, once, with the first line of its first execution's error.
+
+    If an execution was repeated, only its last record counts.
+    """
+    by_outcome: dict[str, str] = {}
+    for record in metrics.latest(records):
+        if record.outcome != "ok":
+            why = f"{record.outcome}: {record.error.first_line}" if record.error else record.outcome
+            by_outcome.setdefault(record.outcome, why)
+    return list(by_outcome.values())
 
 
 def ranking(
@@ -107,8 +115,7 @@ def ranking(
         dots += [
             Dot(label, one, 0.0, execution(record)) for one, record in zip(values, executions.timed, strict=True)
         ]
-        outcomes = {record.outcome: record for record in executions.records if record.outcome != "ok"}
-        failed += [Failed(label, 0.0, reason(record)) for record in outcomes.values()]
+        failed += [Failed(label, 0.0, why) for why in reasons(executions.records)]
     return Chart(title, x, "", tuple(series), dots=tuple(dots), failed=tuple(failed), is_ranking=True)
 
 

@@ -48,8 +48,8 @@ def write(reports: Sequence[Sequence[Block]], file: Path) -> Path:
     return file
 
 
-def written(reports: Sequence[Sequence[Block]], notes: Sequence[str] = ()) -> str:
-    """Returns the page with one or more reports. `notes` are sentences about all of them.
+def written(reports: Sequence[Sequence[Block]]) -> str:
+    """Returns the page with one or more reports.
 
     Each report begins with a heading of level 1. All texts are escaped, so that names from a user's data are shown as
     they are.
@@ -71,7 +71,6 @@ def written(reports: Sequence[Sequence[Block]], notes: Sequence[str] = ()) -> st
     return environment.get_template("page.html.jinja").render(
         title=parts[0][0].heading.text,
         reports=parts,
-        notes=notes,
         engines=engines(charted),
         kind=lambda block: type(block).__name__.lower(),
         style=_source("page.css"),
@@ -143,6 +142,10 @@ def specification(chart: Chart) -> dict[str, Any]:
 def summary(chart: Chart) -> str:
     """Returns a chart in words: what it shows, and the range of each series."""
     column = Column("", ".3g")
+    if chart.is_ranking:
+        medians = [f"{series.name} {cells.number(series.x[0], column)}" for series in chart.series]
+        without = [f"{one.series} has no result: {one.reason}" for one in chart.failed]
+        return f"{chart.title}. {chart.x}: {'; '.join([*medians, *without])}."
     parts = [
         f"{series.name} from {cells.number(min(series.y), column)} to {cells.number(max(series.y), column)}"
         for series in chart.series

@@ -7,7 +7,7 @@ from sparkscale.analysis.blocks import Chart, Dot, Failed, Series
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
-from sparkscale.analysis.patterns.protocol import execution, reason
+from sparkscale.analysis.patterns.protocol import execution, reasons
 from sparkscale.analysis.statistics import Interval
 
 
@@ -69,8 +69,5 @@ def executions(cells: Iterable[Cell]) -> Iterator[Dot]:
 def without_result(cells: Iterable[Cell]) -> Iterator[Failed]:
     """Yields each outcome of a case that is not ok, once, with the reason of its first execution."""
     for cell in cells:
-        found = {
-            record.outcome: record for record in reversed(metrics.latest(cell.records)) if record.outcome != "ok"
-        }
-        for record in found.values():
-            yield Failed(record.engine, float(cell.rows), reason(record))
+        for why in reasons(cell.records):
+            yield Failed(cell.records[0].engine, float(cell.rows), why)
