@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 def count(number: int | str, noun: str) -> str:
     """Returns a number with its noun: '1 core', '2 cores', 'all cores'."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def with_threads(engine: str, threads: int | None) -> str:

@@ -347,10 +347,12 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
     times = f"{number(found.ratio, 2)} times as long as {reference.words}"
     match found.kind:
         case "measured":
-            return f"{on}, {engine} beats {reference.words} from {_cores_of(found.cores)} on{shown}."
+            return f"{on}, {engine} beats {reference.words} from {count(_number(found.cores), 'core')} on{shown}."
         case "forecast":
             law = f"a forecast by the universal scalability law from up to {_number(found.largest)} measured cores"
-            return f"{on}, {engine} beats {reference.words} from {_cores_of(found.cores)} on{shown}, {law}."
+            return (
+                f"{on}, {engine} beats {reference.words} from {count(_number(found.cores), 'core')} on{shown}, {law}."
+            )
         case "unbounded":
             limits = found.ratio_interval
             interval = f" ({number(limits.low, 2)}–{number(limits.high, 2)})" if limits else ""
@@ -366,12 +368,6 @@ def _sentence(engine: str, found: Cost, reference: Reference, configurations: Se
             return f"{on}, no number of cores measured makes up for it: with {cores} {engine} takes {times}."
         case "not resolved":
             return f"{on}, it is not resolved from how many cores on {engine} beats {reference.words}."
-
-
-def _cores_of(cores: float) -> str:
-    """Returns a number of cores with its noun, such as "1 core"."""
-    number_of = _number(cores)
-    return f"{number_of} core{'' if number_of == '1' else 's'}"
 
 
 def _number(cores: float) -> str:
