@@ -1,6 +1,6 @@
 """The blocks of a report: texts and numbers as data. `sparkscale.present` draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,10 +80,14 @@ def prose(heading: str, priority: int = 0) -> Column:
 
 @dataclass(frozen=True)
 class Heading:
-    """The heading of a part of the report. The heading of the whole report has level 1."""
+    """The heading of a part of the report. The heading of the whole report has level 1.
+
+    `cluster` is the cluster that the part is about. Empty if it is about several clusters or none.
+    """
 
     text: str
     level: int = 2
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ class Grid:
 class Series:
     """The points of one engine or line, ascending in x.
 
-    `low` and `high` are the ends of each point's range, or empty. If `is_line` is true, a line connects the points.
+    `low` and `high` are the ends of each point's range, or empty. `fractions` holds the fraction of each point, such
+    as "1/4", or is empty. If `is_line` is true, a line connects the points.
     """
 
     name: str
@@ -153,31 +158,60 @@ class Series:
     y: tuple[float, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    fractions: tuple[str, ...] = field(default=(), kw_only=True)
     is_line: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True)
 class Dot:
-    """One execution in a chart. `series` is the name of its series, and `details` says which execution it is."""
+    """One execution in a chart. `series` is the name of its series, and `details` says which execution it is.
+
+    `software` is the id of the description of its software. `Chart.versions` has the versions for each id.
+    """
 
     series: str
     x: float
     y: float
     details: str
+    fraction: str = ""
+    software: str = ""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A case without a result in a chart. It is drawn at the edge, because it has no y."""
+    """A case without a result in a chart. It is drawn at the edge, because it has no y.
+
+    If `is_edge` is true, the engine cannot go beyond this x, because it runs out of memory there. A line marks it.
+    """
 
     series: str
     x: float
     reason: str
+    fraction: str = ""
+    is_edge: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A straight line across a chart at one x or one y, such as a tolerance. `low` and `high` are its interval."""
+
+    axis: Literal["x", "y"]
+    value: float
+    label: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of y over x: series of medians or estimates, with the executions behind them."""
+    """A chart of y over x: series of medians or estimates, with the executions behind them.
+
+    `fits` are fitted or forecast lines. They have no points, and their `low` and `high` are drawn as a band. A fit
+    that has the name of a series has its colour.
+
+    In a ranking, each series has one point and a row of its own. `low` and `high` are then the range of x, and y has
+    no meaning. A waterfall is a ranking with a bar from the median of each row to that of the next.
+    """
 
     title: str
     x: str
@@ -187,9 +221,22 @@ class Chart:
     is_log_y: bool = False
     dots: tuple[Dot, ...] = ()
     failed: tuple[Failed, ...] = ()
-    is_ranking: bool = False
-    """If true, each series has one point and a row of its own. `low` and `high` are then the range of x, and y has no
-    meaning."""
+    fits: tuple[Series, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    kind: Literal["curves", "ranking", "waterfall"] = "curves"
+    note: str = ""
+    """A sentence below the chart: what it leaves out or adds up."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the software, by the id of its description."""
+
+    @property
+    def is_ranking(self) -> bool:
+        """True if each series is a row, as in a ranking or in a waterfall."""
+        return self.kind != "curves"
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.series or self.failed)
 
 
 Block = Heading | Text | Warning | Answer | Grid | Chart

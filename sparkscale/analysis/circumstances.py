@@ -1,5 +1,6 @@
 """Writes the notes below a table: where the cases ran, and what may have disturbed them."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ FOREIGN_SHARE = 0.05
 """A note appears if other processes use more than this share of a case's CPU time."""
 LEAST_SECONDS = 0.5
 """Shorter phases are not checked for other processes, because the kernel counts CPU time in ticks of 10 ms."""
+
+LIBRARIES = ("pyspark", "pandas", "pyarrow", "scikit-learn", "xgboost", "torch", "hyperopt", "optuna", "cuml")
+"""The packages whose versions a report names, if they are installed."""
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
@@ -54,6 +58,21 @@ def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
             f"In {count(len(lost), 'execution')} an executor was lost, and Spark did its work again: that is ok, "
             "and no time of it is counted."
         )
+
+
+def host(content: Mapping[str, Any]) -> str:
+    """Returns a host as a text: its processor, cores, memory, system and GPUs, from its description."""
+    memory = content["memory_bytes"] / 2**30
+    gpus = Counter(device["name"] for device in content.get("gpus", []))
+    named = "".join(f", {number} × {name}" for name, number in gpus.items())
+    return f"{content['cpu']}, {cores(content)}, {memory:.0f} GiB, {content['os']}{named}"
+
+
+def versions(content: Mapping[str, Any]) -> str:
+    """Returns the versions of Python and of the libraries that engines use, from a description of software."""
+    packages = content.get("packages", {})
+    found = {"Python": content.get("python"), **{name: packages.get(name) for name in LIBRARIES}}
+    return ", ".join(f"{name} {version}" for name, version in found.items() if version)
 
 
 def cores(host: Mapping[str, Any]) -> str:

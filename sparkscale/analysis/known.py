@@ -4,19 +4,16 @@ Records of other hosts, package versions, profiles or workload versions are left
 describe none of them. Runs that repeat the same seeds add rounds for times, but no new samples or models.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sparkscale.contract.case import digest
+from sparkscale.analysis.conditions import Reader
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
-
-PACKAGES = ("python", "implementation", "packages")
-"""The parts of a description of software that all engines share. Engines on one node have no Java."""
 
 Matches = Callable[[dict[str, Any]], bool]
 """Returns true for the description of the requested data set."""
@@ -56,7 +53,7 @@ def known(store: Store, matches: Matches | None = None) -> Known:
         )
     newest = max(found, key=lambda record: _started(record, invocations)).case.dataset_id
     of_data = [record for record in found if record.case.dataset_id == newest]
-    kept = _comparable(of_data, _Conditions(store, invocations))
+    kept = _comparable(of_data, Reader(store, invocations))
     return Known(_renumbered(kept, invocations), _runs(kept), len(of_data) - len(kept))
 
 
@@ -66,39 +63,7 @@ def of_run(store: Store, run: str) -> Known:
     return Known(tuple(store.records(invocation.id)), (invocation.id,), 0)
 
 
-@dataclass(frozen=True)
-class _Conditions:
-    """The conditions that comparable records share, apart from their cases."""
-
-    store: Store
-    invocations: dict[str, Invocation]
-    digests: dict[str, str] = field(default_factory=dict)
-    """The digests of descriptions, by their ids."""
-
-    def of_all(self, record: RunRecord) -> tuple[object, ...]:
-        """Returns the conditions that are equal for comparable records, with every engine.
-
-        These are host, packages, version of the workload, profile, budget and page cache.
-        """
-        invocation = self.invocations[record.invocation]
-        profile = invocation.origin.get(f"profile '{record.case.cluster}'", "")
-        budget = invocation.origin.get(f"budget on '{record.case.cluster}'", "")
-        packages = self._digest(record.software, lambda content: {key: content.get(key) for key in PACKAGES})
-        settings = self._digest(profile, lambda content: {**content, "price": None})
-        return record.host, packages, record.case.version, settings, budget, invocation.cold_cache
-
-    def _digest(self, description: str, part: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
-        """Returns a digest of what `part` selects from the description with this id.
-
-        An empty id has an empty digest.
-        """
-        if description and description not in self.digests:
-            content = self.store.content(description)
-            self.digests[description] = digest(part(content)) if content is not None else ""
-        return self.digests.get(description, "")
-
-
-def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[RunRecord]:
+def _comparable(records: Sequence[RunRecord], conditions: Reader) -> list[RunRecord]:
     """Returns the records with the same conditions as the newest record of their workload on their cluster.
 
     Records of engines on Spark also need the Java of their newest record. Engines on one node have no Java.
@@ -108,7 +73,7 @@ def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[R
     shared = [
         record
         for record in records
-        if conditions.of_all(record) == conditions.of_all(newest[record.case.workload, record.case.cluster])
+        if conditions.of(record) == conditions.of(newest[record.case.workload, record.case.cluster])
     ]
     kept = {record.id for record in shared}
     placed = {
@@ -123,12 +88,12 @@ def _comparable(records: Sequence[RunRecord], conditions: _Conditions) -> list[R
     ]
 
 
-def _started(record: RunRecord, invocations: dict[str, Invocation]) -> datetime:
+def _started(record: RunRecord, invocations: Mapping[str, Invocation]) -> datetime:
     """Returns the start of an execution. For an imported measurement it is the time of the import."""
     return record.started_at or invocations[record.invocation].started_at
 
 
-def _renumbered(records: Sequence[RunRecord], invocations: dict[str, Invocation]) -> tuple[RunRecord, ...]:
+def _renumbered(records: Sequence[RunRecord], invocations: Mapping[str, Invocation]) -> tuple[RunRecord, ...]:
     """Returns the records with rounds that are numbered over all runs, from 1."""
     rounds = sorted({(invocations[r.invocation].started_at, r.invocation, r.round) for r in records})
     numbers = {(run, number): position for position, (_, run, number) in enumerate(rounds, start=1)}

@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from sparkscale.analysis import blocks, circumstances, heap_report
+from sparkscale.analysis import blocks, circumstances, heap_report, metrics
 from sparkscale.analysis.answered import answers_by_subject, answers_to_questions
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
 from sparkscale.analysis.data_sets import data_sets
@@ -14,31 +15,80 @@ from sparkscale.analysis.patterns.data_parallel.frontier import Frontier
 from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.problems import Problem, problems
+from sparkscale.analysis.runs_compared import runs_compared
 from sparkscale.contract.case import by_path, show_fraction
-from sparkscale.contract.phrases import count
+from sparkscale.contract.phrases import count, named
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
+FAILURES = "Cases without a result"
+"""The heading above the table of the cases without a result."""
+
 
 def report(store: Store, invocation: Invocation, has_charts: bool = False) -> list[Block]:
-    """Returns all blocks of the report of one run. If `has_charts` is true, charts come before the tables."""
+    """Returns all blocks of the report of one run.
+
+    If `has_charts` is true, each comparison also has its answers and charts before the tables, and its failures after
+    them.
+    """
     records = store.records(invocation.id)
     report_blocks: list[Block] = [*_heading(store, invocation, records), *data_sets(store, records)]
     if invocation.command == "heap":
         return [*report_blocks, *heap_report.search(records)]
     comparisons = [item for pattern in PATTERNS.values() for item in pattern.reports(store, records)]
     failures = problems(records)
-    report_blocks += [] if failures else [Text("Every measured case is ok.")]
+    report_blocks.append(_failed(records, failures))
     report_blocks += _missing(invocation, records)
     subjects = distinct_subjects(comparisons)
     report_blocks += _answers(comparisons, subjects)
-    report_blocks += _problems(failures) if failures else []
+    if failures:
+        report_blocks += [Heading(FAILURES), _problems("Each case, and why it has none", failures)]
     report_blocks += goals(invocation.goals, records)
+    versions = _versions(store, records) if has_charts else {}
     for comparison, subject in zip(comparisons, subjects, strict=True):
-        shown = [*(comparison.charts() if has_charts else []), *comparison.blocks()]
-        report_blocks += [Heading(subject), *shown] if shown else []
+        shown = list(comparison.blocks())
+        if has_charts:
+            charts = [replace(chart, versions=versions) for chart in comparison.charts() if not chart.is_empty]
+            shown = [*_answers_of(comparison), *charts, *shown, *_failures_of(comparison, records)]
+        report_blocks += [Heading(subject, cluster=comparison.cluster), *shown] if shown else []
     return [*report_blocks, *_without_report(records)]
+
+
+def _versions(store: Store, records: Sequence[RunRecord]) -> dict[str, str]:
+    """Returns the versions of each software that was measured, by the id of its description."""
+    contents = {identity: store.content(identity) for identity in {record.software for record in records}}
+    return {identity: circumstances.versions(content) for identity, content in contents.items() if content}
+
+
+def _answers_of(comparison: Comparison) -> Iterator[Block]:
+    """Yields the answers of one comparison, each below its question. The first part of the report has the evidence."""
+    for answer in comparison.answers():
+        if answer.question:
+            yield Text(answer.question)
+        yield replace(answer, evidence=())
+
+
+def _failures_of(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[Grid]:
+    """Yields a table of the comparison's cases without a result, if there are any."""
+    keys = {case.subject_key("version", "fraction") for case in comparison.cases}
+    own = [record for record in records if record.case.subject_key("version", "fraction") in keys]
+    if found := problems(own):
+        yield _problems("Cases of this comparison without a result", found)
+
+
+def report_of_runs(store: Store, invocations: Sequence[Invocation], has_charts: bool = False) -> list[Block]:
+    """Returns the blocks of a report of one or more runs.
+
+    Several runs are compared first. The report of each follows, with its headings one level lower.
+    """
+    if len(invocations) == 1:
+        return report(store, invocations[0], has_charts)
+    found: list[Block] = [Heading(f"{len(invocations)} runs", level=1), *runs_compared(store, invocations)]
+    for invocation in invocations:
+        for block in report(store, invocation, has_charts):
+            found.append(replace(block, level=block.level + 1) if isinstance(block, Heading) else block)
+    return found
 
 
 def answers(store: Store, known: Known, seconds: float | None = None, cost: float | None = None) -> list[Block]:
@@ -99,17 +149,40 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
         return
     yield Heading(f"suite {invocation.suite}, run {invocation.id}, {started} UTC", level=1)
     yield from _hosts(store, records)
+    yield from _measured(store, records)
+
+
+def _measured(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
+    """Yields a sentence with the clusters, the commit and the versions of a run. Nothing if nothing was measured."""
+    measured = [record for record in metrics.latest(records) if not record.case.is_published]
+    if not measured:
+        return
+    clusters = dict.fromkeys(record.case.cluster for record in measured)
+    engines: dict[str, set[str]] = defaultdict(set)
+    for record in measured:
+        engines[record.case.workload.rpartition(".")[2].replace("_", " ")].add(record.case.engine)
+    works = [f"{count(len(found), 'engine')} for {work}" for work, found in engines.items()]
+    rounds = len({record.round for record in measured})
+    yield Text(f"It compares {named(works)}, in {count(rounds, 'round')}.")
+    codes = [record.code for record in records if record.code.commit]
+    commits = dict.fromkeys(
+        f"{code.commit[:8]}{' with changes' if code.dirty else ''}" for code in codes if code.commit
+    )
+    # records of engines on Spark come with a fuller description of the same packages
+    versions = dict.fromkeys(_versions(store, records).values())
+    parts = [
+        f"{'cluster' if len(clusters) == 1 else 'clusters'} {named(list(clusters))}",
+        *([f"sparkscale at commit {named(list(commits))}"] if commits else []),
+        *versions,
+    ]
+    yield Text("; ".join(parts), is_note=True)
 
 
 def _hosts(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
     if any(record.case.is_published for record in records):
         yield Text("measured and published by others")
     for identity in dict.fromkeys(record.host for record in records if not record.case.is_published):
-        host = store.description(identity).content
-        cores, memory = circumstances.cores(host), host["memory_bytes"] / 2**30
-        gpus = Counter(device["name"] for device in host.get("gpus", []))
-        named = "".join(f", {number} × {name}" for name, number in gpus.items())
-        yield Text(f"on {host['cpu']}, {cores}, {memory:.0f} GiB, {host['os']}{named}")
+        yield Text(f"on {circumstances.host(store.description(identity).content)}")
 
 
 def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
@@ -139,8 +212,19 @@ def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterato
         yield from answers_by_subject(by_subject)
 
 
-def _problems(problems_found: Sequence[Problem]) -> Iterator[Block]:
-    yield Heading("Cases without a result")
+def _failed(records: Sequence[RunRecord], failures: Sequence[Problem]) -> Text:
+    """Returns a sentence that says how many executions have no result, by outcome."""
+    if not failures:
+        return Text("Every measured case is ok.")
+    outcomes: Counter[str] = Counter()
+    for failure in failures:
+        outcomes[failure.outcome] += failure.times
+    every = len(metrics.latest(records))
+    words = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    return Text(f"{outcomes.total()} of {count(every, 'execution')} have no result: {words}. See '{FAILURES}'.")
+
+
+def _problems(title: str, problems_found: Sequence[Problem]) -> Grid:
     columns = (
         blocks.name("case"),
         blocks.name("fractions", priority=1),
@@ -158,7 +242,7 @@ def _problems(problems_found: Sequence[Problem]) -> Iterator[Block]:
         )
         for problem in problems_found
     )
-    yield Grid("Each case, and why it has none", columns, rows)
+    return Grid(title, columns, rows)
 
 
 def _missing(invocation: Invocation, records: Sequence[RunRecord]) -> Iterator[Block]:

@@ -22,7 +22,6 @@ from sparkscale.cli.options import (
     source,
 )
 from sparkscale.cli.report import NAME
-from sparkscale.contract import private
 from sparkscale.contract.errors import ConfigError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import console
@@ -126,7 +125,6 @@ def run(
 
       sparkscale run --resume
     """
-    from sparkscale.analysis.blocks import Chart
     from sparkscale.analysis.patterns.per_group.comparison import Models
     from sparkscale.analysis.price import prices
     from sparkscale.analysis.problems import failed
@@ -135,6 +133,7 @@ def run(
     from sparkscale.measure.run.progress import observer
     from sparkscale.measure.run.run import Request, measure
     from sparkscale.present.terminal import drawn
+    from sparkscale.store.discreet import DiscreetStore
     from sparkscale.store.store import Store
 
     ledger = Ledger()
@@ -163,14 +162,10 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     with Store.existing(out) as store:
         invocation = store.invocation(identity=finished.invocation)
-        blocks = [
-            *report(store, invocation, has_charts=has_report),
-            breakdown(ledger.wall(), ledger.spent.items(), prices(store, invocation)),
-        ]
-    console().print(drawn([block for block in blocks if not isinstance(block, Chart)]))
-    if has_report:
-        with private.with_users_umask():
-            _write_report(blocks, out / NAME)
+        spent = breakdown(ledger.wall(), ledger.spent.items(), prices(store, invocation))
+        console().print(drawn([*report(store, invocation), spent]))
+        if has_report:
+            _write_report([*report(DiscreetStore(store), invocation, has_charts=True), spent], out / NAME)
     typer.echo(f"Records: {out / 'records.sqlite'} (run {finished.invocation}); logs: {finished.logs}")
     models = Models.of(finished.records)
     if models is not None:
@@ -184,6 +179,6 @@ def _write_report(blocks: "Sequence[Block]", file: Path) -> None:
     from sparkscale.present import page
 
     try:
-        typer.echo(f"Report: {page.write([blocks], file)}")
+        typer.echo(f"Report: {page.write(blocks, file)}")
     except ConfigError as error:
         typer.echo(f"Warning: the report was not written. {error}", err=True)

@@ -1,10 +1,15 @@
 """Draws charts with Altair: as SVG images without a browser or network, and as specifications for a report's page."""
 
+import io
+import json
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from csv import DictWriter
 from typing import Any
 
-from sparkscale.analysis.blocks import Chart
+from sparkscale.analysis.blocks import Chart, Column, Dot, Series
+from sparkscale.present import cells
 
 WIDTH, HEIGHT = 560, 300
 ROW = 26
@@ -25,9 +30,18 @@ SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 EDGE = 8
 """The distance in pixels between the upper edge of a chart and the marks of cases without a result."""
 
+FIT = [4, 3]
+"""The dashes of fitted and forecast lines."""
+
+MOST_DOTS = 20
+"""The largest number of executions that are drawn as dots at one point of a series."""
+
+LINE = "#57606a"
+"""The colour of lines across a chart. The page replaces it if it is dark."""
+
 
 def svg(chart: Chart) -> str:
-    """Returns the chart as an SVG document: a line for each series, and a bar for the range of each point.
+    """Returns the chart as an SVG document, with white behind it.
 
     Raises ValueError if there are more series than colours and dashes can tell apart.
     """
@@ -36,74 +50,281 @@ def svg(chart: Chart) -> str:
     return str(vl_convert.vegalite_to_svg(specification(chart)))
 
 
+def png(chart: Chart) -> bytes:
+    """Returns the chart as a PNG image, with two pixels for each of SVG's. Raises ValueError as `svg` does."""
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_png(specification(chart), scale=2))
+
+
+def csv(chart: Chart) -> str:
+    """Returns the data of the chart as CSV: a line for each point, execution, fit and case without a result."""
+    file = io.StringIO()
+    writer = DictWriter(file, CSV, extrasaction="ignore", restval="")
+    writer.writeheader()
+    for part, rows in _parts(chart).items():
+        writer.writerows({key: _no_formula(value) for key, value in {**row, "part": part}.items()} for row in rows)
+    return file.getvalue()
+
+
+CSV = ("part", "name", "fraction", "x", "y", "low", "high", "details", "software", "reason", "axis", "value", "label")
+"""The columns of a chart's data as CSV. The page writes the same."""
+
+
+def _no_formula(value: Any) -> Any:
+    """Returns a cell of a CSV file. A spreadsheet would run a text that begins with =, +, - or @ as a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+
+
 def specification(chart: Chart, width: int | str = WIDTH, background: str | None = "white") -> dict[str, Any]:
     """Returns the chart as a Vega-Lite specification. `width` is in pixels, or "container" for the page's width.
 
-    Raises ValueError if there are more series than colours and dashes can tell apart.
+    Each layer's data have a name, which says what they are: "fits", "ranges", "lines", "points", "executions",
+    "failed", "edges" or "limits". Raises ValueError if there are more series than colours and dashes can tell apart.
     """
     import altair as alt
 
     series = names(chart)
     if len(series) > MOST:
         raise ValueError(f"{len(series)} lines cannot be told apart.")
-    x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
-    y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
-    ends = {"y": alt.Y("low:Q", title=chart.y), "y2": "high:Q"}
-    if chart.is_ranking:
-        y = alt.Y("name:N", title=None, sort=series, axis=alt.Axis(labelLimit=240))
-        ends = {"x": alt.X("low:Q", title=chart.x), "x2": "high:Q", "y": y}
-    colour = _styled(alt.Color, series, [COLOURS[number % len(COLOURS)] for number in range(len(series))])
-    dash = _styled(alt.StrokeDash, series, [DASHES[number // len(COLOURS)] for number in range(len(series))])
-    shape = _styled(alt.Shape, series, [SHAPES[number % len(SHAPES)] for number in range(len(series))])
-
-    def base(points: Sequence[dict[str, Any]]) -> Any:
-        return alt.Chart(alt.InlineData(list(points))).encode(x=x, color=colour)
-
-    points = _points(chart)
-    lines = [point for point in points if point["is_line"]]
-    tip = [alt.Tooltip("name:N", title=" "), alt.Tooltip("x:Q", title=chart.x)]
-    tip += [] if chart.is_ranking else [alt.Tooltip("y:Q", title=chart.y)]
-    layers = [base(points).mark_rule(strokeWidth=2, opacity=0.5).encode(**ends)]
-    if lines:
-        layers.append(base(lines).mark_line().encode(y=y, strokeDash=dash, detail="line:N"))
-    layers.append(base(points).mark_point(filled=True, size=45, opacity=1).encode(y=y, shape=shape, tooltip=tip))
-    if chart.dots:
-        executions = [{"name": dot.series, "x": dot.x, "y": dot.y, "details": dot.details} for dot in chart.dots]
-        details = [*tip, alt.Tooltip("details:N", title="execution")]
-        layers.append(base(executions).mark_point(size=18, opacity=0.7).encode(y=y, shape=shape, tooltip=details))
-    if chart.failed:
-        without = [{"name": one.series, "x": one.x, "reason": one.reason} for one in chart.failed]
-        reason = [tip[0], tip[1], alt.Tooltip("reason:N", title="no result")]
-        mark = base(without).mark_text(text="✕", fontSize=14, fontWeight="bold")
-        at = {"x": alt.value(EDGE), "y": y} if chart.is_ranking else {"y": alt.value(EDGE)}
-        layers.append(mark.encode(**at, tooltip=reason))
+    drawing = _Drawing(chart, series)
+    layers = [layer for name, rows in _parts(chart).items() if rows for layer in getattr(drawing, name)(rows)]
     height = ROW * len(series) if chart.is_ranking else HEIGHT
     drawn = alt.layer(*layers).properties(title=chart.title, width=width, height=height)
-    if background:
-        drawn = drawn.properties(background=background)
+    drawn = drawn.resolve_scale(shape="shared").properties(**({"background": background} if background else {}))
     specified: dict[str, Any] = drawn.to_dict()
     return specified
 
 
+class _Drawing:
+    """Draws the parts of one chart as layers. Each method takes the rows of the part with its name."""
+
+    def __init__(self, chart: Chart, series: Sequence[str]) -> None:
+        import altair as alt
+
+        self.chart = chart
+        self.x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
+        self.y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
+        if chart.is_ranking:
+            self.y = alt.Y("name:N", title=None, sort=series, axis=alt.Axis(labelLimit=240))
+        colours = [COLOURS[number % len(COLOURS)] for number in range(len(series))]
+        dashes = [DASHES[number // len(COLOURS)] for number in range(len(series))]
+        self.colour = _styled(alt.Color, series, colours, not chart.is_ranking)
+        self.dash = _styled(alt.StrokeDash, series, dashes, not chart.is_ranking)
+        shapes = [SHAPES[number % len(SHAPES)] for number in range(len(series))]
+        self.shape = _styled(alt.Shape, series, shapes, not chart.is_ranking)
+        fraction = [alt.Tooltip("fraction:N")] if any(one.fractions for one in chart.series) else []
+        self.tip = [alt.Tooltip("name:N", title=" "), alt.Tooltip("x:Q", title=chart.x, format=",.4~g")]
+        self.tip += [] if chart.is_ranking else [alt.Tooltip("y:Q", title=chart.y, format=",.4~g")]
+        self.tip += fraction
+
+    def _base(self, name: str, rows: Sequence[dict[str, Any]]) -> Any:
+        import altair as alt
+
+        return alt.Chart(alt.InlineData(list(rows), name=name)).encode(x=self.x, color=self.colour)
+
+    def steps(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yields the bars of a waterfall."""
+        bar = self._base("steps", rows).mark_bar(opacity=0.35, height=ROW * 0.6)
+        yield bar.encode(x=self._ends("low", "x"), x2="high:Q", y=self.y)
+
+    def fits(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        base = self._base("fits", rows)
+        if any(row["low"] != row["high"] for row in rows):
+            yield base.mark_area(opacity=0.15).encode(y=self._ends("low", "y"), y2="high:Q", detail="line:N")
+        yield base.mark_line(strokeDash=FIT, strokeWidth=1.5, opacity=0.8).encode(y=self.y, detail="line:N")
+
+    def limits(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yields lines across the chart with their labels, and bands for their intervals."""
+        import altair as alt
+
+        for axis in ("x", "y"):
+            own = [row for row in rows if row["axis"] == axis]
+            if not own:
+                continue
+            base = alt.Chart(alt.InlineData(own, name=f"limits-{axis}"))
+            bounded = [row for row in own if row["low"] is not None]
+            if bounded:
+                band = alt.Chart(alt.InlineData(bounded, name=f"bands-{axis}")).mark_rect(opacity=0.1, color=LINE)
+                yield band.encode(**{axis: self._ends("low", axis), f"{axis}2": "high:Q"})
+            at = self._ends("value", axis)
+            yield base.mark_rule(color=LINE, strokeDash=[1, 2]).encode(**{axis: at})
+            turned: dict[str, Any] = (
+                {"angle": 270, "align": "right", "dy": -5, "dx": -4} if axis == "x" else {"align": "left", "dy": -5}
+            )
+            place = {"y": alt.value(0)} if axis == "x" else {"x": alt.value(4)}
+            yield base.mark_text(fontSize=10, color=LINE, **turned).encode(text="label:N", **{axis: at}, **place)
+
+    def ranges(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        axis = "x" if self.chart.is_ranking else "y"
+        ends = {axis: self._ends("low", axis), f"{axis}2": "high:Q"}
+        yield self._base("ranges", rows).mark_rule(strokeWidth=2, strokeOpacity=0.5).encode(**{"y": self.y, **ends})
+
+    def lines(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        yield self._base("lines", rows).mark_line().encode(y=self.y, strokeDash=self.dash, detail="line:N")
+
+    def points(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        mark = self._base("points", rows).mark_point(filled=True, size=45, opacity=1)
+        yield mark.encode(y=self.y, shape=self.shape, tooltip=self.tip)
+
+    def executions(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yields a dot for each execution. Its tooltip also gives the versions of the software."""
+        import altair as alt
+
+        base = self._base("executions", rows)
+        details = [*self.tip, alt.Tooltip("details:N", title="execution")]
+        if self.chart.versions:
+            base = base.transform_calculate(versions=f"({json.dumps(dict(self.chart.versions))})[datum.software]")
+            details.append(alt.Tooltip("versions:N"))
+        yield base.mark_point(size=18, opacity=0.7).encode(y=self.y, shape=self.shape, tooltip=details)
+
+    def edges(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yields a line at each size with which an engine ran out of memory."""
+        yield self._base("edges", rows).mark_rule(strokeWidth=2, strokeDash=[8, 3]).encode(tooltip=self._reason)
+
+    def failed(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        import altair as alt
+
+        at = {"x": alt.value(EDGE), "y": self.y} if self.chart.is_ranking else {"y": alt.value(EDGE)}
+        mark = self._base("failed", rows).mark_text(text="✕", fontSize=14, fontWeight="bold")
+        yield mark.encode(**at, tooltip=self._reason)
+
+    @property
+    def _reason(self) -> list[Any]:
+        import altair as alt
+
+        return [self.tip[0], self.tip[1], alt.Tooltip("reason:N", title="no result")]
+
+    def _ends(self, name: str, axis: str) -> Any:
+        """Returns the channel of an axis for another column than x or y, such as the lower end of a range."""
+        import altair as alt
+
+        if axis == "x":
+            return alt.X(f"{name}:Q", title=self.chart.x, scale=_scale(self.chart.is_log_x))
+        return alt.Y(f"{name}:Q", title=self.chart.y, scale=_scale(self.chart.is_log_y))
+
+
 def names(chart: Chart) -> list[str]:
     """Returns the names of the chart's series. Several lines may belong to one of them."""
-    return list(dict.fromkeys([*(one.name for one in chart.series), *(one.series for one in chart.failed)]))
+    found = [one.name for one in (*chart.series, *chart.fits)]
+    return list(dict.fromkeys([*found, *(one.series for one in chart.failed)]))
 
 
-def _points(chart: Chart) -> list[dict[str, Any]]:
-    return [
-        {"name": series.name, "x": x, "y": y, "low": low, "high": high, "is_line": series.is_line, "line": number}
-        for number, series in enumerate(chart.series)
-        for x, y, low, high in zip(series.x, series.y, series.low or series.y, series.high or series.y, strict=True)
-        if all(map(math.isfinite, (x, y, low, high)))
+def summary(chart: Chart) -> str:
+    """Returns a chart in words: what it shows, the range of each series, and its lines across."""
+    column = Column("", ".3g")
+    if chart.is_ranking:
+        medians = [f"{series.name} {cells.number(series.x[0], column)}" for series in chart.series]
+        without = [f"{one.series} has no result: {one.reason}" for one in chart.failed]
+        return f"{chart.title}. {chart.x}: {'; '.join([*medians, *without])}."
+    parts = [
+        f"{series.name} from {cells.number(min(series.y), column)} to {cells.number(max(series.y), column)}"
+        for series in chart.series
     ]
+    failed = [f"{one.series} has no result at {cells.number(one.x, column)}: {one.reason}" for one in chart.failed]
+    across = [f"{limit.label} at {cells.number(limit.value, column)}" for limit in chart.limits]
+    return f"{chart.title}. {chart.y}, over {chart.x}: {'; '.join([*parts, *failed, *across])}."
 
 
-def _styled(channel: Any, names: Sequence[str], styles: Sequence[Any]) -> Any:
+def left_out(chart: Chart) -> str:
+    """Returns a sentence about executions that are not drawn. Empty if each one is a dot.
+
+    Of a point with more than MOST_DOTS executions, that many are drawn: the lowest, the highest, and others at even
+    steps between them.
+    """
+    drawn = len(_drawn(chart))
+    if drawn == len(chart.dots):
+        return ""
+    return (
+        f"{drawn:,} of {len(chart.dots):,} executions are drawn as dots: at most {MOST_DOTS} at each point, from the "
+        "lowest to the highest at even steps. Medians and ranges are those of all."
+    )
+
+
+def _drawn(chart: Chart) -> list[Dot]:
+    """Returns the dots to draw (see `left_out`)."""
+    points = {(series.name, x) for series in chart.series for x in series.x}
+    by_point: dict[tuple[str, float | str], list[Dot]] = defaultdict(list)
+    for dot in chart.dots:
+        # where executions of one point differ in x, the fraction tells which point it is
+        is_at_point = (dot.series, dot.x) in points and not chart.is_ranking
+        by_point[dot.series, dot.x if is_at_point else dot.fraction].append(dot)
+    drawn = []
+    for of_point in by_point.values():
+        if len(of_point) <= MOST_DOTS:
+            drawn += of_point
+            continue
+        ordered = sorted(of_point, key=lambda dot: (dot.y, dot.x))
+        last = len(ordered) - 1
+        drawn += [ordered[round(number * last / (MOST_DOTS - 1))] for number in range(MOST_DOTS)]
+    return drawn
+
+
+def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
+    """Returns the rows of each part of a chart, in the order in which the parts are drawn."""
+    points = _points(chart.series, chart.is_ranking)
+    failed = [
+        {"name": one.series, "x": one.x, "reason": one.reason, "fraction": one.fraction} for one in chart.failed
+    ]
+    parts = {
+        "steps": _steps(chart) if chart.kind == "waterfall" else [],
+        "limits": [vars(one) for one in chart.limits],
+        "fits": _points(chart.fits),
+        "edges": [row for row, one in zip(failed, chart.failed, strict=True) if one.is_edge],
+        "ranges": [point for point in points if point["low"] != point["high"]],
+        "lines": [point for point in points if point["is_line"]],
+        "points": points,
+        "executions": [
+            {
+                "name": dot.series,
+                "x": dot.x,
+                "y": dot.y,
+                "details": dot.details,
+                "fraction": dot.fraction,
+                "software": dot.software,
+            }
+            for dot in _drawn(chart)
+        ],
+        "failed": failed,
+    }
+    return {name: [_without_empty(row) for row in rows] for name, rows in parts.items()}
+
+
+def _without_empty(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value != ""}
+
+
+def _steps(chart: Chart) -> list[dict[str, Any]]:
+    """Returns the bars of a waterfall: each from the median before it to its own."""
+    steps, before = [], 0.0
+    for series in chart.series:
+        steps.append({"name": series.name, "low": before, "high": series.x[0]})
+        before = series.x[0]
+    return steps
+
+
+def _points(series: Sequence[Series], is_ranking: bool = False) -> list[dict[str, Any]]:
+    rows = []
+    for number, one in enumerate(series):
+        fractions = one.fractions or ("",) * len(one.x)
+        values = one.x if is_ranking else one.y
+        for x, y, low, high, fraction in zip(
+            one.x, one.y, one.low or values, one.high or values, fractions, strict=True
+        ):
+            if all(map(math.isfinite, (x, y, low, high))):
+                row = {"name": one.name, "x": x, "y": y, "low": low, "high": high, "fraction": fraction}
+                rows.append({**row, "is_line": one.is_line, "line": number})
+    return rows
+
+
+def _styled(channel: Any, names: Sequence[str], styles: Sequence[Any], has_legend: bool) -> Any:
     """Returns a channel that gives each series its style. All channels share one legend."""
     import altair as alt
 
-    return channel("name:N", title=None, sort=names, scale=alt.Scale(domain=list(names), range=list(styles)))
+    legend = alt.Legend(symbolOpacity=1) if has_legend else None
+    return channel(
+        "name:N", title=None, sort=names, legend=legend, scale=alt.Scale(domain=list(names), range=list(styles))
+    )
 
 
 def _scale(is_log: bool) -> Any:

@@ -1,21 +1,28 @@
 """Writes blocks as Markdown, for documentation and notebooks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Heading, Text, Warning
-from sparkscale.present import cells
+from sparkscale.present import cells, charts
 
 SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
 """Characters that have a meaning for Markdown within a table cell, and their replacements."""
 
 
-def written(blocks: Iterable[Block]) -> str:
-    """Returns all blocks as Markdown, with a line break at the end."""
+def written(blocks: Iterable[Block], figures: Mapping[int, str] | None = None) -> str:
+    """Returns all blocks as Markdown, with a line break at the end.
+
+    `figures` holds the address of the image of each chart, by the position of the chart among the blocks. A chart
+    without an image is a table.
+    """
     parts: list[str] = []
     after_answer = False
-    for block in blocks:
+    for position, block in enumerate(blocks):
         is_answer = isinstance(block, Answer)
-        parts.append(("\n" if is_answer and after_answer else "\n\n") + _written(block))
+        figure = (figures or {}).get(position)
+        text = _image(block, figure) if isinstance(block, Chart) and figure else _written(block)
+        parts.append(("\n" if is_answer and after_answer else "\n\n") + text)
         after_answer = is_answer
     return "".join(parts).strip() + "\n"
 
@@ -34,6 +41,13 @@ def _written(block: Block) -> str:
             return _table(block)
         case Chart():
             return _table(cells.as_grid(block))
+
+
+def _image(chart: Chart, address: str) -> str:
+    """Returns a chart as an image with its notes. The text of the image describes the chart in words."""
+    alternative = _escaped(charts.summary(chart)).replace("[", "(").replace("]", ")")
+    notes = [f"*{_escaped(note)}*" for note in (chart.note, charts.left_out(chart)) if note]
+    return "\n\n".join([f"![{alternative}]({quote(address)})", *notes])
 
 
 def _paragraph(block: Text) -> str:

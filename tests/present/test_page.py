@@ -12,7 +12,7 @@ from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Failed
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.offline import FETCHED
-from sparkscale.present import cells, page
+from sparkscale.present import cells, charts, page
 
 HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
 AXE = FETCHED / "axe-core" / "axe.min.js"
@@ -42,7 +42,7 @@ def report(name: str = "xgboost") -> list[Block]:
             Series("mllib", (2.0,), (0.0,), (1.0,), (3.0,), is_line=False),
         ),
         failed=(Failed("sklearn", 0.0, "timeout"),),
-        is_ranking=True,
+        kind="ranking",
     )
     grid = Grid(
         f"Costs of {name}",
@@ -87,7 +87,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
     context = browser.new_context(viewport={"width": 1000, "height": 900})
-    yield Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    yield Opened(context.new_page(), page.write(report(), tmp_path / "report.html"))
     context.close()
 
 
@@ -102,7 +102,7 @@ def test_an_engine_that_is_filtered_is_in_no_table_and_no_figure(opened: Opened)
     box = opened.page.get_by_role("checkbox", name="mllib")
     assert row.is_visible()
     assert opened.page.evaluate(f"{marks}.length") > 2
-    opened.page.get_by_text("Show engines").click()
+    opened.page.get_by_text("Filter figures and tables").click()
     box.uncheck()
     opened.page.wait_for_function(f"{marks}.length === 0")
     assert not row.is_visible()
@@ -134,8 +134,8 @@ def test_a_figure_is_saved_as_a_file(opened: Opened, tmp_path: Path, form: str, 
 
 def test_names_from_a_users_data_are_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
     context = browser.new_context()
-    found = Opened(context.new_page(), page.write([report(HOSTILE)], tmp_path / "report.html"))
-    found.page.get_by_text("Show engines").click()
+    found = Opened(context.new_page(), page.write(report(HOSTILE), tmp_path / "report.html"))
+    found.page.get_by_text("Filter figures and tables").click()
     found.page.get_by_role("checkbox", name="window.hacked").uncheck()
     assert found.page.evaluate("window.hacked") is None
     assert found.said == []
@@ -148,7 +148,7 @@ def test_names_from_a_users_data_are_shown_and_never_run(browser: Browser, tmp_p
 
 def test_a_page_fits_on_a_telephone(browser: Browser, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800})
-    found = Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    found = Opened(context.new_page(), page.write(report(), tmp_path / "report.html"))
     assert found.page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
 
@@ -156,7 +156,7 @@ def test_a_page_fits_on_a_telephone(browser: Browser, tmp_path: Path) -> None:
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core checks accessibility: `make pages` fetches it")
 def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: str) -> None:
     context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light", bypass_csp=True)
-    found = Opened(context.new_page(), page.write([report()], tmp_path / "report.html"))
+    found = Opened(context.new_page(), page.write(report(), tmp_path / "report.html"))
     for summary in found.page.locator("summary").all():
         summary.click()
     found.page.add_script_tag(path=AXE)
@@ -167,21 +167,21 @@ def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: str) -
 
 def test_an_existing_report_survives_one_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^.*/none/report\.html cannot be written: No such file or directory\.$"):
-        page.write([report()], tmp_path / "none" / "report.html")
+        page.write(report(), tmp_path / "none" / "report.html")
     (tmp_path / "report.html").mkdir()
     with pytest.raises(ConfigError, match=r"cannot be written: Is a directory\.$"):
-        page.write([report()], tmp_path / "report.html")
+        page.write(report(), tmp_path / "report.html")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^A report must begin with a heading\.$"):
-        page.write([[Text("alone")]], tmp_path / "report.html")
+        page.write([Text("alone")], tmp_path / "report.html")
 
 
 def test_a_ranking_is_described_by_its_values_alone() -> None:
     ranking = next(block for block in report() if isinstance(block, Chart) and block.is_ranking)
-    assert page.summary(ranking) == (
+    assert charts.summary(ranking) == (
         "Rows per second. rows per second: xgboost 5; mllib 2; sklearn has no result: timeout."
     )
     assert [column.heading for column in cells.as_grid(ranking).columns] == ["", "rows per second", "from", "to"]

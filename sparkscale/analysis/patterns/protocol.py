@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from sparkscale.analysis import metrics
-from sparkscale.analysis.blocks import Answer, Block, Chart, Dot, Failed, Series
-from sparkscale.analysis.executions import Executions, Margin, of_report
+from sparkscale.analysis.blocks import Answer, Block, Chart
+from sparkscale.analysis.executions import Margin, of_report
 from sparkscale.analysis.metrics import Metric
-from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import Case, show_fraction
+from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.archive import Condense
 from sparkscale.store.store import Store
@@ -32,8 +30,16 @@ class Comparison(Protocol):
     def answers(self) -> list[Answer]:
         """Returns the answers that the comparison gives. Empty if there are none."""
 
+    @property
+    def cluster(self) -> str:
+        """The cluster of all compared cases. Empty if they ran on several."""
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        """Cases that the comparison is about. Their failures are listed below its tables. Empty to list none."""
+
     def charts(self) -> Iterator[Chart]:
-        """Yields the charts of the comparison. A chart without points is left out."""
+        """Yields the charts of the comparison. The report leaves out empty ones."""
 
     def blocks(self) -> Iterator[Block]:
         """Yields the tables of the comparison, with the notes that a reader needs."""
@@ -80,43 +86,6 @@ def by_subject(
             {key: variants[key] for key in sorted(variants, key=lambda key: (declared.position(str(key[0])), *key))}
         )
     return ordered
-
-
-def execution(record: RunRecord) -> str:
-    """Returns which execution a record has: its fraction, round and id."""
-    return f"fraction {show_fraction(record.case.fraction)}, round {record.round}, record {record.id}"
-
-
-def reasons(records: Iterable[RunRecord]) -> list[str]:
-    """Returns each outcome that is not ok, once, with the first line of its first execution's error.
-
-    If an execution was repeated, only its last record counts.
-    """
-    by_outcome: dict[str, str] = {}
-    for record in metrics.latest(records):
-        if record.outcome != "ok":
-            why = f"{record.outcome}: {record.error.first_line}" if record.error else record.outcome
-            by_outcome.setdefault(record.outcome, why)
-    return list(by_outcome.values())
-
-
-def ranking(
-    title: str, x: str, compared: Iterable[tuple[str, Executions]], value: Callable[[RunRecord], float]
-) -> Chart:
-    """Returns a chart with a row for each engine: the median, the range and each execution's value.
-
-    `compared` holds the engines with their labels. `value` computes the value of one execution.
-    """
-    series, dots, failed = [], [], []
-    for label, executions in compared:
-        values = [value(record) for record in executions.timed]
-        if spread := Spread.of(values):
-            series.append(Series(label, (spread.median,), (0.0,), (spread.low,), (spread.high,), is_line=False))
-        dots += [
-            Dot(label, one, 0.0, execution(record)) for one, record in zip(values, executions.timed, strict=True)
-        ]
-        failed += [Failed(label, 0.0, why) for why in reasons(executions.records)]
-    return Chart(title, x, "", tuple(series), dots=tuple(dots), failed=tuple(failed), is_ranking=True)
 
 
 def recommended(text: str, margins: Sequence[Margin]) -> Answer:

@@ -1,8 +1,6 @@
 """Writes reports as one HTML page that needs no network: its styles, scripts and data are in the file."""
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,15 +9,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sparkscale.analysis.blocks import Block, Cell, Chart, Column, Grid, Heading
-from sparkscale.contract.errors import ConfigError
+from sparkscale.analysis.blocks import Block, Cell, Chart, Grid, Heading
 from sparkscale.present import cells, charts
+from sparkscale.present.writing import write_whole
 
 EMBED = "window.vegaEmbed = vegaEmbed;"
 """The script that is bundled with Vega: it makes the function that draws a chart known to the page."""
 
-ENGINE = "engine"
-"""The heading of the column by which a page's tables are filtered."""
+FILTERS = ("engine", "fraction", "cluster")
+"""The headings of the columns by which a page's tables and charts are filtered."""
+
+MOST_EVIDENCE = 200
+"""The largest number of records that a page lists below an answer."""
 
 
 @dataclass
@@ -31,33 +32,23 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-def write(reports: Sequence[Sequence[Block]], file: Path) -> Path:
-    """Writes the page with these reports to `file` and returns its path.
+def write(blocks: Sequence[Block], file: Path) -> Path:
+    """Writes the page with a report to `file` and returns its path.
 
     An existing file is replaced when the page is complete. Raises ConfigError if the file cannot be written.
     """
-    text = written(reports)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, "utf-8")
-        aside.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
-        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from error
+    write_whole(written(blocks), file)
     return file
 
 
-def written(reports: Sequence[Sequence[Block]]) -> str:
-    """Returns the page with one or more reports.
+def written(blocks: Sequence[Block]) -> str:
+    """Returns the page with a report, which begins with a heading.
 
-    Each report begins with a heading of level 1. All texts are escaped, so that names from a user's data are shown as
-    they are.
+    All texts are escaped, so that names from a user's data are shown as they are.
     """
     from vl_convert import javascript_bundle
 
-    numbers = count(1)
-    parts = [list(_sections(blocks, numbers)) for blocks in reports]
+    sections = list(_sections(blocks))
     environment = Environment(
         loader=PackageLoader("sparkscale.present", "page"),
         autoescape=True,
@@ -66,24 +57,27 @@ def written(reports: Sequence[Sequence[Block]]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"inline": inline, "pieces": cells.pieces, "answer": cells.answer, "grid": cells.as_grid}
-    charted = [block for sections in parts for section in sections for block in section.blocks]
-    has_charts = any(isinstance(block, Chart) for block in charted)
+    has_charts = any(isinstance(block, Chart) for section in sections for block in section.blocks)
     return environment.get_template("page.html.jinja").render(
-        title=parts[0][0].heading.text,
-        reports=parts,
-        engines=engines(charted),
+        title=sections[0].heading.text,
+        sections=sections,
+        choices=choices(sections),
+        columns=",".join(charts.CSV),
+        most_evidence=MOST_EVIDENCE,
         kind=lambda block: type(block).__name__.lower(),
         style=_source("page.css"),
         script=_source("page.js"),
         vega=Markup(_safe_script(javascript_bundle(EMBED))) if has_charts else "",
         specification=specification,
         chart_number=count(1).__next__,
-        engine_of=engine_of,
-        summary=summary,
+        keys=keys,
+        summary=charts.summary,
+        left_out=charts.left_out,
     )
 
 
-def _sections(blocks: Sequence[Block], numbers: Iterator[int]) -> Iterator[Section]:
+def _sections(blocks: Sequence[Block]) -> Iterator[Section]:
+    numbers = count(1)
     section: Section | None = None
     for block in blocks:
         if isinstance(block, Heading):
@@ -105,23 +99,33 @@ def _uncrowded(block: Block) -> Block:
     return block
 
 
-def engines(blocks: Sequence[Block]) -> list[str]:
-    """Returns the names of all engines in tables and charts, in the order of their first appearance."""
-    names: dict[str, None] = {}
-    for block in blocks:
-        if isinstance(block, Chart):
-            names |= dict.fromkeys(series.name for series in block.series)
-        elif isinstance(block, Grid):
-            names |= dict.fromkeys(name for row in block.rows if (name := engine_of(block, row)))
-    return list(names)
+def choices(sections: Sequence[Section]) -> dict[str, list[str]]:
+    """Returns the values by which the page can be filtered, for each of FILTERS with several values.
+
+    They are in the order of their first appearance.
+    """
+    found: dict[str, dict[str, None]] = {name: {} for name in FILTERS}
+    for section in sections:
+        found["cluster"] |= dict.fromkeys([section.heading.cluster] if section.heading.cluster else [])
+        for block in section.blocks:
+            if isinstance(block, Chart):
+                found["engine"] |= dict.fromkeys(series.name for series in block.series)
+                found["fraction"] |= dict.fromkeys(one for series in block.series for one in series.fractions)
+            elif isinstance(block, Grid):
+                for row in block.rows:
+                    for name, value in keys(block, row).items():
+                        found[name][value] = None
+    return {name: list(values) for name, values in found.items() if len(values) > 1}
 
 
-def engine_of(grid: Grid, row: Sequence[Cell]) -> str:
-    """Returns the engine of a table's row. Empty if the table has no column of engines."""
-    for column, cell in zip(grid.columns, row, strict=True):
-        if column.heading == ENGINE and isinstance(cell, str):
-            return cell
-    return ""
+def keys(grid: Grid, row: Sequence[Cell]) -> dict[str, str]:
+    """Returns the engine, fraction and cluster of a table's row, as far as the table has these columns."""
+    cells_by_heading = zip(grid.columns, row, strict=True)
+    return {
+        column.heading: cell
+        for column, cell in cells_by_heading
+        if column.heading in FILTERS and isinstance(cell, str)
+    }
 
 
 def inline(text: str) -> Markup:
@@ -137,21 +141,6 @@ def inline(text: str) -> Markup:
 def specification(chart: Chart) -> dict[str, Any]:
     """Returns the chart's specification for the page: as wide as its place, in the page's colours."""
     return charts.specification(chart, width="container", background=None)
-
-
-def summary(chart: Chart) -> str:
-    """Returns a chart in words: what it shows, and the range of each series."""
-    column = Column("", ".3g")
-    if chart.is_ranking:
-        medians = [f"{series.name} {cells.number(series.x[0], column)}" for series in chart.series]
-        without = [f"{one.series} has no result: {one.reason}" for one in chart.failed]
-        return f"{chart.title}. {chart.x}: {'; '.join([*medians, *without])}."
-    parts = [
-        f"{series.name} from {cells.number(min(series.y), column)} to {cells.number(max(series.y), column)}"
-        for series in chart.series
-    ]
-    failed = [f"{one.series} has no result at {cells.number(one.x, column)}: {one.reason}" for one in chart.failed]
-    return f"{chart.title}. {chart.y}, over {chart.x}: {'; '.join([*parts, *failed])}."
 
 
 def _source(name: str) -> Markup:

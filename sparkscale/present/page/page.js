@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const figures = [...document.querySelectorAll("figure")];
-  const hidden = new Set();
+  const hidden = { engine: new Set(), fraction: new Set(), cluster: new Set() };
   const views = new Map();
 
   const isDark = matchMedia("(prefers-color-scheme: dark)");
@@ -21,28 +21,40 @@
     return JSON.parse(figure.querySelector("script").textContent);
   }
 
-  function valuesOf(spec, layer) {
-    return (layer.data.name ? spec.datasets[layer.data.name] : layer.data.values) || [];
+  function isShown(value) {
+    return !hidden.engine.has(value.name) && !hidden.fraction.has(value.fraction);
+  }
+
+  // Hidden engines leave the legend, too.
+  function withoutHidden(encoding) {
+    const { field, scale } = encoding;
+    if (field !== "name") return;
+    const kept = (name) => !hidden.engine.has(name);
+    if (encoding.sort) encoding.sort = encoding.sort.filter(kept);
+    if (!scale || !scale.domain) return;
+    scale.range = scale.range.filter((_, number) => kept(scale.domain[number]));
+    scale.domain = scale.domain.filter(kept);
   }
 
   function shown(figure) {
     const spec = specification(figure);
     delete spec.title;
-    for (const layer of spec.layer)
-      layer.data = { values: valuesOf(spec, layer).filter((value) => !hidden.has(value.name)) };
+    for (const layer of spec.layer) {
+      layer.data = { values: layer.data.values.filter(isShown) };
+      Object.values(layer.encoding).forEach(withoutHidden);
+    }
     spec.layer = spec.layer.filter((layer) => layer.data.values.length);
-    delete spec.datasets;
     return spec;
   }
 
   async function draw(figure) {
     const place = figure.querySelector(".chart");
-    const black = isDark.matches ? [["#000000", "#c9d1d9"]] : [];
+    const black = isDark.matches ? [["#000000", "#c9d1d9"], ["#57606a", "#9ea7b3"]] : [];
     const kept = shown(figure);
     let spec = JSON.stringify(kept);
     for (const [from, to] of black) spec = spec.replaceAll(from, to);
-    if (!kept.layer.length) {
-      place.textContent = "All engines of this figure are hidden.";
+    if (!kept.layer.some((layer) => layer.encoding.color)) {
+      place.textContent = "The filter hides all of this figure.";
       return;
     }
     const options = { actions: false, renderer: "svg", config: config() };
@@ -69,11 +81,14 @@
   }
 
   function csv(figure) {
-    const spec = specification(figure);
-    const columns = ["name", "x", "y", "low", "high", "details", "reason"];
+    const columns = document.querySelector("main").dataset.columns.split(",");
     const lines = new Set();
-    for (const layer of spec.layer)
-      for (const value of valuesOf(spec, layer)) lines.add(columns.map((column) => cell(value[column])).join(","));
+    for (const { data } of specification(figure).layer) {
+      const part = data.name.split("-")[0];
+      if (part === "bands") continue; // the limits have the same rows
+      for (const value of data.values)
+        lines.add(columns.map((column) => cell(column === "part" ? part : value[column])).join(","));
+    }
     return [columns.join(","), ...lines].join("\r\n") + "\r\n";
   }
 
@@ -91,8 +106,11 @@
   }
 
   function filter() {
-    for (const row of document.querySelectorAll("tr[data-engine]")) row.hidden = hidden.has(row.dataset.engine);
-    for (const figure of figures) draw(figure);
+    const by = Object.keys(hidden);
+    const marked = by.map((name) => `tr[data-${name}], section[data-${name}]`).join(", ");
+    for (const element of document.querySelectorAll(marked))
+      element.hidden = by.some((name) => hidden[name].has(element.dataset[name]));
+    for (const figure of figures) if (!figure.closest("section").hidden) draw(figure);
   }
 
   for (const figure of figures) {
@@ -107,8 +125,9 @@
     choices.hidden = false;
     for (const box of choices.querySelectorAll("input"))
       box.addEventListener("change", () => {
-        if (box.checked) hidden.delete(box.value);
-        else hidden.add(box.value);
+        const values = hidden[box.closest("fieldset").dataset.by];
+        if (box.checked) values.delete(box.value);
+        else values.add(box.value);
         filter();
       });
   }

@@ -12,14 +12,15 @@ from functools import cached_property
 from typing import Any
 
 from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Estimated, Grid, Series, Text
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Estimated, Grid, Text
 from sparkscale.analysis.crossed import Estimate
+from sparkscale.analysis.patterns import drawing
 from sparkscale.analysis.patterns.data_parallel import charts
 from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, rounds_interval
-from sparkscale.contract.case import by_path, show_fraction
+from sparkscale.contract.case import Case, by_path, show_fraction
 from sparkscale.contract.phrases import number
 
 QUESTION = "What is the best model for a given time?"
@@ -168,6 +169,15 @@ class Frontier:
             scope=f"{case.dataset}, cluster {case.cluster}, {case.device}",
         )
 
+    @property
+    def cluster(self) -> str:
+        return self.compared[0].case.cluster
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        """No cases: the comparisons list their failures."""
+        return ()
+
     def charts(self) -> Iterator[Chart]:
         """Yields a chart of quality against time, with the Pareto front as a line."""
         front = self.front
@@ -176,8 +186,8 @@ class Frontier:
         by_engine: dict[str, list[Point]] = defaultdict(list)
         for point in sorted(self._points(), key=lambda one: one.seconds.median):
             by_engine[point.cell.case.engine].append(point)
-        every = [_series("Pareto front", sorted(front, key=lambda one: one.seconds.median), is_line=True)]
-        every += [_series(engine, points, is_line=False) for engine, points in by_engine.items()]
+        line = _points(sorted(front, key=lambda one: one.seconds.median))
+        every = [one for engine, found in by_engine.items() for one in drawing.series(engine, _points(found), False)]
         criterion = self.compared[0].criterion
         yield Chart(
             "Quality against time to model",
@@ -185,6 +195,10 @@ class Frontier:
             f"{criterion.name}: estimate and interval",
             tuple(every),
             is_log_x=True,
+            dots=tuple(
+                dot for points in by_engine.values() for one in points for dot in charts.quality_dots(one.cell)
+            ),
+            fits=drawing.series("Pareto front", [point._replace(low=point.y, high=point.y) for point in line]),
         )
 
     def blocks(self) -> Iterator[Block]:
@@ -255,6 +269,5 @@ def _size(comparison: Tradeoff, cell: Cell) -> str:
     return "" if value is None else f"{value} {parameter}"
 
 
-def _series(name: str, points: Iterable[Point], is_line: bool) -> Series:
-    values = [(point.seconds.median, *charts.estimated(point.quality)) for point in points]
-    return Series(name, *zip(*values, strict=True), is_line=is_line)
+def _points(points: Iterable[Point]) -> list[drawing.Point]:
+    return [charts.estimated(point.seconds.median, point.quality, point.cell) for point in points]

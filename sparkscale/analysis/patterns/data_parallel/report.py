@@ -1,6 +1,6 @@
 """The report on samples and full data: cost and quality of each engine, and the smallest sample that is enough."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from sparkscale.analysis.patterns.protocol import Comparison
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import LEVEL
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import certainty, count
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.units import FEWEST_UNITS
@@ -78,10 +78,21 @@ class TradeoffReport:
     def _answers(self) -> Answers:
         return Answers(self.comparison, self.price)
 
+    @property
+    def cluster(self) -> str:
+        return self.comparison.case.cluster
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        return [record.case for record in self.comparison.executed]
+
     def charts(self) -> Iterator[Chart]:
-        """Yields the charts of time and of quality against rows. A chart without points is left out."""
-        found = [charts.times(self.comparison), *([charts.qualities(self.comparison)] if self.is_judged else [])]
-        yield from (chart for chart in found if chart.series or chart.failed)
+        """Yields charts of time and of quality against rows, and of what a sample gives up."""
+        yield charts.times(self.comparison, self._answers.spark_pays.best_on_node)
+        if self.is_judged:
+            yield charts.qualities(self.comparison)
+        if self.comparison.judges_samples:
+            yield charts.given_up(self.comparison)
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Series, Text, Verdict, verdict_of
+from sparkscale.analysis import blocks, metrics
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Grid, Series, Text, Verdict, verdict_of
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, placed
+from sparkscale.analysis.patterns.drawing import Point, dot, series
 from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
 from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Spread
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import count, number
 
 QUESTION = "How many cores does Spark need?"
@@ -201,18 +202,58 @@ class ScalingReport:
         seconds = _paired([*(one.cell for one in configurations), reference.cell])
         return Scaling(_numbers(configurations), seconds[:, :-1], seconds[:, -1]) if len(seconds) else None
 
+    @property
+    def cluster(self) -> str:
+        """Empty, because the report is about several clusters."""
+        return ""
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        """No cases: the comparisons list their failures."""
+        return ()
+
     def charts(self) -> Iterator[Chart]:
         """Yields charts of seconds and of speed-up against cores, for the same rows on all of them."""
         strong = {engine.name: list(self._strong(engine)) for engine in self.scaled}
         by_engine = {name: rows for name, rows in strong.items() if rows}
         if not by_engine:
             return
-        seconds = tuple(_series(name, rows, lambda scaled: scaled.seconds) for name, rows in by_engine.items())
-        speed_up = tuple(_series(name, rows, lambda scaled: scaled.speed_up) for name, rows in by_engine.items())
-        y = "time to model, s: median and range"
-        yield Chart("Time to model against cores", "cores", y, seconds, is_log_x=True, is_log_y=True)
-        y = "speed-up over the fewest cores: median and range"
-        yield Chart("Speed-up against cores", "cores", y, speed_up, is_log_x=True, is_log_y=True)
+        seconds: list[Series] = []
+        speed_ups: list[Series] = []
+        every_time: list[Dot] = []
+        every_speed_up: list[Dot] = []
+        for name, rows in by_engine.items():
+            seconds += _series(name, rows, lambda scaled: scaled.seconds)
+            speed_ups += _series(name, rows, lambda scaled: scaled.speed_up)
+            fewest = rows[0].configuration.cell.seconds_by_round()
+            for record in (record for row in rows for record in metrics.timed(row.configuration.cell.records)):
+                cores, time = float(record.resources.cores or 0), metrics.time_to_model(record)
+                every_time.append(dot(name, cores, time, record))
+                if record.round in fewest:
+                    every_speed_up.append(dot(name, cores, fewest[record.round] / time, record))
+        cores_of = [x for one in seconds for x in one.x]
+        fewest_cores, most_cores = min(cores_of), max(cores_of)
+        ideal = Series("ideal", (fewest_cores, most_cores), (1.0, most_cores / fewest_cores))
+        yield Chart(
+            "Time to model against cores",
+            "cores",
+            "time to model, s: median and range",
+            tuple(seconds),
+            is_log_x=True,
+            is_log_y=True,
+            dots=tuple(every_time),
+        )
+        yield Chart(
+            "Speed-up against cores",
+            "cores",
+            "speed-up over the fewest cores: median and range",
+            tuple(speed_ups),
+            is_log_x=True,
+            is_log_y=True,
+            dots=tuple(every_speed_up),
+            fits=(ideal,),
+            note="The dashed line is a speed-up by as much as there are more cores.",
+        )
 
     def blocks(self) -> Iterator[Block]:
         strong = [row for engine in self.scaled for row in self._strong(engine)]
@@ -268,13 +309,8 @@ class Row:
     scaled: Scaled
 
 
-def _series(engine: str, rows: Sequence[Row], of: Callable[[Scaled], Spread]) -> Series:
-    points = [
-        (float(row.configuration.cores), spread.median, spread.low, spread.high)
-        for row in rows
-        if (spread := of(row.scaled))
-    ]
-    return Series(engine, *zip(*points, strict=True))
+def _series(engine: str, rows: Sequence[Row], of: Callable[[Scaled], Spread]) -> tuple[Series, ...]:
+    return series(engine, [Point.of(float(row.configuration.cores), of(row.scaled)) for row in rows])
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:

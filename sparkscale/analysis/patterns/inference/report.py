@@ -1,11 +1,12 @@
 """The report of batch inference: rows per second of each engine, the Spark tax, and the engine to use."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, metrics
 from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Text
+from sparkscale.analysis.patterns.drawing import ranking
 from sparkscale.analysis.patterns.inference.comparison import (
     VARIANT_PARAMETERS,
     Predictions,
@@ -13,10 +14,10 @@ from sparkscale.analysis.patterns.inference.comparison import (
     advice,
     comparisons,
 )
-from sparkscale.analysis.patterns.protocol import ranking, with_evidence
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
@@ -59,10 +60,26 @@ class PredictionsReport:
         answer = advice(self.comparison)
         return [with_evidence(answer, self.comparison.records)] if answer else []
 
+    @property
+    def cluster(self) -> str:
+        return self.comparison.case.cluster
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        return [variant.case for variant in self.comparison.variants]
+
     def charts(self) -> Iterator[Chart]:
-        """Yields a chart of the rows per second of each engine."""
+        """Yields a chart of the rows per second of each engine, and the Spark tax as a waterfall."""
         compared = [(variant.label, variant) for variant in self.comparison.variants]
         yield ranking("Rows per second", "rows per second: median and range", compared, metrics.rows_per_second)
+        rungs = [(_rung(variant), variant) for variant in self.comparison.rungs if not variant.threads]
+        steps = ranking(
+            "The Spark tax: what each step adds to the time",
+            "seconds for a million rows: median and range",
+            rungs,
+            lambda record: 1e6 / metrics.rows_per_second(record),
+        )
+        yield replace(steps, kind="waterfall")
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison
@@ -129,11 +146,10 @@ class PredictionsReport:
         )
         rows = []
         for number, variant in enumerate(rungs):
-            native = "native, one thread" if variant.threads else f"native, all cores ({variant.label})"
             before = rungs[number - 1] if number else None
             rows.append(
                 (
-                    RUNGS.get(variant.engine, native),
+                    _rung(variant),
                     variant.rows_per_second,
                     Spread.of(variant.over(before)),
                     Spread.of(variant.over(comparison.native)),
@@ -156,6 +172,12 @@ class PredictionsReport:
             ),
         ]
         yield from (Text(note, is_note=True) for note in notes)
+
+
+def _rung(variant: Variant) -> str:
+    """Returns the name of a variant as a step of the Spark tax."""
+    native = "native, one thread" if variant.threads else f"native, all cores ({variant.label})"
+    return RUNGS.get(variant.engine, native)
 
 
 def rate(heading: str) -> Column:

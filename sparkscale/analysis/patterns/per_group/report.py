@@ -1,6 +1,6 @@
 """The report of one model per group: costs of each engine, outcomes of the groups, and the engine to use."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid, Text, Warning
+from sparkscale.analysis.patterns.drawing import ranking
 from sparkscale.analysis.patterns.per_group.comparison import (
     CONTROL,
     JOBLIB,
@@ -20,11 +21,11 @@ from sparkscale.analysis.patterns.per_group.comparison import (
     comparisons,
 )
 from sparkscale.analysis.patterns.per_group.metrics import models_per_second
-from sparkscale.analysis.patterns.protocol import ranking, with_evidence
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
 from sparkscale.analysis.statistics import Spread
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import GROUPS, RunRecord
 from sparkscale.store.store import Store
@@ -77,10 +78,26 @@ class TrainingsReport:
         answer = advice(self.comparison) if self.comparison.is_largest else None
         return [with_evidence(answer, self.comparison.records)] if answer else []
 
+    @property
+    def cluster(self) -> str:
+        return self.comparison.case.cluster
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        return [variant.case for variant in self.comparison.variants]
+
     def charts(self) -> Iterator[Chart]:
-        """Yields a chart of the models per second of each engine."""
+        """Yields charts of the models per second of each engine, and of the skew of its tasks."""
         compared = [(variant.engine, variant) for variant in self.comparison.variants]
         yield ranking("Models per second", "models per second: median and range", compared, models_per_second)
+        if self.comparison.is_largest:
+            with_skew = [(label, one) for label, one in compared if one.figure("task_skew")]
+            yield ranking(
+                "Skew of tasks: the longest task relative to the mean",
+                "longest over mean: median and range",
+                with_skew,
+                lambda record: record.figures.get("task_skew"),
+            )
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

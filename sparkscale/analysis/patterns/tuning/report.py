@@ -1,6 +1,6 @@
 """The report of parallel tuning: how soon each engine finds a good configuration, and the cost of a trial."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from sparkscale.analysis import blocks, circumstances, metrics
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid, Series, Text, Warning
-from sparkscale.analysis.patterns.protocol import ranking, with_evidence
+from sparkscale.analysis.patterns.drawing import ranking
+from sparkscale.analysis.patterns.protocol import with_evidence
 from sparkscale.analysis.patterns.tuning.comparison import (
     SHARES,
     VARIANT_PARAMETERS,
@@ -19,7 +20,7 @@ from sparkscale.analysis.patterns.tuning.comparison import (
 )
 from sparkscale.analysis.plausibility import quality_warnings
 from sparkscale.analysis.price import Price, costs, price_of
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import TRIALS, RunRecord
 from sparkscale.contract.target import MARGIN, SUITE, targets_found
@@ -79,6 +80,14 @@ class SearchesReport:
             return Answer("No search found a target.", "no")
         losses = ", ".join(f"{target.metric} {target.loss:g}" for target in targets)
         return Answer(f"The target loss is {losses}: the best validation loss plus {MARGIN:.0%}.", "yes")
+
+    @property
+    def cluster(self) -> str:
+        return self.comparison.case.cluster
+
+    @property
+    def cases(self) -> Iterable[Case]:
+        return [search.case for search in self.comparison.searches]
 
     def charts(self) -> Iterator[Chart]:
         """Yields charts of the searches: the time of each, and the best loss so far of each seed against time."""

@@ -1,0 +1,39 @@
+"""Writes the charts of a report as files: each as SVG, PNG and CSV."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparkscale.analysis.blocks import Block, Chart
+from sparkscale.contract.errors import ConfigError
+from sparkscale.present import charts
+
+LONGEST = 60
+"""The largest number of characters of a file's name, without its number and its ending."""
+
+
+def write(blocks: Sequence[Block], folder: Path) -> dict[int, Path]:
+    """Writes each chart as SVG, PNG and CSV into a folder, which is made if it is missing.
+
+    Returns the path of each SVG file by the position of the chart among the blocks. A chart with more series than a
+    reader can tell apart has only a CSV file, and no path. Raises ConfigError if a file cannot be written.
+    """
+    written: dict[int, Path] = {}
+    drawn = [(position, block) for position, block in enumerate(blocks) if isinstance(block, Chart)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (position, chart) in enumerate(drawn, 1):
+            file = folder / f"{number:02}-{_slug(chart.title)}"
+            file.with_suffix(".csv").write_text(charts.csv(chart), "utf-8", newline="")
+            if len(charts.names(chart)) <= charts.MOST:
+                written[position] = file.with_suffix(".svg")
+                written[position].write_text(charts.svg(chart), "utf-8")
+                file.with_suffix(".png").write_bytes(charts.png(chart))
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+    return written
+
+
+def _slug(title: str) -> str:
+    """Returns a title as a part of a file's name: lower case, with hyphens between the words."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower())[:LONGEST].strip("-")
