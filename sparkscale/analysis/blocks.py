@@ -164,7 +164,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Dot:
-    """One execution in a chart. `series` is the name of its series, and `details` says which execution it is.
+    """One execution in a chart. `series` is the name of its series, and `record` is the beginning of its record's id.
 
     `software` is the id of the description of its software. `Chart.versions` has the versions for each id.
     """
@@ -172,7 +172,8 @@ class Dot:
     series: str
     x: float
     y: float
-    details: str
+    record: str
+    round: int = 1
     fraction: str = ""
     software: str = ""
 

@@ -46,11 +46,12 @@ def report(store: Store, invocation: Invocation, has_charts: bool = False) -> li
         report_blocks += [Heading(FAILURES), _problems("Each case, and why it has none", failures)]
     report_blocks += goals(invocation.goals, records)
     versions = _versions(store, records) if has_charts else {}
+    failing = [record for record in metrics.latest(records) if record.outcome != "ok"] if has_charts else []
     for comparison, subject in zip(comparisons, subjects, strict=True):
         shown = list(comparison.blocks())
         if has_charts:
             charts = [replace(chart, versions=versions) for chart in comparison.charts() if not chart.is_empty]
-            shown = [*_answers_of(comparison), *charts, *shown, *_failures_of(comparison, records)]
+            shown = [*_answers_of(comparison), *charts, *shown, *_failures_of(comparison, failing)]
         report_blocks += [Heading(subject, cluster=comparison.cluster), *shown] if shown else []
     return [*report_blocks, *_without_report(records)]
 
@@ -62,17 +63,17 @@ def _versions(store: Store, records: Sequence[RunRecord]) -> dict[str, str]:
 
 
 def _answers_of(comparison: Comparison) -> Iterator[Block]:
-    """Yields the answers of one comparison, each below its question. The first part of the report has the evidence."""
+    """Yields the answers of one comparison, each below its question. Their evidence is in the first part."""
     for answer in comparison.answers():
         if answer.question:
             yield Text(answer.question)
         yield replace(answer, evidence=())
 
 
-def _failures_of(comparison: Comparison, records: Sequence[RunRecord]) -> Iterator[Grid]:
-    """Yields a table of the comparison's cases without a result, if there are any."""
-    keys = {case.subject_key("version", "fraction") for case in comparison.cases}
-    own = [record for record in records if record.case.subject_key("version", "fraction") in keys]
+def _failures_of(comparison: Comparison, failing: Sequence[RunRecord]) -> Iterator[Grid]:
+    """Yields a table of the comparison's cases without a result. Nothing if none of the records is one of them."""
+    keys = {case.subject_key("version", "fraction") for case in comparison.cases} if failing else set()
+    own = [record for record in failing if record.case.subject_key("version", "fraction") in keys]
     if found := problems(own):
         yield _problems("Cases of this comparison without a result", found)
 

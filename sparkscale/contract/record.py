@@ -22,6 +22,10 @@ In a condensed archive, the sums replace the scores.
 """
 
 
+SHORT = 8
+"""The number of characters of a record's id that reports show. The commands find a record by them."""
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -33,6 +33,9 @@ EDGE = 8
 FIT = [4, 3]
 """The dashes of fitted and forecast lines."""
 
+DIGITS = 6
+"""The significant digits of the numbers in a chart. More cannot be seen, and would make reports large."""
+
 MOST_DOTS = 20
 """The largest number of executions that are drawn as dots at one point of a series."""
 
@@ -67,7 +70,22 @@ def csv(chart: Chart) -> str:
     return file.getvalue()
 
 
-CSV = ("part", "name", "fraction", "x", "y", "low", "high", "details", "software", "reason", "axis", "value", "label")
+CSV = (
+    "part",
+    "name",
+    "fraction",
+    "x",
+    "y",
+    "low",
+    "high",
+    "round",
+    "record",
+    "software",
+    "reason",
+    "axis",
+    "value",
+    "label",
+)
 """The columns of a chart's data as CSV. The page writes the same."""
 
 
@@ -79,8 +97,9 @@ def _no_formula(value: Any) -> Any:
 def specification(chart: Chart, width: int | str = WIDTH, background: str | None = "white") -> dict[str, Any]:
     """Returns the chart as a Vega-Lite specification. `width` is in pixels, or "container" for the page's width.
 
-    Each layer's data have a name, which says what they are: "fits", "ranges", "lines", "points", "executions",
-    "failed", "edges" or "limits". Raises ValueError if there are more series than colours and dashes can tell apart.
+    The data of the layers are among the specification's `datasets`, by name: "points", "executions", "fits",
+    "failed", "edges", "steps", "limits-x" or "limits-y". Raises ValueError if there are more series than colours and
+    dashes can tell apart.
     """
     import altair as alt
 
@@ -89,11 +108,21 @@ def specification(chart: Chart, width: int | str = WIDTH, background: str | None
         raise ValueError(f"{len(series)} lines cannot be told apart.")
     drawing = _Drawing(chart, series)
     layers = [layer for name, rows in _parts(chart).items() if rows for layer in getattr(drawing, name)(rows)]
-    height = ROW * len(series) if chart.is_ranking else HEIGHT
-    drawn = alt.layer(*layers).properties(title=chart.title, width=width, height=height)
-    drawn = drawn.resolve_scale(shape="shared").properties(**({"background": background} if background else {}))
-    specified: dict[str, Any] = drawn.to_dict()
-    return specified
+    top = alt.layer().properties(title=chart.title, width=width).to_dict(validate=False)
+    return {
+        **top,
+        **({"background": background} if background else {}),
+        "height": ROW * len(series) if chart.is_ranking else HEIGHT,
+        # Altair would copy and check every layer several times, so it gets none of them
+        "layer": [_layer(layer) for layer in layers],
+        "datasets": drawing.datasets,
+    }
+
+
+def _layer(drawn: Any) -> dict[str, Any]:
+    """Returns a layer without what only a whole specification has. It is not validated: a test does that."""
+    specified: dict[str, Any] = drawn.to_dict(validate=False)
+    return {key: value for key, value in specified.items() if key not in ("$schema", "config", "datasets")}
 
 
 class _Drawing:
@@ -103,6 +132,7 @@ class _Drawing:
         import altair as alt
 
         self.chart = chart
+        self.datasets: dict[str, list[dict[str, Any]]] = {}
         self.x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
         self.y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
         if chart.is_ranking:
@@ -113,15 +143,21 @@ class _Drawing:
         self.dash = _styled(alt.StrokeDash, series, dashes, not chart.is_ranking)
         shapes = [SHAPES[number % len(SHAPES)] for number in range(len(series))]
         self.shape = _styled(alt.Shape, series, shapes, not chart.is_ranking)
-        fraction = [alt.Tooltip("fraction:N")] if any(one.fractions for one in chart.series) else []
+        self.has_fractions = any(one.fractions for one in chart.series)
+        fraction = [alt.Tooltip("fraction:N")] if self.has_fractions else []
         self.tip = [alt.Tooltip("name:N", title=" "), alt.Tooltip("x:Q", title=chart.x, format=",.4~g")]
         self.tip += [] if chart.is_ranking else [alt.Tooltip("y:Q", title=chart.y, format=",.4~g")]
         self.tip += fraction
 
-    def _base(self, name: str, rows: Sequence[dict[str, Any]]) -> Any:
+    def _data(self, name: str, rows: Sequence[dict[str, Any]]) -> Any:
+        """Returns a chart of these rows, which are kept in `datasets`."""
         import altair as alt
 
-        return alt.Chart(alt.InlineData(list(rows), name=name)).encode(x=self.x, color=self.colour)
+        self.datasets[name] = list(rows)
+        return alt.Chart(alt.NamedData(name))
+
+    def _base(self, name: str, rows: Sequence[dict[str, Any]]) -> Any:
+        return self._data(name, rows).encode(x=self.x, color=self.colour)
 
     def steps(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields the bars of a waterfall."""
@@ -130,7 +166,7 @@ class _Drawing:
 
     def fits(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         base = self._base("fits", rows)
-        if any(row["low"] != row["high"] for row in rows):
+        if any("low" in row for row in rows):
             yield base.mark_area(opacity=0.15).encode(y=self._ends("low", "y"), y2="high:Q", detail="line:N")
         yield base.mark_line(strokeDash=FIT, strokeWidth=1.5, opacity=0.8).encode(y=self.y, detail="line:N")
 
@@ -142,10 +178,9 @@ class _Drawing:
             own = [row for row in rows if row["axis"] == axis]
             if not own:
                 continue
-            base = alt.Chart(alt.InlineData(own, name=f"limits-{axis}"))
-            bounded = [row for row in own if row["low"] is not None]
-            if bounded:
-                band = alt.Chart(alt.InlineData(bounded, name=f"bands-{axis}")).mark_rect(opacity=0.1, color=LINE)
+            base = self._data(f"limits-{axis}", own)
+            if any("low" in row for row in own):
+                band = base.transform_filter("isValid(datum.low)").mark_rect(opacity=0.1, color=LINE)
                 yield band.encode(**{axis: self._ends("low", axis), f"{axis}2": "high:Q"})
             at = self._ends("value", axis)
             yield base.mark_rule(color=LINE, strokeDash=[1, 2]).encode(**{axis: at})
@@ -155,24 +190,27 @@ class _Drawing:
             place = {"y": alt.value(0)} if axis == "x" else {"x": alt.value(4)}
             yield base.mark_text(fontSize=10, color=LINE, **turned).encode(text="label:N", **{axis: at}, **place)
 
-    def ranges(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+    def points(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yields the ranges, the lines and the points of the series."""
+        base = self._base("points", rows)
         axis = "x" if self.chart.is_ranking else "y"
         ends = {axis: self._ends("low", axis), f"{axis}2": "high:Q"}
-        yield self._base("ranges", rows).mark_rule(strokeWidth=2, strokeOpacity=0.5).encode(**{"y": self.y, **ends})
-
-    def lines(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
-        yield self._base("lines", rows).mark_line().encode(y=self.y, strokeDash=self.dash, detail="line:N")
-
-    def points(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
-        mark = self._base("points", rows).mark_point(filled=True, size=45, opacity=1)
-        yield mark.encode(y=self.y, shape=self.shape, tooltip=self.tip)
+        if any("low" in row for row in rows):
+            yield base.mark_rule(strokeWidth=2, strokeOpacity=0.5).encode(**{"y": self.y, **ends})
+        lines = [row for row in rows if "line" in row]
+        if lines:
+            named = base if len(lines) == len(rows) else base.transform_filter("isValid(datum.line)")
+            yield named.mark_line().encode(y=self.y, strokeDash=self.dash, detail="line:N")
+        yield base.mark_point(filled=True, size=45, opacity=1).encode(y=self.y, shape=self.shape, tooltip=self.tip)
 
     def executions(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields a dot for each execution. Its tooltip also gives the versions of the software."""
         import altair as alt
 
         base = self._base("executions", rows)
-        details = [*self.tip, alt.Tooltip("details:N", title="execution")]
+        details = [*self.tip, alt.Tooltip("round:Q"), alt.Tooltip("record:N")]
+        if not self.chart.is_ranking and not self.has_fractions and any("fraction" in row for row in rows):
+            details.append(alt.Tooltip("fraction:N"))
         if self.chart.versions:
             base = base.transform_calculate(versions=f"({json.dumps(dict(self.chart.versions))})[datum.software]")
             details.append(alt.Tooltip("versions:N"))
@@ -271,15 +309,14 @@ def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
         "limits": [vars(one) for one in chart.limits],
         "fits": _points(chart.fits),
         "edges": [row for row, one in zip(failed, chart.failed, strict=True) if one.is_edge],
-        "ranges": [point for point in points if point["low"] != point["high"]],
-        "lines": [point for point in points if point["is_line"]],
         "points": points,
         "executions": [
             {
                 "name": dot.series,
                 "x": dot.x,
                 "y": dot.y,
-                "details": dot.details,
+                "round": dot.round,
+                "record": dot.record,
                 "fraction": dot.fraction,
                 "software": dot.software,
             }
@@ -287,11 +324,16 @@ def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
         ],
         "failed": failed,
     }
-    return {name: [_without_empty(row) for row in rows] for name, rows in parts.items()}
+    return {name: [_compact(row) for row in rows] for name, rows in parts.items()}
 
 
-def _without_empty(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if value != ""}
+def _compact(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row without empty values. Its numbers have DIGITS significant digits."""
+    return {
+        key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        for key, value in row.items()
+        if value not in ("", None)
+    }
 
 
 def _steps(chart: Chart) -> list[dict[str, Any]]:
@@ -305,6 +347,7 @@ def _steps(chart: Chart) -> list[dict[str, Any]]:
 
 def _points(series: Sequence[Series], is_ranking: bool = False) -> list[dict[str, Any]]:
     rows = []
+    has_ranges = any(one.low for one in series)
     for number, one in enumerate(series):
         fractions = one.fractions or ("",) * len(one.x)
         values = one.x if is_ranking else one.y
@@ -312,8 +355,9 @@ def _points(series: Sequence[Series], is_ranking: bool = False) -> list[dict[str
             one.x, one.y, one.low or values, one.high or values, fractions, strict=True
         ):
             if all(map(math.isfinite, (x, y, low, high))):
-                row = {"name": one.name, "x": x, "y": y, "low": low, "high": high, "fraction": fraction}
-                rows.append({**row, "is_line": one.is_line, "line": number})
+                row = {"name": one.name, "x": x, "y": y, "fraction": fraction}
+                row |= {"low": low, "high": high} if has_ranges else {}
+                rows.append({**row, "line": number} if one.is_line else row)
     return rows
 
 

@@ -214,11 +214,18 @@ class Store:
         return self._read(query)
 
     def record(self, identity: str) -> RunRecord:
-        """Returns the record with this id. Raises ConfigError if there is none."""
-        found = self._read(sa.select(records.c.content).where(records.c.id == identity))
+        """Returns the record with this id, or the only one whose id begins with it.
+
+        Raises ConfigError if there is no such record, or if there are several.
+        """
+        begins = records.c.id.startswith(identity, autoescape=True)
+        found = self._read(sa.select(records.c.content).where(begins).limit(2)) if identity else []
+        exact = self._read(sa.select(records.c.content).where(records.c.id == identity)) if len(found) > 1 else found
         if not found:
             raise ConfigError(f"{self.path} has no record '{identity}': `sparkscale export` prints ids of records.")
-        return found[0]
+        if not exact:
+            raise ConfigError(f"{self.path} has several records whose ids begin with '{identity}': give more of the id.")
+        return exact[0]
 
     def records_of(self, suite: str) -> list[RunRecord]:
         """Returns the records of all runs of a suite, in the order of measurement, without imported runs."""

@@ -1,11 +1,16 @@
 """Charts as SVG: what is drawn, from the document itself."""
 
+import csv
+import io
 import re
+from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
-from sparkscale.analysis.blocks import Chart, Series
+from sparkscale.analysis.blocks import Chart, Dot, Failed, Limit, Series
+from sparkscale.present import charts
 from sparkscale.present.charts import svg
 
 CHART = Chart(
@@ -53,3 +58,103 @@ def test_too_many_lines_are_refused() -> None:
     many = Chart("t", "x", "y", tuple(Series(str(n), (1.0,), (1.0,)) for n in range(22)))
     with pytest.raises(ValueError, match="22 lines"):
         svg(many)
+
+
+WITH_ALL = replace(
+    CHART,
+    dots=(Dot("xgboost", 100.0, 0.07, "abc", 2, "1/4", "s"),),
+    failed=(Failed("mllib", 20_000.0, "oom: no memory", is_edge=True), Failed("mllib", 5_000.0, "timeout")),
+    fits=(Series("xgboost", (100.0, 100_000.0), (0.1, 100.0), (0.05, 50.0), (0.2, 200.0)),),
+    limits=(Limit("x", 3000.0, "faster", 2000.0, 5000.0), Limit("y", 5.0, "deadline")),
+    versions={"s": "xgboost 3"},
+)
+RANKING = Chart(
+    "Rows per second",
+    "rows per second",
+    "",
+    (
+        Series("native", (2.0,), (0.0,), (1.0,), (3.0,), is_line=False),
+        Series("spark", (5.0,), (0.0,), (4.0,), (6.0,), is_line=False),
+    ),
+    kind="ranking",
+)
+
+
+@pytest.mark.parametrize("chart", [CHART, WITH_ALL, RANKING, replace(RANKING, kind="waterfall")])
+def test_a_specification_is_valid_vega_lite(chart: Chart) -> None:
+    """The specification is assembled without Altair's own checks, which take longer than everything else."""
+    import altair as alt
+
+    alt.LayerChart.from_dict(charts.specification(chart))
+    assert charts.png(chart).startswith(b"\x89PNG")
+
+
+def _marks(chart: Chart, role: str) -> list[str]:
+    return re.findall(rf'aria-roledescription="{role} mark"[^>]*>', svg(chart))
+
+
+def test_a_fit_is_dashed_and_has_a_band() -> None:
+    assert len(_marks(WITH_ALL, "area")) == 1
+    dashed = [line for line in _marks(WITH_ALL, "line") if 'stroke-dasharray="4,3"' in line]
+    assert len(dashed) == 1
+    assert _marks(CHART, "area") == []
+
+
+def test_a_size_without_memory_is_an_edge_and_another_failure_is_only_a_mark() -> None:
+    edges = [line for line in _marks(WITH_ALL, "rule") if 'stroke-dasharray="8,3"' in line]
+    assert len(edges) == 1
+    assert svg(WITH_ALL).count("✕") == 2
+
+
+def test_lines_across_are_labelled_and_an_interval_is_a_band() -> None:
+    texts = "".join(ElementTree.fromstring(svg(WITH_ALL)).itertext())
+    assert "faster" in texts
+    assert "deadline" in texts
+    assert len(_marks(WITH_ALL, "rect")) == 1
+
+
+def test_the_bars_of_a_waterfall_lead_from_one_median_to_the_next() -> None:
+    specified = charts.specification(replace(RANKING, kind="waterfall"))
+    steps = [(step["name"], step["low"], step["high"]) for step in specified["datasets"]["steps"]]
+    assert steps == [("native", 0.0, 2.0), ("spark", 2.0, 5.0)]
+    assert "steps" not in charts.specification(RANKING)["datasets"]
+
+
+def test_a_chart_in_words_names_ranges_failures_and_lines_across() -> None:
+    assert charts.summary(WITH_ALL) == (
+        "Time against rows. seconds, over rows: xgboost from 0.1 to 10; mllib from 3 to 4; mllib has no result at "
+        "2e+04: oom: no memory; mllib has no result at 5e+03: timeout; faster at 3e+03; deadline at 5."
+    )
+
+
+def test_many_executions_are_thinned_and_the_reader_is_told() -> None:
+    dots = tuple(Dot("xgboost", 100.0, float(y), f"r{y}", fraction="1/4") for y in range(1000))
+    others = tuple(Dot("mllib", 100.0, float(y), f"m{y}", fraction="1/4") for y in range(5))
+    chart = replace(CHART, dots=(*dots, *others))
+    drawn = charts.specification(chart)["datasets"]["executions"]
+    of_many = [row["y"] for row in drawn if row["name"] == "xgboost"]
+    assert (len(of_many), min(of_many), max(of_many)) == (charts.MOST_DOTS, 0, 999)
+    steps = {after - before for before, after in pairwise(of_many)}
+    assert max(steps) - min(steps) <= 1
+    assert len(drawn) - len(of_many) == 5
+    assert charts.left_out(chart).startswith("25 of 1,005 executions are drawn as dots: at most 20 at each point")
+    assert charts.left_out(replace(chart, dots=others)) == ""
+
+
+def test_executions_that_differ_in_x_are_thinned_by_their_fraction() -> None:
+    """In a chart of quality against time, each execution has its own time."""
+    by_fraction = {name: [Dot("e", float(x), 0.5, "r", fraction=name) for x in range(50)] for name in ("1/4", "1")}
+    chart = Chart("t", "x", "y", (Series("e", (25.5,), (0.5,)),), dots=(*by_fraction["1/4"], *by_fraction["1"]))
+    drawn = charts.specification(chart)["datasets"]["executions"]
+    assert [row["fraction"] for row in drawn].count("1/4") == charts.MOST_DOTS
+    assert len(drawn) == 2 * charts.MOST_DOTS
+    ranked = replace(chart, kind="ranking")
+    assert len(charts.specification(ranked)["datasets"]["executions"]) == 2 * charts.MOST_DOTS
+
+
+def test_a_text_in_csv_is_no_formula() -> None:
+    chart = Chart("t", "x", "y", (Series("=cmd()", (1.0,), (2.0,)),), failed=(Failed("a", 1.0, "@SUM(1)"),))
+    rows = list(csv.DictReader(io.StringIO(charts.csv(chart))))
+    assert [row["name"] for row in rows] == ["'=cmd()", "a"]
+    assert rows[1]["reason"] == "'@SUM(1)"
+    assert rows[0]["x"] == "1.0"

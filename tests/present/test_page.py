@@ -1,6 +1,8 @@
 """The page of a report in a real browser: what it shows, what it asks for, and what a hostile name does to it."""
 
 import csv
+import io
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,11 +10,25 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Failed, Grid, Heading, Series, Text, Warning
+from sparkscale.analysis.blocks import (
+    Answer,
+    Block,
+    Chart,
+    Column,
+    Dot,
+    Failed,
+    Grid,
+    Heading,
+    Limit,
+    Series,
+    Text,
+    Warning,
+)
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.offline import FETCHED
 from sparkscale.present import cells, charts, page
+from sparkscale.present.notebook import Results
 
 HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
 AXE = FETCHED / "axe-core" / "axe.min.js"
@@ -25,13 +41,17 @@ def report(name: str = "xgboost") -> list[Block]:
         f"rows {name}",
         f"seconds {name}",
         (
-            Series(name, (100.0, 1000.0), (0.1, 1.0), (0.05, 0.5), (0.2, 2.0)),
-            Series("mllib", (100.0, 1000.0), (3.0, 4.0)),
+            Series(name, (100.0, 1000.0), (0.1, 1.0), (0.05, 0.5), (0.2, 2.0), fractions=("1/4", "1")),
+            Series("mllib", (100.0, 1000.0), (3.0, 4.0), fractions=("1/4", "1")),
         ),
         is_log_x=True,
         is_log_y=True,
-        dots=(Dot(name, 100.0, 0.05, f"round 1, record {name}"), Dot(name, 100.0, 0.2, "round 2, record r2")),
-        failed=(Failed("mllib", 10_000.0, f"oom: {name}"),),
+        dots=(Dot(name, 100.0, 0.05, name, 1, "1/4", "s1"), Dot(name, 100.0, 0.2, "r2", 2, "1/4", "s1")),
+        failed=(Failed("mllib", 10_000.0, f"oom: {name}", is_edge=True),),
+        fits=(Series(name, (100.0, 10_000.0), (0.1, 10.0), (0.05, 5.0), (0.2, 20.0)),),
+        limits=(Limit("x", 500.0, f"faster {name}", 300.0, 900.0), Limit("y", 2.0, f"tolerance {name}")),
+        note=f"A note on {name}.",
+        versions={"s1": f"{name} 1.2.3"},
     )
     ranking = Chart(
         "Rows per second",
@@ -46,8 +66,14 @@ def report(name: str = "xgboost") -> list[Block]:
     )
     grid = Grid(
         f"Costs of {name}",
-        (blocks.name("engine"), blocks.seconds("time,\ns"), blocks.prose("why"), Column("AUC", ".3f")),
-        ((name, Spread.of([1.0, 2.0]), name, 0.5), ("mllib", None, "slow", 0.25)),
+        (
+            blocks.name("engine"),
+            blocks.name("fraction"),
+            blocks.seconds("time,\ns"),
+            blocks.prose("why"),
+            Column("AUC", ".3f"),
+        ),
+        ((name, "1/4", Spread.of([1.0, 2.0]), name, 0.5), ("mllib", "1", None, "slow", 0.25)),
     )
     return [
         Heading(f"suite quick {name}", 1),
@@ -55,13 +81,15 @@ def report(name: str = "xgboost") -> list[Block]:
         Heading("Answers"),
         Answer(name, "yes", (f"record {name}", "two"), question="Is a sample enough?", subject=name),
         Answer("open", "not resolved", would_resolve=name, question="Is a sample enough?", subject="logistic"),
-        Heading(f"data_parallel.{name}"),
+        Heading(f"data_parallel.{name}", cluster="local"),
         chart,
         ranking,
         grid,
         Text(name, is_note=True),
         Text(name, is_code=True),
         Warning(name),
+        Heading("The other cluster", cluster=f"cluster {name}"),
+        Text("nothing"),
     ]
 
 
@@ -118,10 +146,100 @@ def test_the_data_of_a_figure_are_a_csv_file(opened: Opened, tmp_path: Path) -> 
         opened.page.get_by_role("button", name="Data (CSV)").first.click()
     download.value.save_as(tmp_path / "data.csv")
     rows = list(csv.DictReader((tmp_path / "data.csv").read_text().splitlines()))
-    medians = [(row["name"], float(row["x"]), float(row["y"])) for row in rows if row["low"]]
+    by_part: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        by_part[row["part"]].append(row)
+    medians = [(row["name"], float(row["x"]), float(row["y"])) for row in by_part["points"]]
     assert medians == [("xgboost", 100, 0.1), ("xgboost", 1000, 1), ("mllib", 100, 3), ("mllib", 1000, 4)]
-    assert [row["y"] for row in rows if row["details"]] == ["0.05", "0.2"]
-    assert [(row["x"], row["y"]) for row in rows if row["reason"]] == [("10000", "")]
+    assert [(row["record"], row["round"], row["y"]) for row in by_part["executions"]] == [
+        ("xgboost", "1", "0.05"),
+        ("r2", "2", "0.2"),
+    ]
+    assert [(row["x"], row["y"]) for row in by_part["failed"]] == [("10000", "")]
+    assert [(row["axis"], float(row["value"])) for row in by_part["limits"]] == [("x", 500), ("y", 2)]
+    # the command writes the same data
+    chart = next(block for block in report() if isinstance(block, Chart))
+    written = list(csv.DictReader(io.StringIO(charts.csv(chart))))
+    assert sorted(map(_parsed, written)) == sorted(map(_parsed, rows))
+
+
+def _parsed(row: dict[str, str]) -> list[str]:
+    """The cells of a row. Numbers are written alike."""
+    numbers = ("x", "y", "low", "high", "value", "round")
+    return [f"{float(text):g}" if text and name in numbers else text for name, text in row.items()]
+
+
+def test_a_fraction_that_is_filtered_is_in_no_table_and_no_figure(opened: Opened) -> None:
+    marks = "document.querySelectorAll('figure .role-mark [aria-label*=\"1/4\"]').length"
+    row = opened.page.locator('tr[data-fraction="1/4"]').first
+    opened.page.get_by_text("Filter figures and tables").click()
+    assert opened.page.evaluate(marks) > 2
+    assert row.is_visible()
+    opened.page.get_by_role("checkbox", name="1/4").uncheck()
+    opened.page.wait_for_function(f"{marks} === 0")
+    assert not row.is_visible()
+    assert opened.page.locator('tr[data-fraction="1"]').first.is_visible()
+
+
+def test_a_cluster_that_is_filtered_has_no_part(opened: Opened) -> None:
+    opened.page.get_by_text("Filter figures and tables").click()
+    opened.page.get_by_role("checkbox", name="local").uncheck()
+    assert not opened.page.locator("figure").first.is_visible()
+    assert opened.page.get_by_role("heading", name="The other cluster").is_visible()
+    assert opened.page.get_by_role("heading", name="Answers").is_visible()
+    opened.page.get_by_role("checkbox", name="local").check()
+    assert opened.page.locator("figure").first.is_visible()
+
+
+def test_a_figure_is_there_in_words_and_as_a_table(opened: Opened) -> None:
+    figure = opened.page.locator("figure").first
+    described = figure.locator(".chart").get_attribute("aria-label") or ""
+    assert "xgboost from 0.1 to 1" in described
+    assert "mllib has no result at 1e+04: oom: xgboost" in described
+    assert "tolerance xgboost at 2" in described
+    figure.get_by_text("The figure as a table").click()
+    figure.locator("tbody tr").first.wait_for()
+    cells_shown = [row.inner_text().split("\t") for row in figure.locator("tbody tr").all()]
+    assert cells_shown[0] == ["xgboost", "100", "0.1", "0.05", "0.2"]
+    assert cells_shown[-1][:3] == ["mllib", "10,000", "oom: xgboost"]
+
+
+def test_a_mark_tells_its_round_record_and_versions(opened: Opened) -> None:
+    opened.page.locator("figure .role-mark [aria-label*='record: r2']").first.hover(force=True)
+    tip = opened.page.locator("#vg-tooltip-element")
+    tip.wait_for(state="visible")
+    text = tip.inner_text()
+    assert ("r2" in text, "1.2.3" in text, "round" in text) == (True, True, True)
+
+
+def test_figures_of_a_long_report_are_drawn_when_they_are_near(browser: Browser, tmp_path: Path) -> None:
+    chart = next(block for block in report() if isinstance(block, Chart))
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.goto(page.write([Heading("Many", 1), *[chart] * 80], tmp_path / "report.html").as_uri())
+    opened.wait_for_function("document.querySelector('figure svg')")
+    drawn = "document.querySelectorAll('figure svg').length"
+    assert opened.evaluate(drawn) < 20
+    opened.locator("figure").last.scroll_into_view_if_needed()
+    opened.wait_for_function("[...document.querySelectorAll('figure')].at(-1).querySelector('svg')")
+    assert opened.evaluate(drawn) < 40
+    context.close()
+
+
+def test_a_notebook_shows_the_same_page_in_a_frame(browser: Browser, tmp_path: Path) -> None:
+    results = Results(tuple(report(HOSTILE)))
+    file = tmp_path / "cell.html"
+    file.write_text(f"<!doctype html><title>cell</title>{results._repr_html_()}")
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.goto(file.as_uri())
+    frame = opened.frame_locator("iframe")
+    frame.locator("figure svg").first.wait_for(state="attached")
+    assert frame.locator("figure").count() == 2
+    assert "<script>window.hacked = 1</script>" in frame.locator("main").inner_text()
+    assert [one.evaluate("window.hacked") for one in opened.frames] == [None, None]
+    assert "## The other cluster" in results._repr_markdown_()
+    context.close()
 
 
 @pytest.mark.parametrize(("form", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
@@ -136,7 +254,7 @@ def test_names_from_a_users_data_are_shown_and_never_run(browser: Browser, tmp_p
     context = browser.new_context()
     found = Opened(context.new_page(), page.write(report(HOSTILE), tmp_path / "report.html"))
     found.page.get_by_text("Filter figures and tables").click()
-    found.page.get_by_role("checkbox", name="window.hacked").uncheck()
+    found.page.get_by_role("checkbox", name="window.hacked").first.uncheck()
     assert found.page.evaluate("window.hacked") is None
     assert found.said == []
     assert len(found.asked) == 1

@@ -8,7 +8,7 @@ from sparkscale.analysis.blocks import Chart, Dot, Failed, Series
 from sparkscale.analysis.executions import Executions
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.record import RunRecord
+from sparkscale.contract.record import SHORT, RunRecord
 
 
 class Point(NamedTuple):
@@ -35,10 +35,8 @@ def series(name: str, points: Sequence[Point], is_line: bool = True) -> tuple[Se
 
 
 def dot(name: str, x: float, y: float, record: RunRecord) -> Dot:
-    """Returns the dot of one execution. Its details name the fraction, the round and the record."""
-    fraction = show_fraction(record.case.fraction)
-    details = f"fraction {fraction}, round {record.round}, record {record.id}"
-    return Dot(name, x, y, details, fraction, record.software)
+    """Returns the dot of one execution."""
+    return Dot(name, x, y, record.id[:SHORT], record.round, show_fraction(record.case.fraction), record.software)
 
 
 def reasons(records: Iterable[RunRecord]) -> dict[str, str]:

@@ -1,5 +1,8 @@
 """Writes reports as one HTML page that needs no network: its styles, scripts and data are in the file."""
 
+import base64
+import gzip
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from sparkscale.analysis.blocks import Block, Cell, Chart, Grid, Heading
+from sparkscale.contract.record import SHORT
 from sparkscale.present import cells, charts
 from sparkscale.present.writing import write_whole
 
@@ -56,22 +60,21 @@ def written(blocks: Sequence[Block]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline": inline, "pieces": cells.pieces, "answer": cells.answer, "grid": cells.as_grid}
-    has_charts = any(isinstance(block, Chart) for section in sections for block in section.blocks)
+    environment.filters |= {"inline": inline, "pieces": cells.pieces, "answer": cells.answer}
+    drawn = [specification(block) for one in sections for block in one.blocks if isinstance(block, Chart)]
     return environment.get_template("page.html.jinja").render(
         title=sections[0].heading.text,
         sections=sections,
         choices=choices(sections),
         columns=",".join(charts.CSV),
         most_evidence=MOST_EVIDENCE,
+        short=SHORT,
         kind=lambda block: type(block).__name__.lower(),
         style=_source("page.css"),
         script=_source("page.js"),
-        vega=Markup(_safe_script(javascript_bundle(EMBED))) if has_charts else "",
-        specification=specification,
-        chart_number=count(1).__next__,
+        vega=compressed(javascript_bundle(EMBED)) if drawn else "",
+        figures=compressed(json.dumps(drawn, separators=(",", ":"))) if drawn else "",
         keys=keys,
-        summary=charts.summary,
         left_out=charts.left_out,
     )
 
@@ -139,8 +142,12 @@ def inline(text: str) -> Markup:
 
 
 def specification(chart: Chart) -> dict[str, Any]:
-    """Returns the chart's specification for the page: as wide as its place, in the page's colours."""
-    return charts.specification(chart, width="container", background=None)
+    """Returns the chart's specification for the page, with a description in words.
+
+    It is as wide as its place, and has the page's colours.
+    """
+    specified = charts.specification(chart, width="container", background=None)
+    return {**specified, "description": charts.summary(chart)}
 
 
 def _source(name: str) -> Markup:
@@ -149,6 +156,6 @@ def _source(name: str) -> Markup:
     return Markup(files(__name__).joinpath(name).read_text("utf-8"))
 
 
-def _safe_script(text: str) -> str:
-    """Returns a script without a text that would end its element."""
-    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+def compressed(text: str) -> str:
+    """Returns a text compressed by gzip, in base64. It makes reports small, and equal texts stay equal."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")

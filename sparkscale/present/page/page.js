@@ -1,10 +1,22 @@
 "use strict";
-(() => {
+(async () => {
   const figures = [...document.querySelectorAll("figure")];
   const hidden = { engine: new Set(), fraction: new Set(), cluster: new Set() };
+  const FEW = 60;
+  const isDark = matchMedia("(prefers-color-scheme: dark)");
   const views = new Map();
 
-  const isDark = matchMedia("(prefers-color-scheme: dark)");
+  async function content(id) {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (char) => char.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  function element(name, text, attributes = {}) {
+    const made = document.createElement(name);
+    made.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  }
 
   // Axes and legends take the colours of the page. The style sheet colours the texts.
   function config() {
@@ -17,8 +29,10 @@
     };
   }
 
+  let specifications = [];
+
   function specification(figure) {
-    return JSON.parse(figure.querySelector("script").textContent);
+    return structuredClone(specifications[figures.indexOf(figure)]);
   }
 
   function isShown(value) {
@@ -39,30 +53,27 @@
   function shown(figure) {
     const spec = specification(figure);
     delete spec.title;
-    for (const layer of spec.layer) {
-      layer.data = { values: layer.data.values.filter(isShown) };
-      Object.values(layer.encoding).forEach(withoutHidden);
-    }
-    spec.layer = spec.layer.filter((layer) => layer.data.values.length);
+    for (const [name, values] of Object.entries(spec.datasets)) spec.datasets[name] = values.filter(isShown);
+    for (const layer of spec.layer) Object.values(layer.encoding).forEach(withoutHidden);
+    spec.layer = spec.layer.filter((layer) => spec.datasets[layer.data.name].length);
     return spec;
   }
 
   async function draw(figure) {
     const place = figure.querySelector(".chart");
-    const black = isDark.matches ? [["#000000", "#c9d1d9"], ["#57606a", "#9ea7b3"]] : [];
+    const dark = isDark.matches ? [["#000000", "#c9d1d9"], ["#57606a", "#9ea7b3"]] : [];
     const kept = shown(figure);
-    let spec = JSON.stringify(kept);
-    for (const [from, to] of black) spec = spec.replaceAll(from, to);
+    const before = views.get(figure);
+    if (before) before.finalize();
+    views.delete(figure);
     if (!kept.layer.some((layer) => layer.encoding.color)) {
       place.textContent = "The filter hides all of this figure.";
       return;
     }
+    let spec = JSON.stringify(kept);
+    for (const [from, to] of dark) spec = spec.replaceAll(from, to);
     const options = { actions: false, renderer: "svg", config: config() };
-    const result = await vegaEmbed(place, JSON.parse(spec), options);
-    const before = views.get(figure);
-    if (before) before.finalize();
-    views.set(figure, result);
-    figure.querySelector(".tools").hidden = false;
+    views.set(figure, await vegaEmbed(place, JSON.parse(spec), options));
   }
 
   function save(name, type, content) {
@@ -82,14 +93,11 @@
 
   function csv(figure) {
     const columns = document.querySelector("main").dataset.columns.split(",");
-    const lines = new Set();
-    for (const { data } of specification(figure).layer) {
-      const part = data.name.split("-")[0];
-      if (part === "bands") continue; // the limits have the same rows
-      for (const value of data.values)
-        lines.add(columns.map((column) => cell(column === "part" ? part : value[column])).join(","));
-    }
-    return [columns.join(","), ...lines].join("\r\n") + "\r\n";
+    const lines = [columns.join(",")];
+    for (const [name, values] of Object.entries(specification(figure).datasets))
+      for (const value of values)
+        lines.push(columns.map((column) => cell(column === "part" ? name.split("-")[0] : value[column])).join(","));
+    return lines.join("\r\n") + "\r\n";
   }
 
   async function saveFigure(figure, form) {
@@ -105,20 +113,66 @@
     canvas.toBlob((blob) => save(name, "image/png", blob));
   }
 
+  // A table that is wider than the screen can be scrolled by keyboard.
+  function reachable(place) {
+    const label = place.querySelector("caption").textContent;
+    for (const [key, value] of [["role", "region"], ["tabindex", 0], ["aria-label", label]])
+      place.setAttribute(key, value);
+    return place;
+  }
+
+  // The medians or estimates of a figure, and its cases without a result.
+  function table(figure) {
+    const { datasets, layer } = specification(figure);
+    const caption = figure.querySelector("figcaption").textContent;
+    const axes = layer[0].encoding;
+    const isRanking = layer.some(({ encoding }) => encoding.y && encoding.y.field === "name");
+    const title = (axis) => layer.map(({ encoding }) => encoding[axis]).find((one) => one && one.title).title;
+    const number = (value) => (value === undefined ? "–" : Number(value.toPrecision(4)).toLocaleString("en"));
+    const columns = ["series", title("x"), ...(isRanking ? [] : [title("y")]), "from", "to"];
+    const rows = [...(datasets.points || []), ...(datasets.failed || [])].map((one) => [
+      one.name,
+      one.reason && isRanking ? one.reason : number(one.x),
+      ...(isRanking ? [] : [one.reason || number(one.y)]),
+      number(one.low),
+      number(one.high),
+    ]);
+    const made = element("table", "");
+    made.append(element("caption", caption));
+    const head = made.createTHead().insertRow();
+    columns.forEach((name, at) => head.append(element("th", name, { scope: "col", class: at ? "number" : "name" })));
+    const body = made.createTBody();
+    for (const row of rows) {
+      const line = body.insertRow();
+      row.forEach((text, at) => line.append(element(at ? "td" : "th", text, at ? { class: "number" } : { scope: "row" })));
+    }
+    const place = element("div", "", { class: "scroll" });
+    place.append(made);
+    return reachable(place);
+  }
+
+  function addTools(figure) {
+    const tools = element("div", "", { class: "tools" });
+    for (const [form, text] of [["csv", "Data (CSV)"], ["svg", "Figure (SVG)"], ["png", "Figure (PNG)"]]) {
+      const button = element("button", text, { type: "button" });
+      button.addEventListener("click", () => saveFigure(figure, form));
+      tools.append(button);
+    }
+    const details = element("details", "");
+    details.append(element("summary", "The figure as a table"));
+    details.addEventListener("toggle", () => details.children.length > 1 || details.append(table(figure)));
+    figure.querySelector(".chart").after(tools, details);
+  }
+
   function filter() {
     const by = Object.keys(hidden);
     const marked = by.map((name) => `tr[data-${name}], section[data-${name}]`).join(", ");
-    for (const element of document.querySelectorAll(marked))
-      element.hidden = by.some((name) => hidden[name].has(element.dataset[name]));
-    for (const figure of figures) if (!figure.closest("section").hidden) draw(figure);
+    for (const one of document.querySelectorAll(marked))
+      one.hidden = by.some((name) => hidden[name].has(one.dataset[name]));
+    for (const figure of [...views.keys()]) draw(figure);
   }
 
-  for (const figure of figures) {
-    draw(figure);
-    for (const button of figure.querySelectorAll("button"))
-      button.addEventListener("click", () => saveFigure(figure, button.dataset.save));
-  }
-  isDark.addEventListener("change", () => figures.forEach(draw));
+  document.querySelectorAll(".scroll").forEach(reachable);
 
   const choices = document.querySelector(".filter");
   if (choices) {
@@ -131,4 +185,32 @@
         filter();
       });
   }
+
+  if (!figures.length) return;
+  document.head.append(element("script", await content("vega")));
+  specifications = JSON.parse(await content("figures"));
+  figures.forEach((figure, number) => {
+    figure.id = `figure-${number + 1}`;
+    const place = figure.querySelector(".chart");
+    place.setAttribute("role", "img");
+    place.setAttribute("aria-label", specifications[number].description);
+    addTools(figure);
+  });
+  isDark.addEventListener("change", () => [...views.keys()].forEach(draw));
+  // The figures of a short report are drawn at once, so that it can be printed. Others wait until they are near.
+  if (figures.length <= FEW) return figures.forEach(draw);
+  const near = new IntersectionObserver(
+    (seen) => {
+      for (const { isIntersecting, target } of seen)
+        if (isIntersecting) {
+          near.unobserve(target);
+          draw(target);
+        }
+    },
+    { rootMargin: "600px" },
+  );
+  figures.forEach((figure) => near.observe(figure));
+  addEventListener("beforeprint", () => {
+    for (const figure of figures) if (!views.has(figure)) figure.querySelector("details").open = true;
+  });
 })();

@@ -15,6 +15,7 @@ from sparkscale.analysis.patterns.drawing import Point, dot, series, without_res
 from sparkscale.analysis.questions import learning_curve
 from sparkscale.analysis.questions.crossover import Crossover, Model
 from sparkscale.analysis.questions.fitting import FARTHEST
+from sparkscale.analysis.questions.learning_curve import FEWEST_SIZES
 from sparkscale.analysis.statistics import LEVEL, Interval
 from sparkscale.analysis.unit_quality import value
 from sparkscale.contract.case import show_fraction
@@ -120,7 +121,8 @@ def _is_near(value: float, lines: Sequence[Series]) -> bool:
 def _forecast(comparison: Tradeoff, engine: str) -> Iterator[Series]:
     """Yields the forecast of an engine's quality, from its largest size on. Yields nothing if there is none."""
     measured = next(curve for curve in comparison.curves if curve.engine == engine)
-    curve = forecasts.learning_curve_of(measured, comparison.criterion)
+    sizes = sum(bool(cell.qualities) for cell in measured.cells)
+    curve = forecasts.learning_curve_of(measured, comparison.criterion) if sizes >= FEWEST_SIZES else None
     if curve is None:
         return
     largest = float(curve.rows.max())
