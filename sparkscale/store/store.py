@@ -224,7 +224,7 @@ class Store:
         if not found:
             raise ConfigError(f"{self.path} has no record '{identity}': `sparkscale export` prints ids of records.")
         if not exact:
-            raise ConfigError(f"{self.path} has several records whose ids begin with '{identity}': give more of the id.")
+            raise ConfigError(f"{self.path} has several records whose ids begin with '{identity}': give more of it.")
         return exact[0]
 
     def records_of(self, suite: str) -> list[RunRecord]:

@@ -96,8 +96,8 @@ def qualities(comparison: Tradeoff) -> Chart:
         fits += _forecast(comparison, curve.engine) if judged else ()
     note = f"Dashed lines are forecasts, with their {learning_curve.LEVEL:.0%} intervals." if fits else ""
     ceiling = comparison.ceiling
-    is_near = ceiling is not None and _is_near(ceiling, (*estimates, *fits))
-    if ceiling is not None and not is_near:
+    is_drawn = ceiling is not None and is_near(ceiling, (*estimates, *fits))
+    if ceiling is not None and not is_drawn:
         note += f" The ceiling, {comparison.criterion.show(ceiling)}, is too far away to be drawn."
     return Chart(
         "Quality against training rows",
@@ -107,12 +107,12 @@ def qualities(comparison: Tradeoff) -> Chart:
         is_log_x=True,
         dots=tuple(dots),
         fits=tuple(fits),
-        limits=(Limit("y", ceiling, "ceiling"),) if ceiling is not None and is_near else (),
+        limits=(Limit("y", ceiling, "ceiling"),) if ceiling is not None and is_drawn else (),
         note=note.strip(),
     )
 
 
-def _is_near(value: float, lines: Sequence[Series]) -> bool:
+def is_near(value: float, lines: Sequence[Series]) -> bool:
     """Returns true if a chart of these lines that also shows `value` is at most twice as high as without it."""
     ends = [end for line in lines for end in (*line.low, *line.high)]
     return bool(ends) and max(*ends, value) - min(*ends, value) <= 2 * (max(ends) - min(ends))
