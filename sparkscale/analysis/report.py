@@ -162,9 +162,9 @@ def _measured(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
     engines: dict[str, set[str]] = defaultdict(set)
     for record in measured:
         engines[record.case.workload.rpartition(".")[2].replace("_", " ")].add(record.case.engine)
-    works = [f"{count(len(found), 'engine')} for {work}" for work, found in engines.items()]
+    works = [f"{work} ({count(len(found), 'engine')})" for work, found in engines.items()]
     rounds = len({record.round for record in measured})
-    yield Text(f"It compares {named(works)}, in {count(rounds, 'round')}.")
+    yield Text(f"Compared in {count(rounds, 'round')}: {named(works)}.")
     codes = [record.code for record in records if record.code.commit]
     commits = dict.fromkeys(
         f"{code.commit[:8]}{' with changes' if code.dirty else ''}" for code in codes if code.commit

@@ -95,8 +95,9 @@ def test_a_part_has_its_answers_before_its_figures_and_its_failures_at_its_end(s
     part = blocks[start + 1 :]
     part = part[: next((n for n, block in enumerate(part) if isinstance(block, Heading)), None)]
     assert part[0] == Text("Is a sample enough?")
-    assert isinstance(blocks[start], Heading)
-    assert blocks[start].cluster == "local"
+    heading = blocks[start]
+    assert isinstance(heading, Heading)
+    assert heading.cluster == "local"
     first_chart = next(number for number, block in enumerate(part) if isinstance(block, Chart))
     first_grid = next(number for number, block in enumerate(part) if isinstance(block, Grid))
     assert first_chart < first_grid

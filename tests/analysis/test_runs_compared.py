@@ -91,8 +91,8 @@ def test_a_run_on_another_host_is_not_compared(two: Store) -> None:
     grids, warnings = compared(two)
     assert grids == []
     assert warnings == [
-        "data_parallel.gradient_boosting on flights, cluster local, cpu: run 2 cannot be compared with run 1, because "
-        "it has another host (Another CPU, 8 cores, 32 GiB, Linux, not Test CPU, 2 cores, 16 GiB, Linux, "
+        "data_parallel.gradient_boosting on flights, cluster local, cpu: run 2 cannot be compared with run 1, "
+        "because it has another host (Another CPU, 8 cores, 32 GiB, Linux, not Test CPU, 2 cores, 16 GiB, Linux, "
         "2 × Test GPU)."
     ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis.blocks import Chart, Heading, Series, Text
+from sparkscale.analysis.blocks import Block, Chart, Heading, Series, Text
 from sparkscale.contract.errors import ConfigError
 from sparkscale.present import figures, markdown
 from tests.present.test_charts import WITH_ALL
@@ -14,7 +14,7 @@ CROWDED = Chart("Many", "x", "y", tuple(Series(str(number), (1.0,), (1.0,)) for 
 
 
 def test_each_chart_is_three_files_and_an_image_in_markdown(tmp_path: Path) -> None:
-    blocks = [
+    blocks: list[Block] = [
         Heading("Report", 1),
         WITH_ALL,
         Text("between"),
