@@ -1,6 +1,7 @@
 """Cases, records, stores and tables that tests are made of."""
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -117,11 +118,14 @@ def scores(noise: float, seed: int = 0) -> bytes:
 
 
 class Writer:
-    """Adds records of one invocation."""
+    """Adds records of one invocation. `change` returns what is different in a record."""
 
-    def __init__(self, store: Store, of: str = "one") -> None:
+    def __init__(
+        self, store: Store, of: str = "one", change: Callable[[RunRecord], dict[str, Any]] = lambda _: {}
+    ) -> None:
         self.store = store
         self.of = of
+        self.change = change
         self.count = 0
 
     def __call__(
@@ -161,6 +165,7 @@ class Writer:
                 "deadline_seconds": 300.0 if phase else None,
             }
         )
+        made = made.model_copy(update=self.change(made))
         self.store.add(made, {"scores": scores(noise, measured.sample_seed)} if noise is not None else {})
         return made
 
@@ -176,6 +181,34 @@ class Writer:
                 "gpus": [{"name": "Test GPU", "memory_bytes": 2**36}] * 2,
             },
         )
+
+
+FRACTIONS = [2.0**-power for power in range(6, -1, -1)]
+ROUNDS_OF_TIMES = 5
+
+
+def sklearn_and_mllib(
+    store: Store,
+    mllib: Callable[[float], float],
+    fractions: list[float] = FRACTIONS,
+    rounds: int = ROUNDS_OF_TIMES,
+    outcome_of_all: Outcome = "ok",
+) -> None:
+    """Records of scikit-learn, which takes 0.1 s and 8 s for all data, and of MLlib with these seconds."""
+    write = Writer(store)
+    for number in range(1, rounds + 1):
+        for fraction in fractions:
+            noise = 0.3 * fraction**-0.4
+            factor = 1 + number / 1000
+            write(case("sklearn", fraction, seed=number), number, seconds=(0.1 + 8 * fraction) * factor, noise=noise)
+            failed = fraction == 1 and outcome_of_all != "ok"
+            write(
+                case("mllib", fraction, seed=number),
+                number,
+                seconds=None if failed else mllib(fraction) * factor,
+                outcome=outcome_of_all if failed else "ok",
+                noise=None if failed else noise,
+            )
 
 
 def frame(rows: int = TABLE_ROWS) -> pd.DataFrame:

@@ -194,13 +194,17 @@ class Failed:
 
 @dataclass(frozen=True)
 class Limit:
-    """A straight line across a chart at one x or one y, such as a tolerance. `low` and `high` are its interval."""
+    """A straight line across a chart at one x or one y, such as a tolerance. `low` and `high` are its interval.
+
+    `of` names the series that the line is about. Empty if it is about all.
+    """
 
     axis: Literal["x", "y"]
     value: float
     label: str
     low: float | None = None
     high: float | None = None
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

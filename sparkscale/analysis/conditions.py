@@ -69,8 +69,8 @@ class Reader:
             yield f"another host ({self._host(its.host)}, not {self._host(own.host)})"
         if own.packages != its.packages:
             yield f"other versions ({self._packages(record, other)})"
-        elif record.case.placement == other.case.placement == "spark" and record.software != other.software:
-            yield "another Java"
+        elif record.case.placement == other.case.placement and record.software != other.software:
+            yield "another Java"  # engines on one node have none
         if own.version != its.version:
             yield f"version {its.version} of the workload, not {own.version}"
         if own.profile != its.profile:

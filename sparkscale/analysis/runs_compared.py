@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sparkscale.analysis import blocks, metrics
-from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Heading, Text, Warning
+from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
 from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import by_path, show_fraction
@@ -60,15 +60,20 @@ def runs_compared(store: Store, invocations: Sequence[Invocation]) -> Iterator[B
             else:
                 comparable.append(number)
         shared = True
-        if len(comparable) > 1:
-            yield _table(work, comparable)
+        if len(comparable) < 2:
+            continue
+        rows = _rows(work, comparable)
+        if any(len(row.by_run) > 1 for row in rows):
+            yield _table(work, comparable, rows)
+        else:
+            yield Warning(f"{work.words}: the runs have no case in common, so nothing is compared.")
     if not shared:
         yield Warning("The runs have no workload, data set and cluster in common, so nothing is compared.")
         return
     yield Text(
-        "Times are medians (ranges) over the rounds of a run. The last column is the median of a run divided by that "
-        "of the first. Runs were measured one after the other, so a difference may come from other load on the host: "
-        "no verdict is given.",
+        "Times are medians (ranges) over the rounds of a run. A ratio is that of two executions with the same seeds: "
+        "median (range) over them. Runs were measured one after the other, so a difference may come from other load "
+        "on the host: no verdict is given.",
         is_note=True,
     )
 
@@ -89,6 +94,7 @@ def _differences(reader: Reader, own: Sequence[RunRecord], other: Sequence[RunRe
     found = []
     if {record.case.dataset_id for record in own} != {record.case.dataset_id for record in other}:
         found.append("other data of the same name")
+    found += reader.differences(own[-1], other[-1])
     for placement in ("node", "spark"):
         pair = [[record for record in run if record.case.placement == placement] for run in (own, other)]
         if all(pair):
@@ -96,15 +102,32 @@ def _differences(reader: Reader, own: Sequence[RunRecord], other: Sequence[RunRe
     return list(dict.fromkeys(found))
 
 
-def _table(work: Work, runs: Sequence[int]) -> Grid:
-    """Returns a table with a row for each case, and the times of each of these runs."""
-    by_case: dict[tuple[str, str, float], dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
-    parameters = _parameters(work, runs)
+@dataclass(frozen=True)
+class Row:
+    """A case and its records in each run. `parameters` are those in which the cases of a work differ, as text."""
+
+    engine: str
+    parameters: str
+    fraction: float
+    by_run: dict[int, list[RunRecord]]
+
+
+def _rows(work: Work, runs: Sequence[int]) -> list[Row]:
+    """Returns a row for each case that at least one of these runs has."""
+    words = _parameters(work, runs)
+    found: dict[tuple[str, str, float], Row] = {}
     for number in runs:
         for record in work.records[number]:
-            key = record.engine, parameters[record.case.subject_key("version")], record.case.fraction
-            by_case[key][number].append(record)
-    has_parameters = any(words for _, words, _ in by_case)
+            subject = record.case.subject_key("version")
+            key = record.engine, subject, record.case.fraction
+            row = found.setdefault(key, Row(record.engine, words[subject], record.case.fraction, defaultdict(list)))
+            row.by_run[number].append(record)
+    return list(found.values())
+
+
+def _table(work: Work, runs: Sequence[int], compared: Sequence[Row]) -> Grid:
+    """Returns a table with a row for each case, and the times of each of these runs."""
+    has_parameters = any(row.parameters for row in compared)
     columns = (
         blocks.name("engine"),
         *([blocks.name("parameters", priority=2)] if has_parameters else []),
@@ -113,18 +136,26 @@ def _table(work: Work, runs: Sequence[int]) -> Grid:
         *(Column(f"run {number + 1} over\nrun {runs[0] + 1}", ".2f") for number in runs[1:]),
     )
     rows = []
-    for (engine, words, fraction), of_case in by_case.items():
-        times = [metrics.spread_of_times(of_case[number]) for number in runs]
-        ratios = [_ratio(time, times[0]) for time in times[1:]]
-        rows.append((engine, *([words or None] if has_parameters else []), show_fraction(fraction), *times, *ratios))
+    for row in compared:
+        times = [metrics.spread_of_times(row.by_run.get(number, ())) for number in runs]
+        ratios = [_ratio(row.by_run.get(number, []), row.by_run.get(runs[0], [])) for number in runs[1:]]
+        shown = [row.parameters or None] if has_parameters else []
+        rows.append((row.engine, *shown, show_fraction(row.fraction), *times, *ratios))
     return Grid(work.words, columns, tuple(rows), is_grouped=True)
 
 
-def _ratio(own: Spread | None, first: Spread | None) -> Cell:
-    """Returns the ratio of two medians. None if an execution of either has no time."""
-    if own is None or first is None or own.is_censored or first.is_censored:
+def _ratio(own: Sequence[RunRecord], first: Sequence[RunRecord]) -> Spread | None:
+    """Returns the times of a run divided by those of the first, over the executions with the same seeds.
+
+    None if an execution of either has no time, or if no two executions have the same seeds.
+    """
+    if not all(spread and not spread.is_censored for spread in map(metrics.spread_of_times, (own, first))):
         return None
-    return own.median / first.median
+    times, of_first = (
+        {(record.case.seeds, record.round): metrics.time_to_model(record) for record in metrics.timed(of)}
+        for of in (own, first)
+    )
+    return Spread.of([times[key] / of_first[key] for key in times if key in of_first])
 
 
 def _parameters(work: Work, runs: Sequence[int]) -> dict[str, str]:

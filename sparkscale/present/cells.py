@@ -2,10 +2,13 @@
 
 import math
 
-from sparkscale.analysis.blocks import Answer, Cell, Chart, Column, Estimated, Grid, name
+from sparkscale.analysis.blocks import Answer, Cell, Chart, Column, Estimated, Grid, name, prose
 from sparkscale.analysis.statistics import Spread
 
 NOTHING = "–"
+
+DIGITS, WHOLE = ".5g", 1e4
+"""The format of the numbers of a chart in a table. Numbers from WHOLE on are printed without decimals."""
 
 
 def pieces(cell: Cell, column: Column) -> tuple[str, ...]:
@@ -75,16 +78,26 @@ def answer(block: Answer) -> list[str]:
 
 
 def as_grid(chart: Chart) -> Grid:
-    """Returns the points of a chart as a table, for output formats without charts."""
+    """Returns the points of a chart as a table, for output formats without charts.
+
+    Cases without a result come last, with their reasons.
+    """
     bounded = any(series.low for series in chart.series)
     values = (chart.x,) if chart.is_ranking else (chart.x, chart.y)
     headings = (*values, *(("from", "to") if bounded else ()))
-    columns = (name(""), *(Column(heading, ".4g") for heading in headings))
+    columns = (
+        name(""),
+        *(Column(heading, DIGITS, large=(WHOLE, ",.0f")) for heading in headings),
+        *((prose("no result"),) if chart.failed else ()),
+    )
     rows: list[tuple[Cell, ...]] = []
     for series in chart.series:
         for position, point in enumerate(
             zip(*((series.x,) if chart.is_ranking else (series.x, series.y)), strict=True)
         ):
             bounds = (series.low[position], series.high[position]) if series.low else (None, None)
-            rows.append((series.name, *point, *(bounds if bounded else ())))
+            rows.append((series.name, *point, *(bounds if bounded else ()), *((None,) if chart.failed else ())))
+    for one in chart.failed:
+        at = () if chart.is_ranking else (one.x,)
+        rows.append((one.series, *at, *[None] * (len(headings) - len(at)), one.reason))
     return Grid(chart.title, columns, tuple(rows), is_grouped=True)

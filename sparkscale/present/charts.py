@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from csv import DictWriter
 from typing import Any
 
-from sparkscale.analysis.blocks import Chart, Column, Dot, Series
-from sparkscale.present import cells
+from sparkscale.analysis.blocks import Chart, Dot, Series
+from sparkscale.contract.phrases import number
 
 WIDTH, HEIGHT = 560, 300
 ROW = 26
@@ -27,8 +27,9 @@ MOST = len(COLOURS) * len(DASHES)
 SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right"]
 """The shapes of points, so that a reader does not need colours."""
 
-EDGE = 8
-"""The distance in pixels between the upper edge of a chart and the marks of cases without a result."""
+EDGE, LEVEL = 8, 13
+"""The distance in pixels between the upper edge of a chart and the marks of the first series without a result, and
+between these and the marks of the next series."""
 
 FIT = [4, 3]
 """The dashes of fitted and forecast lines."""
@@ -141,7 +142,10 @@ class _Drawing:
         dashes = [DASHES[number // len(COLOURS)] for number in range(len(series))]
         self.colour = _styled(alt.Color, series, colours, not chart.is_ranking)
         self.dash = _styled(alt.StrokeDash, series, dashes, not chart.is_ranking)
-        shapes = [SHAPES[number % len(SHAPES)] for number in range(len(series))]
+        with_points = {one.name for one in chart.series} | {one.series for one in chart.failed}
+        shapes = [
+            SHAPES[number % len(SHAPES)] if name in with_points else "stroke" for number, name in enumerate(series)
+        ]
         self.shape = _styled(alt.Shape, series, shapes, not chart.is_ranking)
         self.has_fractions = any(one.fractions for one in chart.series)
         fraction = [alt.Tooltip("fraction:N")] if self.has_fractions else []
@@ -223,9 +227,13 @@ class _Drawing:
     def failed(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         import altair as alt
 
-        at = {"x": alt.value(EDGE), "y": self.y} if self.chart.is_ranking else {"y": alt.value(EDGE)}
         mark = self._base("failed", rows).mark_text(text="✕", fontSize=14, fontWeight="bold")
-        yield mark.encode(**at, tooltip=self._reason)
+        if self.chart.is_ranking:
+            yield mark.encode(x=alt.value(EDGE), y=self.y, tooltip=self._reason)
+            return
+        for level in sorted({row["level"] for row in rows}):  # so that no mark hides that of another series
+            at_level = mark.transform_filter(f"datum.level === {level}")
+            yield at_level.encode(y=alt.value(level), tooltip=self._reason)
 
     @property
     def _reason(self) -> list[Any]:
@@ -250,17 +258,13 @@ def names(chart: Chart) -> list[str]:
 
 def summary(chart: Chart) -> str:
     """Returns a chart in words: what it shows, the range of each series, and its lines across."""
-    column = Column("", ".3g")
     if chart.is_ranking:
-        medians = [f"{series.name} {cells.number(series.x[0], column)}" for series in chart.series]
+        medians = [f"{series.name} {number(series.x[0])}" for series in chart.series]
         without = [f"{one.series} has no result: {one.reason}" for one in chart.failed]
         return f"{chart.title}. {chart.x}: {'; '.join([*medians, *without])}."
-    parts = [
-        f"{series.name} from {cells.number(min(series.y), column)} to {cells.number(max(series.y), column)}"
-        for series in chart.series
-    ]
-    failed = [f"{one.series} has no result at {cells.number(one.x, column)}: {one.reason}" for one in chart.failed]
-    across = [f"{limit.label} at {cells.number(limit.value, column)}" for limit in chart.limits]
+    parts = [f"{series.name} from {number(min(series.y))} to {number(max(series.y))}" for series in chart.series]
+    failed = [f"{one.series} has no result at {number(one.x)}: {one.reason}" for one in chart.failed]
+    across = [f"{limit.label} at {number(limit.value)}" for limit in chart.limits]
     return f"{chart.title}. {chart.y}, over {chart.x}: {'; '.join([*parts, *failed, *across])}."
 
 
@@ -301,12 +305,20 @@ def _drawn(chart: Chart) -> list[Dot]:
 def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
     """Returns the rows of each part of a chart, in the order in which the parts are drawn."""
     points = _points(chart.series, chart.is_ranking)
+    levels = {name: level for level, name in enumerate(dict.fromkeys(one.series for one in chart.failed))}
     failed = [
-        {"name": one.series, "x": one.x, "reason": one.reason, "fraction": one.fraction} for one in chart.failed
+        {
+            "name": one.series,
+            "x": one.x,
+            "reason": one.reason,
+            "fraction": one.fraction,
+            "level": EDGE + LEVEL * levels[one.series],
+        }
+        for one in chart.failed
     ]
     parts = {
         "steps": _steps(chart) if chart.kind == "waterfall" else [],
-        "limits": [vars(one) for one in chart.limits],
+        "limits": [{**vars(one), "of": list(one.of)} for one in chart.limits if math.isfinite(one.value)],
         "fits": _points(chart.fits),
         "edges": [row for row, one in zip(failed, chart.failed, strict=True) if one.is_edge],
         "points": points,
@@ -321,6 +333,7 @@ def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
                 "software": dot.software,
             }
             for dot in _drawn(chart)
+            if math.isfinite(dot.x) and math.isfinite(dot.y)
         ],
         "failed": failed,
     }
@@ -328,11 +341,11 @@ def _parts(chart: Chart) -> dict[str, list[dict[str, Any]]]:
 
 
 def _compact(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns a row without empty values. Its numbers have DIGITS significant digits."""
+    """Returns a row without empty values. Its numbers have DIGITS significant digits, and whole numbers all."""
     return {
-        key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) and not value.is_integer() else value
         for key, value in row.items()
-        if value not in ("", None)
+        if value not in ("", None, [])
     }
 
 
@@ -348,7 +361,7 @@ def _steps(chart: Chart) -> list[dict[str, Any]]:
 def _points(series: Sequence[Series], is_ranking: bool = False) -> list[dict[str, Any]]:
     rows = []
     has_ranges = any(one.low for one in series)
-    for number, one in enumerate(series):
+    for position, one in enumerate(series):
         fractions = one.fractions or ("",) * len(one.x)
         values = one.x if is_ranking else one.y
         for x, y, low, high, fraction in zip(
@@ -357,7 +370,7 @@ def _points(series: Sequence[Series], is_ranking: bool = False) -> list[dict[str
             if all(map(math.isfinite, (x, y, low, high))):
                 row = {"name": one.name, "x": x, "y": y, "fraction": fraction}
                 row |= {"low": low, "high": high} if has_ranges else {}
-                rows.append({**row, "line": number} if one.is_line else row)
+                rows.append({**row, "line": position} if one.is_line else row)
     return rows
 
 

@@ -1,13 +1,17 @@
 """Writes blocks as Markdown, for documentation and notebooks."""
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Heading, Text, Warning
 from sparkscale.present import cells, charts
 
-SPECIAL = str.maketrans({"|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
+SPECIAL = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
 """Characters that have a meaning for Markdown within a table cell, and their replacements."""
+
+LINK = re.compile(r"\](?=[(\[:])")
+"""The middle of a link, an image or a reference."""
 
 
 def written(blocks: Iterable[Block], figures: Mapping[int, str] | None = None) -> str:
@@ -40,7 +44,7 @@ def _written(block: Block) -> str:
         case Grid():
             return _table(block)
         case Chart():
-            return _table(cells.as_grid(block))
+            return "\n\n".join([_table(cells.as_grid(block)), *([f"*{_escaped(block.note)}*"] if block.note else [])])
 
 
 def _image(chart: Chart, address: str) -> str:
@@ -80,8 +84,13 @@ def _escaped(text: str) -> str:
     """Returns the text escaped. Within backticks, only characters that would end a table cell are escaped."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a backtick without a second one
-        return text.translate(SPECIAL)
+        return _plain(text)
     return "`".join(
-        part.replace("|", "\\|").replace("\n", " ") if number % 2 else part.translate(SPECIAL)
+        part.replace("|", "\\|").replace("\n", " ") if number % 2 else _plain(part)
         for number, part in enumerate(parts)
     )
+
+
+def _plain(text: str) -> str:
+    """Returns the text escaped, so that it is no link and no image either."""
+    return LINK.sub(r"\\]", text.translate(SPECIAL))

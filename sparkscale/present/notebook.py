@@ -1,7 +1,7 @@
 """Shows a report in a notebook: the same blocks as in a terminal and in a page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -19,18 +19,19 @@ HEIGHT = 700
 class Results:
     """The results of one or more runs as the blocks of a report. A notebook shows them as a page."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block, ...] = field(repr=False)
 
     @classmethod
-    def load(cls, folder: str | Path, runs: Sequence[str] = (), is_anonymous: bool = False) -> "Results":
-        """Returns the results of these runs in a folder of records, or those of the last run.
+    def load(cls, folder: str | Path, runs: str | Sequence[str] = (), is_anonymous: bool = False) -> "Results":
+        """Returns the results of a run or of several runs in a folder of records. Without ids, it is the last run.
 
         If `is_anonymous` is true, the names of hosts, the user, paths, and the user's tables, columns and groups are
         replaced. Raises ConfigError if the folder has no records or lacks a run.
         """
         with Store.existing(Path(folder)) as store:
             view = DiscreetStore(store, is_anonymous)
-            invocations = [view.invocation(identity=run) for run in runs] or [view.invocation()]
+            identities = dict.fromkeys([runs] if isinstance(runs, str) else runs)
+            invocations = [view.invocation(identity=run) for run in identities] or [view.invocation()]
             return cls(tuple(report_of_runs(view, invocations, has_charts=True)))
 
     def report(self, file: str | Path) -> Path:

@@ -17,12 +17,27 @@ from sparkscale.contract.record import GROUPS, TRIALS, Description, ErrorInfo, R
 from sparkscale.store.invocation import Command, Invocation
 from sparkscale.store.store import Store
 
-URI = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s'\"<>]+")
-PATH = re.compile(r"(?<![\w/<.…])(?:/[^\s/'\":,;()\[\]<>]+){2,}/?")
-ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])")
+URI = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)(?::/{1,3}|://)([^\s'\"<>]+)")
+PATH = re.compile(r"(?<![\w/<.…])(?:/[^\s/'\":,;()\[\]<>]+){2,}/?|\b[A-Za-z]:\\[^\s'\"<>]+")
+SHORT_PATH = re.compile(r"(?<![\w/<.…])/[^\s/'\":,;()\[\]<>]+|(?<![\w/<])[\w.-]+(?:/[\w.-]+)*/[\w-]+\.\w{2,8}\b")
+"""A path of one part, or a relative path of a file. Only an anonymous view looks for them."""
+ADDRESS = re.compile(
+    r"(?<![\w.-])(?<![Vv]ersion )(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w-]|\.\w)"
+    r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
+    r"|(?<![\w:])(?=[0-9a-fA-F:]*\d)(?:HEX(?::HEX)*)?::(?:HEX(?::HEX)*)?(?![\w:])".replace("HEX", "[0-9a-fA-F]{1,4}")
+)
+TOP_LEVELS = "com|org|net|io|dev|cloud|edu|gov|mil|info|eu|de|uk|fr|nl|jp|cn|au"
+DOMAIN = re.compile(
+    rf"(?<![\w.@-])(?:[a-z0-9-]+\.)+(?:{TOP_LEVELS}|internal|local|localdomain|lan|corp|home|intern|private)(?![\w-]|\.\w)"
+)
+"""The full name of a host. Names of packages, such as org.apache.spark, do not end like this."""
+NAMED_HOST = re.compile(r"(?<=\()[\w.-]+(?= executor \w+\))|(?<=UnknownHostException: )[\w.-]+")
+"""A host that Spark or Java names in its own way: "(worker-3 executor 1)"."""
 QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 HOST, PLACE, USER, GROUP, VALUE = "<host>", "<path>", "<user>", "<group>", "'…'"
 """The texts that replace a host, a path or URI, the user's name, the key of a group, and a quoted value."""
+COMMON = {"localhost", "local", "spark", "node", "cluster", "worker", "driver", "master", "standalone", "cpu", "gpu"}
+"""Names of hosts that are also words of a report. They stay."""
 OWN_SUITE = "own suite"
 ORIGIN = re.compile(r"'(.*)'")
 """The name of a cluster in the key of a run's origin, such as "profile 'local'"."""
@@ -37,14 +52,14 @@ class DiscreetStore(Store):
         super().__init__(store.path, store._engine)
         self._is_anonymous = is_anonymous
         hosts = {str(one.content.get("hostname") or "") for one in self._described("host")}
-        self._hosts = _any_of(hosts - {"", "localhost"})
+        short = {host.partition(".")[0] for host in hosts}
+        self._hosts = _any_of((hosts | short) - COMMON - {""}, after=r"(?:\.[\w-]+)*")
         tables = [one.content for one in self._described("data") if one.content["definition"].get("kind") == "table"]
         self._tables = {str(name): f"table {number}" for number, name in enumerate(_names(tables), 1)}
         columns = list(dict.fromkeys(column for table in tables for column in _columns(table)))
         self._columns = {column: f"column {number}" for number, column in enumerate(columns, 1)}
         self._own_words = _any_of({*self._tables, *self._columns}) if is_anonymous else None
-        user = getpass.getuser()
-        self._user = _any_of({user} - {"root"}) if is_anonymous else None
+        self._user = _any_of({_user()} - {"", "root"}, around=r"\w.") if is_anonymous else None
 
     def _described(self, kind: str) -> list[Description]:
         """Returns all descriptions of a kind as they are stored, in the order in which they were stored."""
@@ -56,9 +71,12 @@ class DiscreetStore(Store):
 
     def text(self, text: str) -> str:
         """Returns a text without the names that a reader does not need."""
-        text = URI.sub(self._shortened, text)
+        text = URI.sub(self._without_authority, text)
         text = PATH.sub(self._shortened, text)
-        text = ADDRESS.sub(HOST, text)
+        if self._is_anonymous:
+            text = SHORT_PATH.sub(PLACE, text)
+        for pattern in (ADDRESS, NAMED_HOST, DOMAIN):
+            text = pattern.sub(HOST, text)
         if self._hosts:
             text = self._hosts.sub(HOST, text)
         if self._user:
@@ -69,9 +87,17 @@ class DiscreetStore(Store):
             text = QUOTED.sub(self._quoted, text)
         return text
 
+    def _without_authority(self, found: re.Match[str]) -> str:
+        """Returns a URI without the host or bucket that it names, and with the last part of its path only."""
+        if self._is_anonymous:
+            return PLACE
+        scheme, rest = found.groups()
+        last = PurePosixPath(rest.partition("?")[0]).name if "/" in rest else ""
+        return f"{scheme}://…/{last}" if last else f"{scheme}://…"
+
     def _shortened(self, found: re.Match[str]) -> str:
-        """Returns the last part of a path or URI. An anonymous view does not have that either."""
-        last = PurePosixPath(found.group()).name.partition("?")[0]
+        """Returns the last part of a path. An anonymous view does not have that either."""
+        last = re.split(r"[/\\]", found.group().rstrip("/"))[-1]
         return PLACE if self._is_anonymous else f"…/{last}"
 
     def _name(self, name: str) -> str:
@@ -99,11 +125,15 @@ class DiscreetStore(Store):
         environment: tuple[str, ...] | None = None,
     ) -> Invocation:
         found = super().invocation(suite, identity, command, environment)
-        origin = {ORIGIN.sub(self._cluster, name): description for name, description in found.origin.items()}
+        origin = {
+            ORIGIN.sub(lambda name: f"'{self._cluster(name.group(1))}'", part): description
+            for part, description in found.origin.items()
+        }
         return found.model_copy(update={"suite": self._suite(found.suite), "origin": origin})
 
-    def _cluster(self, found: re.Match[str]) -> str:
-        return f"'{self.text(found.group(1))}'"
+    def _cluster(self, cluster: str) -> str:
+        """Returns the name of a cluster. Only a path or an address has names that a reader does not need."""
+        return self.text(cluster) if "/" in cluster or ":" in cluster else cluster
 
     def _suite(self, suite: str) -> str:
         """Returns the name of a suite. A path becomes the name of its file, and an anonymous view lacks that, too."""
@@ -114,14 +144,17 @@ class DiscreetStore(Store):
         found = super().description(identity)
         if found.kind not in CLEANED:
             return found
-        return found.model_copy(update={"content": self._values(found.content)})
+        content = self._values(found.content)
+        if found.kind == "profile":  # prices are found by the name of the cluster
+            content["name"] = self._cluster(str(found.content["name"]))
+        return found.model_copy(update={"content": content})
 
     def _read(self, query: sa.Select[Any]) -> list[RunRecord]:
         return [self._cleaned(record) for record in super()._read(query)]
 
     def _cleaned(self, record: RunRecord) -> RunRecord:
         case = record.case
-        changed: dict[str, Any] = {"cluster": self.text(case.cluster)}
+        changed: dict[str, Any] = {"cluster": self._cluster(case.cluster)}
         if self._is_anonymous:
             changed["dataset"] = self._name(case.dataset) if record.data else self.text(case.dataset)
             if "by" in case.params:
@@ -172,10 +205,23 @@ def _with(table: pa.Table, column: str, values: Sequence[str | None]) -> pa.Tabl
     return table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
 
 
-def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Returns a pattern that finds these words, the longest first. None if there are none."""
+def _any_of(words: Iterable[str], after: str = "", around: str = r"\w") -> re.Pattern[str] | None:
+    """Returns a pattern that finds these words, the longest first, and what follows them if it matches `after`.
+
+    None of the characters `around` may stand directly before or after them. None if there are no words.
+    """
     ordered = sorted(words, key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ordered))})(?!\w)") if ordered else None
+    if not ordered:
+        return None
+    return re.compile(rf"(?<![{around}])(?:{'|'.join(map(re.escape, ordered))}){after}(?![{around}])")
+
+
+def _user() -> str:
+    """Returns the name of the user who writes the report. Empty if the system does not know it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _names(tables: Iterable[Mapping[str, Any]]) -> list[str]:

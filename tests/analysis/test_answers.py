@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,34 +14,12 @@ from sparkscale.analysis.report import report
 from sparkscale.contract.record import Outcome
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
-from tests.builders import Writer, case
-
-FRACTIONS = [2.0**-power for power in range(6, -1, -1)]
-ROUNDS = 5
+from tests.builders import FRACTIONS, ROUNDS_OF_TIMES, Writer, case, sklearn_and_mllib
 
 
-def measured(
-    store: Store,
-    mllib: Callable[[float], float],
-    fractions: list[float] = FRACTIONS,
-    rounds: int = ROUNDS,
-    outcome_of_all: Outcome = "ok",
-) -> str:
-    """The report of scikit-learn, which takes 0.1 s and 8 s for all data, and of MLlib with these seconds."""
-    write = Writer(store)
-    for number in range(1, rounds + 1):
-        for fraction in fractions:
-            noise = 0.3 * fraction**-0.4
-            factor = 1 + number / 1000
-            write(case("sklearn", fraction, seed=number), number, seconds=(0.1 + 8 * fraction) * factor, noise=noise)
-            failed = fraction == 1 and outcome_of_all != "ok"
-            write(
-                case("mllib", fraction, seed=number),
-                number,
-                seconds=None if failed else mllib(fraction) * factor,
-                outcome=outcome_of_all if failed else "ok",
-                noise=None if failed else noise,
-            )
+def measured(store: Store, *arguments: Any, **options: Any) -> str:
+    """The report of what `sklearn_and_mllib` measured with these arguments."""
+    sklearn_and_mllib(store, *arguments, **options)
     return " ".join(shown(store, width=220).split())
 
 
@@ -170,7 +148,7 @@ def test_one_size_says_nothing_of_others(store: Store) -> None:
 def test_out_of_memory_is_an_edge(store: Store) -> None:
     """The rival is faster as long as it has enough memory."""
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for fraction in (1 / 8, 1 / 4, 1 / 2, 1.0):
             write(case("mllib", fraction, seed=number), number, seconds=30 + 10 * fraction, noise=0.1)
             fits = fraction < 1
@@ -197,7 +175,7 @@ def test_a_faster_engine_on_spark_with_a_worse_model_does_not_pay(store: Store) 
 def test_a_rival_with_few_sizes_does_not_hide_the_best_one(store: Store) -> None:
     """scikit-learn timed out above 1/4. XGBoost, which is faster than MLlib everywhere, is the one to beat."""
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for fraction in (1 / 16, 1 / 4, 1 / 2, 1.0):
             noisy = 1 + number / 1000
             write(case("mllib", fraction, seed=number), number, seconds=(20 + 8 * fraction) * noisy, noise=0.1)
@@ -219,7 +197,7 @@ def test_a_rival_with_few_sizes_does_not_hide_the_best_one(store: Store) -> None
 
 def test_an_engine_that_does_not_pay_may_still_overtake_another_library(store: Store) -> None:
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for fraction in (1 / 8, 1 / 4, 1 / 2, 1.0):
             noisy = 1 + number / 1000
             for engine, seconds in (
@@ -258,7 +236,7 @@ def test_a_failed_rival_leaves_the_answer_open(store: Store) -> None:
     times(store, {"sklearn": SLOW})
     write = Writer(store)
     write.count = 100
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         late = number == 1
         outcome: Outcome = "timeout" if late else "ok"
         write(
@@ -277,8 +255,8 @@ def test_a_failed_rival_leaves_the_answer_open(store: Store) -> None:
 def test_more_sizes_in_a_further_run_do_not_remove_the_answer(store: Store) -> None:
     """Rounds of one run have three sizes, and those of another have a fourth."""
     write = Writer(store)
-    for number in range(1, 2 * ROUNDS + 1):
-        for fraction in (1 / 8, 1 / 4, 1 / 2) if number <= ROUNDS else (1.0,):
+    for number in range(1, 2 * ROUNDS_OF_TIMES + 1):
+        for fraction in (1 / 8, 1 / 4, 1 / 2) if number <= ROUNDS_OF_TIMES else (1.0,):
             write(case("sklearn", fraction, seed=number), number, seconds=8 * fraction + number / 100)
             write(case("mllib", fraction, seed=number), number, seconds=30 + 16 * fraction + number / 100)
     answer = answers_of(store)[SPARK]
@@ -288,7 +266,7 @@ def test_more_sizes_in_a_further_run_do_not_remove_the_answer(store: Store) -> N
 
 def test_a_fraction_without_a_result_is_a_sentence(store: Store) -> None:
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         write(case("sklearn", 1.0, seed=number), number, seconds=1.0, noise=0.1)
         write(case("sklearn", 1 / 2, seed=number), number, outcome="failed")
     assert answers_of(store)[SAMPLE].text.startswith("For sklearn, no sample can be judged: 1/2 has no result.")
@@ -303,7 +281,7 @@ def test_large_numbers_have_no_exponent(store: Store) -> None:
 
 def test_the_probability_of_a_sample_and_what_the_other_engines_say(store: Store) -> None:
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for engine, of_sample in (("sklearn", 0.01), ("mllib", 1.0)):
             for fraction, noise in ((1 / 2, of_sample), (1.0, 0.0)):
                 write(case(engine, fraction, seed=number), number, seconds=fraction, noise=noise)
@@ -318,7 +296,7 @@ def test_the_probability_of_a_sample_and_what_the_other_engines_say(store: Store
 def test_a_sample_with_the_same_scores_is_surely_enough(store: Store) -> None:
     """The difference is exactly 0, so it has no standard error."""
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for fraction in (1 / 2, 1.0):
             write(case("sklearn", fraction, seed=number), number, seconds=fraction, noise=0.1)
     text = answers_of(store)[SAMPLE].text
@@ -328,7 +306,7 @@ def test_a_sample_with_the_same_scores_is_surely_enough(store: Store) -> None:
 
 def test_the_fastest_engine_on_one_node_leads_the_answer_about_samples(store: Store) -> None:
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for engine, seconds in (("sklearn", 3.0), ("xgboost", 1.0)):
             for fraction, noise in ((1 / 2, 0.01), (1.0, 0.0)):
                 write(case(engine, fraction, seed=number), number, seconds=seconds * fraction, noise=noise)
@@ -339,7 +317,7 @@ def test_the_fastest_engine_on_one_node_leads_the_answer_about_samples(store: St
 
 def test_a_sample_is_judged_without_an_engine_on_one_node(store: Store) -> None:
     write = Writer(store)
-    for number in range(1, ROUNDS + 1):
+    for number in range(1, ROUNDS_OF_TIMES + 1):
         for fraction, noise in ((1 / 2, 0.01), (1.0, 0.0)):
             write(case("mllib", fraction, seed=number), number, seconds=fraction, noise=noise)
     found = answers_of(store)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sparkscale.analysis.blocks import Column
+from sparkscale.analysis.blocks import Chart, Column
 from sparkscale.analysis.every_metric import metrics
 from sparkscale.analysis.patterns.data_parallel import comparison as tradeoff
 from sparkscale.analysis.patterns.inference import comparison as inference
+from sparkscale.analysis.report import report
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
 from sparkscale.present import cells
@@ -152,6 +153,30 @@ def test_a_timeout_is_slower_than_any_rate_and_leaves_no_ratio(predictions: Pred
     assert cells.text(native.rows_per_second, RATE) == "500"
     assert variant.over(native) == native.over(variant) == []
     assert variant.efficiency(native) is None
+
+
+def test_a_chart_has_no_median_of_the_executions_that_a_timeout_left_over(predictions: Predictions) -> None:
+    everything(predictions)
+    for number in (4, 5):
+        predictions.write(case("arrow-in"), number, outcome="timeout", phase="predict")
+    blocks = report(predictions.store, predictions.store.invocation(), has_charts=True)
+    rates, tax = [block for block in blocks if isinstance(block, Chart)]
+    assert "arrow-in" not in [series.name for series in rates.series]
+    assert len([dot for dot in rates.dots if dot.series == "arrow-in"]) == 3
+    assert [(one.series, one.reason) for one in rates.failed] == [("arrow-in", "timeout: because timeout")]
+    assert tax.kind == "ranking"  # the bars of a waterfall would end at the wrong places
+
+
+def test_the_spark_tax_is_a_waterfall_of_seconds(predictions: Predictions) -> None:
+    everything(predictions)
+    blocks = report(predictions.store, predictions.store.invocation(), has_charts=True)
+    (tax,) = [block for block in blocks if isinstance(block, Chart) and block.kind == "waterfall"]
+    assert [(one.name, round(one.x[0], 6)) for one in tax.series] == [
+        ("native, all cores (single-process)", 2000.0),
+        ("inside Spark's tasks, on Parquet references", 2400.0),
+        ("rows read by Spark, Arrow in", 3000.0),
+        ("a DataFrame in and out", 4000.0),
+    ]
 
 
 def test_one_sentence_names_the_engine_and_why(predictions: Predictions) -> None:

@@ -23,32 +23,25 @@ def two(store: Store) -> Store:
     return store
 
 
-def written(store: Store, change: Callable[[RunRecord], dict[str, Any]] = lambda _: {}, factor: float = 2.0) -> None:
-    """Writes sklearn's times of both runs: 1, 2 and 3 s, and `factor` times as long in the second.
+def written(
+    store: Store, change: Callable[[RunRecord], dict[str, Any]] = lambda _: {}, is_for_both: bool = False
+) -> None:
+    """Writes sklearn's times of both runs: 1, 2 and 3 s, and twice as long in the second.
 
-    `change` returns what else is different in the records of the second run.
+    `change` returns what else is different in the records of the second run, or of both.
     """
     software = store.describe("software", SOFTWARE)
-    for of, times in (("one", 1.0), ("two", factor)):
-        write = Writer(_Changing(store, software, change if of == "two" else lambda _: {}), of)  # type: ignore[arg-type]
-        write.count = 0 if of == "one" else 100
+    for of, times in (("one", 1.0), ("two", 2.0)):
+        is_changed = is_for_both or of == "two"
+
+        def update(record: RunRecord, is_changed: bool = is_changed, of: str = of) -> dict[str, Any]:
+            made = {"software": software, "id": f"{of}-{record.id}"}
+            return {**made, **change(record)} if is_changed else made
+
+        write = Writer(store, of, update)
         for number in (1, 2, 3):
             write(case("sklearn", 1 / 4, seed=number), number, seconds=times * number)
             write(case("mllib", 1.0, seed=number), number, seconds=10 * number)
-
-
-class _Changing:
-    """A store that changes records before it adds them."""
-
-    def __init__(self, store: Store, software: str, change: Callable[[RunRecord], dict[str, Any]]) -> None:
-        self.store, self.software, self.change = store, software, change
-
-    def describe(self, kind: Any, content: dict[str, Any]) -> str:
-        return self.store.describe(kind, content)
-
-    def add(self, record: RunRecord, parquet: dict[str, bytes]) -> None:
-        made = record.model_copy(update={"software": self.software})
-        self.store.add(made.model_copy(update=self.change(made)), parquet)
 
 
 def compared(store: Store) -> tuple[list[Grid], list[str]]:
@@ -69,11 +62,61 @@ def test_comparable_runs_are_side_by_side(two: Store) -> None:
         "run 2 over run 1",
     ]
     engine, fraction, first, second, ratio = grid.rows[0]
-    assert (engine, fraction, ratio) == ("sklearn", "1/4", 2.0)
+    assert (engine, fraction) == ("sklearn", "1/4")
+    assert isinstance(ratio, Spread)
+    assert (ratio.median, ratio.low, ratio.high, ratio.count) == (2.0, 2.0, 2.0, 3)
     assert isinstance(first, Spread)
     assert isinstance(second, Spread)
     assert (first.median, first.low, first.high, second.median) == (2.0, 1.0, 3.0, 4.0)
-    assert grid.rows[1][-1] == 1.0
+    same = grid.rows[1][-1]
+    assert isinstance(same, Spread)
+    assert same.median == 1.0
+
+
+def test_a_ratio_is_that_of_executions_with_the_same_seeds(two: Store) -> None:
+    def other_seeds(record: RunRecord) -> dict[str, Any]:
+        return {"case": record.case.model_copy(update={"sample_seed": record.case.sample_seed + 50})}
+
+    written(two, other_seeds)
+    (grid,), _ = compared(two)
+    assert [row[-1] for row in grid.rows] == [None, None]
+    assert all(isinstance(cell, Spread) for row in grid.rows for cell in row[2:4])
+
+
+def test_cases_with_many_different_parameters_are_not_mixed(two: Store) -> None:
+    def with_many(record: RunRecord) -> dict[str, Any]:
+        slow = record.engine == "mllib"
+        params = {"set": "aligned", **{f"p{number}": 1 for number in range(8)}, "p9": 2 if slow else 1}
+        case_of_all = record.case.model_copy(
+            update={"engine": "sklearn", "placement": "node", "fraction": 1.0, "params": params}
+        )
+        return {"case": case_of_all}
+
+    written(two, with_many, is_for_both=True)
+    (grid,), _ = compared(two)
+    medians = [row[3].median for row in grid.rows if isinstance(row[3], Spread)]
+    assert medians == [2.0, 20.0]
+
+
+def test_different_engines_on_different_hosts_are_not_beside_each_other(two: Store) -> None:
+    other = two.describe("host", HOST)
+    written(
+        two,
+        lambda record: {
+            "host": other,
+            "case": record.case.model_copy(update={"engine": f"{record.engine}-2", "placement": "spark"}),
+        },
+    )
+    grids, (warning,) = compared(two)
+    assert grids == []
+    assert "another host" in warning
+
+
+def test_runs_without_a_common_case_say_so(two: Store) -> None:
+    written(two, lambda record: {"case": record.case.model_copy(update={"fraction": 1 / 64})})
+    grids, (warning,) = compared(two)
+    assert grids == []
+    assert warning.endswith("the runs have no case in common, so nothing is compared.")
 
 
 def test_a_case_that_one_run_lacks_has_an_empty_cell(two: Store) -> None:

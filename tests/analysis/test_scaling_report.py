@@ -162,3 +162,21 @@ def test_a_later_cluster_without_common_rounds_replaces_none(store: Store) -> No
 
 def test_one_cluster_is_no_comparison(store: Store) -> None:
     assert measured(store, lambda cores, _: 40 / cores, one_thread=5.0, node=3.0, cores=(2,)) == []
+
+
+def test_charts_of_scaling_have_the_rounds_of_their_medians_and_the_failures(store: Store) -> None:
+    measured(store, lambda cores, _: 40 / cores, one_thread=12.0)
+    write = Writer(store)
+    write.count = 1000
+    write(on("mllib", 1.0, 1, 9), 9, seconds=400.0, cores=1)  # a round that no other cluster has
+    write(on("mllib", 1.0, 16, 1), 1, outcome="oom", cores=16)
+    (found,) = [item for item in report.reports(store, store.records()) if isinstance(item, ScalingReport)]
+    seconds, speed_up = found.charts()
+    (mllib,) = seconds.series
+    ranges = dict(zip(mllib.x, zip(mllib.low, mllib.high, strict=True), strict=True))
+    assert len(seconds.dots) == len(CORES) * ROUNDS
+    assert all(ranges[dot.x][0] <= dot.y <= ranges[dot.x][1] for dot in seconds.dots)
+    assert [(one.series, one.x, one.reason) for one in seconds.failed] == [("mllib", 16.0, "oom: because oom")]
+    assert [series.y for series in speed_up.series] == [pytest.approx((1.0, 2.0, 4.0, 8.0))]
+    (ideal,) = speed_up.fits
+    assert (ideal.x, ideal.y) == ((1.0, 8.0), (1.0, 8.0))

@@ -12,18 +12,7 @@ import pytest
 from sparkscale.analysis.blocks import Chart, Dot, Failed, Limit, Series
 from sparkscale.present import charts
 from sparkscale.present.charts import svg
-
-CHART = Chart(
-    "Time against rows",
-    "rows",
-    "seconds",
-    (
-        Series("xgboost", (100.0, 1000.0, 10_000.0), (0.1, 1.0, 10.0), (0.05, 0.5, 5.0), (0.2, 2.0, 20.0)),
-        Series("mllib", (100.0, 10_000.0), (3.0, 4.0)),
-    ),
-    is_log_x=True,
-    is_log_y=True,
-)
+from tests.present.example import CHART, RANKING, WITH_ALL
 
 
 def test_a_chart_names_its_axes_and_series() -> None:
@@ -58,26 +47,6 @@ def test_too_many_lines_are_refused() -> None:
     many = Chart("t", "x", "y", tuple(Series(str(n), (1.0,), (1.0,)) for n in range(22)))
     with pytest.raises(ValueError, match="22 lines"):
         svg(many)
-
-
-WITH_ALL = replace(
-    CHART,
-    dots=(Dot("xgboost", 100.0, 0.07, "abc", 2, "1/4", "s"),),
-    failed=(Failed("mllib", 20_000.0, "oom: no memory", is_edge=True), Failed("mllib", 5_000.0, "timeout")),
-    fits=(Series("xgboost", (100.0, 100_000.0), (0.1, 100.0), (0.05, 50.0), (0.2, 200.0)),),
-    limits=(Limit("x", 3000.0, "faster", 2000.0, 5000.0), Limit("y", 5.0, "deadline")),
-    versions={"s": "xgboost 3"},
-)
-RANKING = Chart(
-    "Rows per second",
-    "rows per second",
-    "",
-    (
-        Series("native", (2.0,), (0.0,), (1.0,), (3.0,), is_line=False),
-        Series("spark", (5.0,), (0.0,), (4.0,), (6.0,), is_line=False),
-    ),
-    kind="ranking",
-)
 
 
 @pytest.mark.parametrize("chart", [CHART, WITH_ALL, RANKING, replace(RANKING, kind="waterfall")])
@@ -123,7 +92,7 @@ def test_the_bars_of_a_waterfall_lead_from_one_median_to_the_next() -> None:
 def test_a_chart_in_words_names_ranges_failures_and_lines_across() -> None:
     assert charts.summary(WITH_ALL) == (
         "Time against rows. seconds, over rows: xgboost from 0.1 to 10; mllib from 3 to 4; mllib has no result at "
-        "2e+04: oom: no memory; mllib has no result at 5e+03: timeout; faster at 3e+03; deadline at 5."
+        "20,000: oom: no memory; mllib has no result at 5,000: timeout; faster at 3,000; deadline at 5."
     )
 
 
@@ -158,3 +127,26 @@ def test_a_text_in_csv_is_no_formula() -> None:
     assert [row["name"] for row in rows] == ["'=cmd()", "a"]
     assert rows[1]["reason"] == "'@SUM(1)"
     assert rows[0]["x"] == "1.0"
+
+
+def test_each_series_without_a_result_has_a_level_and_its_own_colour() -> None:
+    both = replace(CHART, failed=(Failed("xgboost", 5000.0, "oom"), Failed("mllib", 5000.0, "timeout")))
+    marks = re.findall(r'<text[^>]*transform="translate\(([\d.]+),([\d.]+)\)"[^>]*fill="([^"]+)"[^>]*>✕', svg(both))
+    assert len(marks) == 2
+    (x1, y1, colour1), (x2, y2, colour2) = marks
+    assert x1 == x2
+    assert y1 != y2
+    assert {colour1, colour2} == set(charts.COLOURS[:2])
+
+
+def test_whole_numbers_of_a_chart_are_exact_in_its_data() -> None:
+    chart = Chart("t", "x", "y", (Series("e", (1_234_567.0,), (1.23456789,)),))
+    (row,) = csv.DictReader(io.StringIO(charts.csv(chart)))
+    assert (float(row["x"]), row["y"]) == (1_234_567.0, "1.23457")
+
+
+def test_a_number_that_is_not_finite_is_no_mark() -> None:
+    chart = replace(
+        CHART, dots=(Dot("xgboost", 1.0, float("nan"), "r"),), limits=(Limit("x", float("inf"), "never"),)
+    )
+    assert {"executions", "limits-x"} & set(charts.specification(chart)["datasets"]) == set()

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import os
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.history.offline import FETCHED
 from sparkscale.present import cells, charts, page
 from sparkscale.present.notebook import Results
+from sparkscale.present.writing import write_whole
 
 HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
 AXE = FETCHED / "axe-core" / "axe.min.js"
@@ -195,13 +198,17 @@ def test_a_figure_is_there_in_words_and_as_a_table(opened: Opened) -> None:
     figure = opened.page.locator("figure").first
     described = figure.locator(".chart").get_attribute("aria-label") or ""
     assert "xgboost from 0.1 to 1" in described
-    assert "mllib has no result at 1e+04: oom: xgboost" in described
+    assert "mllib has no result at 10,000: oom: xgboost" in described
     assert "tolerance xgboost at 2" in described
     figure.get_by_text("The figure as a table").click()
     figure.locator("tbody tr").first.wait_for()
     cells_shown = [row.inner_text().split("\t") for row in figure.locator("tbody tr").all()]
-    assert cells_shown[0] == ["xgboost", "100", "0.1", "0.05", "0.2"]
-    assert cells_shown[-1][:3] == ["mllib", "10,000", "oom: xgboost"]
+    assert cells_shown[0] == ["xgboost", "100", "0.1", "0.05", "0.2", "–"]
+    assert cells_shown[4] == ["mllib", "10,000", "–", "–", "–", "oom: xgboost"]
+    assert cells_shown[5:] == [
+        ["xgboost", "100", "0.05", "1/4", "1", "xgboost"],
+        ["xgboost", "100", "0.2", "1/4", "2", "r2"],
+    ]
 
 
 def test_a_mark_tells_its_round_record_and_versions(opened: Opened) -> None:
@@ -210,6 +217,86 @@ def test_a_mark_tells_its_round_record_and_versions(opened: Opened) -> None:
     tip.wait_for(state="visible")
     text = tip.inner_text()
     assert ("r2" in text, "1.2.3" in text, "round" in text) == (True, True, True)
+
+
+SMALL = Chart(
+    "Small", "training rows", "AUC given up", (Series("e", (265_960.0,), (0.0004,), (-0.00004,), (0.71234,)),)
+)
+ONLY_FAILED = Chart(
+    "Failed", "rows", "seconds", (), failed=(Failed("a", 100.0, "oom"), Failed("b", 100.0, "timeout"))
+)
+
+
+def test_the_table_of_a_figure_keeps_small_numbers_and_whole_ones(browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context()
+    file = page.write([Heading("Small", 1), SMALL, ONLY_FAILED], tmp_path / "report.html")
+    found = Opened(context.new_page(), file)
+    for summary in found.page.locator("figure summary").all():
+        summary.click()
+    found.page.locator("tbody tr").nth(2).wait_for()
+    rows = [row.inner_text().split("\t") for row in found.page.locator("tbody tr").all()]
+    assert rows == [
+        ["e", "265,960", "0.0004", "-0.00004", "0.71234"],
+        ["a", "100", "–", "–", "oom"],
+        ["b", "100", "–", "–", "timeout"],
+    ]
+    assert found.said == []
+    context.close()
+
+
+def test_a_figure_that_a_filter_emptied_comes_back(opened: Opened) -> None:
+    opened.page.get_by_text("Filter figures and tables").click()
+    boxes = opened.page.locator('fieldset[data-by="engine"] input').all()
+    empty = opened.page.get_by_text("The filter hides all of this figure.")
+    for box in boxes:  # without a pause between them
+        box.uncheck()
+    empty.first.wait_for()
+    assert opened.page.locator("figure svg").count() == 0
+    for box in boxes:
+        box.check()
+    opened.page.wait_for_function("[...document.querySelectorAll('figure')].every(one => one.querySelector('svg'))")
+    assert empty.count() == 0
+    assert opened.said == []
+
+
+def test_the_last_of_two_quick_filters_counts(opened: Opened) -> None:
+    opened.page.evaluate(
+        "document.querySelectorAll('fieldset[data-by=engine] input')"
+        ".forEach((box) => (box.checked = false, box.dispatchEvent(new Event('change'))))"
+    )
+    opened.page.get_by_text("The filter hides all of this figure.").nth(1).wait_for()
+    assert opened.page.locator("figure svg").count() == 0
+
+
+def test_a_line_across_is_hidden_with_the_engine_that_it_is_about(browser: Browser, tmp_path: Path) -> None:
+    lines = (Series("a", (1.0, 2.0), (1.0, 2.0)), Series("b", (1.0, 2.0), (2.0, 1.0)), Series("c", (1.0,), (1.0,)))
+    limits = (Limit("x", 1.5, "a faster than b", of=("a", "b")), Limit("y", 1.5, "tolerance"))
+    context = browser.new_context()
+    file = page.write([Heading("Lines", 1), Chart("t", "x", "y", lines, limits=limits)], tmp_path / "report.html")
+    found = Opened(context.new_page(), file)
+    label = found.page.locator("figure text", has_text="a faster than b")
+    assert label.count() == 1
+    found.page.get_by_text("Filter figures and tables").click()
+    found.page.get_by_role("checkbox", name="b").uncheck()
+    label.wait_for(state="detached")
+    assert found.page.locator("figure text", has_text="tolerance").count() == 1
+    context.close()
+
+
+def test_steps_of_a_waterfall_are_no_engines_to_filter_by() -> None:
+    steps = tuple(Series(name, (1.0,), (0.0,), is_line=False) for name in ("native", "inside Spark"))
+    text = page.written([Heading("Tax", 1), Chart("Tax", "s", "", steps, kind="waterfall")])
+    assert 'data-by="engine"' not in text
+
+
+def test_a_browser_without_decompression_is_told_so(browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.add_init_script("delete window.DecompressionStream")
+    opened.goto(page.write(report(), tmp_path / "report.html").as_uri())
+    opened.get_by_text("This browser cannot draw the figures").wait_for()
+    assert opened.locator("tr[data-engine=mllib]").first.is_visible()
+    context.close()
 
 
 def test_figures_of_a_long_report_are_drawn_when_they_are_near(browser: Browser, tmp_path: Path) -> None:
@@ -239,6 +326,11 @@ def test_a_notebook_shows_the_same_page_in_a_frame(browser: Browser, tmp_path: P
     assert "<script>window.hacked = 1</script>" in frame.locator("main").inner_text()
     assert [one.evaluate("window.hacked") for one in opened.frames] == [None, None]
     assert "## The other cluster" in results._repr_markdown_()
+    frame.get_by_text("Parts of the report").click()
+    frame.locator("nav a").last.click()
+    assert frame.locator("h2", has_text="The other cluster").evaluate("one => document.activeElement === one")
+    assert frame.locator("figure").count() == 2
+    assert repr(results) == "Results()"
     context.close()
 
 
@@ -290,6 +382,18 @@ def test_an_existing_report_survives_one_that_cannot_be_written(tmp_path: Path) 
     with pytest.raises(ConfigError, match=r"cannot be written: Is a directory\.$"):
         page.write(report(), tmp_path / "report.html")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    for nameless in (Path(), Path("/")):
+        with pytest.raises(ConfigError, match=r"cannot be written: Is a directory\.$"):
+            page.write(report(), nameless)
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        write_whole("a text", tmp_path / "pipe")
+        assert read.result(timeout=60) == "a text"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
@@ -302,5 +406,10 @@ def test_a_ranking_is_described_by_its_values_alone() -> None:
     assert charts.summary(ranking) == (
         "Rows per second. rows per second: xgboost 5; mllib 2; sklearn has no result: timeout."
     )
-    assert [column.heading for column in cells.as_grid(ranking).columns] == ["", "rows per second", "from", "to"]
-    assert cells.as_grid(ranking).rows == (("xgboost", 5, 4, 6), ("mllib", 2, 1, 3))
+    headings = [column.heading for column in cells.as_grid(ranking).columns]
+    assert headings == ["", "rows per second", "from", "to", "no result"]
+    assert cells.as_grid(ranking).rows == (
+        ("xgboost", 5, 4, 6, None),
+        ("mllib", 2, 1, 3, None),
+        ("sklearn", None, None, None, "timeout"),
+    )

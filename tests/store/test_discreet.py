@@ -35,7 +35,7 @@ ERRORS = {
         "FileNotFoundError: <path> is missing",
     ),
     "s3a://ada-bucket/in/sales.parquet?sig=1 cannot be read": (
-        "…/sales.parquet cannot be read",
+        "s3a://…/sales.parquet cannot be read",
         "<path> cannot be read",
     ),
     "No route to spark-master-7.corp (10.1.2.3)": ("No route to <host> (<host>)", "No route to <host> (<host>)"),
@@ -44,6 +44,20 @@ ERRORS = {
         "could not convert string '…' in column 3",
     ),
     "ratio 1/4 of rows/s and/or pricey": ("ratio 1/4 of rows/s and/or pricey",) * 2,
+    "Lost executor 1 (worker-3.acme.internal executor 1)": ("Lost executor 1 (<host> executor 1)",) * 2,
+    "java.net.UnknownHostException: acme-nn-2": ("java.net.UnknownHostException: <host>",) * 2,
+    "refused by nn1.acme.com.": ("refused by <host>.",) * 2,
+    "spark-master-7 and spark-master-7.corp.acme are one": ("<host> and <host> are one",) * 2,
+    "[fe80::1ff:fe23:4567:890a] is down": ("[<host>] is down",) * 2,
+    "at 12:34:56, org.apache.spark.SparkException of torch.nn in version 3.5.1.2, std::bad_alloc": (
+        "at 12:34:56, org.apache.spark.SparkException of torch.nn in version 3.5.1.2, std::bad_alloc",
+    )
+    * 2,
+    r"C:\Users\ada\data.csv is open": ("…/data.csv is open", "<path> is open"),
+    "in/deep/sales.csv and /data are there": (
+        "in/deep/sales.csv and /data are there",
+        "<path> and <path> are there",
+    ),
 }
 
 
@@ -125,12 +139,35 @@ def test_the_groups_of_an_anonymous_view_have_numbers(store: Store) -> None:
 
 
 def test_a_suite_is_named_by_its_file_and_a_cluster_agrees_with_its_settings(store: Store) -> None:
-    for is_anonymous, suite, cluster in ((False, "mine.toml", "…/<host>:7077"), (True, "own suite", "<path>")):
+    for is_anonymous, suite, cluster in ((False, "mine.toml", "spark://…"), (True, "own suite", "<path>")):
         view = DiscreetStore(store, is_anonymous)
         run = view.invocation()
         assert (run.suite, list(run.origin)) == (suite, [f"profile '{cluster}'"])
         assert {one.case.cluster for one in view.records()} == {cluster}
         assert {one.suite for one in view.records()} == {suite}
+
+
+def test_a_host_that_is_called_like_a_word_of_the_report_stays(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as opened:
+        opened.begin(invocation())
+        host = opened.describe("host", {"hostname": "local", "cpu": "CPU"})
+        opened.add(record("r").model_copy(update={"host": host}), {})
+        view = DiscreetStore(opened, is_anonymous=True)
+        assert view.text("Spark ran in local mode") == "Spark ran in local mode"
+        assert [one.case.cluster for one in view.records()] == ["local"]
+
+
+def test_a_user_that_is_called_like_a_package_leaves_its_names_alone(store: Store) -> None:
+    with mock.patch.object(getpass, "getuser", return_value="spark"):
+        view = DiscreetStore(store, is_anonymous=True)
+        assert (
+            view.text("user spark: org.apache.spark.SparkException") == "user <user>: org.apache.spark.SparkException"
+        )
+
+
+def test_a_container_without_a_name_for_its_user_can_write_a_report(store: Store) -> None:
+    with mock.patch.object(getpass, "getuser", side_effect=KeyError("getpwuid(): uid not found: 54321")):
+        assert DiscreetStore(store, is_anonymous=True).text("x") == "x"
 
 
 def test_the_store_itself_is_unchanged(store: Store) -> None:

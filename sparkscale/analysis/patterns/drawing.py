@@ -64,14 +64,15 @@ def ranking(
     """Returns a chart with a row for each engine: the median, the range and each execution's value.
 
     `compared` holds the engines with their labels. `value` computes the value of one execution. Executions for which
-    it is None are left out.
+    it is None are left out. An engine has no median if an execution has no time, because it would be too good.
     """
     rows: list[Series] = []
     dots: list[Dot] = []
     failed: list[Failed] = []
     for label, executions in compared:
         values = [(one, record) for record in executions.timed if (one := value(record)) is not None]
-        if spread := Spread.of([one for one, _ in values]):
+        spread = Spread.of([one for one, _ in values])
+        if spread and executions.has_every_time:
             rows.append(Series(label, (spread.median,), (0.0,), (spread.low,), (spread.high,), is_line=False))
         dots += [dot(label, one, 0.0, record) for one, record in values]
         failed += [Failed(label, 0.0, why) for why in reasons(executions.records).values()]

@@ -73,7 +73,7 @@ def written(blocks: Sequence[Block]) -> str:
         style=_source("page.css"),
         script=_source("page.js"),
         vega=compressed(javascript_bundle(EMBED)) if drawn else "",
-        figures=compressed(json.dumps(drawn, separators=(",", ":"))) if drawn else "",
+        figures=compressed(json.dumps(drawn, separators=(",", ":"), allow_nan=False)) if drawn else "",
         keys=keys,
         left_out=charts.left_out,
     )
@@ -111,8 +111,9 @@ def choices(sections: Sequence[Section]) -> dict[str, list[str]]:
     for section in sections:
         found["cluster"] |= dict.fromkeys([section.heading.cluster] if section.heading.cluster else [])
         for block in section.blocks:
-            if isinstance(block, Chart):
+            if isinstance(block, Chart) and block.kind != "waterfall":  # its rows are steps, not engines
                 found["engine"] |= dict.fromkeys(series.name for series in block.series)
+                found["engine"] |= dict.fromkeys(one.series for one in block.failed)
                 found["fraction"] |= dict.fromkeys(one for series in block.series for one in series.fractions)
             elif isinstance(block, Grid):
                 for row in block.rows:

@@ -3,8 +3,11 @@
   const figures = [...document.querySelectorAll("figure")];
   const hidden = { engine: new Set(), fraction: new Set(), cluster: new Set() };
   const FEW = 60;
+  const DIGITS = { maximumSignificantDigits: 6 };
+  const WHOLE = { maximumFractionDigits: 0 };
   const isDark = matchMedia("(prefers-color-scheme: dark)");
-  const views = new Map();
+  const views = new Map(); // what is drawn, by figure
+  const drawings = new Map(); // when each figure that was ever drawn is ready, by figure
 
   async function content(id) {
     const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (char) => char.charCodeAt(0));
@@ -25,6 +28,7 @@
       background: "transparent",
       axis: { gridColor: soft, domainColor: soft, tickColor: soft, gridOpacity: 0.5 },
       view: { stroke: soft },
+      axisX: { labelOverlap: "greedy", labelSeparation: 8 },
       legend: { orient: "bottom", columns: Math.max(1, Math.floor(innerWidth / 220)), labelLimit: 320 },
     };
   }
@@ -35,8 +39,9 @@
     return structuredClone(specifications[figures.indexOf(figure)]);
   }
 
-  function isShown(value) {
-    return !hidden.engine.has(value.name) && !hidden.fraction.has(value.fraction);
+  function isShown(value, hasFractions) {
+    const names = [value.name, ...(value.of || [])];
+    return !names.some((name) => hidden.engine.has(name)) && !(hasFractions && hidden.fraction.has(value.fraction));
   }
 
   // Hidden engines leave the legend, too.
@@ -53,13 +58,23 @@
   function shown(figure) {
     const spec = specification(figure);
     delete spec.title;
-    for (const [name, values] of Object.entries(spec.datasets)) spec.datasets[name] = values.filter(isShown);
+    // a median over several fractions is not filtered by fraction, so neither are its executions
+    const hasFractions = (spec.datasets.points || []).every((value) => value.fraction);
+    for (const [name, values] of Object.entries(spec.datasets))
+      spec.datasets[name] = values.filter((value) => isShown(value, hasFractions));
     for (const layer of spec.layer) Object.values(layer.encoding).forEach(withoutHidden);
     spec.layer = spec.layer.filter((layer) => spec.datasets[layer.data.name].length);
     return spec;
   }
 
-  async function draw(figure) {
+  // Draws a figure again after everything that is still being drawn in its place, so that the last filter counts.
+  function draw(figure) {
+    const drawn = (drawings.get(figure) || Promise.resolve()).then(() => drawNow(figure));
+    drawings.set(figure, drawn);
+    return drawn;
+  }
+
+  async function drawNow(figure) {
     const place = figure.querySelector(".chart");
     const dark = isDark.matches ? [["#000000", "#c9d1d9"], ["#57606a", "#9ea7b3"]] : [];
     const kept = shown(figure);
@@ -121,22 +136,10 @@
     return place;
   }
 
-  // The medians or estimates of a figure, and its cases without a result.
-  function table(figure) {
-    const { datasets, layer } = specification(figure);
-    const caption = figure.querySelector("figcaption").textContent;
-    const axes = layer[0].encoding;
-    const isRanking = layer.some(({ encoding }) => encoding.y && encoding.y.field === "name");
-    const title = (axis) => layer.map(({ encoding }) => encoding[axis]).find((one) => one && one.title).title;
-    const number = (value) => (value === undefined ? "–" : Number(value.toPrecision(4)).toLocaleString("en"));
-    const columns = ["series", title("x"), ...(isRanking ? [] : [title("y")]), "from", "to"];
-    const rows = [...(datasets.points || []), ...(datasets.failed || [])].map((one) => [
-      one.name,
-      one.reason && isRanking ? one.reason : number(one.x),
-      ...(isRanking ? [] : [one.reason || number(one.y)]),
-      number(one.low),
-      number(one.high),
-    ]);
+  const number = (value) =>
+    typeof value !== "number" ? "–" : value.toLocaleString("en", value < 1e6 && value > -1e6 ? DIGITS : WHOLE);
+
+  function makeTable(caption, columns, rows) {
     const made = element("table", "");
     made.append(element("caption", caption));
     const head = made.createTHead().insertRow();
@@ -144,11 +147,45 @@
     const body = made.createTBody();
     for (const row of rows) {
       const line = body.insertRow();
-      row.forEach((text, at) => line.append(element(at ? "td" : "th", text, at ? { class: "number" } : { scope: "row" })));
+      row.forEach((text, at) => line.append(element(at ? "td" : "th", text, at ? {} : { scope: "row", class: "name" })));
     }
     const place = element("div", "", { class: "scroll" });
     place.append(made);
     return reachable(place);
+  }
+
+  // Two tables: the medians or estimates with the cases without a result, and the executions that are drawn.
+  function tables(figure) {
+    const { datasets, layer } = specification(figure);
+    const caption = figure.querySelector("figcaption").textContent;
+    const isRanking = layer.some(({ encoding }) => encoding.y && encoding.y.field === "name");
+    const titled = (axis) => layer.map(({ encoding }) => encoding[axis]).find((one) => one && one.title);
+    const axes = [["x", titled("x")], ...(isRanking ? [] : [["y", titled("y")]])].filter(([, one]) => one);
+    const titles = axes.map(([, one]) => one.title);
+    const values = (one) => axes.map(([axis]) => number(one[axis]));
+    const failed = datasets.failed || [];
+    const made = [
+      makeTable(
+        caption,
+        ["series", ...titles, "from", "to", ...(failed.length ? ["no result"] : [])],
+        [...(datasets.points || []), ...failed].map((one) => [
+          one.name,
+          ...(one.reason && isRanking ? axes.map(() => "–") : values(one)),
+          number(one.low),
+          number(one.high),
+          ...(failed.length ? [one.reason || "–"] : []),
+        ]),
+      ),
+    ];
+    if (datasets.executions)
+      made.push(
+        makeTable(
+          "Its executions",
+          ["series", ...titles, "fraction", "round", "record"],
+          datasets.executions.map((one) => [one.name, ...values(one), one.fraction, one.round, one.record]),
+        ),
+      );
+    return made;
   }
 
   function addTools(figure) {
@@ -160,7 +197,7 @@
     }
     const details = element("details", "");
     details.append(element("summary", "The figure as a table"));
-    details.addEventListener("toggle", () => details.children.length > 1 || details.append(table(figure)));
+    details.addEventListener("toggle", () => details.children.length > 1 || details.append(...tables(figure)));
     figure.querySelector(".chart").after(tools, details);
   }
 
@@ -169,7 +206,7 @@
     const marked = by.map((name) => `tr[data-${name}], section[data-${name}]`).join(", ");
     for (const one of document.querySelectorAll(marked))
       one.hidden = by.some((name) => hidden[name].has(one.dataset[name]));
-    for (const figure of [...views.keys()]) draw(figure);
+    for (const figure of drawings.keys()) draw(figure);
   }
 
   document.querySelectorAll(".scroll").forEach(reachable);
@@ -186,9 +223,26 @@
       });
   }
 
+  // Within a notebook's frame, a link to a part would load the notebook.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    const part = link && document.getElementById(link.getAttribute("href").slice(1));
+    if (!part || location.protocol !== "about:") return;
+    event.preventDefault();
+    part.setAttribute("tabindex", "-1");
+    part.focus();
+    part.scrollIntoView();
+  });
+
   if (!figures.length) return;
-  document.head.append(element("script", await content("vega")));
-  specifications = JSON.parse(await content("figures"));
+  try {
+    document.head.append(element("script", await content("vega")));
+    specifications = JSON.parse(await content("figures"));
+  } catch (error) {
+    const sentence = `This browser cannot draw the figures (${error.message}). The tables have their numbers.`;
+    document.getElementById("content").prepend(element("p", sentence, { class: "warning" }));
+    return;
+  }
   figures.forEach((figure, number) => {
     figure.id = `figure-${number + 1}`;
     const place = figure.querySelector(".chart");
@@ -196,7 +250,7 @@
     place.setAttribute("aria-label", specifications[number].description);
     addTools(figure);
   });
-  isDark.addEventListener("change", () => [...views.keys()].forEach(draw));
+  isDark.addEventListener("change", () => [...drawings.keys()].forEach(draw));
   // The figures of a short report are drawn at once, so that it can be printed. Others wait until they are near.
   if (figures.length <= FEW) return figures.forEach(draw);
   const near = new IntersectionObserver(
@@ -211,6 +265,6 @@
   );
   figures.forEach((figure) => near.observe(figure));
   addEventListener("beforeprint", () => {
-    for (const figure of figures) if (!views.has(figure)) figure.querySelector("details").open = true;
+    for (const figure of figures) if (!drawings.has(figure)) figure.querySelector("details").open = true;
   });
 })();

@@ -6,6 +6,7 @@ import numpy as np
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.blocks import Chart, Dot, Limit, Series
+from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.crossed import Estimate
 from sparkscale.analysis.patterns.data_parallel import forecasts
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
@@ -48,9 +49,13 @@ def times(comparison: Tradeoff, rivalries: list[Rivalry]) -> Chart:
     fits: dict[str, Series] = {}
     for rivalry, found in crossovers:
         for curve, model in zip((rivalry.engine, rivalry.rival), found.models, strict=True):
-            least = min(cell.rows for cell in curve.cells)
-            fits.setdefault(curve.engine, _fit(curve.engine, model, float(least), found.farthest))
-    note = f"Dashed lines are fits, drawn up to {FARTHEST:.0f} times the measured rows." if fits else ""
+            least, edge = min(cell.rows for cell in curve.cells), memory_edge(curve)
+            farthest = found.farthest if edge is None else min(found.farthest, float(edge))
+            fits.setdefault(curve.engine, _fit(curve.engine, model, float(least), farthest))
+    note = (
+        f"Dashed lines are fits without an interval, drawn up to {FARTHEST:.0f} times the measured rows, or to where "
+        "memory ends. The size from which an engine is faster has an interval, if there are enough rounds."
+    )
     return Chart(
         "Time to model against training rows",
         "training rows",
@@ -62,7 +67,7 @@ def times(comparison: Tradeoff, rivalries: list[Rivalry]) -> Chart:
         failed=tuple(failed),
         fits=tuple(fits.values()),
         limits=tuple(_crossing(rivalry, found) for rivalry, found in crossovers if 0 < found.rows < np.inf),
-        note=note,
+        note=note if fits else "",
     )
 
 
@@ -73,12 +78,13 @@ def _fit(name: str, model: Model, least: float, farthest: float) -> Series:
 
 def _crossing(rivalry: Rivalry, found: Crossover) -> Limit:
     """Returns the line at the size from which an engine is faster. The interval ends at the largest forecast size."""
-    label = f"{rivalry.engine.engine} faster than {rivalry.rival.engine}"
+    names = (rivalry.engine.engine, rivalry.rival.engine)
+    label = f"{names[0]} faster than {names[1]}"
     bounds = found.interval
     if bounds is None:
-        return Limit("x", found.rows, f"{label}, not resolved")
+        return Limit("x", found.rows, f"{label}, not resolved", of=names)
     low, high = max(bounds.low, found.rows / 1e3), min(bounds.high, found.farthest)
-    return Limit("x", found.rows, label if bounds.high < np.inf else f"{label}, not resolved", low, high)
+    return Limit("x", found.rows, label if bounds.high < np.inf else f"{label}, not resolved", low, high, names)
 
 
 def qualities(comparison: Tradeoff) -> Chart:
@@ -136,23 +142,47 @@ def _forecast(comparison: Tradeoff, engine: str) -> Iterator[Series]:
 
 
 def given_up(comparison: Tradeoff) -> Chart:
-    """Returns a chart of what each sample gives up against all data: estimate and interval, with the tolerance."""
+    """Returns a chart of what each sample gives up against all data: estimate and interval, with the tolerance.
+
+    If the tolerance is relative, all values are in percent of the quality from all data.
+    """
     steps: list[Series] = []
-    tolerance = comparison.criterion.tolerance
+    dots: list[Dot] = []
+    criterion = comparison.criterion
+    unit = 100.0 if criterion.judged.relative else 1.0
     for curve in comparison.curves:
         compared = [(step, curve.cell(step.fraction)) for step in curve.steps]
         points = [estimated(float(cell.rows), step.estimate, cell) for step, cell in compared if cell]
-        steps += series(curve.engine, points)
-    name = comparison.criterion.name
+        steps += series(curve.engine, [_scaled(point, unit) for point in points])
+        for cell in (cell for _, cell in compared if cell):
+            dots += _given_up_dots(curve.full, cell, criterion, unit)
+    share = ", % of that of all data" if criterion.judged.relative else ""
     return Chart(
         "What a sample gives up against all data",
         "training rows of the sample",
-        f"{name} given up: estimate and interval",
+        f"{criterion.name} given up{share}: estimate and interval",
         tuple(steps),
         is_log_x=True,
-        limits=(Limit("y", tolerance, "tolerance"), Limit("y", 0.0, "as good as all data")),
+        dots=tuple(dots),
+        limits=(
+            Limit("y", unit * criterion.tolerance, f"tolerance {criterion.tolerated}"),
+            Limit("y", 0.0, "as good as all data"),
+        ),
         note=f"A sample is enough if its whole {LEVEL:.0%} interval lies below the tolerance.",
     )
+
+
+def _scaled(point: Point, unit: float) -> Point:
+    return point._replace(y=point.y * unit, low=point.low * unit, high=point.high * unit)
+
+
+def _given_up_dots(full: Cell | None, part: Cell, criterion: Criterion, unit: float) -> Iterator[Dot]:
+    """Yields a dot for each pair of seeds: what the model of a sample gives up against that of all data."""
+    records = {record.case.seeds: record for record in reversed(metrics.scored(part.records))}
+    for seeds, scores in part.qualities.items():
+        if full and seeds in full.qualities:
+            loss = float(criterion.given_up(value(full.qualities[seeds]), value(scores)))
+            yield dot(records[seeds].engine, float(part.rows), unit * loss, records[seeds])
 
 
 def fraction(cell: Cell) -> str:

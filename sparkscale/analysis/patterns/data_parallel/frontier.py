@@ -198,6 +198,7 @@ class Frontier:
             dots=tuple(
                 dot for points in by_engine.values() for one in points for dot in charts.quality_dots(one.cell)
             ),
+            note="The Pareto front is that of all engines and fractions. Cases without time or quality are left out.",
             fits=drawing.series("Pareto front", [point._replace(low=point.y, high=point.y) for point in line]),
         )
 

@@ -1,22 +1,23 @@
 """Compares clusters: the speed-up of each engine with more cores, and the cores that Spark needs to beat one node."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparkscale.analysis import blocks, metrics
-from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Dot, Grid, Series, Text, Verdict, verdict_of
+from sparkscale.analysis import blocks
+from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Text, Verdict, verdict_of
+from sparkscale.analysis.patterns.data_parallel import scaling_charts
 from sparkscale.analysis.patterns.data_parallel.cell import Cell
 from sparkscale.analysis.patterns.data_parallel.comparison import Tradeoff
 from sparkscale.analysis.patterns.data_parallel.node_engines import NodeEngines, placed
-from sparkscale.analysis.patterns.drawing import Point, dot, series
+from sparkscale.analysis.patterns.data_parallel.scaling_charts import Configuration, Row, paired
 from sparkscale.analysis.questions.scaling import FEWEST_COUNTS, Cost, CostKind, Scaling, cost
-from sparkscale.analysis.questions.speed_up import Scaled, strong_scaling, weak_scaling
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array, Spread
+from sparkscale.analysis.questions.speed_up import strong_scaling, weak_scaling
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import count, number
 
@@ -30,19 +31,6 @@ VERDICTS: dict[CostKind, Verdict] = {
     "not resolved": "not resolved",
 }
 """The verdict on whether some number of cores beats the single node, for each kind of answer."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """An engine on one cluster: its executions on one fraction, with a number of cores."""
-
-    cell: Cell
-    cores: int
-
-    @property
-    def median(self) -> float:
-        assert self.cell.seconds is not None
-        return self.cell.seconds.median
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ class ScalingReport:
         None if no round has the times of all configurations.
         """
         configurations = engine.fastest(fraction)
-        seconds = _paired([*(one.cell for one in configurations), reference.cell])
+        seconds = paired([*(one.cell for one in configurations), reference.cell])
         return Scaling(_numbers(configurations), seconds[:, :-1], seconds[:, -1]) if len(seconds) else None
 
     @property
@@ -215,45 +203,18 @@ class ScalingReport:
     def charts(self) -> Iterator[Chart]:
         """Yields charts of seconds and of speed-up against cores, for the same rows on all of them."""
         strong = {engine.name: list(self._strong(engine)) for engine in self.scaled}
-        by_engine = {name: rows for name, rows in strong.items() if rows}
-        if not by_engine:
-            return
-        seconds: list[Series] = []
-        speed_ups: list[Series] = []
-        every_time: list[Dot] = []
-        every_speed_up: list[Dot] = []
-        for name, rows in by_engine.items():
-            seconds += _series(name, rows, lambda scaled: scaled.seconds)
-            speed_ups += _series(name, rows, lambda scaled: scaled.speed_up)
-            fewest = rows[0].configuration.cell.seconds_by_round()
-            for record in (record for row in rows for record in metrics.timed(row.configuration.cell.records)):
-                cores, time = float(record.resources.cores or 0), metrics.time_to_model(record)
-                every_time.append(dot(name, cores, time, record))
-                if record.round in fewest:
-                    every_speed_up.append(dot(name, cores, fewest[record.round] / time, record))
-        cores_of = [x for one in seconds for x in one.x]
-        fewest_cores, most_cores = min(cores_of), max(cores_of)
-        ideal = Series("ideal", (fewest_cores, most_cores), (1.0, most_cores / fewest_cores))
-        yield Chart(
-            "Time to model against cores",
-            "cores",
-            "time to model, s: median and range",
-            tuple(seconds),
-            is_log_x=True,
-            is_log_y=True,
-            dots=tuple(every_time),
-        )
-        yield Chart(
-            "Speed-up against cores",
-            "cores",
-            "speed-up over the fewest cores: median and range",
-            tuple(speed_ups),
-            is_log_x=True,
-            is_log_y=True,
-            dots=tuple(every_speed_up),
-            fits=(ideal,),
-            note="The dashed line is a speed-up by as much as there are more cores.",
-        )
+        yield from scaling_charts.charts({name: rows for name, rows in strong.items() if rows}, self._without_time())
+
+    def _without_time(self) -> Iterator[tuple[str, int, Cell]]:
+        """Yields the engine and the cores of each cell that has no time in some round, on the fractions of charts."""
+        fractions = {(engine.name, engine.placement): self._fraction(engine) for engine in self.scaled}
+        for comparison in self.compared:
+            for curve in comparison.curves:
+                for cell in curve.cells:
+                    fraction = fractions.get((cell.case.engine, cell.case.placement))
+                    cores = _cores(cell)
+                    if cores and cell.case.fraction == fraction and not cell.has_every_time:
+                        yield cell.case.engine, cores, cell
 
     def blocks(self) -> Iterator[Block]:
         strong = [row for engine in self.scaled for row in self._strong(engine)]
@@ -268,15 +229,15 @@ class ScalingReport:
             is_note=True,
         )
 
-    def _strong(self, engine: Engine) -> Iterator["Row"]:
+    def _strong(self, engine: Engine) -> Iterator[Row]:
         fraction = self._fraction(engine)
         configurations = engine.fastest(fraction) if fraction is not None else []
-        seconds = _paired([one.cell for one in configurations])
+        seconds = paired([one.cell for one in configurations])
         if len(seconds):
             scaled = strong_scaling(_numbers(configurations), seconds)
             yield from (Row(engine.name, *pair) for pair in zip(configurations, scaled, strict=True))
 
-    def _weak(self, engine: Engine) -> Iterator["Row"]:
+    def _weak(self, engine: Engine) -> Iterator[Row]:
         """Yields the rows of weak scaling. Fractions are in proportion to numbers of cores."""
         by_cores: dict[int, dict[float, Configuration]] = defaultdict(dict)
         for fraction in engine.by_fraction:
@@ -293,24 +254,11 @@ class ScalingReport:
         ]
         if len(chosen) < 2:
             return
-        seconds = _paired([one.cell for one in chosen])
+        seconds = paired([one.cell for one in chosen])
         rows = np.array([float(one.cell.rows) for one in chosen])
         scaled = weak_scaling(_numbers(chosen), rows, seconds) if len(seconds) else None
         by_number = {one.cores: one for one in chosen}
         yield from (Row(engine.name, by_number[round(one.cores)], one) for one in scaled or [])
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table of scaling."""
-
-    engine: str
-    configuration: Configuration
-    scaled: Scaled
-
-
-def _series(engine: str, rows: Sequence[Row], of: Callable[[Scaled], Spread]) -> tuple[Series, ...]:
-    return series(engine, [Point.of(float(row.configuration.cores), of(row.scaled)) for row in rows])
 
 
 def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
@@ -365,13 +313,6 @@ def _cores(cell: Cell) -> int | None:
 def _numbers(configurations: Sequence[Configuration]) -> Array:
     """Returns the numbers of cores, of shape (configurations,)."""
     return np.array([float(one.cores) for one in configurations])
-
-
-def _paired(cells: Sequence[Cell]) -> Array:
-    """Returns the seconds of the rounds that all cells have, of shape (rounds, cells)."""
-    times = [cell.seconds_by_round() for cell in cells]
-    rounds = sorted(set.intersection(*map(set, times))) if times else []
-    return np.array([[of[number] for of in times] for number in rounds])
 
 
 def _sentence(engine: str, found: Cost, reference: Reference, configurations: Sequence[Configuration]) -> str:

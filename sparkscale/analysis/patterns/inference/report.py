@@ -79,7 +79,8 @@ class PredictionsReport:
             rungs,
             lambda record: 1e6 / metrics.rows_per_second(record),
         )
-        yield replace(steps, kind="waterfall")
+        is_whole = all(variant.has_every_time for _, variant in rungs)
+        yield replace(steps, kind="waterfall") if is_whole else steps
 
     def blocks(self) -> Iterator[Block]:
         comparison = self.comparison

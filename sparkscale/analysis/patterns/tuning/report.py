@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparkscale.analysis import blocks, circumstances, metrics
+from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Grid, Series, Text, Warning
 from sparkscale.analysis.patterns.drawing import ranking
 from sparkscale.analysis.patterns.protocol import with_evidence
@@ -92,7 +92,8 @@ class SearchesReport:
     def charts(self) -> Iterator[Chart]:
         """Yields charts of the searches: the time of each, and the best loss so far of each seed against time."""
         searches = [(search.label, search) for search in self.comparison.searches]
-        yield ranking("Time of a search", "seconds: median and range", searches, metrics.time_to_model)
+        seconds = "seconds: median and range"
+        yield ranking("Time of a search", seconds, searches, lambda record: record.figures.get("search_seconds"))
         lines = tuple(
             Series(search.label, *zip(*best, strict=True))
             for search in self.comparison.searches
