@@ -58,7 +58,7 @@ def report(store: Store, invocation: Invocation, has_charts: bool = False) -> li
 
 def _versions(store: Store, records: Sequence[RunRecord]) -> dict[str, str]:
     """Returns the versions of each software that was measured, by the id of its description."""
-    contents = {identity: store.content(identity) for identity in {record.software for record in records}}
+    contents = {identity: store.content(identity) for identity in dict.fromkeys(r.software for r in records)}
     return {identity: circumstances.versions(content) for identity, content in contents.items() if content}
 
 

@@ -134,6 +134,8 @@ class _Drawing:
 
         self.chart = chart
         self.datasets: dict[str, list[dict[str, Any]]] = {}
+        # channels as objects: from a text, Altair would search for their class each time
+        self.line, self.ends = alt.Detail("line:N"), {"x": alt.X2("high:Q"), "y": alt.Y2("high:Q")}
         self.x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
         self.y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
         if chart.is_ranking:
@@ -166,13 +168,13 @@ class _Drawing:
     def steps(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields the bars of a waterfall."""
         bar = self._base("steps", rows).mark_bar(opacity=0.35, height=ROW * 0.6)
-        yield bar.encode(x=self._ends("low", "x"), x2="high:Q", y=self.y)
+        yield bar.encode(x=self._ends("low", "x"), x2=self.ends["x"], y=self.y)
 
     def fits(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         base = self._base("fits", rows)
         if any("low" in row for row in rows):
-            yield base.mark_area(opacity=0.15).encode(y=self._ends("low", "y"), y2="high:Q", detail="line:N")
-        yield base.mark_line(strokeDash=FIT, strokeWidth=1.5, opacity=0.8).encode(y=self.y, detail="line:N")
+            yield base.mark_area(opacity=0.15).encode(y=self._ends("low", "y"), y2=self.ends["y"], detail=self.line)
+        yield base.mark_line(strokeDash=FIT, strokeWidth=1.5, opacity=0.8).encode(y=self.y, detail=self.line)
 
     def limits(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields lines across the chart with their labels, and bands for their intervals."""
@@ -185,26 +187,28 @@ class _Drawing:
             base = self._data(f"limits-{axis}", own)
             if any("low" in row for row in own):
                 band = base.transform_filter("isValid(datum.low)").mark_rect(opacity=0.1, color=LINE)
-                yield band.encode(**{axis: self._ends("low", axis), f"{axis}2": "high:Q"})
+                yield band.encode(**{axis: self._ends("low", axis), f"{axis}2": self.ends[axis]})
             at = self._ends("value", axis)
             yield base.mark_rule(color=LINE, strokeDash=[1, 2]).encode(**{axis: at})
             turned: dict[str, Any] = (
                 {"angle": 270, "align": "right", "dy": -5, "dx": -4} if axis == "x" else {"align": "left", "dy": -5}
             )
-            place = {"y": alt.value(0)} if axis == "x" else {"x": alt.value(4)}
-            yield base.mark_text(fontSize=10, color=LINE, **turned).encode(text="label:N", **{axis: at}, **place)
+            place = {"y": _pixels("y", 0)} if axis == "x" else {"x": _pixels("x", 4)}
+            yield base.mark_text(fontSize=10, color=LINE, **turned).encode(
+                text=alt.Text("label:N"), **{axis: at}, **place
+            )
 
     def points(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields the ranges, the lines and the points of the series."""
         base = self._base("points", rows)
         axis = "x" if self.chart.is_ranking else "y"
-        ends = {axis: self._ends("low", axis), f"{axis}2": "high:Q"}
+        ends = {axis: self._ends("low", axis), f"{axis}2": self.ends[axis]}
         if any("low" in row for row in rows):
             yield base.mark_rule(strokeWidth=2, strokeOpacity=0.5).encode(**{"y": self.y, **ends})
         lines = [row for row in rows if "line" in row]
         if lines:
             named = base if len(lines) == len(rows) else base.transform_filter("isValid(datum.line)")
-            yield named.mark_line().encode(y=self.y, strokeDash=self.dash, detail="line:N")
+            yield named.mark_line().encode(y=self.y, strokeDash=self.dash, detail=self.line)
         yield base.mark_point(filled=True, size=45, opacity=1).encode(y=self.y, shape=self.shape, tooltip=self.tip)
 
     def executions(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
@@ -229,11 +233,11 @@ class _Drawing:
 
         mark = self._base("failed", rows).mark_text(text="✕", fontSize=14, fontWeight="bold")
         if self.chart.is_ranking:
-            yield mark.encode(x=alt.value(EDGE), y=self.y, tooltip=self._reason)
+            yield mark.encode(x=_pixels("x", EDGE), y=self.y, tooltip=self._reason)
             return
         for level in sorted({row["level"] for row in rows}):  # so that no mark hides that of another series
             at_level = mark.transform_filter(f"datum.level === {level}")
-            yield at_level.encode(y=alt.value(level), tooltip=self._reason)
+            yield at_level.encode(y=_pixels("y", level), tooltip=self._reason)
 
     @property
     def _reason(self) -> list[Any]:
@@ -248,6 +252,14 @@ class _Drawing:
         if axis == "x":
             return alt.X(f"{name}:Q", title=self.chart.x, scale=_scale(self.chart.is_log_x))
         return alt.Y(f"{name}:Q", title=self.chart.y, scale=_scale(self.chart.is_log_y))
+
+
+def _pixels(axis: str, pixels: float) -> Any:
+    """Returns the channel of an axis for a fixed place, counted from the left or the upper edge of the chart."""
+    import altair as alt
+
+    channel: Any = alt.XValue if axis == "x" else alt.YValue
+    return channel(pixels)
 
 
 def names(chart: Chart) -> list[str]:
