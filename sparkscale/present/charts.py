@@ -229,7 +229,6 @@ class _Drawing:
         yield self._base("edges", rows).mark_rule(strokeWidth=2, strokeDash=[8, 3]).encode(tooltip=self._reason)
 
     def failed(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
-        import altair as alt
 
         mark = self._base("failed", rows).mark_text(text="✕", fontSize=14, fontWeight="bold")
         if self.chart.is_ranking:
