@@ -22,6 +22,8 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
+MOST_NAMED = 3
+"""If a run has more workloads than this, its first lines count their engines instead of naming them."""
 FAILURES = "Cases without a result"
 """The heading above the table of the cases without a result."""
 
@@ -159,12 +161,14 @@ def _measured(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
     if not measured:
         return
     clusters = dict.fromkeys(record.case.cluster for record in measured)
-    engines: dict[str, set[str]] = defaultdict(set)
-    for record in measured:
-        engines[record.case.workload.rpartition(".")[2].replace("_", " ")].add(record.case.engine)
-    works = [f"{work} ({count(len(found), 'engine')})" for work, found in engines.items()]
+    engines: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: {"node": {}, "spark": {}})
+    for record in sorted(measured, key=lambda one: one.declared.position(one.case.engine)):
+        work = record.case.workload.rpartition(".")[2].replace("_", " ")
+        engines[work][record.case.placement][record.case.engine] = None
     rounds = len({record.round for record in measured})
-    yield Text(f"Compared in {count(rounds, 'round')}: {named(works)}.")
+    yield Text(f"Compared in {count(rounds, 'round')}: {'; '.join(_engines(engines))}.")
+    kinds = dict.fromkeys(record.case.cluster_kind for record in measured if record.case.placement == "spark")
+    yield from (Text(circumstances.KINDS[kind]) for kind in kinds if kind in circumstances.KINDS)
     codes = [record.code for record in records if record.code.commit]
     commits = dict.fromkeys(
         f"{code.commit[:8]}{' with changes' if code.dirty else ''}" for code in codes if code.commit
@@ -177,6 +181,18 @@ def _measured(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:
         *versions,
     ]
     yield Text("; ".join(parts), is_note=True)
+
+
+def _engines(by_work: Mapping[str, Mapping[str, Iterable[str]]]) -> Iterator[str]:
+    """Yields the engines of each workload in words. Of more than MOST_NAMED workloads, only their numbers."""
+    places = {"node": "on one node", "spark": "on Spark"}
+    for work, by_placement in by_work.items():
+        found = {place: list(by_placement[key]) for key, place in places.items() if by_placement[key]}
+        if len(by_work) > MOST_NAMED:
+            counted = [f"{count(len(names), 'engine')} {place}" for place, names in found.items()]
+            yield f"{work} ({', '.join(counted)})"
+        else:
+            yield f"{work} by {' and '.join(f'{named(names)} {place}' for place, names in found.items())}"
 
 
 def _hosts(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:

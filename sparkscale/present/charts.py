@@ -139,7 +139,8 @@ class _Drawing:
         self.x = alt.X("x:Q", title=chart.x, scale=_scale(chart.is_log_x))
         self.y = alt.Y("y:Q", title=chart.y, scale=_scale(chart.is_log_y))
         if chart.is_ranking:
-            self.y = alt.Y("name:N", title=None, sort=series, axis=alt.Axis(labelLimit=240))
+            self.x = alt.X("x:Q", title=chart.x, scale=self._scale_of_rows(), axis=alt.Axis(tickCount=6))
+            self.y = alt.Y("name:N", title=None, sort=series, axis=alt.Axis(labelLimit=320))
         colours = [COLOURS[number % len(COLOURS)] for number in range(len(series))]
         dashes = [DASHES[number // len(COLOURS)] for number in range(len(series))]
         self.colour = _styled(alt.Color, series, colours, not chart.is_ranking)
@@ -154,6 +155,13 @@ class _Drawing:
         self.tip = [alt.Tooltip("name:N", title=" "), alt.Tooltip("x:Q", title=chart.x, format=",.4~g")]
         self.tip += [] if chart.is_ranking else [alt.Tooltip("y:Q", title=chart.y, format=",.4~g")]
         self.tip += fraction
+
+    def _scale_of_rows(self) -> Any:
+        """Returns the scale of a ranking. It begins at 0 if values differ much, so that lengths can be compared."""
+        import altair as alt
+
+        values = [dot.x for dot in self.chart.dots] + [series.x[0] for series in self.chart.series]
+        return alt.Scale(zero=not values or min(values) < max(values) / 2)
 
     def _data(self, name: str, rows: Sequence[dict[str, Any]]) -> Any:
         """Returns a chart of these rows, which are kept in `datasets`."""
@@ -209,7 +217,7 @@ class _Drawing:
         if lines:
             named = base if len(lines) == len(rows) else base.transform_filter("isValid(datum.line)")
             yield named.mark_line().encode(y=self.y, strokeDash=self.dash, detail=self.line)
-        yield base.mark_point(filled=True, size=45, opacity=1).encode(y=self.y, shape=self.shape, tooltip=self.tip)
+        yield base.mark_point(filled=True, size=70, opacity=1).encode(y=self.y, shape=self.shape, tooltip=self.tip)
 
     def executions(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
         """Yields a dot for each execution. Its tooltip also gives the versions of the software."""
@@ -248,6 +256,8 @@ class _Drawing:
         """Returns the channel of an axis for another column than x or y, such as the lower end of a range."""
         import altair as alt
 
+        if axis == "x" and self.chart.is_ranking:
+            return alt.X(f"{name}:Q", title=self.chart.x, scale=self._scale_of_rows(), axis=alt.Axis(tickCount=6))
         if axis == "x":
             return alt.X(f"{name}:Q", title=self.chart.x, scale=_scale(self.chart.is_log_x))
         return alt.Y(f"{name}:Q", title=self.chart.y, scale=_scale(self.chart.is_log_y))

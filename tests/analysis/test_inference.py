@@ -173,9 +173,9 @@ def test_the_spark_tax_is_a_waterfall_of_seconds(predictions: Predictions) -> No
     (tax,) = [block for block in blocks if isinstance(block, Chart) and block.kind == "waterfall"]
     assert [(one.name, round(one.x[0], 6)) for one in tax.series] == [
         ("native, all cores (single-process)", 2000.0),
-        ("inside Spark's tasks, on Parquet references", 2400.0),
-        ("rows read by Spark, Arrow in", 3000.0),
-        ("a DataFrame in and out", 4000.0),
+        ("parquet-map: inside Spark's tasks, on Parquet references", 2400.0),
+        ("arrow-in: rows read by Spark, Arrow in", 3000.0),
+        ("map-in-arrow: a DataFrame in and out", 4000.0),
     ]
 
 

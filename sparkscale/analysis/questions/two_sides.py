@@ -3,9 +3,9 @@
 The rounds of two sides are independent samples. The test is the exact test of Mann and Whitney (Ann. Math. Stat. 18,
 1947), with midranks for equal values (Streitberg and Röhmel, Statistical Software Newsletter 12, 1986). It assumes no
 distribution, so that a slow round does no harm. The ratio is the estimate of Hodges and Lehmann (Ann. Math. Stat. 34,
-1963): the median of all ratios of a round of the head to a round of the base. Its interval inverts the same test
-(Moses, in Walker and Lev: Statistical Inference, 1953), so that it agrees with it. Many cases are compared at once, so
-p is adjusted by Holm's method (Scand. J. Stat. 6, 1979).
+1963): the median of all ratios of a round of the head to a round of the base. Its interval inverts the same test, so
+that it agrees with it (Moses, in Walker and Lev: Statistical Inference, 1953). Many cases are compared at once, so p
+is adjusted by Holm's method (Scand. J. Stat. 6, 1979).
 """
 
 import math

@@ -28,7 +28,7 @@
       background: "transparent",
       axis: { gridColor: soft, domainColor: soft, tickColor: soft, gridOpacity: 0.5 },
       view: { stroke: soft },
-      axisX: { labelOverlap: "greedy", labelSeparation: 8 },
+      axisX: { labelOverlap: "greedy", labelSeparation: 8, labelFlush: false },
       legend: { orient: "bottom", columns: Math.max(1, Math.floor(innerWidth / 220)), labelLimit: 320 },
     };
   }
@@ -198,7 +198,13 @@
     const details = element("details", "");
     details.append(element("summary", "The figure as a table"));
     details.addEventListener("toggle", () => details.children.length > 1 || details.append(...tables(figure)));
-    figure.querySelector(".chart").after(tools, details);
+    const { layer, datasets } = specification(figure);
+    const what = /estimate/.test(JSON.stringify(layer)) ? "estimate" : "median";
+    const range = what === "estimate" ? "interval" : "range";
+    const key = [`● ${what}`, `│ ${range}`, ...(datasets.executions ? ["○ one execution"] : []),
+      ...(datasets.failed ? ["✕ no result"] : [])];
+    const place = figure.querySelector(".chart");
+    place.after(...(datasets.points ? [element("p", key.join("\u2003"), { class: "note key" })] : []), tools, details);
   }
 
   function filter() {

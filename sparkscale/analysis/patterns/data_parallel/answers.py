@@ -20,7 +20,7 @@ from sparkscale.analysis.patterns.data_parallel.rivalry import Rivalry
 from sparkscale.analysis.patterns.data_parallel.spark_pays import SparkPays
 from sparkscale.analysis.price import Price
 from sparkscale.analysis.questions.crossover import FEWEST_SIZES
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_to_resolve
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Spread, rounds_to_resolve
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import certainty, count
 from sparkscale.contract.record import RunRecord
@@ -114,8 +114,9 @@ class Answers:
             return ""
         value, low, high = self._shown(step)
         return (
-            f" It gives up {value} ({low} to {high}) of {criterion.name}. The confidence that this is at most the "
-            f"tolerated {criterion.tolerated} is {certainty(step.confidence)}."
+            f" With {show_fraction(step.fraction)} of the rows, {criterion.name} is worse by {value} ({LEVEL:.0%} "
+            f"interval {low} to {high}). The confidence that this is at most the tolerated {criterion.tolerated} is "
+            f"{certainty(step.confidence)}."
         )
 
     def _shown(self, step: Step, sign: int = 1) -> list[str]:

@@ -108,7 +108,7 @@ def qualities(comparison: Tradeoff) -> Chart:
     return Chart(
         "Quality against training rows",
         "training rows",
-        f"{comparison.criterion.name}: estimate and interval",
+        f"{named(comparison.criterion)}: estimate and interval",
         tuple(estimates),
         is_log_x=True,
         dots=tuple(dots),
@@ -160,7 +160,7 @@ def given_up(comparison: Tradeoff) -> Chart:
     return Chart(
         "What a sample gives up against all data",
         "training rows of the sample",
-        f"{criterion.name} given up{share}: estimate and interval",
+        f"{criterion.name} worse by{share}: estimate and interval",
         tuple(steps),
         is_log_x=True,
         dots=tuple(dots),
@@ -183,6 +183,11 @@ def _given_up_dots(full: Cell | None, part: Cell, criterion: Criterion, unit: fl
         if full and seeds in full.qualities:
             loss = float(criterion.given_up(value(full.qualities[seeds]), value(scores)))
             yield dot(records[seeds].engine, float(part.rows), unit * loss, records[seeds])
+
+
+def named(criterion: Criterion) -> str:
+    """Returns the name of the quality, and whether lower or higher is better."""
+    return f"{criterion.name} ({criterion.judged.direction} is better)"
 
 
 def fraction(cell: Cell) -> str:

@@ -191,8 +191,8 @@ class Frontier:
         criterion = self.compared[0].criterion
         yield Chart(
             "Quality against time to model",
-            "time to model, s: median",
-            f"{criterion.name}: estimate and interval",
+            "time to model, s: median, and each execution",
+            f"{charts.named(criterion)}: estimate and interval",
             tuple(every),
             is_log_x=True,
             dots=tuple(

@@ -75,7 +75,7 @@ class PredictionsReport:
         rungs = [(_rung(variant), variant) for variant in self.comparison.rungs if not variant.threads]
         steps = ranking(
             "The Spark tax: what each step adds to the time",
-            "seconds for a million rows: median and range",
+            "seconds for a million rows, all steps so far; a bar is what a step adds",
             rungs,
             lambda record: 1e6 / metrics.rows_per_second(record),
         )
@@ -178,7 +178,7 @@ class PredictionsReport:
 def _rung(variant: Variant) -> str:
     """Returns the name of a variant as a step of the Spark tax."""
     native = "native, one thread" if variant.threads else f"native, all cores ({variant.label})"
-    return RUNGS.get(variant.engine, native)
+    return f"{variant.engine}: {RUNGS[variant.engine]}" if variant.engine in RUNGS else native
 
 
 def rate(heading: str) -> Column:
