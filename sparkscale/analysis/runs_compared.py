@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparkscale.analysis import blocks, metrics
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
-from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.conditions import Reader, differences, software_differences
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.phrases import named
@@ -94,11 +94,12 @@ def _differences(reader: Reader, own: Sequence[RunRecord], other: Sequence[RunRe
     found = []
     if {record.case.dataset_id for record in own} != {record.case.dataset_id for record in other}:
         found.append("other data of the same name")
-    found += reader.differences(own[-1], other[-1])
+    found += differences(reader, own[-1], reader, other[-1])
+    found += software_differences(reader, own[-1], reader, other[-1])
     for placement in ("node", "spark"):
         pair = [[record for record in run if record.case.placement == placement] for run in (own, other)]
         if all(pair):
-            found += reader.differences(pair[0][-1], pair[1][-1])
+            found += software_differences(reader, pair[0][-1], reader, pair[1][-1])
     return list(dict.fromkeys(found))
 
 
