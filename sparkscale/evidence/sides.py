@@ -1,8 +1,8 @@
 """Tests the verdicts of `sparkscale compare` on real rounds: how often is a difference claimed or missed?
 
 The noise is that of real executions: the logarithm of each time, less the median of its case. The rounds of both
-sides are drawn from these, without replacement for each case. So the sides are equal (A/A), unless a factor is planted
-in the head (A/B). A comparison judges several cases together, as the command does.
+sides are drawn from these, without replacement for each case. So the sides are equal (A/A), unless a factor is
+planted in the head (A/B). A comparison judges several cases together, as the command does.
 """
 
 from collections import defaultdict
