@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sparkscale.analysis.blocks import Block, Chart, Heading
 from sparkscale.contract.errors import ConfigError
-from sparkscale.present import charts
+from sparkscale.present import chart_rows, charts
 
 LONGEST = 60
 """The largest number of characters of a title in a file's name."""
@@ -30,8 +30,8 @@ def write(blocks: Sequence[Block], folder: Path) -> dict[int, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for number, (position, part, chart) in enumerate(drawn, 1):
             file = folder / "-".join(filter(None, (f"{number:02}", _slug(part), _slug(chart.title))))
-            file.with_suffix(".csv").write_text(charts.csv(chart), "utf-8", newline="")
-            if len(charts.names(chart)) <= charts.MOST:
+            file.with_suffix(".csv").write_text(chart_rows.csv(chart), "utf-8", newline="")
+            if len(chart_rows.names(chart)) <= charts.MOST:
                 written[position] = file.with_suffix(".svg")
                 written[position].write_text(charts.svg(chart), "utf-8")
                 file.with_suffix(".png").write_bytes(charts.png(chart))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from sparkscale.analysis.blocks import Answer, Block, Chart, Column, Grid, Heading, Text, Warning
-from sparkscale.present import cells, charts
+from sparkscale.present import cells, chart_rows
 
 SPECIAL = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": " ", "*": "\\*", "_": "\\_", "<": "&lt;"})
 """Characters that have a meaning for Markdown within a table cell, and their replacements."""
@@ -49,8 +49,8 @@ def _written(block: Block) -> str:
 
 def _image(chart: Chart, address: str) -> str:
     """Returns a chart as an image with its notes. The text of the image describes the chart in words."""
-    alternative = _escaped(charts.summary(chart)).replace("[", "(").replace("]", ")")
-    notes = [f"*{_escaped(note)}*" for note in (chart.note, charts.left_out(chart)) if note]
+    alternative = _escaped(chart_rows.summary(chart)).replace("[", "(").replace("]", ")")
+    notes = [f"*{_escaped(note)}*" for note in (chart.note, chart_rows.left_out(chart)) if note]
     return "\n\n".join([f"![{alternative}]({quote(address)})", *notes])
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sparkscale.analysis.blocks import Chart, Dot, Failed, Limit, Series
-from sparkscale.present import charts
+from sparkscale.present import chart_rows, charts
 from sparkscale.present.charts import svg
 from tests.present.example import CHART, RANKING, WITH_ALL
 
@@ -90,7 +90,7 @@ def test_the_bars_of_a_waterfall_lead_from_one_median_to_the_next() -> None:
 
 
 def test_a_chart_in_words_names_ranges_failures_and_lines_across() -> None:
-    assert charts.summary(WITH_ALL) == (
+    assert chart_rows.summary(WITH_ALL) == (
         "Time against rows. seconds, over rows: xgboost from 0.1 to 10; mllib from 3 to 4; mllib has no result at "
         "20,000: oom: no memory; mllib has no result at 5,000: timeout; faster at 3,000; deadline at 5."
     )
@@ -102,12 +102,12 @@ def test_many_executions_are_thinned_and_the_reader_is_told() -> None:
     chart = replace(CHART, dots=(*dots, *others))
     drawn = charts.specification(chart)["datasets"]["executions"]
     of_many = [row["y"] for row in drawn if row["name"] == "xgboost"]
-    assert (len(of_many), min(of_many), max(of_many)) == (charts.MOST_DOTS, 0, 999)
+    assert (len(of_many), min(of_many), max(of_many)) == (chart_rows.MOST_DOTS, 0, 999)
     steps = {after - before for before, after in pairwise(of_many)}
     assert max(steps) - min(steps) <= 1
     assert len(drawn) - len(of_many) == 5
-    assert charts.left_out(chart).startswith("25 of 1,005 executions are drawn as dots: at most 20 at each point")
-    assert charts.left_out(replace(chart, dots=others)) == ""
+    assert chart_rows.left_out(chart).startswith("25 of 1,005 executions are drawn as dots: at most 20 at each point")
+    assert chart_rows.left_out(replace(chart, dots=others)) == ""
 
 
 def test_executions_that_differ_in_x_are_thinned_by_their_fraction() -> None:
@@ -115,15 +115,15 @@ def test_executions_that_differ_in_x_are_thinned_by_their_fraction() -> None:
     by_fraction = {name: [Dot("e", float(x), 0.5, "r", fraction=name) for x in range(50)] for name in ("1/4", "1")}
     chart = Chart("t", "x", "y", (Series("e", (25.5,), (0.5,)),), dots=(*by_fraction["1/4"], *by_fraction["1"]))
     drawn = charts.specification(chart)["datasets"]["executions"]
-    assert [row["fraction"] for row in drawn].count("1/4") == charts.MOST_DOTS
-    assert len(drawn) == 2 * charts.MOST_DOTS
+    assert [row["fraction"] for row in drawn].count("1/4") == chart_rows.MOST_DOTS
+    assert len(drawn) == 2 * chart_rows.MOST_DOTS
     ranked = replace(chart, kind="ranking")
-    assert len(charts.specification(ranked)["datasets"]["executions"]) == 2 * charts.MOST_DOTS
+    assert len(charts.specification(ranked)["datasets"]["executions"]) == 2 * chart_rows.MOST_DOTS
 
 
 def test_a_text_in_csv_is_no_formula() -> None:
     chart = Chart("t", "x", "y", (Series("=cmd()", (1.0,), (2.0,)),), failed=(Failed("a", 1.0, "@SUM(1)"),))
-    rows = list(csv.DictReader(io.StringIO(charts.csv(chart))))
+    rows = list(csv.DictReader(io.StringIO(chart_rows.csv(chart))))
     assert [row["name"] for row in rows] == ["'=cmd()", "a"]
     assert rows[1]["reason"] == "'@SUM(1)"
     assert rows[0]["x"] == "1.0"
@@ -141,7 +141,7 @@ def test_each_series_without_a_result_has_a_level_and_its_own_colour() -> None:
 
 def test_whole_numbers_of_a_chart_are_exact_in_its_data() -> None:
     chart = Chart("t", "x", "y", (Series("e", (1_234_567.0,), (1.23456789,)),))
-    (row,) = csv.DictReader(io.StringIO(charts.csv(chart)))
+    (row,) = csv.DictReader(io.StringIO(chart_rows.csv(chart)))
     assert (float(row["x"]), row["y"]) == (1_234_567.0, "1.23457")
 
 

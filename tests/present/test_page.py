@@ -2,98 +2,27 @@
 
 import csv
 import io
-import os
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import (
-    Answer,
-    Block,
     Chart,
-    Column,
-    Dot,
     Failed,
-    Grid,
     Heading,
     Limit,
     Series,
     Text,
-    Warning,
 )
-from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.offline import FETCHED
-from sparkscale.present import cells, charts, page
-from sparkscale.present.notebook import Results
-from sparkscale.present.writing import write_whole
+from sparkscale.present import cells, chart_rows, page
+from tests.present.example import HOSTILE, report
 
-HOSTILE = """</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'"`&{{ 7 * 7 }}"""
 AXE = FETCHED / "axe-core" / "axe.min.js"
-
-
-def report(name: str = "xgboost") -> list[Block]:
-    """A report with a block of each kind. `name` is the name of an engine, and is in each text."""
-    chart = Chart(
-        f"Time {name}",
-        f"rows {name}",
-        f"seconds {name}",
-        (
-            Series(name, (100.0, 1000.0), (0.1, 1.0), (0.05, 0.5), (0.2, 2.0), fractions=("1/4", "1")),
-            Series("mllib", (100.0, 1000.0), (3.0, 4.0), fractions=("1/4", "1")),
-        ),
-        is_log_x=True,
-        is_log_y=True,
-        dots=(Dot(name, 100.0, 0.05, name, 1, "1/4", "s1"), Dot(name, 100.0, 0.2, "r2", 2, "1/4", "s1")),
-        failed=(Failed("mllib", 10_000.0, f"oom: {name}", is_edge=True),),
-        fits=(Series(name, (100.0, 10_000.0), (0.1, 10.0), (0.05, 5.0), (0.2, 20.0)),),
-        limits=(Limit("x", 500.0, f"faster {name}", 300.0, 900.0), Limit("y", 2.0, f"tolerance {name}")),
-        note=f"A note on {name}.",
-        versions={"s1": f"{name} 1.2.3"},
-    )
-    ranking = Chart(
-        "Rows per second",
-        "rows per second",
-        "",
-        (
-            Series(name, (5.0,), (0.0,), (4.0,), (6.0,), is_line=False),
-            Series("mllib", (2.0,), (0.0,), (1.0,), (3.0,), is_line=False),
-        ),
-        failed=(Failed("sklearn", 0.0, "timeout"),),
-        kind="ranking",
-    )
-    grid = Grid(
-        f"Costs of {name}",
-        (
-            blocks.name("engine"),
-            blocks.name("fraction"),
-            blocks.seconds("time,\ns"),
-            blocks.prose("why"),
-            Column("AUC", ".3f"),
-        ),
-        ((name, "1/4", Spread.of([1.0, 2.0]), name, 0.5), ("mllib", "1", None, "slow", 0.25)),
-    )
-    return [
-        Heading(f"suite quick {name}", 1),
-        Text(f"on a host {name}"),
-        Heading("Answers"),
-        Answer(name, "yes", (f"record {name}", "two"), question="Is a sample enough?", subject=name),
-        Answer("open", "not resolved", would_resolve=name, question="Is a sample enough?", subject="logistic"),
-        Heading(f"data_parallel.{name}", cluster="local"),
-        chart,
-        ranking,
-        grid,
-        Text(name, is_note=True),
-        Text(name, is_code=True),
-        Warning(name),
-        Heading("The other cluster", cluster=f"cluster {name}"),
-        Text("nothing"),
-    ]
 
 
 class Opened:
@@ -162,7 +91,7 @@ def test_the_data_of_a_figure_are_a_csv_file(opened: Opened, tmp_path: Path) -> 
     assert [(row["axis"], float(row["value"])) for row in by_part["limits"]] == [("x", 500), ("y", 2)]
     # the command writes the same data
     chart = next(block for block in report() if isinstance(block, Chart))
-    written = list(csv.DictReader(io.StringIO(charts.csv(chart))))
+    written = list(csv.DictReader(io.StringIO(chart_rows.csv(chart))))
     assert sorted(map(_parsed, written)) == sorted(map(_parsed, rows))
 
 
@@ -313,27 +242,6 @@ def test_figures_of_a_long_report_are_drawn_when_they_are_near(browser: Browser,
     context.close()
 
 
-def test_a_notebook_shows_the_same_page_in_a_frame(browser: Browser, tmp_path: Path) -> None:
-    results = Results(tuple(report(HOSTILE)))
-    file = tmp_path / "cell.html"
-    file.write_text(f"<!doctype html><title>cell</title>{results._repr_html_()}")
-    context = browser.new_context()
-    opened = context.new_page()
-    opened.goto(file.as_uri())
-    frame = opened.frame_locator("iframe")
-    frame.locator("figure svg").first.wait_for(state="attached")
-    assert frame.locator("figure").count() == 2
-    assert "<script>window.hacked = 1</script>" in frame.locator("main").inner_text()
-    assert [one.evaluate("window.hacked") for one in opened.frames] == [None, None]
-    assert "## The other cluster" in results._repr_markdown_()
-    frame.get_by_text("Parts of the report").click()
-    frame.locator("nav a").last.click()
-    assert frame.locator("h2", has_text="The other cluster").evaluate("one => document.activeElement === one")
-    assert frame.locator("figure").count() == 2
-    assert repr(results) == "Results()"
-    context.close()
-
-
 @pytest.mark.parametrize(("form", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
 def test_a_figure_is_saved_as_a_file(opened: Opened, tmp_path: Path, form: str, start: bytes) -> None:
     with opened.page.expect_download() as download:
@@ -387,15 +295,6 @@ def test_an_existing_report_survives_one_that_cannot_be_written(tmp_path: Path) 
             page.write(report(), nameless)
 
 
-def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    with ThreadPoolExecutor(1) as pool:
-        read = pool.submit((tmp_path / "pipe").read_text)
-        write_whole("a text", tmp_path / "pipe")
-        assert read.result(timeout=60) == "a text"
-    assert (tmp_path / "pipe").is_fifo()
-
-
 def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^A report must begin with a heading\.$"):
         page.write([Text("alone")], tmp_path / "report.html")
@@ -403,7 +302,7 @@ def test_blocks_without_a_heading_are_no_report(tmp_path: Path) -> None:
 
 def test_a_ranking_is_described_by_its_values_alone() -> None:
     ranking = next(block for block in report() if isinstance(block, Chart) and block.is_ranking)
-    assert charts.summary(ranking) == (
+    assert chart_rows.summary(ranking) == (
         "Rows per second. rows per second: xgboost 5; mllib 2; sklearn has no result: timeout."
     )
     headings = [column.heading for column in cells.as_grid(ranking).columns]

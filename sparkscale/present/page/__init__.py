@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from sparkscale.analysis.blocks import Block, Cell, Chart, Grid, Heading
 from sparkscale.contract.record import SHORT
-from sparkscale.present import cells, charts
+from sparkscale.present import cells, chart_rows, charts
 from sparkscale.present.writing import write_whole
 
 EMBED = "window.vegaEmbed = vegaEmbed;"
@@ -66,7 +66,7 @@ def written(blocks: Sequence[Block]) -> str:
         title=sections[0].heading.text,
         sections=sections,
         choices=choices(sections),
-        columns=",".join(charts.CSV),
+        columns=",".join(chart_rows.CSV),
         most_evidence=MOST_EVIDENCE,
         short=SHORT,
         kind=lambda block: type(block).__name__.lower(),
@@ -75,7 +75,7 @@ def written(blocks: Sequence[Block]) -> str:
         vega=compressed(javascript_bundle(EMBED)) if drawn else "",
         figures=compressed(json.dumps(drawn, separators=(",", ":"), allow_nan=False)) if drawn else "",
         keys=keys,
-        left_out=charts.left_out,
+        left_out=chart_rows.left_out,
     )
 
 
@@ -97,7 +97,7 @@ def _sections(blocks: Sequence[Block]) -> Iterator[Section]:
 
 def _uncrowded(block: Block) -> Block:
     """Returns the block unchanged, but a chart with more series than a reader can tell apart as a table."""
-    if isinstance(block, Chart) and len(charts.names(block)) > charts.MOST:
+    if isinstance(block, Chart) and len(chart_rows.names(block)) > charts.MOST:
         return cells.as_grid(block)
     return block
 
@@ -148,7 +148,7 @@ def specification(chart: Chart) -> dict[str, Any]:
     It is as wide as its place, and has the page's colours.
     """
     specified = charts.specification(chart, width="container", background=None)
-    return {**specified, "description": charts.summary(chart)}
+    return {**specified, "description": chart_rows.summary(chart)}
 
 
 def _source(name: str) -> Markup:
