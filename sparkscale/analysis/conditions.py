@@ -85,7 +85,7 @@ def differences(reader: Reader, record: RunRecord, other_reader: Reader, other: 
 
 
 def software_differences(reader: Reader, record: RunRecord, other_reader: Reader, other: RunRecord) -> Iterator[str]:
-    """Yields, in words, the packages whose versions differ, or that the Java does."""
+    """Yields, in words, the versions of packages that differ. If none does, yields whether Java differs."""
     if reader.of(record).packages != other_reader.of(other).packages:
         own, its = (
             _versions(one.store.content(of.software)) for one, of in ((reader, record), (other_reader, other))

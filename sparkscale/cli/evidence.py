@@ -82,38 +82,6 @@ def fractions(
 
 
 @app.command()
-def sides(
-    records: Annotated[
-        list[Path], typer.Argument(help="Archives or folders with records of real rounds: their noise is used.")
-    ],
-    comparisons: Annotated[int, typer.Option(min=10, help="Number of simulated comparisons for each row.")] = 400,
-) -> None:
-    """Simulate how often `sparkscale compare` claims a difference that is not there, or misses one that is.
-
-    The noise is that of real rounds. The sides are equal, or one of their cases is slower in the head. The command
-    takes about a minute. Every simulation has a fixed seed.
-
-    Examples:
-
-      sparkscale evidence sides docs/results/records/*.parquet
-
-      sparkscale evidence sides results --comparisons 2000
-    """
-    from sparkscale.evidence import show
-    from sparkscale.evidence import sides as simulation
-    from sparkscale.present.terminal import drawn
-
-    pool = simulation.read(records)
-    with console(stderr=True).status("starting") as status:
-        results = []
-        for rounds in simulation.ROUNDS:
-            for factor in simulation.FACTORS:
-                status.update(f"{rounds} rounds, factor {factor:g}")
-                results.append(simulation.found(pool, rounds, factor, comparisons))
-    console().print(drawn(show.sides(results, len(pool))))
-
-
-@app.command()
 def holdouts(
     lengths: Annotated[
         str, typer.Option(metavar="A,B,…", help="Lengths of the periods that are held out, in days.")

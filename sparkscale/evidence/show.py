@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Text, name
 from sparkscale.analysis.questions import fitting, learning_curve
 from sparkscale.analysis.questions.learning_curve import CALIBRATION
-from sparkscale.analysis.questions.two_sides import ALPHA
 from sparkscale.analysis.statistics import LEVEL
 from sparkscale.contract.case import show_fraction
 from sparkscale.evidence import forecasts as simulation
@@ -14,7 +13,6 @@ from sparkscale.evidence.coverage import LEAST, LEAST_SHARE_GIVEN, MOST, REPEAT_
 from sparkscale.evidence.fractions import LEVELS, MOST_WRONG, Answered
 from sparkscale.evidence.holdouts import Kind, Study
 from sparkscale.evidence.learning_curves import Judged
-from sparkscale.evidence.sides import CASES, Found
 
 
 def coverage(results: Sequence[Covered], repeats: int) -> list[Block]:
@@ -233,34 +231,5 @@ def fractions(results: Sequence[Answered]) -> list[Block]:
             "they name a fraction that is not enough, or call one too few that is enough. The last columns test the "
             "confidence: it should be below 5 %, 50 % and 95 % as often as that.",
             is_note=True,
-        ),
-    ]
-
-
-def sides(results: Sequence[Found], pool: int) -> list[Block]:
-    """Returns a table of the verdicts of `sparkscale compare`, by number of rounds. `pool` counts real rounds."""
-    by_rounds: dict[int, list[Found]] = {}
-    for found in results:
-        by_rounds.setdefault(found.rounds, []).append(found)
-    factors = [found.factor for found in results if found.factor != 1]
-    columns = (
-        Column("rounds of\neach side"),
-        Column("false verdicts:\ncomparisons", ".1%"),
-        Column("false verdicts:\ncases", ".2%"),
-        Column("called the same,\nof equal cases", ".0%"),
-        *(Column(f"found: {factor - 1:.0%}\nslower", ".0%") for factor in dict.fromkeys(factors)),
-    )
-    rows = []
-    for rounds, of_rounds in by_rounds.items():
-        equal = next(found for found in of_rounds if found.factor == 1)
-        detected = [found.detected for found in of_rounds if found.factor != 1]
-        rows.append((rounds, equal.false, equal.false_cases, equal.same, *detected))
-    worst = max(found.false for found in results)
-    return [
-        Grid(f"Verdicts on {CASES} cases at once, with the noise of {pool:,} real rounds", columns, tuple(rows)),
-        Text(
-            f"Each row rests on {results[0].comparisons:,} comparisons of equal sides, and on as many for each "
-            f"slow-down of one of the cases. At most {worst:.1%} of all comparisons have a false verdict; "
-            f"{ALPHA:.0%} are allowed."
         ),
     ]

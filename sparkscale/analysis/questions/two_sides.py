@@ -11,7 +11,7 @@ is adjusted by Holm's method (Scand. J. Stat. 6, 1979).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -78,14 +78,14 @@ def smallest_p(base: int, head: int) -> float:
     return min(1.0, 2 / math.comb(base + head, base))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _rank_sums(ranks: tuple[int, ...], chosen: int) -> Array:
     """Returns how many ways there are to choose `chosen` of the ranks, by the sum of the chosen ranks."""
     counts = np.zeros((chosen + 1, sum(ranks) + 1))
     counts[0, 0] = 1
     for rank in ranks:
         counts[1:, rank:] += counts[:-1, : counts.shape[1] - rank].copy()
-    result: Array = counts[chosen]
+    result: Array = counts[chosen].copy()  # a view would keep all counts in the cache
     return result
 
 
