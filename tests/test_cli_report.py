@@ -243,6 +243,17 @@ def decoded(file: Path) -> str:
     return re.sub(r'id="vega">[^<]+<', "", text).replace(figures[1], "") + data
 
 
+@pytest.mark.parametrize("archive", sorted(file.stem for file in RECORDS.glob("*.parquet")))
+def test_the_records_of_the_documentation_have_a_report(sparkscale: Call, archive: str, tmp_path: Path) -> None:
+    """Among them are forecasts and crossovers, whose charts have fits and lines across."""
+    assert called("import", str(RECORDS / f"{archive}.parquet"), "--out", str(tmp_path)).returncode == 0
+    options = ("--figures", str(tmp_path / "figures"), "--out", str(tmp_path))
+    done = sparkscale("report", *options)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "figures").glob("*.svg"))
+    assert (tmp_path / "report.html").stat().st_size < MOST_BYTES
+
+
 def test_the_report_lies_beside_the_records(sparkscale: Call, store: Path) -> None:
     done = sparkscale("report", "--suite", "tuning", "--out", str(store))
     assert (done.returncode, done.stdout) == (0, f"Report: {store / 'report.html'}\n")

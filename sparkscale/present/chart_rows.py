@@ -149,7 +149,7 @@ def _compact(row: dict[str, Any]) -> dict[str, Any]:
     return {
         key: float(f"{value:.{DIGITS}g}") if isinstance(value, float) and not value.is_integer() else value
         for key, value in row.items()
-        if value not in ("", None, [])
+        if not (value is None or (isinstance(value, str | list) and not value))  # a NumPy number is no text
     }
 
 
