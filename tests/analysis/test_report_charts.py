@@ -96,7 +96,8 @@ def test_a_relative_loss_is_in_percent_as_its_tolerance_and_the_table(tmp_path: 
     with Store.existing(tmp_path) as store:
         blocks = report(store, store.invocation(identity=run), has_charts=True)
         chart = charts_of(store)["What a sample gives up against all data"]
-    assert chart.y == "RMSE worse by, % of that of all data: estimate and interval"
+    assert chart.y == "RMSE worse by, %: estimate and interval"
+    assert chart.note.endswith("Values are in percent of the RMSE with all data.")
     assert chart.limits[0].value == 1.0
     assert chart.limits[0].label == "tolerance 1 %"
     table = next(

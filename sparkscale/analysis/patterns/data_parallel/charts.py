@@ -156,7 +156,8 @@ def given_up(comparison: Tradeoff) -> Chart:
         steps += series(curve.engine, [_scaled(point, unit) for point in points])
         for cell in (cell for _, cell in compared if cell):
             dots += _given_up_dots(curve.full, cell, criterion, unit)
-    share = ", % of that of all data" if criterion.judged.relative else ""
+    share = ", %" if criterion.judged.relative else ""
+    of = f" Values are in percent of the {criterion.name} with all data." if share else ""
     return Chart(
         "What a sample gives up against all data",
         "training rows of the sample",
@@ -168,7 +169,7 @@ def given_up(comparison: Tradeoff) -> Chart:
             Limit("y", unit * criterion.tolerance, f"tolerance {criterion.tolerated}"),
             Limit("y", 0.0, "as good as all data"),
         ),
-        note=f"A sample is enough if its whole {LEVEL:.0%} interval lies below the tolerance.",
+        note=f"A sample is enough if its whole {LEVEL:.0%} interval lies below the tolerance.{of}",
     )
 
 
