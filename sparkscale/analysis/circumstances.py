@@ -16,7 +16,7 @@ LEAST_SECONDS = 0.5
 """Shorter phases are not checked for other processes, because the kernel counts CPU time in ticks of 10 ms."""
 
 LIBRARIES = ("pyspark", "pandas", "pyarrow", "scikit-learn", "xgboost", "torch", "hyperopt", "optuna", "cuml")
-"""The packages whose versions a report names, if they are installed."""
+"""A report names the versions of these packages, if they are installed."""
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",

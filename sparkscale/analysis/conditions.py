@@ -60,41 +60,37 @@ class Reader:
                 self._digests[description] = digest(kept)
         return self._digests.get(description, "")
 
-    def host(self, identity: str) -> str:
+    def _host(self, identity: str) -> str:
         """Returns the host with this id in words."""
         content = self.store.content(identity)
         return circumstances.host(content) if content else "not described"
 
+    def differences(self, record: RunRecord, other: RunRecord) -> Iterator[str]:
+        """Yields, in words, each condition of `other` that differs from that of `record`, without package versions.
 
-def differences(reader: Reader, record: RunRecord, other_reader: Reader, other: RunRecord) -> Iterator[str]:
-    """Yields, in words, each condition of `other` that differs from that of `record`, without versions of packages.
+        Both records have the same workload and cluster.
+        """
+        own, its = self.of(record), self.of(other)
+        if own.host != its.host:
+            yield f"another host ({self._host(its.host)}, not {self._host(own.host)})"
+        if own.version != its.version:
+            yield f"version {its.version} of the workload, not {own.version}"
+        if own.profile != its.profile:
+            yield "other settings of the cluster"
+        if own.budget != its.budget:
+            yield "another budget of cores and memory"
+        if own.is_cold != its.is_cold:
+            yield f"a {'cold' if its.is_cold else 'warm'} page cache, not a {'cold' if own.is_cold else 'warm'} one"
 
-    Both records have the same workload and cluster. Each reader belongs to the store of its record.
-    """
-    own, its = reader.of(record), other_reader.of(other)
-    if own.host != its.host:
-        yield f"another host ({other_reader.host(its.host)}, not {reader.host(own.host)})"
-    if own.version != its.version:
-        yield f"version {its.version} of the workload, not {own.version}"
-    if own.profile != its.profile:
-        yield "other settings of the cluster"
-    if own.budget != its.budget:
-        yield "another budget of cores and memory"
-    if own.is_cold != its.is_cold:
-        yield f"a {'cold' if its.is_cold else 'warm'} page cache, not a {'cold' if own.is_cold else 'warm'} one"
-
-
-def software_differences(reader: Reader, record: RunRecord, other_reader: Reader, other: RunRecord) -> Iterator[str]:
-    """Yields, in words, the versions of packages that differ. If none does, yields whether Java differs."""
-    if reader.of(record).packages != other_reader.of(other).packages:
-        own, its = (
-            _versions(one.store.content(of.software)) for one, of in ((reader, record), (other_reader, other))
-        )
-        differing = [name for name in sorted({*own, *its}) if own.get(name) != its.get(name)]
-        texts = [f"{name} {its.get(name) or 'none'}, not {own.get(name) or 'none'}" for name in differing]
-        yield f"other versions ({named(texts, MOST, '; ')})"
-    elif record.case.placement == other.case.placement and record.software != other.software:
-        yield "another Java"  # engines on one node have none
+    def software_differences(self, record: RunRecord, other: RunRecord) -> Iterator[str]:
+        """Yields, in words, the package versions that differ. If none does, yields whether Java differs."""
+        if self.of(record).packages != self.of(other).packages:
+            own, its = (_versions(self.store.content(one.software)) for one in (record, other))
+            differing = [name for name in sorted({*own, *its}) if own.get(name) != its.get(name)]
+            texts = [f"{name} {its.get(name) or 'none'}, not {own.get(name) or 'none'}" for name in differing]
+            yield f"other versions ({named(texts, MOST, '; ')})"
+        elif record.case.placement == other.case.placement and record.software != other.software:
+            yield "another Java"  # engines on one node have none
 
 
 def _versions(content: Mapping[str, Any] | None) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparkscale.analysis import blocks, metrics
 from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
-from sparkscale.analysis.conditions import Reader, differences, software_differences
+from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.phrases import named
@@ -90,22 +90,22 @@ def _works(store: Store, invocations: Sequence[Invocation]) -> list[Work]:
 
 
 def _differences(reader: Reader, own: Sequence[RunRecord], other: Sequence[RunRecord]) -> list[str]:
-    """Returns, in words, the conditions in which two runs differ for the same work. Empty if they are comparable."""
+    """Returns the conditions in which two runs of the same work differ, as texts. Empty if they are comparable."""
     found = []
     if {record.case.dataset_id for record in own} != {record.case.dataset_id for record in other}:
         found.append("other data of the same name")
-    found += differences(reader, own[-1], reader, other[-1])
-    found += software_differences(reader, own[-1], reader, other[-1])
+    found += reader.differences(own[-1], other[-1])
+    found += reader.software_differences(own[-1], other[-1])
     for placement in ("node", "spark"):
         pair = [[record for record in run if record.case.placement == placement] for run in (own, other)]
         if all(pair):
-            found += software_differences(reader, pair[0][-1], reader, pair[1][-1])
+            found += reader.software_differences(pair[0][-1], pair[1][-1])
     return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
 class Row:
-    """A case and its records in each run. `parameters` are those in which the cases of a work differ, as text."""
+    """A case and its records in each run. `parameters` states the parameters that differ between cases of a work."""
 
     engine: str
     parameters: str
@@ -160,7 +160,7 @@ def _ratio(own: Sequence[RunRecord], first: Sequence[RunRecord]) -> Spread | Non
 
 
 def _parameters(work: Work, runs: Sequence[int]) -> dict[str, str]:
-    """Returns the parameters in which the cases of a work differ, as text, by `Case.subject_key`."""
+    """Returns, for each `Case.subject_key`, a text with the parameters that differ between cases of the work."""
     cases = {record.case.subject_key("version"): record.case for number in runs for record in work.records[number]}
     paths = {key: by_path(case.params_without("arguments")) for key, case in cases.items()}
     names = dict.fromkeys(name for own in paths.values() for name in own)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from sparkscale.contract.record import GROUPS, TRIALS, Description, ErrorInfo, RunRecord
 from sparkscale.store.invocation import Command, Invocation
+from sparkscale.store.schema import descriptions
 from sparkscale.store.store import Store
 
 URI = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)(?::/{1,3}|://)([^\s'\"<>]+)")
@@ -63,8 +64,6 @@ class DiscreetStore(Store):
 
     def _described(self, kind: str) -> list[Description]:
         """Returns all descriptions of a kind as they are stored, in the order in which they were stored."""
-        from sparkscale.store.schema import descriptions
-
         query = sa.select(descriptions).where(descriptions.c.kind == kind)
         with self._engine.connect() as connection:
             return [Description.model_validate(row._asdict()) for row in connection.execute(query)]
