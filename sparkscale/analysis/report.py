@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sparkscale.analysis import blocks, circumstances, heap_report, metrics
 from sparkscale.analysis.answered import answers_by_subject, answers_to_questions
-from sparkscale.analysis.blocks import Block, Column, Grid, Heading, Text, Warning
+from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Heading, Text, Warning
 from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
 from sparkscale.analysis.known import Known
@@ -43,17 +43,18 @@ def report(store: Store, invocation: Invocation, has_charts: bool = False) -> li
     report_blocks.append(_failed(records, failures))
     report_blocks += _missing(invocation, records)
     subjects = distinct_subjects(comparisons)
-    report_blocks += _answers(comparisons, subjects)
+    answered = [comparison.answers() for comparison in comparisons]
+    report_blocks += _answers(answered, subjects)
     if failures:
         report_blocks += [Heading(FAILURES), _problems("Each case, and why it has none", failures)]
     report_blocks += goals(invocation.goals, records)
     versions = _versions(store, records) if has_charts else {}
     failing = [record for record in metrics.latest(records) if record.outcome != "ok"] if has_charts else []
-    for comparison, subject in zip(comparisons, subjects, strict=True):
+    for comparison, answers, subject in zip(comparisons, answered, subjects, strict=True):
         shown = list(comparison.blocks())
         if has_charts:
             charts = [replace(chart, versions=versions) for chart in comparison.charts() if not chart.is_empty]
-            shown = [*_answers_of(comparison), *charts, *shown, *_failures_of(comparison, failing)]
+            shown = [*_answers_of(answers), *charts, *shown, *_failures_of(comparison, failing)]
         report_blocks += [Heading(subject, cluster=comparison.cluster), *shown] if shown else []
     return [*report_blocks, *_without_report(records)]
 
@@ -64,9 +65,9 @@ def _versions(store: Store, records: Sequence[RunRecord]) -> dict[str, str]:
     return {identity: circumstances.versions(content) for identity, content in contents.items() if content}
 
 
-def _answers_of(comparison: Comparison) -> Iterator[Block]:
+def _answers_of(answers: Sequence[Answer]) -> Iterator[Block]:
     """Yields the answers of one comparison, each below its question. Their evidence is in the first part."""
-    for answer in comparison.answers():
+    for answer in answers:
         if answer.question:
             yield Text(answer.question)
         yield replace(answer, evidence=())
@@ -104,7 +105,7 @@ def answers(store: Store, known: Known, seconds: float | None = None, cost: floa
         frontiers = [item for item in compared if isinstance(item, Frontier)]
         found = list(answers_to_questions([item.answer_for(seconds, cost) for item in frontiers]))
     else:
-        found = list(_answers(compared, distinct_subjects(compared)))
+        found = list(_answers([one.answers() for one in compared], distinct_subjects(compared)))
     if not found:
         found = [Text("These records answer no question: see `sparkscale show`.")]
     return [*_hosts(store, known.records), *data_sets(store, known.records), *found, *_evidence(known)]
@@ -220,9 +221,9 @@ def distinct_subjects(compared: Sequence[Comparison]) -> list[str]:
     return subjects
 
 
-def _answers(compared: Sequence[Comparison], subjects: Sequence[str]) -> Iterator[Block]:
+def _answers(answered: Sequence[Sequence[Answer]], subjects: Sequence[str]) -> Iterator[Block]:
     """Yields all answers: first the answers to questions, then the other answers of each comparison."""
-    by_subject = [(subject, comparison.answers()) for subject, comparison in zip(subjects, compared, strict=True)]
+    by_subject = list(zip(subjects, answered, strict=True))
     if any(answers for _, answers in by_subject):
         yield Heading("Answers")
         yield from answers_to_questions([answer for _, answers in by_subject for answer in answers])
