@@ -13,6 +13,8 @@ from sparkscale.store.store import Store
 
 PACKAGES = ("python", "implementation", "packages")
 """The parts of a description of software that all engines share. Engines on one node have no Java."""
+OF_CLUSTERS = ("other settings of the cluster", "another budget of cores and memory")
+"""The differences that follow from another cluster."""
 MOST = 4
 """The largest number of differing packages that a sentence names."""
 
@@ -65,27 +67,35 @@ class Reader:
         content = self.store.content(identity)
         return circumstances.host(content) if content else "not described"
 
-    def differences(self, record: RunRecord, other: RunRecord) -> Iterator[str]:
+    def differences(self, record: RunRecord, other: RunRecord, of_other: "Reader | None" = None) -> Iterator[str]:
         """Yields, in words, each condition of `other` that differs from that of `record`, without package versions.
 
-        Both records have the same workload and cluster.
+        Both records have the same workload. `of_other` reads the other record, if it lies in another store.
         """
-        own, its = self.of(record), self.of(other)
+        its_reader = of_other or self
+        own, its = self.of(record), its_reader.of(other)
         if own.host != its.host:
-            yield f"another host ({self._host(its.host)}, not {self._host(own.host)})"
+            yield f"another host ({its_reader._host(its.host)}, not {self._host(own.host)})"
         if own.version != its.version:
             yield f"version {its.version} of the workload, not {own.version}"
         if own.profile != its.profile:
-            yield "other settings of the cluster"
+            yield OF_CLUSTERS[0]
         if own.budget != its.budget:
-            yield "another budget of cores and memory"
+            yield OF_CLUSTERS[1]
         if own.is_cold != its.is_cold:
             yield f"a {'cold' if its.is_cold else 'warm'} page cache, not a {'cold' if own.is_cold else 'warm'} one"
 
-    def software_differences(self, record: RunRecord, other: RunRecord) -> Iterator[str]:
-        """Yields, in words, the package versions that differ. If none does, yields whether Java differs."""
-        if self.of(record).packages != self.of(other).packages:
-            own, its = (_versions(self.store.content(one.software)) for one in (record, other))
+    def software_differences(
+        self, record: RunRecord, other: RunRecord, of_other: "Reader | None" = None
+    ) -> Iterator[str]:
+        """Yields, in words, the package versions that differ. If none does, yields whether Java differs.
+
+        `of_other` reads the other record, if it lies in another store.
+        """
+        its_reader = of_other or self
+        if self.of(record).packages != its_reader.of(other).packages:
+            own = _versions(self.store.content(record.software))
+            its = _versions(its_reader.store.content(other.software))
             differing = [name for name in sorted({*own, *its}) if own.get(name) != its.get(name)]
             texts = [f"{name} {its.get(name) or 'none'}, not {own.get(name) or 'none'}" for name in differing]
             yield f"other versions ({named(texts, MOST, '; ')})"

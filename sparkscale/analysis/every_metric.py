@@ -8,10 +8,11 @@ from sparkscale.contract.declared import Figure, QualityFigure, WorkloadDescript
 from sparkscale.contract.record import RunRecord
 
 
-def metrics(descriptions: Iterable[WorkloadDescription]) -> dict[str, Metric]:
+def metrics(descriptions: Iterable[WorkloadDescription], every_figure: bool = False) -> dict[str, Metric]:
     """Returns every metric that records of these workloads can have, by name.
 
-    Most follow from the phases, qualities and figures that the workloads declare.
+    Most follow from the phases, qualities and figures that the workloads declare. If `every_figure` is true, figures
+    that are not declared as metrics are included.
     """
     phases: dict[str, dict[str, None]] = {}
     qualities: dict[str, tuple[QualityFigure, dict[str, None]]] = {}
@@ -25,7 +26,7 @@ def metrics(descriptions: Iterable[WorkloadDescription]) -> dict[str, Metric]:
             if quality.metric:
                 qualities.setdefault(quality.name, (quality, {}))[1][workload.pattern] = None
         for figure in workload.figures:
-            if figure.metric:
+            if figure.metric or every_figure:
                 figures.setdefault(figure.name, (figure, {}))[1][workload.pattern] = None
     all_metrics = [
         *EVERYWHERE,
@@ -42,9 +43,10 @@ def metrics(descriptions: Iterable[WorkloadDescription]) -> dict[str, Metric]:
     return {metric.name: metric for metric in all_metrics}
 
 
-def of_records(records: Iterable[RunRecord]) -> dict[str, Metric]:
-    """Returns every metric that these records can have, by name."""
-    return metrics({record.workload or record.case.workload: record.declared for record in records}.values())
+def of_records(records: Iterable[RunRecord], every_figure: bool = False) -> dict[str, Metric]:
+    """Returns every metric that these records can have, by name. See `metrics` for `every_figure`."""
+    declared = {record.workload or record.case.workload: record.declared for record in records}
+    return metrics(declared.values(), every_figure)
 
 
 def _phase(name: str, patterns: tuple[str, ...]) -> Metric:

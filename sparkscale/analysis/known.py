@@ -53,8 +53,8 @@ def known(store: Store, matches: Matches | None = None) -> Known:
         )
     newest = max(found, key=lambda record: _started(record, invocations)).case.dataset_id
     of_data = [record for record in found if record.case.dataset_id == newest]
-    kept = _comparable(of_data, Reader(store, invocations))
-    return Known(_renumbered(kept, invocations), _runs(kept), len(of_data) - len(kept))
+    kept = comparable(of_data, Reader(store, invocations))
+    return Known(renumbered(kept, invocations), _runs(kept), len(of_data) - len(kept))
 
 
 def of_run(store: Store, run: str) -> Known:
@@ -63,7 +63,7 @@ def of_run(store: Store, run: str) -> Known:
     return Known(tuple(store.records(invocation.id)), (invocation.id,), 0)
 
 
-def _comparable(records: Sequence[RunRecord], conditions: Reader) -> list[RunRecord]:
+def comparable(records: Sequence[RunRecord], conditions: Reader) -> list[RunRecord]:
     """Returns the records with the same conditions as the newest record of their workload on their cluster.
 
     Records of engines on Spark also need the Java of their newest record. Engines on one node have no Java.
@@ -93,7 +93,7 @@ def _started(record: RunRecord, invocations: Mapping[str, Invocation]) -> dateti
     return record.started_at or invocations[record.invocation].started_at
 
 
-def _renumbered(records: Sequence[RunRecord], invocations: Mapping[str, Invocation]) -> tuple[RunRecord, ...]:
+def renumbered(records: Sequence[RunRecord], invocations: Mapping[str, Invocation]) -> tuple[RunRecord, ...]:
     """Returns the records with rounds that are numbered over all runs, from 1."""
     rounds = sorted({(invocations[r.invocation].started_at, r.invocation, r.round) for r in records})
     numbers = {(run, number): position for position, (_, run, number) in enumerate(rounds, start=1)}

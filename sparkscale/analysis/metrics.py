@@ -69,9 +69,9 @@ def spread_of_times(
     """
     attempts = [record for record in latest(records) if not record.isolated and record.outcome != "unsupported"]
     samples = [seconds(record) for record in timed(attempts)]
-    timeouts = [record for record in attempts if record.outcome == "timeout" and _was_timed(record)]
-    limits = [record.deadline_seconds for record in timeouts if record.deadline_seconds is not None]
-    return Spread.of([*samples, *(math.inf for _ in timeouts)], len(attempts), min(limits, default=None))
+    stopped = timeouts(attempts)
+    limits = [record.deadline_seconds for record in stopped if record.deadline_seconds is not None]
+    return Spread.of([*samples, *(math.inf for _ in stopped)], len(attempts), min(limits, default=None))
 
 
 def first_run(record: RunRecord) -> float | None:
@@ -84,6 +84,15 @@ def first_run(record: RunRecord) -> float | None:
     if record.outcome != "ok" or not first or record.start_seconds is None:
         return None
     return record.start_seconds + time_to_model(record)
+
+
+def timeouts(records: Iterable[RunRecord], phase: str | None = None) -> list[RunRecord]:
+    """Returns warm executions that ran into their deadline in this phase, or in a phase of unknown name.
+
+    If `phase` is None, returns those that ran into it in a phase that counts as time to model.
+    """
+    stopped = [record for record in records if record.outcome == "timeout" and not record.isolated]
+    return [record for record in stopped if (_was_timed(record) if phase is None else record.phase in (None, phase))]
 
 
 def _was_timed(record: RunRecord) -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_TOO_LITTLE = 3
+"""Too little was measured to say whether something is worse."""
 
 Out = Annotated[Path, typer.Option("--out", help="Directory that holds the records.")]
 OUT = Path("results")

@@ -93,7 +93,7 @@ def export_(
     """
     from sparkscale.analysis import patterns
     from sparkscale.present.export import export
-    from sparkscale.store import archive
+    from sparkscale.store import archive, record_file
     from sparkscale.store.store import Store
 
     if condensed and form != "archive":
@@ -104,6 +104,11 @@ def export_(
             if to is None:
                 raise ConfigError("An archive is binary: name a file with --to FILE.parquet.")
             archive.pack(store, [run] if run else store.runs(), to, patterns.condensed if condensed else None)
+            return
+        if form == "parquet":
+            if to is None:
+                raise ConfigError("Parquet is binary: name a file with --to FILE.parquet.")
+            record_file.pack(store, store.records(run), to)
             return
         text = export(store.records(run), form, to)
     if text is not None:

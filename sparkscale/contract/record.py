@@ -23,7 +23,7 @@ In a condensed archive, the sums replace the scores.
 
 
 SHORT = 8
-"""The number of characters of a record's id that reports show. The commands find a record by them."""
+"""The number of characters of a record's id, or of a commit, that reports show. The commands find them by these."""
 
 
 class Frozen(BaseModel):

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sparkscale.contract.goal import Goal
 from sparkscale.contract.seeds import Seeds
+from sparkscale.contract.threshold import Threshold
 
 Command = Literal["run", "bench", "asv", "heap", "import"]
 """`import` makes a run from measurements that others published: see `sparkscale.store.published`."""
@@ -43,6 +44,8 @@ class Invocation(BaseModel):
     """The ids of the descriptions of the suite, profiles and budgets, by the names that messages use for them."""
     goals: tuple[Goal, ...] = ()
     """The goals of the suite."""
+    gate: tuple[Threshold, ...] = ()
+    """The thresholds of the suite, for comparisons with other runs."""
     imported: bool = False
     """If true, the run comes from an archive or from a CSV file of measurements by others.
 

@@ -13,6 +13,7 @@ from sparkscale.contract.case import Case
 from sparkscale.measure.run import run as running
 from sparkscale.measure.run.run import Request
 from sparkscale.present.export import export
+from sparkscale.store import record_file
 from sparkscale.store.store import Store
 from tests.analysis.reading import shown
 from tests.measure.observing import Silent
@@ -70,7 +71,7 @@ def test_secrets_of_a_profile_and_of_the_shell_are_nowhere(tmp_path: Path, monke
         (told,) = [record.error.message for record in records if record.error]
         assert 'No FileSystem for scheme "*** redacted ***"' in told
         text = shown(store)
-        export(records, "parquet", tmp_path / "records.parquet")
+        record_file.pack(store, records, tmp_path / "records.parquet")
         printed = [text, str(export(records, "json", None))]
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()] + [tmp_path / "records.parquet"]
     assert any("spark" in path.name for path in files), "the workers' logs"

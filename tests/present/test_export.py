@@ -1,4 +1,4 @@
-"""Records as JSON, CSV and Parquet."""
+"""Records as JSON and CSV."""
 
 import io
 import json
@@ -26,13 +26,6 @@ def test_csv_has_a_column_per_field() -> None:
     assert list(frame["id"]) == ["a", "b"]
     assert frame["seconds.fit"].tolist() == [1.25, 1.25]
     assert json.loads(frame["case.params"][0])["arguments"] == {"x": 1}
-
-
-def test_parquet_needs_a_file_and_holds_the_same(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--to"):
-        export(RECORDS, "parquet", None)
-    assert export(RECORDS, "parquet", tmp_path / "records.parquet") is None
-    assert pd.read_parquet(tmp_path / "records.parquet")["quality.auc"].tolist() == [0.7, 0.7]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.goal import Goal
 from sparkscale.contract.location import scheme
 from sparkscale.contract.target import Target
+from sparkscale.contract.threshold import Threshold
 from workloads import registry
 from workloads.base import Engine, Params, Workload
 from workloads.datasets.table import Table
@@ -87,6 +88,8 @@ class Suite(BaseModel):
     """Validation losses that searches should reach, each for one sample of one data set."""
     goal: tuple[Goal, ...] = ()
     """Limits for the ratio or the difference of a metric between two cases."""
+    gate: tuple[Threshold, ...] = ()
+    """Thresholds for comparisons of two runs: the largest change of a metric that still counts as the same."""
     measure: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @field_validator("dataset", mode="before")

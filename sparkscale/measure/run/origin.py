@@ -27,7 +27,7 @@ repeated with a longer deadline.
 
 def _parts(suite: Suite, profiles: dict[ClusterProfile, Budget]) -> Parts:
     parts: Parts = {
-        "suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds", "goal"}))
+        "suite": ("suite", suite.model_dump(mode="json", exclude={"summary", "deadline_seconds", "goal", "gate"}))
     }
     for profile, granted in profiles.items():
         parts[_part_of(profile)] = "profile", describe(profile)

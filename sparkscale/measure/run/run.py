@@ -128,9 +128,13 @@ def begin(request: Request) -> Invocation:
 
 
 def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
-    """Stores the invocation with its origin and goals, and returns it."""
+    """Stores the invocation with its origin, goals and thresholds, and returns it."""
     begun = invocation.model_copy(
-        update={"origin": origin.store_origin(store, planned.suite, planned.profiles), "goals": planned.suite.goal}
+        update={
+            "origin": origin.store_origin(store, planned.suite, planned.profiles),
+            "goals": planned.suite.goal,
+            "gate": planned.suite.gate,
+        }
     )
     store.begin(begun)
     return begun
