@@ -5,19 +5,23 @@ finding of its own.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sparkscale.analysis.compare.pairing import Pairing, pair_up
 from sparkscale.analysis.compare.row import Row, Verdict
-from sparkscale.analysis.compare.rows import Absent, Limits, known_metrics, of_pair
+from sparkscale.analysis.compare.rows import ALL, Absent, Limits, known_metrics, of_pair
 from sparkscale.analysis.compare.side import Outcomes, Side, Subject
 from sparkscale.analysis.questions.two_sides import ALPHA, fewest_rounds, holm
 from sparkscale.contract.errors import ConfigError
 
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
+
+
+Key = tuple[Subject, str]
+"""What a row is about: a case and a metric."""
 
 
 class Finding(NamedTuple):
@@ -50,6 +54,8 @@ class Compared:
     limits: Limits
     ignored: tuple[str, ...]
     alpha: float
+    fewest: int = 0
+    """The fewest rounds with which a difference could be shown, if more than one look takes place."""
 
     @property
     def tests(self) -> int:
@@ -90,7 +96,7 @@ class Compared:
     @property
     def fewest_rounds(self) -> int:
         """The fewest rounds of each side with which a difference could be shown."""
-        return fewest_rounds(self.tests, self.alpha)
+        return self.fewest or fewest_rounds(self.tests, self.alpha)
 
 
 def compare(
@@ -100,12 +106,16 @@ def compare(
     limits: Limits | None = None,
     ignored: Sequence[str] = (),
     alpha: float = ALPHA,
+    decided: Mapping[Key, Row] | None = None,
+    across: bool = True,
 ) -> Compared:
     """Returns the comparison of two sides in the metrics `wanted`.
 
     If `wanted` is None, these are the time to model, the memory that is needed, the judged quality, and every metric
     that the thresholds name. `limits` defaults to the thresholds of the head's suites. Cases that differ only in the
-    properties `ignored` are the same case. `alpha` is the significance level of all tests together.
+    properties `ignored` are the same case. `alpha` is the significance level of all tests together. `decided` holds
+    rows with verdicts of earlier looks, which are final. If `across` is false, cases that should not be compared,
+    such as those of another version of their workload, are absent.
 
     Raises ConfigError for an unknown metric, and if a side has several cases that are told apart only by an ignored
     property.
@@ -116,6 +126,9 @@ def compare(
     parts: list[Row | Absent] = []
     findings, neither = [], []
     for pair in pairing.pairs:
+        if not across and pair.head in pairing.refused:
+            parts += [Absent(pair.head, ALL, text, True) for text in pairing.refused[pair.head]]
+            continue
         own, its = Outcomes.of(pair.of_base), Outcomes.of(pair.of_head)
         if not own.ok and not its.ok:
             neither.append(Finding(pair.head, own, its, None))
@@ -130,7 +143,7 @@ def compare(
         base,
         head,
         pairing,
-        tuple(_judged(rows, alpha)),
+        tuple(_judged(rows, alpha, decided or {})),
         tuple(sorted(findings, key=lambda one: one.change is None)),
         tuple(neither),
         tuple(part for part in parts if isinstance(part, Absent)),
@@ -140,11 +153,18 @@ def compare(
     )
 
 
-def _judged(rows: Sequence[Row], alpha: float) -> list[Row]:
-    """Returns the rows with their verdicts. The p values of all tests are adjusted together."""
-    tested = [p for row in rows if (p := row.p) is not None]
-    adjusted = iter(holm(tested))
-    return [row.judged(None if row.p is None else next(adjusted), len(tested), alpha) for row in rows]
+def _judged(rows: Sequence[Row], alpha: float, decided: Mapping[Key, Row]) -> list[Row]:
+    """Returns the rows with their verdicts. The p values of all tests are adjusted together.
+
+    A row that an earlier look decided counts as what it is: its p is 0 for a difference, and 1 for the same.
+    """
+    p_values = [
+        row.p if (earlier := decided.get(row.key)) is None else float(earlier.change == "same") for row in rows
+    ]
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    tests = sum(p is not None for p in p_values)
+    after = [None if p is None else next(adjusted) for p in p_values]
+    return [decided.get(row.key) or row.judged(p, tests, alpha) for row, p in zip(rows, after, strict=True)]
 
 
 def _check_metrics(base: Side, head: Side, names: Sequence[str]) -> None:

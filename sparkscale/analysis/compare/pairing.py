@@ -29,20 +29,26 @@ class Pair(NamedTuple):
 class Pairing:
     """The cases of two sides: those that both have, and those that only one has.
 
-    `refusals` says, in words, in what the sides differ although they should not.
+    `refused` says, in words, for each pair that should not be compared, in what the sides differ.
     """
 
     pairs: tuple[Pair, ...]
     only_base: tuple[Subject, ...]
     only_head: tuple[Subject, ...]
-    refusals: tuple[str, ...]
+    refused: Mapping[Subject, tuple[str, ...]]
+    """By the subject of the head."""
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """In words, in what the sides differ although they should not."""
+        return tuple(dict.fromkeys(text for texts in self.refused.values() for text in texts))
 
 
 def pair_up(base: Side, head: Side, ignored: Sequence[str] = ()) -> Pairing:
     """Returns the pairing of two sides. Cases that differ only in the properties `ignored` are the same case.
 
     Cases with other data of the same name, or with another version of their workload, are paired too, if it is clear
-    which belong together. `refusals` names them. Raises ConfigError if a side has several cases that are told apart
+    which belong together. `refused` names them. Raises ConfigError if a side has several cases that are told apart
     only by an ignored property.
     """
     own, its = (_by_identity(side, ignored) for side in (base, head))
@@ -58,12 +64,12 @@ def pair_up(base: Side, head: Side, ignored: Sequence[str] = ()) -> Pairing:
             partners[subjects[0]] = others[0]
     taken = set(partners.values())
     pairs = [Pair(one, two, base.by_subject[one], head.by_subject[two]) for one, two in partners.items()]
-    refusals = dict.fromkeys(text for pair in pairs for text in _refusals(base, head, pair, ignored))
+    refusals = {pair.head: tuple(dict.fromkeys(_refusals(base, head, pair, ignored))) for pair in pairs}
     return Pairing(
         tuple(sorted(pairs, key=_order)),
         tuple(one for one in base.by_subject if one not in partners),
         tuple(one for one in head.by_subject if one not in taken),
-        tuple(refusals),
+        {subject: texts for subject, texts in refusals.items() if texts},
     )
 
 

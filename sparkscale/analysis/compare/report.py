@@ -11,6 +11,7 @@ from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, G
 from sparkscale.analysis.compare.compare import Compared, Finding
 from sparkscale.analysis.compare.pairing import changes
 from sparkscale.analysis.compare.row import Row
+from sparkscale.analysis.compare.rows import ALL
 from sparkscale.analysis.compare.side import KEYS, Subject, differing_parameters, labels
 from sparkscale.analysis.questions.two_sides import median_interval, smallest_p
 from sparkscale.analysis.statistics import Interval
@@ -179,7 +180,7 @@ def _missing(compared: Compared) -> Iterator[Warning]:
         )
     by_reason: dict[str, list[str]] = defaultdict(list)
     for one in compared.absent:
-        by_reason[one.reason].append(f"{words[one.subject]} ({one.metric})")
+        by_reason[one.reason].append(words[one.subject] + ("" if one.metric == ALL else f" ({one.metric})"))
     for reason, texts in by_reason.items():
         yield Warning(f"Not compared, because {reason}: {named(texts, MOST_NAMED, '; ')}.")
     for metric in compared.unknown_rules:

@@ -48,6 +48,11 @@ class Row:
     needs: str = ""
 
     @property
+    def key(self) -> tuple[Subject, str]:
+        """What the row is about."""
+        return self.subject, self.metric
+
+    @property
     def p(self) -> float | None:
         """The p value before it is adjusted. None if nothing is tested."""
         if self.exact:

@@ -28,6 +28,10 @@ DEFAULT = ("time_to_model", "memory_needed", "model_bytes")
 """The metrics that are compared if none is named, beside the judged quality."""
 
 
+ALL = "every metric"
+"""The metric of a case that is absent as a whole."""
+
+
 class Absent(NamedTuple):
     """A metric of a case that is not compared, and the reason.
 
