@@ -24,12 +24,13 @@ def samples(rounds: int, ratios: dict[str, float], spread: float = 0.01, seed: i
 
 @pytest.mark.parametrize("rounds", range(1, 40))
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_the_looks_spend_the_level_and_no_more(rounds: int, alpha: float) -> None:
-    planned = looks(rounds, alpha)
+@pytest.mark.parametrize("compared", [1, 20])
+def test_the_looks_spend_the_level_and_no_more(rounds: int, alpha: float, compared: int) -> None:
+    planned = looks(rounds, alpha, compared)
     assert list(planned) == sorted(planned)
     assert list(planned)[-1] == rounds
     assert math.fsum(planned.values()) == pytest.approx(alpha)
-    assert all(smallest_p(after, after) <= level for after, level in planned.items() if after < rounds)
+    assert all(compared * smallest_p(after, after) <= level for after, level in planned.items() if after < rounds)
     assert planned[rounds] >= alpha / 2
 
 
@@ -43,6 +44,7 @@ def test_the_level_is_spent_as_lan_and_demets_say() -> None:
 
 def test_a_look_that_could_decide_nothing_is_left_out() -> None:
     assert list(looks(8)) == [6, 8]
+    assert list(looks(8, compared=12)) == [8]
     assert list(looks(6)) == [6]
     assert looks(4) == {4: ALPHA}
 

@@ -36,18 +36,18 @@ each.
 Key = TypeVar("Key", bound=Hashable)
 
 
-def looks(rounds: int, alpha: float = ALPHA) -> dict[int, float]:
+def looks(rounds: int, alpha: float = ALPHA, compared: int = 1) -> dict[int, float]:
     """Returns the level that each look may spend, by the number of rounds after which it takes place.
 
-    The levels add up to `alpha`. A look is left out if p cannot be as small as its level. The next look then has its
-    level, too. So there may be only one look, after all rounds.
+    The levels add up to `alpha`. A look is left out if p, adjusted for the number of comparisons (`compared`), cannot
+    be as small as its level. The next look then has its level, too. So there may be only one look, after all rounds.
     """
     planned: dict[int, float] = {}
     spent = 0.0
     for share in SHARES[:-1]:
         after = math.floor(share * rounds)
         level = _spent_until(after / rounds, alpha) - spent if after else 0.0
-        if smallest_p(after, after) <= level:
+        if compared * smallest_p(after, after) <= level:
             planned[after] = level
             spent += level
     return {**planned, rounds: alpha - spent}
@@ -64,7 +64,9 @@ def fewest_planned(compared: int, alpha: float = ALPHA) -> int:
     The looks before take their part of the level, so these may be more rounds than those of a single comparison.
     """
     return next(
-        rounds for rounds in count(1) if max(1, compared) * smallest_p(rounds, rounds) <= looks(rounds, alpha)[rounds]
+        rounds
+        for rounds in count(1)
+        if compared * smallest_p(rounds, rounds) <= looks(rounds, alpha, compared)[rounds]
     )
 
 
@@ -115,7 +117,7 @@ class Sequential(Generic[Key]):
         read. Set `is_last` if the gate ends here, before all its rounds, such as at a time limit. This look then
         spends all that is left of the level. The end must not depend on the verdicts.
         """
-        planned = looks(self.rounds, self.alpha)
+        planned = looks(self.rounds, self.alpha, len(samples))
         if not is_last and rounds not in planned:
             return self.verdicts
         left = max(0.0, self.alpha - self.spent)
