@@ -17,6 +17,7 @@ from sparkscale.evidence.gate import (
 )
 from sparkscale.evidence.many_sides import WORSE
 from sparkscale.evidence.noise import Noise
+from sparkscale.evidence.quality_sides import TOLERANCE, QualityVerdicts
 from sparkscale.evidence.sides import Control, Equal, Planted
 
 
@@ -87,6 +88,34 @@ def _planted_grid(planted: Sequence[Planted]) -> Grid:
         for row, of_row in by_row.items()
     )
     return Grid(f"One case is slower; the threshold is {THRESHOLD:.0%}", columns, rows)
+
+
+def quality(judged: Sequence[QualityVerdicts], cases: int, comparisons: int) -> list[Block]:
+    """Returns a table of the verdicts on the AUC by number of rounds. `cases` counts the cases with real models."""
+    if not judged:
+        return [Text("No case has an AUC of three different models or more, so no losses are simulated.")]
+    losses = sorted({one.loss for one in judged if one.loss})
+    by_rounds: dict[int, dict[float, QualityVerdicts]] = {}
+    for one in judged:
+        by_rounds.setdefault(one.rounds, {})[one.loss] = one
+    columns = (
+        Column("rounds\n(seeds)"),
+        Column("no loss:\nfalse", ".1%"),
+        Column("no loss:\nsame", ".0%"),
+        *(Column(f"worse:\nloss {loss:g}", ".1%") for loss in losses),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (rounds, of[0.0].worse + of[0.0].better, of[0.0].same, *(of[loss].worse for loss in losses))
+        for rounds, of in by_rounds.items()
+    )
+    return [
+        Grid(f"AUC of real models of {cases} cases; the tolerance is {TOLERANCE:g}", columns, rows),
+        Text(
+            f"Each share rests on {comparisons:,} comparisons. Both sides of a seed are models of different seeds. A "
+            f"loss of {TOLERANCE:g} is as large as the tolerance, so that {ALPHA / 2:.1%} of verdicts may be worse.",
+            is_note=True,
+        ),
+    ]
 
 
 def _control_blocks(controls: Sequence[Control]) -> list[Block]:

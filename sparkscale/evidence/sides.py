@@ -23,7 +23,7 @@ FACTORS = (1.05, 1.10, 1.15, 1.30)
 ROUNDS = (3, 5, 8, 12, 16)
 COMPARED = (1, 20)
 """The numbers of cases that are judged together. One of them has the planted factor."""
-RESAMPLED = 400
+RESAMPLED = 200
 """The number of bootstrap samples of each side."""
 
 

@@ -115,6 +115,7 @@ def test_the_tables_have_a_row_for_each_number_of_rounds(sparkscale: Call) -> No
     assert done.stdout.count("│         3 │") == 4
     assert "No case has grouped-map and apply-in-pandas in five rounds or more" in done.stdout
     assert "Each row rests on 10 comparisons" in done.stdout
+    assert "No case has an AUC of three different models or more" in done.stdout
 
 
 def test_too_few_rounds_are_one_sentence(sparkscale: Call) -> None:
