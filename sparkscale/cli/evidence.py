@@ -19,6 +19,10 @@ Processes = Annotated[
     int | None, typer.Option(min=1, help="Number of parallel processes (default: one for each core).")
 ]
 
+RealRecords = Annotated[
+    list[Path], typer.Argument(help="Archives or folders with records of real rounds: their noise is used.")
+]
+
 
 @app.command()
 def coverage(
@@ -79,6 +83,70 @@ def fractions(
     with console(stderr=True).status("starting") as status:
         results = simulation.answered(simulation.truths(), repeats, _parallel(processes), status.update)
     console().print(drawn(show.fractions(results)))
+
+
+@app.command()
+def sides(
+    records: RealRecords,
+    comparisons: Annotated[int, typer.Option(min=10, help="Number of simulated comparisons for each row.")] = 2000,
+) -> None:
+    """Simulate how often a comparison of two sides claims a difference that is not there, or misses one that is.
+
+    The noise is that of real rounds. The sides are equal, or one of their cases is slower in the head, or its AUC is
+    smaller. The command takes about two minutes. Every simulation has a fixed seed.
+
+    Examples:
+
+      sparkscale evidence sides docs/results/records/*.parquet
+
+      sparkscale evidence sides results --comparisons 400
+    """
+    from sparkscale.evidence import noise, quality_sides, show_verdicts
+    from sparkscale.evidence import sides as simulation
+    from sparkscale.present.terminal import drawn
+
+    cases = noise.real_cases(records)
+    pool = noise.noise_of(cases)
+    equal, planted = [], []
+    with console(stderr=True).status("starting") as status:
+        for compared in simulation.COMPARED:
+            for rounds in simulation.ROUNDS:
+                status.update(f"{compared} cases at once, {rounds} rounds")
+                equal.append(simulation.equal(pool, rounds, compared, comparisons))
+                for factor in simulation.FACTORS:
+                    planted.append(simulation.planted(pool, rounds, compared, factor, comparisons))
+        status.update("AUC")
+        models = quality_sides.real_models(records)
+        losses = quality_sides.simulated(models, comparisons)
+    blocks = show_verdicts.sides(pool, equal, planted, simulation.controls(cases), comparisons)
+    console().print(drawn([*blocks, *show_verdicts.quality(losses, len(models), comparisons)]))
+
+
+@app.command()
+def gate(
+    records: RealRecords,
+    gates: Annotated[int, typer.Option(min=10, help="Number of simulated gates for each row.")] = 4000,
+) -> None:
+    """Simulate the rule by which `sparkscale gate` may end before all its rounds.
+
+    Count false verdicts, slow-downs that are found, and rounds that are saved. Compare the rule with one look after
+    all rounds, and with a test after every round. The noise is that of real rounds. The command takes about a minute.
+    Every simulation has a fixed seed.
+
+    Examples:
+
+      sparkscale evidence gate docs/results/records/*.parquet
+
+      sparkscale evidence gate results --gates 500
+    """
+    from sparkscale.evidence import gate as simulation
+    from sparkscale.evidence import noise, show_verdicts
+    from sparkscale.present.terminal import drawn
+
+    pool = noise.noise_of(noise.real_cases(records))
+    with console(stderr=True).status("starting") as status:
+        results = simulation.results(pool, gates, status.update)
+    console().print(drawn(show_verdicts.gate(pool, results)))
 
 
 @app.command()

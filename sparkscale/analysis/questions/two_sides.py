@@ -99,7 +99,7 @@ def _location(base: Array, head: Array, alpha: float) -> tuple[float | None, Int
         median = float(np.median(lower))
         if median != float(np.median(upper)):
             return None, None
-    left_out = _left_out(len(base), len(head), alpha)
+    left_out = pairs_left_out(len(base), len(head), alpha)
     if left_out is None:
         return median, None
     return median, Interval(float(lower[left_out]), float(upper[-1 - left_out]))
@@ -112,7 +112,8 @@ def p_value(base: Sequence[float], head: Sequence[float]) -> float:
     least as far from its mean as it is here.
     """
     values = np.array([*base, *head])
-    doubled = np.array([(values < one).sum() * 2 + (values == one).sum() + 1 for one in values])
+    ordered = np.sort(values)
+    doubled = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1
     counts = _rank_sums(tuple(sorted(doubled.tolist())), len(base))
     sums = np.arange(len(counts))
     centre = len(base) * (len(values) + 1)  # twice the mean sum of ranks
@@ -145,8 +146,11 @@ def _rank_sums(ranks: tuple[int, ...], chosen: int) -> Array:
 
 
 @cache
-def _left_out(base: int, head: int, alpha: float) -> int | None:
-    """Returns how many of the sorted ratios lie beyond each end of the interval. None if there are too few rounds."""
+def pairs_left_out(base: int, head: int, alpha: float) -> int | None:
+    """Returns how many of the sorted ratios lie beyond each end of an interval at the level 1 - `alpha`.
+
+    Returns None if there are too few rounds.
+    """
     counts = _rank_sums(tuple(range(1, base + head + 1)), base)
     least = base * (base + 1) // 2
     below = np.cumsum(counts[least:]) / counts.sum()
@@ -207,7 +211,8 @@ def change(
 
 
 def _shift_limits(base: float, threshold: float) -> tuple[float, float]:
-    largest = threshold * abs(base)
+    """Returns the largest shifts that count as the same. No share of an infinite median is known, so it is 0."""
+    largest = threshold * abs(base) if math.isfinite(base) else 0.0
     return -largest, largest
 
 
@@ -272,7 +277,7 @@ def _standard_bounds(rounds: int, alpha: float) -> Array | None:
 
     Returns None if there are too few rounds for an interval.
     """
-    left_out = _left_out(rounds, rounds, alpha)
+    left_out = pairs_left_out(rounds, rounds, alpha)
     if left_out is None:
         return None
     values = np.random.default_rng(SEED).standard_normal((DRAWS, 2, MOST_ROUNDS))[:, :, :rounds]
