@@ -121,7 +121,7 @@ def _process(command: list[str], side: Side, folder: Path) -> tuple[int, str]:
 
 
 def _relay(stream: IO[str], tail: "deque[str]") -> None:
-    with suppress(ValueError, OSError):  # the stream was closed
+    with stream:
         for line in stream:
             tail.append(line)
             sys.stderr.write(line)

@@ -115,17 +115,17 @@ def _is_whole(folder: Path, commit: str) -> bool:
     )
 
 
-def python_for(root: Path) -> Path:
+def python_for(root: Path, environments: Path = ROOT / ENVIRONMENTS) -> Path:
     """Returns the Python with the releases that the checkout's lock pins.
 
-    It is the Python of this process, or that of a thin environment with the releases that differ. Raises ConfigError
-    with pip's reason if a release cannot be installed.
+    It is the Python of this process, or that of a thin environment below `environments` with the releases that
+    differ. Raises ConfigError with pip's reason if a release cannot be installed.
     """
     lock = root / LOCK
     if not lock.is_file():
         return Path(sys.executable)
     releases = tuple(f"{name}=={locked}" for name, _, locked in sorted(differing_releases(lock)))
-    return package_environments.overlay(releases, ROOT / ENVIRONMENTS).python if releases else Path(sys.executable)
+    return package_environments.overlay(releases, environments).python if releases else Path(sys.executable)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

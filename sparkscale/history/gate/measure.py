@@ -11,6 +11,7 @@ from statistics import median
 
 from sparkscale.analysis.duration import amount
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.phrases import count
 from sparkscale.contract.record import CodeState
 from sparkscale.history.asv_benchmarks import absolute_if_file
 from sparkscale.history.gate import arms, state
@@ -206,27 +207,27 @@ class _Loop:
     def run(self) -> Measured:
         self.options = {arm: run_options(self.sides[arm], TITLES[arm]) for arm in ("base", "head")}
         self.options["again"] = self.options["base"]
-        blocks = self.gate.shared_blocks
-        decision: Decision | None = None
+        blocks, decision = self.gate.shared_blocks, Decision(frozenset())
         for number in range(1, self.gate.rounds + 1):
             if number > self.gate.complete_rounds:
-                if decision is not None and self._is_late(len(blocks)):
-                    return self._measured(decision, f"{self._so_far}: {amount(self.within_seconds or 0)} are over")
+                if number > 1 and self._is_late(len(blocks)):
+                    return self._measured(
+                        decision, f"the next would not end within {amount(self.within_seconds or 0)}"
+                    )
                 self._measure_round(number, blocks)
             measured = self._arms(number)
             decision = self.decide(measured, number, self.gate.rounds)
             blocks = self._undecided(decision, measured, blocks)
-            if not blocks:
-                return self._measured(decision, f"{self._so_far}: every verdict is decided")
-        assert decision is not None
-        return self._measured(decision, f"{self._so_far}")
+            if not blocks and number < self.gate.rounds:
+                return self._measured(decision, "every verdict is decided")
+        return self._measured(decision, "")
 
-    @property
-    def _so_far(self) -> str:
-        return f"Stopped after {self.gate.complete_rounds} of {self.gate.rounds} rounds"
-
-    def _measured(self, decision: Decision, stopped: str) -> Measured:
-        return Measured(self.gate, self.folder, self._arms(self.gate.complete_rounds), decision, f"{stopped}.")
+    def _measured(self, decision: Decision, reason: str) -> Measured:
+        """Returns the result. `reason` says why it ended before the last round; empty if it did not."""
+        done, rounds = self.gate.complete_rounds, self.gate.rounds
+        stopped = f"Stopped after {done} of {count(rounds, 'round')}: {reason}." if reason else ""
+        stopped = stopped or f"Measured all {count(rounds, 'round')}."
+        return Measured(self.gate, self.folder, self._arms(done), decision, stopped)
 
     def _arms(self, rounds: int) -> Arms:
         """Returns the records of all arms in the first rounds."""
@@ -243,6 +244,9 @@ class _Loop:
             for record in arm.records
             if record.case.experiment in decision.undecided
         }
+        known = self.gate.measured_suite.measure
+        if not all(matching_blocks(self.gate.measured_suite, known, [case]) for case in cases.values()):
+            return blocks  # rather too much is measured than a case is lost
         return matching_blocks(self.gate.measured_suite, blocks, cases.values())
 
     def _measure_round(self, number: int, blocks: tuple[Block, ...]) -> None:
