@@ -96,7 +96,7 @@ def test_a_clone_is_used_again_and_a_damaged_one_is_replaced(repository: Path) -
     for damage in (
         lambda: (clone / "file").write_text("changed"),
         lambda: (clone / "another").write_text("new"),
-        lambda: (clone / ".git" / "HEAD").unlink(),
+        (clone / ".git" / "HEAD").unlink,
         lambda: git(clone, "checkout", "--quiet", git(repository, "rev-parse", "main")),
     ):
         damage()
