@@ -13,7 +13,7 @@ from sparkscale.contract.record import CodeState
 from sparkscale.history import package_environments
 from sparkscale.history.checkout import LOCK, differing_releases
 from sparkscale.measure.worker import descriptions
-from sparkscale.measure.worker.descriptions import ROOT
+from sparkscale.measure.worker.descriptions import CODE, ROOT
 
 CLONES = Path(".asv") / "gate"
 """The folder of the clones. They are kept for the next gate."""
@@ -48,11 +48,16 @@ class Side:
 
 
 def head_state(allow_dirty: bool) -> CodeState:
-    """Returns the state of this checkout. Raises ConfigError if it is no commit that a gate could measure."""
+    """Returns the state of this checkout. Changes to files that cannot change a measurement do not count.
+
+    Raises ConfigError if the checkout has no commit, or if it has changes and they are not allowed.
+    """
     state = descriptions.code_state()
     if state.commit is None:
         raise ConfigError(f"{ROOT} is no git repository, or git is not installed: a gate compares commits.")
-    if state.dirty is not False and not allow_dirty:
+    if _git(ROOT, "status", "--porcelain", "--", *(name for name in CODE if (ROOT / name).exists())) == "":
+        return CodeState(commit=state.commit, dirty=False)
+    if not allow_dirty:
         raise ConfigError(
             f"{ROOT} has changes that are not committed, and a gate measures commits: commit them, or measure the "
             "files as they are with --dirty."

@@ -5,7 +5,6 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -39,7 +38,7 @@ PARAMETER = '''class BoostingParams(BoostedTrees):
     """The parameters of all engines. Only `xgboost-spark` uses `spark_workers`."""
 '''
 
-SLOWER = 0.5
+SLOWER = 2
 """Seconds that the head sleeps while the engine xgboost loads its rows."""
 
 GATE = """
@@ -146,10 +145,10 @@ def test_each_arm_is_measured_by_its_own_commit(gate: Gate) -> None:
 
 
 def test_only_the_slower_engine_is_slower_and_only_on_the_head(gate: Gate) -> None:
-    seconds = {arm: median(times(gate.records(arm), "xgboost")) for arm in ARMS}
-    assert seconds["head"] > max(seconds["base"], seconds["again"]) + SLOWER / 2
-    assert all(least(gate, arm, "xgboost") < SLOWER < least(gate, "head", "xgboost") for arm in ("base", "again"))
-    assert least(gate, "head", "sklearn") < least(gate, "base", "sklearn") + SLOWER
+    """A sleep is never too short. The other times are so far from it that a busy machine does not matter."""
+    assert least(gate, "head", "xgboost") > SLOWER
+    assert all(least(gate, arm, "xgboost") < SLOWER for arm in ("base", "again"))
+    assert all(least(gate, arm, "sklearn") < SLOWER for arm in ARMS)
 
 
 def least(gate: Gate, arm: str, engine: str) -> float:
@@ -202,16 +201,26 @@ def test_an_arm_is_shown_like_any_run_and_nothing_is_left_twice(gate: Gate) -> N
     assert clones == {gate.base[:12], gate.head[:12]}
 
 
-def test_a_tree_with_changes_is_refused(gate: Gate) -> None:
-    readme = gate.clone.root / "README.md"
-    committed = readme.read_bytes()
+def test_a_tree_with_changed_code_is_refused(gate: Gate) -> None:
+    changed = gate.clone.root / "workloads" / "base.py"
+    committed = changed.read_bytes()
     try:
-        readme.write_text("changed")
+        changed.write_bytes(committed + b"# changed")
         refused, resumed = gate.clone.answers(["gate", "--base", "HEAD~1"], ["gate", "--resume"])
     finally:
-        readme.write_bytes(committed)
+        changed.write_bytes(committed)
     assert (refused.returncode, resumed.returncode) == (2, 2)
     assert refused.stderr.startswith(f"Error: {gate.clone.root} has changes that are not committed, and a gate")
     assert (
         f"The gate to resume measures commit {gate.head} as head, not commit {gate.head} with the " in resumed.stderr
     )
+
+
+def test_files_that_change_no_measurement_are_no_changes(gate: Gate) -> None:
+    """Such as the file that the report is written to. The request fails only because of its base."""
+    written = gate.clone.root / "gate.md"
+    written.touch()
+    (answer,) = gate.clone.answers(["gate", "--base", "no-such-branch"])
+    written.unlink()
+    assert answer.returncode == 2
+    assert "has no revision 'no-such-branch'" in answer.stderr
