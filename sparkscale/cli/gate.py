@@ -47,7 +47,7 @@ def gate(
     again shows how many verdicts the noise of this machine makes. Commits are cloned into .asv/gate.
 
     Exits with 0 if nothing is worse, with 1 if something is worse, and with 3 if too little was measured to say: too
-    few rounds, or missing cases. Exits with 2 if the request is wrong.
+    few rounds, or missing cases. Exits with 2 if the request is wrong, or if a side cannot be measured at all.
 
     Examples:
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from sparkscale.analysis.metrics import latest
-from sparkscale.contract.errors import ConfigError, RecordingError, StoreError
+from sparkscale.contract.errors import ConfigError, GateError, StoreError
 from sparkscale.contract.record import RunRecord
 from sparkscale.history.gate.checkouts import Side
 from sparkscale.history.gate.order import TITLES, Arm
@@ -64,7 +64,7 @@ def measure(one: Round, side: Side, say: Callable[[str], None]) -> float:
     """Measures the round of the arm, and returns its wall time in seconds.
 
     If an interrupted call has left records, it measures only what is missing. If the code cannot go on with them,
-    they are removed, and the round is measured anew. Raises RecordingError if the process fails, if it left cases
+    they are removed, and the round is measured anew. Raises GateError if the process fails, if it left cases
     out, or if it measured other code.
     """
     started = time.monotonic()
@@ -78,7 +78,7 @@ def measure(one: Round, side: Side, say: Callable[[str], None]) -> float:
         one.folder.mkdir(parents=True, exist_ok=True)
         status, reason = _process([str(side.python), *one.command], side, one.folder)
     if status not in ENDED:
-        raise RecordingError(
+        raise GateError(
             f"Measuring the {TITLES[one.arm]} in round {one.number} ended with exit status {status}: {reason}"
         )
     _check(one, side, reason if status else "")
@@ -129,7 +129,7 @@ def _relay(stream: IO[str], tail: "deque[str]") -> None:
 
 
 def _check(one: Round, side: Side, reason: str) -> None:
-    """Raises RecordingError if the round is incomplete, or if a record comes from other code than the checkout's.
+    """Raises GateError if the round is incomplete, or if a record comes from other code than the checkout's.
 
     `reason` is the last line of the process's errors, or empty if every case has a result.
     """
@@ -139,19 +139,19 @@ def _check(one: Round, side: Side, reason: str) -> None:
             invocation = store.invocation()
             records = store.records(invocation.id)
     except ConfigError:
-        raise RecordingError(f"{where} left no records{reason and f': {reason}'}.") from None
+        raise GateError(f"{where} left no records{reason and f': {reason}'}.") from None
     except ValueError as error:  # Pydantic's
-        raise RecordingError(
+        raise GateError(
             f"{where} has records that this sparkscale cannot read: is the base newer than the head?"
         ) from error
     measured = len(latest(records))
     if reason and measured < invocation.executions:
-        raise RecordingError(f"{where} measured only {measured} of {invocation.executions} executions: {reason}")
+        raise GateError(f"{where} measured only {measured} of {invocation.executions} executions: {reason}")
     for record in records:
         if (record.code.commit, record.code.dirty) != (side.code.commit, side.code.dirty) or (
             side.code.changes is not None and record.code.changes != side.code.changes
         ):
-            raise RecordingError(f"{where} was measured by {record.code}, not {side.code}: start a new gate.")
+            raise GateError(f"{where} was measured by {record.code}, not {side.code}: start a new gate.")
 
 
 def collect(one: Round, state: GateState, folder: Path) -> None:

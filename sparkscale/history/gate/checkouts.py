@@ -16,7 +16,9 @@ from sparkscale.measure.worker import descriptions
 from sparkscale.measure.worker.descriptions import CODE, ROOT
 
 CLONES = Path(".asv") / "gate"
-"""The folder of the clones. They are kept for the next gate."""
+"""The folder of the clones. The last ones are kept for the next gate."""
+KEPT = 8
+"""The number of clones that are kept."""
 ENVIRONMENTS = Path(".asv") / "with"
 SHORT = 12
 """The number of characters of a commit that names of folders and messages have."""
@@ -86,15 +88,18 @@ def checked_out(commit: str, root: Path = ROOT) -> Path:
     Raises ConfigError with git's reason if the commit cannot be cloned.
     """
     folder = root / CLONES / commit[:SHORT]
-    if _is_whole(folder, commit):
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _clone(root, commit, folder)
-    except BaseException:
+    if not _is_whole(folder, commit):
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _clone(root, commit, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    folder.touch()
+    by_use = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for unused in by_use[KEPT:]:
+        shutil.rmtree(unused, ignore_errors=True)
     return folder
 
 

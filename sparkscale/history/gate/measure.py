@@ -95,7 +95,7 @@ def measure_arms(request: GateRequest, decide: Decide, say: Say) -> Measured:
     """Measures the arms, and calls `decide` after each round. Calls `say` with a message about each step.
 
     It ends when nothing is undecided, when all rounds are done, or before a round that would not end in time. Raises
-    ConfigError before anything is measured if the request is wrong, and RecordingError if a round fails.
+    ConfigError before anything is measured if the request is wrong, and GateError if a round fails.
     """
     started = time.monotonic()
     head = head_state(request.is_dirty or request.resume)

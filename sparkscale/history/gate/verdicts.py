@@ -31,7 +31,10 @@ class Verdict:
 
 
 def verdicts(base: Sequence[RunRecord], other: Sequence[RunRecord]) -> list[Verdict]:
-    """Returns the verdict on each case that the base has. A case without a result on the other side only is worse."""
+    """Returns the verdict on each case that the base has. A case that has a result on the base only is worse.
+
+    A case that the other side did not measure is not resolved.
+    """
     own, its = _by_case(base), _by_case(other)
     seconds = {
         case: tuple([time_to_model(record) for record in timed(side.get(case, []))] for side in (own, its))
@@ -41,7 +44,7 @@ def verdicts(base: Sequence[RunRecord], other: Sequence[RunRecord]) -> list[Verd
     p_values = dict(zip(differences, holm([one.p for one in differences.values()]), strict=True))
     made = []
     for case, (before, after) in seconds.items():
-        verdict: Change = "worse" if before and not after else "not resolved"
+        verdict: Change = "worse" if before and case in its and not after else "not resolved"
         if case in differences:
             verdict = change(differences[case], p_values[case])
         rounds = len(before), len(after)

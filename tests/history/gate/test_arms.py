@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from sparkscale.contract.errors import RecordingError, StoreError
+from sparkscale.contract.errors import GateError, StoreError
 from sparkscale.contract.record import CodeState
 from sparkscale.history.gate import arms
 from sparkscale.history.gate.arms import Round
@@ -97,7 +97,7 @@ def test_a_round_that_another_arm_has_not_finished_does_not_count(tmp_path: Path
 def test_a_request_that_the_checkout_refuses_is_named(tmp_path: Path) -> None:
     refusing = side(tmp_path, "import sys; print('Error: No such suite.', file=sys.stderr); sys.exit(2)")
     one = Round(1, "base", tmp_path / "suite.toml", tmp_path / "round")
-    with pytest.raises(RecordingError, match=r"the base in round 1 ended with exit status 2: No such suite\."):
+    with pytest.raises(GateError, match=r"the base in round 1 ended with exit status 2: No such suite\."):
         arms.measure(one, refusing, lambda _: None)
 
 
@@ -121,7 +121,7 @@ def test_a_round_is_whole_and_of_the_expected_code(
     if reason is None:
         assert arms.measure(one, ending, lambda _: None) > 0
         return
-    with pytest.raises(RecordingError, match=reason):
+    with pytest.raises(GateError, match=reason):
         arms.measure(one, ending, lambda _: None)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import CodeState
 from sparkscale.history.checkout import LOCK
-from sparkscale.history.gate.checkouts import CLONES, Side, checked_out, commit_of, python_for
+from sparkscale.history.gate.checkouts import CLONES, KEPT, Side, checked_out, commit_of, python_for
 from sparkscale.measure.worker.descriptions import ROOT
 
 
@@ -103,6 +103,16 @@ def test_a_clone_is_used_again_and_a_damaged_one_is_replaced(repository: Path) -
         checked_out(first, repository)
         assert (clone / "file").read_text() == "first"
         assert git(clone, "status", "--porcelain") == ""
+
+
+def test_clones_that_were_not_used_for_long_are_removed(repository: Path) -> None:
+    commits = [commit(repository, f"text {number}") for number in range(KEPT + 1)]
+    for position, one in enumerate(commits[:KEPT]):
+        os.utime(checked_out(one, repository), (position, position))
+    checked_out(commits[0], repository)  # used again
+    checked_out(commits[-1], repository)
+    left = {path.name for path in (repository / CLONES).iterdir()}
+    assert left == {one[:12] for one in commits} - {commits[1][:12]}
 
 
 def test_a_commit_of_no_branch_is_cloned_also_within_a_hook(
