@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ from sparkscale.history.gate.state import GateState
 from sparkscale.store.store import FILE, Store
 
 OUTPUT = "output.txt"
+ERROR = "Error: "
 TAIL = 20
 """The number of last lines of a process's errors that are kept to find its reason."""
 PATIENCE_SECONDS = 5
@@ -37,17 +38,18 @@ class Round:
     arm: Arm
     suite: Path
     folder: Path
-    options: tuple[str, ...] = ()
 
-    @property
-    def command(self) -> list[str]:
-        """The command line. Round r has the seeds that it has in a `sparkscale run` of several rounds.
+    def command(self, side: Side) -> list[str]:
+        """Returns the command line. Round r has the seeds that it has in a `sparkscale run` of several rounds.
 
         All arms of a round have the same seeds, so that their qualities are paired.
         """
         seed = str(self.number - 1)
         where = ["--suite", str(self.suite), "--out", str(self.folder)]
-        return ["-m", "sparkscale", "run", *where, "--rounds", "1", "--seed", seed, *self.options]
+        return [
+            *(str(side.python), "-m", "sparkscale", "run", *where),
+            *("--rounds", "1", "--seed", seed, *side.run_options),
+        ]
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ def measure(one: Round, side: Side, say: Callable[[str], None]) -> float:
     started = time.monotonic()
     status, reason = None, ""
     if (one.folder / FILE).is_file():
-        status, reason = _process([str(side.python), *one.command, "--resume"], side, one.folder)
+        status, reason = _process([*one.command(side), "--resume"], side, one.folder)
         if status == USAGE:
             say(f"round {one.number} of the {TITLES[one.arm]} is measured anew: {reason}")
             remove_records(one.folder)
     if status in (None, USAGE):
         one.folder.mkdir(parents=True, exist_ok=True)
-        status, reason = _process([str(side.python), *one.command], side, one.folder)
+        status, reason = _process(one.command(side), side, one.folder)
     if status not in ENDED:
         raise GateError(
             f"Measuring the {TITLES[one.arm]} in round {one.number} ended with exit status {status}: {reason}"
@@ -88,10 +90,10 @@ def measure(one: Round, side: Side, say: Callable[[str], None]) -> float:
 def _process(command: list[str], side: Side, folder: Path) -> tuple[int, str]:
     """Runs a command in its own process group. Returns its exit status and the last line of its errors.
 
-    Its errors, which include its progress, also go to this process's stderr, and its report goes to a file. If this
-    process is interrupted, it ends the new process and waits for it.
+    Its progress also goes to this process's stderr, and its report to a file. If this process is interrupted, it ends
+    the new process and waits for it.
     """
-    tail: deque[str] = deque(maxlen=TAIL)
+    relay = _Relay()
     with (folder / OUTPUT).open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -105,27 +107,41 @@ def _process(command: list[str], side: Side, folder: Path) -> tuple[int, str]:
             start_new_session=True,
         )
         assert process.stderr is not None
-        relay = threading.Thread(target=_relay, args=(process.stderr, tail), daemon=True)
-        relay.start()
+        thread = threading.Thread(target=relay.read, args=(process.stderr,), daemon=True)
+        thread.start()
         try:
             status = process.wait()
         except BaseException:
+            relay.is_quiet = True  # else the process would say how to continue without the gate
             process.terminate()
             process.wait()
             raise
         finally:
-            relay.join(PATIENCE_SECONDS)  # a process that outlives the run may hold the pipe open
-    lines = [line for line in tail if line.strip()]
-    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return status, (errors or lines or ["it gives no reason"])[-1].strip()
+            thread.join(PATIENCE_SECONDS)  # a process that outlives the run may hold the pipe open
+    return status, relay.reason
 
 
-def _relay(stream: IO[str], tail: "deque[str]") -> None:
-    with stream:
-        for line in stream:
-            tail.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
+@dataclass
+class _Relay:
+    """Copies the progress of a process to this process's stderr, but not its errors, and keeps the last lines."""
+
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    is_quiet: bool = False
+
+    def read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self.tail.append(line)
+                if not self.is_quiet and not line.startswith(ERROR):
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+
+    @property
+    def reason(self) -> str:
+        """The last error of the process, or else its last line."""
+        lines = [line.strip() for line in self.tail if line.strip()]
+        errors = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+        return (errors or lines or ["it gives no reason"])[-1]
 
 
 def _check(one: Round, side: Side, reason: str) -> None:

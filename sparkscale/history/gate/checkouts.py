@@ -42,6 +42,8 @@ class Side:
     root: Path
     python: Path
     code: CodeState
+    run_options: tuple[str, ...] = ()
+    """Options of `sparkscale run` that a gate sets only if the checkout has them."""
 
     def environment(self) -> dict[str, str]:
         """Returns the environment of a process that runs this checkout's code."""

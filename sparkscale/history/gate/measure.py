@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -163,19 +163,27 @@ def _begun(request: GateRequest, head: CodeState, say: Say) -> tuple[GateState, 
 
 
 def _sides(base: str, head: CodeState, say: Say) -> dict[Arm, Side]:
-    """Returns the checkout of each arm. The head is this checkout itself if it has changes."""
-    base_code = CodeState(commit=base, dirty=False)
-    codes = {"base": base_code, "head": head}
-    roots = {}
-    for name, code in codes.items():
-        if code.dirty is False:
-            say(f"checking out the {name}, {str(code.commit)[:SHORT]}")
-            roots[name] = checked_out(str(code.commit))
-        else:
-            say(f"the {name} is {ROOT} with its changes")
-            roots[name] = ROOT
-    made = {name: Side(roots[name], python_for(roots[name]), code) for name, code in codes.items()}
-    return {"base": made["base"], "head": made["head"], "again": made["base"]}
+    """Returns the checkout of each arm, ready to measure."""
+    base_side = _side("base", CodeState(commit=base, dirty=False), say)
+    return {"base": base_side, "head": _side("head", head, say), "again": base_side}
+
+
+def _side(arm: Arm, code: CodeState, say: Say) -> Side:
+    """Returns a clone of the commit, or this checkout itself if it has changes.
+
+    Raises ConfigError if its packages cannot be installed, or if its code does not start.
+    """
+    title = f"{TITLES[arm]}, commit {str(code.commit)[:SHORT]}"
+    say(
+        f"checking out the {title}" if code.dirty is False else f"the {title}, is measured with its changes in {ROOT}"
+    )
+    root = checked_out(str(code.commit)) if code.dirty is False else ROOT
+    try:
+        python = python_for(root)
+    except ConfigError as error:
+        raise ConfigError(f"The packages of the {title}, are not complete: {error}") from error
+    side = Side(root, python, code)
+    return replace(side, run_options=run_options(side, title))
 
 
 def _missing(
@@ -202,11 +210,8 @@ class _Loop:
     say: Say
     started: float
     within_seconds: float | None
-    options: dict[Arm, tuple[str, ...]] = field(default_factory=dict)
 
     def run(self) -> Measured:
-        self.options = {arm: run_options(self.sides[arm], TITLES[arm]) for arm in ("base", "head")}
-        self.options["again"] = self.options["base"]
         blocks, decision = self.gate.shared_blocks, Decision(frozenset())
         for number in range(1, self.gate.rounds + 1):
             if number > self.gate.complete_rounds:
@@ -257,7 +262,7 @@ class _Loop:
             new = self.gate.new_blocks if (number, arm) == (1, "head") else ()
             folder = self.folder / "rounds" / str(number) / arm
             file = write_suite(self.gate.measured_suite, [*blocks, *new], folder / "suite")
-            one = Round(number, arm, file, folder, self.options[arm])
+            one = Round(number, arm, file, folder)
             seconds = arms.measure(one, self.sides[arm], self.say)
             arms.collect(one, self.gate, self.folder / arm)
             done = ArmDone(round=number, arm=arm, seconds=seconds, cases=len(blocks))

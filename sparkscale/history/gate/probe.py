@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.errors import ConfigError, GateError
 from sparkscale.history.gate.cases import write_suite
 from sparkscale.history.gate.checkouts import Side
 from sparkscale.history.gate.state import Missing, label
@@ -75,7 +75,7 @@ def known_cases(side: Side, suite: Suite, blocks: Sequence[Block], own_suite: st
 
 
 def run_options(side: Side, title: str) -> tuple[str, ...]:
-    """Returns the options of `sparkscale run` that a gate sets and that the checkout may lack.
+    """Returns the options for `Side.run_options`. `title` is the side's name in messages.
 
     Raises ConfigError with the last line of the error if the checkout's `sparkscale run` does not start.
     """
@@ -87,17 +87,21 @@ def run_options(side: Side, title: str) -> tuple[str, ...]:
 
 
 def _run(side: Side, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command in the checkout. Raises GateError if it does not end within SECONDS."""
     environment = {**side.environment(), "COLUMNS": "200", "TERM": "dumb"}
-    return subprocess.run(
-        [str(side.python), *command],
-        cwd=side.root,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            [str(side.python), *command],
+            cwd=side.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GateError(f"The code in {side.root} does not answer within {SECONDS} s.") from None
 
 
 def _reason(text: str) -> str:

@@ -129,6 +129,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(gate: Gate) -> Non
         "Interrupted. Finished rounds are kept: continue with `sparkscale gate --resume --out results`.\n"
     )
     assert "Traceback" not in gate.interrupted
+    assert "sparkscale run" not in gate.interrupted
     assert gate.kept.done == ()
 
 
