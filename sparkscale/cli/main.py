@@ -15,6 +15,7 @@ from sparkscale.cli import (
     compare,
     data,
     evidence,
+    gate,
     heap,
     machine,
     report,
@@ -36,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, show, report, compare, catalogue, bench, heap, machine):
+for group in (run, answer, show, report, compare, gate, catalogue, bench, heap, machine):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)

@@ -1,5 +1,6 @@
 """Options and exit codes that several commands share."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -55,6 +56,22 @@ Holdout = Annotated[
 def names(text: str | None) -> tuple[str, ...] | None:
     """Splits a list of names such as "a,b". Returns None if the option was not given."""
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def duration(text: str, option: str) -> float:
+    """Returns the seconds of a duration such as "90s", "20m" or "1h30m".
+
+    Raises ConfigError, which names the option, if the text is no duration, or if the duration is zero.
+    """
+    match = DURATION.fullmatch(text.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    total = hours * 3600 + minutes * 60 + seconds
+    if not total:
+        raise ConfigError(f"{option} {text} is no duration: write it like 90s, 20m or 1h30m.")
+    return total
 
 
 def settings(features: str | None = None, **options: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ SparkscaleError
 ├── ClusterError         Java or Spark does not start, or a worker cannot be reached
 ├── StoreError           the record store cannot be read or written
 ├── RecordingError       asv did not record what was measured, or a process that measures for it failed
+├── GateError            an arm of a gate cannot be measured, or was measured by other code
 ├── DeviceError          a library did not compute on the requested device
 ├── EngineUnsupported    this engine cannot run this case; its message is the reason
 └── InvalidResult        the case ran, but its result is wrong
@@ -64,6 +65,10 @@ class RecordingError(SparkscaleError):
     """asv did not record what was measured, or a process that measures for it failed."""
 
     exit_code = 1
+
+
+class GateError(SparkscaleError):
+    """An arm of a gate cannot be measured, or was measured by other code. It says nothing about what is worse."""
 
 
 class DeviceError(SparkscaleError):

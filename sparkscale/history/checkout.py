@@ -176,19 +176,30 @@ def check_installed(root: Path) -> None:
 
     After `git pull` without `make setup`, the new commit would be recorded with the old releases.
     """
+    differing = [
+        f"{name} {installed or 'none'}, not {locked}" for name, installed, locked in differing_releases(root / LOCK)
+    ]
+    if differing:
+        raise ConfigError(
+            f"The installed releases differ from {LOCK} ({named(differing, NAMED, '; ')}): run `make setup`."
+        )
+
+
+def differing_releases(lock: Path) -> list[tuple[str, str | None, str]]:
+    """Returns the packages with other releases than the lock file pins: name, installed release, pinned release.
+
+    The installed release is None if the package is not installed. A build tag, such as +cpu, makes no difference.
+    """
     differing = []
-    for line in (root / LOCK).read_text().splitlines():
+    for line in lock.read_text().splitlines():
         if "==" not in line or line.startswith("#"):
             continue
         pinned = Requirement(line)
         try:
             installed = importlib.metadata.version(pinned.name)
         except importlib.metadata.PackageNotFoundError:
-            installed = "none"
+            installed = None
         locked = next(iter(pinned.specifier)).version
-        if installed.partition("+")[0] != locked.partition("+")[0]:  # a build tag does not make another release
-            differing.append(f"{pinned.name} {installed}, not {locked}")
-    if differing:
-        raise ConfigError(
-            f"The installed releases differ from {LOCK} ({named(differing, NAMED, '; ')}): run `make setup`."
-        )
+        if installed is None or installed.partition("+")[0] != locked.partition("+")[0]:
+            differing.append((pinned.name, installed, locked))
+    return differing

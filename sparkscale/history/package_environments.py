@@ -19,6 +19,8 @@ from sparkscale.contract.errors import ConfigError
 PINNED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?==[A-Za-z0-9.!+]+")
 READY = ".ready"
 INSTALL_SECONDS = 3600
+LONGEST_NAME = 100
+"""The most characters of a folder's name that lists its releases."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
     If a release cannot be installed, raises ConfigError with pip's reason and leaves no environment behind.
     """
     installed_packages = _installed_packages()
-    root = folder / "-".join(release.replace("==", "-") for release in releases)
+    root = folder / _folder_name(releases)
     python = root / "bin" / "python"
     if (root / READY).is_file() and (root / READY).read_text() == installed_packages and python.exists():
         return Environment(releases, python)
@@ -90,6 +92,12 @@ def overlay(releases: tuple[str, ...], folder: Path) -> Environment:
         shutil.rmtree(root, ignore_errors=True)
         raise
     return Environment(releases, python)
+
+
+def _folder_name(releases: tuple[str, ...]) -> str:
+    """Returns the name of the folder of these releases. A digest replaces a name that file systems would refuse."""
+    name = "-".join(release.replace("==", "-") for release in releases)
+    return name if len(name) <= LONGEST_NAME else f"{len(releases)}-releases-{digest(list(releases))}"
 
 
 def _installed_packages() -> str:

@@ -1,0 +1,1 @@
+"""`sparkscale gate`: measures a base and a head by turns, and the base a second time beside them."""
