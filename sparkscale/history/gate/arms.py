@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from cluster import processes
 from sparkscale.analysis.metrics import latest
 from sparkscale.contract.errors import ConfigError, GateError, StoreError
 from sparkscale.contract.record import RunRecord
@@ -91,7 +92,7 @@ def _process(command: list[str], side: Side, folder: Path) -> tuple[int, str]:
     """Runs a command in its own process group. Returns its exit status and the last line of its errors.
 
     Its progress also goes to this process's stderr, and its report to a file. If this process is interrupted, it ends
-    the new process and waits for it.
+    the new process and waits for it. If this process is killed, the new process is killed, too.
     """
     relay = _Relay()
     with (folder / OUTPUT).open("ab") as output:
@@ -105,6 +106,7 @@ def _process(command: list[str], side: Side, folder: Path) -> tuple[int, str]:
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=processes.die_with_parent,  # noqa: PLW1509 - else it would measure beside a resumed gate
         )
         assert process.stderr is not None
         thread = threading.Thread(target=relay.read, args=(process.stderr,), daemon=True)
