@@ -60,7 +60,7 @@ def gate(
       sparkscale gate --resume
     """
     from sparkscale.history.gate.measure import GateRequest, measure_arms
-    from sparkscale.history.gate.verdicts import decide, is_too_little, is_worse, report
+    from sparkscale.history.gate.verdicts import decide, judged
     from sparkscale.present import page
 
     request = GateRequest(
@@ -80,10 +80,10 @@ def gate(
             f"Interrupted. Finished rounds are kept: continue with `sparkscale gate --resume --out {out}`.", err=True
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    made = list(report(measured))
-    print_blocks(made, form)
-    typer.echo(f"Report: {page.write(made, measured.folder / 'report.html')}", err=True)
-    if is_worse(measured):
+    made = judged(measured)
+    print_blocks(made.blocks, form)
+    typer.echo(f"Report: {page.write(made.blocks, measured.folder / 'report.html')}", err=True)
+    if made.is_worse:
         raise typer.Exit(EXIT_FAILED)
-    if is_too_little(measured):
+    if made.is_too_little:
         raise typer.Exit(EXIT_TOO_LITTLE)

@@ -13,6 +13,7 @@ from sparkscale.analysis.duration import amount
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import CodeState
+from sparkscale.contract.threshold import Threshold
 from sparkscale.history.asv_benchmarks import absolute_if_file
 from sparkscale.history.gate import arms, state
 from sparkscale.history.gate.arms import ArmRecords, Round
@@ -50,11 +51,12 @@ class GateRequest:
 
 @dataclass(frozen=True)
 class Arms:
-    """The records of the three arms, in all complete rounds."""
+    """The records of the three arms, in all complete rounds. `thresholds` are those of the suite."""
 
     base: ArmRecords
     head: ArmRecords
     again: ArmRecords
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -237,9 +239,10 @@ class _Loop:
     def _arms(self, rounds: int) -> Arms:
         """Returns the records of all arms in the first rounds."""
         every = [arms.arm_records(self.gate, arm, self.folder / arm) for arm in ARMS]
-        return Arms(
-            *(replace(one, records=tuple(each for each in one.records if each.round <= rounds)) for one in every)
+        base, head, again = (
+            replace(one, records=tuple(each for each in one.records if each.round <= rounds)) for one in every
         )
+        return Arms(base, head, again, self.gate.measured_suite.gate)
 
     def _undecided(self, decision: Decision, measured: Arms, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         """Returns the suite blocks to measure further: those of undecided cases that were not decided before."""

@@ -1,120 +1,190 @@
-"""Verdicts on the time to model of each case: the head against the base, and the base again against the base."""
+"""The verdicts of a gate: it looks at the rounds so far, and a verdict of an early look is final.
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+The looks, and the level that each may spend, are those of `sparkscale.analysis.questions.looks`. They are computed
+anew from the records each time, so that a resumed gate decides the same. The base again (A′) is judged against the
+base in the same way: its verdicts are noise alone.
+"""
 
-from sparkscale.analysis import blocks
-from sparkscale.analysis.blocks import Block
-from sparkscale.analysis.metrics import latest, time_to_model, timed
-from sparkscale.analysis.questions.two_sides import Change, Difference, change, difference, holm
-from sparkscale.contract.phrases import count
-from sparkscale.contract.record import RunRecord
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from sparkscale.analysis.blocks import Answer, Block, Heading, Text, Warning
+from sparkscale.analysis.compare.compare import Compared, Key, compare
+from sparkscale.analysis.compare.report import answer
+from sparkscale.analysis.compare.report import report as tables
+from sparkscale.analysis.compare.row import Row
+from sparkscale.analysis.compare.rows import Limits
+from sparkscale.analysis.compare.side import Side, Subject
+from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.questions.looks import fewest_planned, looks
+from sparkscale.analysis.questions.two_sides import ALPHA
+from sparkscale.contract.phrases import count, named, number
+from sparkscale.history.gate.arms import ArmRecords
+from sparkscale.history.gate.checkouts import SHORT
 from sparkscale.history.gate.measure import Arms, Decision, Measured
+from sparkscale.store.store import Store
 
-CHANGES: tuple[Change, ...] = ("worse", "better", "same", "not resolved")
+DIFFERENT = ("worse", "better", "different")
+"""The verdicts that say that two sides differ."""
+MOST_NAMED = 6
+"""The largest number of cases that a sentence names."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The verdict on one case. `difference` is None if a side has no result."""
+class Looked:
+    """The comparison of two arms after the last look, with the final verdicts of all looks.
 
-    name: str
-    change: Change
-    difference: Difference | None
-    rounds: tuple[int, int]
+    `after` holds the numbers of rounds after which a look took place, with their levels.
+    """
+
+    compared: Compared
+    after: dict[int, float]
 
     @property
-    def has_too_few_rounds(self) -> bool:
-        """True if no result of so few rounds could be significant."""
-        return self.change == "not resolved" and (self.difference is None or self.difference.interval is None)
+    def undecided(self) -> set[Subject]:
+        """The cases that have a comparison without a verdict."""
+        return {row.subject for row in self.compared.rows if row.change == "not resolved"}
 
 
-def verdicts(base: Sequence[RunRecord], other: Sequence[RunRecord]) -> list[Verdict]:
-    """Returns the verdict on each case that the base has. A case that has a result on the base only is worse.
+def look(base: Side, other: Side, complete: int, rounds: int, limits: Limits, is_last: bool) -> Looked | None:
+    """Returns the verdicts after `complete` of all `rounds`. None before the first look.
 
-    A case that the other side did not measure is not resolved.
+    If `is_last` is true, the gate ended here, such as at a time limit. The last look then spends what is left of the
+    level (the end does not depend on the verdicts).
     """
-    own, its = _by_case(base), _by_case(other)
-    seconds = {
-        case: tuple([time_to_model(record) for record in timed(side.get(case, []))] for side in (own, its))
-        for case in own
-    }
-    differences = {case: difference(*both) for case, both in seconds.items() if all(both)}
-    p_values = dict(zip(differences, holm([one.p for one in differences.values()]), strict=True))
-    made = []
-    for case, (before, after) in seconds.items():
-        verdict: Change = "worse" if before and case in its and not after else "not resolved"
-        if case in differences:
-            verdict = change(differences[case], p_values[case])
-        rounds = len(before), len(after)
-        made.append(Verdict(own[case][0].case.label, verdict, differences.get(case), rounds))
-    return made
+    first = _compared(base, other, max(1, rounds // 2), limits, 1.0, {})
+    planned = looks(rounds, ALPHA, max(1, len(first.rows)))
+    after = {done: level for done, level in planned.items() if done <= complete}
+    if is_last and complete not in after:
+        after[complete] = ALPHA - sum(after.values())
+    decided: dict[Key, Row] = {}
+    compared = None
+    for done, level in after.items():
+        compared = _compared(base, other, done, limits, level, decided)
+        decided |= {row.key: row for row in compared.rows if row.change != "not resolved"}
+    if compared is None:
+        return None
+    return Looked(replace(compared, fewest=fewest_planned(max(1, compared.tests))), after)
 
 
-def _by_case(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Returns the last records of each case, by a key of the case. Cases that are not timed are left out."""
-    grouped: dict[str, list[RunRecord]] = defaultdict(list)
-    for record in latest(records):
-        if not record.isolated and record.outcome != "unsupported":
-            grouped[record.case.subject_key("engine", "fraction", "threads")].append(record)
-    return grouped
+def _compared(
+    base: Side, other: Side, complete: int, limits: Limits, level: float, decided: dict[Key, Row]
+) -> Compared:
+    """Returns the comparison in the first `complete` rounds, at this level."""
+    sides = [
+        replace(side, records=tuple(record for record in side.records if record.round <= complete))
+        for side in (base, other)
+    ]
+    return compare(sides[0], sides[1], limits=limits, alpha=level, decided=decided, across=False)
 
 
-def decide(arms: Arms, complete_rounds: int, rounds: int) -> Decision:
-    """Decides after all rounds: earlier looks would make more false verdicts."""
-    records = () if complete_rounds >= rounds else (*arms.base.records, *arms.head.records)
-    return Decision(frozenset(record.case.experiment for record in records))
-
-
-def is_worse(measured: Measured) -> bool:
-    """Returns true if the head is worse than the base in any case."""
-    return any(one.change == "worse" for one in verdicts(measured.arms.base.records, measured.arms.head.records))
-
-
-def is_too_little(measured: Measured) -> bool:
-    """Returns true if cases are missing on the head, or if any case has too few rounds for a verdict."""
-    made = verdicts(measured.arms.base.records, measured.arms.head.records)
-    return bool(measured.state.missing_on_head) or not made or any(one.has_too_few_rounds for one in made)
-
-
-def report(measured: Measured) -> Iterator[Block]:
-    """Yields the report of a gate."""
-    state = measured.state
-    made = verdicts(measured.arms.base.records, measured.arms.head.records)
-    noise = verdicts(measured.arms.base.records, measured.arms.again.records)
-    yield blocks.Heading("Gate", level=1)
-    yield blocks.Text(f"Base {state.base_revision}: commit {state.base}. Head: {state.head}. {measured.stopped}")
-    if state.is_same_code:
-        yield blocks.Text("Base and head are the same commit: every verdict but `same` is noise.")
-    yield blocks.Text(f"Head against base: {_counted(made)}.")
-    yield blocks.Text(f"The base against itself, which is noise alone: {_counted(noise)}.")
-    for missing in state.missing_on_base:
-        yield blocks.Warning(f"Not compared, because the base does not know it: {missing.case} ({missing.reason}).")
-    for missing in state.missing_on_head:
-        yield blocks.Warning(f"Missing on the head: {missing.case}.")
-    columns = (
-        blocks.name("case"),
-        blocks.name("verdict"),
-        blocks.Column("head / base", ".2f"),
-        blocks.name("rounds"),
-    )
-    yield blocks.Grid(
-        "time to model",
-        columns,
-        tuple(
-            (
-                one.name,
-                one.change,
-                one.difference.ratio if one.difference else None,
-                f"{one.rounds[0]}, {one.rounds[1]}",
+def decide(arms: Arms, complete: int, rounds: int) -> Decision:
+    """Decides after each round which cases need more: those without a verdict, or all if no look took place yet."""
+    if complete >= rounds:
+        return Decision(frozenset())
+    every = frozenset(record.case.experiment for record in (*arms.base.records, *arms.head.records))
+    with ExitStack() as stack:
+        base, head = (_side(stack, name, arm) for name, arm in (("base", arms.base), ("head", arms.head)))
+        looked = look(base, head, complete, rounds, Limits(rules=arms.thresholds), is_last=False)
+        if looked is None:
+            return Decision(every)
+        undecided = looked.undecided
+        return Decision(
+            frozenset(
+                record.case.experiment
+                for side in (base, head)
+                for subject, records in side.by_subject.items()
+                if subject in undecided
+                for record in records
             )
-            for one in sorted(made, key=lambda one: (CHANGES.index(one.change), one.name))
-        ),
+        )
+
+
+def _side(stack: ExitStack, name: str, arm: ArmRecords) -> Side:
+    """Opens the store of an arm, and returns its records as a side."""
+    store = stack.enter_context(Store.existing(arm.folder))
+    return Side(name, arm.records, Reader(store, {arm.run: store.invocation(identity=arm.run)}))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A gate with its verdicts: the head against the base, and the base again against the base, which is noise.
+
+    `blocks` is the report.
+    """
+
+    head: Looked
+    noise: Looked
+    blocks: tuple[Block, ...]
+    has_missing_cases: bool
+
+    @property
+    def is_worse(self) -> bool:
+        return bool(self.head.compared.worse)
+
+    @property
+    def is_too_little(self) -> bool:
+        """True if too little was measured to say that nothing is worse."""
+        return self.has_missing_cases or self.head.compared.is_incomplete
+
+
+def judged(measured: Measured) -> Judged:
+    """Returns the verdicts and the report of a gate that ended."""
+    state, arms = measured.state, measured.arms
+    limits = Limits(rules=arms.thresholds)
+    with ExitStack() as stack:
+        name = f"{state.base_revision} ({state.base[:SHORT]})"
+        base = _side(stack, name, arms.base)
+        head = _side(stack, "the head", arms.head)
+        again = _side(stack, f"{name} again", arms.again)
+        both = [look(base, side, measured.rounds, state.rounds, limits, is_last=True) for side in (head, again)]
+        of_head, noise = (looked for looked in both if looked is not None)
+        blocks = tuple(_report(measured, of_head, noise))
+    return Judged(of_head, noise, blocks, bool(state.missing_on_head))
+
+
+def _report(measured: Measured, head: Looked, noise: Looked) -> Iterator[Block]:
+    """Yields the report: the answer, how far to trust it, what is missing, and the tables."""
+    state = measured.state
+    yield Heading(f"Gate: {state.head} against {state.base_revision}", level=1)
+    yield replace(answer(head.compared), subject=f"the head against {state.base_revision}")
+    yield Text(f"{count(measured.rounds, 'round')} of three arms were measured. {measured.stopped}".strip())
+    yield _of_noise(noise.compared)
+    if state.is_same_code:
+        yield Text("Base and head are the same code: every verdict but `same` is noise.")
+    for missing in state.missing_on_base:
+        yield Warning(f"Not compared, because the base does not know it: {missing.case} ({missing.reason}).")
+    for missing in state.missing_on_head:
+        yield Warning(f"Only the base has a case: {missing.case}.")
+    yield Text(
+        f"The gate looked at the rounds {_levels(head.after)}. The levels add up to {ALPHA:.2g}, so that early looks "
+        "make no more false verdicts. A case that was decided was not measured further.",
+        is_note=True,
     )
+    yield from (block for block in tables(head.compared) if not (isinstance(block, Answer) or _is_title(block)))
 
 
-def _counted(made: Sequence[Verdict]) -> str:
-    numbers = Counter(one.change for one in made)
-    named = [f"{numbers[change]} {change}" for change in CHANGES if numbers[change]]
-    return f"{', '.join(named) or 'no verdict'} of {count(len(made), 'case')}"
+def _is_title(block: Block) -> bool:
+    return isinstance(block, Heading) and block.level == 1
+
+
+def _levels(after: dict[int, float]) -> str:
+    """Returns the looks in words: "after 4 (level 0.0056), 6 (level 0.018)"."""
+    return "after " + ", ".join(f"{rounds} (level {number(level, 2)})" for rounds, level in after.items())
+
+
+def _of_noise(compared: Compared) -> Text | Warning:
+    """Returns what the noise of the machine alone did: the verdicts on the base again."""
+    false = [row for row in compared.rows if row.change in DIFFERENT]
+    rows = count(len(compared.rows), "comparison")
+    resolved = sum(row.change == "same" for row in compared.rows)
+    if not false:
+        return Text(
+            f"Noise: the base against itself (arm A′) made no false verdict in {rows}, and {resolved} were the same."
+        )
+    names = named([f"{row.subject.label} ({row.metric}: {row.change})" for row in false], MOST_NAMED, "; ")
+    return Warning(
+        f"The noise of this machine alone made {count(len(false), 'false verdict')} in {rows} of the base against "
+        f"itself: {names}. Do not trust single verdicts of this run."
+    )
