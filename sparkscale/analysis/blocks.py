@@ -51,6 +51,8 @@ class Column:
     """If true, the cells are names, aligned left."""
     is_text: bool = False
     """If true, the cells are sentences, and lines may be wrapped."""
+    is_relative: bool = False
+    """If true, an interval is shown as a share of its value: "1.2 ± 3 %"."""
     priority: int = 0
 
 

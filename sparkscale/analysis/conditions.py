@@ -93,9 +93,11 @@ class Reader:
         `of_other` reads the other record, if it lies in another store.
         """
         its_reader = of_other or self
-        if self.of(record).packages != its_reader.of(other).packages:
-            own = _versions(self.store.content(record.software))
-            its = _versions(its_reader.store.content(other.software))
+        own = _versions(self.store.content(record.software))
+        its = _versions(its_reader.store.content(other.software))
+        if record.software != other.software and not (own and its):
+            yield "package versions that are not described"
+        elif self.of(record).packages != its_reader.of(other).packages:
             differing = [name for name in sorted({*own, *its}) if own.get(name) != its.get(name)]
             texts = [f"{name} {its.get(name) or 'none'}, not {own.get(name) or 'none'}" for name in differing]
             yield f"other versions ({named(texts, MOST, '; ')})"

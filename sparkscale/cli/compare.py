@@ -15,11 +15,12 @@ from sparkscale.cli.options import (
     names,
     print_blocks,
 )
+from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError
 
 app = typer.Typer()
 
-PROPERTIES = "workload, dataset, cluster, device, engine, set, parameters, fraction"
+KEYS = ("workload", "dataset", "cluster", "device", "engine", "set", "parameters", "fraction")
 
 
 @app.command("compare")
@@ -55,7 +56,7 @@ def compare_(
         typer.Option(
             "--filter",
             metavar="KEY=VALUE,…",
-            help=f"Compare only the cases that match, such as 'engine=xgboost*,fraction=1'. Keys: {PROPERTIES}.",
+            help=f"Compare only the cases that match, such as 'engine=xgboost*,fraction=1'. Keys: {', '.join(KEYS)}.",
         ),
     ] = None,
     column: Annotated[
@@ -109,8 +110,8 @@ def compare_(
     """
     from sparkscale.analysis.compare import compare as comparing
     from sparkscale.analysis.compare import pairing
+    from sparkscale.analysis.compare.parts import Limits
     from sparkscale.analysis.compare.report import ROW_KEYS, report
-    from sparkscale.analysis.compare.rows import Limits
     from sparkscale.history import sides
 
     ignored, row_keys = list(names(ignore) or ()), names(row) or ROW_KEYS
@@ -119,7 +120,7 @@ def compare_(
     key, values = _column(column)
     if head is None and not key:
         raise ConfigError("HEAD is missing: name a second side, or compare cases of BASE with --column KEY=A,B.")
-    wanted = _filter(expression)
+    wanted = {} if expression is None else filters.parsed(expression, KEYS)
     with ExitStack() as stack:
         opened = [stack.enter_context(sides.opened(name, out)) for name in (base, base if head is None else head)]
         if wanted:
@@ -130,7 +131,8 @@ def compare_(
                 for side, value in zip(opened, values, strict=True)
             ]
             ignored.append(key)
-        limits = None if threshold is None else Limits(threshold)
+        rules = Limits(rules=opened[1].thresholds)
+        limits = rules if threshold is None else Limits(threshold, beside=rules.metrics)
         compared = comparing.compare(opened[0], opened[1], names(metric), limits, ignored)
         if compared.pairing.refusals and not across:
             raise ConfigError(
@@ -138,27 +140,16 @@ def compare_(
                 "To compare them all the same, use --across."
             )
         if not compared.pairing.pairs:
-            raise ConfigError(f"{opened[0].name} and {opened[1].name} have no case in common: nothing is compared.")
+            raise ConfigError(
+                f"{opened[0].name} and {opened[1].name} have no case in common: nothing is compared. "
+                "If the cases differ in some property only, name it with --ignore, such as --ignore set,parameters."
+            )
         blocks = list(report(compared, row_keys))
     print_blocks(blocks, form)
     if compared.worse:
         raise typer.Exit(EXIT_FAILED)
     if compared.is_incomplete:
         raise typer.Exit(EXIT_TOO_LITTLE)
-
-
-def _filter(expression: str | None) -> dict[str, list[str]]:
-    """Returns the wanted values of each property. Raises ConfigError if the text is no filter."""
-    from sparkscale.analysis.compare import pairing
-
-    wanted: dict[str, list[str]] = {}
-    for part in names(expression) or ():
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not value:
-            raise ConfigError(f"The filter '{part}' is not KEY=VALUE: write it like engine=xgboost* or fraction=1/4.")
-        pairing.check_keys([key], "--filter")
-        wanted.setdefault(key, []).append(value)
-    return wanted
 
 
 def _column(text: str | None) -> tuple[str, Sequence[str]]:
@@ -168,7 +159,7 @@ def _column(text: str | None) -> tuple[str, Sequence[str]]:
     if text is None:
         return "", ()
     key, _, rest = text.partition("=")
-    values = names(rest) or ()
+    key, values = key.strip(), names(rest) or ()
     if len(values) != 2:
         raise ConfigError(f"--column {text} does not name two values: write it like engine=sklearn,xgboost.")
     pairing.check_keys([key], "--column")

@@ -22,6 +22,8 @@ FEWEST_OF_A_COMMIT = 4
 """The fewest characters by which a commit is found without git."""
 MOST_NAMED = 3
 """The number of runs or commits that a message names."""
+FILES = (".parquet", ".sqlite")
+"""The endings of names of files."""
 MEASURING = ("run", "bench", "asv", "import")
 """The commands with which the records of a commit are measured. A heap search is no measurement of a case."""
 
@@ -116,8 +118,12 @@ def _of_revision(store: Store, name: str) -> Side:
             f"{named(others, MOST_NAMED, '; ')}."
         )
     reader = Reader(store, invocations)
-    kept = comparable(records, reader)
     left_out = []
+    of_changes = [record for record in records if record.code == records[-1].code]
+    if len(of_changes) < len(records):
+        left_out.append(f"{count(len(records) - len(of_changes), 'record')} left out, because of other changes")
+    records = of_changes
+    kept = comparable(records, reader)
     if len(kept) < len(records):
         left_out.append(
             f"{count(len(records) - len(kept), 'record')} left out, because host, package versions or settings "
@@ -162,6 +168,8 @@ def _not_measured(
     invocations: dict[str, Invocation],
 ) -> str:
     """Returns the message for a side without records. It names the nearest commit that has some, or the last runs."""
+    if "/" in name or Path(name).suffix in FILES:
+        return f"There is no folder and no file {name}: name records as `sparkscale compare --help` says."
     if commit is not None and (distances := _distances(commit, commits)):
         nearest = min(distances, key=lambda one: distances[one])
         return (

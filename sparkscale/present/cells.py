@@ -61,6 +61,10 @@ def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
     mark = ("!",) if estimated.is_doubtful else ()
     if estimated.interval is None:
         return (" ".join((number(estimated.value, column), *mark)),)
+    if column.is_relative and estimated.value and math.isfinite(estimated.value):
+        farthest = max(abs(end - estimated.value) for end in (estimated.interval.low, estimated.interval.high))
+        share = "∞" if math.isinf(farthest) else f"{farthest / abs(estimated.value):.0%}".replace("%", " %")
+        return (" ".join((number(estimated.value, column), "±", share, *mark)),)
     low, high = (number(value, column) for value in (estimated.interval.low, estimated.interval.high))
     return (number(estimated.value, column), " ".join((f"[{low}, {high}]", *mark)))
 

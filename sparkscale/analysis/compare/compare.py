@@ -5,43 +5,32 @@ finding of its own.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from sparkscale.analysis.compare.pairing import Pairing, pair_up
+from sparkscale.analysis.compare.outcomes import Finding, finding
+from sparkscale.analysis.compare.pairing import Pair, Pairing, pair_up
+from sparkscale.analysis.compare.parts import ALL, Absent, Limits
 from sparkscale.analysis.compare.row import Row, Verdict
-from sparkscale.analysis.compare.rows import ALL, Absent, Limits, known_metrics, of_pair
+from sparkscale.analysis.compare.rows import known_metrics, of_pair
 from sparkscale.analysis.compare.side import Outcomes, Side, Subject
 from sparkscale.analysis.questions.two_sides import ALPHA, fewest_rounds, holm
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
 
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
-
-
 Key = tuple[Subject, str]
 """What a row is about: a case and a metric."""
-
-
-class Finding(NamedTuple):
-    """A case that ended differently on the two sides.
-
-    `change` is None if both sides have a result, so that the rounds with a result are compared.
-    """
-
-    subject: Subject
-    base: Outcomes
-    head: Outcomes
-    change: Verdict | None
 
 
 @dataclass(frozen=True)
 class Compared:
     """The comparison of two sides.
 
-    `findings` are cases that ended differently, `neither` those without a result on both sides, and `absent` the
-    metrics that are not compared. `alpha` is the significance level of all tests together.
+    `findings` are cases that did not end as ok in every execution, `neither` says how those without a result on both
+    sides ended, and `absent` holds the metrics that are not compared. `alpha` is the significance level of all tests
+    together. `tests` is their number, and `planned_tests` is what it would be with enough rounds.
     """
 
     base: Side
@@ -49,18 +38,15 @@ class Compared:
     pairing: Pairing
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
-    neither: tuple[Finding, ...]
+    neither: tuple[tuple[Subject, Outcomes], ...]
     absent: tuple[Absent, ...]
     limits: Limits
     ignored: tuple[str, ...]
     alpha: float
+    tests: int
+    planned_tests: int
     fewest: int = 0
     """The fewest rounds with which a difference could be shown, if more than one look takes place."""
-
-    @property
-    def tests(self) -> int:
-        """The number of tests that are judged together."""
-        return sum(row.p is not None for row in self.rows)
 
     @property
     def worse(self) -> list[Row | Finding]:
@@ -77,26 +63,41 @@ class Compared:
         return [row for row in self.rows if row.change == change]
 
     @property
+    def failing_more(self) -> list[Finding]:
+        """The cases that failed more often on the head, but not often enough to be sure."""
+        return [one for one in self.findings if one.change == "not resolved"]
+
+    @property
     def without_enough_rounds(self) -> list[Row]:
         """The rows that are not resolved, and that could not be worse or better whatever was measured."""
-        return [row for row in self.rows if row.has_too_few_rounds(self.tests, self.alpha)]
+        return [row for row in self.rows if row.has_too_few_rounds(self.tests, self.alpha) and not row.is_optional]
+
+    @property
+    def without_interval(self) -> list[Row]:
+        """The qualities that differ, but that nobody can judge: their scores are missing, or too few units."""
+        return [row for row in self.rows if row.cannot_be_judged]
+
+    @property
+    def gaps(self) -> list[Absent]:
+        """The metrics of cases of which nobody can say whether they became worse."""
+        return [one for one in self.absent if one.is_gap]
 
     @property
     def is_incomplete(self) -> bool:
         """True if too little was measured to say that nothing is worse: cases or metrics or rounds are missing."""
-        gaps = [one for one in self.absent if one.is_gap]
-        return bool(not self.rows or self.pairing.only_base or self.neither or gaps or self.without_enough_rounds)
+        is_empty = not self.rows and not self.findings
+        is_short = self.failing_more or self.without_enough_rounds or self.without_interval
+        return bool(is_empty or self.pairing.only_base or self.gaps or is_short)
 
     @property
     def unknown_rules(self) -> list[str]:
         """The metrics that thresholds name, but that no record of either side can have."""
-        known = known_metrics(self.base, self.head)
-        return sorted({rule.metric for rule in self.limits.rules} - set(known))
+        return sorted(set(self.limits.metrics) - set(known_metrics(self.base, self.head)))
 
     @property
     def fewest_rounds(self) -> int:
         """The fewest rounds of each side with which a difference could be shown."""
-        return self.fewest or fewest_rounds(self.tests, self.alpha)
+        return self.fewest or fewest_rounds(self.planned_tests, self.alpha)
 
 
 def compare(
@@ -111,66 +112,116 @@ def compare(
 ) -> Compared:
     """Returns the comparison of two sides in the metrics `wanted`.
 
-    If `wanted` is None, these are the time to model, the memory that is needed, the judged quality, and every metric
-    that the thresholds name. `limits` defaults to the thresholds of the head's suites. Cases that differ only in the
-    properties `ignored` are the same case. `alpha` is the significance level of all tests together. `decided` holds
-    rows with verdicts of earlier looks, which are final. If `across` is false, cases that should not be compared,
-    such as those of another version of their workload, are absent.
+    If `wanted` is None, these are the time to model, the memory that is needed, the size of the model, the judged
+    quality, and every metric that the thresholds name. `limits` defaults to the thresholds of the head's suites.
+    Cases that differ only in the properties `ignored` are the same case. `alpha` is the significance level of all
+    tests together. `decided` holds rows with verdicts of earlier looks, which are final. If `across` is false, cases
+    that should not be compared, such as those of another version of their workload, are absent.
 
-    Raises ConfigError for an unknown metric, and if a side has several cases that are told apart only by an ignored
-    property.
+    Raises ConfigError for an unknown metric, if a side has several cases that are told apart only by an ignored
+    property, and if a record has no description of its workload.
     """
     chosen = Limits(rules=head.thresholds) if limits is None else limits
-    _check_metrics(base, head, wanted or ())
-    pairing = pair_up(base, head, ignored)
-    parts: list[Row | Absent] = []
-    findings, neither = [], []
-    for pair in pairing.pairs:
-        if not across and pair.head in pairing.refused:
-            parts += [Absent(pair.head, ALL, text, True) for text in pairing.refused[pair.head]]
-            continue
-        own, its = Outcomes.of(pair.of_base), Outcomes.of(pair.of_head)
-        if not own.ok and not its.ok:
-            neither.append(Finding(pair.head, own, its, None))
-        elif not own.ok or not its.ok:
-            findings.append(Finding(pair.head, own, its, "worse" if own.ok else "better"))
-        else:
-            if not (own.is_clean and its.is_clean):
-                findings.append(Finding(pair.head, own, its, None))
-            parts += of_pair(base, head, pair, wanted, chosen, alpha)
-    rows = [part for part in parts if isinstance(part, Row)]
+    try:
+        _check_metrics(base, head, wanted)
+        pairing = pair_up(base, head, ignored)
+        parts = [part for pair in pairing.pairs for part in _parts(base, head, pair, wanted, chosen, alpha)]
+    except ValueError as error:  # see RunRecord.declared
+        raise ConfigError(str(error)) from error
+    if not across:
+        parts = [part for part in parts if _subject(part) not in pairing.refused]
+        parts += [Absent(one, ALL, text, True) for one, texts in pairing.refused.items() for text in texts]
+    rows, findings, tests = _judged(
+        [part for part in parts if isinstance(part, Row)],
+        [part for part in parts if isinstance(part, Finding)],
+        alpha,
+        decided or {},
+    )
     return Compared(
         base,
         head,
         pairing,
-        tuple(_judged(rows, alpha, decided or {})),
-        tuple(sorted(findings, key=lambda one: one.change is None)),
-        tuple(neither),
+        tuple(rows),
+        tuple(sorted(findings, key=lambda one: (one.change is None, one.has_results))),
+        tuple(part for part in parts if isinstance(part, tuple) and not isinstance(part, Absent)),
         tuple(part for part in parts if isinstance(part, Absent)),
         chosen,
         tuple(ignored),
         alpha,
+        tests,
+        _planned_tests(rows, findings),
     )
 
 
-def _judged(rows: Sequence[Row], alpha: float, decided: Mapping[Key, Row]) -> list[Row]:
-    """Returns the rows with their verdicts. The p values of all tests are adjusted together.
+Part = Row | Finding | Absent | tuple[Subject, Outcomes]
+
+
+def _subject(part: Part) -> Subject:
+    return part[0] if isinstance(part, tuple) else part.subject
+
+
+def _parts(
+    base: Side, head: Side, pair: Pair, wanted: Sequence[str] | None, limits: Limits, alpha: float
+) -> Iterator[Part]:
+    """Yields everything about a case. Warm and isolated executions can each have a result on one side only.
+
+    A kind of execution that has a result on one side only is a finding. The others are compared.
+    """
+    kept: tuple[list[RunRecord], list[RunRecord]] = ([], [])
+    for kind, is_isolated in (("", False), ("isolated", True)):
+        of_base, of_head = (
+            [record for record in side if record.isolated == is_isolated] for side in (pair.of_base, pair.of_head)
+        )
+        if not of_base or not of_head:
+            kept[0].extend(of_base)
+            kept[1].extend(of_head)
+            continue
+        one = finding(pair.head, kind, of_base, of_head)
+        if one is not None:
+            yield one
+        if one is None or one.has_results:
+            kept[0].extend(of_base)
+            kept[1].extend(of_head)
+    results = [any(record.outcome == "ok" for record in side) for side in (pair.of_base, pair.of_head)]
+    if not any(results):
+        yield pair.head, Outcomes.of(pair.of_head)
+    if kept[0] and kept[1]:
+        yield from of_pair(base, head, pair._replace(of_base=kept[0], of_head=kept[1]), wanted, limits, alpha)
+
+
+def _judged(
+    rows: Sequence[Row], findings: Sequence[Finding], alpha: float, decided: Mapping[Key, Row]
+) -> tuple[list[Row], list[Finding], int]:
+    """Returns rows and findings with their verdicts, and the number of tests. All p values are adjusted together.
 
     A row that an earlier look decided counts as what it is: its p is 0 for a difference, and 1 for the same.
     """
-    p_values = [
-        row.p if (earlier := decided.get(row.key)) is None else float(earlier.change == "same") for row in rows
+    of_rows = [
+        row.p(alpha) if (earlier := decided.get(row.key)) is None else float(earlier.change == "same") for row in rows
     ]
+    p_values = [*of_rows, *(one.p for one in findings)]
     adjusted = iter(holm([p for p in p_values if p is not None]))
     tests = sum(p is not None for p in p_values)
+    planned = _planned_tests(rows, findings)
     after = [None if p is None else next(adjusted) for p in p_values]
-    return [decided.get(row.key) or row.judged(p, tests, alpha) for row, p in zip(rows, after, strict=True)]
+    judged_rows = [
+        decided.get(row.key) or row.judged(p, planned, alpha) for row, p in zip(rows, after[: len(rows)], strict=True)
+    ]
+    judged = [one.judged(p, alpha) for one, p in zip(findings, after[len(rows) :], strict=True)]
+    return judged_rows, judged, tests
 
 
-def _check_metrics(base: Side, head: Side, names: Sequence[str]) -> None:
-    """Raises ConfigError if neither side can have one of these metrics."""
+def _planned_tests(rows: Sequence[Row], findings: Sequence[Finding]) -> int:
+    """Returns the number of tests if every row had enough rounds."""
+    return sum(not (row.exact or row.is_optional) for row in rows) + sum(one.p is not None for one in findings)
+
+
+def _check_metrics(base: Side, head: Side, names: Sequence[str] | None) -> None:
+    """Raises ConfigError if no metric is named, or if neither side can have one of them."""
+    if names is not None and not names:
+        raise ConfigError("--metric names no metric: name some, such as time_to_model,auc, or leave it out.")
     known = known_metrics(base, head)
-    for name in names:
+    for name in names or ():
         if name not in known:
             similar = difflib.get_close_matches(name, known, MOST_SUGGESTED) or sorted(known)
             raise ConfigError(f"Neither side has a metric '{name}': choose from {', '.join(similar)}.")

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from sparkscale.analysis.compare.side import KEYS, Side, Subject
 from sparkscale.analysis.conditions import OF_CLUSTERS
+from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import named
 from sparkscale.contract.record import SHORT, CodeState, RunRecord
@@ -164,7 +164,7 @@ def selected(side: Side, wanted: Mapping[str, Sequence[str]], name: str = "") ->
     """
 
     def has(subject: Subject, keys: Sequence[str]) -> bool:
-        return all(any(_matches(subject.value(key), value) for value in wanted[key]) for key in keys)
+        return all(any(_matches(key, subject.value(key), value) for value in wanted[key]) for key in keys)
 
     kept = tuple(record for record in side.records if has(Subject.of(record), list(wanted)))
     if not kept:
@@ -178,9 +178,9 @@ def selected(side: Side, wanted: Mapping[str, Sequence[str]], name: str = "") ->
     return replace(side, records=kept, name=name or side.name)
 
 
-def _matches(value: str, pattern: str) -> bool:
-    """Returns true if a value matches a pattern. A workload may be named by its last part."""
-    return fnmatchcase(value, pattern) or ("." in value and fnmatchcase(value.split(".", 1)[1], pattern))
+def _matches(key: str, value: str, pattern: str) -> bool:
+    """Returns true if a value of a property matches a pattern. An engine may be named without its threads."""
+    return filters.matches(value, pattern) or (key == "engine" and filters.matches(value.partition(",")[0], pattern))
 
 
 def check_keys(keys: Sequence[str], option: str) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Heading, Text, Verdict, Warning
-from sparkscale.analysis.compare.compare import Compared, Finding
+from sparkscale.analysis.compare.compare import Compared
+from sparkscale.analysis.compare.outcomes import Finding
 from sparkscale.analysis.compare.pairing import changes
+from sparkscale.analysis.compare.parts import ALL
 from sparkscale.analysis.compare.row import Row
-from sparkscale.analysis.compare.rows import ALL
 from sparkscale.analysis.compare.side import KEYS, Subject, differing_parameters, labels
 from sparkscale.analysis.questions.two_sides import median_interval, smallest_p
 from sparkscale.analysis.statistics import Interval
@@ -22,6 +23,8 @@ MOST_NAMED = 6
 ROW_KEYS = ("engine", "set", "parameters", "fraction")
 """The properties that are columns of a table, if the user names none. The others stand in its heading."""
 MIB = 2**20
+LEAST_P = 1e-4
+"""Smaller p values are shown as "p<0.0001"."""
 
 
 def report(compared: Compared, row_keys: Sequence[str] = ROW_KEYS) -> Iterator[Block]:
@@ -35,13 +38,14 @@ def report(compared: Compared, row_keys: Sequence[str] = ROW_KEYS) -> Iterator[B
         yield Warning(f"The sides differ in more than what is compared: {one}.")
     yield answer(compared)
     yield from _outcomes(compared)
-    yield from _missing(compared)
+    yield from _not_compared(compared)
+    shown = [key for key in row_keys if key not in compared.ignored]
     by_heading: dict[str, list[Row]] = defaultdict(list)
     for row in compared.rows:
-        by_heading[_heading(row.subject, (*row_keys, *compared.ignored))].append(row)
+        by_heading[_heading(row.subject, (*shown, *compared.ignored))].append(row)
     for heading, rows in by_heading.items():
         yield Heading(heading or "All cases")
-        yield _table(rows, [key for key in row_keys if key not in compared.ignored])
+        yield _table(rows, shown)
     yield from _means(compared)
     yield from _notes(compared)
 
@@ -57,36 +61,48 @@ def answer(compared: Compared) -> Answer:
     if different := compared.with_change("different"):
         texts = [_changed(row, words) for row in different]
         sentences.append(f"{len(different)} different: {named(texts, MOST_NAMED, '; ')}.")
+    if compared.rows:
+        sentences.append(f"{count(len(compared.with_change('same')), 'comparison')} the same.")
     unresolved = compared.with_change("not resolved")
-    sentences.append(f"{count(len(compared.with_change('same')), 'comparison')} the same.")
     if unresolved:
         sentences.append(f"{count(len(unresolved), 'comparison')} not resolved{_largest_hidden(unresolved)}.")
     if short := compared.without_enough_rounds:
         sentences.append(f"For {len(short)} of them too few rounds were measured{_why_too_few(compared, short)}.")
+    if blind := compared.without_interval:
+        needs = ", ".join(sorted({row.needs for row in blind}))
+        sentences.append(f"{count(len(blind), 'comparison')} of a quality cannot be judged without {needs}.")
+    if failing := compared.failing_more:
+        texts = [_changed(one, words) for one in failing]
+        sentences.append(
+            f"{count(len(failing), 'case')} failed more often, which may be chance: {named(texts, MOST_NAMED, '; ')}."
+        )
     if missing := _gaps(compared):
-        sentences.append(f"Something is missing: {missing}.")
-    verdict: Verdict = "yes" if compared.worse else "not resolved" if unresolved or compared.is_incomplete else "no"
+        sentences.append(f"{missing}.")
+    if compared.pairing.only_head:
+        sentences.append(f"{count(len(compared.pairing.only_head), 'case')} new in the head.")
+    is_open = compared.is_incomplete or any(not row.is_optional for row in unresolved)
+    verdict: Verdict = "yes" if compared.worse else "not resolved" if is_open else "no"
     return Answer(
-        " ".join(sentences),
+        " ".join(sentences) or "Nothing was compared.",
         verdict,
         would_resolve=_would_resolve(compared) if verdict == "not resolved" else "",
         question="Did it get worse?",
-        subject=f"{compared.head.name} against {compared.base.name}",
+        subject=f"Is anything worse in {compared.head.name} than in {compared.base.name}",
     )
 
 
 def _labels(compared: Compared) -> dict[Subject, str]:
     pairing = compared.pairing
-    return labels(
-        list(dict.fromkeys([*(pair.head for pair in pairing.pairs), *pairing.only_base, *pairing.only_head]))
-    )
+    every = [*(pair.head for pair in pairing.pairs), *pairing.only_base, *pairing.only_head]
+    return labels(list(dict.fromkeys(every)), compared.ignored)
 
 
 def _changed(one: Row | Finding, words: dict[Subject, str]) -> str:
     """Returns a change in words: "… xgboost flights 1 on local (time_to_model × 1.15)"."""
     if isinstance(one, Finding):
-        return f"{words[one.subject]} ({one.head.words}; base: {one.base.words})"
-    ratio = one.measured.ratio if one.measured else None
+        kind = f"{one.kind}: " if one.kind else ""
+        return f"{words[one.subject]} ({kind}{one.head.words}; base: {one.base.words})"
+    ratio = one.measured.ratio if one.measured else float(np.median(one.exact)) if one.exact else None
     factor = f" × {ratio:.2f}" if ratio is not None and math.isfinite(ratio) else ""
     return f"{words[one.subject]} ({one.metric}{factor})"
 
@@ -97,12 +113,13 @@ def _largest_hidden(rows: Sequence[Row]) -> str:
         bounds.high if row.direction == "lower" else 1 / bounds.low
         for row in rows
         if row.measured and row.measured.ratio is not None and (bounds := row.measured.interval) and row.direction
-        if bounds.low > 0
+        if bounds.low > 0 and math.isfinite(bounds.high)
     ]
-    finite = [value for value in worst if math.isfinite(value)]
-    if not finite or len(worst) < len(rows):
+    if not worst:
         return ""
-    return f": each could be worse by a factor of at most {max(finite):.2f}"
+    unknown = len(rows) - len(worst)
+    rest = f"; for {count(unknown, 'other')} no bound is known" if unknown else ""
+    return f": at worst, one is worse by a factor of {max(worst):.2f}{rest}"
 
 
 def _why_too_few(compared: Compared, short: Sequence[Row]) -> str:
@@ -110,27 +127,29 @@ def _why_too_few(compared: Compared, short: Sequence[Row]) -> str:
     tested = [row.rounds for row in short if row.measured]
     if not tested:
         return ""
-    most = max(tested, key=lambda rounds: -smallest_p(*rounds))
+    most = min(tested, key=lambda rounds: smallest_p(*rounds))
+    tests = compared.planned_tests
+    together = f"{tests} tests together need" if tests > 1 else "one test needs"
     return (
         f": p of {most[0]}+{most[1]} rounds cannot be below {number(smallest_p(*most), 2)}, and "
-        f"{count(compared.tests, 'test')} together need {count(compared.fewest_rounds, 'round')} of each side"
+        f"{together} {count(compared.fewest_rounds, 'round')} of each side"
     )
 
 
 def _gaps(compared: Compared) -> str:
-    """Returns, in words, what is missing on a side or was not measured. Empty if nothing is."""
-    pairing = compared.pairing
+    """Returns, in words, what the head lacks, so that nobody can say whether it became worse. Empty if nothing."""
     parts = [
-        f"{count(len(pairing.only_base), 'case')} of the base" if pairing.only_base else "",
-        f"{count(len(pairing.only_head), 'case')} of the head" if pairing.only_head else "",
-        f"{count(len(compared.neither), 'case')} without a result" if compared.neither else "",
-        f"{count(len(compared.absent), 'metric')} of cases" if compared.absent else "",
+        f"the head lacks {count(len(compared.pairing.only_base), 'case')} of the base"
+        if compared.pairing.only_base
+        else "",
+        f"{count(len(compared.gaps), 'metric')} of cases could not be compared" if compared.gaps else "",
     ]
-    return ", ".join(filter(None, parts))
+    text = ", and ".join(filter(None, parts))
+    return text[:1].upper() + text[1:]
 
 
 def _would_resolve(compared: Compared) -> str:
-    unresolved = compared.with_change("not resolved")
+    unresolved = [row for row in compared.with_change("not resolved") if not row.is_optional]
     needed = sorted({row.needed for row in unresolved if row.needed})
     parts = []
     if needed:
@@ -138,11 +157,15 @@ def _would_resolve(compared: Compared) -> str:
         parts.append(f"about {span} rounds of each side")
     by_need = Counter(row.needs for row in unresolved if row.needs and not row.needed)
     parts += [f"{need} for {count(number_of, 'comparison')}" for need, number_of in by_need.items()]
-    return ", ".join(parts) or "what is missing"
+    if compared.failing_more:
+        parts.append("more rounds of the cases that failed")
+    if compared.pairing.only_base or compared.gaps:
+        parts.append("what is missing")
+    return ", ".join(parts) or "cases that both sides have"
 
 
 def _outcomes(compared: Compared) -> Iterator[Grid]:
-    """Yields a table of the cases that ended differently on the two sides."""
+    """Yields a table of the cases that did not end as ok in every execution."""
     if compared.findings:
         words = _labels(compared)
         columns = (
@@ -150,72 +173,71 @@ def _outcomes(compared: Compared) -> Iterator[Grid]:
             blocks.name("base"),
             blocks.name("head"),
             blocks.name("verdict"),
-            blocks.prose("reason"),
+            blocks.prose("first error", priority=1),
         )
         rows = tuple(
             (
-                words[one.subject],
+                words[one.subject] + (f", {one.kind}" if one.kind else ""),
                 one.base.words,
                 one.head.words,
-                one.change or "its results are compared",
-                one.base.reason or one.head.reason or None,
+                one.change or "no worse",
+                one.head.reason or one.base.reason or None,
             )
             for one in compared.findings
         )
         yield Grid("Cases with other outcomes than ok", columns, rows)
 
 
-def _missing(compared: Compared) -> Iterator[Warning]:
+def _not_compared(compared: Compared) -> Iterator[Grid | Warning]:
+    """Yields a table of everything that is not compared, and warnings about what the sides leave out."""
     words = _labels(compared)
+    rows: list[tuple[Cell, ...]] = []
     for name, subjects in (("base", compared.pairing.only_base), ("head", compared.pairing.only_head)):
-        if subjects:
-            yield Warning(
-                f"Only the {name} has {count(len(subjects), 'case')}: "
-                f"{named([words[subject] for subject in subjects], MOST_NAMED, '; ')}."
-            )
-    if compared.neither:
-        texts = [f"{words[one.subject]} ({one.head.words})" for one in compared.neither]
-        yield Warning(
-            f"Neither side has a result for {count(len(compared.neither), 'case')}: {named(texts, MOST_NAMED, '; ')}."
-        )
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for one in compared.absent:
-        by_reason[one.reason].append(words[one.subject] + ("" if one.metric == ALL else f" ({one.metric})"))
-    for reason, texts in by_reason.items():
-        yield Warning(f"Not compared, because {reason}: {named(texts, MOST_NAMED, '; ')}.")
+        rows += [(words[subject], ALL, f"only the {name} has this case") for subject in subjects]
+    rows += [(words[one], ALL, f"neither side has a result ({ended.words})") for one, ended in compared.neither]
+    rows += [(words[one.subject], one.metric, one.reason) for one in compared.absent]
+    if rows:
+        columns = (blocks.name("case"), blocks.name("metric"), blocks.prose("why"))
+        yield Grid("What is not compared", columns, tuple(rows), is_grouped=True)
     for metric in compared.unknown_rules:
         yield Warning(f"A threshold ([[gate]]) names the metric {metric}, which no record has.")
+    if compared.base.thresholds != compared.head.thresholds:
+        yield Warning("Base and head have other thresholds ([[gate]]): those of the head count.")
     for side in (compared.base, compared.head):
         for text in side.left_out:
             yield Warning(f"{side.name}: {text}.")
 
 
-def _heading(subject: Subject, row_keys: Sequence[str]) -> str:
-    """Returns the properties of a case that are not columns: "data_parallel.gradient_boosting on flights, local"."""
-    return ", ".join(subject.value(key) for key in KEYS if key not in (*row_keys, "parameters"))
+def _heading(subject: Subject, hidden: Sequence[str]) -> str:
+    """Returns the properties of a case that are not columns: "data_parallel.gradient_boosting, flights, local"."""
+    return ", ".join(subject.value(key) for key in KEYS if key not in (*hidden, "parameters"))
 
 
 def _table(rows: Sequence[Row], row_keys: Sequence[str]) -> Grid:
-    parameters = differing_parameters(list(dict.fromkeys(row.subject for row in rows)))
+    """Returns the table of some cases. A property that all of them share is left out, and stated in the title."""
+    subjects = list(dict.fromkeys(row.subject for row in rows))
+    parameters = differing_parameters(subjects)
+    keys = row_keys if "parameters" in row_keys else (*row_keys, "parameters")
     shown = {
         key: [parameters[row.subject] if key == "parameters" else row.subject.value(key) for row in rows]
-        for key in row_keys
+        for key in keys
     }
-    used = [key for key in row_keys if key in ("engine", "fraction") or len(set(shown[key])) > 1]
+    used = [key for key in keys if key in ("engine", "fraction") or len(set(shown[key])) > 1]
+    shared = [f"{key} {shown[key][0]}" for key in keys if key not in used and shown[key][0] not in ("", "aligned")]
     columns = (
-        *(blocks.name(key, priority=3 if key == "parameters" else 0) for key in used),
+        *(blocks.name(key) for key in used),
         blocks.name("metric"),
-        Column("base", ".4g", large=(1e4, ",.0f"), beyond="timeout", priority=2),
-        Column("head", ".4g", large=(1e4, ",.0f"), beyond="timeout", priority=2),
-        Column("head against base", ".3f", beyond="∞"),
+        Column("base", ".4g", large=(1e4, ",.0f"), beyond="timeout", is_relative=True, priority=2),
+        Column("head", ".4g", large=(1e4, ",.0f"), beyond="timeout", is_relative=True, priority=2),
+        Column("head against\nbase", ".3f", beyond="∞"),
         blocks.name("verdict"),
-        blocks.name("to resolve it", priority=3),
         blocks.name("p and rounds", priority=1),
     )
     cells = tuple(
         (*(shown[key][position] or None for key in used), *_cells(row)) for position, row in enumerate(rows)
     )
-    return Grid("Base and head, case by case", columns, cells, is_grouped=True)
+    title = "Base and head, case by case" + (f": {', '.join(shared)}" if shared else "")
+    return Grid(title, columns, cells, is_grouped=True)
 
 
 def _cells(row: Row) -> tuple[Cell, ...]:
@@ -225,8 +247,7 @@ def _cells(row: Row) -> tuple[Cell, ...]:
         _median(row.base, scale),
         _median(row.head, scale),
         _effect(row),
-        f"{row.change}, exactly" if row.exact and row.change != "not resolved" else row.change,
-        row.needs or None,
+        _verdict(row),
         _test(row),
     )
 
@@ -241,7 +262,9 @@ def _median(values: Sequence[float], scale: float) -> Estimated:
 def _effect(row: Row) -> Cell:
     """Returns the ratio of the head to the base. For a quality it is the difference, if the tolerance is one."""
     if row.exact:
-        return Estimated(float(np.median(row.exact))) if row.given_up is None else "equal"
+        if row.given_up is not None:
+            return "equal"
+        return Estimated(float(np.median(row.exact)), Interval(min(row.exact), max(row.exact)))
     if row.measured:
         if row.measured.ratio is not None:
             return Estimated(row.measured.ratio, row.measured.interval)
@@ -258,22 +281,29 @@ def _quality_effect(row: Row) -> Cell:
     estimate, criterion = row.given_up, row.criterion
     if estimate is None or criterion is None:
         return None
-    bounds = estimate.interval
+    bounds, sign = estimate.interval, -criterion.sign
     if criterion.judged.relative:
-        sign = -criterion.sign
         interval = bounds and Interval(*sorted((1 + sign * bounds.low, 1 + sign * bounds.high)))
         return Estimated(1 + sign * estimate.value, interval)
-    sign = -criterion.sign
-    low_high = sorted((sign * bounds.low, sign * bounds.high)) if bounds else []
-    shown = f" [{', '.join(f'{value:+.4f}' for value in low_high)}]" if low_high else ""
-    return f"{sign * estimate.value:+.4f}{shown}"
+    ends = sorted((sign * bounds.low, sign * bounds.high)) if bounds else []
+    interval_text = f"\n[{', '.join(f'{value:+.4f}' for value in ends)}]" if ends else ""
+    return f"{sign * estimate.value:+.4f}{interval_text}"
+
+
+def _verdict(row: Row) -> str:
+    """Returns the verdict, and what would resolve it: "not resolved", then "needs about 12 rounds"."""
+    if row.change == "not resolved":
+        return f"not resolved\nneeds {row.needs}" if row.needs else "not resolved"
+    return f"{row.change}, exactly" if row.exact else row.change
 
 
 def _test(row: Row) -> str:
     """Returns the adjusted p and the numbers of rounds: "p=0.002 n=8+8"."""
     base, head = row.rounds
-    p = "" if row.adjusted_p is None else f"p={number(row.adjusted_p, 2)} "
-    return f"{p}n={base}+{head}"
+    if row.adjusted_p is None:
+        return f"n={base}+{head}"
+    p = f"<{LEAST_P:g}" if row.adjusted_p < LEAST_P else f"={number(row.adjusted_p, 2)}"
+    return f"p{p} n={base}+{head}"
 
 
 def _means(compared: Compared) -> Iterator[Block]:
@@ -303,11 +333,12 @@ def _means(compared: Compared) -> Iterator[Block]:
     )
     yield Heading("All cases together")
     yield Grid("Geometric mean of the ratios", columns, rows)
-    one_sided = len(compared.pairing.only_base) + len(compared.pairing.only_head) + len(compared.findings)
+    results_on_one_side = sum(not one.has_results for one in compared.findings)
+    one_sided = len(compared.pairing.only_base) + len(compared.pairing.only_head) + results_on_one_side
     if one_sided or left_out:
         yield Text(
-            f"The means do not cover everything: {count(one_sided, 'case')} with other outcomes, or of one side "
-            f"only, and {count(left_out, 'comparison')} without a ratio.",
+            f"The means do not cover {count(one_sided, 'case')} with a result on one side only, and "
+            f"{count(left_out, 'comparison')} without a ratio.",
             is_note=True,
         )
 
@@ -318,9 +349,10 @@ def _notes(compared: Compared) -> Iterator[Text]:
         f"Base and head are medians, with their {1 - compared.alpha:.0%} interval from 6 rounds on. A metric is "
         f"worse or better if p is at most {compared.alpha:.2g} and the whole interval of the ratio lies beyond the "
         f"threshold, {default:.0%} (below 1 / {1 + default:g} or above {1 + default:g}). It is the same if the whole "
-        "interval lies within. p is that of the exact test of Mann and Whitney, two-sided, adjusted for all "
-        f"{count(compared.tests, 'test')} by Holm's method. A quality is paired on its seeds and, where scores are "
-        "stored, on the units of the hold-out; its threshold is the tolerance of the workload.",
+        "interval lies within. p is that of the exact test of Mann and Whitney, two-sided, adjusted by Holm's method "
+        f"for the number of tests, which is {compared.tests}. A quality is paired on its seeds and, where scores are "
+        "stored, on the units of the hold-out; its threshold is the tolerance of the workload, and its p that of "
+        "Student's t.",
         is_note=True,
     )
     stated = [f"{rule.metric} {rule.threshold:g} ({rule.workload}, {rule.engine})" for rule in compared.limits.rules]

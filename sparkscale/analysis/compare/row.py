@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from sparkscale.analysis import crossed
 from sparkscale.analysis.compare.side import Subject
 from sparkscale.analysis.criterion import Criterion
@@ -25,10 +27,11 @@ class Row:
     `base` and `head` hold one value for each execution that counts. An infinite value is a timeout. The evidence is
     one of these: `measured` for a metric that is tested by ranks, `given_up` for a quality, or `exact` for values
     that depend on the seeds alone. `exact` holds the ratio of the head to the base for each pair of seeds. A quality
-    whose scores are equal with all seeds is exact, too.
+    that is equal with all seeds is exact, too.
 
     `adjusted_p` is None if nothing is tested. `needs` says what would resolve the verdict, such as "about 12 rounds".
-    `needed` is that number of rounds of each side, or None.
+    `needed` is that number of rounds of each side, or None. `is_optional` is true if nobody asked for the metric, and
+    a run has only one value of it.
     """
 
     subject: Subject
@@ -42,6 +45,7 @@ class Row:
     given_up: crossed.Estimate | None = None
     criterion: Criterion | None = None
     exact: tuple[float, ...] = ()
+    is_optional: bool = False
     change: Verdict = "not resolved"
     adjusted_p: float | None = None
     needed: int | None = None
@@ -52,19 +56,25 @@ class Row:
         """What the row is about."""
         return self.subject, self.metric
 
-    @property
-    def p(self) -> float | None:
-        """The p value before it is adjusted. None if nothing is tested."""
+    def p(self, alpha: float) -> float | None:
+        """Returns the p value before it is adjusted.
+
+        None if nothing is tested, or if p could not be at most `alpha` with so few rounds, whatever was measured.
+        Such a test cannot make a false verdict, so it takes no part in the correction (Tarone, Biometrics 46, 1990).
+        """
         if self.exact:
             return None
         if self.measured is not None:
-            return self.measured.p
+            return self.measured.p if two_sides.smallest_p(*self.rounds) <= alpha else None
         below, above = self._confidences()
         return None if below is None or above is None else min(1.0, 2 * below, 2 * (1 - above))
 
     def _confidences(self) -> tuple[float | None, float | None]:
-        """Returns the confidence that the head gives up at most the threshold, and that it gains at least as much."""
-        if self.given_up is None:
+        """Returns the confidence that the head gives up at most the threshold, and that it gains at least as much.
+
+        Both are None if there are too few seeds to know how much models vary.
+        """
+        if self.given_up is None or self.given_up.seeds < crossed.FEWEST_SEEDS:
             return None, None
         return self.given_up.confidence_below(self.threshold), self.given_up.confidence_below(-self.threshold)
 
@@ -80,8 +90,15 @@ class Row:
         if self.exact or self.change != "not resolved":
             return False
         if self.measured is not None:
-            return compared * two_sides.smallest_p(*self.rounds) > alpha
-        return self.given_up is None or self.given_up.interval is None
+            return max(1, compared) * two_sides.smallest_p(*self.rounds) > alpha
+        return self.given_up is None or self.given_up.seeds < crossed.FEWEST_SEEDS
+
+    @property
+    def cannot_be_judged(self) -> bool:
+        """True for a quality that differs, but has no interval although there are enough seeds."""
+        if self.exact or self.given_up is None or self.given_up.seeds < crossed.FEWEST_SEEDS:
+            return False
+        return self.given_up.interval is None
 
     def judged(self, adjusted_p: float | None, compared: int, alpha: float) -> "Row":
         """Returns the row with its verdict.
@@ -91,8 +108,9 @@ class Row:
         if self.exact:
             return replace(self, change=self._exact_change())
         verdict: Verdict = "not resolved"
-        if self.measured is not None and adjusted_p is not None:
-            verdict = self._directed(two_sides.change(self.measured, adjusted_p, True, self.threshold, alpha))
+        if self.measured is not None:
+            p = 1.0 if adjusted_p is None else adjusted_p
+            verdict = self._directed(two_sides.change(self.measured, p, True, self.threshold, alpha))
         elif adjusted_p is not None:
             verdict = self._change_of_quality(adjusted_p, alpha)
         judged = replace(self, adjusted_p=adjusted_p, change=verdict)
@@ -109,13 +127,14 @@ class Row:
         return "better" if change == "worse" else "worse"
 
     def _exact_change(self) -> Verdict:
-        """Returns the verdict on values that depend on the seeds alone: no test is needed."""
-        low, high = 1 / (1 + self.threshold), 1 + self.threshold
-        if all(low <= ratio <= high for ratio in self.exact):
+        """Returns the verdict on values that depend on the seeds alone: no test is needed.
+
+        The median over seeds decides, as for any other metric.
+        """
+        ratio = float(np.median(self.exact))
+        if 1 / (1 + self.threshold) <= ratio <= 1 + self.threshold:
             return "same"
-        if all(ratio > high for ratio in self.exact):
-            return self._directed("worse")
-        return self._directed("better") if all(ratio < low for ratio in self.exact) else "not resolved"
+        return self._directed("worse" if ratio > 1 else "better")
 
     def _change_of_quality(self, adjusted_p: float, alpha: float) -> Verdict:
         """Returns the verdict on a quality: the interval of what the head gives up, compared with the threshold."""
@@ -133,22 +152,33 @@ class Row:
     def _with_needed(self, compared: int, alpha: float) -> "Row":
         """Returns the row with what would resolve it: a number of rounds, or something else."""
         if self.measured is not None:
-            needed = two_sides.rounds_needed(self.base, self.head, compared, self.threshold, alpha)
-            fewest = two_sides.fewest_rounds(compared, alpha)
-            if needed is None and (min(self.rounds) < 2 or math.inf in (*self.base, *self.head)):
-                return replace(self, needs=f"{fewest} rounds or more")
-            needed = needed and max(needed, fewest)
-            return replace(self, needed=needed, needs=_rounds(needed))
-        if self.given_up is None:
-            return self
-        if self.given_up.interval is None:
-            why = self.given_up.why_none
-            return replace(self, needs="stored scores" if why == NO_SCORES else f"more than {why}")
-        limit = self.threshold if self.given_up.value >= 0 else -self.threshold
-        if self.given_up.is_limited_by_units(limit):
-            return replace(self, needs="a larger hold-out")
-        needed = self.given_up.seeds_to_resolve(limit)
+            return self._with_rounds(compared, alpha)
+        return self if self.given_up is None else self._with_seeds(self.given_up)
+
+    def _with_rounds(self, compared: int, alpha: float) -> "Row":
+        needed = two_sides.rounds_needed(self.base, self.head, compared, self.threshold, alpha)
+        fewest = two_sides.fewest_rounds(compared, alpha)
+        if needed is None and math.inf in (*self.base, *self.head):
+            return replace(self, needs="a longer deadline")
+        if needed is None and min(self.rounds) < 2:
+            return replace(self, needs=f"{fewest} rounds or more")
+        needed = needed and max(needed, fewest)
         return replace(self, needed=needed, needs=_rounds(needed))
+
+    def _with_seeds(self, given_up: crossed.Estimate) -> "Row":
+        limit = self.threshold if given_up.value >= 0 else -self.threshold
+        if given_up.why_none == NO_SCORES:
+            needs, needed = "stored scores", None
+        elif given_up.seeds < crossed.FEWEST_SEEDS:
+            needs, needed = f"{crossed.FEWEST_SEEDS} rounds or more", None
+        elif given_up.interval is None:
+            needs, needed = f"more than {given_up.why_none}", None
+        elif given_up.is_limited_by_units(limit):
+            needs, needed = "a larger hold-out", None
+        else:
+            needed = given_up.seeds_to_resolve(limit)
+            needs = _rounds(needed)
+        return replace(self, needed=needed, needs=needs)
 
 
 def _rounds(needed: int | None) -> str:

@@ -1,60 +1,34 @@
-"""Makes the rows of a comparison: a metric is tested by ranks, and a quality is paired on its seeds."""
+"""Makes the rows of a comparison: one for each metric of a case."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-import numpy as np
-from scipy.special import stdtrit
-
-from sparkscale.analysis import crossed, metrics
+from sparkscale.analysis import metrics
 from sparkscale.analysis.compare.pairing import Pair
-from sparkscale.analysis.compare.row import NO_SCORES, Row
-from sparkscale.analysis.compare.side import Side, Subject
-from sparkscale.analysis.criterion import Criterion, criterion_of
+from sparkscale.analysis.compare.parts import Absent, Limits, only
+from sparkscale.analysis.compare.quality import of_quality
+from sparkscale.analysis.compare.row import Row
+from sparkscale.analysis.compare.side import Seeds, Side, seeds_of
+from sparkscale.analysis.criterion import criterion_of
 from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.metrics import Metric
-from sparkscale.analysis.patterns.data_parallel.cell import Cell, Seeds
 from sparkscale.analysis.questions import two_sides
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Interval
-from sparkscale.contract.declared import Direction, Judged, QualityFigure, WorkloadDescription
+from sparkscale.contract.declared import Direction, QualityFigure, WorkloadDescription
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord
-from sparkscale.contract.threshold import Threshold
 
-DEFAULT = ("time_to_model", "memory_needed", "model_bytes")
+OF_TIME_TO_MODEL = tuple(
+    one.name for one in (metrics.TIME_TO_MODEL, metrics.SECONDS_PER_MILLION_ROWS, metrics.ROWS_PER_SECOND)
+)
+MEMORY = (metrics.MEMORY_NEEDED.name, metrics.PEAK_MEMORY.name)
+DEFAULT = (metrics.TIME_TO_MODEL.name, metrics.MEMORY_NEEDED.name, "model_bytes")
 """The metrics that are compared if none is named, beside the judged quality."""
-
-
-ALL = "every metric"
-"""The metric of a case that is absent as a whole."""
-
-
-class Absent(NamedTuple):
-    """A metric of a case that is not compared, and the reason.
-
-    `is_gap` is true if the base has the metric, so that nobody can say whether it became worse.
-    """
-
-    subject: Subject
-    metric: str
-    reason: str
-    is_gap: bool
-
-
-class Limits(NamedTuple):
-    """The thresholds of a comparison. The first of `rules` that applies counts, otherwise `default`."""
-
-    default: float = two_sides.THRESHOLD
-    rules: tuple[Threshold, ...] = ()
-
-    def of(self, metric: str, subject: Subject) -> float | None:
-        """Returns the threshold that a rule states for this metric of a case. None if no rule applies."""
-        return next(
-            (rule.threshold for rule in self.rules if rule.applies(metric, subject.workload, subject.engine)), None
-        )
+FIXED_UNITS = ("bytes", "files", "groups", "loads", "models", "rows", "tasks")
+"""Units of figures that can depend on the seeds alone. Seconds and memory never do."""
+FEWEST_EQUAL = 3
+"""The fewest equal values of a side that show that a figure does not vary."""
 
 
 def of_pair(
@@ -68,7 +42,7 @@ def of_pair(
     every = of_records(pair.of_base, every_figure=True) | of_records(pair.of_head, every_figure=True)
     description = pair.of_head[0].declared
     criterion = criterion_of(pair.of_head[0])
-    names = list(dict.fromkeys(DEFAULT + tuple(rule.metric for rule in limits.rules) if wanted is None else wanted))
+    names = list(dict.fromkeys(DEFAULT + limits.metrics if wanted is None else wanted))
     if wanted is None and criterion.tolerance > 0:
         names.append(criterion.key)
     compared: set[str] = set()
@@ -77,20 +51,17 @@ def of_pair(
         if quality is not None:
             if quality.name not in compared:
                 compared.add(quality.name)
-                yield from _of_quality(base, head, pair, quality, criterion, limits)
+                yield from of_quality(base, head, pair, quality, criterion, limits)
         elif name in every:
-            yield from _of_metric(pair, every[name], _direction(description, every[name]), limits, alpha)
+            is_optional = wanted is None and name in MEMORY
+            yield from _of_metric(pair, every[name], description, limits, alpha, is_optional)
 
 
 def known_metrics(base: Side, head: Side) -> list[str]:
     """Returns the names of all metrics and qualities that the records of both sides can have."""
-    records = [*base.records, *head.records]
-    qualities = (one.name for record in _one_of_each(records) for one in record.declared.qualities)
+    records = list({r.workload or r.case.workload: r for r in (*base.records, *head.records)}.values())
+    qualities = (one.name for record in records for one in record.declared.qualities)
     return list(dict.fromkeys([*of_records(records, every_figure=True), *qualities]))
-
-
-def _one_of_each(records: Sequence[RunRecord]) -> list[RunRecord]:
-    return list({record.workload or record.case.workload: record for record in records}.values())
 
 
 def _quality(description: WorkloadDescription, name: str) -> QualityFigure | None:
@@ -105,41 +76,68 @@ def _direction(description: WorkloadDescription, metric: Metric) -> Direction | 
 
 
 def _of_metric(
-    pair: Pair, metric: Metric, direction: Direction | None, limits: Limits, alpha: float
+    pair: Pair,
+    metric: Metric,
+    description: WorkloadDescription,
+    limits: Limits,
+    alpha: float,
+    is_optional: bool,
 ) -> Iterator[Row | Absent]:
-    """Yields the row of a metric that is no quality."""
-    own, its = (_samples(metric, records) for records in (pair.of_base, pair.of_head))
+    """Yields the row of a metric that is no quality, and how many executions have no value of it."""
+    own, its = _samples(metric, pair.of_base), _samples(metric, pair.of_head)
     if not own and not its:
         return
     if not own or not its:
-        yield Absent(pair.head, metric.name, _only(bool(own)), bool(own))
+        yield Absent(pair.head, metric.name, only(bool(own)), bool(own))
         return
+    if lacking := _lacking(metric, description, pair, len(own), len(its)):
+        yield lacking
     threshold = limits.of(metric.name, pair.head) or limits.default
+    direction = _direction(description, metric)
     row = Row(pair.head, metric.name, metric.unit, direction, threshold, own, its)
+    row = replace(row, is_optional=is_optional and min(row.rounds) < 2)
     exact = _exact_ratios(metric, pair)
     yield replace(row, exact=exact) if exact else replace(row, measured=two_sides.difference(own, its, alpha))
 
 
-def _only(has_base: bool) -> str:
-    return f"only the {'base' if has_base else 'head'} has a value"
-
-
 def _samples(metric: Metric, records: Sequence[RunRecord]) -> tuple[float, ...]:
-    """Returns the values of a metric. A timeout counts as longer than any time, if the metric is one of seconds."""
-    values = metric.samples(records)
-    if metric.name in (metrics.TIME_TO_MODEL.name, metrics.SECONDS_PER_MILLION_ROWS.name):
-        values = [*values, *(math.inf for _ in metrics.timeouts(records))]
+    """Returns the values of a metric, one for each execution.
+
+    A timeout counts as longer than any time, and as no work at all in a rate. An execution that is ok, but lacks a
+    figure that has no value when it gets worse, counts as the worst value. Values that are not numbers are left out.
+    """
+    values = [value for value in metric.samples(records) if not math.isnan(value)]
+    worst = math.inf if metric.direction == "lower" else 0.0
+    if metric.name in OF_TIME_TO_MODEL:
+        values += [worst for _ in metrics.timeouts(records)]
     elif metric.name.startswith("seconds_"):
-        values = [*values, *(math.inf for _ in metrics.timeouts(records, metric.name.removeprefix("seconds_")))]
+        values += [worst for _ in metrics.timeouts(records, metric.name.removeprefix("seconds_"))]
+    if not metric.in_history and values:
+        values += [worst] * max(0, len(metrics.timed(records)) - len(values))
     return tuple(values)
+
+
+def _lacking(metric: Metric, description: WorkloadDescription, pair: Pair, own: int, its: int) -> Absent | None:
+    """Returns how many executions of the head lack a figure or a phase, if fewer of the base do. None otherwise."""
+    is_timed = metric.name not in MEMORY and any(figure.name == metric.name for figure in description.figures)
+    if not is_timed and not metric.name.startswith("seconds_"):
+        return None
+    without = [len(metrics.timed(of)) - known for of, known in ((pair.of_base, own), (pair.of_head, its))]
+    if without[1] <= max(0, without[0]):
+        return None
+    return Absent(pair.head, metric.name, f"{count(without[1], 'execution')} of the head have no value of it", True)
 
 
 def _exact_ratios(metric: Metric, pair: Pair) -> tuple[float, ...]:
     """Returns the ratio of the head to the base for each pair of seeds, if the values depend on the seeds alone.
 
-    Returns nothing if they may also depend on chance: if executions with the same seeds differ, or if no two
-    executions, of one side or of both, show that they do not.
+    Returns nothing if they may also depend on chance: seconds and memory always do. For another figure, several
+    executions of one side or of both must show that they do not. The same records on both sides are always equal.
     """
+    if {record.id for record in pair.of_base} == {record.id for record in pair.of_head}:
+        return (1.0,)
+    if metric.unit not in FIXED_UNITS or metric.name in MEMORY:
+        return ()
     own, its = _by_seeds(metric, pair.of_base), _by_seeds(metric, pair.of_head)
     shared = [seeds for seeds in own if seeds in its]
     is_equal = len(shared) > 1 and all(set(own[seeds]) == set(its[seeds]) for seeds in shared)
@@ -154,99 +152,14 @@ def _by_seeds(metric: Metric, records: Sequence[RunRecord]) -> dict[Seeds, list[
     """Returns the values of a metric, by the seeds of the executions."""
     values: dict[Seeds, list[float]] = defaultdict(list)
     for record in records:
-        values[record.case.seeds] += metric.samples([record])
+        values[seeds_of(record)] += metric.samples([record])
     return {seeds: of_seeds for seeds, of_seeds in values.items() if of_seeds}
 
 
 def _is_fixed(by_seeds: Mapping[Seeds, Sequence[float]]) -> bool:
     """Returns true if several executions show that the values depend on the seeds alone."""
     each = [set(values) for values in by_seeds.values()]
-    is_repeated = any(len(values) > 1 for values in by_seeds.values())
-    is_constant = len(each) > 1 and len(set.union(*each)) == 1
+    number = sum(len(values) for values in by_seeds.values())
+    is_repeated = number >= FEWEST_EQUAL and any(len(values) > 1 for values in by_seeds.values())
+    is_constant = number >= FEWEST_EQUAL and len(set.union(*each)) == 1
     return all(len(values) == 1 for values in each) and (is_repeated or is_constant)
-
-
-def _of_quality(
-    base: Side, head: Side, pair: Pair, quality: QualityFigure, criterion: Criterion, limits: Limits
-) -> Iterator[Row | Absent]:
-    """Yields the row of a quality, paired on seeds and, if scores are stored, on the units of the hold-out."""
-    own, its = _values(quality, pair.of_base), _values(quality, pair.of_head)
-    if not own and not its:
-        return
-    if not own or not its:
-        yield Absent(pair.head, quality.title, _only(bool(own)), bool(own))
-        return
-    if pair.base.dataset_id != pair.head.dataset_id:
-        yield Absent(pair.head, quality.title, "the sides have other hold-outs", True)
-        return
-    shared = [seeds for seeds in own if seeds in its]
-    if not shared:
-        yield Absent(pair.head, quality.title, "the sides have no seeds in common", True)
-        return
-    is_judged = quality.name == criterion.key and criterion.tolerance > 0
-    used = criterion if is_judged else _ad_hoc(quality, limits.default)
-    stated = limits.of(quality.metric or quality.name, pair.head) or limits.of(quality.name, pair.head)
-    needs_scores = is_judged and used.judged.estimator is not None
-    estimate = _from_scores(base, head, pair, used) if needs_scores else None
-    if estimate is None:
-        given_up = [float(used.given_up(own[seeds], its[seeds])) for seeds in shared]
-        estimate = _from_seeds(given_up, NO_SCORES if needs_scores else "")
-    yield Row(
-        pair.head,
-        quality.title,
-        "",
-        used.judged.direction,
-        stated or used.tolerance,
-        tuple(own[seeds] for seeds in shared),
-        tuple(its[seeds] for seeds in shared),
-        given_up=estimate,
-        criterion=used,
-        exact=(1.0,) * estimate.seeds if estimate.interval == Interval(0.0, 0.0) else (),
-    )
-
-
-def _values(quality: QualityFigure, records: Sequence[RunRecord]) -> dict[Seeds, float]:
-    """Returns the values of a quality, by the seeds of the executions."""
-    with_quality = [record for record in metrics.scored(records) if quality.name in record.quality]
-    return {record.case.seeds: float(record.quality[quality.name]) for record in with_quality}
-
-
-def _ad_hoc(quality: QualityFigure, threshold: float) -> Criterion:
-    """Returns a criterion for a quality that the workload does not judge by: it may change by this share."""
-    judged = Judged(
-        quality=quality.name,
-        direction=quality.direction or "lower",
-        tolerance=threshold,
-        relative=True,
-        within=f"{quality.title} within {threshold:.0%}",
-        form=".4g",
-        given_up_form="+.2%",
-    )
-    return Criterion(judged, quality.title)
-
-
-def _from_scores(base: Side, head: Side, pair: Pair, criterion: Criterion) -> crossed.Estimate | None:
-    """Returns what the head gives up, from stored scores. None if no two executions with equal seeds have scores."""
-    own, its = (
-        Cell(records[0].case, list(records), side.reader.store).qualities
-        for side, records in ((base, pair.of_base), (head, pair.of_head))
-    )
-    pairs = [(own[seeds], its[seeds]) for seeds in own if seeds in its and own[seeds].units == its[seeds].units]
-    return crossed.estimate(pairs, criterion.given_up) if pairs else None
-
-
-def _from_seeds(given_up: Sequence[float], why_none: str) -> crossed.Estimate:
-    """Returns what the head gives up, as a mean over seeds with Student's t. It is valid for this hold-out.
-
-    There is no interval with fewer than FEWEST_ROUNDS seeds, or if `why_none` says why, unless nothing is given up
-    with any of the seeds.
-    """
-    values, seeds = np.asarray(given_up), len(given_up)
-    if not values.any():
-        return crossed.Estimate(0.0, Interval(0.0, 0.0), 0.0, max(1, seeds - 1), 0, 0.0, seeds)
-    mean = float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else math.nan
-    if why_none or seeds < FEWEST_ROUNDS or not error:
-        return crossed.Estimate(mean, None, error, 0.0, 0, 0.0, seeds, why_none or f"{count(seeds, 'seed')}")
-    half = float(stdtrit(seeds - 1, (1 + LEVEL) / 2)) * error
-    return crossed.Estimate(mean, Interval(mean - half, mean + half), error, seeds - 1, 0, math.inf, seeds)

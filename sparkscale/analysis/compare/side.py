@@ -11,11 +11,21 @@ from sparkscale.analysis import metrics
 from sparkscale.analysis.conditions import Reader
 from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.phrases import count, with_threads
-from sparkscale.contract.record import RunRecord
+from sparkscale.contract.record import SHORT, RunRecord
 from sparkscale.contract.threshold import Threshold
 
 KEYS = ("workload", "dataset", "cluster", "device", "engine", "set", "parameters", "fraction")
 """The names of the properties by which cases are told apart."""
+
+
+SAMPLER_SEED = "sampler_seed"
+"""The parameter of a search that is a seed: cases that differ only in it are repetitions."""
+Seeds = tuple[int, int, int]
+
+
+def seeds_of(record: RunRecord) -> Seeds:
+    """Returns the seeds of an execution: those of the sample, the model and the search. 0 if there is no search."""
+    return (*record.case.seeds, int(record.case.params.get(SAMPLER_SEED, 0)))
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Subject:
             case.device,
             with_threads(case.engine, record.limited_threads),
             case.parameter_set,
-            json.dumps(case.params_without("arguments", "set"), sort_keys=True),
+            json.dumps(case.params_without("arguments", "set", SAMPLER_SEED), sort_keys=True),
             case.fraction,
         )
 
@@ -90,19 +100,29 @@ class Subject:
             blank["version"] = 0
         return replace(self, **blank)
 
-    @property
-    def label(self) -> str:
-        """The subject in words: "data_parallel.gradient_boosting xgboost flights 1/4 on local"."""
-        kind = "" if self.set == "aligned" else f" ({self.set})"
-        place = f" on {self.cluster}{', gpu' if self.device == 'gpu' else ''}"
-        return f"{self.workload} {self.engine}{kind} {self.dataset} {show_fraction(self.fraction)}{place}"
+    def label(self, ignored: Sequence[str] = ()) -> str:
+        """Returns the subject in words: "data_parallel.gradient_boosting xgboost flights 1/4 on local"."""
+        kind = "" if self.set == "aligned" else f"({self.set})"
+        place = f"on {self.cluster}{', gpu' if self.device == 'gpu' else ''}"
+        parts = {
+            "workload": self.workload,
+            "engine": self.engine,
+            "set": kind,
+            "dataset": self.dataset,
+            "fraction": show_fraction(self.fraction),
+            "cluster": place,
+        }
+        return " ".join(text for key, text in parts.items() if text and key not in ignored)
 
 
-def labels(subjects: Sequence[Subject]) -> dict[Subject, str]:
-    """Returns the subjects in words. Where two would read alike, the parameters that differ are added."""
+def labels(subjects: Sequence[Subject], ignored: Sequence[str] = ()) -> dict[Subject, str]:
+    """Returns the subjects in words, without the properties `ignored`.
+
+    Where two would read alike, what differs is added: parameters, or the data.
+    """
     alike: dict[str, list[Subject]] = defaultdict(list)
     for subject in subjects:
-        alike[subject.label].append(subject)
+        alike[subject.label(ignored)].append(subject)
     words: dict[Subject, str] = {}
     for label, group in alike.items():
         texts = differing_parameters(group)
@@ -111,19 +131,30 @@ def labels(subjects: Sequence[Subject]) -> dict[Subject, str]:
 
 
 def differing_parameters(subjects: Sequence[Subject]) -> dict[Subject, str]:
-    """Returns, for each subject, the parameters in which it differs from others: "trees 10, learning_rate 0.3"."""
+    """Returns, for each subject, the parameters in which it differs from others: "trees 10, learning_rate 0.3".
+
+    If several data sets have the same name, the beginning of their ids is added.
+    """
     paths: Mapping[Subject, dict[str, Any]] = {one: by_path(json.loads(one.parameters)) for one in subjects}
     names = dict.fromkeys(name for own in paths.values() for name in own)
     differing = [name for name in names if len({repr(own.get(name)) for own in paths.values()}) > 1]
+    has_several_data = len({(one.dataset, one.dataset_id) for one in subjects}) > len(
+        {one.dataset for one in subjects}
+    )
     return {
-        subject: ", ".join(f"{name} {own[name]}" for name in differing if name in own)
+        subject: ", ".join(
+            [
+                *(f"{name} {own[name]}" for name in differing if name in own),
+                *([f"data {subject.dataset_id[:SHORT]}"] if has_several_data else []),
+            ]
+        )
         for subject, own in paths.items()
     }
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How the executions of a case ended on one side. `reason` is the first error."""
+    """How executions of a case ended on one side. `reason` is the first error."""
 
     counts: tuple[tuple[str, int], ...]
     lost_executors: int
@@ -142,6 +173,10 @@ class Outcomes:
         return dict(self.counts).get("ok", 0)
 
     @property
+    def total(self) -> int:
+        return sum(number for _, number in self.counts)
+
+    @property
     def is_clean(self) -> bool:
         """True if every execution is ok, and none lost an executor."""
         return not self.lost_executors and [outcome for outcome, _ in self.counts] == ["ok"]
@@ -149,8 +184,7 @@ class Outcomes:
     @property
     def words(self) -> str:
         """The outcomes in words: "8 ok", "7 of 8 ok, 1 timeout"."""
-        total = sum(number for _, number in self.counts)
-        parts = [f"{self.ok} of {total} ok" if 0 < self.ok < total else f"{self.ok} ok" if self.ok else ""]
+        parts = [f"{self.ok} of {self.total} ok" if 0 < self.ok < self.total else f"{self.ok} ok" if self.ok else ""]
         parts += [f"{number} {outcome}" for outcome, number in self.counts if outcome != "ok"]
         parts += [f"{count(self.lost_executors, 'execution')} without a time (lost executor)"] * bool(
             self.lost_executors

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text, Warning
 from sparkscale.analysis.compare.compare import Compared, Key, compare
+from sparkscale.analysis.compare.parts import Limits
 from sparkscale.analysis.compare.report import answer
 from sparkscale.analysis.compare.report import report as tables
 from sparkscale.analysis.compare.row import Row
-from sparkscale.analysis.compare.rows import Limits
 from sparkscale.analysis.compare.side import Side, Subject
 from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.questions.looks import fewest_planned, looks
@@ -183,7 +183,7 @@ def _of_noise(compared: Compared) -> Text | Warning:
         return Text(
             f"Noise: the base against itself (arm A′) made no false verdict in {rows}, and {resolved} were the same."
         )
-    names = named([f"{row.subject.label} ({row.metric}: {row.change})" for row in false], MOST_NAMED, "; ")
+    names = named([f"{row.subject.label()} ({row.metric}: {row.change})" for row in false], MOST_NAMED, "; ")
     return Warning(
         f"The noise of this machine alone made {count(len(false), 'false verdict')} in {rows} of the base against "
         f"itself: {names}. Do not trust single verdicts of this run."

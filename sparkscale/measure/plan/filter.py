@@ -1,7 +1,6 @@
 """Selects cases by a filter that the user writes."""
 
-from fnmatch import fnmatchcase
-
+from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.plan.cases import PlannedCase
 
@@ -14,21 +13,16 @@ def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCas
     A case must match all keys of the filter. If a key has several values, one of them must match. Raises ConfigError
     if a key is unknown, if a value matches no case of the suite, or if no case matches the whole filter.
     """
-    wanted: dict[str, list[str]] = {}
-    for part in expression.split(","):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not value:
-            raise ConfigError(f"The filter '{part}' is not KEY=VALUE: write it like engine=xgboost* or fraction=1/4.")
-        if key not in FILTER_KEYS:
-            raise ConfigError(f"Unknown filter key '{key}': choose from {', '.join(FILTER_KEYS)}.")
+    wanted = filters.parsed(expression, FILTER_KEYS)
+    for key, values in wanted.items():
         known = sorted({case.key(key) for case in planned})
-        if not any(_matches(choice, value) for choice in known):
-            raise ConfigError(f"The filter {key}={value} matches nothing: this suite has {', '.join(known)}.")
-        wanted.setdefault(key, []).append(value)
+        for value in values:
+            if not any(filters.matches(choice, value) for choice in known):
+                raise ConfigError(f"The filter {key}={value} matches nothing: this suite has {', '.join(known)}.")
     chosen = [
         case
         for case in planned
-        if all(any(_matches(case.key(key), value) for value in values) for key, values in wanted.items())
+        if all(any(filters.matches(case.key(key), value) for value in values) for key, values in wanted.items())
     ]
     if not chosen:
         raise ConfigError(
@@ -36,11 +30,3 @@ def select_cases(planned: list[PlannedCase], expression: str) -> list[PlannedCas
             "values."
         )
     return chosen
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Returns true if `name` matches `pattern`, a value of the filter that may contain wildcards.
-
-    A workload may be named by its last part, such as gradient_boosting for data_parallel.gradient_boosting.
-    """
-    return fnmatchcase(name, pattern) or ("." in name and fnmatchcase(name.split(".", 1)[1], pattern))
