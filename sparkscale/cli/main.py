@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from sparkscale import __version__, places
-from sparkscale.cli import answer, bench, catalogue, cluster, data, evidence, heap, machine, report, run, show
+from sparkscale.cli import (
+    answer,
+    bench,
+    catalogue,
+    cluster,
+    data,
+    evidence,
+    heap,
+    history,
+    machine,
+    report,
+    run,
+    show,
+)
 from sparkscale.cli.options import EXIT_USAGE
 from sparkscale.contract import private, redaction
 from sparkscale.contract.errors import SparkscaleError
@@ -23,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, show, report, catalogue, bench, heap, machine):
+for group in (run, answer, show, report, catalogue, bench, history, heap, machine):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)
