@@ -96,8 +96,8 @@ def report(
         yield from _tables(store, metric, found)
         if not_confirmed:
             yield Text(
-                f"In {len(not_confirmed)} further series asv's own detection sees a step that is not certain, because "
-                f"it may be noise or has too few commits on one side: {_labels(not_confirmed)}."
+                f"In {len(not_confirmed)} further series asv's own detection sees a step that is not certain. It may "
+                f"be noise, or it has too few commits on one side: {_labels(not_confirmed)}."
             )
         yield from _too_short(collected)
         yield from _order(collected)
@@ -167,24 +167,24 @@ def _tables(store: Store, metric: Metric, found: Sequence[Change]) -> Iterator[B
         by_work[one.series.work].append(one)
     has_which = any(one.series.which for one in found)
     columns = (
-        blocks.name("engine"),
-        blocks.name("fraction"),
+        blocks.name("series"),
         *([blocks.name("which", priority=2)] if has_which else []),
         _column(metric, "before"),
         _column(metric, "after"),
         Column("ratio", ".2f"),
         blocks.name("verdict"),
         blocks.name("commits"),
-        Column("between,\nnot measured", ",", priority=3),
-        blocks.name("commits before\nand after", priority=4),
+        Column("commits\nbetween", ",", priority=3),
+        blocks.name("number of\ncommits", priority=4),
         blocks.prose("releases that changed", priority=1),
     )
     for work, changes in by_work.items():
-        yield Grid(work, columns, tuple(_row(store, metric, one, has_which) for one in changes), is_grouped=True)
+        yield Grid(work, columns, tuple(_row(store, metric, one, has_which) for one in changes))
     if found:
         yield Text(
-            "before, after: median (range) of the commits' values. commits: the last before the change and the first "
-            "after it; `git log --oneline A..B` lists what changed.",
+            "before, after: median (range) of the commits' values, which are medians of their rounds. commits: the "
+            "last one before the change, and the first after it. commits between: those that were not measured. "
+            "`git log --oneline A..B` lists what changed.",
             is_note=True,
         )
 
@@ -197,8 +197,7 @@ def _column(metric: Metric, side: str) -> Column:
 
 def _row(store: Store, metric: Metric, change: Change, has_which: bool) -> tuple[Cell, ...]:
     return (
-        change.series.engine,
-        show_fraction(change.series.fraction),
+        f"{change.series.engine} {show_fraction(change.series.fraction)}",
         *([change.series.which or None] if has_which else []),
         change.before,
         change.after,
