@@ -14,15 +14,16 @@ from sparkscale.analysis.questions.two_sides import ALPHA
 from sparkscale.analysis.series import Collected, Point, Series
 from sparkscale.analysis.statistics import Spread
 from sparkscale.analysis.steps import FEWEST, LEAST_CHANGE, Step
-from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import named
 from sparkscale.contract.record import SHORT
 from sparkscale.store.store import Store
 
 MOST_NAMED = 4
 """The largest number of series that a sentence names."""
-MOST_RELEASES = 4
+MOST_RELEASES = 8
 """The largest number of releases that a cell names."""
+NO_RELEASE = "none"
+"""The text of a cell if no release changed."""
 SHORT_COMMIT = 7
 """The number of characters of a commit's hash in tables. git finds the commit by them."""
 JAVA = {"java_release": "Java", "java_vendor": "Java's vendor", "jvm_blas": "the JVM's BLAS"}
@@ -93,7 +94,8 @@ def report(
         found = [Change(collected.series[one], step) for one in sorted(changes) for step in changes[one]]
         judged = [one for one in collected.series if is_long_enough(one)]
         yield Answer(_answer(metric, found, judged, len(collected.series)), evidence=_evidence(found))
-        yield from _tables(store, metric, found)
+        yield from _tables(metric, found)
+        yield from _released(store, found)
         if not_confirmed:
             yield Text(
                 f"In {len(not_confirmed)} further series asv's own detection sees a step that is not certain. It may "
@@ -160,7 +162,7 @@ def _labels(series: Sequence[Series]) -> str:
     return named([one.label for one in series], MOST_NAMED, "; ")
 
 
-def _tables(store: Store, metric: Metric, found: Sequence[Change]) -> Iterator[Block]:
+def _tables(metric: Metric, found: Sequence[Change]) -> Iterator[Block]:
     """Yields a table of changes for each work."""
     by_work: dict[str, list[Change]] = defaultdict(list)
     for one in found:
@@ -176,10 +178,9 @@ def _tables(store: Store, metric: Metric, found: Sequence[Change]) -> Iterator[B
         blocks.name("commits"),
         Column("commits\nbetween", ",", priority=3),
         blocks.name("number of\ncommits", priority=4),
-        blocks.prose("releases that changed", priority=1),
     )
     for work, changes in by_work.items():
-        yield Grid(work, columns, tuple(_row(store, metric, one, has_which) for one in changes))
+        yield Grid(work, columns, tuple(_row(metric, one, has_which) for one in changes))
     if found:
         yield Text(
             "before, after: median (range) of the commits' values, which are medians of their rounds. commits: the "
@@ -195,9 +196,9 @@ def _column(metric: Metric, side: str) -> Column:
     return Column(f"{side}, {metric.unit}" if metric.unit else side, ".3g", large=(999.5, ",.0f"))
 
 
-def _row(store: Store, metric: Metric, change: Change, has_which: bool) -> tuple[Cell, ...]:
+def _row(metric: Metric, change: Change, has_which: bool) -> tuple[Cell, ...]:
     return (
-        f"{change.series.engine} {show_fraction(change.series.fraction)}",
+        change.series.name,
         *([change.series.which or None] if has_which else []),
         change.before,
         change.after,
@@ -206,8 +207,24 @@ def _row(store: Store, metric: Metric, change: Change, has_which: bool) -> tuple
         change.commits,
         change.not_measured,
         f"{len(change.step.before)} + {len(change.step.after)}",
-        _releases(store, change),
     )
+
+
+def _released(store: Store, found: Sequence[Change]) -> Iterator[Block]:
+    """Yields a table of the releases that changed with each change, or a sentence if none did."""
+    texts = [_releases(store, one) for one in found]
+    if any(text != NO_RELEASE for text in texts):
+        columns = (blocks.name("commits"), blocks.name("series"), blocks.prose("releases that changed"))
+        rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for one, text in zip(found, texts, strict=True):
+            rows[one.commits, text].append(one.series.name)
+        yield Grid(
+            "Package releases that changed between these commits",
+            columns,
+            tuple((commits, named(series, MOST_NAMED), text) for (commits, text), series in rows.items()),
+        )
+    elif found:
+        yield Text("No package release changed between these commits.")
 
 
 def _releases(store: Store, change: Change) -> str:
@@ -218,7 +235,7 @@ def _releases(store: Store, change: Change) -> str:
     before, after = _versions(own), _versions(its)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     texts = [f"{name} {before.get(name) or 'none'} → {after.get(name) or 'none'}" for name in names]
-    return named(texts, MOST_RELEASES) or "none"
+    return named(texts, MOST_RELEASES) or NO_RELEASE
 
 
 def _versions(content: Mapping[str, Any]) -> dict[str, str | None]:

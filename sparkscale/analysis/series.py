@@ -56,10 +56,15 @@ class Series:
     which: str = ""
 
     @property
+    def name(self) -> str:
+        """The engine and the fraction: "xgboost 1/4"."""
+        return f"{self.engine} {show_fraction(self.fraction)}"
+
+    @property
     def label(self) -> str:
         """The series in words: "data_parallel.gradient_boosting on flights, local, cpu: xgboost 1/4"."""
         which = f" ({self.which})" if self.which else ""
-        return f"{self.work}: {self.engine} {show_fraction(self.fraction)}{which}"
+        return f"{self.work}: {self.name}{which}"
 
 
 @dataclass(frozen=True)
