@@ -98,7 +98,7 @@ def report(
         yield from _released(store, found)
         if not_confirmed:
             yield Text(
-                f"In {len(not_confirmed)} further series asv's own detection sees a step that is not certain. It may "
+                f"In {len(not_confirmed)} series asv's own detection sees a step that is not certain. It may "
                 f"be noise, or it has too few commits on one side: {_labels(not_confirmed)}."
             )
         yield from _too_short(collected)
