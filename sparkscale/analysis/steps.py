@@ -6,13 +6,13 @@ change only if it passes a test, too:
 1. Both sides have FEWEST commits or more.
 2. Student's t test shows a difference of the logarithms of the commits' values. Its unit is the commit, not the
    round, because all rounds of a commit share the state that the machine had at that time. The variance of a commit's
-   value is that between commits within a segment, and at least what the spread of the rounds implies.
+   value is that between commits within a segment, and at least what the spread of the rounds implies. It grows if
+   neighbouring commits resemble each other.
 3. p is multiplied by the number of all pairs of segments that the detector can choose from, because it chooses the
    best pair (Bonferroni). It is also adjusted for all series that are looked at (Holm, Scand. J. Stat. 6, 1979).
 4. The medians of the two sides differ by more than LEAST_CHANGE.
 
-The test assumes that commits are independent. If a machine stays slower for several commits, this looks like a
-change.
+If a machine stays slower for many commits, this still looks like a change.
 """
 
 import itertools
@@ -30,6 +30,9 @@ FEWEST = 3
 """The smallest number of commits on each side of a change."""
 LEAST_CHANGE = 0.01
 """A step that changes the median by this share or less is no change."""
+
+MOST_CORRELATION = 0.9
+"""The largest correlation of neighbouring commits that the test allows for."""
 
 Segments = tuple[tuple[int, int], ...]
 """The segments of a series in order: the position of the first commit of each, and the position after its last."""
@@ -125,6 +128,22 @@ class _Noise:
         freedom = len(before) + len(after) - 2
         pooled = sum(float(((side - side.mean()) ** 2).sum()) for side in sides) / freedom
         error = math.sqrt(sum(max(pooled, one) / len(side) for one, side in zip(implied, sides, strict=True)))
+        error *= _inflation(sides)
         distance = abs(float(sides[1].mean() - sides[0].mean()))
         p = 2 * float(stdtr(freedom, -distance / error)) if error else 0.0
         return Step(before, after, min(1.0, p * choices(len(self.values))))
+
+
+def _inflation(sides: Sequence[Array]) -> float:
+    """Returns the factor by which the error of a mean grows if neighbouring commits resemble each other.
+
+    It is the square root of (1 + r) / (1 - r), with the correlation r of neighbours within the segments. It is 1 if r
+    is negative (Bayley and Hammersley, J. R. Stat. Soc. Suppl. 8, 1946).
+    """
+    residuals = [side - side.mean() for side in sides]
+    squares = sum(float((one**2).sum()) for one in residuals)
+    if not squares:
+        return 1.0
+    products = sum(float((one[1:] * one[:-1]).sum()) for one in residuals)
+    correlation = min(MOST_CORRELATION, max(0.0, products / squares))
+    return math.sqrt((1 + correlation) / (1 - correlation))

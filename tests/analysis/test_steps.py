@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import ttest_ind
 
 from sparkscale.analysis.steps import FEWEST, Step, adjusted, choices, steps
@@ -18,10 +19,30 @@ def commits(*values: float, spread: float = 0.0, rounds: int = 3) -> list[list[f
 LOW, HIGH = (1.00, 1.02, 0.98, 1.01, 0.99), (1.20, 1.22, 1.18, 1.21, 1.19)
 
 
+SWINGING = (1.00, 0.98, 1.01, 0.99, 1.02)
+"""Neighbours that resemble each other less than they would by chance."""
+
+
 def test_p_is_that_of_the_t_test_for_all_pairs_of_segments() -> None:
-    (step,) = steps(commits(*LOW, *HIGH), [((0, 5), (5, 10))])
+    higher = [1.2 * value for value in SWINGING]
+    (step,) = steps(commits(*SWINGING, *higher), [((0, 5), (5, 10))])
     assert (step.before, step.after) == ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
-    assert step.p == pytest.approx(ttest_ind(np.log(LOW), np.log(HIGH)).pvalue * choices(10))
+    assert step.p == pytest.approx(ttest_ind(np.log(SWINGING), np.log(higher)).pvalue * choices(10))
+
+
+def test_neighbours_that_resemble_each_other_make_p_larger() -> None:
+    wandering = sorted(SWINGING)
+    p_values = []
+    for values in (SWINGING, wandering):
+        (step,) = steps(commits(*values, *[1.2 * value for value in values]), [((0, 5), (5, 10))])
+        p_values.append(step.p)
+    residuals = np.log(wandering) - np.mean(np.log(wandering))
+    correlation = (residuals[1:] * residuals[:-1]).sum() / (residuals**2).sum()
+    assert 0.3 < correlation < 0.5
+    t = ttest_ind(np.log(wandering), np.log(wandering) + np.log(1.2)).statistic
+    expected = 2 * stats.t.sf(abs(t) / np.sqrt((1 + correlation) / (1 - correlation)), 8)
+    assert p_values[1] == pytest.approx(expected * choices(10))
+    assert p_values[1] > 2 * p_values[0]
 
 
 @pytest.mark.parametrize("count", range(2 * FEWEST, 13))

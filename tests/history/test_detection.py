@@ -19,12 +19,16 @@ def simulated(
     step: float = 1.0,
     at: int = 0,
     has_outliers: bool = False,
+    correlation: float = 0.0,
 ) -> Rounds:
     """A series with noise between and within commits. From the commit `at` on, values are `step` times as large.
 
-    With outliers, the noise between commits has Student's distribution with 2 degrees of freedom.
+    With outliers, the noise between commits has Student's distribution with 2 degrees of freedom. `correlation` is
+    that of the noise of a commit with the noise of the commit before.
     """
     nights = generator.standard_t(2, commits) if has_outliers else generator.normal(0, 1, commits)
+    for position in range(1, commits):
+        nights[position] = correlation * nights[position - 1] + np.sqrt(1 - correlation**2) * nights[position]
     levels = NIGHT * nights + np.where(np.arange(commits) >= at, np.log(step), 0.0)
     return [np.exp(level + generator.normal(0, ROUND, rounds)).tolist() for level in levels]
 
@@ -52,6 +56,17 @@ def test_many_series_together_are_rarely_called_changed(has_outliers: bool) -> N
         of_asv += any(len(steps_of_asv(one)) > 1 for one in series)
     assert wrong / runs <= 0.05
     assert of_asv / runs > 0.5  # why asv's own segments are not enough
+
+
+@pytest.mark.parametrize(("correlation", "least", "most"), [(0.3, 0, 0.05), (0.5, 0, 0.06), (0.8, 0.06, 0.25)])
+def test_a_machine_with_long_slow_spells_is_sometimes_called_changed(
+    correlation: float, least: float, most: float
+) -> None:
+    """This is the limit of the method, which docs/history.md states."""
+    generator = np.random.default_rng(8)
+    runs = 150
+    wrong = sum(any(changes([simulated(generator, 20, correlation=correlation)])) for _ in range(runs))
+    assert least <= wrong / runs <= most
 
 
 @pytest.mark.parametrize(
