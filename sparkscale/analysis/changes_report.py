@@ -92,7 +92,7 @@ def report(
         yield Answer(_one_commit(collected))
     else:
         found = [Change(collected.series[one], step) for one in sorted(changes) for step in changes[one]]
-        judged = [one for one in collected.series if is_long_enough(one)]
+        judged = [one for one in collected.series if one.is_long_enough]
         yield Answer(_answer(metric, found, judged, len(collected.series)), evidence=_evidence(found))
         yield from _tables(metric, found)
         yield from _released(store, found)
@@ -107,11 +107,6 @@ def report(
     yield from _left_out({**left_out, **collected.left_out})
     if len(collected.commits) > 1:
         yield Text(_rule(), is_note=True)
-
-
-def is_long_enough(series: Series) -> bool:
-    """Returns true if a series has enough commits for a change."""
-    return len(series.points) >= 2 * FEWEST
 
 
 def _one_commit(collected: Collected) -> str:
@@ -253,29 +248,30 @@ def _spread(series: Series, positions: Sequence[int]) -> Spread:
 
 def _too_short(collected: Collected) -> Iterator[Block]:
     """Yields a sentence about the series that have too few commits for a change."""
-    short = [one for one in collected.series if not is_long_enough(one)]
+    short = [one for one in collected.series if not one.is_long_enough]
     if short:
         labels = [f"{one.label} ({len(one.points)})" for one in short]
+        has = "it has" if len(short) == 1 else "they have"
         yield Text(
-            f"{_number(short)} not looked at, because {'it has' if len(short) == 1 else 'they have'} fewer than "
-            f"{2 * FEWEST} commits: {named(labels, MOST_NAMED, '; ')}."
+            f"{len(short)} series {_be(len(short))} not looked at, because {has} fewer than {2 * FEWEST} commits: "
+            f"{named(labels, MOST_NAMED, '; ')}."
         )
-
-
-def _number(series: Sequence[Series]) -> str:
-    """Returns the number of series as the beginning of a sentence: "1 series is"."""
-    return f"{len(series)} series {'is' if len(series) == 1 else 'are'}"
 
 
 def _order(collected: Collected) -> Iterator[Block]:
     """Yields a warning if commits could not be ordered by the history."""
     if collected.unknown:
-        which = "All" if len(collected.unknown) == len(collected.commits) else len(collected.unknown)
+        every, some = len(collected.commits), len(collected.unknown)
+        subject = f"The {every} commits are" if some == every else f"{some} of {every} commits {_be(some)}"
         short = named([commit[:SHORT_COMMIT] for commit in collected.unknown], MOST_NAMED)
         yield Warning(
-            f"{which} of {len(collected.commits)} commits are not in the history of this checkout's HEAD, so they "
-            f"are in the order in which they were first measured: {short}."
+            f"{subject} not in the history of this checkout's HEAD. Without their place there, the order is that of "
+            f"the first measurement: {short}."
         )
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _hosts(store: Store, collected: Collected) -> Iterator[Block]:

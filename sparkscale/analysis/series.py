@@ -14,6 +14,7 @@ import numpy as np
 
 from sparkscale.analysis.conditions import Conditions, Reader
 from sparkscale.analysis.metrics import Metric, latest
+from sparkscale.analysis.steps import FEWEST
 from sparkscale.contract.case import by_path, show_fraction
 from sparkscale.contract.record import SHORT, RunRecord
 from sparkscale.store.invocation import Invocation
@@ -54,6 +55,11 @@ class Series:
     fraction: float
     points: tuple[Point, ...]
     which: str = ""
+
+    @property
+    def is_long_enough(self) -> bool:
+        """True if the series has enough commits for a change."""
+        return len(self.points) >= 2 * FEWEST
 
     @property
     def name(self) -> str:

@@ -40,9 +40,10 @@ def changes(store: Store, request: Request, root: Path = ROOT) -> list[Block]:
 
     Raises ConfigError if the store has no such metric, or no record that the request selects.
     """
-    records = _selected(store.records(), request)
-    if not records:
-        raise ConfigError(f"{store.path} has no records: measure some with `sparkscale run` or `sparkscale bench`.")
+    every_record = store.records()
+    if not every_record:
+        raise ConfigError(f"{store.path} has no records: measure some with `sparkscale bench`.")
+    records = _selected(every_record, request)
     metric = _metric(request.metric, records)
     invocations = invocations_of(store)
     counted, left_out = countable(records, invocations)
@@ -51,7 +52,7 @@ def changes(store: Store, request: Request, root: Path = ROOT) -> list[Block]:
     unconfirmed = [
         one
         for one, of_series in zip(collected.series, found, strict=True)
-        if not of_series and changes_report.is_long_enough(one) and len(detection.steps_of_asv(_rounds(one))) > 1
+        if not of_series and one.is_long_enough and len(detection.steps_of_asv(_rounds(one))) > 1
     ]
     by_position = {position: of_series for position, of_series in enumerate(found) if of_series}
     return list(changes_report.report(store, collected, by_position, unconfirmed, left_out))
@@ -72,9 +73,9 @@ def positions(root: Path) -> dict[str, int]:
 
 def _changes(collected: Collected) -> list[tuple[steps.Step, ...]]:
     """Returns the changes of each series. p is adjusted for all series that are long enough."""
-    long = [one for one in collected.series if changes_report.is_long_enough(one)]
+    long = [one for one in collected.series if one.is_long_enough]
     judged = iter(steps.adjusted([steps.steps(_rounds(one), detection.candidates(_rounds(one))) for one in long]))
-    return [next(judged) if changes_report.is_long_enough(one) else () for one in collected.series]
+    return [next(judged) if one.is_long_enough else () for one in collected.series]
 
 
 def _rounds(series: Series) -> list[tuple[float, ...]]:

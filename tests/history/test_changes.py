@@ -177,7 +177,7 @@ def test_without_git_the_order_is_that_of_measurement(story: Story, tmp_path: Pa
     found = report(story.store, tmp_path / "nowhere")
     (row,) = grids(found)[0].rows
     assert row[4:7] == ("worse", "3333333..4444444", None)
-    assert "All of 8 commits are not in the history of this checkout's HEAD" in texts(found)
+    assert "The 8 commits are not in the history of this checkout's HEAD" in texts(found)
 
 
 def test_a_commit_of_another_branch_is_placed_by_its_time(story: Story, root: Path, commits: list[str]) -> None:
@@ -188,7 +188,7 @@ def test_a_commit_of_another_branch_is_placed_by_its_time(story: Story, root: Pa
     found = report(story.store, root)
     (row,) = grids(found)[0].rows
     assert row[5:7] == (f"{commits[5][:7]}..fffffff", None)
-    assert "1 of 13 commits are not in the history of this checkout's HEAD" in texts(found)
+    assert "1 of 13 commits is not in the history of this checkout's HEAD" in texts(found)
 
 
 def test_hosts_versions_data_and_seeds_are_series_of_their_own(story: Story, root: Path, commits: list[str]) -> None:
@@ -335,6 +335,11 @@ def test_a_wrong_request_is_one_sentence(
     story.measured(commits[0], engine="sklearn")
     with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace("`", ".")):
         report(story.store, root, **request_)
+
+
+def test_a_store_without_records_is_one_sentence(store: Store, root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no records: measure some with .sparkscale bench."):
+        report(store, root, engines=("xgboost",))
 
 
 def test_names_select_series(story: Story, root: Path, commits: list[str]) -> None:

@@ -1,13 +1,14 @@
 """`sparkscale bench --if-changed`: a commit that cannot change a figure is not measured."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from asv.results import Results
 
 from sparkscale.contract.record import CodeState
+from sparkscale.history.asv_plugin import environment_name
 from sparkscale.history.asv_results import file_of
 from sparkscale.history.checkout import Checkout
 from sparkscale.history.package_environments import Environment
@@ -29,10 +30,12 @@ def checkout(clone: Clone, dirty: bool = False) -> Checkout:
 
 
 def recorded(clone: Clone, *releases: str) -> Path:
-    """Writes a file for the clone's commit, as asv names it, with what `unchanged` reads of it."""
+    """Makes asv write an empty file of results for the clone's commit, as `sparkscale bench` does after a run."""
+    environment = environment_name(Environment(releases, Path()).requirements)
+    results = Results({"machine": NAME}, {}, clone.head(), 0, "3.11", environment, {})
+    results.save(str(clone.asv))
     path = file_of(clone.asv, checkout(clone), NAME, Environment(releases, Path()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"commit_hash": clone.head()}))
+    assert path.is_file()
     return path
 
 
