@@ -26,6 +26,7 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def longer(record: dict[str, Any]) -> None:
+    record["id"] = f"changed-{record['id']}"
     if record["case"]["engine"] == "mllib":
         record["seconds"] = {phase: 2 * seconds for phase, seconds in record["seconds"].items()}
 

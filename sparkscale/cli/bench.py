@@ -56,6 +56,14 @@ def bench(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Like --resume, and also repeat cases that are not ok.")
     ] = False,
+    if_changed: Annotated[
+        bool,
+        typer.Option(
+            "--if-changed",
+            help="Measure nothing if asv has a record of an earlier commit, and since then only files changed that "
+            "cannot change a figure, such as documentation.",
+        ),
+    ] = False,
     out: Out = OUT,
 ) -> None:
     """Measure a suite and record it with asv for the current commit. `asv publish`, `compare` and `show` read it.
@@ -69,6 +77,8 @@ def bench(
       sparkscale bench --suite quick --rounds 8
 
       sparkscale bench --bench xgboost --durations
+
+      sparkscale bench --machine nightly --if-changed
 
       sparkscale bench --with xgboost==3.1.1 --with xgboost==3.2.0 && asv compare --machine $(hostname)-local
       HEAD@xgboost==3.1.1 HEAD@xgboost==3.2.0
@@ -89,6 +99,7 @@ def bench(
         retry_failed=retry_failed,
         bench=tuple(expressions or ()),
         options=tuple(context.args),
+        if_changed=if_changed,
     )
     try:
         with interruptible():
@@ -100,6 +111,8 @@ def bench(
             err=True,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not recorded_runs:
+        return
     for recorded_run in recorded_runs:
         for path in recorded_run.files:
             typer.echo(f"Recorded {recorded_run.environment.title} (run {recorded_run.invocation.id}): {path}")

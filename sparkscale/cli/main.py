@@ -17,6 +17,7 @@ from sparkscale.cli import (
     evidence,
     gate,
     heap,
+    history,
     machine,
     report,
     run,
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, show, report, compare, gate, catalogue, bench, heap, machine):
+for group in (run, answer, show, report, compare, gate, history, catalogue, bench, heap, machine):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)

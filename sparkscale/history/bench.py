@@ -22,6 +22,7 @@ from sparkscale.history.controls import CLUSTER
 from sparkscale.history.grid import Point, planned_point
 from sparkscale.history.package_environments import Environment
 from sparkscale.history.part import Part
+from sparkscale.history.unchanged import unchanged
 from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase, planned_cases
 from sparkscale.measure.plan.suite import Suite
@@ -77,6 +78,8 @@ class Bench:
     """Regular expressions, as asv's `--bench` takes them."""
     options: tuple[str, ...] = ()
     """Further options of `asv run`."""
+    if_changed: bool = False
+    """If true, nothing is measured if nothing changed that can change a figure (see `unchanged`)."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class RecordedRun:
 def bench(user_request: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
     """Measures the suite and makes asv record it. Calls `say` with a message about each step.
 
-    Raises ConfigError before anything is measured if the request, the checkout or one of asv's files is faulty.
+    Returns an empty list, after a message with the reason, if the request is to measure changes only and there are
+    none. Raises ConfigError before anything is measured if the request, the checkout or one of asv's files is faulty.
     """
     checkout = Checkout.here(user_request.dirty)
     check_installed(checkout.root)
@@ -104,10 +108,15 @@ def bench(user_request: Bench, say: Callable[[str], None]) -> list[RecordedRun]:
     profiles = state.profiles(request.clusters or measured_suite.clusters)
     machines = [machine(request.machine, profile, budget(profile)) for profile in profiles]
     release_sets = package_environments.combinations(request.releases)
+    names = [description["machine"] for description in machines]
     for description in machines:
         check_same_machine(checkout.results, description)
+    if request.if_changed and (same := unchanged(checkout, checkout.results, names, release_sets)):
+        say(same.sentence)
+        return []
+    for description in machines:
         describe_machine(description)
-    _check_files(checkout, [description["machine"] for description in machines], release_sets)
+    _check_files(checkout, names, release_sets)
     with machine_lock():
         runs = _measure_all(request, [_environment(releases, checkout, say) for releases in release_sets], say)
         recorded_runs = []

@@ -18,6 +18,8 @@ from sparkscale.analysis.questions.two_sides import ALPHA, fewest_rounds, holm
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 
+TOO_NOISY = 1.5
+"""A row that is not resolved, and that may be worse by this factor or more, says too little."""
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
 Key = tuple[Subject, str]
@@ -73,6 +75,16 @@ class Compared:
         return [row for row in self.rows if row.has_too_few_rounds(self.tests, self.alpha) and not row.is_optional]
 
     @property
+    def too_noisy(self) -> list[Row]:
+        """The rows that are not resolved although they have enough rounds, and that may be much worse."""
+        short = {row.key for row in self.without_enough_rounds}
+        return [
+            row
+            for row in self.rows
+            if not row.is_optional and row.key not in short and (row.worst_factor or 1.0) >= TOO_NOISY
+        ]
+
+    @property
     def without_interval(self) -> list[Row]:
         """The qualities that differ, but that nobody can judge: their scores are missing, or too few units."""
         return [row for row in self.rows if row.cannot_be_judged]
@@ -86,7 +98,7 @@ class Compared:
     def is_incomplete(self) -> bool:
         """True if too little was measured to say that nothing is worse: cases or metrics or rounds are missing."""
         is_empty = not self.rows and not self.findings
-        is_short = self.failing_more or self.without_enough_rounds or self.without_interval
+        is_short = self.failing_more or self.without_enough_rounds or self.without_interval or self.too_noisy
         return bool(is_empty or self.pairing.only_base or self.gaps or is_short)
 
     @property

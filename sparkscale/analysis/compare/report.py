@@ -8,7 +8,7 @@ import numpy as np
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Heading, Text, Verdict, Warning
-from sparkscale.analysis.compare.compare import Compared
+from sparkscale.analysis.compare.compare import TOO_NOISY, Compared
 from sparkscale.analysis.compare.outcomes import Finding
 from sparkscale.analysis.compare.pairing import changes
 from sparkscale.analysis.compare.parts import ALL
@@ -68,6 +68,11 @@ def answer(compared: Compared) -> Answer:
         sentences.append(f"{count(len(unresolved), 'comparison')} not resolved{_largest_hidden(unresolved)}.")
     if short := compared.without_enough_rounds:
         sentences.append(f"For {len(short)} of them too few rounds were measured{_why_too_few(compared, short)}.")
+    if noisy := compared.too_noisy:
+        sentences.append(
+            f"{count(len(noisy), 'comparison')} may be worse by a factor of {TOO_NOISY:g} or more: that is too little "
+            "to say."
+        )
     if blind := compared.without_interval:
         needs = ", ".join(sorted({row.needs for row in blind}))
         sentences.append(f"{count(len(blind), 'comparison')} of a quality cannot be judged without {needs}.")
@@ -109,17 +114,13 @@ def _changed(one: Row | Finding, words: dict[Subject, str]) -> str:
 
 def _largest_hidden(rows: Sequence[Row]) -> str:
     """Returns what the rows that are not resolved could hide: the largest ratio that their intervals contain."""
-    worst = [
-        bounds.high if row.direction == "lower" else 1 / bounds.low
-        for row in rows
-        if row.measured and row.measured.ratio is not None and (bounds := row.measured.interval) and row.direction
-        if bounds.low > 0 and math.isfinite(bounds.high)
-    ]
-    if not worst:
+    factors = [factor for row in rows if (factor := row.worst_factor) is not None]
+    finite = [factor for factor in factors if math.isfinite(factor)]
+    if not finite:
         return ""
-    unknown = len(rows) - len(worst)
+    unknown = len(rows) - len(finite)
     rest = f"; for {count(unknown, 'other')} no bound is known" if unknown else ""
-    return f": at worst, one is worse by a factor of {max(worst):.2f}{rest}"
+    return f": at worst, one is worse by a factor of {max(finite):.2f}{rest}"
 
 
 def _why_too_few(compared: Compared, short: Sequence[Row]) -> str:

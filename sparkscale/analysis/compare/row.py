@@ -94,6 +94,21 @@ class Row:
         return self.given_up is None or self.given_up.seeds < crossed.FEWEST_SEEDS
 
     @property
+    def worst_factor(self) -> float | None:
+        """The largest factor by which the head may be worse, by the interval of the ratio.
+
+        Infinite if no bound is known. None if the row is decided, or if it is no ratio with a better direction.
+        """
+        if self.change != "not resolved" or self.measured is None or self.direction is None:
+            return None
+        bounds = self.measured.interval
+        if self.measured.ratio is None or bounds is None:
+            return math.inf
+        if self.direction == "lower":
+            return bounds.high
+        return 1 / bounds.low if bounds.low > 0 else math.inf
+
+    @property
     def cannot_be_judged(self) -> bool:
         """True for a quality that differs, but has no interval although there are enough seeds."""
         if self.exact or self.given_up is None or self.given_up.seeds < crossed.FEWEST_SEEDS:
