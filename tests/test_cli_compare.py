@@ -26,7 +26,6 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def longer(record: dict[str, Any]) -> None:
-    record["id"] = f"changed-{record['id']}"
     if record["case"]["engine"] == "mllib":
         record["seconds"] = {phase: 2 * seconds for phase, seconds in record["seconds"].items()}
 
@@ -89,7 +88,7 @@ def test_two_engines_of_one_run_are_compared(sparkscale: Call, folders: tuple[Pa
     done = sparkscale(
         "compare", base, "--column", "engine=xgboost,mllib", "--filter", "fraction=1", "--row", "fraction"
     )
-    assert done.returncode in (0, 1, 3), done.stderr
+    assert done.returncode == 1, done.stderr
     assert f"{base}, mllib compared with {base}, xgboost" in " ".join(done.stdout.split())
 
 
@@ -136,7 +135,7 @@ def test_another_version_of_a_workload_is_refused_unless_across(
     assert "version 99 of the workload, not " in refused.stderr
     assert "use --across" in refused.stderr
     allowed = sparkscale("compare", str(base), str(tmp_path), "--across", "--format", "markdown")
-    assert allowed.returncode in (0, 3), allowed.stderr
+    assert allowed.returncode == 3, allowed.stderr  # five rounds of small cases are noisy
     assert (
         "**Warning:** The sides differ in more than what is compared: data\\_parallel.gradient\\_boosting"
         in allowed.stdout
@@ -157,4 +156,4 @@ def test_other_data_is_compared_across_without_an_error(
     assert "other data of the same name" in sparkscale("compare", str(base), str(tmp_path)).stderr
     allowed = sparkscale("compare", str(base), str(tmp_path), "--across")
     assert allowed.returncode == 3, allowed.stderr
-    assert "Not compared, because the sides have other hold-outs: " in " ".join(allowed.stdout.split())
+    assert "the sides have other hold-outs" in " ".join(allowed.stdout.split())

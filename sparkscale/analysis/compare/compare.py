@@ -19,7 +19,7 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 
 TOO_NOISY = 1.5
-"""A row that is not resolved, and that may be worse by this factor or more, says too little."""
+"""A row that is not resolved says too little if the head may be this many times worse than the threshold allows."""
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
 Key = tuple[Subject, str]
@@ -81,7 +81,9 @@ class Compared:
         return [
             row
             for row in self.rows
-            if not row.is_optional and row.key not in short and (row.worst_factor or 1.0) >= TOO_NOISY
+            if not row.is_optional
+            and row.key not in short
+            and (row.worst_factor or 1.0) >= TOO_NOISY * (1 + row.threshold)
         ]
 
     @property

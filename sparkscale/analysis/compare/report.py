@@ -70,8 +70,8 @@ def answer(compared: Compared) -> Answer:
         sentences.append(f"For {len(short)} of them too few rounds were measured{_why_too_few(compared, short)}.")
     if noisy := compared.too_noisy:
         sentences.append(
-            f"{count(len(noisy), 'comparison')} may be worse by a factor of {TOO_NOISY:g} or more: that is too little "
-            "to say."
+            f"{count(len(noisy), 'comparison')} may be over {TOO_NOISY:g} times worse than the threshold allows: too "
+            "noisy to say."
         )
     if blind := compared.without_interval:
         needs = ", ".join(sorted({row.needs for row in blind}))

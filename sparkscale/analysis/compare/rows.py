@@ -134,7 +134,7 @@ def _exact_ratios(metric: Metric, pair: Pair) -> tuple[float, ...]:
     Returns nothing if they may also depend on chance: seconds and memory always do. For another figure, several
     executions of one side or of both must show that they do not. The same records on both sides are always equal.
     """
-    if {record.id for record in pair.of_base} == {record.id for record in pair.of_head}:
+    if {record.id: record for record in pair.of_base} == {record.id: record for record in pair.of_head}:
         return (1.0,)
     if metric.unit not in FIXED_UNITS or metric.name in MEMORY:
         return ()

@@ -542,6 +542,10 @@ def test_a_bound_is_only_claimed_for_the_rows_that_have_one(written: Written, co
         outcomes=lambda engine, number: "timeout" if engine == "mllib" and number > 4 else "ok",
     )
     assert "; for 2 others no bound is known." in answer(compared()).text
+    assert "2 comparisons may be over 1.5 times worse than the threshold allows: too noisy to say." in (
+        answer(compared()).text
+    )
+    assert compared().is_incomplete
 
 
 def test_tests_that_cannot_be_significant_take_no_part_in_the_correction(
