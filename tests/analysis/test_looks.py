@@ -93,8 +93,10 @@ def test_decided_comparisons_count_in_holms_method(first: float, factor: float) 
     ratios = {"first": first, "close": 1.05}
     gate.decide(samples(8, ratios), 8)
     assert gate.verdicts["first"].is_decided
-    verdict = gate.decide(samples(16, ratios), 16)["close"]
+    left = {"close": samples(16, ratios)["close"]}  # values of decided comparisons may be left out
+    verdict = gate.decide(left, 16)["close"]
     assert verdict.adjusted_p == pytest.approx(factor * verdict.measured.p)
+    assert gate.verdicts["first"].rounds == 8
 
 
 def test_the_last_look_spends_what_is_left() -> None:

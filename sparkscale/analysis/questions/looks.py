@@ -113,29 +113,30 @@ class Sequential(Generic[Key]):
     ) -> Mapping[Key, Verdict]:
         """Looks at the values of base and head, if a look is planned after `rounds` rounds. Returns all verdicts.
 
-        `samples` has all comparisons of the gate, at each look the same ones. Values of decided comparisons are not
-        read. Set `is_last` if the gate ends here, before all its rounds, such as at a time limit. This look then
-        spends all that is left of the level. The end must not depend on the verdicts.
+        `samples` has all comparisons of the gate that are not decided. Values of decided comparisons are not read,
+        and may be left out. Set `is_last` if the gate ends here, before all its rounds, such as at a time limit.
+        This look then spends all that is left of the level. The end must not depend on the verdicts.
         """
-        planned = looks(self.rounds, self.alpha, len(samples))
+        family = list(dict.fromkeys((*self.verdicts, *samples)))
+        planned = looks(self.rounds, self.alpha, len(family))
         if not is_last and rounds not in planned:
             return self.verdicts
         left = max(0.0, self.alpha - self.spent)
         level = left if is_last else min(left, planned[rounds])
         self.spent += level
-        undecided = [key for key in samples if key not in self.verdicts or not self.verdicts[key].is_decided]
-        measured = {key: difference(*samples[key], level) for key in undecided}
-        keys = [*(key for key in samples if key not in measured), *undecided]
-        for key, adjusted in zip(keys, holm([self._p(key, measured) for key in keys]), strict=True):
+        measured = {key: difference(*samples[key], level) for key in samples if not self._is_decided(key)}
+        p_values = [measured[key].p if key in measured else self._known_p(key) for key in family]
+        for key, adjusted in zip(family, holm(p_values), strict=True):
             if key in measured:
                 verdict = change(measured[key], adjusted, key not in higher_is_better, self.threshold, level)
                 self.verdicts[key] = Verdict(verdict, measured[key], adjusted, rounds, level)
         return self.verdicts
 
-    def _p(self, key: Key, measured: Mapping[Key, Difference]) -> float:
-        if key in measured:
-            return measured[key].p
-        return 1.0 if self.verdicts[key].change == "same" else 0.0
+    def _is_decided(self, key: Key) -> bool:
+        return key in self.verdicts and self.verdicts[key].is_decided
+
+    def _known_p(self, key: Key) -> float:
+        return 0.0 if self.verdicts[key].change in ("worse", "better") else 1.0
 
     @property
     def is_decided(self) -> bool:
