@@ -54,7 +54,7 @@ def look(base: Side, other: Side, complete: int, rounds: int, limits: Limits, is
     level (the end does not depend on the verdicts).
     """
     first = _compared(base, other, max(1, rounds // 2), limits, 1.0, {})
-    planned = looks(rounds, ALPHA, max(1, len(first.rows)))
+    planned = looks(rounds, ALPHA, max(1, first.planned_tests))
     after = {done: level for done, level in planned.items() if done <= complete}
     if is_last and complete not in after:
         after[complete] = ALPHA - sum(after.values())
@@ -65,7 +65,7 @@ def look(base: Side, other: Side, complete: int, rounds: int, limits: Limits, is
         decided |= {row.key: row for row in compared.rows if row.change != "not resolved"}
     if compared is None:
         return None
-    return Looked(replace(compared, fewest=fewest_planned(max(1, compared.tests))), after)
+    return Looked(replace(compared, fewest=fewest_planned(max(1, compared.planned_tests))), after)
 
 
 def _compared(
