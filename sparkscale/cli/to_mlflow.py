@@ -47,7 +47,7 @@ def export(
                 f"Run {searches[0].id} is a search for the smallest heap, which has no rounds for MLflow."
             )
         if searches:
-            typer.echo(f"{count(len(searches), 'search')} for the smallest heap left out.", err=True)
+            typer.echo(f"Left out: {count(len(searches), 'search run')} for the smallest heap.", err=True)
         with mlflow_store.opened(tracking_uri, out) as tracking:
             for one in runs:
                 if one.command == "heap":
