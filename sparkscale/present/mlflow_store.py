@@ -35,8 +35,6 @@ MOST_PARAMS, MOST_METRICS = 100, 1000
 """MLflow takes at most this many parameters or tags, and metrics, at once."""
 PAGE = 1000
 PARENT = "mlflow.parentRunId"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""The tag by which MLflow's pages show an experiment with the views for training, not those for language models."""
 SQLITE_BEGIN = b"SQLite format 3\0"
 
 
@@ -106,7 +104,7 @@ class Tracking:
         file = database(self.uri)
         place = file.with_name(file.stem + ARTIFACTS).absolute().as_uri() if file else None
         if known is None:
-            self._experiments[name] = self.client.create_experiment(name, artifact_location=place, tags=KIND)
+            self._experiments[name] = self.client.create_experiment(name, artifact_location=place)
         else:
             self._experiments[name] = known.experiment_id
         return self._experiments[name]
