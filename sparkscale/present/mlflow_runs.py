@@ -246,7 +246,9 @@ def _circumstances(view: DiscreetStore, invocation: Invocation, records: Sequenc
         tags |= {"commit": last.code.commit, COMMIT: last.code.commit}
     if last.code.dirty is not None:
         tags["dirty"] = _text(last.code.dirty)
-    if host := view.content(last.host):
+    if last.case.is_published:
+        tags["host"] = "measured and published by others"
+    elif host := view.content(last.host):
         tags["host"] = circumstances.host(host)
     if software := view.content(last.software):
         tags |= {f"version.{name}": version for name, version in circumstances.releases(software).items()}

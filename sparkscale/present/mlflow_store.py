@@ -31,8 +31,6 @@ DEFAULTS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Settings that the user's environment may change. MLflow's own would wait minutes for a server without an answer."""
-MOST_PARAMS, MOST_METRICS = 100, 1000
-"""MLflow takes at most this many parameters or tags, and metrics, at once."""
 PAGE = 1000
 PARENT = "mlflow.parentRunId"
 SQLITE_BEGIN = b"SQLite format 3\0"
@@ -135,6 +133,7 @@ class Tracking:
         run = earlier.info.run_id
         params = [Param(name, text) for name, text in one.params.items() if name not in earlier.data.params]
         tags = [RunTag(name, text) for name, text in (one.tags | links).items()]
+        # a database keeps equal points once, but another server may not
         known = {
             (name, point.step, point.timestamp)
             for name in earlier.data.metrics
@@ -145,12 +144,7 @@ class Tracking:
             for point in one.points
             if (point.metric, point.round, point.milliseconds) not in known
         ]
-        for part in _parts(params, MOST_PARAMS):
-            self.client.log_batch(run, params=part)
-        for part in _parts(metrics, MOST_METRICS):
-            self.client.log_batch(run, metrics=part)
-        for part in _parts(tags, MOST_PARAMS):
-            self.client.log_batch(run, tags=part)
+        self.client.log_batch(run, metrics, params, tags)  # in as many requests as MLflow's limits need
         if "error" in earlier.data.tags and "error" not in one.tags:
             self.client.delete_tag(run, "error")
         with tempfile.TemporaryDirectory(prefix="sparkscale-mlflow-") as folder:
@@ -275,9 +269,3 @@ def _has_no_answer(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _parts(values: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
-    """Yields the values in parts that are not longer than `most`."""
-    for start in range(0, len(values), most):
-        yield values[start : start + most]

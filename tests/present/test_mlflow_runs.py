@@ -10,6 +10,7 @@ from sparkscale.present.mlflow_runs import Described, described
 from sparkscale.store.discreet import DiscreetStore
 from sparkscale.store.store import Store
 from tests.builders import Writer, case, case_of, invocation
+from tests.calling import called
 from tests.conftest import Call
 
 
@@ -71,6 +72,20 @@ def test_names_and_values_have_the_lengths_and_characters_of_mlflow(store: Store
     assert "[1, 2]" in run.params.values()
     assert list(run.files) == ["parameters.json"]
     assert all(0 < len(text) <= 5000 for text in run.tags.values())
+
+
+def test_measurements_of_others_have_their_values_and_no_host(tmp_path: Path) -> None:
+    """Nobody knows when they started, with how many threads, or on which host."""
+    lines = ("engine,rows,seconds,round,outcome", "xgboost,1e6,3.5,0,ok", "xgboost,1e6,3.7,1,ok", "mllib,1e6,,0,oom")
+    (tmp_path / "others.csv").write_text("\n".join(lines))
+    assert called("import", str(tmp_path / "others.csv"), "--out", str(tmp_path)).returncode == 0
+    with Store.existing(tmp_path) as store:
+        parent, xgboost, mllib = runs_of(store)
+    assert [(p.round, p.value) for p in xgboost.points if p.metric == "time_to_model"] == [(0, 3.5), (1, 3.7)]
+    assert "threads" not in xgboost.params
+    assert xgboost.tags["host"] == "measured and published by others"
+    assert (mllib.points, mllib.has_result, mllib.tags["outcomes"]) == ((), False, "1 oom")
+    assert (parent.has_result, parent.started) == (True, xgboost.started)
 
 
 @pytest.mark.parametrize(
