@@ -70,9 +70,14 @@ def host(content: Mapping[str, Any]) -> str:
 
 def versions(content: Mapping[str, Any]) -> str:
     """Returns the versions of Python and of the libraries that engines use, from a description of software."""
+    return ", ".join(f"{name} {version}" for name, version in releases(content).items())
+
+
+def releases(content: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the versions of Python and of the libraries that engines use, by name."""
     packages = content.get("packages", {})
-    found = {"Python": content.get("python"), **{name: packages.get(name) for name in LIBRARIES}}
-    return ", ".join(f"{name} {version}" for name, version in found.items() if version)
+    named = {"Python": content.get("python"), **{name: packages.get(name) for name in LIBRARIES}}
+    return {name: str(version) for name, version in named.items() if version}
 
 
 def cores(host: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from sparkscale.cli import to_mlflow
 from sparkscale.cli.options import OUT, Out, ReportFormat, print_blocks
 from sparkscale.contract import private
 from sparkscale.contract.errors import ConfigError
@@ -15,6 +16,9 @@ app = typer.Typer()
 
 
 ExportFormat = Literal["json", "csv", "parquet", "archive"]
+
+MLFLOW = Path("mlflow")
+"""The value of --to that names MLflow instead of a file."""
 
 
 @app.command("show")
@@ -61,14 +65,19 @@ def show_(
 @app.command("export")
 def export_(
     form: Annotated[
-        ExportFormat,
+        ExportFormat | None,
         typer.Option(
             "--format",
-            help="json, csv and parquet hold records; archive holds whole runs, which `sparkscale import` reads.",
+            help="json, csv and parquet hold records; archive holds whole runs, which `sparkscale import` reads "
+            "(default: json).",
         ),
-    ] = "json",
+    ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="File to write (default: stdout). parquet and archive need a file.")
+        Path | None,
+        typer.Option(
+            help="File to write (default: stdout). parquet and archive need a file. The word mlflow writes to an "
+            "MLflow tracking store instead."
+        ),
     ] = None,
     suite: Annotated[
         str | None, typer.Option(help="Take the last run of this suite (default: of any suite).")
@@ -79,9 +88,29 @@ def export_(
         bool,
         typer.Option("--condensed", help="Keep only the parts of tables that reports need. Only for an archive."),
     ] = False,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Server or database of MLflow. Only for MLflow (default: MLFLOW_TRACKING_URI, or else mlflow.db in "
+            "the directory of --out).",
+        ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Experiment of MLflow. Only for MLflow (default: sparkscale/SUITE)."),
+    ] = None,
+    is_anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--anonymous",
+            help="Replace the names of hosts, the user, paths, and your own tables, columns and groups. Only for "
+            "MLflow.",
+        ),
+    ] = False,
     out: Out = OUT,
 ) -> None:
-    """Print the records of the last run, or write them to a file.
+    """Print the records of the last run, write them to a file, or write the run to MLflow.
 
     Examples:
 
@@ -90,6 +119,10 @@ def export_(
       sparkscale export --format parquet --to records.parquet --all
 
       sparkscale export --format archive --condensed --to run.parquet
+
+      sparkscale export --to mlflow
+
+      sparkscale export --to mlflow --tracking-uri http://localhost:5000 --experiment spark
     """
     from sparkscale.analysis import patterns
     from sparkscale.present.export import export
@@ -98,6 +131,16 @@ def export_(
 
     if condensed and form != "archive":
         raise ConfigError("--condensed needs --format archive.")
+    if to == MLFLOW:
+        if form is not None:
+            raise ConfigError("--to mlflow excludes --format; a file of this name is ./mlflow.")
+        if "" in (tracking_uri, experiment):
+            raise ConfigError(f"{'--tracking-uri' if tracking_uri == '' else '--experiment'} has no value.")
+        to_mlflow.export(out, suite, run_, every, tracking_uri, experiment, is_anonymous)
+        return
+    given = {"--tracking-uri": tracking_uri, "--experiment": experiment, "--anonymous": is_anonymous}
+    if unfit := [name for name, value in given.items() if value]:
+        raise ConfigError(f"{unfit[0]} needs --to mlflow.")
     with Store.existing(out) as store, private.with_users_umask():
         run = None if every else store.invocation(suite, run_).id
         if form == "archive":
@@ -110,7 +153,7 @@ def export_(
                 raise ConfigError("Parquet is binary: name a file with --to FILE.parquet.")
             record_file.pack(store, store.records(run), to)
             return
-        text = export(store.records(run), form, to)
+        text = export(store.records(run), form or "json", to)
     if text is not None:
         typer.echo(text.encode())  # as bytes, because the encoding of the terminal must not change data
 
