@@ -118,7 +118,7 @@ def _restore(path: Path, folder: Path) -> None:
         archive = pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path} cannot be read as an archive of runs: {str(error).splitlines()[0]}") from error
-    engine = sa.create_engine(f"sqlite:///{folder / FILE}")
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(folder / FILE)))
     try:
         format_number = _format(path, archive)
         with engine.begin() as connection:

@@ -87,7 +87,8 @@ class Store:
         `if_incomplete` is the error to raise if the file does not have all tables yet; None raises no error. If
         `writes` is false, the store may be a copy in memory.
         """
-        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS})
+        url = sa.URL.create("sqlite", database=str(path))  # a text would give % and ? a meaning
+        engine = sa.create_engine(url, connect_args={"timeout": PATIENCE_SECONDS})
         try:
             with engine.connect() as connection:
                 format_number = connection.exec_driver_sql("PRAGMA user_version").scalar_one()

@@ -141,3 +141,13 @@ def test_a_process_may_end_right_after_it_has_read_a_table(tmp_path: Path) -> No
         store.add(record("a"), {"scores": parquet([1.0] * 1000)})
     command = [sys.executable, "-c", READ, str(tmp_path)]
     assert [subprocess.run(command, capture_output=True, check=False).returncode for _ in range(4)] == [0] * 4
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b#c", "a b"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """In the address of a database, % and ? have a meaning."""
+    with Store.open(tmp_path / name) as store:
+        store.begin(invocation())
+    with Store.existing(tmp_path / name) as store:
+        assert store.runs() == ["one"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -210,10 +210,7 @@ def _judged(
 
     A row that an earlier look decided counts as what it is: its p is 0 for a difference, and 1 for the same.
     """
-    of_rows = [
-        row.p(alpha) if (earlier := decided.get(row.key)) is None else float(earlier.change == "same") for row in rows
-    ]
-    p_values = [*of_rows, *(one.p for one in findings)]
+    p_values = [*(_p(row, decided.get(row.key), alpha) for row in rows), *(one.p for one in findings)]
     adjusted = iter(holm([p for p in p_values if p is not None]))
     tests = sum(p is not None for p in p_values)
     planned = _planned_tests(rows, findings)
@@ -223,6 +220,12 @@ def _judged(
     ]
     judged = [one.judged(p, alpha) for one, p in zip(findings, after[len(rows) :], strict=True)]
     return judged_rows, judged, tests
+
+
+def _p(row: Row, earlier: Row | None, alpha: float) -> float | None:
+    if earlier is None:
+        return row.p(alpha)
+    return None if earlier.exact else float(earlier.change == "same")
 
 
 def _planned_tests(rows: Sequence[Row], findings: Sequence[Finding]) -> int:

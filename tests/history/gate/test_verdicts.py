@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sparkscale.analysis.blocks import Answer, Block, Text, Warning
+from sparkscale.analysis.questions.looks import Sequential
 from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.contract.threshold import Threshold
 from sparkscale.history.gate.arms import ArmRecords
@@ -68,10 +69,9 @@ class Gate:
         records = [record for one in self.arms.values() for record in one.records]
         return {record.case.engine for record in records if record.case.experiment in decision.undecided}
 
-    def judged(self, rounds: int | None = None, **fields: Any) -> Judged:
-        """The gate as it ends after this many rounds."""
-        done = self.rounds if rounds is None else rounds
-        state = GateState.model_validate(
+    def state(self, done: int, **fields: Any) -> GateState:
+        """The state after these complete rounds."""
+        return GateState.model_validate(
             {
                 "id": "one",
                 "started_at": "2026-11-29T00:00:00Z",
@@ -91,6 +91,11 @@ class Gate:
                 **fields,
             }
         )
+
+    def judged(self, rounds: int | None = None, **fields: Any) -> Judged:
+        """The gate as it ends after this many rounds."""
+        done = self.rounds if rounds is None else rounds
+        state = self.state(done, **fields)
         return judged(Measured(state, self.folder, self.after(done), Decision(frozenset()), "Stopped for a test."))
 
 
@@ -195,32 +200,40 @@ def test_missing_cases_are_too_little_and_new_ones_are_not(gate: Gate) -> None:
     assert "the base does not know it: new (unknown engine)" in texts(new.blocks)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.06, 1.12, 1.3])
+def test_the_rule_is_the_one_that_was_simulated(tmp_path: Path, factor: float) -> None:
+    """`sparkscale evidence gate` simulates `Sequential`."""
+    gate = Gate(tmp_path).write("base", noise=0.03).write("again").write("head", {"xgboost": factor}, noise=0.03)
+    made = gate.judged()
+    rule = Sequential[str](gate.rounds)
+    for rounds in range(1, gate.rounds + 1):
+        arms = gate.after(rounds)
+        rule.decide(
+            {
+                engine: (
+                    [
+                        sum(r.seconds[p] for p in ("load", "fit"))
+                        for r in arms.base.records
+                        if r.case.engine == engine
+                    ],
+                    [
+                        sum(r.seconds[p] for p in ("load", "fit"))
+                        for r in arms.head.records
+                        if r.case.engine == engine
+                    ],
+                )
+                for engine in ENGINES
+            },
+            rounds,
+        )
+    of_gate = {row.subject.engine: row.change for row in made.head.compared.rows if row.metric == "time_to_model"}
+    assert of_gate == {engine: verdict.change for engine, verdict in rule.verdicts.items()}
+
+
 def test_thresholds_are_those_of_the_suite(gate: Gate) -> None:
     gate.write("head", {"xgboost": 1.15})
     loose = Threshold(metric="time_to_model", threshold=0.4)
     assert gate.undecided(6, (loose,)) == set()
     assert gate.undecided(6) == set()
-    looked = judged(Measured(gate_state(gate), gate.folder, gate.after(12, (loose,)), Decision(frozenset()), ""))
+    looked = judged(Measured(gate.state(12), gate.folder, gate.after(12, (loose,)), Decision(frozenset()), ""))
     assert not looked.is_worse
-
-
-def gate_state(gate: Gate) -> GateState:
-    return GateState.model_validate(
-        {
-            "id": "one",
-            "started_at": "2026-11-29T00:00:00Z",
-            "suite": "asv",
-            "measured_suite": single_cases(suite.load("asv")),
-            "base_revision": "main",
-            "base": "b" * 40,
-            "head": {"commit": "b" * 40, "dirty": False},
-            "rounds": gate.rounds,
-            "order_seed": 1,
-            "within_seconds": None,
-            "done": [
-                {"round": number, "arm": arm, "seconds": 1.0, "cases": 2}
-                for number in range(1, gate.rounds + 1)
-                for arm in ("base", "head", "again")
-            ],
-        }
-    )
