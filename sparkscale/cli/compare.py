@@ -108,10 +108,10 @@ def compare_(
 
       sparkscale compare 0ed9514f7b4c --column engine=grouped-map,apply-in-pandas
     """
-    from sparkscale.analysis.compare import compare as comparing
-    from sparkscale.analysis.compare import pairing
-    from sparkscale.analysis.compare.parts import Limits
-    from sparkscale.analysis.compare.report import ROW_KEYS, report
+    from sparkscale.analysis.questions.compare import compare as comparing
+    from sparkscale.analysis.questions.compare import pairing
+    from sparkscale.analysis.questions.compare.parts import Limits
+    from sparkscale.analysis.questions.compare.report import ROW_KEYS, report
     from sparkscale.history import sides
 
     ignored, row_keys = list(names(ignore) or ()), names(row) or ROW_KEYS
@@ -154,7 +154,7 @@ def compare_(
 
 def _column(text: str | None) -> tuple[str, Sequence[str]]:
     """Returns the property that tells base and head apart, and its two values. The key is empty without a text."""
-    from sparkscale.analysis.compare import pairing
+    from sparkscale.analysis.questions.compare import pairing
 
     if text is None:
         return "", ()

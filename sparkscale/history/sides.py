@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkscale.analysis.compare.side import Side
+from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.known import comparable, renumbered
 from sparkscale.contract.errors import ConfigError

@@ -64,7 +64,7 @@ def _estimated(estimated: Estimated, column: Column) -> tuple[str, ...]:
     if column.is_relative and estimated.value and math.isfinite(estimated.value):
         farthest = max(abs(end - estimated.value) for end in (estimated.interval.low, estimated.interval.high))
         share = "∞" if math.isinf(farthest) else f"{farthest / abs(estimated.value):.0%}".replace("%", " %")
-        return (" ".join((number(estimated.value, column), "±", share, *mark)),)
+        return (number(estimated.value, column), " ".join(("±", share, *mark)))
     low, high = (number(value, column) for value in (estimated.interval.low, estimated.interval.high))
     return (number(estimated.value, column), " ".join((f"[{low}, {high}]", *mark)))
 

@@ -10,18 +10,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text, Warning
-from sparkscale.analysis.compare.compare import Compared, Key, compare
-from sparkscale.analysis.compare.parts import Limits
-from sparkscale.analysis.compare.report import answer
-from sparkscale.analysis.compare.report import report as tables
-from sparkscale.analysis.compare.row import Row
-from sparkscale.analysis.compare.side import Side, Subject
+from sparkscale.analysis.questions.compare.compare import Compared, Key, compare
+from sparkscale.analysis.questions.compare.parts import Limits
+from sparkscale.analysis.questions.compare.report import answer
+from sparkscale.analysis.questions.compare.report import report as tables
+from sparkscale.analysis.questions.compare.row import Row
+from sparkscale.analysis.questions.compare.side import Side, Subject
 from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.questions.looks import fewest_planned, looks
 from sparkscale.analysis.questions.two_sides import ALPHA
 from sparkscale.contract.phrases import count, named, number
 from sparkscale.history.gate.arms import ArmRecords
-from sparkscale.history.gate.checkouts import SHORT
+from sparkscale.contract.record import SHORT
 from sparkscale.history.gate.measure import Arms, Decision, Measured
 from sparkscale.store.store import Store
 
@@ -136,7 +136,8 @@ def judged(measured: Measured) -> Judged:
     with ExitStack() as stack:
         name = f"{state.base_revision} ({state.base[:SHORT]})"
         base = _side(stack, name, arms.base)
-        head = _side(stack, "the head", arms.head)
+        changed = " with changes" if state.head.dirty else ""
+        head = _side(stack, f"the head ({str(state.head.commit)[:SHORT]}{changed})", arms.head)
         again = _side(stack, f"{name} again", arms.again)
         both = [look(base, side, measured.rounds, state.rounds, limits, is_last=True) for side in (head, again)]
         of_head, noise = (looked for looked in both if looked is not None)
@@ -147,8 +148,8 @@ def judged(measured: Measured) -> Judged:
 def _report(measured: Measured, head: Looked, noise: Looked) -> Iterator[Block]:
     """Yields the report: the answer, how far to trust it, what is missing, and the tables."""
     state = measured.state
-    yield Heading(f"Gate: {state.head} against {state.base_revision}", level=1)
-    yield replace(answer(head.compared), subject=f"the head against {state.base_revision}")
+    yield Heading(f"Gate: {head.compared.head.name} against {head.compared.base.name}", level=1)
+    yield answer(head.compared)
     yield Text(f"{count(measured.rounds, 'round')} of three arms were measured. {measured.stopped}".strip())
     yield _of_noise(noise.compared)
     if state.is_same_code:

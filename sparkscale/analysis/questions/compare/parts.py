@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sparkscale.analysis.compare.side import Subject
+from sparkscale.analysis.questions.compare.side import Subject
 from sparkscale.analysis.questions.two_sides import THRESHOLD
 from sparkscale.contract.threshold import Threshold
 

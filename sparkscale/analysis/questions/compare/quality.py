@@ -9,10 +9,10 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sparkscale.analysis import crossed, metrics
-from sparkscale.analysis.compare.pairing import Pair
-from sparkscale.analysis.compare.parts import Absent, Limits, only
-from sparkscale.analysis.compare.row import NO_SCORES, Row
-from sparkscale.analysis.compare.side import Seeds, Side, seeds_of
+from sparkscale.analysis.questions.compare.pairing import Pair
+from sparkscale.analysis.questions.compare.parts import Absent, Limits, only
+from sparkscale.analysis.questions.compare.row import NO_SCORES, Row
+from sparkscale.analysis.questions.compare.side import Seeds, Side, seeds_of
 from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.patterns.data_parallel.scores import reading
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Interval

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sparkscale.analysis.compare.side import KEYS, Side, Subject
+from sparkscale.analysis.questions.compare.side import KEYS, Side, Subject
 from sparkscale.analysis.conditions import OF_CLUSTERS
 from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError

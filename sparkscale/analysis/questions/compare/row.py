@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.compare.side import Subject
+from sparkscale.analysis.questions.compare.side import Subject
 from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.questions import two_sides
 from sparkscale.analysis.questions.two_sides import Change, Difference

@@ -8,12 +8,12 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparkscale.analysis.compare.outcomes import Finding, finding
-from sparkscale.analysis.compare.pairing import Pair, Pairing, pair_up
-from sparkscale.analysis.compare.parts import ALL, Absent, Limits
-from sparkscale.analysis.compare.row import Row, Verdict
-from sparkscale.analysis.compare.rows import known_metrics, of_pair
-from sparkscale.analysis.compare.side import Outcomes, Side, Subject
+from sparkscale.analysis.questions.compare.outcomes import Finding, finding
+from sparkscale.analysis.questions.compare.pairing import Pair, Pairing, pair_up
+from sparkscale.analysis.questions.compare.parts import ALL, Absent, Limits
+from sparkscale.analysis.questions.compare.row import Row, Verdict
+from sparkscale.analysis.questions.compare.rows import known_metrics, of_pair
+from sparkscale.analysis.questions.compare.side import Outcomes, Side, Subject
 from sparkscale.analysis.questions.two_sides import ALPHA, fewest_rounds, holm
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.compare.pairing import Pair
-from sparkscale.analysis.compare.parts import Absent, Limits, only
-from sparkscale.analysis.compare.quality import of_quality
-from sparkscale.analysis.compare.row import Row
-from sparkscale.analysis.compare.side import Seeds, Side, seeds_of
+from sparkscale.analysis.questions.compare.pairing import Pair
+from sparkscale.analysis.questions.compare.parts import Absent, Limits, only
+from sparkscale.analysis.questions.compare.quality import of_quality
+from sparkscale.analysis.questions.compare.row import Row
+from sparkscale.analysis.questions.compare.side import Seeds, Side, seeds_of
 from sparkscale.analysis.criterion import criterion_of
 from sparkscale.analysis.every_metric import of_records
 from sparkscale.analysis.metrics import Metric

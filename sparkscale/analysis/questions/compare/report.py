@@ -3,17 +3,18 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 import numpy as np
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Heading, Text, Verdict, Warning
-from sparkscale.analysis.compare.compare import TOO_NOISY, Compared
-from sparkscale.analysis.compare.outcomes import Finding
-from sparkscale.analysis.compare.pairing import changes
-from sparkscale.analysis.compare.parts import ALL
-from sparkscale.analysis.compare.row import Row
-from sparkscale.analysis.compare.side import KEYS, Subject, differing_parameters, labels
+from sparkscale.analysis.questions.compare.compare import TOO_NOISY, Compared
+from sparkscale.analysis.questions.compare.outcomes import Finding
+from sparkscale.analysis.questions.compare.pairing import changes
+from sparkscale.analysis.questions.compare.parts import ALL
+from sparkscale.analysis.questions.compare.row import Row
+from sparkscale.analysis.questions.compare.side import KEYS, Subject, differing_parameters, labels
 from sparkscale.analysis.questions.two_sides import median_interval, smallest_p
 from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.phrases import count, named, number
@@ -22,6 +23,8 @@ MOST_NAMED = 6
 """The largest number of cases that a sentence names."""
 ROW_KEYS = ("engine", "set", "parameters", "fraction")
 """The properties that are columns of a table, if the user names none. The others stand in its heading."""
+NARROW = 14
+"""The width of a line of a cell that says what would resolve a comparison."""
 MIB = 2**20
 LEAST_P = 1e-4
 """Smaller p values are shown as "p<0.0001"."""
@@ -232,7 +235,7 @@ def _table(rows: Sequence[Row], row_keys: Sequence[str]) -> Grid:
         Column("head", ".4g", large=(1e4, ",.0f"), beyond="timeout", is_relative=True, priority=2),
         Column("head against\nbase", ".3f", beyond="∞"),
         blocks.name("verdict"),
-        blocks.name("p and rounds", priority=1),
+        blocks.name("p and\nrounds", priority=1),
     )
     cells = tuple(
         (*(shown[key][position] or None for key in used), *_cells(row)) for position, row in enumerate(rows)
@@ -294,7 +297,7 @@ def _quality_effect(row: Row) -> Cell:
 def _verdict(row: Row) -> str:
     """Returns the verdict, and what would resolve it: "not resolved", then "needs about 12 rounds"."""
     if row.change == "not resolved":
-        return f"not resolved\nneeds {row.needs}" if row.needs else "not resolved"
+        return "\n".join(["not resolved", *wrap(f"needs {row.needs}" if row.needs else "", NARROW)])
     return f"{row.change}, exactly" if row.exact else row.change
 
 
@@ -304,7 +307,7 @@ def _test(row: Row) -> str:
     if row.adjusted_p is None:
         return f"n={base}+{head}"
     p = f"<{LEAST_P:g}" if row.adjusted_p < LEAST_P else f"={number(row.adjusted_p, 2)}"
-    return f"p{p} n={base}+{head}"
+    return f"p{p}\nn={base}+{head}"
 
 
 def _means(compared: Compared) -> Iterator[Block]:

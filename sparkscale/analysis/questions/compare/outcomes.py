@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sparkscale.analysis.compare.row import Verdict
-from sparkscale.analysis.compare.side import Outcomes, Subject
+from sparkscale.analysis.questions.compare.row import Verdict
+from sparkscale.analysis.questions.compare.side import Outcomes, Subject
 from sparkscale.contract.record import RunRecord
 
 
