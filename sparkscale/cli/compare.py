@@ -1,7 +1,5 @@
 """`sparkscale compare`: says what became worse, better, or stayed the same between two sides."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -16,11 +14,8 @@ from sparkscale.cli.options import (
     print_blocks,
 )
 from sparkscale.contract import filter as filters
-from sparkscale.contract.errors import ConfigError
 
 app = typer.Typer()
-
-KEYS = ("workload", "dataset", "cluster", "device", "engine", "set", "parameters", "fraction")
 
 
 @app.command("compare")
@@ -56,7 +51,8 @@ def compare_(
         typer.Option(
             "--filter",
             metavar="KEY=VALUE,…",
-            help=f"Compare only the cases that match, such as 'engine=xgboost*,fraction=1'. Keys: {', '.join(KEYS)}.",
+            help="Compare only the cases that match, such as 'engine=xgboost*,fraction=1'. Keys: "
+            f"{', '.join(filters.PROPERTIES)}.",
         ),
     ] = None,
     column: Annotated[
@@ -108,59 +104,24 @@ def compare_(
 
       sparkscale compare 0ed9514f7b4c --column engine=grouped-map,apply-in-pandas
     """
-    from sparkscale.analysis.questions.compare import compare as comparing
-    from sparkscale.analysis.questions.compare import pairing
-    from sparkscale.analysis.questions.compare.parts import Limits
-    from sparkscale.analysis.questions.compare.report import ROW_KEYS, report
-    from sparkscale.history import sides
+    from sparkscale.history import comparison
 
-    ignored, row_keys = list(names(ignore) or ()), names(row) or ROW_KEYS
-    pairing.check_keys(ignored, "--ignore")
-    pairing.check_keys(row_keys, "--row")
-    key, values = _column(column)
-    if head is None and not key:
-        raise ConfigError("HEAD is missing: name a second side, or compare cases of BASE with --column KEY=A,B.")
-    wanted = {} if expression is None else filters.parsed(expression, KEYS)
-    with ExitStack() as stack:
-        opened = [stack.enter_context(sides.opened(name, out)) for name in (base, base if head is None else head)]
-        if wanted:
-            opened = [pairing.selected(side, wanted) for side in opened]
-        if key:
-            opened = [
-                pairing.selected(side, {key: [value]}, f"{side.name}, {value}")
-                for side, value in zip(opened, values, strict=True)
-            ]
-            ignored.append(key)
-        rules = Limits(rules=opened[1].thresholds)
-        limits = rules if threshold is None else Limits(threshold, beside=rules.metrics)
-        compared = comparing.compare(opened[0], opened[1], names(metric), limits, ignored)
-        if compared.pairing.refusals and not across:
-            raise ConfigError(
-                f"{opened[1].name} cannot be compared with {opened[0].name}: {'; '.join(compared.pairing.refusals)}. "
-                "To compare them all the same, use --across."
-            )
-        if not compared.pairing.pairs:
-            raise ConfigError(
-                f"{opened[0].name} and {opened[1].name} have no case in common: nothing is compared. "
-                "If the cases differ in some property only, name it with --ignore, such as --ignore set,parameters."
-            )
-        blocks = list(report(compared, row_keys))
-    print_blocks(blocks, form)
-    if compared.worse:
+    given = names(row)
+    request = comparison.Comparison(
+        base,
+        head,
+        out,
+        metrics=names(metric),
+        threshold=threshold,
+        wanted={} if expression is None else filters.parsed(expression, filters.PROPERTIES),
+        column=comparison.column(column),
+        ignored=names(ignore) or (),
+        across=across,
+        **({} if given is None else {"row_keys": given}),
+    )
+    result = comparison.result(request)
+    print_blocks(result.blocks, form)
+    if result.compared.worse:
         raise typer.Exit(EXIT_FAILED)
-    if compared.is_incomplete:
+    if result.compared.is_incomplete:
         raise typer.Exit(EXIT_TOO_LITTLE)
-
-
-def _column(text: str | None) -> tuple[str, Sequence[str]]:
-    """Returns the property that tells base and head apart, and its two values. The key is empty without a text."""
-    from sparkscale.analysis.questions.compare import pairing
-
-    if text is None:
-        return "", ()
-    key, _, rest = text.partition("=")
-    key, values = key.strip(), names(rest) or ()
-    if len(values) != 2:
-        raise ConfigError(f"--column {text} does not name two values: write it like engine=sklearn,xgboost.")
-    pairing.check_keys([key], "--column")
-    return key, values

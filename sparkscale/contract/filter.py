@@ -5,6 +5,9 @@ from fnmatch import fnmatchcase
 
 from sparkscale.contract.errors import ConfigError
 
+PROPERTIES = ("workload", "dataset", "cluster", "device", "engine", "set", "parameters", "fraction")
+"""The names of the properties by which stored cases are distinguished."""
+
 
 def parsed(expression: str, keys: Sequence[str]) -> dict[str, list[str]]:
     """Returns the wanted values of each key. A case must have one of the values of every key.

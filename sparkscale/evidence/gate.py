@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from sparkscale.analysis.questions.looks import looks
+from sparkscale.analysis.questions.looks import looks, until
 from sparkscale.analysis.questions.two_sides import ALPHA, THRESHOLD
 from sparkscale.analysis.statistics import SEED, Array
 from sparkscale.evidence.many_sides import BETTER, OPEN, SAME, WORSE, chunks, holm, measured, verdicts
@@ -87,8 +87,8 @@ def simulated(
         logs = noise.drawn(generator, part, compared, rounds)
         logs[:, :, 1] += np.log(factors)[:, None]
         parts.append(_decided(logs, _levels(logs, rule), threshold))
-    found, ended = (np.concatenate(list(both)) for both in zip(*parts, strict=True))
-    return Gates(rounds, compared, rule, found, ended)
+    final, ended = (np.concatenate(list(both)) for both in zip(*parts, strict=True))
+    return Gates(rounds, compared, rule, final, ended)
 
 
 def _levels(logs: Array, rule: Rule) -> list[Mapping[int, float]]:
@@ -102,13 +102,8 @@ def _levels(logs: Array, rule: Rule) -> list[Mapping[int, float]]:
     if rule == "looks":
         return [planned] * gates
     ends = _ends_by_time(logs) if rule == "looks, ends by time" else _ends_by_chance(gates, rounds)
-    by_end = {end: _ended_early(planned, end) for end in range(1, rounds + 1)}
+    by_end = {end: until(planned, end, is_last=True) for end in range(1, rounds + 1)}
     return [by_end[end] for end in ends.tolist()]
-
-
-def _ended_early(planned: Mapping[int, float], end: int) -> dict[int, float]:
-    before = {after: level for after, level in planned.items() if after < end}
-    return {**before, end: ALPHA - sum(before.values())}
 
 
 def _ends_by_chance(gates: int, rounds: int) -> Array:
@@ -130,21 +125,21 @@ def _ends_by_time(logs: Array) -> Array:
 def _decided(logs: Array, levels: list[Mapping[int, float]], threshold: float) -> tuple[Array, Array]:
     """Returns the final verdicts, and after how many rounds each was reached, of shape (gates, compared)."""
     shape = logs.shape[:2]
-    found: Array = np.full(shape, OPEN, dtype=np.int8)
+    final: Array = np.full(shape, OPEN, dtype=np.int8)
     ended: Array = np.broadcast_to(np.array([max(planned) for planned in levels])[:, None], shape).copy()
     for after in range(1, logs.shape[-1] + 1):
         of_gates = np.array([planned.get(after, 0.0) for planned in levels])
         for level in np.unique(of_gates[of_gates > 0]):
             looking = np.flatnonzero(of_gates == level)
-            before = found[looking]
+            before = final[looking]
             result = measured(logs[looking, :, :, :after], float(level))
             result.p[before == SAME] = 1
             result.p[(before == WORSE) | (before == BETTER)] = 0
             now = verdicts(result, holm(result.p), threshold, float(level))
             is_new = (before == OPEN) & (now != OPEN)
-            found[looking] = np.where(is_new, now, before)
+            final[looking] = np.where(is_new, now, before)
             ended[looking] = np.where(is_new, after, ended[looking])
-    return found, ended
+    return final, ended
 
 
 @dataclass(frozen=True)

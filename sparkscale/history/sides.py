@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.known import comparable, renumbered
+from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count, named
 from sparkscale.contract.record import SHORT, RunRecord

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sparkscale.analysis.questions.looks import Sequential, fewest_planned, looks
+from sparkscale.analysis.questions.looks import fewest_planned, looks
 from sparkscale.analysis.questions.two_sides import ALPHA, smallest_p
+from tests.sequential import Sequential
 
 Samples = dict[str, tuple[list[float], list[float]]]
 

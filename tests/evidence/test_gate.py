@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.looks import Sequential, looks
+from sparkscale.analysis.questions.looks import looks
 from sparkscale.analysis.questions.two_sides import ALPHA
 from sparkscale.analysis.statistics import SEED
 from sparkscale.evidence import gate
@@ -13,6 +13,7 @@ from sparkscale.evidence.gate import false_at_edge, simulated
 from sparkscale.evidence.many_sides import SAME, WORSE
 from sparkscale.evidence.noise import Noise, noise_of, real_cases
 from tests.conftest import Call
+from tests.sequential import Sequential
 
 RECORDS = Path(__file__).parents[2] / "docs" / "results" / "records"
 GATES = 400

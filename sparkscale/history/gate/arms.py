@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.history.gate.checkouts import Side
 from sparkscale.history.gate.order import TITLES, Arm
 from sparkscale.history.gate.state import GateState
+from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import FILE, Store
 
 OUTPUT = "output.txt"
@@ -177,11 +178,17 @@ def collect(one: Round, state: GateState, folder: Path) -> None:
 
     All rounds of an arm are one run there, with the gate's numbers of rounds. The run counts as imported, because
     `sparkscale run` cannot go on with it. A record that was copied before is not copied again.
+
+    Raises GateError if the round was measured on another host, with other packages, or with other settings of a
+    cluster than the rounds before.
     """
     run = run_id(state, one.arm)
     with Store.existing(one.folder) as source, Store.open(folder) as store:
         invocation = source.invocation()
-        known = {record.id for record in store.records(run)}
+        earlier = store.records(run)
+        known = {record.id for record in earlier}
+        if earlier:
+            _check_conditions(one, source, store, store.invocation(identity=run))
         described = set(invocation.origin.values())
         for record in source.records(invocation.id):
             named = (record.host, record.software, record.session, record.data, record.model, record.workload)
@@ -206,6 +213,33 @@ def collect(one: Round, state: GateState, folder: Path) -> None:
             if record.id not in known:
                 numbered = record.model_copy(update={"invocation": run, "round": one.number})
                 store.add(numbered, source.tables(record.id))
+
+
+def _check_conditions(one: Round, source: Store, store: Store, before: Invocation) -> None:
+    invocation = source.invocation()
+    changed = [
+        name
+        for name, identity in invocation.origin.items()
+        if name != "suite" and before.origin.get(name, identity) != identity
+    ]
+    of_round, earlier = (
+        {"the host": {r.host for r in records}, **_software(records)}
+        for records in (source.records(invocation.id), store.records(before.id))
+    )
+    changed += [name for name, values in of_round.items() if name in earlier and values != earlier[name]]
+    if changed:
+        raise GateError(
+            f"Something changed before round {one.number} of the {TITLES[one.arm]}: {', '.join(changed)}. Rounds "
+            "under other conditions cannot be compared: start a new gate."
+        )
+
+
+def _software(records: Iterable[RunRecord]) -> dict[str, set[str]]:
+    """Returns the software of node engines and of engines on Spark, which also have Java."""
+    software: dict[str, set[str]] = {}
+    for record in records:
+        software.setdefault(f"the packages of {record.case.placement} engines", set()).add(record.software)
+    return software
 
 
 def run_id(state: GateState, arm: Arm) -> str:

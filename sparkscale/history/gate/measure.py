@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from sparkscale.analysis.duration import amount
+from sparkscale.analysis.questions.two_sides import fewest_rounds
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import CodeState
@@ -215,12 +216,16 @@ class _Loop:
 
     def run(self) -> Measured:
         blocks, decision = self.gate.shared_blocks, Decision(frozenset())
+        if self.gate.ended:
+            self.say(
+                f"this gate has ended: {self.gate.ended}. Its verdicts are final; to measure more, start a new one"
+            )
         for number in range(1, self.gate.rounds + 1):
             if number > self.gate.complete_rounds:
-                if number > 1 and self._is_late(len(blocks)):
-                    return self._measured(
-                        decision, f"the next would not end within {amount(self.within_seconds or 0)}"
-                    )
+                if self.gate.ended:
+                    return self._measured(decision, self.gate.ended)
+                if number > 1 and self._is_late(number, len(blocks)):
+                    return self._ended(decision, f"the next would not end within {amount(self.within_seconds or 0)}")
                 self._measure_round(number, blocks)
             measured = self._arms(number)
             decision = self.decide(measured, number, self.gate.rounds)
@@ -228,6 +233,16 @@ class _Loop:
             if not blocks and number < self.gate.rounds:
                 return self._measured(decision, "every verdict is decided")
         return self._measured(decision, "")
+
+    def _ended(self, decision: Decision, reason: str) -> Measured:
+        """Ends the gate at its time limit. Its verdicts are final, if so many rounds can have any.
+
+        A gate that went on would test the same comparisons once more than was planned.
+        """
+        if self.gate.complete_rounds >= fewest_rounds(1):
+            self.gate = self.gate.model_copy(update={"ended": reason})
+            state.save(self.gate, self.folder)
+        return self._measured(decision, reason)
 
     def _measured(self, decision: Decision, reason: str) -> Measured:
         """Returns the result. `reason` says why it ended before the last round; empty if it did not."""
@@ -273,11 +288,12 @@ class _Loop:
             state.save(self.gate, self.folder)
             arms.remove_records(folder)
 
-    def _is_late(self, cases: int) -> bool:
+    def _is_late(self, round_number: int, cases: int) -> bool:
         """Returns true if a round of this number of cases would probably not end in time."""
         if self.within_seconds is None:
             return False
-        seconds = len(ARMS) * (self._arm_seconds(cases) or 0.0)
+        arms_left = sum(not self.gate.has(round_number, arm) for arm in ARMS)
+        seconds = arms_left * (self._arm_seconds(cases) or 0.0)
         return time.monotonic() - self.started + seconds > self.within_seconds
 
     def _arm_seconds(self, cases: int) -> float | None:

@@ -55,6 +55,8 @@ class GateState(Frozen):
     missing_on_base: tuple[Missing, ...] = ()
     missing_on_head: tuple[Missing, ...] = ()
     done: tuple[ArmDone, ...] = ()
+    ended: str = ""
+    """Why the gate ended before its last round, if its verdicts are final. Otherwise empty."""
 
     @property
     def is_same_code(self) -> bool:
@@ -114,13 +116,17 @@ def load(folder: Path) -> GateState:
     try:
         return GateState.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise StoreError(f"{path} cannot be read as the state of a gate: start a new gate.") from error
+        raise StoreError(
+            f"{path} cannot be read as the state of a gate: start a new gate, or remove this folder."
+        ) from error
 
 
 def last(out: Path) -> tuple[GateState, Path]:
-    """Returns the gate below `out` that began last, and its folder. Raises ConfigError if there is none."""
-    folders = [path.parent for path in (out / FOLDER).glob(f"*/{FILE}")]
-    if not folders:
+    """Returns the gate below `out` that measured last, and its folder.
+
+    Raises ConfigError if there is none, and StoreError if its state is damaged.
+    """
+    paths = sorted((out / FOLDER).glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
+    if not paths:
         raise ConfigError(f"There is no gate to resume in {out / FOLDER}: start one without --resume.")
-    states = [(load(folder), folder) for folder in folders]
-    return max(states, key=lambda pair: pair[0].started_at)
+    return load(paths[-1].parent), paths[-1].parent

@@ -10,18 +10,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text, Warning
-from sparkscale.analysis.questions.compare.compare import Compared, Key, compare
+from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.questions.compare.compare import Compared, Key, compare, planned_tests
+from sparkscale.analysis.questions.compare.outcomes import Finding
 from sparkscale.analysis.questions.compare.parts import Limits
 from sparkscale.analysis.questions.compare.report import answer
 from sparkscale.analysis.questions.compare.report import report as tables
 from sparkscale.analysis.questions.compare.row import Row
 from sparkscale.analysis.questions.compare.side import Side, Subject
-from sparkscale.analysis.conditions import Reader
-from sparkscale.analysis.questions.looks import fewest_planned, looks
+from sparkscale.analysis.questions.looks import fewest_planned, looks, until
 from sparkscale.analysis.questions.two_sides import ALPHA
 from sparkscale.contract.phrases import count, named, number
-from sparkscale.history.gate.arms import ArmRecords
 from sparkscale.contract.record import SHORT
+from sparkscale.history.gate.arms import ArmRecords
 from sparkscale.history.gate.measure import Arms, Decision, Measured
 from sparkscale.store.store import Store
 
@@ -43,40 +44,35 @@ class Looked:
 
     @property
     def undecided(self) -> set[Subject]:
-        """The cases that have a comparison without a verdict."""
-        return {row.subject for row in self.compared.rows if row.change == "not resolved"}
+        """The cases that have a comparison without a verdict, or that failed more often, which may be chance."""
+        rows = {row.subject for row in self.compared.rows if row.change == "not resolved"}
+        return rows | {one.subject for one in self.compared.failing_more}
 
 
 def look(base: Side, other: Side, complete: int, rounds: int, limits: Limits, is_last: bool) -> Looked | None:
     """Returns the verdicts after `complete` of all `rounds`. None before the first look.
 
-    If `is_last` is true, the gate ended here, such as at a time limit. The last look then spends what is left of the
-    level (the end does not depend on the verdicts).
+    `is_last` is true if the gate ended here, such as at a time limit (see `looks.until`).
     """
-    first = _compared(base, other, max(1, rounds // 2), limits, 1.0, {})
-    planned = looks(rounds, ALPHA, max(1, first.planned_tests))
-    after = {done: level for done, level in planned.items() if done <= complete}
-    if is_last and complete not in after:
-        after[complete] = ALPHA - sum(after.values())
-    decided: dict[Key, Row] = {}
+    first = [_first(side, max(1, rounds // 2)) for side in (base, other)]  # so that the plan never changes
+    planned = looks(rounds, ALPHA, max(1, planned_tests(first[0], first[1], limits)))
+    after = until(planned, complete, is_last)
+    decided: dict[Key, Row | Finding] = {}
     compared = None
     for done, level in after.items():
-        compared = _compared(base, other, done, limits, level, decided)
-        decided |= {row.key: row for row in compared.rows if row.change != "not resolved"}
+        sides = [_first(side, done) for side in (base, other)]
+        compared = compare(sides[0], sides[1], limits=limits, alpha=level, decided=decided, across=False)
+        # what depends on the seeds alone is not final: other seeds may differ
+        decided |= {row.key: row for row in compared.rows if row.change != "not resolved" and not row.exact}
+        decided |= {one.key: one for one in compared.findings if one.change in DIFFERENT}
     if compared is None:
         return None
     return Looked(replace(compared, fewest=fewest_planned(max(1, compared.planned_tests))), after)
 
 
-def _compared(
-    base: Side, other: Side, complete: int, limits: Limits, level: float, decided: dict[Key, Row]
-) -> Compared:
-    """Returns the comparison in the first `complete` rounds, at this level."""
-    sides = [
-        replace(side, records=tuple(record for record in side.records if record.round <= complete))
-        for side in (base, other)
-    ]
-    return compare(sides[0], sides[1], limits=limits, alpha=level, decided=decided, across=False)
+def _first(side: Side, rounds: int) -> Side:
+    """Returns the side with its first rounds only."""
+    return replace(side, records=tuple(record for record in side.records if record.round <= rounds))
 
 
 def decide(arms: Arms, complete: int, rounds: int) -> Decision:
@@ -139,7 +135,8 @@ def judged(measured: Measured) -> Judged:
         changed = " with changes" if state.head.dirty else ""
         head = _side(stack, f"the head ({str(state.head.commit)[:SHORT]}{changed})", arms.head)
         again = _side(stack, f"{name} again", arms.again)
-        both = [look(base, side, measured.rounds, state.rounds, limits, is_last=True) for side in (head, again)]
+        is_last = bool(measured.decision.undecided) or measured.rounds == state.rounds
+        both = [look(base, side, measured.rounds, state.rounds, limits, is_last) for side in (head, again)]
         of_head, noise = (looked for looked in both if looked is not None)
         blocks = tuple(_report(measured, of_head, noise))
     return Judged(of_head, noise, blocks, bool(state.missing_on_head))
@@ -150,7 +147,7 @@ def _report(measured: Measured, head: Looked, noise: Looked) -> Iterator[Block]:
     state = measured.state
     yield Heading(f"Gate: {head.compared.head.name} against {head.compared.base.name}", level=1)
     yield answer(head.compared)
-    yield Text(f"{count(measured.rounds, 'round')} of three arms were measured. {measured.stopped}".strip())
+    yield Text(measured.stopped)
     yield _of_noise(noise.compared)
     if state.is_same_code:
         yield Text("Base and head are the same code: every verdict but `same` is noise.")
@@ -158,11 +155,7 @@ def _report(measured: Measured, head: Looked, noise: Looked) -> Iterator[Block]:
         yield Warning(f"Not compared, because the base does not know it: {missing.case} ({missing.reason}).")
     for missing in state.missing_on_head:
         yield Warning(f"Only the base has a case: {missing.case}.")
-    yield Text(
-        f"The gate looked at the rounds {_levels(head.after)}. The levels add up to {ALPHA:.2g}, so that early looks "
-        "make no more false verdicts. A case that was decided was not measured further.",
-        is_note=True,
-    )
+    yield Text(_looks(head.after), is_note=True)
     yield from (block for block in tables(head.compared) if not (isinstance(block, Answer) or _is_title(block)))
 
 
@@ -170,22 +163,32 @@ def _is_title(block: Block) -> bool:
     return isinstance(block, Heading) and block.level == 1
 
 
-def _levels(after: dict[int, float]) -> str:
-    """Returns the looks in words: "after 4 (level 0.0056), 6 (level 0.018)"."""
-    return "after " + ", ".join(f"{rounds} (level {number(level, 2)})" for rounds, level in after.items())
+def _looks(after: dict[int, float]) -> str:
+    """Returns when the gate tested, and at which level each time."""
+    times = named([f"{rounds} (level {number(level, 2)})" for rounds, level in after.items()])
+    return (
+        f"The verdicts were tested after these rounds: {times}. A comparison that was decided was not tested again. "
+        f"The levels add up to {sum(after.values()):.2g}, so that several tests make no more false verdicts than one."
+    )
 
 
 def _of_noise(compared: Compared) -> Text | Warning:
     """Returns what the noise of the machine alone did: the verdicts on the base again."""
-    false = [row for row in compared.rows if row.change in DIFFERENT]
+    false = [*compared.worse, *compared.better, *compared.with_change("different")]
     rows = count(len(compared.rows), "comparison")
-    resolved = sum(row.change == "same" for row in compared.rows)
     if not false:
+        same = len(compared.with_change("same"))
         return Text(
-            f"Noise: the base against itself (arm A′) made no false verdict in {rows}, and {resolved} were the same."
+            f"The base against itself, which shows the noise of this machine: no false verdict in {rows}, of which "
+            f"{same} are the same."
         )
-    names = named([f"{row.subject.label()} ({row.metric}: {row.change})" for row in false], MOST_NAMED, "; ")
+    names = named([f"{one.subject.label()} ({what(one)}: {one.change})" for one in false], MOST_NAMED, "; ")
     return Warning(
         f"The noise of this machine alone made {count(len(false), 'false verdict')} in {rows} of the base against "
         f"itself: {names}. Do not trust single verdicts of this run."
     )
+
+
+def what(one: Row | Finding) -> str:
+    """Returns what a verdict is about: a metric, or how executions ended."""
+    return one.metric if isinstance(one, Row) else "outcomes"

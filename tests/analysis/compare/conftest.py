@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.store.store import Store
 from tests.builders import Writer, case, invocation

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from sparkscale.analysis.blocks import Answer, Block, Grid, Heading, Warning
+from sparkscale.analysis.conditions import Reader
 from sparkscale.analysis.questions.compare.compare import Compared, compare
 from sparkscale.analysis.questions.compare.outcomes import fisher
 from sparkscale.analysis.questions.compare.parts import Limits
 from sparkscale.analysis.questions.compare.report import report
 from sparkscale.analysis.questions.compare.row import Row
 from sparkscale.analysis.questions.compare.side import Side
-from sparkscale.analysis.conditions import Reader
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import Outcome, RunRecord, SparkMetrics
 from sparkscale.contract.threshold import Threshold

@@ -1,8 +1,10 @@
 """One round of one arm: what is copied from it, and how its process may end."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
+from types import MappingProxyType
 
 import pytest
 
@@ -41,12 +43,19 @@ def gate(*done: tuple[int, str]) -> GateState:
     )
 
 
-def measured_round(folder: Path, number: int, executions: int = 2) -> Round:
+def measured_round(
+    folder: Path,
+    number: int,
+    executions: int = 2,
+    change: Mapping[str, str] = MappingProxyType({}),
+    origin: Mapping[str, str] = MappingProxyType({}),
+) -> Round:
     """A round with a warm-up and two executions, as `sparkscale run --rounds 1` leaves it."""
     one = Round(number, "base", folder / "suite.toml", folder / f"round-{number}")
     with Store.open(one.folder) as store:
-        store.begin(invocation(f"run-{number}").model_copy(update={"executions": executions}))
-        write = Writer(store, f"run-{number}", lambda made: {"id": f"{made.id}-{number}"})
+        run = invocation(f"run-{number}").model_copy(update={"executions": executions, "origin": dict(origin)})
+        store.begin(run)
+        write = Writer(store, f"run-{number}", lambda made: {"id": f"{made.id}-{number}", **change})
         write(case("xgboost", 1 / 64, seed=number), 1, 0.3, temperature="warmup")
         write(case("xgboost", 1 / 64, seed=number), 1, 0.2, noise=0.1)
         write(case("sklearn", 1 / 64, seed=number), 1, outcome="failed")
@@ -92,6 +101,27 @@ def test_a_round_that_another_arm_has_not_finished_does_not_count(tmp_path: Path
     assert {record.round for record in arms.arm_records(half, "base", tmp_path / "base").records} == {1}
     with pytest.raises(StoreError, match="head has lost the records of the gate: start a new gate"):
         arms.arm_records(half, "head", tmp_path / "head")
+
+
+@pytest.mark.parametrize(
+    ("change", "origin", "words"),
+    [
+        ({"host": "another"}, {}, "the host"),
+        ({"software": "another"}, {}, "the packages of node engines"),
+        ({}, {"profile 'local'": "other", "suite": "other"}, "profile 'local'"),
+    ],
+)
+def test_rounds_under_other_conditions_are_never_pooled(
+    tmp_path: Path, change: dict[str, str], origin: dict[str, str], words: str
+) -> None:
+    arms.collect(
+        measured_round(tmp_path, 1, origin={"profile 'local'": "one", "suite": "one"}), gate(), tmp_path / "b"
+    )
+    origin = {"profile 'local'": "one", "suite": "another, because a case was decided", **origin}
+    with pytest.raises(GateError, match=f"Something changed before round 2 of the base: {words}. Rounds under other"):
+        arms.collect(measured_round(tmp_path, 2, change=change, origin=origin), gate(), tmp_path / "b")
+    with Store.existing(tmp_path / "b") as store:
+        assert {record.round for record in store.records()} == {1}
 
 
 def test_a_request_that_the_checkout_refuses_is_named(tmp_path: Path) -> None:

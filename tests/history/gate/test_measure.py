@@ -47,6 +47,7 @@ from pathlib import Path
 from statistics import median
 from sparkscale.analysis.metrics import latest, time_to_model, timed
 from sparkscale.history.gate.measure import Decision, GateRequest, measure_arms
+from sparkscale.history.gate.state import last, save
 
 def decide(arms, complete_rounds, rounds):
     '''Decides that sklearn is the same after one round, and that xgboost is slower after two.'''
@@ -60,9 +61,19 @@ def gate(**options):
     measured = measure_arms(GateRequest(Path("results"), resume=True, **options), decide, messages.append)
     return [measured.stopped, measured.rounds, list(messages)]
 
-print(json.dumps([gate(within_seconds=0.001), gate(), gate()]))
+done = [gate(within_seconds=0.001), gate(), gate()]
+
+def decide(arms, complete_rounds, rounds):
+    return Decision(frozenset(r.case.experiment for r in arms.base.records))
+
+state, folder = last(Path("results").absolute())
+save(state.model_copy(update={"ended": "the time was over"}), folder)
+print(json.dumps([*done, gate()]))
 """
-"""Resumes three times: without time for a second round, with it, and when nothing is left to measure."""
+"""Resumes four times: without time for a second round, with it, when nothing is left to measure, and after the end.
+
+A gate that its time limit ended after so few rounds has no final verdict, so the end is written into its state.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,7 @@ class Gate:
     late: tuple[str, int, list[str]]
     whole: tuple[str, int, list[str]]
     again: tuple[str, int, list[str]]
+    ended: tuple[str, int, list[str]]
     shown: "subprocess.CompletedProcess[str]"
     state: GateState
     folder: Path
@@ -104,10 +116,10 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     (clone.root / "results" / "resumed.py").write_text(GATE)
     done = clone.run("resumed", PYTHONPATH=os.pathsep.join([str(clone.root), str(clone.root / "results")]))
     assert done.returncode == 0, done.stderr
-    late, whole, again = json.loads(done.stdout.splitlines()[-1])
+    late, whole, again, ended = json.loads(done.stdout.splitlines()[-1])
     shown = clone.run("sparkscale", "show", "--out", str(folder / "head"))
     last, _ = state.last(clone.root / "results")
-    return Gate(clone, base, head, interrupted, kept, other, late, whole, again, shown, last, folder)
+    return Gate(clone, base, head, interrupted, kept, other, late, whole, again, ended, shown, last, folder)
 
 
 def change(path: Path, before: str, after: str) -> None:
@@ -187,6 +199,12 @@ def test_it_ends_when_the_time_is_over_or_every_verdict_is_decided(gate: Gate) -
     stopped, rounds, messages = gate.again
     assert (stopped, rounds) == (gate.whole[0], 2)
     assert not [text for text in messages if text.startswith("round")]
+
+
+def test_a_gate_that_has_ended_measures_nothing_more(gate: Gate) -> None:
+    stopped, rounds, messages = gate.ended
+    assert (stopped, rounds) == ("Stopped after 2 of 3 rounds: the time was over.", 2)
+    assert messages[-1].startswith("this gate has ended: the time was over. Its verdicts are final")
 
 
 def spoken(of: GateState, number: int) -> list[str]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sparkscale.analysis.blocks import Answer, Block, Text, Warning
-from sparkscale.analysis.questions.looks import Sequential
 from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.contract.threshold import Threshold
 from sparkscale.history.gate.arms import ArmRecords
@@ -20,6 +19,7 @@ from sparkscale.history.gate.verdicts import Judged, decide, judged
 from sparkscale.measure.plan import suite
 from sparkscale.store.store import Store
 from tests.builders import Writer, case, invocation
+from tests.sequential import Sequential
 
 ENGINES = ("sklearn", "xgboost")
 Change = Callable[[RunRecord], dict[str, Any]]
@@ -63,6 +63,10 @@ class Gate:
         }
         return Arms(of["base"], of["head"], of["again"], thresholds)
 
+    def decision(self, rounds: int) -> Decision:
+        """What is decided after this many rounds: the gate looks after each of them."""
+        return decide(self.after(rounds), rounds, self.rounds)
+
     def undecided(self, rounds: int, thresholds: tuple[Threshold, ...] = ()) -> set[str]:
         """The engines that need more rounds after this many."""
         decision = decide(self.after(rounds, thresholds), rounds, self.rounds)
@@ -96,7 +100,7 @@ class Gate:
         """The gate as it ends after this many rounds."""
         done = self.rounds if rounds is None else rounds
         state = self.state(done, **fields)
-        return judged(Measured(state, self.folder, self.after(done), Decision(frozenset()), "Stopped for a test."))
+        return judged(Measured(state, self.folder, self.after(done), self.decision(done), "Stopped for a test."))
 
 
 @pytest.fixture
@@ -146,7 +150,7 @@ def test_only_the_slower_engine_is_worse_and_the_noise_made_no_verdict(gate: Gat
     assert made.is_worse
     assert "data_parallel.gradient_boosting xgboost flights 1 on local (time_to_model × 1.1" in answer(made).text
     assert "sklearn" not in answer(made).text
-    assert "Noise: the base against itself (arm A′) made no false verdict" in texts(made.blocks)
+    assert "which shows the noise of this machine: no false verdict in " in texts(made.blocks)
     assert list(made.head.after) == [6, 9, 12]
     assert sum(made.head.after.values()) == pytest.approx(0.05)
 
@@ -171,16 +175,39 @@ def test_two_rounds_are_too_little(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_ended_early_spends_what_is_left(gate: Gate) -> None:
-    made = gate.write("head", {"xgboost": 1.3}).judged(rounds=7)
+    made = gate.write("head", {"xgboost": 1.3, "sklearn": 1.049}, noise=0.02).judged(rounds=7)
     assert list(made.head.after) == [6, 7]
     assert sum(made.head.after.values()) == pytest.approx(0.05)
     assert made.is_worse
 
 
+def test_a_gate_that_ended_at_a_planned_look_spends_what_is_left_there(gate: Gate) -> None:
+    made = gate.write("head", {"xgboost": 1.3, "sklearn": 1.049}, noise=0.2).judged(rounds=9)
+    assert list(made.head.after) == [6, 9]
+    assert sum(made.head.after.values()) == pytest.approx(0.05)
+    assert "The levels add up to 0.05" in texts(made.blocks)
+
+
+def test_a_case_that_may_fail_more_often_is_measured_further(gate: Gate) -> None:
+    def one_failure(record: RunRecord) -> dict[str, Any]:
+        fails = record.round == 1 and record.case.engine == "xgboost"
+        return {"outcome": "failed", "seconds": {}, "quality": {}} if fails else {}
+
+    gate.write("head", change=one_failure)
+    assert gate.undecided(6) == {"xgboost"}
+
+
+def test_failures_of_the_base_again_are_noise_too(tmp_path: Path) -> None:
+    fails: Callable[[str], Outcome] = lambda engine: "failed" if engine == "xgboost" else "ok"  # noqa: E731
+    made = Gate(tmp_path).write("base").write("again", outcomes=fails).write("head").judged()
+    warning = next(block.text for block in made.blocks if isinstance(block, Warning))
+    assert "(outcomes: worse)" in warning
+
+
 def test_a_case_that_fails_on_the_head_is_worse(gate: Gate) -> None:
     made = gate.write("head", outcomes=lambda engine: "failed" if engine == "xgboost" else "ok").judged()
     assert made.is_worse
-    assert "(12 failed; base: 12 ok)" in answer(made).text
+    assert "(6 failed; base: 6 ok)" in answer(made).text
 
 
 def test_another_version_of_a_workload_is_not_compared(gate: Gate) -> None:
@@ -234,6 +261,5 @@ def test_thresholds_are_those_of_the_suite(gate: Gate) -> None:
     gate.write("head", {"xgboost": 1.15})
     loose = Threshold(metric="time_to_model", threshold=0.4)
     assert gate.undecided(6, (loose,)) == set()
-    assert gate.undecided(6) == set()
     looked = judged(Measured(gate.state(12), gate.folder, gate.after(12, (loose,)), Decision(frozenset()), ""))
     assert not looked.is_worse

@@ -23,7 +23,9 @@ TOO_NOISY = 1.5
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
 Key = tuple[Subject, str]
-"""What a row is about: a case and a metric."""
+"""What a row or a finding is about: a case, and a metric or its outcomes."""
+Decided = Mapping[Key, Row | Finding]
+"""Rows and findings with verdicts of earlier looks, which are final."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def compare(
     limits: Limits | None = None,
     ignored: Sequence[str] = (),
     alpha: float = ALPHA,
-    decided: Mapping[Key, Row] | None = None,
+    decided: Decided | None = None,
     across: bool = True,
 ) -> Compared:
     """Returns the comparison of two sides in the metrics `wanted`.
@@ -129,10 +131,10 @@ def compare(
     If `wanted` is None, these are the time to model, the memory that is needed, the size of the model, the judged
     quality, and every metric that the thresholds name. `limits` defaults to the thresholds of the head's suites.
     Cases that differ only in the properties `ignored` are the same case. `alpha` is the significance level of all
-    tests together. `decided` holds rows with verdicts of earlier looks, which are final. If `across` is false, cases
+    tests together. `decided` holds verdicts of earlier looks, which are final. If `across` is false, cases
     that should not be compared, such as those of another version of their workload, are absent.
 
-    Raises ConfigError for an unknown metric, if a side has several cases that are told apart only by an ignored
+    Raises ConfigError for an unknown metric, if a side has several cases that are distinguished only by an ignored
     property, and if a record has no description of its workload.
     """
     chosen = Limits(rules=head.thresholds) if limits is None else limits
@@ -199,38 +201,48 @@ def _parts(
     results = [any(record.outcome == "ok" for record in side) for side in (pair.of_base, pair.of_head)]
     if not any(results):
         yield pair.head, Outcomes.of(pair.of_head)
+        return
     if kept[0] and kept[1]:
         yield from of_pair(base, head, pair._replace(of_base=kept[0], of_head=kept[1]), wanted, limits, alpha)
 
 
 def _judged(
-    rows: Sequence[Row], findings: Sequence[Finding], alpha: float, decided: Mapping[Key, Row]
+    rows: Sequence[Row], findings: Sequence[Finding], alpha: float, decided: Decided
 ) -> tuple[list[Row], list[Finding], int]:
     """Returns rows and findings with their verdicts, and the number of tests. All p values are adjusted together.
 
-    A row that an earlier look decided counts as what it is: its p is 0 for a difference, and 1 for the same.
+    What an earlier look decided counts as what it is: its p is 0 for a difference, and 1 for the same.
     """
-    p_values = [*(_p(row, decided.get(row.key), alpha) for row in rows), *(one.p for one in findings)]
-    adjusted = iter(holm([p for p in p_values if p is not None]))
-    tests = sum(p is not None for p in p_values)
-    planned = _planned_tests(rows, findings)
-    after = [None if p is None else next(adjusted) for p in p_values]
-    judged_rows = [
-        decided.get(row.key) or row.judged(p, planned, alpha) for row, p in zip(rows, after[: len(rows)], strict=True)
+    parts: list[Row | Finding] = [*rows, *findings]
+    p_values = [
+        part.tested_p(alpha) if (earlier := decided.get(part.key)) is None else float(earlier.change == "same")
+        for part in parts
     ]
-    judged = [one.judged(p, alpha) for one, p in zip(findings, after[len(rows) :], strict=True)]
-    return judged_rows, judged, tests
-
-
-def _p(row: Row, earlier: Row | None, alpha: float) -> float | None:
-    if earlier is None:
-        return row.p(alpha)
-    return None if earlier.exact else float(earlier.change == "same")
+    adjusted = iter(holm([p for p in p_values if p is not None]))
+    tests, planned = sum(p is not None for p in p_values), _planned_tests(rows, findings)
+    judged_rows, judged_findings = [], []
+    for part, own_p in zip(parts, p_values, strict=True):
+        p = None if own_p is None else next(adjusted)
+        earlier = decided.get(part.key)
+        if isinstance(part, Row):
+            judged_rows.append(earlier if isinstance(earlier, Row) else part.judged(p, planned, alpha))
+        else:
+            judged_findings.append(earlier if isinstance(earlier, Finding) else part.judged(p, alpha))
+    return judged_rows, judged_findings, tests
 
 
 def _planned_tests(rows: Sequence[Row], findings: Sequence[Finding]) -> int:
-    """Returns the number of tests if every row had enough rounds."""
-    return sum(not (row.exact or row.is_optional) for row in rows) + sum(one.p is not None for one in findings)
+    """Returns the number of tests if every row had enough rounds. Few failures are no test."""
+    of_findings = sum(one.tested_p(ALPHA) is not None for one in findings)
+    return sum(not (row.exact or row.is_optional) for row in rows) + of_findings
+
+
+def planned_tests(base: Side, head: Side, limits: Limits) -> int:
+    """Returns the number of tests in the usual metrics if every comparison had enough rounds. Nothing is judged."""
+    pairs = pair_up(base, head).pairs
+    parts = [part for pair in pairs for part in _parts(base, head, pair, None, limits, ALPHA)]
+    rows = [part for part in parts if isinstance(part, Row)]
+    return _planned_tests(rows, [part for part in parts if isinstance(part, Finding)])
 
 
 def _check_metrics(base: Side, head: Side, names: Sequence[str] | None) -> None:

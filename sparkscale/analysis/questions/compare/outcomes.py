@@ -13,8 +13,8 @@ from sparkscale.contract.record import RunRecord
 class Finding:
     """A case that did not end as ok in every execution. `kind` is "isolated" for executions in a worker of their own.
 
-    If both sides have a result, p is that of Fisher's exact test, two-sided. Otherwise it is None: the case lost or
-    won its result. `change` is None if the head fails no more often than the base.
+    `p` is that of Fisher's exact test, two-sided. It is None if one side is all ok and the other has no result at
+    all: the case lost or won its result. `change` is None if the head fails no more often than the base.
     """
 
     subject: Subject
@@ -29,14 +29,24 @@ class Finding:
         """True if both sides have a result, so that the executions with a result are compared."""
         return bool(self.base.ok and self.head.ok)
 
+    @property
+    def key(self) -> tuple[Subject, str]:
+        """What the finding is about."""
+        return self.subject, f"outcomes {self.kind}"
+
+    def tested_p(self, alpha: float) -> float | None:
+        """Returns the p value for the correction. None if nothing is tested, or if p could not be at most `alpha`."""
+        base, head = (self.base.ok, self.base.total), (self.head.ok, self.head.total)
+        return self.p if self.p is not None and least_fisher(base, head) <= alpha else None
+
     def judged(self, adjusted_p: float | None, alpha: float) -> "Finding":
-        """Returns the finding with its verdict."""
-        if adjusted_p is None:
+        """Returns the finding with its verdict. `adjusted_p` is None if nothing was tested."""
+        if self.p is None:
             return replace(self, change="worse" if self.base.ok else "better")
         more = self.head.total - self.head.ok, self.head.total
         before = self.base.total - self.base.ok, self.base.total
         is_more_often = more[0] * before[1] > before[0] * more[1]
-        if adjusted_p <= alpha:
+        if adjusted_p is not None and adjusted_p <= alpha:
             return replace(self, change="worse" if is_more_often else "better")
         return replace(self, change="not resolved" if is_more_often else None)
 
@@ -48,8 +58,20 @@ def finding(
     own, its = Outcomes.of(of_base), Outcomes.of(of_head)
     if (own.is_clean and its.is_clean) or not (own.ok or its.ok):
         return None
-    p = fisher((own.ok, own.total), (its.ok, its.total)) if own.ok and its.ok else None
+    p = None if _is_all_or_nothing(own, its) else fisher((own.ok, own.total), (its.ok, its.total))
     return Finding(subject, kind, own, its, p)
+
+
+def _is_all_or_nothing(base: Outcomes, head: Outcomes) -> bool:
+    """Returns true if one side is all ok, and the other has no result at all."""
+    return (base.ok == base.total and not head.ok) or (head.ok == head.total and not base.ok)
+
+
+def least_fisher(base: tuple[int, int], head: tuple[int, int]) -> float:
+    """Returns the smallest p that these numbers of executions, and of successes together, can have."""
+    successes = base[0] + head[0]
+    least, most = max(0, successes - head[1]), min(successes, base[1])
+    return min(fisher((of_base, base[1]), (successes - of_base, head[1])) for of_base in (least, most))
 
 
 def fisher(base: tuple[int, int], head: tuple[int, int]) -> float:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sparkscale.analysis.questions.compare.side import KEYS, Side, Subject
 from sparkscale.analysis.conditions import OF_CLUSTERS
+from sparkscale.analysis.questions.compare.side import Side, Subject
 from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import named
@@ -48,7 +48,7 @@ def pair_up(base: Side, head: Side, ignored: Sequence[str] = ()) -> Pairing:
     """Returns the pairing of two sides. Cases that differ only in the properties `ignored` are the same case.
 
     Cases with other data of the same name, or with another version of their workload, are paired too, if it is clear
-    which belong together. `refused` names them. Raises ConfigError if a side has several cases that are told apart
+    which belong together. `refused` names them. Raises ConfigError if a side has several cases that are distinguished
     only by an ignored property.
     """
     own, its = (_by_identity(side, ignored) for side in (base, head))
@@ -181,10 +181,3 @@ def selected(side: Side, wanted: Mapping[str, Sequence[str]], name: str = "") ->
 def _matches(key: str, value: str, pattern: str) -> bool:
     """Returns true if a value of a property matches a pattern. An engine may be named without its threads."""
     return filters.matches(value, pattern) or (key == "engine" and filters.matches(value.partition(",")[0], pattern))
-
-
-def check_keys(keys: Sequence[str], option: str) -> None:
-    """Raises ConfigError if one of the keys of an option is no property of cases."""
-    for key in keys:
-        if key not in KEYS:
-            raise ConfigError(f"{option}: unknown property '{key}': choose from {', '.join(KEYS)}.")

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sparkscale.analysis import crossed, metrics
+from sparkscale.analysis.criterion import Criterion
+from sparkscale.analysis.patterns.data_parallel.scores import reading
 from sparkscale.analysis.questions.compare.pairing import Pair
 from sparkscale.analysis.questions.compare.parts import Absent, Limits, only
 from sparkscale.analysis.questions.compare.row import NO_SCORES, Row
 from sparkscale.analysis.questions.compare.side import Seeds, Side, seeds_of
-from sparkscale.analysis.criterion import Criterion
-from sparkscale.analysis.patterns.data_parallel.scores import reading
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, LEVEL, Interval
 from sparkscale.analysis.unit_quality import UnitQuality
 from sparkscale.contract.declared import Judged, QualityFigure
@@ -86,32 +86,27 @@ def _row(
 
 
 def _models(quality: QualityFigure, records: Sequence[RunRecord]) -> dict[Seeds, list[_Model]]:
-    """Returns the executions with this quality, by their seeds.
-
-    Executions with the same seeds and the same quality count once: they are the same model. A quality that is not a
-    number is left out.
-    """
+    """Returns the executions with this quality, by their seeds. A quality that is not a number is left out."""
     models: dict[Seeds, list[_Model]] = defaultdict(list)
     for record in metrics.scored(records):
         value = record.quality.get(quality.name, math.nan)
         if math.isfinite(value):
             models[seeds_of(record)].append(_Model(record, float(value)))
-    return {
-        seeds: several[:1] if len({model.value for model in several}) == 1 else several
-        for seeds, several in models.items()
-    }
+    return dict(models)
 
 
 def _paired(own: dict[Seeds, list[_Model]], its: dict[Seeds, list[_Model]]) -> list[tuple[_Model, _Model]]:
-    """Returns pairs of models with the same seeds. Models that differ although their seeds are equal count all.
+    """Returns pairs of models with the same seeds.
 
-    If one side has more of them than the other, those of the other side are repeated.
+    If all executions with some seeds have the same quality, they are the same model, and make one pair. Otherwise
+    chance decides beside the seeds, and each execution is paired with another one of the other side.
     """
     pairs = []
     for seeds, models in own.items():
         others = its.get(seeds, [])
-        most = max(len(models), len(others)) if others else 0
-        pairs += [(models[number % len(models)], others[number % len(others)]) for number in range(most)]
+        is_fixed = len({one.value for one in models}) == 1 and len({one.value for one in others}) == 1
+        both = list(zip(models, others, strict=False))
+        pairs += both[:1] if is_fixed else both
     return pairs
 
 

@@ -14,9 +14,10 @@ from sparkscale.analysis.questions.compare.outcomes import Finding
 from sparkscale.analysis.questions.compare.pairing import changes
 from sparkscale.analysis.questions.compare.parts import ALL
 from sparkscale.analysis.questions.compare.row import Row
-from sparkscale.analysis.questions.compare.side import KEYS, Subject, differing_parameters, labels
+from sparkscale.analysis.questions.compare.side import Subject, differing_parameters, labels
 from sparkscale.analysis.questions.two_sides import median_interval, smallest_p
 from sparkscale.analysis.statistics import Interval
+from sparkscale.contract.filter import PROPERTIES
 from sparkscale.contract.phrases import count, named, number
 
 MOST_NAMED = 6
@@ -48,7 +49,7 @@ def report(compared: Compared, row_keys: Sequence[str] = ROW_KEYS) -> Iterator[B
         by_heading[_heading(row.subject, (*shown, *compared.ignored))].append(row)
     for heading, rows in by_heading.items():
         yield Heading(heading or "All cases")
-        yield _table(rows, shown)
+        yield _table(rows, shown, compared.alpha)
     yield from _means(compared)
     yield from _notes(compared)
 
@@ -214,10 +215,10 @@ def _not_compared(compared: Compared) -> Iterator[Grid | Warning]:
 
 def _heading(subject: Subject, hidden: Sequence[str]) -> str:
     """Returns the properties of a case that are not columns: "data_parallel.gradient_boosting, flights, local"."""
-    return ", ".join(subject.value(key) for key in KEYS if key not in (*hidden, "parameters"))
+    return ", ".join(subject.value(key) for key in PROPERTIES if key not in (*hidden, "parameters"))
 
 
-def _table(rows: Sequence[Row], row_keys: Sequence[str]) -> Grid:
+def _table(rows: Sequence[Row], row_keys: Sequence[str], alpha: float) -> Grid:
     """Returns the table of some cases. A property that all of them share is left out, and stated in the title."""
     subjects = list(dict.fromkeys(row.subject for row in rows))
     parameters = differing_parameters(subjects)
@@ -238,27 +239,27 @@ def _table(rows: Sequence[Row], row_keys: Sequence[str]) -> Grid:
         blocks.name("p and\nrounds", priority=1),
     )
     cells = tuple(
-        (*(shown[key][position] or None for key in used), *_cells(row)) for position, row in enumerate(rows)
+        (*(shown[key][position] or None for key in used), *_cells(row, alpha)) for position, row in enumerate(rows)
     )
     title = "Base and head, case by case" + (f": {', '.join(shared)}" if shared else "")
     return Grid(title, columns, cells, is_grouped=True)
 
 
-def _cells(row: Row) -> tuple[Cell, ...]:
+def _cells(row: Row, alpha: float) -> tuple[Cell, ...]:
     scale, unit = (1 / MIB, "MiB") if row.unit == "bytes" else (1.0, row.unit)
     return (
         f"{row.metric}{unit and f', {unit}'}",
-        _median(row.base, scale),
-        _median(row.head, scale),
+        _median(row.base, scale, alpha),
+        _median(row.head, scale, alpha),
         _effect(row),
         _verdict(row),
         _test(row),
     )
 
 
-def _median(values: Sequence[float], scale: float) -> Estimated:
-    """Returns the median with its interval. There is no interval with fewer than 6 rounds."""
-    bounds = median_interval(values)
+def _median(values: Sequence[float], scale: float, alpha: float) -> Estimated:
+    """Returns the median with its interval. There is none with few rounds, such as fewer than 6 at 95 %."""
+    bounds = median_interval(values, alpha)
     scaled = bounds and Interval(bounds.low * scale, bounds.high * scale)
     return Estimated(float(np.median(values)) * scale, scaled)
 
@@ -348,15 +349,19 @@ def _means(compared: Compared) -> Iterator[Block]:
 
 
 def _notes(compared: Compared) -> Iterator[Text]:
-    default = compared.limits.default
+    limit = 1 + compared.limits.default
+    level = f"{1 - compared.alpha:.1%}".replace(".0%", "%").replace("%", " %")
     yield Text(
-        f"Base and head are medians, with their {1 - compared.alpha:.0%} interval from 6 rounds on. A metric is "
-        f"worse or better if p is at most {compared.alpha:.2g} and the whole interval of the ratio lies beyond the "
-        f"threshold, {default:.0%} (below 1 / {1 + default:g} or above {1 + default:g}). It is the same if the whole "
-        "interval lies within. p is that of the exact test of Mann and Whitney, two-sided, adjusted by Holm's method "
-        f"for the number of tests, which is {compared.tests}. A quality is paired on its seeds and, where scores are "
-        "stored, on the units of the hold-out; its threshold is the tolerance of the workload, and its p that of "
-        "Student's t.",
+        f"Base and head are medians with their {level} interval, if there are enough rounds for one. A metric is "
+        f"worse or better if p is at most {number(compared.alpha, 2)}, and the whole interval of the ratio lies "
+        f"beyond the threshold: below 1 / {limit:g} or above {limit:g}. It is the same if the whole interval lies "
+        "within.",
+        is_note=True,
+    )
+    yield Text(
+        f"p is that of the exact test of Mann and Whitney. Holm's method adjusts it for {compared.tests} tests. A "
+        "quality is paired on its seeds and, where scores are stored, on the units of the hold-out. Its threshold is "
+        "the tolerance of the workload, and its p comes from Student's t.",
         is_note=True,
     )
     stated = [f"{rule.metric} {rule.threshold:g} ({rule.workload}, {rule.engine})" for rule in compared.limits.rules]

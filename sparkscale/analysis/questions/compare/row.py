@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from sparkscale.analysis import crossed
-from sparkscale.analysis.questions.compare.side import Subject
 from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.questions import two_sides
+from sparkscale.analysis.questions.compare.side import Subject
 from sparkscale.analysis.questions.two_sides import Change, Difference
 from sparkscale.analysis.statistics import MOST_ROUNDS
 from sparkscale.contract.declared import Direction
@@ -30,8 +30,8 @@ class Row:
     that is equal with all seeds is exact, too.
 
     `adjusted_p` is None if nothing is tested. `needs` says what would resolve the verdict, such as "about 12 rounds".
-    `needed` is that number of rounds of each side, or None. `is_optional` is true if nobody asked for the metric, and
-    a run has only one value of it.
+    `needed` is that number of rounds of each side, or None. `is_optional` is true for a usual
+    metric of which a run has only one value.
     """
 
     subject: Subject
@@ -56,8 +56,8 @@ class Row:
         """What the row is about."""
         return self.subject, self.metric
 
-    def p(self, alpha: float) -> float | None:
-        """Returns the p value before it is adjusted.
+    def tested_p(self, alpha: float) -> float | None:
+        """Returns the p value for the correction.
 
         None if nothing is tested, or if p could not be at most `alpha` with so few rounds, whatever was measured.
         Such a test cannot make a false verdict, so it takes no part in the correction (Tarone, Biometrics 46, 1990).

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sparkscale.analysis import metrics
+from sparkscale.analysis.criterion import criterion_of
+from sparkscale.analysis.every_metric import of_records
+from sparkscale.analysis.metrics import Metric
+from sparkscale.analysis.questions import two_sides
 from sparkscale.analysis.questions.compare.pairing import Pair
 from sparkscale.analysis.questions.compare.parts import Absent, Limits, only
 from sparkscale.analysis.questions.compare.quality import of_quality
 from sparkscale.analysis.questions.compare.row import Row
 from sparkscale.analysis.questions.compare.side import Seeds, Side, seeds_of
-from sparkscale.analysis.criterion import criterion_of
-from sparkscale.analysis.every_metric import of_records
-from sparkscale.analysis.metrics import Metric
-from sparkscale.analysis.questions import two_sides
 from sparkscale.contract.declared import Direction, QualityFigure, WorkloadDescription
 from sparkscale.contract.phrases import count
 from sparkscale.contract.record import RunRecord

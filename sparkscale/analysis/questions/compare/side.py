@@ -14,10 +14,6 @@ from sparkscale.contract.phrases import count, with_threads
 from sparkscale.contract.record import SHORT, RunRecord
 from sparkscale.contract.threshold import Threshold
 
-KEYS = ("workload", "dataset", "cluster", "device", "engine", "set", "parameters", "fraction")
-"""The names of the properties by which cases are told apart."""
-
-
 SAMPLER_SEED = "sampler_seed"
 """The parameter of a search that is a seed: cases that differ only in it are repetitions."""
 Seeds = tuple[int, int, int]
@@ -83,7 +79,7 @@ class Subject:
         )
 
     def value(self, key: str) -> str:
-        """Returns the value of one of KEYS as a text."""
+        """Returns the value of one of PROPERTIES as a text."""
         return show_fraction(self.fraction) if key == "fraction" else str(getattr(self, key))
 
     def without(self, keys: Sequence[str], is_loose: bool = False) -> "Subject":
