@@ -1,5 +1,6 @@
 """The documentation: pages say what their records and commands say."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,11 @@ def test_the_workflow_of_the_gate_is_safe_and_calls_it_with_options_that_it_has(
     measure, report = workflow["jobs"]["measure"], workflow["jobs"]["report"]
     assert set(workflow[True]) == {"pull_request"}  # YAML reads `on` as true
     assert "head.repo.full_name == github.repository" in measure["if"]
+    assert "github.event.action != 'labeled' || github.event.label.name == 'gate'" in measure["if"]
+    assert measure["concurrency"]["cancel-in-progress"]
+    assert "concurrency" not in workflow  # another label would cancel a measurement
     assert measure["permissions"] == {"contents": "read"}
+    assert report["if"] == "always() && needs.measure.result != 'skipped'"
     assert "self-hosted" not in report["runs-on"]
     scripts = [step["run"] for job in (measure, report) for step in job["steps"] if "run" in step]
     assert all(subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0 for script in scripts)
@@ -56,3 +61,33 @@ def test_the_workflow_of_the_gate_is_safe_and_calls_it_with_options_that_it_has(
     options = set(re.findall(r"--[a-z]+", call.partition("sparkscale gate")[2].partition(">")[0]))
     assert options == {"--base", "--within", "--format", "--out"}
     assert all(f"`{option}" in section for option in options)
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "conclusion", "comment"),
+    [
+        ("success", "0", "success", "the verdicts"),
+        ("success", "1", "failure", "the verdicts"),
+        ("success", "3", "neutral", "the verdicts"),
+        ("failure", "2", "failure", "The gate could not measure commit abc (job: failure, exit code: 2). The log "),
+        ("cancelled", "", "failure", "The gate could not measure commit abc (job: cancelled, exit code: none). The"),
+    ],
+)
+def test_the_workflow_of_the_gate_reports_also_that_nothing_was_measured(
+    result: str, code: str, conclusion: str, comment: str, tmp_path: Path
+) -> None:
+    """Its scripts run with a `gh` that writes down its arguments, because there is no GitHub here."""
+    report = yaml.safe_load((ROOT / "docs" / "github-gate.yml").read_text())["jobs"]["report"]
+    (tmp_path / "gh").write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> "$CALLS"\n')
+    (tmp_path / "gh").chmod(0o755)
+    if result == "success":
+        (tmp_path / "gate.md").write_text("the verdicts")
+    values = dict.fromkeys(report["env"], "") | {"RESULT": result, "CODE": code, "COMMIT": "abc", "RUN": "r"}
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls"), **values}
+    for step in report["steps"]:
+        if "run" in step:
+            subprocess.run(["bash", "-e", "-c", step["run"]], env=variables, cwd=tmp_path, check=True)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert f"conclusion={conclusion}" in calls
+    assert ("output[title]=The gate could not measure this commit" in calls) == (result != "success")
+    assert (tmp_path / "body.md").read_text().startswith(f"<!-- sparkscale gate -->\n{comment}")

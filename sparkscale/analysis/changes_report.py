@@ -54,9 +54,25 @@ class Change:
         return self.series.points[self.step.after[0]]
 
     @property
+    def is_within_commit(self) -> bool:
+        """True if one commit lies on both sides, because it was measured with other releases, too."""
+        return self.last_before.commit == self.first_after.commit
+
+    @property
     def commits(self) -> str:
         """The range of commits as git writes it: the last commit before, and the first after."""
-        return f"{self.last_before.commit[:SHORT_COMMIT]}..{self.first_after.commit[:SHORT_COMMIT]}"
+        first = self.first_after.commit[:SHORT_COMMIT]
+        if self.is_within_commit:
+            return f"{first} (other releases)"
+        return f"{self.last_before.commit[:SHORT_COMMIT]}..{first}"
+
+    @property
+    def numbers(self) -> str:
+        """The number of commits on each side: "7 + 5"."""
+        return " + ".join(
+            str(len({self.series.points[position].commit for position in side}))
+            for side in (self.step.before, self.step.after)
+        )
 
     @property
     def not_measured(self) -> int | None:
@@ -91,11 +107,12 @@ def report(
     if len(collected.commits) < 2:
         yield Answer(_one_commit(collected))
     else:
-        found = [Change(collected.series[one], step) for one in sorted(changes) for step in changes[one]]
+        all_changes = [Change(collected.series[one], step) for one in sorted(changes) for step in changes[one]]
         judged = [one for one in collected.series if one.is_long_enough]
-        yield Answer(_answer(metric, found, judged, len(collected.series)), evidence=_evidence(found))
-        yield from _tables(metric, found)
-        yield from _released(store, found)
+        sentences = _answer(metric, all_changes, judged, len(collected.series))
+        yield Answer(sentences, evidence=_evidence(all_changes))
+        yield from _tables(metric, all_changes)
+        yield from _released(store, all_changes)
         if not_confirmed:
             yield Text(
                 f"In {len(not_confirmed)} series asv's own detection sees a step that is not certain. It may "
@@ -118,23 +135,23 @@ def _one_commit(collected: Collected) -> str:
     )
 
 
-def _answer(metric: Metric, found: Sequence[Change], judged: Sequence[Series], series: int) -> str:
+def _answer(metric: Metric, changes: Sequence[Change], judged: Sequence[Series], series: int) -> str:
     """Returns the sentences that say how many series changed, and which became worse or better."""
     if not judged:
         return (
             f"No change of {metric.name} can be seen yet: it needs {2 * FEWEST} commits, and none of {series} series "
             "has as many."
         )
-    commits = sorted({len(one.points) for one in judged})
+    commits = sorted({len(one.commits) for one in judged})
     measured = "–".join(map(str, dict.fromkeys((commits[0], commits[-1]))))
     of_series = f"{len(judged)} series of {measured} commits"
-    if not found:
+    if not changes:
         return f"No change of {metric.name} in {of_series}."
-    changed = len({one.series.label for one in found})
+    changed = len({one.series.label for one in changes})
     sentences = [f"{metric.name} changed in {changed} of {of_series}."]
     for verdict in ("worse", "better"):
-        if of_verdict := [one for one in found if one.verdict(metric) == verdict]:
-            labels = [f"{one.series.label}{_times(one)} since {_first(one)}" for one in of_verdict]
+        if of_verdict := [one for one in changes if one.verdict(metric) == verdict]:
+            labels = [f"{one.series.label}{_times(one)} {_since(one)}" for one in of_verdict]
             sentences.append(f"{verdict.capitalize()}: {named(labels, MOST_NAMED, '; ')}.")
     return " ".join(sentences)
 
@@ -143,13 +160,14 @@ def _times(change: Change) -> str:
     return "" if change.ratio is None else f", {change.ratio:.2f} ×"
 
 
-def _first(change: Change) -> str:
-    return change.first_after.commit[:SHORT_COMMIT]
+def _since(change: Change) -> str:
+    first = change.first_after.commit[:SHORT_COMMIT]
+    return f"within commit {first}, with other releases" if change.is_within_commit else f"since {first}"
 
 
-def _evidence(found: Sequence[Change]) -> tuple[str, ...]:
+def _evidence(changes: Sequence[Change]) -> tuple[str, ...]:
     """Returns the ids of the records next to each change."""
-    points = [point for one in found for point in (one.last_before, one.first_after)]
+    points = [point for one in changes for point in (one.last_before, one.first_after)]
     return tuple(dict.fromkeys(record.id for point in points for record in point.records))
 
 
@@ -157,12 +175,12 @@ def _labels(series: Sequence[Series]) -> str:
     return named([one.label for one in series], MOST_NAMED, "; ")
 
 
-def _tables(metric: Metric, found: Sequence[Change]) -> Iterator[Block]:
+def _tables(metric: Metric, changes: Sequence[Change]) -> Iterator[Block]:
     """Yields a table of changes for each work."""
     by_work: dict[str, list[Change]] = defaultdict(list)
-    for one in found:
+    for one in changes:
         by_work[one.series.work].append(one)
-    has_which = any(one.series.which for one in found)
+    has_which = any(one.series.which for one in changes)
     columns = (
         blocks.name("series"),
         *([blocks.name("which", priority=2)] if has_which else []),
@@ -174,9 +192,15 @@ def _tables(metric: Metric, found: Sequence[Change]) -> Iterator[Block]:
         Column("commits\nbetween", ",", priority=3),
         blocks.name("number of\ncommits", priority=4),
     )
-    for work, changes in by_work.items():
-        yield Grid(work, columns, tuple(_row(metric, one, has_which) for one in changes))
-    if found:
+    for work, of_work in by_work.items():
+        yield Grid(work, columns, tuple(_row(metric, one, has_which) for one in of_work))
+    if any(one.is_within_commit for one in changes):
+        yield Text(
+            "(other releases): the change lies within this commit. It was measured with several sets of package "
+            "releases, and the value changed with them.",
+            is_note=True,
+        )
+    if changes:
         yield Text(
             "before, after: median (range) of the commits' values, which are medians of their rounds. commits: the "
             "last one before the change, and the first after it. commits between: those that were not measured. "
@@ -201,24 +225,29 @@ def _row(metric: Metric, change: Change, has_which: bool) -> tuple[Cell, ...]:
         change.verdict(metric),
         change.commits,
         change.not_measured,
-        f"{len(change.step.before)} + {len(change.step.after)}",
+        change.numbers,
     )
 
 
-def _released(store: Store, found: Sequence[Change]) -> Iterator[Block]:
+def _released(store: Store, changes: Sequence[Change]) -> Iterator[Block]:
     """Yields a table of the releases that changed with each change, or a sentence if none did."""
-    texts = [_releases(store, one) for one in found]
+    texts = [_releases(store, one) for one in changes]
     if any(text != NO_RELEASE for text in texts):
-        columns = (blocks.name("commits"), blocks.name("series"), blocks.prose("releases that changed"))
-        rows: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for one, text in zip(found, texts, strict=True):
-            rows[one.commits, text].append(one.series.name)
+        columns = (
+            blocks.name("commits"),
+            blocks.prose("workload"),
+            blocks.name("series"),
+            blocks.prose("releases that changed"),
+        )
+        rows: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for one, text in zip(changes, texts, strict=True):
+            rows[one.commits, one.series.work, text].append(one.series.title)
         yield Grid(
             "Package releases that changed between these commits",
             columns,
-            tuple((commits, named(series, MOST_NAMED), text) for (commits, text), series in rows.items()),
+            tuple((commits, work, named(series, MOST_NAMED), text) for (commits, work, text), series in rows.items()),
         )
-    elif found:
+    elif changes:
         yield Text("No package release changed between these commits.")
 
 
@@ -250,7 +279,7 @@ def _too_short(collected: Collected) -> Iterator[Block]:
     """Yields a sentence about the series that have too few commits for a change."""
     short = [one for one in collected.series if not one.is_long_enough]
     if short:
-        labels = [f"{one.label} ({len(one.points)})" for one in short]
+        labels = [f"{one.label} ({len(one.commits)})" for one in short]
         has = "it has" if len(short) == 1 else "they have"
         yield Text(
             f"{len(short)} series {_be(len(short))} not looked at, because {has} fewer than {2 * FEWEST} commits: "

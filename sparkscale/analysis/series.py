@@ -57,9 +57,14 @@ class Series:
     which: str = ""
 
     @property
+    def commits(self) -> tuple[str, ...]:
+        """The commits of the points, in order. A commit that was measured with several releases is in it once."""
+        return tuple(dict.fromkeys(point.commit for point in self.points))
+
+    @property
     def is_long_enough(self) -> bool:
         """True if the series has enough commits for a change."""
-        return len(self.points) >= 2 * FEWEST
+        return len(self.commits) >= 2 * FEWEST
 
     @property
     def name(self) -> str:
@@ -67,10 +72,14 @@ class Series:
         return f"{self.engine} {show_fraction(self.fraction)}"
 
     @property
+    def title(self) -> str:
+        """The name, and what distinguishes the series from others with this name: "xgboost 1/4 (version 1)"."""
+        return f"{self.name} ({self.which})" if self.which else self.name
+
+    @property
     def label(self) -> str:
         """The series in words: "data_parallel.gradient_boosting on flights, local, cpu: xgboost 1/4"."""
-        which = f" ({self.which})" if self.which else ""
-        return f"{self.work}: {self.name}{which}"
+        return f"{self.work}: {self.title}"
 
 
 @dataclass(frozen=True)

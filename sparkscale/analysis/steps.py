@@ -83,10 +83,10 @@ def _tested(noise: "_Noise", segments: Segments) -> tuple[Step, ...]:
     """
     sides = [tuple(range(first, end)) for first, end in segments if end - first >= FEWEST]
     while len(sides) > 1:
-        found = [noise.step(before, after) for before, after in itertools.pairwise(sides)]
-        worst = max(range(len(found)), key=lambda position: found[position].p)
-        if found[worst].p <= ALPHA:
-            return tuple(found)
+        tested_steps = [noise.step(before, after) for before, after in itertools.pairwise(sides)]
+        worst = max(range(len(tested_steps)), key=lambda position: tested_steps[position].p)
+        if tested_steps[worst].p <= ALPHA:
+            return tuple(tested_steps)
         sides[worst : worst + 2] = [sides[worst] + sides[worst + 1]]
     return ()
 

@@ -65,12 +65,12 @@ class Planted:
 def equal(noise: Noise, rounds: int, compared: int, comparisons: int) -> Equal:
     """Returns the verdicts on equal sides, from this number of simulated comparisons."""
     generator = np.random.default_rng([SEED, rounds, compared])
-    found, intervals = [], []
+    verdicts_by_part, intervals = [], []
     for part in chunks(comparisons, compared, max(rounds**2, RESAMPLED)):
         logs = noise.drawn(generator, part, compared, rounds)
-        found.append(_verdicts(logs))
+        verdicts_by_part.append(_verdicts(logs))
         intervals.append(_bootstrap(generator, logs))
-    result = np.concatenate(found)
+    result = np.concatenate(verdicts_by_part)
     is_false = (result == WORSE) | (result == BETTER)
     low, high = np.concatenate(intervals, axis=1)
     limit = np.log(1 + THRESHOLD)
@@ -125,11 +125,11 @@ def controls(cases: Sequence[RealCase]) -> list[Control]:
         for (run, rest, engine), head in by_engine.items()
         if engine == CONTROL[0] and (run, rest, CONTROL[1]) in by_engine
     ]
-    found = [difference(base.times, head.times) for base, head in pairs]
-    adjusted = adjusted_by_holm([one.p for one in found])
+    differences = [difference(base.times, head.times) for base, head in pairs]
+    adjusted = adjusted_by_holm([one.p for one in differences])
     return [
         Control(head.case, base.case.engine, one, p, change(one, p))
-        for (base, head), one, p in zip(pairs, found, adjusted, strict=True)
+        for (base, head), one, p in zip(pairs, differences, adjusted, strict=True)
     ]
 
 

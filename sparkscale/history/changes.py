@@ -1,7 +1,6 @@
 """`sparkscale history`: finds the commits at which a metric changed, from all records of a store."""
 
 import difflib
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from sparkscale.contract.case import parse_fraction, show_fraction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import named
 from sparkscale.contract.record import RunRecord
-from sparkscale.history import detection
+from sparkscale.history import detection, git
 from sparkscale.measure.worker.descriptions import ROOT
 from sparkscale.store.store import Store
 
@@ -48,13 +47,13 @@ def changes(store: Store, request: Request, root: Path = ROOT) -> list[Block]:
     invocations = invocations_of(store)
     counted, left_out = countable(records, invocations)
     collected = collect(store, metric, counted, invocations, positions(root))
-    found = _changes(collected)
+    changes_by_series = _changes(collected)
     unconfirmed = [
         one
-        for one, of_series in zip(collected.series, found, strict=True)
+        for one, of_series in zip(collected.series, changes_by_series, strict=True)
         if not of_series and one.is_long_enough and len(detection.steps_of_asv(_rounds(one))) > 1
     ]
-    by_position = {position: of_series for position, of_series in enumerate(found) if of_series}
+    by_position = {position: of_series for position, of_series in enumerate(changes_by_series) if of_series}
     return list(changes_report.report(store, collected, by_position, unconfirmed, left_out))
 
 
@@ -63,19 +62,27 @@ def positions(root: Path) -> dict[str, int]:
 
     A parent always comes before its children. Empty if the folder is no git repository, or if git is not installed.
     """
-    command = ["git", "-C", str(root), "rev-list", "--topo-order", "--reverse", "HEAD"]
-    try:
-        output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {commit: position for position, commit in enumerate(output.split())}
+    commits = (git.output(root, "rev-list", "--topo-order", "--reverse", "HEAD") or "").split()
+    return {commit: position for position, commit in enumerate(commits)}
 
 
 def _changes(collected: Collected) -> list[tuple[steps.Step, ...]]:
     """Returns the changes of each series. p is adjusted for all series that are long enough."""
     long = [one for one in collected.series if one.is_long_enough]
-    judged = iter(steps.adjusted([steps.steps(_rounds(one), detection.candidates(_rounds(one))) for one in long]))
+    judged = iter(steps.adjusted([steps.steps(_rounds(one), _candidates(one)) for one in long]))
     return [next(judged) if one.is_long_enough else () for one in collected.series]
+
+
+def _candidates(series: Series) -> list[steps.Segments]:
+    """Returns ways to split a series, without the segments that have enough points but too few commits.
+
+    A commit has several points if it was measured with several sets of releases.
+    """
+    commits = [point.commit for point in series.points]
+    return [
+        tuple((first, end) for first, end in segments if len(set(commits[first:end])) >= steps.FEWEST)
+        for segments in detection.candidates(_rounds(series))
+    ]
 
 
 def _rounds(series: Series) -> list[tuple[float, ...]]:

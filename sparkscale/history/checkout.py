@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import platform
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ClusterError, ConfigError, StoreError
 from sparkscale.contract.phrases import named
 from sparkscale.contract.record import CodeState
+from sparkscale.history import git
 from sparkscale.history.asv_benchmarks import RESULTS
 from sparkscale.measure.worker import descriptions
 from sparkscale.measure.worker.descriptions import ROOT
@@ -46,8 +46,11 @@ class Checkout:
                 f"{ROOT} is no git repository, or git is not installed: asv keeps its history by commits. "
                 "Clone sparkscale with git, or measure with `sparkscale run`."
             )
-        if _top(ROOT) != ROOT:
-            raise ConfigError(f"{ROOT} lies within another git repository, {_top(ROOT)}: clone sparkscale with git.")
+        top = git.output(ROOT, "rev-parse", "--show-toplevel")
+        if top is None:
+            raise ConfigError(f"{ROOT} is no working tree of git: clone sparkscale with git.")
+        if Path(top).resolve() != ROOT:
+            raise ConfigError(f"{ROOT} lies within another git repository, {top}: clone sparkscale with git.")
         checkout = cls(ROOT, state)
         if checkout.dirty and not allow_dirty:
             raise ConfigError(
@@ -72,14 +75,6 @@ class Checkout:
     def configuration(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.root / CONFIGURATION).read_text())
         return content
-
-
-def _top(folder: Path) -> Path:
-    """Returns the root of the git working tree that contains this folder."""
-    output = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
-    )
-    return Path(output.stdout.strip()).resolve()
 
 
 def damaged(results: Path) -> list[Path]:

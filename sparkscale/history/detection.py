@@ -27,11 +27,11 @@ def candidates(rounds: Sequence[Sequence[float]]) -> list[Segments]:
     values, weights = _values(rounds), _relative_weights(rounds)
     distances = get_mu_dist(values, weights)
     whole = distances.dist(0, len(values) - 1) or 1.0
-    found: dict[Segments, None] = {}
+    splits: dict[Segments, None] = {}
     for penalty in PENALTIES:
         ends, _, _ = solve_potts_approx(values, weights, gamma=whole * penalty, mu_dist=distances, min_size=FEWEST)
-        found[tuple(zip([0, *ends[:-1]], ends, strict=True))] = None
-    return list(found)
+        splits[tuple(zip([0, *ends[:-1]], ends, strict=True))] = None
+    return list(splits)
 
 
 def steps_of_asv(rounds: Sequence[Sequence[float]]) -> Segments:

@@ -136,8 +136,8 @@ def known_axes(benchmarks: Path, prefix: str) -> Axes:
     return empty
 
 
-def _columns(found: Iterable[Point]) -> list[list[str]]:
-    listed = list(found)
+def _columns(points: Iterable[Point]) -> list[list[str]]:
+    listed = list(points)
     return [[point[axis] for point in listed] for axis in range(len(Point._fields))]
 
 

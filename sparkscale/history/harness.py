@@ -19,6 +19,7 @@ from rich.text import Text
 from cluster import state
 from cluster.budget import budget
 from sparkscale.contract.errors import RecordingError
+from sparkscale.history import git
 from sparkscale.history.asv_benchmarks import Settings
 from sparkscale.history.asv_results import describe_machine, selections
 from sparkscale.history.checkout import Checkout, machine
@@ -52,7 +53,8 @@ def harness(rounds: int, say: Callable[[str], None]) -> list[GridRun]:
     checkout = Checkout.here(allow_dirty=True)
     with tempfile.TemporaryDirectory(prefix="sparkscale-harness-") as folder:
         clone = Path(folder) / "checkout"
-        subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
+        command = ["git", "clone", "--quiet", str(checkout.root), str(clone)]
+        subprocess.run(command, env=git.environment(), check=True)
         (profile,) = state.profiles(suite.load(SUITE).clusters)
         description = machine(None, profile, budget(profile))
         describe_machine(description)

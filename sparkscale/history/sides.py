@@ -1,6 +1,5 @@
 """Finds the sides of a comparison: a run, a commit, a revision as asv names it, a folder of records, or a file."""
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from sparkscale.analysis.questions.compare.side import Side
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count, named
 from sparkscale.contract.record import SHORT, RunRecord
+from sparkscale.history import git
 from sparkscale.history.package_environments import combinations
 from sparkscale.measure.worker.descriptions import ROOT
 from sparkscale.store import archive, record_file
@@ -142,18 +142,23 @@ def _measured_as(record: RunRecord, invocations: dict[str, Invocation]) -> str:
 def _revision(
     store: Store, name: str, measured: Sequence[RunRecord], invocations: dict[str, Invocation]
 ) -> _Revision:
-    """Returns the revision with this name. Raises ConfigError if it has no records, or if several commits match."""
+    """Returns the revision with this name. Raises ConfigError if it has no records, or if several commits match.
+
+    A branch or tag of which the commit has records comes before the beginning of a commit, as in git: "beef" can be
+    both.
+    """
     revision, _, suffix = name.partition("@")
     parts = [part.strip() for part in suffix.split(",") if part.strip() not in ("", "locked")]
     releases = combinations([part for part in parts if part != "dirty"])
     if len(releases) > 1:
         raise ConfigError(f"{name} names several releases of one package: name one of each after the @.")
     commits = list(dict.fromkeys(str(record.code.commit) for record in measured))
+    resolved = git.output(ROOT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    is_name = resolved in commits and not str(resolved).startswith(revision)
     matching = [commit for commit in commits if len(revision) >= FEWEST_OF_A_COMMIT and commit.startswith(revision)]
-    if len(matching) > 1:
+    if len(matching) > 1 and not is_name:
         raise ConfigError(f"'{revision}' begins several commits: {named(matching, MOST_NAMED)}. Give more of it.")
-    resolved = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    commit = matching[0] if matching else resolved
+    commit = matching[0] if matching and not is_name else resolved
     if commit not in commits:
         raise ConfigError(_not_measured(store, name, resolved, commits, measured, invocations))
     return _Revision(str(commit), releases[0], "dirty" in parts)
@@ -184,20 +189,5 @@ def _not_measured(
 
 def _distances(commit: str, others: Sequence[str]) -> dict[str, int]:
     """Returns the number of commits between this commit and each other one that git knows."""
-    counts = {other: _git("rev-list", "--count", f"{commit}...{other}") for other in others}
+    counts = {other: git.output(ROOT, "rev-list", "--count", f"{commit}...{other}") for other in others}
     return {other: int(number) for other, number in counts.items() if number is not None}
-
-
-def _git(*arguments: str) -> str | None:
-    """Returns the output of git in this checkout. None if git fails, is not installed, or prints nothing."""
-    try:
-        finished = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError:
-        return None
-    return finished.stdout.strip() or None if finished.returncode == 0 else None

@@ -1,13 +1,13 @@
 """Decides whether a commit needs to be measured: not if only files changed that cannot change a figure."""
 
 import json
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from sparkscale.contract.phrases import count, named
+from sparkscale.history import git
 from sparkscale.history.asv_results import file_of
 from sparkscale.history.checkout import Checkout
 from sparkscale.history.package_environments import Environment
@@ -55,12 +55,12 @@ def unchanged(
 
     A commit is recorded if `results` has a file of asv for it, on each of these machines with each set of releases.
     Returns None if the commit of the checkout must be measured: if something changed, if the checkout has changes
-    that are not committed, or if no commit in its history is recorded.
+    that are not committed, if no commit in its history is recorded, or if git does not answer.
     """
     if checkout.dirty:
         return None
     environments = [Environment(releases, Path()) for releases in release_sets]
-    for commit in _git(checkout.root, "rev-list", "--topo-order", "HEAD").split():
+    for commit in (git.output(checkout.root, "rev-list", "--topo-order", "HEAD") or "").split():
         code = checkout.code.model_copy(update={"commit": commit})
         files = [
             file_of(results, Checkout(checkout.root, code), machine, environment)
@@ -69,7 +69,9 @@ def unchanged(
         ]
         if all(_is_of(path, commit) for path in files):
             changed = _changed(checkout.root, commit, checkout.commit)
-            return None if any(map(can_change_a_figure, changed)) else Unchanged(commit, tuple(changed))
+            if changed is None or any(map(can_change_a_figure, changed)):
+                return None
+            return Unchanged(commit, tuple(changed))
     return None
 
 
@@ -86,13 +88,10 @@ def _is_of(path: Path, commit: str) -> bool:
         return False
 
 
-def _changed(root: Path, base: str, head: str) -> list[str]:
-    """Returns the files that differ between two commits. A file that was renamed counts under both names."""
-    output = _git(root, "diff", "--no-renames", "--no-ext-diff", "--name-only", "-z", base, head)
-    return [name for name in output.split("\0") if name]
+def _changed(root: Path, base: str, head: str) -> list[str] | None:
+    """Returns the files that differ between two commits. None if git does not answer.
 
-
-def _git(root: Path, *arguments: str) -> str:
-    """Returns the output of git, which `Checkout.here` has called before."""
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=True).stdout
+    A file that was renamed counts under both names.
+    """
+    names = git.output(root, "diff", "--no-renames", "--no-ext-diff", "--name-only", "-z", base, head)
+    return None if names is None else [name for name in names.split("\0") if name]

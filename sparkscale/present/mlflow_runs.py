@@ -34,6 +34,14 @@ ALL_CASES = "all"
 """The value of the tag `sparkscale.case` in the parent run, below which the cases lie."""
 NOTE, COMMIT, SOURCE = "mlflow.note.content", "mlflow.source.git.commit", "mlflow.source.name"
 """Tags that MLflow's pages show as description, version and source."""
+TAGS = (NOTE, COMMIT, SOURCE, "executions", "outcomes", "records", "error", "suite", "host", "commit", "dirty")
+"""The names of all other tags of an export. A long one goes on in "NAME.2" and so on."""
+TAGS_BY_NAME = ("unit.", "varies.", "version.")
+"""What the names of tags begin with that exist for each metric, parameter or package."""
+OWN_TAG = re.compile(
+    rf"(?:{'|'.join(map(re.escape, TAGS))})(?:\.\d+)?|(?:{'|'.join(map(re.escape, TAGS_BY_NAME))}).+"
+)
+"""Matches the names of these tags. Other tags of a run of MLflow are the user's, or MLflow's own."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Point:
 class Described:
     """A run of MLflow: a case without its seeds, or the parent of all cases.
 
-    `identity` tells the runs of MLflow that belong to one run of sparkscale apart. `files` holds texts that become
+    `identity` distinguishes the runs of MLflow that belong to one run of sparkscale. `files` holds texts that become
     artifacts, by file name. Times are milliseconds since 1970.
     """
 

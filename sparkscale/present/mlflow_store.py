@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from sparkscale.contract.case import digest
 from sparkscale.contract.errors import ConfigError
-from sparkscale.present.mlflow_runs import ANONYMOUS, CASE, EXPORTED, RUN, Described
+from sparkscale.present.mlflow_runs import ANONYMOUS, CASE, EXPORTED, OWN_TAG, RUN, Described
 
 FILE, ARTIFACTS = "mlflow.db", "-artifacts"
 """The database in the directory of the records, and the end of the name of the directory with its artifacts."""
@@ -127,7 +127,10 @@ class Tracking:
     def _complete(
         self, earlier: Any, one: Described, links: dict[str, str], files: dict[str, str], marker: str
     ) -> None:
-        """Adds what a run of MLflow lacks. Its marker comes last: without it, the next export completes the run."""
+        """Adds what a run of MLflow lacks, and deletes tags of an earlier export that no longer hold.
+
+        The marker comes last: without it, the next export completes the run.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         run = earlier.info.run_id
@@ -145,8 +148,9 @@ class Tracking:
             if (point.metric, point.round, point.milliseconds) not in known
         ]
         self.client.log_batch(run, metrics, params, tags)  # in as many requests as MLflow's limits need
-        if "error" in earlier.data.tags and "error" not in one.tags:
-            self.client.delete_tag(run, "error")
+        for name in earlier.data.tags:
+            if OWN_TAG.fullmatch(name) and name not in one.tags:
+                self.client.delete_tag(run, name)
         with tempfile.TemporaryDirectory(prefix="sparkscale-mlflow-") as folder:
             for name, text in files.items():
                 (Path(folder) / name).write_text(text, "utf-8")

@@ -23,6 +23,8 @@ AS_JSON = ("case.params",)
 """Fields that differ by case, so that they become one JSON text."""
 MAPPINGS = ("seconds", "quality", "figures")
 """Fields of a record that hold numbers by name."""
+OF_MAPPINGS = tuple(f"{name}." for name in MAPPINGS)
+"""What the names of the columns of MAPPINGS begin with."""
 OPTIONAL = ("error", "spark")
 """Fields of a record that are null as a whole, or have all their parts."""
 
@@ -46,18 +48,30 @@ def _flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def pack(store: Store, records: Sequence[RunRecord], path: Path) -> None:
-    """Writes records to a Parquet file. Raises ConfigError if it cannot be written."""
+    """Writes records to a Parquet file.
+
+    Raises ConfigError if it cannot be written, or if a field has values that one column cannot hold.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = [flat(record) for record in records]
     names = dict.fromkeys(name for row in rows for name in row)
-    table = pa.table({name: [row.get(name) for row in rows] for name in names})
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowException, OverflowError) as error:
+            raise ConfigError(
+                f"{path} cannot be written, because no column can hold all values of {name}: export with "
+                "--format json."
+            ) from error
     context = json.dumps(_context(store, records)).encode()
+    table = pa.table(columns).replace_schema_metadata({CONTEXT_KEY: context})
     try:
-        pq.write_table(table.replace_schema_metadata({CONTEXT_KEY: context}), path, compression="zstd")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from error
+        pq.write_table(table, path, compression="zstd")
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _context(store: Store, records: Sequence[RunRecord]) -> dict[str, Any]:
@@ -120,19 +134,19 @@ def _restore(path: Path, store: Store) -> None:
         for content in context["descriptions"]:
             store.keep(Description.model_validate(content))
         for row in table.to_pylist():
-            store.add(RunRecord.model_validate(_nested(row)), {})
+            store.add(RunRecord.model_validate(nested(row)), {})
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         reason = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else error
         raise ConfigError(f"{path} is a damaged file of records: {str(reason).splitlines()[0]}.") from error
 
 
-def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the record of a row, as nested mappings."""
+def nested(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the record of a row, as nested mappings. It is the inverse of `flat`."""
     record: dict[str, Any] = {name: {} for name in (*MAPPINGS, *OPTIONAL)}
     for name, value in row.items():
         if name in OPTIONAL:
             continue  # null as a whole
-        *outer, last = name.split(".") if not name.startswith(MAPPINGS) else name.split(".", 1)
+        *outer, last = name.split(".", 1 if name.startswith(OF_MAPPINGS) else -1)
         inside = record
         for part in outer:
             inside = inside.setdefault(part, {})

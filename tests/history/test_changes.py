@@ -137,7 +137,9 @@ def test_a_change_has_its_values_its_commits_and_its_releases(story: Story, root
     assert (name, verdict, between, unmeasured, sizes) == ("xgboost 1", "worse", f"{last}..{first}", 1, "7 + 5")
     assert (before.median, after.median) == (pytest.approx(1.0, abs=0.03), pytest.approx(1.2, abs=0.03))  # type: ignore[union-attr]
     assert ratio == after.median / before.median  # type: ignore[union-attr]
-    assert releases.rows == ((f"{last}..{first}", "xgboost 1", "Python 3.11.7 → 3.11.8, xgboost 3.1.1 → 3.2.0"),)
+    assert releases.rows == (
+        (f"{last}..{first}", WORK, "xgboost 1", "Python 3.11.7 → 3.11.8, xgboost 3.1.1 → 3.2.0"),
+    )
     assert answer(found) == (
         f"time_to_model changed in 1 of 2 series of 12 commits. Worse: {WORK}: xgboost 1, {ratio:.2f} × since "
         f"{first}."
@@ -275,10 +277,63 @@ def test_releases_of_one_commit_are_not_mixed(story: Story, root: Path, commits:
         story.measured(commits[3], 2.0, software=NEW)
     for commit in commits[4:7]:
         story.measured(commit, 2.0, software=NEW)
-    table, releases = grids(report(story.store, root))
+    blocks = report(story.store, root)
+    table, releases = grids(blocks)
     same = commits[3][:7]
-    assert table.rows[0][5:8] == (f"{same}..{same}", 0, "4 + 4")
-    assert "xgboost 3.1.1 → 3.2.0" in str(releases.rows[0][2])
+    assert table.rows[0][5:8] == (f"{same} (other releases)", 0, "4 + 4")
+    assert "xgboost 3.1.1 → 3.2.0" in str(releases.rows[0][3])
+    assert answer(blocks).endswith(f" × within commit {same}, with other releases.")
+    assert "1 series of 7 commits" in answer(blocks)
+    assert "(other releases): the change lies within this commit." in texts(blocks)
+
+
+def test_a_commit_with_several_sets_of_releases_counts_once(story: Story, root: Path, commits: list[str]) -> None:
+    """Six points, but only three commits: between their two sets of releases lies no change of the code."""
+    story.noise = 0.001
+    for commit in commits[:3]:
+        story.measured(commit, 1.0)
+        story.measured(commit, 2.0, software=NEW)
+    blocks = report(story.store, root)
+    assert answer(blocks) == (
+        "No change of time_to_model can be seen yet: it needs 6 commits, and none of 1 series has as many."
+    )
+    assert f"it has fewer than 6 commits: {WORK}: xgboost 1 (3)." in texts(blocks)
+
+
+@pytest.mark.parametrize("commits_after", [2, 3])
+def test_each_side_of_a_change_has_enough_commits(
+    story: Story, root: Path, commits: list[str], commits_after: int
+) -> None:
+    """There are three points or more after the change in both cases."""
+    story.noise = 0.001
+    for commit in commits[:6]:
+        story.measured(commit, 1.0)
+    story.measured(commits[6], 2.0)
+    for commit in commits[6 : 6 + commits_after]:
+        story.measured(commit, 2.0, software=NEW)
+    blocks = report(story.store, root)
+    if commits_after == 2:
+        assert answer(blocks) == "No change of time_to_model in 1 series of 8 commits."
+    else:
+        (row,) = grids(blocks)[0].rows
+        assert row[5:8] == (f"{commits[5][:7]}..{commits[6][:7]}", 1, "6 + 3")
+
+
+def test_releases_name_the_workload_of_each_series(story: Story, root: Path, commits: list[str]) -> None:
+    """Two data sets, and two versions of a workload, change at one commit."""
+
+    def changed_case(**fields: Any) -> Callable[[RunRecord], dict[str, Any]]:
+        return lambda record: {"case": record.case.model_copy(update=fields)}
+
+    for number, commit in enumerate(commits):
+        seconds, software = (2.0, NEW) if number >= 6 else (1.0, OLD)
+        for fields in ({}, {"dataset": "digits"}, {"version": 2}):
+            story.measured(commit, seconds, software=software, change=changed_case(**fields))
+    releases = grids(report(story.store, root))[-1]
+    assert [(row[1], row[2]) for row in releases.rows] == [
+        (WORK.replace("flights", "digits"), "xgboost 1"),
+        (WORK, "xgboost 1 (version 1), xgboost 1 (version 2)"),
+    ]
 
 
 def test_too_few_commits_are_named(story: Story, root: Path, commits: list[str]) -> None:

@@ -131,6 +131,33 @@ def test_a_commit_without_records_names_the_nearest_one(store: Store, opened: Ca
     assert opened("HEAD~1") == [f"commit {commits[1][:8]}", "nearest"]
 
 
+def test_a_branch_comes_before_the_beginning_of_a_commit_if_it_has_records(
+    store: Store, opened: Callable[[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of branches and tags that also begin a commit: "abcdef" even begins two."""
+    repository = tmp_path / "repository"
+    who = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    for command in (
+        [*who, "commit", "--quiet", "--allow-empty", "--message", "first"],
+        ["branch", "abcdef"],
+        ["tag", "abcdef34"],
+        ["branch", "decade"],
+        [*who, "commit", "--quiet", "--allow-empty", "--message", "second"],
+        ["branch", "0123"],
+    ):
+        subprocess.run(["git", "-C", str(repository), *command], check=True)
+    monkeypatch.setattr(sides, "ROOT", repository)
+    command = ["git", "-C", str(repository), "rev-parse", "HEAD~1"]
+    first = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    write_run(store, "first", first, 8)
+    write_run(store, "alike", "decade0000000000", 9)
+    for name in ("abcdef", "abcdef34", "decade", first[:7]):
+        assert opened(name) == [f"commit {first[:8]}", "first"]
+    assert opened("abcdef3") == ["commit abcdef34", "two"]
+    assert opened("0123") == ["commit 01234567", "three"]  # the branch's commit has no records
+
+
 @pytest.mark.parametrize("name", ["abc", "9999999", "four", "x" * 5000, "--all", ""])
 def test_an_unknown_side_names_the_last_runs(opened: Callable[[str], list[str]], name: str) -> None:
     with pytest.raises(

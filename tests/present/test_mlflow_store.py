@@ -198,6 +198,36 @@ def test_what_mlflow_cannot_hold_is_in_an_artifact_and_in_more_tags(store: Store
     assert len(steps(client, run, "time_to_model")) == 150
 
 
+def test_tags_of_an_earlier_export_that_no_longer_hold_are_deleted(store: Store, tmp_path: Path) -> None:
+    """All rounds are repeated without an error and with shorter ids, as by `sparkscale run --retry-failed`."""
+    long = {number: f"{number:05}" * 20 for number in range(1, 61)}
+    write = Writer(store, change=lambda record: {"id": long[record.round]})
+    for number in long:
+        write(case("xgboost", 1, seed=number), number, outcome="failed")
+    exported(store)
+    client, runs = runs_of(tmp_path)
+    [run] = children(runs).values()
+    assert {"records", "records.2", "error", "varies.rows"} < set(run.data.tags)
+    gone = ("records.2", "error", "varies.rows.2", "version.removed", "unit.removed", "mlflow.note.content.2")
+    for name in gone[2:]:
+        client.set_tag(run.info.run_id, name, "left over")
+    kept = {"team": "search", "records.of": "me", "version": "mine", "hosted": "here"}
+    for name, text in kept.items():
+        client.set_tag(run.info.run_id, name, text)
+    again = Writer(store, change=lambda record: {"id": f"again-{record.round}"})
+    for number in long:
+        again(case("xgboost", 1, seed=number), number, seconds=1.0)
+    exported(store)
+    _, later = runs_of(tmp_path)
+    [run] = children(later).values()
+    tags = run.data.tags
+    assert tags["records"].startswith("again-1, again-2, ")
+    assert not set(gone) & set(tags)
+    assert "varies.rows" in tags
+    assert {name: tags[name] for name in kept} == kept
+    assert tags["mlflow.runName"] == "gradient_boosting xgboost flights 1 local cpu"
+
+
 def test_names_that_a_reader_does_not_need_are_left_out(store: Store, tmp_path: Path) -> None:
     cluster = "spark://master-7.corp:7077"
 

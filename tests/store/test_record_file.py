@@ -75,6 +75,31 @@ def test_a_damaged_file_is_one_sentence(written: Path, tmp_path: Path) -> None:
             pass
 
 
+def test_a_name_may_have_dots_only_in_a_mapping_of_numbers() -> None:
+    row = {"seconds.load.part": 1.0, "seconds_by_part.load.first": 2.0, "seconds_total": 3.0}
+    fields = record_file.nested(row)
+    assert fields["seconds"] == {"load.part": 1.0}
+    assert fields["seconds_by_part"] == {"load": {"first": 2.0}}
+    assert fields["seconds_total"] == 3.0
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # it sees the wrong type, too
+@pytest.mark.parametrize("values", [(1, "one"), (1, 2**70)])
+def test_values_that_no_column_can_hold_are_one_sentence_with_the_field(
+    values: tuple[object, object], tmp_path: Path
+) -> None:
+    records = [record("a").model_copy(update={"round": value}) for value in values]
+    path = tmp_path / "records.parquet"
+    with (
+        Store.open(tmp_path / "store") as store,
+        pytest.raises(
+            ConfigError, match=r"records\.parquet cannot be written, because .* all values of round: export"
+        ),
+    ):
+        record_file.pack(store, records, path)
+    assert not path.exists()
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store") as store, pytest.raises(ConfigError, match="cannot be written"):
         record_file.pack(store, [], tmp_path / "absent" / "records.parquet")

@@ -3,14 +3,13 @@
 import difflib
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import CodeState
-from sparkscale.history import package_environments
+from sparkscale.history import git, package_environments
 from sparkscale.history.checkout import LOCK, differing_releases
 from sparkscale.measure.worker import descriptions
 from sparkscale.measure.worker.descriptions import CODE, ROOT
@@ -24,15 +23,6 @@ SHORT = 12
 """The number of characters of a commit that names of folders and messages have."""
 NEAREST = 3
 """The largest number of branches and tags that a message proposes."""
-
-HOOK_VARIABLES = {
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_COMMON_DIR",
-    "GIT_PREFIX",
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class Side:
     def environment(self) -> dict[str, str]:
         """Returns the environment of a process that runs this checkout's code."""
         others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]
-        return {**_without_git(), "PYTHONPATH": os.pathsep.join([str(self.root), *others])}
+        return {**git.environment(), "PYTHONPATH": os.pathsep.join([str(self.root), *others])}
 
 
 def head_state(allow_dirty: bool) -> CodeState:
@@ -59,7 +49,7 @@ def head_state(allow_dirty: bool) -> CodeState:
     state = descriptions.code_state()
     if state.commit is None:
         raise ConfigError(f"{ROOT} is no git repository, or git is not installed: a gate compares commits.")
-    if _git(ROOT, "status", "--porcelain", "--", *(name for name in CODE if (ROOT / name).exists())) == "":
+    if git.output(ROOT, "status", "--porcelain", "--", *(name for name in CODE if (ROOT / name).exists())) == "":
         return CodeState(commit=state.commit, dirty=False)
     if not allow_dirty:
         raise ConfigError(
@@ -71,15 +61,15 @@ def head_state(allow_dirty: bool) -> CodeState:
 
 def commit_of(revision: str, root: Path = ROOT) -> str:
     """Returns the commit of a git revision. Raises ConfigError with the most similar names if there is none."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.output(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit:
         return commit
-    references = (_git(root, "for-each-ref", "--format=%(refname:short)", "refs") or "").splitlines()
+    references = (git.output(root, "for-each-ref", "--format=%(refname:short)", "refs") or "").splitlines()
     by_last_part = {name.rpartition("/")[2]: name for name in reversed(references)}
     near = difflib.get_close_matches(revision, [*references, *by_last_part], NEAREST)
     names = list(dict.fromkeys(by_last_part.get(name, name) if name not in references else name for name in near))
     hint = f"did you mean {' or '.join(names)}?" if names else "name a branch, a tag or a commit with --base."
-    if _git(root, "rev-parse", "--is-shallow-repository") == "true":
+    if git.output(root, "rev-parse", "--is-shallow-repository") == "true":
         hint = "this clone is shallow: fetch the history with `git fetch --unshallow`."
     raise ConfigError(f"{root} has no revision '{revision}': {hint}")
 
@@ -110,9 +100,7 @@ def _clone(root: Path, commit: str, folder: Path) -> None:
         ["clone", "--quiet", "--no-checkout", str(root), str(folder)],
         ["-C", str(folder), "checkout", "--quiet", "--detach", commit],
     ):
-        done = subprocess.run(
-            ["git", *command], capture_output=True, text=True, check=False, env=_without_git(), cwd=root
-        )
+        done = git.finished(root, *command)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["git gives no reason"])[-1].rstrip(".")
             raise ConfigError(f"Commit {commit[:SHORT]} cannot be cloned into {folder}: {reason}.")
@@ -122,8 +110,8 @@ def _is_whole(folder: Path, commit: str) -> bool:
     """Returns true if the folder is a clone of its own, of this commit, and without changes."""
     return (
         (folder / ".git").is_dir()
-        and _git(folder, "rev-parse", "HEAD") == commit
-        and _git(folder, "status", "--porcelain") == ""
+        and git.output(folder, "rev-parse", "HEAD") == commit
+        and git.output(folder, "status", "--porcelain") == ""
     )
 
 
@@ -138,19 +126,3 @@ def python_for(root: Path, environments: Path = ROOT / ENVIRONMENTS) -> Path:
         return Path(sys.executable)
     releases = tuple(f"{name}=={locked}" for name, _, locked in sorted(differing_releases(lock)))
     return package_environments.overlay(releases, environments).python if releases else Path(sys.executable)
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Returns the output of a git command, or None if the command fails."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, env=_without_git()
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _without_git() -> dict[str, str]:
-    """Returns the environment without the variables with which a git hook would make git use another repository."""
-    return {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}

@@ -55,8 +55,8 @@ class Known:
 def known_cases(side: Side, suite: Suite, blocks: Sequence[Block], own_suite: str) -> Known:
     """Returns which of the suite blocks, each with one case, the checkout knows.
 
-    `own_suite` is the name of a suite that the checkout may have, or empty. If the checkout is too old to be asked,
-    nothing is missing here, and its own `sparkscale run` names what it does not know.
+    `own_suite` is the name of a suite that the checkout may have, or empty. If the checkout's code is too old for
+    PROGRAM, nothing is missing here, and its own `sparkscale run` names what it does not know.
     """
     with tempfile.TemporaryDirectory(prefix="sparkscale-gate-") as folder:
         files = [write_suite(suite, [block], Path(folder) / str(position)) for position, block in enumerate(blocks)]
