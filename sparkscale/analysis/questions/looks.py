@@ -1,4 +1,4 @@
-"""Plans at which rounds a gate looks at its data, and decides there which comparisons need no more rounds.
+"""Plans after which rounds a gate tests its comparisons, and at which level each time.
 
 A test after every round finds a difference sooner or later, even if there is none. So each look spends a part of the
 significance level, and the parts add up to the level. They follow the spending function of Lan and DeMets (Biometrika

@@ -1,41 +1,17 @@
 """Two runs of the same cases, which tests change."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.questions.compare.compare import Compared, compare
 from sparkscale.analysis.questions.compare.side import Side
-from sparkscale.contract.record import Outcome, RunRecord
 from sparkscale.store.store import Store
+from tests.analysis.compare.reading import ENGINES, FRACTIONS, ROUNDS, Change, Compares, Outcomes, Written
 from tests.builders import Writer, case, invocation
-
-ENGINES = ("sklearn", "xgboost", "mllib")
-FRACTIONS = (1 / 4, 1.0)
-ROUNDS = 8
-Change = Callable[[RunRecord], dict[str, Any]]
-Outcomes = Callable[[str, int], Outcome]
-
-
-class Written(Protocol):
-    """Writes a run: each engine takes about 10 s times its factor, with a noise of 2 %.
-
-    `outcomes` returns the outcome of an engine in a round, and `change` what is different in a record.
-    """
-
-    def __call__(
-        self,
-        of: str,
-        factors: dict[str, float] | None = None,
-        *,
-        noise: float | None = None,
-        rounds: int = ROUNDS,
-        outcomes: Outcomes = ...,
-        change: Change = ...,
-    ) -> None: ...
 
 
 @pytest.fixture
@@ -75,18 +51,20 @@ def written(two: Store) -> Written:
     return write
 
 
-@contextmanager
-def _sides(store: Store) -> Iterator[Callable[[str], Side]]:
-    yield lambda run: Side(
-        f"run {run}",
-        tuple(store.records(run)),
-        Reader(store, {run: store.invocation(identity=run)}),
-        thresholds=store.invocation(identity=run).gate,
-    )
+@pytest.fixture
+def side(two: Store) -> Callable[[str], Side]:
+    """Returns a run as a side of a comparison."""
+
+    def of(run: str) -> Side:
+        invocation = two.invocation(identity=run)
+        return Side(f"run {run}", tuple(two.records(run)), Reader(two, {run: invocation}), thresholds=invocation.gate)
+
+    return of
 
 
 @pytest.fixture
-def side(two: Store) -> Iterator[Callable[[str], Side]]:
-    """Returns a run as a side of a comparison."""
-    with _sides(two) as made:
-        yield made
+def compared(side: Callable[[str], Side]) -> Compares:
+    def of(base: str = "one", head: str = "two", **options: Any) -> Compared:
+        return compare(side(base), side(head), **options)
+
+    return of

@@ -95,7 +95,7 @@ class Compared:
 
     @property
     def gaps(self) -> list[Absent]:
-        """The metrics of cases of which nobody can say whether they became worse."""
+        """The metrics that may have become worse without anybody noticing, because they are not compared."""
         return [one for one in self.absent if one.is_gap]
 
     @property

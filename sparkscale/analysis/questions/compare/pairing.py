@@ -97,7 +97,7 @@ def _by_identity(side: Side, ignored: Sequence[str]) -> dict[Subject, Subject]:
 
 
 def _refusals(base: Side, head: Side, pair: Pair, ignored: Sequence[str]) -> Iterator[str]:
-    """Yields, in words, each condition in which the two sides of a case differ although they should not."""
+    """Yields the conditions that differ between the two sides of a case, although they should be equal."""
     own, its = pair.base, pair.head
     if own.dataset_id != its.dataset_id and "dataset" not in ignored:
         yield f"{own.dataset}: other data of the same name"
@@ -119,7 +119,7 @@ def _refusals(base: Side, head: Side, pair: Pair, ignored: Sequence[str]) -> Ite
 
 
 def changes(base: Side, head: Side, pairs: Sequence[Pair]) -> list[str]:
-    """Returns, in words, what is being compared: in which commits and package versions the sides differ."""
+    """Returns the commits and package versions that differ between the sides: they are what is compared."""
     texts: dict[str, None] = {}
     seen = set()
     for pair in pairs:

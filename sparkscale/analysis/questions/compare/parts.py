@@ -13,7 +13,7 @@ ALL = "every metric"
 class Absent(NamedTuple):
     """A metric of a case that is not compared, or not in all rounds, and the reason.
 
-    `is_gap` is true if nobody can say whether it became worse.
+    `is_gap` is true if the metric may have become worse without anybody noticing.
     """
 
     subject: Subject

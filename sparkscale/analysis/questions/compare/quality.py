@@ -33,7 +33,7 @@ class _Model(NamedTuple):
 def of_quality(
     base: Side, head: Side, pair: Pair, quality: QualityFigure, criterion: Criterion, limits: Limits
 ) -> Iterator[Row | Absent]:
-    """Yields the row of a quality. `criterion` is that of the workload, for the quality that it judges models by."""
+    """Yields the row of a quality. `criterion` is the workload's own. It counts for the quality that it names."""
     own, its = _models(quality, pair.of_base), _models(quality, pair.of_head)
     if not own and not its:
         return
