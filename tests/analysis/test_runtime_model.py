@@ -1,0 +1,333 @@
+"""The model of the run time: known coefficients, cliffs, refusals, coverage of intervals, and public run times."""
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparkscale.analysis.questions.runtime_model import Run, RuntimeModel, fit
+from sparkscale.contract.errors import ConfigError
+
+PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "runtimes" / "c3o"
+THETA = {"1": 20.0, "s/m": 0.05, "log m": 3.0, "m": 1.5, "s": 0.002, "1/m": 60.0}
+SIZES = (1000.0, 2000.0, 3000.0, 4000.0, 6000.0)
+SCALE_OUTS = (2.0, 4.0, 6.0, 8.0, 10.0)
+
+
+def true_seconds(size: float, m: float) -> float:
+    values = {"1": 1.0, "s/m": size / m, "log m": math.log(m), "m": m, "s": size, "1/m": 1 / m}
+    return sum(THETA[term] * value for term, value in values.items())
+
+
+def runs(
+    sizes: Iterable[float] = SIZES, scale_outs: Sequence[float] = SCALE_OUTS, noise: float = 0.0, seed: int = 0
+) -> list[Run]:
+    """One run per configuration. `noise` is the standard deviation of the logarithm of the seconds."""
+    random = np.random.default_rng(seed)
+    return [
+        Run(size, m, true_seconds(size, m) * math.exp(noise * random.standard_normal()))
+        for size in sizes
+        for m in scale_outs
+    ]
+
+
+def slower(measured: Iterable[Run], factor: float, places: Iterable[tuple[float, float]]) -> list[Run]:
+    """The runs, of which those at some sizes and scale-outs take `factor` times as long."""
+    slow = set(places)
+    return [
+        Run(each.size, each.scale_out, each.seconds * (factor if (each.size, each.scale_out) in slow else 1))
+        for each in measured
+    ]
+
+
+def test_known_coefficients_are_recovered() -> None:
+    model = fit(runs())
+    assert model.coefficients == pytest.approx(THETA, rel=1e-6)
+    assert (model.left_out, model.beyond_memory, model.apart) == ({}, (), ())
+    ahead = model.predict(20_000.0, 40.0)
+    assert ahead.seconds == pytest.approx(true_seconds(20_000.0, 40.0), rel=1e-6)
+    assert ahead.interval is not None and ahead.caution == ""
+    assert ahead.interval.low == pytest.approx(ahead.interval.high, rel=1e-4), "without noise there is no doubt"
+
+
+def test_coefficients_are_not_negative() -> None:
+    falling = [Run(size, m, 100 - 0.001 * size - m) for size in SIZES for m in SCALE_OUTS]
+    model = fit(falling)
+    assert min(model.coefficients.values()) >= 0
+    assert model.coefficients["s"] == model.coefficients["m"] == 0
+
+
+def test_a_slow_run_of_several_has_no_influence() -> None:
+    repeated = [*runs(), *runs(), *slower(runs(), 10.0, [(3000.0, 6.0)])]
+    assert fit(repeated).coefficients == pytest.approx(THETA, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "scale_outs", "left_out"),
+    [
+        (SIZES[:1], SCALE_OUTS, {"s/m": "only one size was measured", "s": "only one size was measured"}),
+        (SIZES, SCALE_OUTS[:1], dict.fromkeys(("s/m", "log m", "m", "1/m"), "only one scale-out was measured")),
+        (
+            SIZES[:2],
+            SCALE_OUTS[:2],
+            {
+                "m": "the measured configurations cannot tell it apart from 1, s/m, log m",
+                "1/m": "the measured configurations cannot tell it apart from 1, s/m, log m, s",
+            },
+        ),
+    ],
+    ids=["one size", "one scale-out", "two of each"],
+)
+def test_terms_that_cannot_be_identified_are_named(
+    sizes: Sequence[float], scale_outs: Sequence[float], left_out: dict[str, str]
+) -> None:
+    model = fit(runs(sizes, scale_outs))
+    assert model.left_out == left_out
+    assert set(model.coefficients) == set(THETA) - set(left_out)
+
+
+@pytest.mark.parametrize(
+    ("measured", "size", "scale_out", "name"),
+    [
+        (runs(SIZES[:1]), 2000.0, 4.0, "size was measured (1,000)"),
+        (runs(SIZES, SCALE_OUTS[:1]), 2000.0, 4.0, "scale-out was measured (2)"),
+        ([Run(500 * m, m, 10 + m) for m in SCALE_OUTS], 4000.0, 4.0, "size per node was measured (500)"),
+    ],
+)
+def test_what_did_not_vary_is_not_extrapolated(measured: list[Run], size: float, scale_out: float, name: str) -> None:
+    prediction = fit(measured).predict(size, scale_out)
+    assert prediction.seconds is None and prediction.interval is None
+    assert prediction.why_none == f"only one {name}, so its influence is not known"
+
+
+def test_what_did_not_vary_is_predicted_at_its_measured_value() -> None:
+    one_size = fit(runs(SIZES[:1])).predict(SIZES[0], 12.0)
+    assert one_size.seconds == pytest.approx(true_seconds(SIZES[0], 12.0), rel=1e-6)
+    one_scale_out = fit(runs(SIZES, SCALE_OUTS[:1])).predict(9000.0, SCALE_OUTS[0])
+    assert one_scale_out.seconds == pytest.approx(true_seconds(9000.0, SCALE_OUTS[0]), rel=1e-6)
+
+
+CLIFF = [(4000.0, 2.0), (6000.0, 2.0)]
+
+
+def test_configurations_beyond_memory_are_left_out() -> None:
+    model = fit(slower(runs(), 4.0, CLIFF))
+    assert [(each.size, each.scale_out) for each in model.beyond_memory] == CLIFF
+    assert model.coefficients == pytest.approx(THETA, rel=1e-6)
+
+
+@pytest.mark.parametrize(("size", "scale_out"), [(4000.0, 2.0), (5000.0, 2.0), (8000.0, 4.0), (20_000.0, 8.0)])
+def test_nothing_is_predicted_across_a_cliff(size: float, scale_out: float) -> None:
+    prediction = fit(slower(runs(), 4.0, CLIFF)).predict(size, scale_out)
+    assert prediction.seconds is None and prediction.interval is None
+    assert prediction.why_none.startswith(f"perhaps beyond memory: {size / scale_out:,.0f} per node")
+    assert prediction.why_none.endswith("at 4,000 on 2, 6,000 on 2 the job was beyond memory")
+
+
+@pytest.mark.parametrize(("size", "scale_out"), [(3000.0, 2.0), (6000.0, 4.0), (20_000.0, 20.0)])
+def test_the_near_side_of_a_cliff_is_predicted(size: float, scale_out: float) -> None:
+    prediction = fit(slower(runs(), 4.0, CLIFF)).predict(size, scale_out)
+    assert prediction.seconds == pytest.approx(true_seconds(size, scale_out), rel=1e-6)
+
+
+def test_all_scale_outs_before_a_cliff_are_beyond_memory() -> None:
+    """From 2 to 4 nodes nothing falls, because both are beyond memory."""
+    measured = slower(runs(), 4.0, [(6000.0, 2.0), (6000.0, 4.0)])
+    assert [each.scale_out for each in fit(measured).beyond_memory] == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(("fall", "beyond"), [(0.14, 0), (0.16, 1)])
+def test_a_cliff_is_a_fall_by_more_than_15_percent(fall: float, beyond: int) -> None:
+    model = fit([Run(1000.0, m, (1.0 if m == 2 else 1 - fall) * 800 / m) for m in SCALE_OUTS])
+    assert len(model.beyond_memory) == beyond
+
+
+def test_small_scale_outs_that_do_not_follow_the_model_are_left_out() -> None:
+    """Two nodes are quicker than the model says, so no memory is short."""
+    model = fit(slower(runs(noise=0.01), 0.7, [(size, 2.0) for size in SIZES]))
+    assert model.beyond_memory == ()
+    assert [(each.size, each.scale_out) for each in model.apart] == [(size, 2.0) for size in SIZES]
+    assert model.predict(5000.0, 12.0).seconds == pytest.approx(true_seconds(5000.0, 12.0), rel=0.04)
+    refused = model.predict(1000.0, 3.0)
+    assert refused.seconds is None
+    assert refused.why_none.startswith("the model does not hold below a scale-out of 4: the runs at 1,000 on 2, ")
+
+
+def test_noise_alone_seldom_leaves_configurations_out() -> None:
+    models = [fit(runs(noise=0.03, seed=seed)) for seed in range(40)]
+    assert sum(bool(model.apart or model.beyond_memory) for model in models) <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "scale_out", "why"),
+    [
+        (60_001.0, 10.0, "more than 10 times the largest measured size (6,000)"),
+        (6000.0, 101.0, "more than 10 times the largest measured scale-out (10)"),
+        (99.0, 10.0, "less than a 10th of the smallest measured size (1,000)"),
+    ],
+)
+def test_nothing_is_predicted_beyond_10_times_what_was_measured(size: float, scale_out: float, why: str) -> None:
+    assert fit(runs()).predict(size, scale_out).why_none == why
+
+
+def test_ten_times_what_was_measured_is_predicted() -> None:
+    prediction = fit(runs()).predict(60_000.0, 100.0)
+    assert prediction.seconds == pytest.approx(true_seconds(60_000.0, 100.0), rel=1e-5)
+
+
+def covers(model: RuntimeModel, size: float, scale_out: float, seed: int, noise: float) -> bool:
+    """Whether the interval contains a new run."""
+    new = true_seconds(size, scale_out) * math.exp(noise * np.random.default_rng([seed, 1]).standard_normal())
+    interval = model.predict(size, scale_out).interval
+    assert interval is not None
+    return interval.low <= new <= interval.high
+
+
+def test_intervals_contain_nine_runs_in_ten() -> None:
+    places = [(3000.0, 6.0), (6000.0, 12.0), (12_000.0, 10.0), (12_000.0, 20.0)]
+    models = [(seed, fit(runs(noise=0.05, seed=seed))) for seed in range(100)]
+    contained = [covers(model, *place, seed, 0.05) for seed, model in models for place in places]
+    assert 0.85 <= np.mean(contained) <= 0.95
+
+
+def test_an_interval_widens_with_noise_and_distance() -> None:
+    def width(noise: float, size: float, scale_out: float) -> float:
+        interval = fit(runs(noise=noise)).predict(size, scale_out).interval
+        assert interval is not None
+        return math.log(interval.high / interval.low)
+
+    assert width(0.04, 3000.0, 6.0) > 2 * width(0.01, 3000.0, 6.0)
+    assert width(0.04, 20_000.0, 40.0) > 1.2 * width(0.04, 3000.0, 6.0)
+
+
+def test_with_few_configurations_the_interval_is_wide_and_says_so() -> None:
+    few, many = (fit(runs(SIZES[:1], range(2, 2 + count), 0.05)).predict(SIZES[0], 4.0) for count in (6, 7))
+    assert few.caution == "the interval is wide: 6 of 7 configurations it needs"
+    assert many.caution == ""
+    models = [(seed, fit(runs(SIZES[:2], SCALE_OUTS[:2], 0.05, seed))) for seed in range(100)]
+    assert np.mean([covers(model, 1500.0, 4.0, seed, 0.05) for seed, model in models]) >= 0.9
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [[], runs(SIZES[:1], SCALE_OUTS[:1]), runs(SIZES[:1], SCALE_OUTS[:1]) * 5],
+    ids=["none", "one", "repeats"],
+)
+def test_one_configuration_is_not_enough(measured: list[Run]) -> None:
+    count = len(set(measured))
+    message = (
+        f"needs at least 2 configurations within memory, and there are {count}: measure more sizes or scale-outs"
+    )
+    with pytest.raises(ConfigError, match=message):
+        fit(measured)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [Run(0.0, 2.0, 1.0), Run(1.0, 0.5, 1.0), Run(1.0, 2.0, 0.0), Run(1.0, 2.0, -1.0), Run(1.0, 2.0, math.nan)],
+    ids=str,
+)
+def test_impossible_runs_are_refused(run: Run) -> None:
+    with pytest.raises(
+        ConfigError, match="is impossible: size and seconds must be above 0, and the scale-out at least"
+    ):
+        fit([*runs(), run])
+
+
+def test_an_impossible_size_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a run of size -1 at scale-out 4"):
+        fit(runs()).predict(-1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A prediction of a public configuration. `covered` has an entry per measured run. None: refused."""
+
+    error: float
+    covered: tuple[bool, ...]
+    is_wide: bool
+
+
+def jobs(name: str) -> list[list[Run]]:
+    """The runs of each job of a public file: one machine type and one set of job parameters, all scale-outs."""
+    parameters = {"sort": ["line_length"], "grep": ["p_occurrence"], "kmeans": ["features", "k"]}[name]
+    grouped: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    with (PUBLIC / f"{name}.tsv").open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            run = Run(*(float(row[column]) for column in ("data_size_MB", "instance_count", "gross_runtime")))
+            grouped[row["machine_type"], *(row[parameter] for parameter in parameters)].append(run)
+    return [measured for measured in grouped.values() if len({run.scale_out for run in measured}) == 6]
+
+
+@cache
+def outcomes(name: str, protocol: str) -> tuple[Outcome | None, ...]:
+    """The predictions of each job: 12 nodes from 2 to 10, the largest size from smaller ones, or both at once."""
+    results: list[Outcome | None] = []
+    for measured in jobs(name):
+        sizes = sorted({run.size for run in measured})
+        if protocol != "nodes" and len(sizes) < 3:
+            continue
+        largest = sizes[-1]
+        is_large = {run: protocol != "nodes" and run.size == largest for run in measured}
+        is_out = {run: protocol != "size" and run.scale_out == 12 for run in measured}
+        model = fit([run for run in measured if not is_large[run] and not is_out[run]])
+        ahead = defaultdict(list)
+        for run in measured:
+            if is_large[run] == (protocol != "nodes") and is_out[run] == (protocol != "size"):
+                ahead[run.size, run.scale_out].append(run.seconds)
+        results.extend(outcome(model, *place, seconds) for place, seconds in sorted(ahead.items()))
+    return tuple(results)
+
+
+def outcome(model: RuntimeModel, size: float, scale_out: float, seconds: Sequence[float]) -> Outcome | None:
+    prediction = model.predict(size, scale_out)
+    if prediction.seconds is None or prediction.interval is None:
+        return None
+    low, high = prediction.interval.low, prediction.interval.high
+    error = prediction.seconds / float(np.median(seconds)) - 1
+    return Outcome(error, tuple(low <= each <= high for each in seconds), bool(prediction.caution))
+
+
+needs_public = pytest.mark.skipif(not PUBLIC.exists(), reason=f"no public run times at {PUBLIC}")
+
+
+@needs_public
+@pytest.mark.parametrize(
+    ("name", "protocol", "predictions", "refused", "bar"),
+    [
+        ("sort", "nodes", 21, 0, 0.05),
+        ("grep", "nodes", 27, 0, 0.04),
+        ("kmeans", "nodes", 30, 0, 0.07),
+        ("sort", "size", 15, 3, 0.026),
+        ("grep", "size", 27, 3, 0.04),
+        ("kmeans", "size", 18, 6, 0.065),
+        ("sort", "both", 3, 0, 0.035),
+        ("grep", "both", 5, 0, 0.045),
+    ],
+)
+def test_public_run_times_are_predicted(name: str, protocol: str, predictions: int, refused: int, bar: float) -> None:
+    results = outcomes(name, protocol)
+    answered = [each for each in results if each is not None]
+    assert (len(answered), len(results) - len(answered)) == (predictions, refused)
+    assert np.mean([abs(each.error) for each in answered]) < bar
+
+
+@needs_public
+def test_intervals_contain_nine_public_runs_in_ten() -> None:
+    """Intervals that say that they are wide contain more."""
+    results = [
+        each
+        for name in ("sort", "grep", "kmeans")
+        for protocol in ("nodes", "size", "both")
+        for each in outcomes(name, protocol)
+        if each is not None and not each.is_wide
+    ]
+    covered = [run for each in results for run in each.covered]
+    assert len(covered) > 600
+    assert 0.85 <= np.mean(covered) <= 0.95
