@@ -4,7 +4,7 @@ The model is that of Ernest with two more terms (see `runtime_terms`). The fit h
 residuals, so that slow runs do not dominate it.
 
 Where a job exceeds the memory of its nodes, it spills or computes evicted blocks again, and the model is wrong. Such
-configurations are left out (`_beyond_memory`), and so are small scale-outs that do not follow it (`_apart`).
+configurations are left out (`_beyond_memory`).
 """
 
 import math
@@ -32,12 +32,6 @@ from sparkscale.contract.phrases import number
 
 CLIFF = 0.15
 """The share of the node-seconds that a job saves on more nodes only if it was beyond memory before."""
-APART = 0.75
-"""The smallest scale-out is left out if this lowers the error at the others to less than this share.
-
-The share is chosen on public data (C3O, IEEE Big Data 2021). For jobs with several sizes, it is 0.2–0.5 for sort,
-0.6–0.9 for grep, and 0.9–1.1 for k-means.
-"""
 FEWEST_CONFIGURATIONS = 7
 """With fewer configurations, the interval assumes normal residuals, because too few were measured to rank them."""
 MOST_LEVERAGE = 0.95
@@ -76,16 +70,14 @@ class RuntimeModel:
     """A fitted model. `fit` makes it.
 
     `coefficients` maps each kept term to its θ, in seconds per unit of the term. `left_out` maps each term that the
-    configurations cannot identify to the reason. `configurations` were fitted. `beyond_memory` and `apart` were not:
-    `apart` has small scale-outs that do not follow the model. `without` holds, for each fitted configuration, the
-    coefficients of a fit without it.
+    configurations cannot identify to the reason. `configurations` were fitted, and `beyond_memory` were not.
+    `without` holds, for each fitted configuration, the coefficients of a fit without it.
     """
 
     coefficients: dict[str, float]
     left_out: dict[str, str]
     configurations: tuple[Configuration, ...]
     beyond_memory: tuple[Configuration, ...]
-    apart: tuple[Configuration, ...]
     without: tuple[dict[str, float], ...]
 
     def predict(self, size: float, scale_out: float) -> Prediction:
@@ -117,11 +109,6 @@ class RuntimeModel:
             yield (
                 f"perhaps beyond memory: {number(load)} per node, and the largest that ran within memory is "
                 f"{number(loads.max())}; at {_places(self.beyond_memory)} the job was beyond memory"
-            )
-        if self.apart and scale_out < scale_outs.min():
-            yield (
-                f"the model does not hold below a scale-out of {number(scale_outs.min())}: the runs at "
-                f"{_places(self.apart)} do not follow it"
             )
         for name, value, measured in varied:
             if np.ptp(measured) <= SAME * measured.max() and abs(value - measured[0]) > SAME * measured[0]:
@@ -181,17 +168,13 @@ def fit(runs: Sequence[Run]) -> RuntimeModel:
             f"a model of the run time needs at least 2 configurations within memory, and there are {len(kept)}: "
             "measure more sizes or scale-outs"
         )
-    apart = _apart(kept)
-    kept = tuple(each for each in kept if each not in apart)
     coefficients, left_out = fitted(kept)
-    return RuntimeModel(coefficients, left_out, kept, beyond, apart, _without_each(kept, kept))
+    return RuntimeModel(coefficients, left_out, kept, beyond, _without_each(kept))
 
 
-def _without_each(
-    configurations: Sequence[Configuration], each_of: Sequence[Configuration]
-) -> tuple[dict[str, float], ...]:
-    """Returns, for each of some configurations, the coefficients of the fit to all others."""
-    return tuple(fitted([other for other in configurations if other is not each])[0] for each in each_of)
+def _without_each(configurations: Sequence[Configuration]) -> tuple[dict[str, float], ...]:
+    """Returns, for each configuration, the coefficients of the fit to all others."""
+    return tuple(fitted([other for other in configurations if other is not each])[0] for each in configurations)
 
 
 def _configurations(runs: Sequence[Run]) -> list[Configuration]:
@@ -225,28 +208,6 @@ def _beyond_memory(measured: Sequence[Configuration]) -> tuple[Configuration, ..
         if any(after < (1 - CLIFF) * min(before, works[0]) for before, after in pairwise(works)):
             beyond.append(each)
     return tuple(beyond)
-
-
-def _apart(kept: Sequence[Configuration]) -> tuple[Configuration, ...]:
-    """Returns the configurations at small scale-outs that make predictions for larger scale-outs worse.
-
-    The smallest scale-out is tested, then the next. The error is that of fits without one configuration
-    (cross-validation), at the larger scale-outs. At least three scale-outs and FEWEST_CONFIGURATIONS are kept.
-    """
-    smallest = min(each.scale_out for each in kept)
-    rest = [each for each in kept if each.scale_out > smallest]
-    if len(rest) < FEWEST_CONFIGURATIONS or len({each.scale_out for each in rest}) < 3:
-        return ()
-    if not _error(rest, rest) < APART * _error(kept, rest) - SAME:
-        return ()
-    return (*(each for each in kept if each.scale_out == smallest), *_apart(rest))
-
-
-def _error(configurations: Sequence[Configuration], judged: Sequence[Configuration]) -> float:
-    """Returns the root mean square of the relative errors, where each prediction is by a fit to all others."""
-    fits = zip(judged, _without_each(configurations, judged), strict=True)
-    ratios = [each.median / predicted_seconds(without, each.size, each.scale_out) for each, without in fits]
-    return math.sqrt(float(np.mean(np.log(ratios) ** 2)))
 
 
 def _ranked(values: Array, weights: Array, rank: float) -> float:
