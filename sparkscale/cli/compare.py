@@ -35,15 +35,16 @@ def compare_(
         typer.Option(
             metavar="A,B,…",
             help="Metrics to compare, such as time_to_model,seconds_fit,auc (default: time to model, memory that is "
-            "needed, the judged quality, and metrics that the suite's [[gate]] names).",
+            "needed, size of the model, the judged quality, and metrics that the gate tables of the suite name).",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
             min=0.001,
-            max=10,
-            help="Ratios within this share count as the same (default: 0.05, which is 5 %, or the suite's [[gate]]).",
+            max=1,
+            help="Ratios within this share count as the same (default: 0.05, which is 5 %, or the gate tables of the "
+            "suite).",
         ),
     ] = None,
     expression: Annotated[

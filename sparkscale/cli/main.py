@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +26,7 @@ from sparkscale.cli import (
 )
 from sparkscale.cli.options import EXIT_USAGE
 from sparkscale.contract import private, redaction
-from sparkscale.contract.errors import SparkscaleError
+from sparkscale.contract.errors import ConfigError, SparkscaleError
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.output import printable
 
@@ -79,11 +80,32 @@ def root(
         raise typer.Exit(EXIT_USAGE)
 
 
+def _check_repeated(arguments: Sequence[str]) -> None:
+    """Raises ConfigError if an option that takes one value is given twice: the first would be lost silently."""
+    command: Any = typer.main.get_command(app)
+    for argument in arguments:
+        if argument.startswith("-") or argument not in getattr(command, "commands", {}):
+            break
+        command = command.commands[argument]
+    given = [argument.partition("=")[0] for argument in arguments[: _end_of_options(arguments)]]
+    for option in command.params:
+        names = [name for name in getattr(option, "opts", ()) if name.startswith("-")]
+        is_single = names and not option.multiple and not option.is_flag and option.nargs == 1
+        if is_single and sum(given.count(name) for name in names) > 1:
+            raise ConfigError(f"{names[0]} is given twice: give it once. Most lists are written with commas: A,B.")
+
+
+def _end_of_options(arguments: Sequence[str]) -> int:
+    """Returns the position of "--", after which there are no options."""
+    return arguments.index("--") if "--" in arguments else len(arguments)
+
+
 def main() -> None:
     """Runs a command. A SparkscaleError becomes one sentence on stderr; --debug shows its traceback instead."""
     printable()
     try:
         with private.for_the_user_only(), interruptible():
+            _check_repeated(sys.argv[1:])
             app()
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -17,7 +17,7 @@ app = typer.Typer()
 
 ExportFormat = Literal["json", "csv", "parquet", "archive"]
 
-MLFLOW = Path("mlflow")
+MLFLOW = "mlflow"
 """The value of --to that names MLflow instead of a file."""
 
 
@@ -131,7 +131,7 @@ def export_(
 
     if condensed and form != "archive":
         raise ConfigError("--condensed needs --format archive.")
-    if to == MLFLOW:
+    if to is not None and str(to).lower() == MLFLOW:
         if form is not None:
             raise ConfigError("--to mlflow excludes --format; a file of this name is ./mlflow.")
         if "" in (tracking_uri, experiment):

@@ -132,5 +132,6 @@ def _fractions(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Returns fractions as tables show them. Raises ConfigError if one is not valid."""
     try:
         return None if texts is None else tuple(show_fraction(parse_fraction(text)) for text in texts)
-    except ValueError as error:
-        raise ConfigError(f"--fraction: {error}. Write it like 1/4 or 1.") from error
+    except (ValueError, ZeroDivisionError) as error:
+        why = error if "power of two" in str(error) else f"{','.join(texts or ())} is no fraction"
+        raise ConfigError(f"--fraction: {why}. Write it like 1/4 or 1.") from error

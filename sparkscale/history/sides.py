@@ -1,7 +1,7 @@
 """Finds the sides of a comparison: a run, a commit, a revision as asv names it, a folder of records, or a file."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,22 @@ def opened(name: str, out: Path) -> Iterator[Side]:
         with _unpacked(Path(name)) as store:
             yield _of_run(store, name, store.invocation().id)
     else:
-        with Store.existing(out) as store:
+        with _records_of(out, name) as store:
             yield _of_name(store, name)
+
+
+@contextmanager
+def _records_of(out: Path, name: str) -> Iterator[Store]:
+    """Opens the store in which a name is looked for. Raises ConfigError with the name if there are no records."""
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(Store.existing(out))
+        except ConfigError as error:
+            raise ConfigError(
+                f"'{name}' is no folder and no file. It could be a run or a commit, but {out} has no records: measure "
+                "some with `sparkscale run`, or name their directory with --out."
+            ) from error
+        yield store
 
 
 def _is(name: str, test: Callable[[Path], bool]) -> bool:
@@ -173,7 +187,7 @@ def _not_measured(
     invocations: dict[str, Invocation],
 ) -> str:
     """Returns the message for a side without records. It names the nearest commit that has some, or the last runs."""
-    if "/" in name or Path(name).suffix in FILES:
+    if commit is None and ("/" in name or Path(name).suffix in FILES):
         return f"There is no folder and no file {name}: name records as `sparkscale compare --help` says."
     if commit is not None and (distances := _distances(commit, commits)):
         nearest = min(distances, key=lambda one: distances[one])

@@ -232,8 +232,8 @@ def _check(uri: str) -> None:
     if file is None:
         if "://" not in uri or uri.startswith("file:"):
             raise ConfigError(
-                f"{uri} is a directory, which MLflow no longer writes: write --tracking-uri sqlite:///FILE.db, "
-                "or the address of a server."
+                f"{uri} is no address of a server and no database, and MLflow no longer writes directories: write "
+                "--tracking-uri http://HOST:PORT or sqlite:///FILE.db."
             )
         return
     try:

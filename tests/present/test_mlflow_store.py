@@ -281,7 +281,10 @@ def test_a_run_of_the_documentation_is_exported_with_its_report(sparkscale: Call
         (("--format", "json"), "--to mlflow excludes --format"),
         (("--experiment", ""), "--experiment has no value"),
         (("--tracking-uri", "sqlite:///"), "sqlite:/// names no file"),
-        (("--tracking-uri", "mlruns"), "mlruns is a directory, which MLflow no longer writes"),
+        (
+            ("--tracking-uri", "mlruns"),
+            "mlruns is no address of a server and no database, and MLflow no longer writes directories",
+        ),
         (("--tracking-uri", f"sqlite:///{QUICK}"), "quick.parquet is no SQLite database"),
         (("--tracking-uri", "sqlite:////proc/none/x.db"), "/proc/none/x.db cannot be written"),
         (("--tracking-uri", "http://user:geheim@127.0.0.1:9"), "@127.0.0.1:9 does not answer: start it"),

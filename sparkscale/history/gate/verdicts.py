@@ -166,8 +166,11 @@ def _is_title(block: Block) -> bool:
 def _looks(after: dict[int, float]) -> str:
     """Returns when the gate tested, and at which level each time."""
     times = named([f"{rounds} (level {number(level, 2)})" for rounds, level in after.items()])
+    if len(after) == 1:
+        return f"The verdicts were tested after these rounds: {times}."
     return (
-        f"The verdicts were tested after these rounds: {times}. A comparison that was decided was not tested again. "
+        f"The verdicts were tested after these rounds: {times}. A comparison that was decided was not tested again: "
+        "its p and its intervals have the level of its test. "
         f"The levels add up to {sum(after.values()):.2g}, so that several tests make no more false verdicts than one."
     )
 
@@ -177,10 +180,11 @@ def _of_noise(compared: Compared) -> Text | Warning:
     false = [*compared.worse, *compared.better, *compared.with_change("different")]
     rows = count(len(compared.rows), "comparison")
     if not false:
-        same = len(compared.with_change("same"))
+        same, short = len(compared.with_change("same")), len(compared.without_enough_rounds)
+        cannot = f" {short} had too few rounds for any verdict." if short else ""
         return Text(
             f"The base against itself, which shows the noise of this machine: no false verdict in {rows}, of which "
-            f"{same} are the same."
+            f"{same} are the same.{cannot}"
         )
     names = named([f"{one.subject.label()} ({what(one)}: {one.change})" for one in false], MOST_NAMED, "; ")
     return Warning(

@@ -143,6 +143,18 @@ def test_a_quality_that_is_zero_or_negative_keeps_its_direction(
     assert {row.change for row in compared(wanted=["skill"]).rows} == {expected}
 
 
+def test_a_quality_that_may_have_lost_far_more_than_is_tolerated_says_too_little(
+    written: Written, compared: Compares
+) -> None:
+    """The log-loss of each pair of seeds differs by 5 % in either direction, and 5 % are tolerated."""
+    written("one", change=lambda _: {"quality": {"log_loss": 0.5}})
+    written("two", change=lambda record: {"quality": {"log_loss": 0.5 * (1 + 0.15 * (-1) ** record.round)}})
+    made = compared(wanted=["log_loss"])
+    assert {row.change for row in made.rows} == {"not resolved"}
+    assert made.is_incomplete
+    assert "too noisy to say (log-loss may lose 0.1" in answer(made).text
+
+
 def test_a_quality_that_is_not_a_number_is_a_gap(written: Written, compared: Compares) -> None:
     written("one", change=lambda _: {"quality": {"log_loss": 0.5}})
     written("two", change=lambda _: {"quality": {"log_loss": float("nan")}})

@@ -19,6 +19,14 @@ def test_a_metric_of_one_side_is_named(written: Written, compared: Compares) -> 
     assert len(absent) == 6
 
 
+def test_a_named_metric_that_nobody_has_is_in_the_table(written: Written, compared: Compares) -> None:
+    written("one")
+    written("two")
+    made = compared(wanted=["time_to_model", "rmse"])
+    assert {why for *_, why in not_compared(made)} == {"neither side has a value"}
+    assert not made.is_incomplete
+
+
 def test_an_unknown_metric_names_similar_ones(written: Written, compared: Compares) -> None:
     written("one")
     with pytest.raises(ConfigError, match=r"no metric|has a metric 'seconds_fitt': choose from seconds_fit"):
@@ -72,7 +80,7 @@ def test_a_bound_is_only_claimed_for_the_rows_that_have_one(written: Written, co
         {"xgboost": 1.05},
         outcomes=lambda engine, number: "timeout" if engine == "mllib" and number > 4 else "ok",
     )
-    assert "; for 2 others no bound is known." in answer(compared()).text
+    assert "; for 2 others no bound is known)." in answer(compared()).text
     assert "2 comparisons may be over 1.5 times worse than the threshold allows: too noisy to say." in (
         answer(compared()).text
     )

@@ -81,11 +81,7 @@ class Compared:
         """The rows that are not resolved although they have enough rounds, and that may be much worse."""
         short = {row.key for row in self.without_enough_rounds}
         return [
-            row
-            for row in self.rows
-            if not row.is_optional
-            and row.key not in short
-            and (row.worst_factor or 1.0) >= TOO_NOISY * (1 + row.threshold)
+            row for row in self.rows if not row.is_optional and row.key not in short and row.is_too_noisy(TOO_NOISY)
         ]
 
     @property
@@ -252,5 +248,5 @@ def _check_metrics(base: Side, head: Side, names: Sequence[str] | None) -> None:
     known = known_metrics(base, head)
     for name in names or ():
         if name not in known:
-            similar = difflib.get_close_matches(name, known, MOST_SUGGESTED) or sorted(known)
+            similar = difflib.get_close_matches(name.lower(), known, MOST_SUGGESTED) or sorted(known)
             raise ConfigError(f"Neither side has a metric '{name}': choose from {', '.join(similar)}.")

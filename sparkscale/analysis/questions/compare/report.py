@@ -41,6 +41,8 @@ def report(compared: Compared, row_keys: Sequence[str] = ROW_KEYS) -> Iterator[B
     for one in compared.pairing.refusals:
         yield Warning(f"The sides differ in more than what is compared: {one}.")
     yield answer(compared)
+    if all(list(pair.of_base) == list(pair.of_head) for pair in compared.pairing.pairs):
+        yield Warning("Both sides hold the same records.")
     yield from _outcomes(compared)
     yield from _not_compared(compared)
     shown = [key for key in row_keys if key not in compared.ignored]
@@ -75,7 +77,7 @@ def answer(compared: Compared) -> Answer:
     if noisy := compared.too_noisy:
         sentences.append(
             f"{count(len(noisy), 'comparison')} may be over {TOO_NOISY:g} times worse than the threshold allows: too "
-            "noisy to say."
+            f"noisy to say{_worst_loss(noisy)}."
         )
     if blind := compared.without_interval:
         needs = ", ".join(sorted({row.needs for row in blind}))
@@ -124,7 +126,22 @@ def _largest_hidden(rows: Sequence[Row]) -> str:
         return ""
     unknown = len(rows) - len(finite)
     rest = f"; for {count(unknown, 'other')} no bound is known" if unknown else ""
-    return f": at worst, one is worse by a factor of {max(finite):.2f}{rest}"
+    return f" (one of these may be worse by a factor of up to {max(finite):.2f}{rest})"
+
+
+def _worst_loss(noisy: Sequence[Row]) -> str:
+    """Returns the largest loss of a quality that these rows may hide, in words. Empty without a quality."""
+    worst = [
+        (row.given_up.interval.high / row.threshold, row)
+        for row in noisy
+        if row.given_up and row.given_up.interval and row.threshold
+    ]
+    if not worst:
+        return ""
+    _, row = max(worst, key=lambda pair: pair[0])
+    assert row.given_up is not None
+    assert row.given_up.interval is not None
+    return f" ({row.metric} may lose {row.given_up.interval.high:.3g}, and {row.threshold:.3g} is tolerated)"
 
 
 def _why_too_few(compared: Compared, short: Sequence[Row]) -> str:
@@ -165,7 +182,7 @@ def _would_resolve(compared: Compared) -> str:
     if compared.failing_more:
         parts.append("more rounds of the cases that failed")
     if compared.pairing.only_base or compared.gaps:
-        parts.append("what is missing")
+        parts.append("the missing cases and metrics")
     return ", ".join(parts) or "cases that both sides have"
 
 
@@ -359,9 +376,10 @@ def _notes(compared: Compared) -> Iterator[Text]:
         is_note=True,
     )
     yield Text(
-        f"p is that of the exact test of Mann and Whitney. Holm's method adjusts it for {compared.tests} tests. A "
-        "quality is paired on its seeds and, where scores are stored, on the units of the hold-out. Its threshold is "
-        "the tolerance of the workload, and its p comes from Student's t.",
+        "p is that of the exact test of Mann and Whitney, which Holm's method adjusts for "
+        f"{count(compared.tests, 'test')}. A quality is paired on its seeds and, where scores are stored, on the "
+        "units of the hold-out. Its difference is a mean, and not that of the medians. Its threshold is the tolerance "
+        "of the workload, and its p is that of a change beyond the tolerance, by Student's t.",
         is_note=True,
     )
     stated = [f"{rule.metric} {rule.threshold:g} ({rule.workload}, {rule.engine})" for rule in compared.limits.rules]

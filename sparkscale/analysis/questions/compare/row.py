@@ -11,7 +11,7 @@ from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.questions import two_sides
 from sparkscale.analysis.questions.compare.side import Subject
 from sparkscale.analysis.questions.two_sides import Change, Difference
-from sparkscale.analysis.statistics import MOST_ROUNDS
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, MOST_ROUNDS
 from sparkscale.contract.declared import Direction
 
 NO_SCORES = "no stored scores"
@@ -108,6 +108,13 @@ class Row:
             return bounds.high
         return 1 / bounds.low if bounds.low > 0 else math.inf
 
+    def is_too_noisy(self, times: float) -> bool:
+        """Returns true if the row is not resolved, and the head may be this many times worse than is allowed."""
+        if self.change == "not resolved" and self.given_up is not None and self.given_up.interval is not None:
+            return self.given_up.interval.high > times * self.threshold
+        factor = self.worst_factor
+        return factor is not None and factor >= times * (1 + self.threshold)
+
     @property
     def cannot_be_judged(self) -> bool:
         """True for a quality that differs, but has no interval although there are enough seeds."""
@@ -187,7 +194,9 @@ class Row:
         elif given_up.seeds < crossed.FEWEST_SEEDS:
             needs, needed = f"{crossed.FEWEST_SEEDS} rounds or more", None
         elif given_up.interval is None:
-            needs, needed = f"more than {given_up.why_none}", None
+            is_short = given_up.why_none.endswith(("seed", "seeds"))
+            needs = f"{FEWEST_ROUNDS} rounds or more" if is_short else f"more than {given_up.why_none}"
+            needed = None
         elif given_up.is_limited_by_units(limit):
             needs, needed = "a larger hold-out", None
         else:

@@ -36,8 +36,8 @@ def of_pair(
 ) -> Iterator[Row | Absent]:
     """Yields the rows of one case, without their verdicts, and the metrics that are not compared.
 
-    `wanted` names the metrics. None: DEFAULT, every metric that `limits` names, and the judged quality. A metric that
-    neither side has is left out.
+    `wanted` names the metrics. None: DEFAULT, every metric that `limits` names, and the judged quality. Of these, a
+    metric that neither side has is left out.
     """
     every = of_records(pair.of_base, every_figure=True) | of_records(pair.of_head, every_figure=True)
     description = pair.of_head[0].declared
@@ -51,10 +51,20 @@ def of_pair(
         if quality is not None:
             if quality.name not in compared:
                 compared.add(quality.name)
-                yield from of_quality(base, head, pair, quality, criterion, limits)
+                parts = list(of_quality(base, head, pair, quality, criterion, limits))
+                yield from parts or _nobody_has(pair, name, wanted)
         elif name in every:
             is_optional = wanted is None and name in MEMORY
-            yield from _of_metric(pair, every[name], description, limits, alpha, is_optional)
+            parts = list(_of_metric(pair, every[name], description, limits, alpha, is_optional))
+            yield from parts or _nobody_has(pair, name, wanted)
+        else:
+            yield from _nobody_has(pair, name, wanted)
+
+
+def _nobody_has(pair: Pair, name: str, wanted: Sequence[str] | None) -> Iterator[Absent]:
+    """Yields a metric that neither side has, if the user named it."""
+    if wanted is not None:
+        yield Absent(pair.head, name, "neither side has a value", False)
 
 
 def known_metrics(base: Side, head: Side) -> list[str]:
