@@ -64,8 +64,8 @@ def _records_of(out: Path, name: str) -> Iterator[Store]:
             store = stack.enter_context(Store.existing(out))
         except ConfigError as error:
             raise ConfigError(
-                f"'{name}' is no folder and no file. It could be a run or a commit, but {out} has no records: measure "
-                "some with `sparkscale run`, or name their directory with --out."
+                f"'{name}' is no folder and no file. It could be a run or a commit, but {out} has no records: "
+                "measure some with `sparkscale run`, or name their directory with --out."
             ) from error
         yield store
 

@@ -378,8 +378,8 @@ def _notes(compared: Compared) -> Iterator[Text]:
     yield Text(
         "p is that of the exact test of Mann and Whitney, which Holm's method adjusts for "
         f"{count(compared.tests, 'test')}. A quality is paired on its seeds and, where scores are stored, on the "
-        "units of the hold-out. Its difference is a mean, and not that of the medians. Its threshold is the tolerance "
-        "of the workload, and its p is that of a change beyond the tolerance, by Student's t.",
+        "units of the hold-out. Its difference is a mean, and not that of the medians. Its threshold is the "
+        "tolerance of the workload, and its p is that of a change beyond it, by Student's t.",
         is_note=True,
     )
     stated = [f"{rule.metric} {rule.threshold:g} ({rule.workload}, {rule.engine})" for rule in compared.limits.rules]
