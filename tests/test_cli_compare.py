@@ -15,6 +15,15 @@ from tests.conftest import Call
 RECORDS = Path(__file__).parents[1] / "docs" / "results" / "records"
 
 
+def copied(folder: Path, to: Path) -> None:
+    """Copies the store of a folder into another folder."""
+    with (
+        closing(sqlite3.connect(folder / "records.sqlite")) as store,
+        closing(sqlite3.connect(to / "records.sqlite")) as copy,
+    ):
+        store.backup(copy)
+
+
 def changed(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Changes each record of a store."""
     with closing(sqlite3.connect(folder / "records.sqlite")) as store:
@@ -72,11 +81,7 @@ def test_too_few_rounds_exit_with_3(sparkscale: Call, folders: tuple[Path, Path]
 
     for name, source in (("base", base), ("head", head)):
         (tmp_path / name).mkdir()
-        with (
-            closing(sqlite3.connect(source / "records.sqlite")) as store,
-            closing(sqlite3.connect(tmp_path / name / "records.sqlite")) as copy,
-        ):
-            store.backup(copy)
+        copied(source, tmp_path / name)
         only_two_rounds(tmp_path / name)
     done = sparkscale("compare", str(tmp_path / "base"), str(tmp_path / "head"), "--metric", "time_to_model")
     assert done.returncode == 3, done.stderr
@@ -131,11 +136,7 @@ def test_another_version_of_a_workload_is_refused_unless_across(
     sparkscale: Call, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     base, _ = folders
-    with (
-        closing(sqlite3.connect(base / "records.sqlite")) as store,
-        closing(sqlite3.connect(tmp_path / "records.sqlite")) as other,
-    ):
-        store.backup(other)
+    copied(base, tmp_path)
     changed(tmp_path, lambda record: record["case"].update(version=99))
     refused = sparkscale("compare", str(base), str(tmp_path))
     assert refused.returncode == 2
@@ -154,11 +155,7 @@ def test_other_data_is_compared_across_without_an_error(
 ) -> None:
     """The hold-outs differ, so that qualities are not paired on units."""
     base, _ = folders
-    with (
-        closing(sqlite3.connect(base / "records.sqlite")) as store,
-        closing(sqlite3.connect(tmp_path / "records.sqlite")) as other,
-    ):
-        store.backup(other)
+    copied(base, tmp_path)
     changed(tmp_path, lambda record: record["case"].update(dataset_id="other"))
     assert "other data of the same name" in sparkscale("compare", str(base), str(tmp_path)).stderr
     allowed = sparkscale("compare", str(base), str(tmp_path), "--across")

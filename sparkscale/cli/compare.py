@@ -10,6 +10,7 @@ from sparkscale.cli.options import (
     OUT,
     Out,
     ReportFormat,
+    format_option,
     names,
     print_blocks,
 )
@@ -84,7 +85,7 @@ def compare_(
     ] = False,
     form: Annotated[
         ReportFormat,
-        typer.Option("--format", help="text for a terminal, markdown for a pull request, json for programs."),
+        format_option("a pull request"),
     ] = "text",
     out: Out = OUT,
 ) -> None:

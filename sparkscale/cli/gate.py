@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from sparkscale.cli.options import EXIT_FAILED, EXIT_TOO_LITTLE, OUT, Out, ReportFormat, duration, print_blocks
+from sparkscale.cli.options import (
+    EXIT_FAILED,
+    EXIT_TOO_LITTLE,
+    OUT,
+    Out,
+    ReportFormat,
+    duration,
+    format_option,
+    print_blocks,
+)
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 
 app = typer.Typer()
@@ -37,7 +46,7 @@ def gate(
     ] = False,
     form: Annotated[
         ReportFormat,
-        typer.Option("--format", help="text for a terminal, markdown for a pull request, json for programs."),
+        format_option("a pull request"),
     ] = "text",
     out: Out = OUT,
 ) -> None:

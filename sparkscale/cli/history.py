@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sparkscale.cli.options import OUT, Out, ReportFormat, names, print_blocks
+from sparkscale.cli.options import OUT, Out, ReportFormat, format_option, names, print_blocks
 
 app = typer.Typer()
 
@@ -26,7 +26,7 @@ def history_(
     ] = None,
     form: Annotated[
         ReportFormat,
-        typer.Option("--format", help="text for a terminal, markdown for documents, json for programs."),
+        format_option("documents"),
     ] = "text",
     out: Out = OUT,
 ) -> None:

@@ -23,6 +23,12 @@ OUT = Path("results")
 
 ReportFormat = Literal["text", "markdown", "json"]
 
+
+def format_option(markdown_for: str) -> Any:
+    """Returns the option for a ReportFormat. `markdown_for` says what Markdown is good for, such as "documents"."""
+    return typer.Option("--format", help=f"text for a terminal, markdown for {markdown_for}, json for programs.")
+
+
 Rows = Annotated[
     str | None, typer.Option(help="Number of rows of a synthetic data set, such as 1e6, 10_000_000 or 100M.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from sparkscale.cli import to_mlflow
-from sparkscale.cli.options import OUT, Out, ReportFormat, print_blocks
+from sparkscale.cli.options import OUT, Out, ReportFormat, format_option, print_blocks
 from sparkscale.contract import private
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import count
@@ -32,7 +32,7 @@ def show_(
     ] = None,
     form: Annotated[
         ReportFormat,
-        typer.Option("--format", help="text for a terminal, markdown for documents, json for programs."),
+        format_option("documents"),
     ] = "text",
     out: Out = OUT,
 ) -> None:

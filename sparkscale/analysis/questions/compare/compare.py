@@ -23,7 +23,7 @@ TOO_NOISY = 1.5
 MOST_SUGGESTED = 3
 """The largest number of similar names that a message suggests."""
 Key = tuple[Subject, str]
-"""What a row or a finding is about: a case, and a metric or its outcomes."""
+"""The case of a row or of a finding, and its metric or the kind of its executions."""
 Decided = Mapping[Key, Row | Finding]
 """Rows and findings with verdicts of earlier looks, which are final."""
 

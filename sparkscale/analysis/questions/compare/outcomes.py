@@ -31,7 +31,7 @@ class Finding:
 
     @property
     def key(self) -> tuple[Subject, str]:
-        """What the finding is about."""
+        """The case of the finding, and a name that no metric has."""
         return self.subject, f"outcomes {self.kind}"
 
     def tested_p(self, alpha: float) -> float | None:

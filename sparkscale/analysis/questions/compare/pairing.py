@@ -36,7 +36,7 @@ class Pairing:
     only_base: tuple[Subject, ...]
     only_head: tuple[Subject, ...]
     refused: Mapping[Subject, tuple[str, ...]]
-    """By the subject of the head."""
+    """The keys are the subjects of the head."""
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def _short(code: CodeState) -> str:
 
 
 def _order(pair: Pair) -> tuple[object, ...]:
-    """Returns the key by which cases are sorted: workload, then the declared order of engines, then fraction."""
+    """Returns the sort key of a case: its workload, then the declared order of engines, then the fraction."""
     one, record = pair.base, pair.of_base[0]
     position = record.declared.position(record.case.engine)
     return (

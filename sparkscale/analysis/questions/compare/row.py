@@ -53,7 +53,7 @@ class Row:
 
     @property
     def key(self) -> tuple[Subject, str]:
-        """What the row is about."""
+        """The case and the metric of the row."""
         return self.subject, self.metric
 
     def tested_p(self, alpha: float) -> float | None:
