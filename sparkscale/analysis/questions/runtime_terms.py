@@ -9,18 +9,22 @@ large-scale advanced analytics, NSDI 2016): a fixed cost, parallel work, a tree 
 node. θ4 is work that does not become faster with more nodes. θ5 is work that does, but does not depend on the size.
 """
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import brentq, nnls
 
 from sparkscale.analysis.statistics import Array
 
 TERMS = ("1", "s/m", "log m", "m", "s", "1/m")
-"""The terms of the model. If two cannot be told apart, the earlier one is kept (but see `_order`)."""
+"""The terms of the model."""
 LEAST_SECONDS = 1e-9
 """A fit whose only term is log m gives no time at a scale-out of 1. This number replaces it."""
+WIDEST = math.log(1e6)
+"""The largest logarithm of the ratio between a limit of an interval and the prediction."""
 SAME = 1e-6
 """Columns are collinear if the smallest singular value of the scaled design is below this."""
 
@@ -36,26 +40,97 @@ class Configuration:
     @property
     def median(self) -> float:
         """Returns the median of the seconds."""
-        return float(np.median(self.seconds))
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Tells how badly a new run fits to the measured configurations.
+
+    The misfit is the root of the sum of squares that one more run adds to the best fit of all terms:
+
+        misfit(t)² = min over θ of [S(θ) + (fitted/t - 1)²] - min over θ of S(θ),  S(θ) = Σ (fitted/measured - 1)²
+
+    It compares the likelihoods of the runs with and without the new one (Bjørnstad: Predictive likelihood: A review,
+    Statistical Science 5, 1990). A term that the configurations do not identify, or that the fit sets to 0, may still
+    explain a new run. So the misfit grows slowly where little is known.
+    """
+
+    design: Array
+    """Each term at each configuration, divided by the seconds and by `scales`. Shape (configurations, terms)."""
+    scales: Array
+    least: float
+    """The sum of squares without a new run."""
+
+    def __call__(self, size: float, scale_out: float, seconds: float) -> float:
+        """Returns the misfit of a run at a size and scale-out that takes some seconds."""
+        row = _design(np.array([size]), np.array([scale_out])) / self.scales / seconds
+        _, root = nnls(np.concatenate([self.design, row]), np.ones(len(self.design) + 1))
+        return math.sqrt(max(root**2 - self.least, 0.0))
+
+    def distance(self, size: float, scale_out: float, seconds: float, reach: float) -> float:
+        """Returns how far from the prediction `seconds` the misfit is `reach`, as the logarithm of a ratio.
+
+        It is that of the farther side. The other side is often too near, because a θ cannot be below 0.
+        """
+
+        def excess(logarithm: float) -> float:
+            return self(size, scale_out, seconds * math.exp(logarithm)) - reach
+
+        def one_side(farthest: float) -> float:
+            if excess(0.0) >= 0:
+                return 0.0
+            return abs(farthest if excess(farthest) <= 0 else float(brentq(excess, 0.0, farthest, rtol=1e-6)))
+
+        return max(one_side(-WIDEST), one_side(WIDEST))
+
+
+def misfit(configurations: Sequence[Configuration]) -> Misfit:
+    """Returns the misfit of new runs to these configurations."""
+    sizes, scale_outs, _ = coordinates(configurations)
+    design = _design(sizes, scale_outs) / np.array([[each.median] for each in configurations])
+    scales = np.maximum(np.linalg.norm(design, axis=0), LEAST_SECONDS)
+    _, root = nnls(design / scales, np.ones(len(design)))
+    return Misfit(design / scales, scales, root**2)
+
+
+def _design(sizes: Array, scale_outs: Array) -> Array:
+    """Returns the values of all terms, of shape (configurations, terms)."""
+    return np.stack(list(columns(sizes, scale_outs).values()), axis=1)
 
 
 def fitted(configurations: Sequence[Configuration]) -> tuple[dict[str, float], dict[str, str]]:
-    """Returns the θ of each kept term, and the reason for each term that is left out."""
+    """Returns the θ of each kept term, and the reason for each term that is left out.
+
+    If the configurations cannot tell terms apart, those that fit best are kept.
+    """
     sizes, scale_outs, _ = coordinates(configurations)
     seconds = np.array([each.median for each in configurations])
     relative = {term: values / seconds for term, values in columns(sizes, scale_outs).items()}
-    scales = {term: float(np.linalg.norm(values)) or 1.0 for term, values in relative.items()}
+    order = _order(sizes, scale_outs)
+    best = _non_negative(relative, [term for term in order if not _unvaried(term, sizes, scale_outs)])
     kept: list[str] = []
     left_out: dict[str, str] = {}
-    for term in _order(sizes, scale_outs):
-        design = np.stack([relative[each] / scales[each] for each in [*kept, term]], axis=1)
+    for term in sorted(order, key=lambda each: not best.get(each, 0.0)):
+        design = np.stack([relative[each] / _scale(relative[each]) for each in [*kept, term]], axis=1)
         if np.linalg.matrix_rank(design, tol=SAME) > len(kept):
             kept.append(term)
         else:
-            left_out[term] = _why_left_out(term, kept, sizes, scale_outs)
-    design = np.stack([relative[term] / scales[term] for term in kept], axis=1)
-    solved, _ = nnls(design, np.ones(len(seconds)))
-    return {term: float(theta) / scales[term] for term, theta in zip(kept, solved, strict=True)}, left_out
+            apart = f"the measured configurations cannot tell it apart from {', '.join(kept)}"
+            left_out[term] = _unvaried(term, sizes, scale_outs) or apart
+    return _non_negative(relative, [term for term in TERMS if term in kept]), left_out
+
+
+def _non_negative(relative: dict[str, Array], terms: Sequence[str]) -> dict[str, float]:
+    """Returns the θ of each of some terms. `relative` holds the values of each term, divided by the seconds."""
+    scales = [_scale(relative[term]) for term in terms]
+    design = np.stack([relative[term] / scale for term, scale in zip(terms, scales, strict=True)], axis=1)
+    solved, _ = nnls(design, np.ones(len(design)))
+    return {term: float(theta) / scale for term, theta, scale in zip(terms, solved, scales, strict=True)}
+
+
+def _scale(values: Array) -> float:
+    return float(np.linalg.norm(values)) or 1.0
 
 
 def columns(sizes: Array, scale_outs: Array) -> dict[str, Array]:
@@ -74,8 +149,15 @@ def coordinates(configurations: Sequence[Configuration]) -> tuple[Array, Array, 
 
 def predicted_seconds(coefficients: dict[str, float], size: float, scale_out: float) -> float:
     """Returns the seconds for one size and scale-out. `coefficients` maps terms to their θ."""
-    values = columns(np.array([size]), np.array([scale_out]))
-    return max(sum(theta * float(values[term][0]) for term, theta in coefficients.items()), LEAST_SECONDS)
+    return float(fitted_seconds(coefficients, np.array([size]), np.array([scale_out]))[0])
+
+
+def fitted_seconds(coefficients: dict[str, float], sizes: Array, scale_outs: Array) -> Array:
+    """Returns the seconds for some sizes and scale-outs, each of shape (configurations,)."""
+    values = columns(sizes, scale_outs)
+    total = np.sum([theta * values[term] for term, theta in coefficients.items()], axis=0)
+    result: Array = np.maximum(total, LEAST_SECONDS)
+    return result
 
 
 def _order(sizes: Array, scale_outs: Array) -> tuple[str, ...]:
@@ -87,9 +169,10 @@ def _order(sizes: Array, scale_outs: Array) -> tuple[str, ...]:
     return TERMS
 
 
-def _why_left_out(term: str, kept: Sequence[str], sizes: Array, scale_outs: Array) -> str:
+def _unvaried(term: str, sizes: Array, scale_outs: Array) -> str:
+    """Returns why a term is left out if a number in it did not vary, else an empty text."""
     if "s" in term and np.ptp(sizes) == 0:
         return "only one size was measured"
     if "m" in term and np.ptp(scale_outs) == 0:
         return "only one scale-out was measured"
-    return f"the measured configurations cannot tell it apart from {', '.join(kept)}"
+    return ""
