@@ -18,21 +18,12 @@ from scipy.special import stdtrit
 
 from sparkscale.analysis.questions.fitting import FARTHEST, LEVEL
 from sparkscale.analysis.questions.runtime_memory import beyond_memory
-from sparkscale.analysis.questions.runtime_residuals import Smoothness, deviations, likeliest
-from sparkscale.analysis.questions.runtime_terms import (
-    SAME,
-    Configuration,
-    coordinates,
-    fitted,
-    misfit,
-    predicted_seconds,
-)
+from sparkscale.analysis.questions.runtime_terms import SAME, Configuration, coordinates
+from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS, Trend, trend
 from sparkscale.analysis.statistics import Array, Interval
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import number
 
-FEWEST_CONFIGURATIONS = 7
-"""With fewer configurations, the interval assumes normal residuals, because too few were measured to rank them."""
 FEWEST_SCALE_OUTS = 3
 """From two scale-outs, nobody can tell how much a job loses on more nodes. So no larger one is predicted."""
 USUAL_SPREAD, USUAL_WEIGHT = 0.05, 4
@@ -68,18 +59,28 @@ class Prediction:
 class RuntimeModel:
     """A fitted model. `fit` makes it.
 
-    `coefficients` maps each kept term to its θ, in seconds per unit of the term. `left_out` maps each term that the
-    configurations cannot identify to the reason. `configurations` were fitted, and `beyond_memory` were not.
-    `smoothness` says how what the terms miss varies. `reach` is the misfit of a new run that 9 in 10 runs do not
-    exceed, where nothing corrects the terms.
+    `trend` was fitted to all configurations but those in `beyond_memory`. `reach` is the misfit that 9 in 10 new runs
+    do not exceed, in units of the doubt at their size and scale-out.
     """
 
-    coefficients: dict[str, float]
-    left_out: dict[str, str]
-    configurations: tuple[Configuration, ...]
+    trend: Trend
     beyond_memory: tuple[Configuration, ...]
-    smoothness: Smoothness
     reach: float
+
+    @property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """Returns the configurations that were fitted."""
+        return self.trend.configurations
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Returns the θ of each kept term, in seconds per unit of the term."""
+        return self.trend.coefficients
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Returns the reason for each term that the configurations cannot identify."""
+        return self.trend.left_out
 
     def predict(self, size: float, scale_out: float) -> Prediction:
         """Returns the predicted seconds for a size and a scale-out, or the reason why there is no prediction.
@@ -89,14 +90,8 @@ class RuntimeModel:
         _check(size, scale_out)
         if why := next(self._refusals(size, scale_out), ""):
             return Prediction(size, scale_out, why_none=why)
-        place = Configuration(size, scale_out, ())
-        by_terms = predicted_seconds(self.coefficients, size, scale_out)
-        factor = self.smoothness.correction(
-            self.configurations, deviations(self.coefficients, self.configurations), place
-        )
-        reach = self.reach * self.smoothness.doubt(self.configurations, place)
-        ratio = math.exp(misfit(self.configurations).distance(size, scale_out, by_terms, reach))
-        seconds = by_terms * factor
+        ratio = math.exp(self.trend.distance(size, scale_out, self.reach))
+        seconds = self.trend.seconds(size, scale_out)
         return Prediction(size, scale_out, seconds, Interval(seconds / ratio, seconds * ratio), self._caution(size))
 
     def _caution(self, size: float) -> str:
@@ -150,45 +145,48 @@ def fit(runs: Sequence[Run]) -> RuntimeModel:
             f"a model of the run time needs at least 2 configurations within memory, and there are {len(kept)}: "
             "measure more sizes or scale-outs"
         )
-    coefficients, left_out = fitted(kept)
-    if len(kept) < FEWEST_CONFIGURATIONS:
-        return RuntimeModel(coefficients, left_out, kept, beyond, Smoothness(), _usual_reach(kept, coefficients))
-    smoothness = likeliest(kept, deviations(coefficients, kept))
-    return RuntimeModel(coefficients, left_out, kept, beyond, smoothness, _conformal_reach(kept, smoothness))
+    of_kept = trend(kept)
+    reach = _usual_reach(of_kept) if len(kept) < FEWEST_CONFIGURATIONS else _conformal_reach(of_kept)
+    return RuntimeModel(of_kept, beyond, reach)
 
 
-def _conformal_reach(configurations: Sequence[Configuration], smoothness: Smoothness) -> float:
+def _conformal_reach(fitted: Trend) -> float:
     """Returns the misfit that a new run does not exceed at LEVEL.
 
     It is conformal (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman: Distribution-free predictive inference for
     regression, JASA 113, 2018, section 5.2): each configuration is predicted without itself, and the misfits of its
-    runs are ranked. Each is divided by the doubt that the other configurations leave about it.
+    runs are ranked.
     """
-    scores: list[float] = []
-    weights: list[float] = []
-    for place in configurations:
-        others = [each for each in configurations if each is not place]
-        factor = smoothness.correction(others, deviations(fitted(others)[0], others), place)
-        doubt = smoothness.doubt(others, place)
-        of = misfit(others)
-        scores.extend(of(place.size, place.scale_out, run / factor) / doubt for run in place.seconds)
-        weights.extend([1 / len(place.seconds)] * len(place.seconds))
-    return _ranked(np.array(scores), np.array(weights), LEVEL * (len(configurations) + 1))
+    misfits = [fitted.without(each).misfit(each.size, each.scale_out, each.seconds) for each in fitted.configurations]
+    return ranked(misfits, LEVEL)
 
 
-def _usual_reach(configurations: Sequence[Configuration], coefficients: dict[str, float]) -> float:
+def _usual_reach(fitted: Trend) -> float:
     """Returns the misfit that a new run does not exceed at LEVEL, if it is normally distributed.
 
     The variance has a conjugate prior (Gelman and others: Bayesian Data Analysis, 3rd edition, 2013, section 2.6),
     because a few configurations may lie on the fitted curve by chance.
     """
     squares = 0.0
-    for each in configurations:
-        by_terms = predicted_seconds(coefficients, each.size, each.scale_out)
+    for each in fitted.configurations:
+        by_terms = fitted.by_terms(each.size, each.scale_out)
         squares += float(np.mean([(by_terms / run - 1) ** 2 for run in each.seconds]))
-    freedom = USUAL_WEIGHT + max(len(configurations) - sum(theta > 0 for theta in coefficients.values()), 0)
+    used = sum(theta > 0 for theta in fitted.coefficients.values())
+    freedom = USUAL_WEIGHT + max(len(fitted.configurations) - used, 0)
     spread = math.sqrt((squares + USUAL_WEIGHT * USUAL_SPREAD**2) / freedom)
     return spread * -float(stdtrit(freedom, (1 - LEVEL) / 2))
+
+
+def ranked(scores: Sequence[Array], level: float) -> float:
+    """Returns the score that a new one does not exceed at a level, or the largest if there are too few.
+
+    `scores` has an array for each configuration, with a score for each run. Configurations count alike.
+    """
+    values = np.concatenate(scores)
+    order = np.argsort(values)
+    total = np.cumsum(np.concatenate([np.full(len(each), 1 / len(each)) for each in scores])[order])
+    position = min(int(np.searchsorted(total, level * (len(scores) + 1) - 1e-9)), len(values) - 1)
+    return float(values[order][position])
 
 
 def _configurations(runs: Sequence[Run]) -> list[Configuration]:
@@ -207,14 +205,6 @@ def _check(size: float, scale_out: float, seconds: float = 1.0) -> None:
             f"a run of size {size:g} at scale-out {scale_out:g} with {seconds:g} seconds is impossible: "
             "size and seconds must be above 0, and the scale-out at least 1"
         )
-
-
-def _ranked(values: Array, weights: Array, rank: float) -> float:
-    """Returns the smallest value up to which the weights add up to `rank`. Returns the largest if none does."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    position = min(int(np.searchsorted(total, rank - 1e-9)), len(values) - 1)
-    return float(values[order][position])
 
 
 def _places(configurations: Sequence[Configuration]) -> str:

@@ -49,11 +49,12 @@ class Misfit:
 
     The misfit is the root of the sum of squares that one more run adds to the best fit of all terms:
 
-        misfit(t)² = min over θ of [S(θ) + (fitted/t - 1)²] - min over θ of S(θ),  S(θ) = Σ (fitted/measured - 1)²
+        misfit(t)² = min over θ of [S(θ) + ((fitted - t)/u)²] - min over θ of S(θ),  S(θ) = Σ (fitted/measured - 1)²
 
-    It compares the likelihoods of the runs with and without the new one (Bjørnstad: Predictive likelihood: A review,
-    Statistical Science 5, 1990). A term that the configurations do not identify, or that the fit sets to 0, may still
-    explain a new run. So the misfit grows slowly where little is known.
+    The unit u is the smaller of t and the prediction, so that half of the time misfits like twice the time. The
+    misfit compares the likelihoods of the runs with and without the new one (Bjørnstad: Predictive likelihood: A
+    review, Statistical Science 5, 1990). A term that the configurations do not identify, or that the fit sets to 0,
+    may still explain a new run. So the misfit grows slowly where little is known.
     """
 
     design: Array
@@ -62,10 +63,11 @@ class Misfit:
     least: float
     """The sum of squares without a new run."""
 
-    def __call__(self, size: float, scale_out: float, seconds: float) -> float:
-        """Returns the misfit of a run at a size and scale-out that takes some seconds."""
-        row = _design(np.array([size]), np.array([scale_out])) / self.scales / seconds
-        _, root = nnls(np.concatenate([self.design, row]), np.ones(len(self.design) + 1))
+    def __call__(self, size: float, scale_out: float, seconds: float, predicted: float) -> float:
+        """Returns the misfit of a run at a size and scale-out that takes some seconds instead of those predicted."""
+        unit = min(seconds, predicted)
+        row = _design(np.array([size]), np.array([scale_out])) / self.scales / unit
+        _, root = nnls(np.concatenate([self.design, row]), np.append(np.ones(len(self.design)), seconds / unit))
         return math.sqrt(max(root**2 - self.least, 0.0))
 
     def distance(self, size: float, scale_out: float, seconds: float, reach: float) -> float:
@@ -75,7 +77,7 @@ class Misfit:
         """
 
         def excess(logarithm: float) -> float:
-            return self(size, scale_out, seconds * math.exp(logarithm)) - reach
+            return self(size, scale_out, seconds * math.exp(logarithm), seconds) - reach
 
         def one_side(farthest: float) -> float:
             if excess(0.0) >= 0:
