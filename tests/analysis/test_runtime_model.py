@@ -56,6 +56,20 @@ def test_known_coefficients_are_recovered() -> None:
     assert ahead.interval.low == pytest.approx(ahead.interval.high, rel=1e-4), "without noise there is no doubt"
 
 
+def test_work_that_grows_faster_than_the_size_is_recovered() -> None:
+    """Sorting takes n·log n. Sizes that span less than a factor of 8 do not show it."""
+    sizes = [1000.0 * 2**step for step in range(5)]
+
+    def seconds(size: float, m: float) -> float:
+        return 2 + 0.004 * size / m * (1 + math.log(size / 1000))
+
+    measured = [Run(size, m, seconds(size, m)) for size in sizes for m in SCALE_OUTS]
+    model = fit(measured)
+    assert model.coefficients["s log s/m"] == pytest.approx(0.004, rel=1e-6)
+    assert model.predict(64_000.0, 20.0).seconds == pytest.approx(seconds(64_000.0, 20.0), rel=1e-5)
+    assert "s log s/m" not in fit([run for run in measured if run.size < 8000]).coefficients
+
+
 def test_coefficients_are_not_negative() -> None:
     falling = [Run(size, m, 100 - 0.001 * size - m) for size in SIZES for m in SCALE_OUTS]
     model = fit(falling)

@@ -1,6 +1,6 @@
 """Predicts how long a Spark job takes, from its runs at several sizes and scale-outs.
 
-The model is that of Ernest with two more terms (see `runtime_terms`). The fit has the least squares of relative
+The model is that of Ernest with more terms (see `runtime_terms`). The fit has the least squares of relative
 residuals, so that slow runs do not dominate it. What the terms miss near a measured size or scale-out corrects the
 prediction (see `runtime_residuals`).
 
@@ -75,7 +75,7 @@ class RuntimeModel:
     @property
     def coefficients(self) -> dict[str, float]:
         """Returns the θ of each kept term, in seconds per unit of the term."""
-        return self.trend.coefficients
+        return self.trend.curve.coefficients
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -171,7 +171,7 @@ def _usual_reach(fitted: Trend) -> float:
     for each in fitted.configurations:
         by_terms = fitted.by_terms(each.size, each.scale_out)
         squares += float(np.mean([(by_terms / run - 1) ** 2 for run in each.seconds]))
-    used = sum(theta > 0 for theta in fitted.coefficients.values())
+    used = sum(theta > 0 for theta in fitted.curve.coefficients.values())
     freedom = USUAL_WEIGHT + max(len(fitted.configurations) - used, 0)
     spread = math.sqrt((squares + USUAL_WEIGHT * USUAL_SPREAD**2) / freedom)
     return spread * -float(stdtrit(freedom, (1 - LEVEL) / 2))

@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from sparkscale.analysis.questions.runtime_terms import Configuration, coordinates, fitted_seconds
+from sparkscale.analysis.questions.runtime_terms import Configuration, Curve, coordinates
 from sparkscale.analysis.statistics import Array
 
 LENGTHS = (0.2, 0.5)
@@ -68,11 +68,11 @@ class Smoothness:
         return math.sqrt(max(1 - known, 1 - self.by_size - self.by_scale_out))
 
 
-def deviations(coefficients: dict[str, float], configurations: Sequence[Configuration]) -> Array:
+def deviations(curve: Curve, configurations: Sequence[Configuration]) -> Array:
     """Returns the logarithm of measured over fitted seconds, of shape (configurations,)."""
     sizes, scale_outs, _ = coordinates(configurations)
     result: Array = np.log([each.median for each in configurations])
-    return result - np.log(fitted_seconds(coefficients, sizes, scale_outs))
+    return result - np.log(curve.seconds(sizes, scale_outs))
 
 
 def likeliest(configurations: Sequence[Configuration], logarithms: Array) -> Smoothness:

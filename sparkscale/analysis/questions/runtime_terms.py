@@ -2,11 +2,13 @@
 
 For a size s (rows, or units of data) and a scale-out m (nodes or cores), the model is
 
-    seconds = θ0 + θ1·s/m + θ2·log m + θ3·m + θ4·s + θ5/m,  all θ ≥ 0
+    seconds = θ0 + θ1·s/m + θ2·log m + θ3·m + θ4·s + θ5/m + θ6·(s/m)·log(s/s0),  all θ ≥ 0
 
 The first four terms are those of Ernest (Venkataraman et al.: Ernest: Efficient performance prediction for
 large-scale advanced analytics, NSDI 2016): a fixed cost, parallel work, a tree of messages, and a message to each
 node. θ4 is work that does not become faster with more nodes. θ5 is work that does, but does not depend on the size.
+θ6 is work that grows faster than the size, as sorting does. s0 is the smallest measured size. The model has this term
+only if the sizes span a factor of 8: over less, n·log n is almost a straight line.
 """
 
 import math
@@ -19,8 +21,11 @@ from scipy.optimize import brentq, nnls
 
 from sparkscale.analysis.statistics import Array
 
-TERMS = ("1", "s/m", "log m", "m", "s", "1/m")
+GROWTH = "s log s/m"
+TERMS = ("1", "s/m", "log m", "m", "s", "1/m", GROWTH)
 """The terms of the model."""
+SPAN = 8.0
+"""The smallest ratio between the largest and the smallest size with which the term GROWTH is fitted."""
 LEAST_SECONDS = 1e-9
 """A fit whose only term is log m gives no time at a scale-out of 1. This number replaces it."""
 WIDEST = math.log(1e6)
@@ -60,13 +65,14 @@ class Misfit:
     design: Array
     """Each term at each configuration, divided by the seconds and by `scales`. Shape (configurations, terms)."""
     scales: Array
+    smallest: float
     least: float
     """The sum of squares without a new run."""
 
     def __call__(self, size: float, scale_out: float, seconds: float, predicted: float) -> float:
         """Returns the misfit of a run at a size and scale-out that takes some seconds instead of those predicted."""
         unit = min(seconds, predicted)
-        row = _design(np.array([size]), np.array([scale_out])) / self.scales / unit
+        row = _design(np.array([size]), np.array([scale_out]), self.smallest) / self.scales / unit
         _, root = nnls(np.concatenate([self.design, row]), np.append(np.ones(len(self.design)), seconds / unit))
         return math.sqrt(max(root**2 - self.least, 0.0))
 
@@ -90,26 +96,43 @@ class Misfit:
 def misfit(configurations: Sequence[Configuration]) -> Misfit:
     """Returns the misfit of new runs to these configurations."""
     sizes, scale_outs, _ = coordinates(configurations)
-    design = _design(sizes, scale_outs) / np.array([[each.median] for each in configurations])
+    smallest = smallest_size(configurations)
+    design = _design(sizes, scale_outs, smallest) / np.array([[each.median] for each in configurations])
     scales = np.maximum(np.linalg.norm(design, axis=0), LEAST_SECONDS)
     _, root = nnls(design / scales, np.ones(len(design)))
-    return Misfit(design / scales, scales, root**2)
+    return Misfit(design / scales, scales, smallest, root**2)
 
 
-def _design(sizes: Array, scale_outs: Array) -> Array:
+def _design(sizes: Array, scale_outs: Array, smallest: float) -> Array:
     """Returns the values of all terms, of shape (configurations, terms)."""
-    return np.stack(list(columns(sizes, scale_outs).values()), axis=1)
+    return np.stack(list(columns(sizes, scale_outs, smallest).values()), axis=1)
 
 
-def fitted(configurations: Sequence[Configuration]) -> tuple[dict[str, float], dict[str, str]]:
-    """Returns the θ of each kept term, and the reason for each term that is left out.
+@dataclass(frozen=True)
+class Curve:
+    """The θ of each kept term, in seconds per unit of the term, and s0 (see `smallest_size`)."""
+
+    coefficients: dict[str, float]
+    smallest: float
+
+    def seconds(self, sizes: Array, scale_outs: Array) -> Array:
+        """Returns the seconds for some sizes and scale-outs, each of shape (configurations,)."""
+        values = columns(sizes, scale_outs, self.smallest)
+        total = np.sum([theta * values[term] for term, theta in self.coefficients.items()], axis=0)
+        result: Array = np.maximum(total, LEAST_SECONDS)
+        return result
+
+
+def fitted(configurations: Sequence[Configuration]) -> tuple[Curve, dict[str, str]]:
+    """Returns the fitted curve, and the reason for each term that is left out.
 
     If the configurations cannot tell terms apart, those that fit best are kept.
     """
     sizes, scale_outs, _ = coordinates(configurations)
     seconds = np.array([each.median for each in configurations])
-    relative = {term: values / seconds for term, values in columns(sizes, scale_outs).items()}
-    order = _order(sizes, scale_outs)
+    smallest = smallest_size(configurations)
+    relative = {term: values / seconds for term, values in columns(sizes, scale_outs, smallest).items()}
+    order = [term for term in _order(sizes, scale_outs) if term in relative]
     best = _non_negative(relative, [term for term in order if not _unvaried(term, sizes, scale_outs)])
     kept: list[str] = []
     left_out: dict[str, str] = {}
@@ -120,7 +143,7 @@ def fitted(configurations: Sequence[Configuration]) -> tuple[dict[str, float], d
         else:
             apart = f"the measured configurations cannot tell it apart from {', '.join(kept)}"
             left_out[term] = _unvaried(term, sizes, scale_outs) or apart
-    return _non_negative(relative, [term for term in TERMS if term in kept]), left_out
+    return Curve(_non_negative(relative, [term for term in TERMS if term in kept]), smallest), left_out
 
 
 def _non_negative(relative: dict[str, Array], terms: Sequence[str]) -> dict[str, float]:
@@ -135,11 +158,19 @@ def _scale(values: Array) -> float:
     return float(np.linalg.norm(values)) or 1.0
 
 
-def columns(sizes: Array, scale_outs: Array) -> dict[str, Array]:
-    """Returns the values of each term, of shape (configurations,)."""
+def columns(sizes: Array, scale_outs: Array, smallest: float) -> dict[str, Array]:
+    """Returns the values of each term, of shape (configurations,). Without GROWTH if `smallest` is 0."""
     logs: Array = np.log(scale_outs)
-    values = (np.ones(len(sizes)), sizes / scale_outs, logs, scale_outs, sizes, 1 / scale_outs)
-    return dict(zip(TERMS, values, strict=True))
+    values = [np.ones(len(sizes)), sizes / scale_outs, logs, scale_outs, sizes, 1 / scale_outs]
+    if smallest:
+        values.append(sizes / scale_outs * np.log(np.maximum(sizes / smallest, 1.0)))
+    return dict(zip(TERMS, values, strict=False))
+
+
+def smallest_size(configurations: Sequence[Configuration]) -> float:
+    """Returns the smallest size, or 0 if the sizes span too little for the term GROWTH."""
+    sizes = [each.size for each in configurations]
+    return min(sizes) if max(sizes) >= SPAN * min(sizes) else 0.0
 
 
 def coordinates(configurations: Sequence[Configuration]) -> tuple[Array, Array, Array]:
@@ -149,25 +180,12 @@ def coordinates(configurations: Sequence[Configuration]) -> tuple[Array, Array, 
     return sizes, scale_outs, sizes / scale_outs
 
 
-def predicted_seconds(coefficients: dict[str, float], size: float, scale_out: float) -> float:
-    """Returns the seconds for one size and scale-out. `coefficients` maps terms to their θ."""
-    return float(fitted_seconds(coefficients, np.array([size]), np.array([scale_out]))[0])
-
-
-def fitted_seconds(coefficients: dict[str, float], sizes: Array, scale_outs: Array) -> Array:
-    """Returns the seconds for some sizes and scale-outs, each of shape (configurations,)."""
-    values = columns(sizes, scale_outs)
-    total = np.sum([theta * values[term] for term, theta in coefficients.items()], axis=0)
-    result: Array = np.maximum(total, LEAST_SECONDS)
-    return result
-
-
 def _order(sizes: Array, scale_outs: Array) -> tuple[str, ...]:
     """Returns the terms in the order in which they are tried. Terms in a number that did not vary come last."""
     if np.ptp(sizes) == 0:
-        return "1", "1/m", "log m", "m", "s/m", "s"
+        return "1", "1/m", "log m", "m", "s/m", "s", GROWTH
     if np.ptp(scale_outs) == 0:
-        return "1", "s", "s/m", "log m", "m", "1/m"
+        return "1", "s", GROWTH, "s/m", "log m", "m", "1/m"
     return TERMS
 
 
@@ -175,6 +193,6 @@ def _unvaried(term: str, sizes: Array, scale_outs: Array) -> str:
     """Returns why a term is left out if a number in it did not vary, else an empty text."""
     if "s" in term and np.ptp(sizes) == 0:
         return "only one size was measured"
-    if "m" in term and np.ptp(scale_outs) == 0:
+    if "m" in term and term != GROWTH and np.ptp(scale_outs) == 0:
         return "only one scale-out was measured"
     return ""

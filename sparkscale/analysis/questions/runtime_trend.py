@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkscale.analysis.questions.runtime_residuals import Smoothness, deviations, likeliest
-from sparkscale.analysis.questions.runtime_terms import Configuration, fitted, misfit, predicted_seconds
+from sparkscale.analysis.questions.runtime_terms import Configuration, Curve, fitted, misfit
 from sparkscale.analysis.statistics import Array
 
 FEWEST_CONFIGURATIONS = 7
@@ -17,11 +17,11 @@ FEWEST_CONFIGURATIONS = 7
 class Trend:
     """Fitted seconds by size and scale-out. `trend` makes it.
 
-    `coefficients` maps each kept term to its θ, in seconds per unit of the term. `left_out` maps each term that the
-    configurations cannot identify to the reason. `smoothness` says how what the terms miss varies.
+    `left_out` maps each term that the configurations cannot identify to the reason. `smoothness` says how what the
+    terms miss varies.
     """
 
-    coefficients: dict[str, float]
+    curve: Curve
     left_out: dict[str, str]
     configurations: tuple[Configuration, ...]
     smoothness: Smoothness
@@ -32,7 +32,7 @@ class Trend:
 
     def by_terms(self, size: float, scale_out: float) -> float:
         """Returns the seconds that the terms predict, without the correction."""
-        return predicted_seconds(self.coefficients, size, scale_out)
+        return float(self.curve.seconds(np.array([size]), np.array([scale_out]))[0])
 
     def misfit(self, size: float, scale_out: float, seconds: Sequence[float]) -> Array:
         """Returns the misfits of new runs at one size and scale-out, in units of the doubt there. Shape (runs,)."""
@@ -50,7 +50,7 @@ class Trend:
         return trend([each for each in self.configurations if each is not place], self.smoothness)
 
     def _factor(self, size: float, scale_out: float) -> float:
-        ratios = deviations(self.coefficients, self.configurations)
+        ratios = deviations(self.curve, self.configurations)
         return self.smoothness.correction(self.configurations, ratios, Configuration(size, scale_out, ()))
 
     def _doubt(self, size: float, scale_out: float) -> float:
@@ -59,8 +59,8 @@ class Trend:
 
 def trend(configurations: Sequence[Configuration], smoothness: Smoothness | None = None) -> Trend:
     """Fits a trend. If `smoothness` is None, returns the one with the largest likelihood."""
-    coefficients, left_out = fitted(configurations)
+    curve, left_out = fitted(configurations)
     if smoothness is None:
         few = len(configurations) < FEWEST_CONFIGURATIONS
-        smoothness = Smoothness() if few else likeliest(configurations, deviations(coefficients, configurations))
-    return Trend(coefficients, left_out, tuple(configurations), smoothness)
+        smoothness = Smoothness() if few else likeliest(configurations, deviations(curve, configurations))
+    return Trend(curve, left_out, tuple(configurations), smoothness)
