@@ -10,7 +10,7 @@ from sparkscale.analysis.questions.fitting import LEVEL
 from sparkscale.analysis.questions.plan.options import Option, spans
 from sparkscale.analysis.questions.plan.plan import Plan
 from sparkscale.analysis.questions.plan.times import FEWEST_SCALE_OUTS
-from sparkscale.analysis.questions.runtime_model import FEWEST_CONFIGURATIONS
+from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS
 from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count, named, number
