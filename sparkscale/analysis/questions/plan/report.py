@@ -10,7 +10,7 @@ from sparkscale.analysis.questions.fitting import LEVEL
 from sparkscale.analysis.questions.plan.options import Option, spans
 from sparkscale.analysis.questions.plan.plan import Plan
 from sparkscale.analysis.questions.plan.times import FEWEST_SCALE_OUTS
-from sparkscale.analysis.questions.runtime_model import FEWEST_CONFIGURATIONS
+from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS
 from sparkscale.analysis.statistics import Interval
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import count, named, number
@@ -36,9 +36,17 @@ def _answer(plan: Plan) -> str:
     if plan.chosen is None:
         return f"Nothing meets the wish. The nearest is {words}. It does not: {'; '.join(option.reasons)}."
     doubt = f" Check its memory first: {option.fit.reason}." if option.fit.verdict == "not known" else ""
+    return f"Use {words}.{_all_rows(plan)}{doubt}"
+
+
+def _all_rows(plan: Plan) -> str:
+    """Returns a sentence about the best option with all rows that meets the wish. Empty if it is the chosen one."""
+    option = plan.answer
     whole = next((one for one in plan.options if one.fraction == 1 and one.verdict.startswith("meets")), None)
-    beside = f" All rows take {_seconds(whole)} ({_place(whole)})." if whole and option.fraction < 1 else ""
-    return f"Use {words}.{beside}{doubt}"
+    if whole is None or option.fraction == 1:
+        return ""
+    where = "" if (whole.job, whole.place) == (option.job, option.place) else f" with {_place(whole)}"
+    return f" All rows take {_seconds(whole)}{where}."
 
 
 def _words(option: Option) -> str:
@@ -78,7 +86,7 @@ def _memory(option: Option) -> str | None:
     if fit.bytes is None:
         return None
     if fit.interval is not None:
-        return f"{amount(fit.bytes)} ({amount(fit.interval.low)}–{amount(fit.interval.high)})"
+        return f"{amount(fit.bytes)} (up to {amount(fit.interval.high)})"
     return f"at most {amount(fit.bytes)}"
 
 
@@ -108,6 +116,8 @@ def _tables(plan: Plan, shows_all: bool) -> Iterator[Block]:
     unknown = [one for one in plan.options if one.time.seconds is None]
     if met:
         order = "the cheapest first" if met[0].cost is not None else "the fastest first"
+        if len({one.verdict for one in met}) > 1:
+            order += ", those of unknown memory last"
         shown = met if shows_all else met[:MOST_MET]
         yield _grid(plan, f"Options that meet the wish, {order}", shown, has_reasons=any(o.reasons for o in shown))
         yield from _more(len(met) - len(shown))
@@ -213,9 +223,9 @@ def _trust(plan: Plan) -> Iterator[str]:
         )
     if times.model is None:
         return
-    yield from _terms(option.job.engine, times.model.left_out)
-    if times.model.beyond_memory:
-        places = [f"{number(one.size)} on {number(one.scale_out)} cores" for one in times.model.beyond_memory]
+    yield from _terms(option.job.engine, times.model.total.left_out)
+    if times.model.total.beyond_memory:
+        places = [f"{number(one.size)} on {number(one.scale_out)} cores" for one in times.model.total.beyond_memory]
         yield f"{option.job.engine} was beyond memory with {named(places)}: these runs are left out."
 
 
