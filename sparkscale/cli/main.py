@@ -11,6 +11,7 @@ from sparkscale import __version__, places
 from sparkscale.cli import (
     answer,
     bench,
+    bench_plan,
     catalogue,
     cluster,
     compare,
@@ -40,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, heap, machine):
+for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, bench_plan, heap, machine):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)
