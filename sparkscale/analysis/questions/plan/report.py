@@ -221,12 +221,18 @@ def _trust(plan: Plan) -> Iterator[str]:
             f"{option.job.engine} was measured on {were} cores: with fewer than {FEWEST_SCALE_OUTS} numbers of "
             "cores, nothing is predicted beyond them."
         )
-    if times.model is None:
-        return
-    yield from _terms(option.job.engine, times.model.total.left_out)
-    if times.model.total.beyond_memory:
-        places = [f"{number(one.size)} on {number(one.scale_out)} cores" for one in times.model.total.beyond_memory]
-        yield f"{option.job.engine} was beyond memory with {named(places)}: these runs are left out."
+    if times.model is not None:
+        yield from _terms(option.job.engine, times.model.total.left_out)
+    yield from _cliffs(plan)
+
+
+def _cliffs(plan: Plan) -> Iterator[str]:
+    """Yields a sentence for each engine that was beyond memory."""
+    for one in plan.times:
+        beyond = one.model.total.beyond_memory if one.model else ()
+        if beyond:
+            places = [f"{number(each.size)} on {number(each.scale_out)} cores" for each in beyond]
+            yield f"{one.job.engine} was beyond memory with {named(places)}: these runs are left out."
 
 
 def _terms(engine: str, left_out: dict[str, str]) -> Iterator[str]:
