@@ -20,14 +20,16 @@ from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.questions.runtime_model import RuntimeModel
 from sparkscale.analysis.questions.runtime_terms import Configuration, design_row
 from sparkscale.analysis.questions.runtime_trend import trend
-from sparkscale.analysis.statistics import Array
 from sparkscale.contract.errors import ConfigError
 
 MOST_REPEATS = 3
-"""A proposal has no more than this many runs of one size and scale-out."""
+"""No more than this many runs of one size and scale-out are proposed, with those that were measured.
+
+The fit gives all sizes and scale-outs the same weight, so further runs would not change it much.
+"""
 MOST_RUNS = 40
 LEAST_GAIN = 0.01
-"""A run is proposed only if it removes at least this share of the variance."""
+"""A run is proposed only if it removes at least this share of the variance, that of a new run's noise included."""
 UNKNOWN = 2.0
 """Where the model predicts nothing, a run may take twice as long as its size and the nearest measured run suggest."""
 
@@ -46,7 +48,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The runs to measure, in the order of their gain per second. Empty if none fits or none helps.
+    """The runs to measure. Empty if none fits or none helps. Each takes `overhead` seconds beside its own.
 
     `before` and `after` are the half widths of the wanted intervals as logarithms of a ratio, one for each target.
     None in `before` if the target cannot be predicted yet, and in `after` if it still cannot.
@@ -55,16 +57,17 @@ class Proposal:
     runs: tuple[Candidate, ...]
     before: tuple[float | None, ...]
     after: tuple[float | None, ...]
+    overhead: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Returns the expected seconds of all runs."""
-        return sum(each.seconds for each in self.runs)
+        return sum(each.seconds + self.overhead for each in self.runs)
 
     @property
     def high(self) -> float:
         """Returns the most seconds that all runs take."""
-        return sum(each.high for each in self.runs)
+        return sum(each.high + self.overhead for each in self.runs)
 
 
 def candidates(model: RuntimeModel, places: Iterable[Place]) -> tuple[list[Candidate], dict[Place, str]]:
@@ -107,29 +110,43 @@ def _unpredicted(model: RuntimeModel, place: Place) -> Candidate:
     return Candidate(*place, seconds, UNKNOWN * seconds)
 
 
-def propose(model: RuntimeModel, possible: Sequence[Candidate], targets: Sequence[Place], within: float) -> Proposal:
+def propose(
+    model: RuntimeModel, possible: Sequence[Candidate], targets: Sequence[Place], within: float, overhead: float = 0.0
+) -> Proposal:
     """Returns the runs that narrow the predictions of the targets most, and end within some seconds.
+
+    `overhead` is what a run takes beside its own seconds, such as the start of its worker.
 
     Raises ConfigError if there is no target, or if `within` is not above 0.
     """
     if not targets or not 0 < within < math.inf:
         raise ConfigError(f"nothing can be proposed for {len(targets)} targets within {within:g} s")
-    search = _Search(model, [each for each in possible if each.high <= within], targets, within)
+    search = _Search(model, [each for each in possible if each.high + overhead <= within], targets, within, overhead)
     chosen = search.exchanged(search.greedy())
     runs = tuple(search.possible[position] for position in chosen)
     before = tuple(_half_width(model, target) for target in targets)
     after = tuple(_expected(model, runs, target) for target in targets)
-    return Proposal(runs, before, after)
+    if not any(_is_narrower(*widths) for widths in zip(before, after, strict=True)):
+        return Proposal((), before, before, overhead)
+    return Proposal(runs, before, after, overhead)
 
 
 class _Search:
     """Searches the best runs. A design is a list of positions in `possible`, which may repeat."""
 
     def __init__(
-        self, model: RuntimeModel, possible: Sequence[Candidate], targets: Sequence[Place], within: float
+        self,
+        model: RuntimeModel,
+        possible: Sequence[Candidate],
+        targets: Sequence[Place],
+        within: float,
+        overhead: float,
     ) -> None:
         self.possible = possible
         self.within = within
+        self.overhead = overhead
+        runs = {(each.size, each.scale_out): len(each.seconds) for each in model.configurations}
+        self.repeats = [MOST_REPEATS - runs.get((each.size, each.scale_out), 0) for each in possible]
         smallest = model.trend.curve.smallest
         self.rows = np.array([design_row(each.size, each.scale_out, smallest) / each.seconds for each in possible])
         wanted = [design_row(*target, smallest) for target in targets]
@@ -143,18 +160,16 @@ class _Search:
         self.information = measured.T @ measured + np.diag(np.maximum(prior, 1e-15 * prior.max()))
 
     def variance(self, chosen: Sequence[int]) -> float:
-        """Returns the sum of the variances of all targets, in units of the variance of a run."""
+        """Returns the sum of the variances of new runs at all targets, in units of the variance of a run's noise."""
         rows = self.rows[list(chosen)]
-        return self._variance(self.information + rows.T @ rows)
-
-    def _variance(self, information: Array) -> float:
+        information = self.information + rows.T @ rows
         scale = 1 / np.sqrt(np.diag(information))
         scaled = information * scale[:, None] * scale[None]
         wanted = self.wanted * scale
-        return float(np.sum(wanted * np.linalg.solve(scaled, wanted.T).T))
+        return len(wanted) + float(np.sum(wanted * np.linalg.solve(scaled, wanted.T).T))
 
     def seconds(self, chosen: Sequence[int]) -> float:
-        return sum(self.possible[position].high for position in chosen)
+        return sum(self.possible[position].high + self.overhead for position in chosen)
 
     def _addable(self, chosen: Sequence[int]) -> list[int]:
         """Returns the runs that still fit."""
@@ -162,7 +177,7 @@ class _Search:
         return [
             position
             for position, each in enumerate(self.possible)
-            if each.high <= left and chosen.count(position) < MOST_REPEATS
+            if each.high + self.overhead <= left and chosen.count(position) < self.repeats[position]
         ]
 
     def greedy(self) -> list[int]:
@@ -172,7 +187,9 @@ class _Search:
         while len(chosen) < MOST_RUNS:
             gains = [(variance - self.variance([*chosen, each]), each) for each in self._addable(chosen)]
             useful = [
-                (gain / self.possible[each].seconds, each) for gain, each in gains if gain > LEAST_GAIN * variance
+                (gain / (self.possible[each].seconds + self.overhead), each)
+                for gain, each in gains
+                if gain > LEAST_GAIN * variance
             ]
             if not useful:
                 break
@@ -205,6 +222,10 @@ def _half_width(model: RuntimeModel, target: Place) -> float | None:
     if prediction.seconds is None or prediction.interval is None:
         return None
     return math.log(prediction.interval.high / prediction.seconds)
+
+
+def _is_narrower(before: float | None, after: float | None) -> bool:
+    return after is not None and (before is None or after < (1 - LEAST_GAIN) * before)
 
 
 def _expected(model: RuntimeModel, runs: Sequence[Candidate], target: Place) -> float | None:
