@@ -93,10 +93,10 @@ def _sentence(term: NetworkTerm) -> str:
         parts.append(f"{_words(seconds)} s at {bit_rate(rate)}")
     share = term.share
     assert share is not None
+    overlap = "; the rest overlaps computing" if share.value < 1 else ""
     return (
-        f"{where}: the shuffle adds {' and '.join(parts)}. Of each second of transfer, {_words(share)} s prolong the "
-        f"job; the rest overlaps computing. Calibrated on emulated hosts at "
-        f"{named([bit_rate(one) for one in term.rates])}."
+        f"{where}: the shuffle adds {' and '.join(parts)}. Each second of transfer prolongs the job by "
+        f"{_words(share)} s{overlap}. Calibrated on emulated hosts at {named([bit_rate(one) for one in term.rates])}."
     )
 
 
