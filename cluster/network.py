@@ -188,16 +188,16 @@ def check(profile: Emulated) -> None:
 
 
 def _obstacles(profile: Emulated) -> Iterator[str]:
-    missing = [tool for tool in ("ip", "tc", "unshare") if shutil.which(tool) is None]
-    if missing:
-        yield f"the command `{missing[0]}` is missing: install iproute2 and util-linux"
     capabilities = _capabilities()
     if not (capabilities >> NET_ADMIN & 1 and capabilities >> SYS_ADMIN & 1):
         yield (
             "network namespaces and links need root (CAP_NET_ADMIN and CAP_SYS_ADMIN): run the command as root, or "
             "choose a standalone cluster"
         )
-    elif profile.delay and not missing and not _has_netem():
+    missing = [tool for tool in ("ip", "tc", "unshare") if shutil.which(tool) is None]
+    if missing:
+        yield f"the command `{missing[0]}` is missing: install iproute2 and util-linux"
+    if profile.delay and not _has_netem():
         yield "the kernel has no netem (module sch_netem), which makes a delay: leave `delay` out"
 
 

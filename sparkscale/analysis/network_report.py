@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Block, Cell, Column, Estimated, Grid, Heading, Text
-from sparkscale.analysis.questions.network import AtRate, NetworkTerm, network_terms
+from sparkscale.analysis.questions.network import SHOWN_RATES, AtRate, NetworkTerm, estimated_words, network_terms
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_interval
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.phrases import bit_rate, count, named
@@ -12,8 +12,6 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
 TITLE = "The network between emulated hosts"
-SHOWN_RATES = (1e9, 1e8)
-"""The rates for which a sentence states the term, in bits per second."""
 NOTE = (
     "Received: shuffled bytes that each host gets from other hosts. Transfer: their time at the measured rate, if a "
     "host does nothing else. Network term: the part of the transfer that prolongs the job, in seconds beyond those "
@@ -90,16 +88,12 @@ def _sentence(term: NetworkTerm) -> str:
     for rate in SHOWN_RATES:
         seconds = term.seconds(rate)
         assert seconds is not None
-        parts.append(f"{_words(seconds)} s at {bit_rate(rate)}")
+        parts.append(f"{estimated_words(seconds)} s at {bit_rate(rate)}")
     share = term.share
     assert share is not None
     overlap = "; the rest overlaps computing" if share.value < 1 else ""
     return (
         f"{where}: the shuffle adds {' and '.join(parts)}. Each second of transfer prolongs the job by "
-        f"{_words(share)} s{overlap}. Calibrated on emulated hosts at {named([bit_rate(one) for one in term.rates])}."
+        f"{estimated_words(share)} s{overlap}. Calibrated on emulated hosts at "
+        f"{named([bit_rate(one) for one in term.rates])}."
     )
-
-
-def _words(estimated: Estimated) -> str:
-    bounds = estimated.interval
-    return f"{estimated.value:.2f}" + (f" ({bounds.low:.2f}–{bounds.high:.2f})" if bounds else "")

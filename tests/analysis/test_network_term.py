@@ -160,6 +160,25 @@ def test_the_term_of_the_nearest_size_serves_another_case(store: Store) -> None:
     assert network_seconds(terms, case("sklearn", 1.0), 1e9, 1e9) is None
 
 
+@pytest.mark.parametrize(
+    ("rows", "hosts", "megabytes"),
+    [(64_000, 2, 100.0), (640_000, 2, 1000.0), (64_000, 1, 0.0), (64_000, 4, 400 * 3 / 16)],
+)
+def test_bytes_grow_with_the_rows_and_are_shared_by_the_hosts(
+    store: Store, rows: int, hosts: int, megabytes: float
+) -> None:
+    """On four hosts, three quarters of 400 MB go to another host, and each host receives a quarter of that."""
+    write(store)
+    assert only(store).bytes_at(rows, hosts) / 1e6 == pytest.approx(megabytes, rel=1e-3)
+
+
+def test_a_plan_can_say_which_term_was_calibrated_on_emulated_hosts(store: Store) -> None:
+    write(store)
+    text = only(store).words(640_000, 2)
+    assert text.startswith("mllib on 2 hosts: each receives 1,000 MB of shuffled rows from the others, which adds ")
+    assert "calibrated on emulated hosts at 1 Gbit/s, 300 Mbit/s, 100 Mbit/s" in text
+
+
 def test_the_report_shows_measured_and_predicted_side_by_side(store: Store) -> None:
     write(store)
     text = " ".join(printed(network(store, store.records()), 220).split())

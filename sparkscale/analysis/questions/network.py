@@ -34,6 +34,7 @@ from sparkscale.analysis.questions.fitting import (
 )
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
 from sparkscale.contract.case import Case
+from sparkscale.contract.phrases import bit_rate, count, named, number
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
@@ -43,6 +44,9 @@ LEAST_SPREAD = 1.5
 """Rates that differ by less than this factor do not tell the coefficients apart."""
 NEGLIGIBLE_BYTES = 1e6
 """A host that receives fewer bytes does not wait for them: at 100 Mbit/s they take 0.08 s."""
+
+SHOWN_RATES = (1e9, 1e8)
+"""The rates for which sentences state the term, in bits per second."""
 
 Round = tuple[tuple[int, int], int]
 """The seeds of a round, and the number of the repetition with these seeds."""
@@ -147,6 +151,34 @@ class NetworkTerm:
             return None
         return self._estimated(8 * (self.bytes_per_host if bytes_per_host is None else bytes_per_host) / rate)
 
+    def bytes_at(self, rows: float, hosts: int) -> float:
+        """Returns the shuffled bytes that each of `hosts` hosts receives from the others, for this number of rows.
+
+        All shuffled bytes grow in proportion to the rows. Each host sends an equal part of its bytes to every host,
+        itself included.
+        """
+        shuffled = self.bytes_per_host * self.hosts**2 / (self.hosts - 1) if self.hosts > 1 else 0.0
+        return shuffled * rows / self.case.rows * (hosts - 1) / hosts**2
+
+    def words(self, rows: float, hosts: int) -> str:
+        """Returns a sentence with the term for a job of another size, and the rates of its calibration."""
+        engine = self.case.engine
+        if self.is_free:
+            return f"{engine} sends almost no shuffled bytes to other hosts, so its network term is 0."
+        if self.why_none:
+            return f"{engine} has no network term, because {self.why_none}."
+        received = self.bytes_at(rows, hosts)
+        parts = [
+            f"{estimated_words(seconds)} s at {bit_rate(rate)}"
+            for rate in SHOWN_RATES
+            if (seconds := self.seconds(rate, received))
+        ]
+        return (
+            f"{engine} on {count(hosts, 'host')}: each receives {number(received / 1e6)} MB of shuffled rows from "
+            f"the others, which adds {' and '.join(parts)} (calibrated on emulated hosts at "
+            f"{named([bit_rate(one) for one in self.rates])}; emulated, so not measured on a real network)."
+        )
+
     def added(self, slower: AtRate) -> Estimated | None:
         """Returns the seconds that the term predicts between the fastest link and a slower one.
 
@@ -171,6 +203,12 @@ class NetworkTerm:
             return Estimated(factor * float(fitted[1]))
         interval = expanded_percentiles(factor * drawn[:, 1], len(self.rounds), LEVEL)
         return Estimated(factor * float(fitted[1]), interval)
+
+
+def estimated_words(estimated: Estimated) -> str:
+    """Returns a value with its interval as text: "4.93 (4.51–5.32)"."""
+    bounds = estimated.interval
+    return f"{estimated.value:.2f}" + (f" ({bounds.low:.2f}–{bounds.high:.2f})" if bounds else "")
 
 
 def network_terms(store: Store, records: Iterable[RunRecord]) -> list[NetworkTerm]:
