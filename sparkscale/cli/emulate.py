@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+USUAL = {"memory": "20%", "rate": "1gbit"}
+"""The values of options that the name of a cluster does not state."""
+
 
 @app.command()
 def emulate(
@@ -21,10 +24,10 @@ def emulate(
     cores: Annotated[int, typer.Option(help="Cores of each host. They are cores of this machine.")] = 1,
     memory: Annotated[
         str, typer.Option(help="Memory of each host: an amount such as 4g, or a share of this machine.")
-    ] = "20%",
+    ] = USUAL["memory"],
     rate: Annotated[
         str, typer.Option(help="Rate of each host's link, in each direction, such as 1gbit or 100mbit.")
-    ] = "1gbit",
+    ] = USUAL["rate"],
     delay: Annotated[
         str | None,
         typer.Option(help="Time that a packet takes between two hosts, such as 1ms (default: none is added)."),
@@ -89,9 +92,9 @@ def _name(name: str | None, write: Path | None, fields: dict[str, Any]) -> str:
         return name_of(str(write))
     if name is not None:
         return name_of(name)
-    usual = {"memory": "20%", "rate": "1gbit"}
-    others = [str(fields[key]).replace("%", "p") for key in ("rate", "memory", "delay") if key in fields]
-    others = [text for text in others if text not in [value.replace("%", "p") for value in usual.values()]]
+    others = [
+        fields[key].replace("%", "p") for key in ("rate", "memory", "delay") if fields.get(key) != USUAL.get(key)
+    ]
     return "-".join(["emulated", f"{fields['hosts']}x{fields['cores']}", *others])
 
 
