@@ -21,6 +21,7 @@ from sparkscale.cli import (
     heap,
     history,
     machine,
+    plan,
     report,
     run,
     show,
@@ -40,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, show, report, compare, gate, history, catalogue, bench, heap, machine, emulate):
+for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, heap, machine, emulate):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)
@@ -57,6 +58,8 @@ def root(
     Measure:   sparkscale run --suite quick
 
     Answers:   sparkscale answer
+
+    Plan:      sparkscale plan --workload gradient_boosting --rows 50e6
 
     Read:      sparkscale show
 

@@ -56,6 +56,20 @@ def test_known_coefficients_are_recovered() -> None:
     assert ahead.interval.low == pytest.approx(ahead.interval.high, rel=1e-4), "without noise there is no doubt"
 
 
+def test_work_that_grows_faster_than_the_size_is_recovered() -> None:
+    """Sorting takes n·log n. Sizes that span less than a factor of 8 do not show it."""
+    sizes = [1000.0 * 2**step for step in range(5)]
+
+    def seconds(size: float, m: float) -> float:
+        return 2 + 0.004 * size / m * (1 + math.log(size / 1000))
+
+    measured = [Run(size, m, seconds(size, m)) for size in sizes for m in SCALE_OUTS]
+    model = fit(measured)
+    assert model.coefficients["s log s/m"] == pytest.approx(0.004, rel=1e-6)
+    assert model.predict(64_000.0, 20.0).seconds == pytest.approx(seconds(64_000.0, 20.0), rel=1e-5)
+    assert "s log s/m" not in fit([run for run in measured if run.size < 8000]).coefficients
+
+
 def test_coefficients_are_not_negative() -> None:
     falling = [Run(size, m, 100 - 0.001 * size - m) for size in SIZES for m in SCALE_OUTS]
     model = fit(falling)
@@ -77,8 +91,8 @@ def test_a_slow_run_of_several_has_no_influence() -> None:
             SIZES[:2],
             SCALE_OUTS[:2],
             {
-                "m": "the measured configurations cannot tell it apart from 1, s/m, log m",
-                "1/m": "the measured configurations cannot tell it apart from 1, s/m, log m, s",
+                "log m": "the measured configurations cannot tell it apart from 1, s/m, s, 1/m",
+                "m": "the measured configurations cannot tell it apart from 1, s/m, s, 1/m",
             },
         ),
     ],
@@ -106,6 +120,26 @@ def test_what_did_not_vary_is_not_extrapolated(measured: list[Run], size: float,
     assert prediction.why_none == f"only one {name}, so its influence is not known"
 
 
+@pytest.mark.parametrize("scale_out", [4.1, 6.0])
+def test_two_scale_outs_do_not_show_what_more_nodes_cost(scale_out: float) -> None:
+    prediction = fit(runs(SIZES, SCALE_OUTS[:2])).predict(3000.0, scale_out)
+    assert prediction.seconds is None and prediction.interval is None
+    assert prediction.why_none == (
+        "only 2 scale-outs were measured within memory (2 and 4), which cannot show what more nodes cost: "
+        "measure one more"
+    )
+
+
+def test_three_scale_outs_and_two_sizes_are_predicted_with_a_caution() -> None:
+    model = fit(runs(SIZES[:2], (2.0, 4.0, 8.0, 16.0), noise=0.03))
+    assert model.predict(1500.0, 20.0).caution == ""
+    beyond = model.predict(4000.0, 20.0)
+    assert beyond.seconds is not None
+    assert beyond.caution == (
+        "the interval may be too narrow: 2 sizes cannot show whether the time grows in a straight line"
+    )
+
+
 def test_what_did_not_vary_is_predicted_at_its_measured_value() -> None:
     one_size = fit(runs(SIZES[:1])).predict(SIZES[0], 12.0)
     assert one_size.seconds == pytest.approx(true_seconds(SIZES[0], 12.0), rel=1e-6)
@@ -114,12 +148,6 @@ def test_what_did_not_vary_is_predicted_at_its_measured_value() -> None:
 
 
 CLIFF = [(4000.0, 2.0), (6000.0, 2.0)]
-
-
-def test_configurations_beyond_memory_are_left_out() -> None:
-    model = fit(slower(runs(), 4.0, CLIFF))
-    assert [(each.size, each.scale_out) for each in model.beyond_memory] == CLIFF
-    assert model.coefficients == pytest.approx(THETA, rel=1e-6)
 
 
 @pytest.mark.parametrize(("size", "scale_out"), [(4000.0, 2.0), (5000.0, 2.0), (8000.0, 4.0), (20_000.0, 8.0)])
@@ -134,23 +162,6 @@ def test_nothing_is_predicted_across_a_cliff(size: float, scale_out: float) -> N
 def test_the_near_side_of_a_cliff_is_predicted(size: float, scale_out: float) -> None:
     prediction = fit(slower(runs(), 4.0, CLIFF)).predict(size, scale_out)
     assert prediction.seconds == pytest.approx(true_seconds(size, scale_out), rel=1e-6)
-
-
-def test_all_scale_outs_before_a_cliff_are_beyond_memory() -> None:
-    """From 2 to 4 nodes nothing falls, because both are beyond memory."""
-    measured = slower(runs(), 4.0, [(6000.0, 2.0), (6000.0, 4.0)])
-    assert [each.scale_out for each in fit(measured).beyond_memory] == [2.0, 4.0]
-
-
-@pytest.mark.parametrize(("fall", "beyond"), [(0.14, 0), (0.16, 1)])
-def test_a_cliff_is_a_fall_by_more_than_15_percent(fall: float, beyond: int) -> None:
-    model = fit([Run(1000.0, m, (1.0 if m == 2 else 1 - fall) * 800 / m) for m in SCALE_OUTS])
-    assert len(model.beyond_memory) == beyond
-
-
-def test_noise_alone_seldom_leaves_configurations_out() -> None:
-    models = [fit(runs(noise=0.03, seed=seed)) for seed in range(40)]
-    assert sum(bool(model.beyond_memory) for model in models) <= 1
 
 
 @pytest.mark.parametrize(
@@ -179,10 +190,11 @@ def covers(model: RuntimeModel, size: float, scale_out: float, seed: int, noise:
 
 
 def test_intervals_contain_nine_runs_in_ten() -> None:
+    """They contain more if the terms are exactly right. `test_runtime_evidence` has jobs that deviate from them."""
     places = [(3000.0, 6.0), (6000.0, 12.0), (12_000.0, 10.0), (12_000.0, 20.0)]
-    models = [(seed, fit(runs(noise=0.05, seed=seed))) for seed in range(100)]
+    models = [(seed, fit(runs(noise=0.05, seed=seed))) for seed in range(60)]
     contained = [covers(model, *place, seed, 0.05) for seed, model in models for place in places]
-    assert 0.85 <= np.mean(contained) <= 0.95
+    assert 0.87 <= np.mean(contained) <= 0.98
 
 
 def test_an_interval_widens_with_noise_and_distance() -> None:
@@ -199,8 +211,24 @@ def test_with_few_configurations_the_interval_is_wide_and_says_so() -> None:
     few, many = (fit(runs(SIZES[:1], range(2, 2 + count), 0.05)).predict(SIZES[0], 4.0) for count in (6, 7))
     assert few.caution == "the interval is wide: 6 of 7 configurations it needs"
     assert many.caution == ""
-    models = [(seed, fit(runs(SIZES[:2], SCALE_OUTS[:2], 0.05, seed))) for seed in range(100)]
+    models = [(seed, fit(runs(SIZES[:2], SCALE_OUTS[:2], 0.05, seed))) for seed in range(60)]
     assert np.mean([covers(model, 1500.0, 4.0, seed, 0.05) for seed, model in models]) >= 0.9
+
+
+@pytest.mark.parametrize(("size", "scale_out"), [(6000.0, 12.0), (3000.0, 12.0), (6000.0, 6.0)])
+def test_three_sizes_and_scale_outs_are_enough_for_twice_as_much(size: float, scale_out: float) -> None:
+    models = [(seed, fit(runs(SIZES[:3], SCALE_OUTS[:3], 0.05, seed))) for seed in range(40)]
+    assert np.mean([covers(model, size, scale_out, seed, 0.05) for seed, model in models]) >= 0.83
+
+
+def test_what_the_terms_miss_on_some_nodes_is_corrected_there() -> None:
+    """On 6 nodes, the job takes 10 % longer than the terms say, at every size."""
+    measured = slower(runs(noise=0.005), 1.1, [(size, 6.0) for size in SIZES])
+    at_measured, far = (fit(measured).predict(12_000.0, m) for m in (6.0, 60.0))
+    assert at_measured.seconds == pytest.approx(1.1 * true_seconds(12_000.0, 6.0), rel=0.03)
+    assert at_measured.interval is not None and far.interval is not None
+    near, away = (math.log(each.high / each.low) for each in (at_measured.interval, far.interval))
+    assert away > 2 * near
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,20 @@ def bootstrapped(curve: Curve, rows: float) -> tuple[float, float, float]:
 
     This interval is too narrow, so `forecast` widens it.
     """
+    value, drawn = forecast_draws(curve, rows)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return value, float(low), float(high)
+
+
+def forecast_draws(curve: Curve, rows: float) -> tuple[float, Array]:
+    """Returns the forecast, and that of each draw of the bootstrap, of shape (draws,).
+
+    Curves that were drawn together, such as those of several engines, have forecasts that belong together.
+    """
     (value,), drawn = (
         np.median(fitted(curve, values, rows), axis=1) for values in (curve.quality[None], curve.draws)
     )
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(value), float(low), float(high)
+    return float(value), drawn
 
 
 def widened(value: Numbers, low: Numbers, high: Numbers, factor: float) -> tuple[Numbers, Numbers, Numbers]:

@@ -1,43 +1,33 @@
 """Predicts how long a Spark job takes, from its runs at several sizes and scale-outs.
 
-The model is that of Ernest with two more terms (see `runtime_terms`). The fit has the least squares of relative
-residuals, so that slow runs do not dominate it.
+The model is that of Ernest with more terms (see `runtime_terms`). The fit has the least squares of relative
+residuals, so that slow runs do not dominate it. What the terms miss near a measured size or scale-out corrects the
+prediction (see `runtime_residuals`).
 
-Where a job exceeds the memory of its nodes, it spills or computes evicted blocks again, and the model is wrong. Such
-configurations are left out (`_beyond_memory`).
+Where a job exceeds the memory of its nodes, the model is wrong. Such configurations are left out (see
+`runtime_memory`).
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.special import stdtrit
 
 from sparkscale.analysis.questions.fitting import FARTHEST, LEVEL
-from sparkscale.analysis.questions.runtime_terms import (
-    LEAST_SECONDS,
-    SAME,
-    Configuration,
-    columns,
-    coordinates,
-    fitted,
-    predicted_seconds,
-)
+from sparkscale.analysis.questions.runtime_memory import beyond_memory
+from sparkscale.analysis.questions.runtime_terms import SAME, Configuration, coordinates
+from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS, Trend, trend
 from sparkscale.analysis.statistics import Array, Interval
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.phrases import number
 
-CLIFF = 0.15
-"""The share of the node-seconds that a job saves on more nodes only if it was beyond memory before."""
-FEWEST_CONFIGURATIONS = 7
-"""With fewer configurations, the interval assumes normal residuals, because too few were measured to rank them."""
-MOST_LEVERAGE = 0.95
-"""A fit without a configuration of leverage 1 says nothing about it, so leverages are limited."""
-WIDEST = math.log(1e6)
-"""The largest logarithm of the ratio between a limit of an interval and the prediction."""
+FEWEST_SCALE_OUTS = 3
+"""From two scale-outs, nobody can tell how much a job loses on more nodes. So no larger one is predicted."""
+USUAL_SPREAD, USUAL_WEIGHT = 0.05, 4
+"""With few configurations, 4 imagined ones, which miss the fit by 5 %, are added to the measured residuals."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class Prediction:
     """The predicted seconds of one run, with an interval at LEVEL.
 
     If there is no prediction, `seconds` and `interval` are None, and `why_none` gives the reason. `caution` says why
-    the interval is wide. It is empty if there were enough configurations.
+    the interval is wide, or may be too narrow. It is empty if enough was measured.
     """
 
     size: float
@@ -69,16 +59,28 @@ class Prediction:
 class RuntimeModel:
     """A fitted model. `fit` makes it.
 
-    `coefficients` maps each kept term to its θ, in seconds per unit of the term. `left_out` maps each term that the
-    configurations cannot identify to the reason. `configurations` were fitted, and `beyond_memory` were not.
-    `without` holds, for each fitted configuration, the coefficients of a fit without it.
+    `trend` was fitted to all configurations but those in `beyond_memory`. `reach` is the misfit that 9 in 10 new runs
+    do not exceed, in units of the doubt at their size and scale-out.
     """
 
-    coefficients: dict[str, float]
-    left_out: dict[str, str]
-    configurations: tuple[Configuration, ...]
+    trend: Trend
     beyond_memory: tuple[Configuration, ...]
-    without: tuple[dict[str, float], ...]
+    reach: float
+
+    @property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """Returns the configurations that were fitted."""
+        return self.trend.configurations
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Returns the θ of each kept term, in seconds per unit of the term."""
+        return self.trend.curve.coefficients
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Returns the reason for each term that the configurations cannot identify."""
+        return self.trend.left_out
 
     def predict(self, size: float, scale_out: float) -> Prediction:
         """Returns the predicted seconds for a size and a scale-out, or the reason why there is no prediction.
@@ -88,10 +90,19 @@ class RuntimeModel:
         _check(size, scale_out)
         if why := next(self._refusals(size, scale_out), ""):
             return Prediction(size, scale_out, why_none=why)
-        few = len(self.configurations) < FEWEST_CONFIGURATIONS
-        wide = f"the interval is wide: {len(self.configurations)} of {FEWEST_CONFIGURATIONS} configurations it needs"
-        seconds = predicted_seconds(self.coefficients, size, scale_out)
-        return Prediction(size, scale_out, seconds, self._interval(size, scale_out, seconds), wide if few else "")
+        ratio = math.exp(self.trend.distance(size, scale_out, self.reach))
+        seconds = self.trend.seconds(size, scale_out)
+        return Prediction(size, scale_out, seconds, Interval(seconds / ratio, seconds * ratio), self._caution(size))
+
+    def _caution(self, size: float) -> str:
+        """Returns why the interval is wide, or may be too narrow. Returns an empty text if neither is the case."""
+        count = len(self.configurations)
+        if count < FEWEST_CONFIGURATIONS:
+            return f"the interval is wide: {count} of {FEWEST_CONFIGURATIONS} configurations it needs"
+        sizes = {each.size for each in self.configurations}
+        if len(sizes) == 2 and not min(sizes) <= size <= max(sizes):
+            return "the interval may be too narrow: 2 sizes cannot show whether the time grows in a straight line"
+        return ""
 
     def _refusals(self, size: float, scale_out: float) -> Iterator[str]:
         """Yields each reason against a prediction."""
@@ -113,46 +124,12 @@ class RuntimeModel:
         for name, value, measured in varied:
             if np.ptp(measured) <= SAME * measured.max() and abs(value - measured[0]) > SAME * measured[0]:
                 yield f"only one {name} was measured ({number(measured[0])}), so its influence is not known"
-
-    def _interval(self, size: float, scale_out: float, seconds: float) -> Interval:
-        """Returns the interval for one run, at LEVEL.
-
-        It is a conformal interval (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman: Distribution-free predictive
-        inference for regression, JASA 113, 2018, section 5.2). Its errors are those of the fits without the
-        configuration of the run, on a logarithmic scale, so the interval is as wide up as down in percent. An error
-        grows with the leverage, so the interval widens with the distance from the measured configurations. With few
-        configurations, it is a prediction interval of Student's t.
-        """
-        leverages, ahead = self._leverages(size, scale_out)
-        errors: list[float] = []
-        weights: list[float] = []
-        for each, without, leverage in zip(self.configurations, self.without, leverages, strict=True):
-            own = predicted_seconds(without, each.size, each.scale_out)
-            errors.extend(abs(math.log(run / own)) * math.sqrt(1 - leverage) for run in each.seconds)
-            weights.extend([1 / len(each.seconds)] * len(each.seconds))
-        count = len(self.configurations)
-        if count < FEWEST_CONFIGURATIONS:
-            spread = math.sqrt(float(np.average(np.square(errors), weights=weights)))
-            reach = spread * -float(stdtrit(count - 1, (1 - LEVEL) / 2))
-        else:
-            reach = _ranked(np.array(errors), np.array(weights), LEVEL * (count + 1))
-        factor = math.exp(min(reach * math.sqrt(1 + ahead), WIDEST))
-        return Interval(seconds / factor, seconds * factor)
-
-    def _leverages(self, size: float, scale_out: float) -> tuple[Array, float]:
-        """Returns the leverage of each fitted configuration, of shape (configurations,), and that of a new one.
-
-        The leverage is the variance of the fitted value in units of the variance of one run. Only terms with a θ
-        above 0 count.
-        """
-        used = {term: theta for term, theta in self.coefficients.items() if theta > 0}
-        places = [(each.size, each.scale_out) for each in self.configurations] + [(size, scale_out)]
-        values = columns(*np.array(places).T)
-        design = np.stack([theta * values[term] for term, theta in used.items()], axis=1)
-        design /= np.maximum(design.sum(axis=1, keepdims=True), LEAST_SECONDS)  # relative, as in the fit
-        inverse = np.linalg.pinv(design[:-1].T @ design[:-1])
-        leverages: Array = np.einsum("ij,jk,ik->i", design, inverse, design)
-        return np.minimum(leverages[:-1], MOST_LEVERAGE), float(leverages[-1])
+        counts = sorted(set(scale_outs))
+        if 1 < len(counts) < FEWEST_SCALE_OUTS and scale_out > counts[-1]:
+            yield (
+                f"only {len(counts)} scale-outs were measured within memory ({' and '.join(map(number, counts))}), "
+                "which cannot show what more nodes cost: measure one more"
+            )
 
 
 def fit(runs: Sequence[Run]) -> RuntimeModel:
@@ -161,20 +138,55 @@ def fit(runs: Sequence[Run]) -> RuntimeModel:
     Raises ConfigError if a number is impossible, or if fewer than two configurations are within memory.
     """
     measured = _configurations(runs)
-    beyond = _beyond_memory(measured)
+    beyond = beyond_memory(measured)
     kept = tuple(each for each in measured if each not in beyond)
     if len(kept) < 2:
         raise ConfigError(
             f"a model of the run time needs at least 2 configurations within memory, and there are {len(kept)}: "
             "measure more sizes or scale-outs"
         )
-    coefficients, left_out = fitted(kept)
-    return RuntimeModel(coefficients, left_out, kept, beyond, _without_each(kept))
+    of_kept = trend(kept)
+    reach = _usual_reach(of_kept) if len(kept) < FEWEST_CONFIGURATIONS else _conformal_reach(of_kept)
+    return RuntimeModel(of_kept, beyond, reach)
 
 
-def _without_each(configurations: Sequence[Configuration]) -> tuple[dict[str, float], ...]:
-    """Returns, for each configuration, the coefficients of the fit to all others."""
-    return tuple(fitted([other for other in configurations if other is not each])[0] for each in configurations)
+def _conformal_reach(fitted: Trend) -> float:
+    """Returns the misfit that a new run does not exceed at LEVEL.
+
+    It is conformal (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman: Distribution-free predictive inference for
+    regression, JASA 113, 2018, section 5.2): each configuration is predicted without itself, and the misfits of its
+    runs are ranked.
+    """
+    misfits = [fitted.without(each).misfit(each.size, each.scale_out, each.seconds) for each in fitted.configurations]
+    return ranked(misfits, LEVEL)
+
+
+def _usual_reach(fitted: Trend) -> float:
+    """Returns the misfit that a new run does not exceed at LEVEL, if it is normally distributed.
+
+    The variance has a conjugate prior (Gelman and others: Bayesian Data Analysis, 3rd edition, 2013, section 2.6),
+    because a few configurations may lie on the fitted curve by chance.
+    """
+    squares = 0.0
+    for each in fitted.configurations:
+        by_terms = fitted.by_terms(each.size, each.scale_out)
+        squares += float(np.mean([(by_terms / run - 1) ** 2 for run in each.seconds]))
+    used = sum(theta > 0 for theta in fitted.curve.coefficients.values())
+    freedom = USUAL_WEIGHT + max(len(fitted.configurations) - used, 0)
+    spread = math.sqrt((squares + USUAL_WEIGHT * USUAL_SPREAD**2) / freedom)
+    return spread * -float(stdtrit(freedom, (1 - LEVEL) / 2))
+
+
+def ranked(scores: Sequence[Array], level: float) -> float:
+    """Returns the score that a new one does not exceed at a level, or the largest if there are too few.
+
+    `scores` has an array for each configuration, with a score for each run. Configurations count alike.
+    """
+    values = np.concatenate(scores)
+    order = np.argsort(values)
+    total = np.cumsum(np.concatenate([np.full(len(each), 1 / len(each)) for each in scores])[order])
+    position = min(int(np.searchsorted(total, level * (len(scores) + 1) - 1e-9)), len(values) - 1)
+    return float(values[order][position])
 
 
 def _configurations(runs: Sequence[Run]) -> list[Configuration]:
@@ -193,29 +205,6 @@ def _check(size: float, scale_out: float, seconds: float = 1.0) -> None:
             f"a run of size {size:g} at scale-out {scale_out:g} with {seconds:g} seconds is impossible: "
             "size and seconds must be above 0, and the scale-out at least 1"
         )
-
-
-def _beyond_memory(measured: Sequence[Configuration]) -> tuple[Configuration, ...]:
-    """Returns the configurations that are beyond memory.
-
-    Within one size, a cliff is a fall of the node-seconds by more than CLIFF to the next larger scale-out. The
-    configurations before it are beyond memory if they take so many more node-seconds than the first one after it.
-    """
-    beyond = []
-    for position, each in enumerate(measured):
-        series = [other for other in measured[position:] if other.size == each.size]
-        works = [other.median * other.scale_out for other in series]
-        if any(after < (1 - CLIFF) * min(before, works[0]) for before, after in pairwise(works)):
-            beyond.append(each)
-    return tuple(beyond)
-
-
-def _ranked(values: Array, weights: Array, rank: float) -> float:
-    """Returns the smallest value up to which the weights add up to `rank`. Returns the largest if none does."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    position = min(int(np.searchsorted(total, rank - 1e-9)), len(values) - 1)
-    return float(values[order][position])
 
 
 def _places(configurations: Sequence[Configuration]) -> str:

@@ -4,7 +4,7 @@ The peak with n rows is modelled as a + b·n, with coefficients of at least 0 an
 peak. Peaks come from isolated executions. Engines on Spark are left out, because their peak follows from their heap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from sparkscale.analysis.questions.fitting import (
     non_negative,
 )
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
+from sparkscale.contract.record import RunRecord
 
 FEWEST_SIZES = 3
 """With fewer sizes, there is no estimate for other sizes."""
@@ -49,20 +50,13 @@ def memory_growth(comparison: Tradeoff) -> Iterator[Grid]:
 
 def _row(curve: EngineCurve, limit: int | None) -> tuple[blocks.Cell, ...] | None:
     """Returns the row of an engine. None if fewer than FEWEST_SIZES sizes have peaks in the same rounds."""
-    peaks = {
-        cell.rows: {
-            record.round: float(record.resources.peak_pss_bytes)
-            for record in metrics.latest(cell.records)
-            if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
-        }
-        for cell in curve.cells
-    }
-    sizes = sorted(rows for rows, by_round in peaks.items() if by_round)
-    rounds = sorted(set.intersection(*(set(peaks[rows]) for rows in sizes))) if sizes else []
+    by_rows = {cell.rows: peaks(cell.records) for cell in curve.cells}
+    sizes = sorted(rows for rows, by_round in by_rows.items() if by_round)
+    rounds = sorted(set.intersection(*(set(by_rows[rows]) for rows in sizes))) if sizes else []
     if len(sizes) < FEWEST_SIZES or not rounds:
         return None
     rows = np.array(sizes, float)
-    measured = np.array([[peaks[size][number] for size in sizes] for number in rounds])
+    measured = np.array([[by_rows[size][number] for size in sizes] for number in rounds])
     (allowed,), (farthest,) = _extended(rows, measured, np.arange(len(rounds))[None], limit)
     interval = None
     if len(rounds) >= FEWEST_ROUNDS and limit:
@@ -70,6 +64,15 @@ def _row(curve: EngineCurve, limit: int | None) -> tuple[blocks.Cell, ...] | Non
         interval = expanded_percentiles(drawn, len(rounds), LEVEL)
     shown = Estimated(float(allowed), interval) if limit else None
     return curve.engine, sizes[-1], float(np.median(measured[:, -1])) / GIB, float(farthest) / GIB, shown
+
+
+def peaks(records: Iterable[RunRecord]) -> dict[int, float]:
+    """Returns the peak memory of the isolated execution of each round, in bytes."""
+    return {
+        record.round: float(record.resources.peak_pss_bytes)
+        for record in metrics.latest(records)
+        if record.outcome == "ok" and record.resources.peak_pss_bytes is not None
+    }
 
 
 def _extended(rows: Array, peaks: Array, drawn: Array, limit: int | None) -> tuple[Array, Array]:
