@@ -85,11 +85,13 @@ def _failures_of(comparison: Comparison, failing: Sequence[RunRecord]) -> Iterat
 def report_of_runs(store: Store, invocations: Sequence[Invocation], has_charts: bool = False) -> list[Block]:
     """Returns the blocks of a report of one or more runs.
 
-    Several runs are compared first. The report of each follows, with its headings one level lower.
+    Several runs are compared first, and their emulated hosts are put together. The report of each follows, with its
+    headings one level lower.
     """
     if len(invocations) == 1:
         return report(store, invocations[0], has_charts)
     found: list[Block] = [Heading(f"{len(invocations)} runs", level=1), *runs_compared(store, invocations)]
+    found += network(store, [record for invocation in invocations for record in store.records(invocation.id)])
     for invocation in invocations:
         for block in report(store, invocation, has_charts):
             found.append(replace(block, level=block.level + 1) if isinstance(block, Heading) else block)

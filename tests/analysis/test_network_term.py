@@ -8,6 +8,7 @@ import pytest
 
 from sparkscale.analysis.network_report import network
 from sparkscale.analysis.questions.network import NetworkTerm, network_seconds, network_terms
+from sparkscale.analysis.report import report_of_runs
 from sparkscale.contract.record import RunRecord, SparkMetrics
 from sparkscale.store.store import Store
 from tests.analysis.reading import printed
@@ -177,6 +178,19 @@ def test_a_plan_can_say_which_term_was_calibrated_on_emulated_hosts(store: Store
     text = only(store).words(640_000, 2)
     assert text.startswith("mllib on 2 hosts: each receives 1,000 MB of shuffled rows from the others, which adds ")
     assert "calibrated on emulated hosts at 1 Gbit/s, 300 Mbit/s, 100 Mbit/s" in text
+
+
+def test_runs_at_one_rate_each_are_put_together(store: Store) -> None:
+    store.begin(invocation("two", day=2))
+    write(store, ("emulated-fast",))
+    write(store, ("emulated-slow",), of="two")
+    text = " ".join(
+        printed(report_of_runs(store, [store.invocation(identity=run) for run in ("one", "two")]), 220).split()
+    )
+    assert "Calibrated on emulated hosts at 1 Gbit/s, 100 Mbit/s" in text
+    assert "no network term, because it was measured at one rate only" in text  # each run alone
+    other = store.records("two")[0].model_copy(update={"software": "other"})
+    assert len(network_terms(store, [*store.records("one"), other])) == 2
 
 
 def test_the_report_shows_measured_and_predicted_side_by_side(store: Store) -> None:

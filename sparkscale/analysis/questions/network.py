@@ -253,10 +253,10 @@ def term_of(terms: Sequence[NetworkTerm], case: Case) -> NetworkTerm | None:
 
 
 def _subject(record: RunRecord, link: Link) -> tuple[object, ...]:
-    """Returns what is the same at all rates: the case without its cluster, machine, hosts, cores and delay."""
+    """Returns what is the same at all rates: the case without its cluster, the machine, the software and so on."""
     anywhere = record.case.model_copy(update={"cluster": ""})
     key = anywhere.subject_key("version", "engine", "fraction", "threads")
-    return key, record.host, _hosts(record), record.resources.cores, link.delay_seconds
+    return key, record.host, record.software, _hosts(record), record.resources.cores, link.delay_seconds
 
 
 def _hosts(record: RunRecord) -> int:
