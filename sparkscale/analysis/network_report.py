@@ -6,7 +6,7 @@ from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Block, Cell, Column, Estimated, Grid, Heading, Text
 from sparkscale.analysis.questions.network import SHOWN_RATES, AtRate, NetworkTerm, estimated_words, network_terms
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_interval
-from sparkscale.contract.case import show_fraction
+from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import bit_rate, count, named
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
@@ -26,7 +26,8 @@ def network(store: Store, records: Sequence[RunRecord]) -> list[Block]:
     terms = network_terms(store, records)
     if not terms:
         return []
-    rows = [row for term in terms for row in _rows(term)]
+    has_one_workload = len({term.case.workload for term in terms}) == 1
+    rows = [row for term in terms for row in _rows(term, _label(term.case, has_one_workload))]
     columns = (
         blocks.name("engine"),
         blocks.name("link"),
@@ -46,8 +47,13 @@ def network(store: Store, records: Sequence[RunRecord]) -> list[Block]:
     ]
 
 
-def _rows(term: NetworkTerm) -> Iterator[tuple[Cell, ...]]:
-    name = f"{term.case.engine}, {show_fraction(term.case.fraction)}"
+def _label(case: Case, has_one_workload: bool) -> str:
+    """Returns the name of a case in the table. It has the workload only if there are several."""
+    workload = "" if has_one_workload else f"{case.workload.rpartition('.')[2]}: "
+    return workload + case.engine + ("" if case.fraction == 1 else f", {show_fraction(case.fraction)}")
+
+
+def _rows(term: NetworkTerm, name: str) -> Iterator[tuple[Cell, ...]]:
     for one in term.at:
         is_fastest = one is term.at[0]
         has_others = len({each.link.requested for each in term.at}) > 2
