@@ -4,7 +4,17 @@ from pydantic import BaseModel, ConfigDict
 
 from cluster import gpu
 from cluster.granted import granted_cpus, granted_memory_bytes, quota_in_words
-from cluster.profile import UNITS, ClusterProfile, Connect, External, Local, Profile, Standalone
+from cluster.profile import (
+    UNITS,
+    ClusterProfile,
+    Connect,
+    Emulated,
+    External,
+    Local,
+    Profile,
+    SparkDaemons,
+    Standalone,
+)
 from cluster.topology import cores_first, deal, topology
 from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
@@ -110,7 +120,7 @@ def budget(profile: ClusterProfile) -> Budget:
 def _budget(profile: ClusterProfile, host_gpus: gpu.Gpus) -> Budget:
     if isinstance(profile, Local):
         return _local(profile, host_gpus)
-    if isinstance(profile, Standalone):
+    if isinstance(profile, SparkDaemons):
         return _standalone(profile, host_gpus)
     if isinstance(profile, Connect) and profile.starts_daemons:
         return _connect(profile, host_gpus)
@@ -138,7 +148,7 @@ def _local(profile: Local, host_gpus: gpu.Gpus) -> Budget:
     )
 
 
-def _standalone(profile: Standalone, host_gpus: gpu.Gpus) -> Budget:
+def _standalone(profile: Standalone | Emulated, host_gpus: gpu.Gpus) -> Budget:
     available = granted_cpus()
     requested_cores = profile.workers * profile.cores
     if requested_cores > len(available) and not profile.oversubscribe:
@@ -223,7 +233,7 @@ def _cpus(profile: Profile) -> tuple[int, ...]:
     return tuple(sorted(available[:cores]))
 
 
-def _workers_cpus(profile: Standalone, available: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _workers_cpus(profile: Standalone | Emulated, available: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Returns the CPUs of each Spark worker. If possible, no two workers share a physical core.
 
     If there are fewer CPUs than the workers ask for together, several workers get the same CPU.

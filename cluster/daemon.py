@@ -20,6 +20,7 @@ from sparkscale.contract.errors import ClusterError
 START_SECONDS = 90.0
 POLL_SECONDS = 0.1
 LOG_TAIL_LINES = 8
+LOOPBACK = "127.0.0.1"
 
 
 class Daemon(BaseModel):
@@ -45,11 +46,13 @@ class Daemon(BaseModel):
         log: Path,
         outlives: bool,
         limited: bool = True,
+        namespace: Path | None = None,
     ) -> "Daemon":
         """Starts a daemon and returns at once. If `outlives` is true, the daemon goes on when this process ends.
 
-        If `limited` is false, the daemon has no memory limit. If the file `log` exists already, the daemon writes
-        to a new file in the same folder.
+        If `limited` is false, the daemon has no memory limit. `namespace` is the network namespace of its emulated
+        host; None: that of this process. If the file `log` exists already, the daemon writes to a new file in the
+        same folder.
         """
         log = _unused_path(log)
         variables = {**java.own_environment(), **processes.mark(), **environment}
@@ -64,6 +67,7 @@ class Daemon(BaseModel):
             cgroup=limit.cgroup if limit else None,
             limited=limited,
             outlives=outlives,
+            namespace=namespace,
         )
         with log.open("ab") as file:
             process = subprocess.Popen(
@@ -173,6 +177,6 @@ _STARTED: dict[int, "subprocess.Popen[bytes]"] = {}
 end."""
 
 
-def daemon_environment(jdk: java.Java) -> dict[str, str]:
-    """Returns the environment variables of every daemon. They make Spark listen on the loopback interface only."""
-    return {**jdk.environment(), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+def daemon_environment(jdk: java.Java, address: str = LOOPBACK) -> dict[str, str]:
+    """Returns the environment variables of every daemon. They make Spark listen at this address only."""
+    return {**jdk.environment(), "SPARK_LOCAL_IP": address, "SPARK_DAEMON_MEMORY": "512m"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cluster.network import Link
 from cluster.profile import ClusterProfile, Connect, External, Local
 from sparkscale.contract.errors import ClusterError
 
@@ -34,6 +35,12 @@ class Endpoint(BaseModel):
     """The folder of the event log if another process than the worker writes the log; otherwise None."""
     observable: bool = True
     """True if all processes that a case uses run on this host and serve nobody else."""
+
+    address_here: str = ""
+    """The address of this host that drivers listen at. Empty: the loopback interface if the cluster is on it, or else
+    Spark's choice."""
+    link: Link | None = None
+    """The links of emulated hosts. None for other clusters."""
 
     @property
     def is_connect(self) -> bool:

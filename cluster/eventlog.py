@@ -152,14 +152,15 @@ class Section:
                 summed += value
             return summed
 
+        remote_bytes = total("Shuffle Read Metrics", "Remote Bytes Read")
         return SparkMetrics(
             tasks=len(tasks),
             failed_tasks=sum(task["Task Info"]["Failed"] for task in tasks),
             executor_run_seconds=total("Executor Run Time") / 1e3,
             executor_cpu_seconds=total("Executor CPU Time") / 1e9,
             gc_seconds=total("JVM GC Time") / 1e3,
-            shuffle_read_bytes=total("Shuffle Read Metrics", "Remote Bytes Read")
-            + total("Shuffle Read Metrics", "Local Bytes Read"),
+            shuffle_read_bytes=remote_bytes + total("Shuffle Read Metrics", "Local Bytes Read"),
+            shuffle_remote_bytes=remote_bytes,
             shuffle_write_bytes=total("Shuffle Write Metrics", "Shuffle Bytes Written"),
             spilled_bytes=total("Disk Bytes Spilled"),
             executors_lost=self._executors_lost,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from cluster import processes
+from cluster import network, processes
 
 
 class Launch(BaseModel):
     """The limits of a daemon. If `outlives` is true, the daemon goes on after its parent process has ended.
 
-    If `limited` is false, the daemon has no memory limit.
+    If `limited` is false, the daemon has no memory limit. `namespace` is the network namespace of an emulated host.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +25,7 @@ class Launch(BaseModel):
     cgroup: Path | None
     limited: bool
     outlives: bool
+    namespace: Path | None = None
 
 
 def main() -> None:
@@ -34,6 +35,8 @@ def main() -> None:
     os.sched_setaffinity(0, launch.cpus)
     if launch.limited:
         processes.MemoryLimit(launch.memory_bytes, launch.cgroup).apply()
+    if launch.namespace:
+        network.enter(launch.namespace)
     # executors must not find this checkout on their path: as on other hosts, the session sends them our code
     os.environ.pop("PYTHONPATH", None)
     os.execvp(sys.argv[2], sys.argv[2:])

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import connect, java, standalone, state
+from cluster import connect, java, network, standalone, state, throughput
 from cluster.budget import Budget
 from cluster.daemon import Daemon, end_children
 from cluster.endpoint import Endpoint, existing
-from cluster.profile import ClusterProfile, Connect, Standalone
+from cluster.network import Network
+from cluster.profile import ClusterProfile, Connect, Emulated, SparkDaemons, Standalone
 from cluster.settings import JAVA_TEMPORARY, session_settings
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
@@ -52,8 +53,10 @@ class Cluster:
             daemons=sessions,
             whole=sessions if self.is_renewable else (),
             observable=not serves_anyone,
-            executors=sessions[1:] if isinstance(self.profile, Standalone) else (),
+            executors=sessions[1:] if isinstance(self.profile, SparkDaemons) else (),
             events=self.state.folder / "events" if isinstance(self.profile, Connect) else None,
+            address_here=self.state.network.driver_address if self.state.network else "",
+            link=self.state.link,
         )
 
     @property
@@ -132,19 +135,27 @@ class Cluster:
 
         At the end `ready` is true, which means that all daemons can be used.
         """
-        if isinstance(self.profile, Standalone):
+        if isinstance(self.profile, SparkDaemons):
             self._start_standalone(self.profile)
         else:
             self._start_server()
         self._save(ready=True)
 
-    def _start_standalone(self, profile: Standalone) -> None:
+    def _start_standalone(self, profile: Standalone | Emulated) -> None:
+        if isinstance(profile, Emulated):
+            self._start_network(profile)
         daemons = {daemon.name: daemon for daemon in self._state.daemons}
         common = self._state.secret, self.jdk
         if "master" not in daemons:
             folder = self._state.folder / f"master-{secrets.token_hex(4)}"
             master = standalone.start_master(
-                profile, *common, self.budget.driver, folder, self._state.logs, self._state.kept
+                profile,
+                *common,
+                self.budget.driver,
+                folder,
+                self._state.logs,
+                self._state.kept,
+                self._state.network,
             )
             self._save(daemons=(master,))
             address, web = standalone.addresses(master)
@@ -162,10 +173,25 @@ class Cluster:
                     self._state.folder,
                     self._state.logs,
                     self._state.kept,
+                    self._state.network,
                 )
                 order = ("master", *(f"worker-{number + 1}" for number in range(len(self.budget.daemons))))
                 self._save(daemons=tuple(daemons[name] for name in order if name in daemons))
         standalone.await_workers(self._state.web, len(self.budget.daemons), self._state.daemons)
+
+    def _start_network(self, profile: Emulated) -> None:
+        """Makes the network of emulated hosts and measures its links, unless it exists.
+
+        The state is saved first, so that a later command can remove the parts of a network that is only half made.
+        """
+        if self._state.network is None:
+            self._save(network=Network.plan(profile))
+        made = self._state.network
+        assert made is not None
+        if not made.exists:
+            made.remove()
+            made.build()
+            self._save(link=made.link(throughput.measure(made)))
 
     def _start_server(self) -> None:
         local = Endpoint(address="local")
@@ -205,6 +231,8 @@ def bring_up(
     """
     if not profile.starts_daemons:
         return Cluster(profile, budget, jdk)
+    if isinstance(profile, Emulated):
+        network.check(profile)
     for new_folder in (folder, logs):
         new_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner, created = state.this_process()
@@ -295,5 +323,7 @@ def _end(saved: ClusterState) -> None:
     """
     for daemon in reversed(saved.daemons):
         daemon.end()
+    if saved.network:
+        saved.network.remove()
     shutil.rmtree(saved.folder, ignore_errors=True)
     saved.forget()

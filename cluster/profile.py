@@ -1,11 +1,9 @@
 """A cluster profile: a named description of where cases run. `budget.py` computes its budget on this host."""
 
-import datetime
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from cluster.price import Price
 from sparkscale.contract import plugins, redaction
 from sparkscale.contract.errors import ConfigError, plain
 from sparkscale.contract.file_names import checked
@@ -26,45 +25,13 @@ UNITS = {"m": 2**20, "g": 2**30}
 
 SPARK_CONTEXT = frozenset({"spark_context"})
 
+EMULATED = "emulated"
+"""The names of profiles of emulated hosts begin with this word, and no other names do.
 
-class Price(BaseModel):
-    """The cost of one hour on all machines of a profile together. `date` is the day on which the price was valid."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    per_hour: float = Field(gt=0, allow_inf_nan=False, strict=True)
-    currency: str
-    """The code of the currency in ISO 4217, such as "EUR"."""
-    source: str
-    """The origin of the price, such as a URL or "our contract"."""
-    date: datetime.date
-
-    @field_validator("currency")
-    @classmethod
-    def _currency_is_a_code(cls, value: str) -> str:
-        if not re.fullmatch("[A-Z]{3}", value):
-            raise ValueError(f"'{value}' is no currency of ISO 4217: write three capital letters like 'EUR'")
-        return value
-
-    @field_validator("source")
-    @classmethod
-    def _source_is_stated(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("say where the price comes from, such as a URL or 'our contract'")
-        return value
-
-    @field_validator("date", mode="before")
-    @classmethod
-    def _date_is_a_day(cls, value: Any) -> Any:
-        with suppress(ValueError):
-            if type(value) is datetime.date or (isinstance(value, str) and datetime.date.fromisoformat(value)):
-                return value
-        raise ValueError("write the day of the price like 2026-11-28")
-
-    @property
-    def text(self) -> str:
-        """The price as text, such as "3.2 EUR per hour (our contract, 2026-11-28)"."""
-        return f"{self.per_hour:,g} {self.currency} per hour ({redaction.text(self.source)}, {self.date})"
+Records, tables and histories name the cluster, so emulated hosts are never taken for real ones.
+"""
+MOST_HOSTS = 32
+"""The most emulated hosts of a cluster."""
 
 
 class Profile(BaseModel):
@@ -155,11 +122,12 @@ class Local(Profile):
     """The number of Spark tasks, or processes of one engine, that share a GPU."""
 
 
-class Standalone(Profile):
-    """Spark's own Master and Workers, started on this machine. `cores`, `memory` and `gpus` are per Spark worker."""
+class SparkDaemons(Profile):
+    """The fields of clusters with Spark's own Master and Workers, started on this machine.
 
-    kind: Literal["standalone"]
-    workers: int = Field(default=1, ge=1)
+    `cores`, `memory` and `gpus` are per Spark worker.
+    """
+
     cores: int = Field(default=1, ge=1)
     memory: str = "20%"
     driver_memory: str = "10%"
@@ -180,9 +148,71 @@ class Standalone(Profile):
     def starts_daemons(self) -> bool:
         return True
 
+
+class Standalone(SparkDaemons):
+    """Spark's own Master and Workers on this machine: several executors on one host."""
+
+    kind: Literal["standalone"]
+    workers: int = Field(default=1, ge=1)
+
     @property
     def shape(self) -> str:
         return f"{self.workers} × ({_size(self.cores, self.memory, self.gpus)})"
+
+
+class Emulated(SparkDaemons):
+    """Emulated hosts on this machine: one Spark worker each, joined by links of a limited rate.
+
+    `cores`, `memory` and `gpus` are per emulated host.
+    """
+
+    kind: Literal["emulated"]
+    hosts: int = Field(default=2, ge=2, le=MOST_HOSTS)
+    rate: str = "1gbit"
+    """The rate of each host's link, in each direction."""
+    delay: str = ""
+    """The time that a packet takes from one host to another. Empty: no delay is added."""
+
+    @field_validator("rate")
+    @classmethod
+    def _rate_is_readable(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)?[mg]bit", value) or not 1e6 <= bits_per_second(value) <= 1e11:
+            raise ValueError(f"'{value}' is no rate between 1mbit and 100gbit: write it like 1gbit or 100mbit")
+        return value
+
+    @field_validator("delay")
+    @classmethod
+    def _delay_is_readable(cls, value: str) -> str:
+        if value and not (re.fullmatch(r"\d+(\.\d+)?(us|ms)", value) and 0 < seconds_of(value) <= 1):
+            raise ValueError(f"'{value}' is no delay of at most 1000ms: write it like 1ms or 200us")
+        return value
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_is_a_folder(cls, value: str) -> str:
+        if value and local_path(value) is None:
+            raise ValueError(f"emulated hosts reach no other machine, so '{value}' cannot be read: name a folder")
+        return value
+
+    @property
+    def workers(self) -> int:
+        """The number of Spark workers: one on each emulated host."""
+        return self.hosts
+
+    @property
+    def shape(self) -> str:
+        link = " ".join(filter(None, [self.rate, self.delay]))
+        return f"{self.hosts} × ({_size(self.cores, self.memory, self.gpus)}), links of {link}"
+
+
+def bits_per_second(rate: str) -> float:
+    """Returns a rate such as "100mbit" in bits per second."""
+    return float(rate[:-4]) * {"m": 1e6, "g": 1e9}[rate[-4]]
+
+
+def seconds_of(delay: str) -> float:
+    """Returns a delay such as "1ms" in seconds; 0 if it is empty."""
+    return float(delay[:-2]) * {"u": 1e-6, "m": 1e-3}[delay[-2]] if delay else 0.0
 
 
 class Connect(Profile):
@@ -246,11 +276,12 @@ class External(Profile):
         return f"{self.executors} × ({_size(self.cores, self.memory, self.gpus)})"
 
 
-ClusterProfile = Local | Standalone | Connect | External
+ClusterProfile = Local | Standalone | Emulated | Connect | External
 PROFILE: TypeAdapter[ClusterProfile] = TypeAdapter(Annotated[ClusterProfile, Field(discriminator="kind")])
 KINDS: Mapping[str, type[ClusterProfile]] = {
     "local": Local,
     "standalone": Standalone,
+    "emulated": Emulated,
     "connect": Connect,
     "external": External,
 }
@@ -316,8 +347,20 @@ def load(name_or_path: str) -> ClusterProfile:
         raise ConfigError(f"{source} is no valid TOML: {error}.") from error
     except ValidationError as error:
         raise ConfigError(f"{source}: {_fault(error)}.") from error
+    check_name(profile.name, profile.kind)
     redaction.remember_settings(dict(profile.conf))
     return profile
+
+
+def check_name(name: str, kind: str) -> None:
+    """Raises ConfigError if only one of a profile's name and kind says that its hosts are emulated."""
+    if name.startswith(EMULATED) and kind != EMULATED:
+        raise ConfigError(f"Cluster '{name}' is of kind '{kind}', but its name says emulated: choose another name.")
+    if kind == EMULATED and not name.startswith(EMULATED):
+        raise ConfigError(
+            f"Cluster '{name}' has emulated hosts, so its name must begin with '{EMULATED}': call it "
+            f"{EMULATED}-{name}."
+        )
 
 
 def _fault(error: ValidationError) -> str:

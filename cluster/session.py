@@ -16,8 +16,8 @@ from cluster import code_zip, gpu
 from cluster.budget import Budget
 from cluster.endpoint import Endpoint
 from cluster.eventlog import EventLog
-from cluster.profile import ClusterProfile, External, Local, Standalone
-from cluster.settings import JAVA_TEMPORARY, is_on_loopback, master, session_settings, write_settings
+from cluster.profile import ClusterProfile, Emulated, External, Local, SparkDaemons, Standalone
+from cluster.settings import JAVA_TEMPORARY, driver_address, master, session_settings, write_settings
 from sparkscale.contract import redaction
 from sparkscale.contract.case import Device
 from sparkscale.contract.errors import ClusterError
@@ -160,8 +160,8 @@ def _classic(
     # a local JVM outlives the session, and each of MLlib's Spark tasks has one thread
     in_jvm = 1 if isinstance(profile, Local) else threads
     os.environ.update(write_settings(scratch / "conf", settings, in_jvm), PYSPARK_PYTHON=_python(profile))
-    if is_on_loopback(endpoint.address):
-        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    if address := driver_address(endpoint):
+        os.environ["SPARK_LOCAL_IP"] = address
     builder = SparkSession.builder.master(master(budget, endpoint)).appName("sparkscale")
     if SparkContext._gateway is not None:  # the JVM still runs, with the settings of its first session
         builder = builder.config(map={**settings})
@@ -171,7 +171,7 @@ def _classic(
         raise ClusterError(f"Spark does not start on cluster '{profile.name}': {error}.") from error
     except Exception as error:
         raise ClusterError(f"Spark does not start on cluster '{profile.name}': {_reason(error)}.") from error
-    if isinstance(profile, Standalone | External):
+    if isinstance(profile, SparkDaemons | External):
         _check_executors(profile, spark)
     return SparkRuntime(spark, spark.sparkContext.applicationId, EventLog(spark, events))
 
@@ -179,7 +179,7 @@ def _classic(
 def _python(profile: ClusterProfile) -> str:
     if isinstance(profile, External):
         return profile.python or "python3"
-    return (isinstance(profile, Standalone) and profile.python) or sys.executable
+    return (isinstance(profile, SparkDaemons) and profile.python) or sys.executable
 
 
 def _reason(error: Exception) -> str:
@@ -190,12 +190,12 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "java_exception", None) or error).strip().splitlines()[0].removesuffix(".")
 
 
-def _check_executors(profile: Standalone | External, spark: Any) -> None:
+def _check_executors(profile: Standalone | Emulated | External, spark: Any) -> None:
     """Raises ClusterError if executors are missing.
 
     Spark has stopped waiting for them, and would run without them.
     """
-    requested = profile.workers if isinstance(profile, Standalone) else profile.executors
+    requested = profile.workers if isinstance(profile, SparkDaemons) else profile.executors
     present = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()) - 1
     if present < requested:
         spark.stop()

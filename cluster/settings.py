@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from cluster import gpu, jvm
 from cluster.budget import Budget, Grant
 from cluster.endpoint import Endpoint
-from cluster.profile import ClusterProfile, Connect, External, Local, Standalone
+from cluster.network import INTERFACE
+from cluster.profile import ClusterProfile, Connect, Emulated, External, Local, SparkDaemons
 from sparkscale import mounts
 from sparkscale.contract.case import SLICES, Device
 from sparkscale.contract.threads import thread_variables
@@ -22,6 +23,9 @@ LONGEST_TEMPORARY = 60
 (unix(7)), and the names of these sockets need 43 of them."""
 JAVA_TEMPORARY = "java"
 """The subfolder of a session's scratch folder for temporary files of its JVMs on this host. It must exist."""
+
+EMULATED_HOST = {f"spark.executorEnv.{library}_SOCKET_IFNAME": INTERFACE for library in ("GLOO", "NCCL")}
+"""Settings that make libraries use the link of an emulated host. Else they look for it by the real host's name."""
 
 INFORMING = (
     "org.apache.spark.deploy.master.Master",
@@ -72,6 +76,11 @@ def is_on_loopback(address: str) -> bool:
     return address == "local" or urlsplit(address).hostname in LOOPBACK
 
 
+def driver_address(endpoint: Endpoint) -> str:
+    """Returns the address of this host that the driver listens at. Empty: Spark chooses one."""
+    return endpoint.address_here or (LOOPBACK[0] if is_on_loopback(endpoint.address) else "")
+
+
 def _common(budget: Budget, threads: int, scratch: Path) -> dict[str, str]:
     return {
         "spark.task.cpus": str(threads),
@@ -108,7 +117,7 @@ def _java_options(
     options that a profile sets there win.
     """
     cores = {"driver": len(_driver_grant(profile, budget).cpus)}
-    if isinstance(profile, Standalone):
+    if isinstance(profile, SparkDaemons):
         cores["executor"] = len(budget.daemons[0].cpus)
     if isinstance(profile, External):
         cores["executor"] = profile.cores
@@ -118,7 +127,7 @@ def _java_options(
         given = [settings[name] for name in (key, f"spark.{role}.extraJavaOptions") if name in settings]
         # an existing cluster's executors mostly have this shell's options, and no JVM starts with two collectors
         ours = jvm.options(threads, [*given, *jvm.shell_options()])
-        on_this_host = role == "driver" or isinstance(profile, Standalone)
+        on_this_host = role == "driver" or isinstance(profile, SparkDaemons)
         fits = len(str(temporary)) <= LONGEST_TEMPORARY and mounts.runs_programs(temporary)
         temporary_option = f'"-Djava.io.tmpdir={temporary}"' if on_this_host and fits else ""
         options[key] = " ".join(filter(None, [ours, temporary_option, settings.get(key, "")]))
@@ -139,13 +148,13 @@ def _driver(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict
     if endpoint.address == "local":
         # protects the driver's ports from other users; in local mode Spark makes a secret by itself
         settings["spark.authenticate"] = "true"
-    if is_on_loopback(endpoint.address):
-        settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    if address := driver_address(endpoint):
+        settings |= {"spark.driver.bindAddress": address, "spark.driver.host": address}
     return settings
 
 
 def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> dict[str, str]:
-    if not isinstance(profile, Standalone | External):
+    if not isinstance(profile, SparkDaemons | External):
         return {}
     shared = {
         "spark.cores.max": str(budget.cores),
@@ -159,13 +168,14 @@ def _executors(profile: ClusterProfile, budget: Budget, endpoint: Endpoint) -> d
     }
     assert budget.executor_heap_bytes is not None
     heap = budget.executor_heap_bytes
-    if isinstance(profile, Standalone):
+    if isinstance(profile, SparkDaemons):
         return {
             **shared,
             **security(profile, endpoint.secret),
             "spark.executor.memory": f"{heap // 2**20}m",
             "spark.ui.enabled": str(profile.ui).lower(),
             "spark.ui.port": "0",
+            **(EMULATED_HOST if isinstance(profile, Emulated) else {}),
         }
     return {
         **shared,
@@ -181,7 +191,7 @@ HEAP = re.compile(r"(\d+)\s*(?:(b)|([kmgtp])b?)?", re.IGNORECASE)
 
 def heap_setting(profile: ClusterProfile) -> str:
     """Returns the name of the setting for the heap of the JVM that computes."""
-    return "spark.executor.memory" if isinstance(profile, Standalone | External) else "spark.driver.memory"
+    return "spark.executor.memory" if isinstance(profile, SparkDaemons | External) else "spark.driver.memory"
 
 
 def heap_bytes(profile: ClusterProfile, conf: Mapping[str, str] | None) -> int | None:
@@ -204,7 +214,7 @@ def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, s
     """
     settings = {"spark.python.worker.reuse": "false"}
     settings |= {f"spark.executorEnv.{name}": value for name, value in gpu.ORDER.items()}
-    if isinstance(profile, Standalone | External):
+    if isinstance(profile, SparkDaemons | External):
         settings["spark.executor.resource.gpu.amount"] = str(profile.gpus)
         settings["spark.task.resource.gpu.amount"] = f"{1 / budget.tasks_per_gpu:.6g}"
     if isinstance(profile, Local) and budget.driver.gpus:
@@ -213,7 +223,7 @@ def _gpus(profile: ClusterProfile, budget: Budget, scratch: Path) -> dict[str, s
     return settings
 
 
-def security(profile: Standalone, secret: str) -> dict[str, str]:
+def security(profile: SparkDaemons, secret: str) -> dict[str, str]:
     """Returns the security settings that the daemons, drivers and executors of a cluster share."""
     encrypted = str(profile.encrypt).lower()
     return {

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cluster import processes
 from cluster.daemon import Daemon
-from cluster.profile import ClusterProfile, cache_folder, load
+from cluster.network import Link, Network
+from cluster.profile import ClusterProfile, cache_folder, load, name_of, names
 from sparkscale.contract import redaction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.file_names import checked
@@ -41,6 +42,10 @@ class ClusterState(BaseModel):
     """The folder with settings, work directories and the event log."""
     logs: Path
     daemons: tuple[Daemon, ...] = ()
+    network: Network | None = None
+    """The network of emulated hosts. Null for other clusters."""
+    link: Link | None = None
+    """The link of each emulated host, with its measured rates. Null until they are measured."""
 
     def model_post_init(self, _: Any) -> None:
         """Registers the cluster's secret for redaction, because the daemons' logs may contain it."""
@@ -119,14 +124,14 @@ def every() -> Iterator[ClusterState]:
             yield saved
 
 
-def profiles(names: Iterable[str]) -> list[ClusterProfile]:
+def profiles(requested: Iterable[str]) -> list[ClusterProfile]:
     """Returns the profiles for names, paths, or addresses of running clusters on this machine, each once.
 
-    Raises ConfigError if no cluster of sparkscale runs at an address, if two different profiles have the same name,
-    or if `profile.load` raises it.
+    The name of a cluster that is up is enough, even if no file describes it. Raises ConfigError if no cluster of
+    sparkscale runs at an address, if two different profiles have the same name, or if `profile.load` raises it.
     """
     chosen: dict[str, ClusterProfile] = {}
-    for profile in map(_profile, names):
+    for profile in map(_profile, requested):
         if chosen.setdefault(profile.name, profile) != profile:
             raise ConfigError(f"Two different clusters are called '{profile.name}': rename one of the files.")
     return list(chosen.values())
@@ -134,7 +139,8 @@ def profiles(names: Iterable[str]) -> list[ClusterProfile]:
 
 def _profile(name: str) -> ClusterProfile:
     if "://" not in name:
-        return load(name)
+        running = None if name in names() or name.endswith(".toml") else find(name_of(name))
+        return running.profile if running and running.up else load(name)
     up = {saved.address: saved.profile for saved in every() if saved.up}
     if name.rstrip("/") not in up:
         kind = "connect" if name.startswith("sc:") else "external"

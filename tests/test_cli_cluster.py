@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cluster import processes, state
-from cluster.profile import Price, Standalone
+from cluster.price import Price
+from cluster.profile import Standalone
 
 
 def test_a_file_of_another_release_is_named_and_stops_everything(

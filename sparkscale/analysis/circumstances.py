@@ -20,6 +20,10 @@ LIBRARIES = ("pyspark", "pandas", "pyarrow", "scikit-learn", "xgboost", "torch",
 
 KINDS = {
     "local": "Spark ran in local mode: one JVM on this machine, no cluster.",
+    "emulated": (
+        "Spark ran on emulated hosts: network namespaces of this machine, joined by links of a limited rate. They "
+        "share memory bandwidth and disk, so they are no real cluster."
+    ),
     "connect": "Spark ran behind Spark Connect: the client has no JVM, and waits for the server.",
 }
 
@@ -44,8 +48,8 @@ def notes(case: Case, records: Sequence[RunRecord]) -> Iterator[str]:
     yield from _page_cache(records)
     if spark_records and kind in KINDS:
         yield KINDS[kind]
-    if kind in ("standalone", "external"):
-        yield from _executors(spark_ok)
+    if kind in ("standalone", "external", "emulated"):
+        yield from _executors(spark_ok, kind == "emulated")
         yield from _cores(records)
     yield from _jvms(spark_ok)
     if any(record.resources.oversubscribed for record in spark_records):
@@ -99,14 +103,17 @@ def differences(declared: WorkloadDescription, engines: Iterable[str]) -> Iterat
             yield f"{name} differs: {engine.differs}"
 
 
-def _executors(records: list[RunRecord]) -> Iterator[str]:
+def _executors(records: list[RunRecord], is_emulated: bool) -> Iterator[str]:
     """Yields a sentence with the numbers of executors and hosts. Yields nothing if they are not known.
 
-    Several executors on one host say nothing about the effect of a network.
+    Several executors on one host say nothing about the effect of a network. Emulated hosts say nothing about the
+    hardware of real ones.
     """
     executors = max((record.spark.executors or 0 for record in records if record.spark), default=0)
     hosts = max((record.spark.hosts or 0 for record in records if record.spark), default=0)
-    if hosts == 1:
+    if is_emulated and hosts:
+        yield f"Emulated: {count(executors, 'executor')} on {count(hosts, 'emulated host')} of one machine."
+    elif hosts == 1:
         yield f"Single-host: {count(executors, 'executor')} on one machine, with no network between them."
     elif hosts:
         yield f"Spark ran in {count(executors, 'executor')} on {hosts} hosts."

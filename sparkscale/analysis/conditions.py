@@ -15,6 +15,8 @@ PACKAGES = ("python", "implementation", "packages")
 """The parts of a description of software that all engines share. Engines on one node have no Java."""
 OF_CLUSTERS = ("other settings of the cluster", "another budget of cores and memory")
 """The differences that follow from another cluster."""
+EMULATED = "emulated"
+"""The cluster kind of emulated hosts. What was measured on them is never mixed with measurements on real hosts."""
 MOST = 4
 """The largest number of differing packages that a sentence names."""
 
@@ -29,6 +31,8 @@ class Conditions(NamedTuple):
     budget: str
     is_cold: bool
     """True if the page cache was emptied before each execution."""
+    is_emulated: bool
+    """True if the hosts of the cluster were emulated."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,15 @@ class Reader:
         budget = invocation.origin.get(f"budget on '{record.case.cluster}'", "")
         packages = self._digest(record.software, PACKAGES)
         settings = self._digest(profile, None)
-        return Conditions(record.host, packages, record.case.version, settings, budget, invocation.cold_cache)
+        return Conditions(
+            record.host,
+            packages,
+            record.case.version,
+            settings,
+            budget,
+            invocation.cold_cache,
+            is_emulated(record),
+        )
 
     def _digest(self, description: str, keys: tuple[str, ...] | None) -> str:
         """Returns a digest of a description: of the parts `keys`, or of all but the price if `keys` is None.
@@ -74,6 +86,8 @@ class Reader:
         """
         its_reader = of_other or self
         own, its = self.of(record), its_reader.of(other)
+        if own.is_emulated != its.is_emulated:
+            yield "emulated hosts, not real ones" if its.is_emulated else "real hosts, not emulated ones"
         if own.host != its.host:
             yield f"another host ({its_reader._host(its.host)}, not {self._host(own.host)})"
         if own.version != its.version:
@@ -103,6 +117,11 @@ class Reader:
             yield f"other versions ({named(texts, MOST, '; ')})"
         elif record.case.placement == other.case.placement and record.software != other.software:
             yield "another Java"  # engines on one node have none
+
+
+def is_emulated(record: RunRecord) -> bool:
+    """True if the record was measured on emulated hosts."""
+    return record.case.cluster_kind == EMULATED
 
 
 def _versions(content: Mapping[str, Any] | None) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ from sparkscale.analysis.blocks import Answer, Block, Column, Grid, Heading, Tex
 from sparkscale.analysis.data_sets import data_sets
 from sparkscale.analysis.goals import goals
 from sparkscale.analysis.known import Known
+from sparkscale.analysis.network_report import network
 from sparkscale.analysis.patterns import PATTERNS
 from sparkscale.analysis.patterns.data_parallel.frontier import Frontier
 from sparkscale.analysis.patterns.protocol import Comparison
@@ -56,7 +57,7 @@ def report(store: Store, invocation: Invocation, has_charts: bool = False) -> li
             charts = [replace(chart, versions=versions) for chart in comparison.charts() if not chart.is_empty]
             shown = [*_answers_of(answers), *charts, *shown, *_failures_of(comparison, failing)]
         report_blocks += [Heading(subject, cluster=comparison.cluster), *shown] if shown else []
-    return [*report_blocks, *_without_report(records)]
+    return [*report_blocks, *network(store, records), *_without_report(records)]
 
 
 def _versions(store: Store, records: Sequence[RunRecord]) -> dict[str, str]:
@@ -84,11 +85,13 @@ def _failures_of(comparison: Comparison, failing: Sequence[RunRecord]) -> Iterat
 def report_of_runs(store: Store, invocations: Sequence[Invocation], has_charts: bool = False) -> list[Block]:
     """Returns the blocks of a report of one or more runs.
 
-    Several runs are compared first. The report of each follows, with its headings one level lower.
+    Several runs are compared first, and their emulated hosts are put together. The report of each follows, with its
+    headings one level lower.
     """
     if len(invocations) == 1:
         return report(store, invocations[0], has_charts)
     found: list[Block] = [Heading(f"{len(invocations)} runs", level=1), *runs_compared(store, invocations)]
+    found += network(store, [record for invocation in invocations for record in store.records(invocation.id)])
     for invocation in invocations:
         for block in report(store, invocation, has_charts):
             found.append(replace(block, level=block.level + 1) if isinstance(block, Heading) else block)

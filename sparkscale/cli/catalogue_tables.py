@@ -82,25 +82,28 @@ def _metrics() -> Rows:
 def engine_matrix() -> RenderableType:
     """Returns a table of the devices on which each engine runs, for each kind of cluster. `–` means none.
 
-    The reasons follow below the table. The table is computed from the engines' needs and devices, and from the
-    capabilities of each kind of cluster.
+    Kinds with equal columns share one. The reasons follow below the table. The table is computed from the engines'
+    needs and devices, and from the capabilities of each kind of cluster.
     """
     from cluster import gpu
 
-    table = Table(header_style="bold")
-    for name in ("workload", "engine", *profile.KINDS):
-        table.add_column(name, no_wrap=True)
+    engines = [(workload.name, engine) for workload in registry.workloads().values() for engine in workload.engines]
     reasons: dict[str, None] = {}
-    for workload in registry.workloads().values():
-        for engine in workload.engines:
-            cells = []
-            for kind, cluster_kind in profile.KINDS.items():
-                obstacles = {
-                    device: engine.unsupported(kind, cluster_kind.capabilities, device) for device in get_args(Device)
-                }
-                reasons |= dict.fromkeys(reason for reason in obstacles.values() if reason)
-                cells.append(", ".join(device for device, reason in obstacles.items() if not reason) or "–")
-            table.add_row(workload.name, engine.name, *cells)
+    kinds_by_column: dict[tuple[str, ...], list[str]] = {}
+    for kind, cluster_kind in profile.KINDS.items():
+        cells = []
+        for _, engine in engines:
+            obstacles = {
+                device: engine.unsupported(kind, cluster_kind.capabilities, device) for device in get_args(Device)
+            }
+            reasons |= dict.fromkeys(reason for reason in obstacles.values() if reason)
+            cells.append(", ".join(device for device, reason in obstacles.items() if not reason) or "–")
+        kinds_by_column.setdefault(tuple(cells), []).append(kind)
+    table = Table(header_style="bold")
+    for name in ("workload", "engine", *("\n".join(kinds) for kinds in kinds_by_column.values())):
+        table.add_column(name, no_wrap=True)
+    for (workload_name, engine), *row in zip(engines, *kinds_by_column, strict=True):
+        table.add_row(workload_name, engine.name, *row)
     gpus = gpu.discover()
     gpu_count = f"{len(gpus.devices)} on this host" if gpus.devices else f"none on this host: {gpus.reason}"
     return Group(

@@ -18,27 +18,23 @@ Profile = Annotated[str, typer.Argument(metavar="PROFILE", help="Name of a profi
 def up(profile: Profile) -> None:
     """Start the daemons of a profile and keep them up. Runs on this profile then use them.
 
-    All daemons listen on free ports of the loopback interface, and a new secret protects them.
+    All daemons listen on free ports of the loopback interface, or on addresses of emulated hosts that only this
+    machine reaches. A new secret protects them.
 
     Examples:
 
       sparkscale cluster up standalone-2x1
 
       sparkscale cluster up connect
+
+      sparkscale cluster up emulated-2x1
     """
+    from sparkscale.cli.cluster_tables import started
     from sparkscale.measure.run import clusters
     from sparkscale.measure.run.progress import observer
 
-    state = clusters.up(profile, observer)
-    name = state.profile.name
-    typer.echo(
-        f"Cluster {name} is up at {state.address}: {count(len(state.daemons), 'daemon')}, logs in {state.logs}."
-    )
-    if state.web:
-        typer.echo(f"The master's page: {state.web}")
-    typer.echo(
-        f"Measure on it with `sparkscale run --cluster {name}`. Stop it with `sparkscale cluster down {name}`."
-    )
+    for sentence in started(clusters.up(profile, observer)):
+        typer.echo(sentence)
 
 
 @app.command()

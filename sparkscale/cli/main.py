@@ -16,6 +16,7 @@ from sparkscale.cli import (
     cluster,
     compare,
     data,
+    emulate,
     evidence,
     gate,
     heap,
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, bench_plan, heap, machine):
+for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, bench_plan, heap, machine, emulate):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)

@@ -26,6 +26,13 @@ def number(value: float, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def bit_rate(bits_per_second: float) -> str:
+    """Returns the rate of a network link in words: "100 Mbit/s", "0.957 Gbit/s"."""
+    if bits_per_second >= 5e8:
+        return f"{number(bits_per_second / 1e9)} Gbit/s"
+    return f"{number(bits_per_second / 1e6)} Mbit/s"
+
+
 def certainty(confidence: float) -> str:
     """Returns a confidence in percent. It is never printed as 0 % or 100 %."""
     if confidence > 0.995:

@@ -99,13 +99,15 @@ class SparkMetrics(Frozen):
     executor_cpu_seconds: float = 0.0
     gc_seconds: float = 0.0
     shuffle_read_bytes: int = 0
+    shuffle_remote_bytes: int | None = None
+    """The part of `shuffle_read_bytes` that came from other executors. Null in records of earlier releases."""
     shuffle_write_bytes: int = 0
     spilled_bytes: int = 0
     executors_lost: int = 0
     executors: int | None = None
     """The number of executors that ran the Spark tasks, on `hosts` hosts.
 
-    In local mode the driver is the only executor.
+    In local mode the driver is the only executor. If the kind of the cluster is `emulated`, so are the hosts.
     """
     hosts: int | None = None
 

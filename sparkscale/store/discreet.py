@@ -37,7 +37,10 @@ NAMED_HOST = re.compile(r"(?<=\()[\w.-]+(?= executor \w+\))|(?<=UnknownHostExcep
 QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 HOST, PLACE, USER, GROUP, VALUE = "<host>", "<path>", "<user>", "<group>", "'…'"
 """The texts that replace a host, a path or URI, the user's name, the key of a group, and a quoted value."""
-COMMON = {"localhost", "local", "spark", "node", "cluster", "worker", "driver", "master", "standalone", "cpu", "gpu"}
+COMMON = {
+    *("localhost", "local", "spark", "node", "cluster", "worker", "driver", "master", "standalone", "emulated"),
+    *("cpu", "gpu"),
+}
 """Names of hosts that are also words of a report. They stay."""
 OWN_SUITE = "own suite"
 ORIGIN = re.compile(r"'(.*)'")

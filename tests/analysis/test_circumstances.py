@@ -35,6 +35,14 @@ def test_executors_of_one_host_are_called_single_host(store: Store) -> None:
     assert "Single-node engines had 2 cores of the machine that sparkscale runs on, Spark the same number." in text
 
 
+def test_emulated_hosts_are_called_emulated(store: Store) -> None:
+    hosts = SparkMetrics(tasks=4, executors=2, hosts=2)
+    text = said(store, ran("a", "mllib", "emulated", jvm="a", spark=hosts), ran("b", "sklearn", "emulated"))
+    assert "Emulated: 2 executors on 2 emulated hosts of one machine." in text
+    assert "Spark ran on emulated hosts: network namespaces of this machine" in text
+    assert "Single-host" not in text
+
+
 def test_without_an_ok_case_on_spark_nothing_is_said_of_hosts(store: Store) -> None:
     text = said(store, ran("a", "mllib", "standalone", jvm="a", outcome="oom"), ran("b", "sklearn", "standalone"))
     assert "Warm page cache" in text

@@ -131,6 +131,16 @@ def test_a_data_set_is_chosen_by_its_description(runs: Runs) -> None:
         known.known(runs.store, lambda content: content["name"] == "blobs")
 
 
+def test_emulated_hosts_are_not_mixed_with_real_ones_of_the_same_name(runs: Runs) -> None:
+    """Profiles cannot have such names. So this also holds for records that something else wrote."""
+    anywhere = case("mllib", 1.0).model_copy(update={"cluster": "pair"})
+    runs.add("one", 1, "mllib", case=anywhere.model_copy(update={"cluster_kind": "standalone"}))
+    emulated = runs.add("two", 1, "mllib", case=anywhere.model_copy(update={"cluster_kind": "emulated"}))
+    found = known.known(runs.store)
+    assert [one.id for one in found.records] == [emulated.id]
+    assert found.left_out == 1
+
+
 def test_one_run_may_be_named(runs: Runs) -> None:
     runs.add("one", 1)
     runs.add("two", 1)

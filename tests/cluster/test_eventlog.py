@@ -33,6 +33,7 @@ def test_shuffled_bytes_are_counted_on_both_sides(spark: SparkRuntime) -> None:
     assert found.tasks == 9
     assert found.shuffle_write_bytes > 100_000
     assert found.shuffle_read_bytes == found.shuffle_write_bytes
+    assert found.shuffle_remote_bytes == 0
     assert found.failed_tasks == 0
 
 

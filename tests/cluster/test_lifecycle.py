@@ -15,7 +15,8 @@ import pytest
 from cluster import lifecycle, processes, standalone, state
 from cluster.budget import budget
 from cluster.lifecycle import Cluster
-from cluster.profile import Price, Standalone
+from cluster.price import Price
+from cluster.profile import Standalone
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
 from tests.cluster.using import examined, external, found_java, written

@@ -92,7 +92,7 @@ def test_a_bad_price_is_named_with_its_fault(tmp_path: Path, fields: dict[str, s
         ('kind = "moon"', r"mine\.toml: kind: .*'local'"),
         ('kind = "local"\nmemory = "lots"', r"mine\.toml: memory: .*75%"),
         ('kind = "local"\ncoers = 2', r"mine\.toml: coers: .*not permitted"),
-        ("cores = 2", r"mine\.toml: kind: is missing, set one of local, standalone, connect, external"),
+        ("cores = 2", r"mine\.toml: kind: is missing, set one of local, standalone, emulated, connect, external"),
         ('kind = "local"\ncores = 0', r"mine\.toml: cores: ask for one core or more"),
         ('kind = "standalone"\nworkers = 0', r"mine\.toml: workers: .*greater than or equal to 1"),
         ('kind = "connect"\nurl = "http://x"\ncores = 2', r"mine\.toml: url: 'http://x' is no address like sc://"),
@@ -106,9 +106,52 @@ def test_a_bad_profile_is_named_with_its_fault(tmp_path: Path, text: str, messag
         profile.load(written(tmp_path, text))
 
 
+EMULATED = 'kind = "emulated"\nmemory = "1g"\ndriver_memory = "1g"\n'
+
+
+def emulated(folder: Path, text: str, name: str = "emulated-mine") -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_each_emulated_host_has_its_own_cpus_and_memory(tmp_path: Path) -> None:
+    found = profile.load(emulated(tmp_path, EMULATED + 'rate = "100mbit"\ndelay = "2.5ms"'))
+    assert isinstance(found, profile.Emulated)
+    assert (found.hosts, profile.bits_per_second(found.rate), profile.seconds_of(found.delay)) == (2, 1e8, 0.0025)
+    assert found.shape == "2 × (1 core, 1g), links of 100mbit 2.5ms"
+    granted = budget(found.model_copy(update={"oversubscribe": True}))
+    assert [grant.memory_bytes for grant in granted.daemons] == [2**30, 2**30]
+    assert granted.node.memory_bytes == 3 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hosts = 1", r"hosts: .*greater than or equal to 2"),
+        ('rate = "1gb"', r"rate: '1gb' is no rate between 1mbit and 100gbit: write it like 1gbit"),
+        ('rate = "0mbit"', "rate: '0mbit' is no rate"),
+        ('delay = "1"', r"delay: '1' is no delay of at most 1000ms: write it like 1ms or 200us"),
+        ('delay = "0ms"', "delay: '0ms' is no delay"),
+        ('storage = "s3://bucket/x"', r"storage: emulated hosts reach no other machine.*name a folder"),
+    ],
+)
+def test_bad_emulated_hosts_are_named_with_their_fault(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"emulated-mine\.toml: {message}[^\n]*\.$"):
+        profile.load(emulated(tmp_path, EMULATED + text))
+
+
+def test_only_emulated_hosts_are_called_emulated(tmp_path: Path) -> None:
+    """Tables, histories and comparisons name the cluster, so its name says what it is."""
+    with pytest.raises(ConfigError, match="'mine' has emulated hosts, so its name must begin with 'emulated'"):
+        profile.load(emulated(tmp_path, EMULATED, name="mine"))
+    with pytest.raises(ConfigError, match="'emulated-mine' is of kind 'standalone', but its name says emulated"):
+        profile.load(emulated(tmp_path, 'kind = "standalone"'))
+
+
 def test_an_unknown_profile_names_the_choices() -> None:
     with pytest.raises(
-        ConfigError, match=r"Unknown cluster 'moon': choose from connect, local, local-1g, standalone"
+        ConfigError, match=r"Unknown cluster 'moon': choose from connect, emulated-2x1, emulated-2x1-100mbit"
     ):
         profile.load("moon")
 
@@ -159,7 +202,7 @@ def test_every_profile_that_comes_along_is_valid_and_describes_itself() -> None:
         found = profile.load(name)
         assert found.summary
         assert found.shape
-        assert found.starts_daemons == (found.kind in ("standalone", "connect"))
+        assert found.starts_daemons == (found.kind in ("standalone", "emulated", "connect"))
 
 
 @pytest.mark.parametrize("file", [".toml", "...toml", "..toml"])

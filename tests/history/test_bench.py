@@ -17,7 +17,7 @@ import pytest
 
 from cluster import java, profile
 from cluster.budget import budget
-from cluster.profile import Price
+from cluster.price import Price
 from sparkscale.analysis.every_metric import metrics
 from sparkscale.contract.errors import ConfigError
 from sparkscale.history.checkout import LOCK, check_installed, check_same_machine, machine

@@ -84,7 +84,7 @@ def test_a_file_names_its_suite(tmp_path: Path) -> None:
         (f"ronds = 3\n{BLOCK}", r"line 1: 'ronds': Extra inputs"),
         (f"rounds = 0\n{BLOCK}", r"line 1: 'rounds': .*greater than or equal to 1"),
         (f'name = "other"\n{BLOCK}', r"line 1: .*remove `name`"),
-        (f'clusters = ["moon"]\n{BLOCK}', r"line 1: unknown cluster 'moon': choose from connect, local"),
+        (f'clusters = ["moon"]\n{BLOCK}', r"line 1: unknown cluster 'moon': choose from connect, emulated-2x1"),
         ('[[measure]]\nworkload = "boosting"\n', r"line 2: unknown workload 'boosting': choose from data_parallel\."),
         (f'{BLOCK}engines = ["xgbost"]\n', r"line 3: unknown engine 'xgbost': choose from \*, sklearn, xgboost"),
         (f'{BLOCK}datasets = ["iris"]\n', r"line 3: unknown dataset 'iris': choose from flights"),

@@ -135,5 +135,5 @@ def _folder(run: Context) -> str:
     If all processes of the case run on this host, the folder is in the worker's temporary folder, which is removed
     even if the worker is killed. Otherwise it is on the storage that all hosts share.
     """
-    near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone")
+    near = run.case.placement == "node" or run.case.cluster_kind in ("local", "standalone", "emulated")
     return join(tempfile.gettempdir() if near else run.storage, f"tuning-{uuid4().hex}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cluster import state
 from cluster.budget import Budget
-from cluster.profile import ClusterProfile, External, Standalone
+from cluster.profile import ClusterProfile, External, SparkDaemons
 from sparkscale.contract.case import Capacity, Case, Device, ParameterSet, parse_fraction, show_fraction
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
@@ -98,7 +98,7 @@ class PlannedCase:
         """
         if not issubclass(self.engine, SparkEngine):
             return self.threads or len(budget.node.cpus)
-        executor_cores = self.cluster.cores if isinstance(self.cluster, Standalone | External) else budget.cores
+        executor_cores = self.cluster.cores if isinstance(self.cluster, SparkDaemons | External) else budget.cores
         return self.engine.task_threads(self.params, self.device, executor_cores)
 
     def unsupported(self, data: PreparedDataset, rows: int, budget: Budget, sample_seed: int = 0) -> str | None:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from cluster import java, lifecycle, state
+from cluster import java, lifecycle, network, state
 from cluster.budget import Budget, budget
 from cluster.lifecycle import Cluster
-from cluster.profile import ClusterProfile, cache_folder, load, name_of
+from cluster.profile import ClusterProfile, Emulated, cache_folder, load, name_of
 from cluster.state import ClusterState
 from sparkscale.contract.errors import ClusterError, ConfigError
 from sparkscale.measure.run.lock import machine_lock
@@ -80,12 +80,19 @@ def up(name: str, observer: Callable[[], Observer]) -> ClusterState:
 
     Raises ConfigError if the profile has no daemons, or if its cluster is up already.
     """
-    chosen = load(name)
+    return up_profile(load(name), observer)
+
+
+def up_profile(chosen: ClusterProfile, observer: Callable[[], Observer]) -> ClusterState:
+    """Does the same as `up` for a profile that need not have a file."""
+    name = chosen.name
     if not chosen.starts_daemons:
         raise ConfigError(
             f"Cluster '{chosen.name}' has no daemons to start, because it is of kind '{chosen.kind}': measure on it "
             f"with `sparkscale run --cluster {name}`."
         )
+    if isinstance(chosen, Emulated):
+        network.check(chosen)
     granted = budget(chosen)
     with machine_lock(), scratch_folder() as scratch, closing(observer()) as watching:
         running = state.find(chosen.name)

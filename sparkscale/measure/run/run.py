@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cluster.budget import Budget, budget
 from cluster.endpoint import existing
-from cluster.profile import ClusterProfile
+from cluster.network import check as check_emulation
+from cluster.profile import ClusterProfile, Emulated
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
@@ -179,8 +180,13 @@ def _to_resume(request: Request, store: Store) -> Invocation:
 
 
 def _check_clusters(planned: _Plan) -> None:
-    """Raises ClusterError if an existing cluster does not answer, and ConfigError if its secrets are not set."""
+    """Raises ClusterError if an existing cluster does not answer, and ConfigError if its secrets are not set.
+
+    Also raises ConfigError if emulated hosts cannot be made.
+    """
     for cluster in {case.cluster for case in planned.cases if case.engine.placement == "spark"}:
+        if isinstance(cluster, Emulated):
+            check_emulation(cluster)
         if not cluster.starts_daemons:
             existing(cluster)
 

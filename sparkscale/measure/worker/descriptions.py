@@ -112,12 +112,14 @@ def session(
     memory_limit: str | None,
     collectors: list[dict[str, Any]] | None,
     conf: dict[str, str] | None,
+    link: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describes the resources, the profile and the settings of one worker.
 
     `collectors` are the garbage collectors of the JVMs on this host. `conf` is Spark's effective configuration,
-    without secrets. `collectors` and `conf` are None in a worker without a session. Values that differ each time
-    and do not change a measurement are left out: ids, ports, scratch folders.
+    without secrets. `collectors` and `conf` are None in a worker without a session. `link` describes the links of
+    emulated hosts, with their measured rates; other sessions have no such entry. Values that differ each time and do
+    not change a measurement are left out: ids, ports, scratch folders.
     """
     return {
         "cluster": cluster["name"],
@@ -132,22 +134,28 @@ def session(
         "memory_limit": memory_limit,
         "collectors": collectors,
         "spark_conf": None if conf is None else _stable_settings(conf),
+        **({"link": link} if link else {}),
     }
 
 
 def _stable_settings(conf: dict[str, str]) -> dict[str, str]:
     """Returns the settings without values that differ each time.
 
-    VOLATILE names the settings that are left out. In other settings, `*` replaces ports of this host and temporary
-    folders.
+    VOLATILE names the settings that are left out. In other settings, `*` replaces ports of this host, addresses of
+    emulated hosts and temporary folders.
     """
     settings = {key: value for key, value in conf.items() if key not in VOLATILE}
     return {
-        key: JAVA_TEMPORARY.sub("-Djava.io.tmpdir=*", LOOPBACK_PORT.sub(r"\1:*", settings[key])) for key in settings
+        key: JAVA_TEMPORARY.sub(
+            "-Djava.io.tmpdir=*", EMULATED_ADDRESS.sub("*", LOOPBACK_PORT.sub(r"\1:*", settings[key]))
+        )
+        for key in settings
     }
 
 
 JAVA_TEMPORARY = re.compile(r'"-Djava\.io\.tmpdir=[^"]*"')
+EMULATED_ADDRESS = re.compile(r"\b198\.18\.\d+\.\d+(:\d+)?")
+"""Matches the addresses of emulated hosts. Each start gets other addresses."""
 LOOPBACK_PORT = re.compile(r"(127\.0\.0\.1|localhost):\d+")
 VOLATILE = {
     "spark.app.id",

@@ -122,6 +122,9 @@ class Worker:
                 memory_limit=self._limit.mechanism if opening.limited else None,
                 collectors=collectors(self._process_trees) if self.runtime else None,
                 conf=self.runtime.conf() if self.runtime else None,
+                link=opening.endpoint.link.model_dump(mode="json")
+                if opening.endpoint and opening.endpoint.link
+                else None,
             ),
         )
 

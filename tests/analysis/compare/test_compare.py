@@ -11,7 +11,18 @@ from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.threshold import Threshold
 from sparkscale.store.store import Store
-from tests.analysis.compare.reading import Change, Compares, Written, answer, headings, rows, text, verdicts, warnings
+from tests.analysis.compare.reading import (
+    Change,
+    Compares,
+    Written,
+    answer,
+    headings,
+    not_compared,
+    rows,
+    text,
+    verdicts,
+    warnings,
+)
 
 
 def test_only_the_engine_that_became_slower_is_worse(written: Written, compared: Compares) -> None:
@@ -42,6 +53,25 @@ def test_a_run_against_itself_is_exactly_the_same(written: Written, compared: Co
     assert {row.change for row in of.rows} == {"same"}
     assert all(row.exact for row in of.rows)
     assert of.tests == 0
+
+
+@pytest.mark.parametrize("ignored", [(), ("cluster",)])
+def test_emulated_hosts_are_not_compared_with_real_ones(
+    written: Written, compared: Compares, ignored: tuple[str, ...]
+) -> None:
+    """Not even if clusters may differ, and if cases under other conditions are compared."""
+
+    def on(cluster: str, kind: str) -> Change:
+        where = {"cluster": cluster, "cluster_kind": kind}
+        return lambda record: {"case": record.case.model_copy(update=where)}
+
+    written("one", change=on("pair", "standalone"))
+    written("two", change=on("emulated-pair" if ignored else "pair", "emulated"))
+    of = compared(ignored=ignored)
+    assert any("emulated hosts, not real ones" in one for one in of.pairing.refusals)
+    assert of.rows == ()
+    assert of.findings == ()
+    assert any("emulated hosts, not real ones" in str(row) for row in not_compared(of))
 
 
 def test_three_rounds_resolve_nothing_and_say_why(written: Written, compared: Compares) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sparkscale.analysis import blocks, circumstances, crossed, memory
 from sparkscale.analysis.blocks import Answer, Block, Cell, Chart, Column, Estimated, Grid, Text, Warning
+from sparkscale.analysis.links import link_of
 from sparkscale.analysis.patterns.data_parallel import cell as cells
 from sparkscale.analysis.patterns.data_parallel import charts, forecasts
 from sparkscale.analysis.patterns.data_parallel.answers import Answers
@@ -40,8 +41,14 @@ def reports(store: Store, records: Sequence[RunRecord]) -> list[Comparison]:
     return [
         *(TradeoffReport(item, price) for item, price in priced),
         *frontiers(priced),
-        *scaling_reports(compared),
+        *scaling_reports(compared, lambda item: _links(store, item)),
     ]
+
+
+def _links(store: Store, compared: Tradeoff) -> str:
+    """Returns a key for the requested links of a comparison's emulated hosts. Empty if its hosts are real."""
+    found = {link for record in compared.records if (link := link_of(store, record))}
+    return ", ".join(sorted({f"{link.requested:g} {link.delay_seconds:g}" for link in found}))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Compares clusters: the speed-up of each engine with more cores, and the cores that Spark needs to beat one node."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -261,14 +261,18 @@ class ScalingReport:
         yield from (Row(engine.name, by_number[round(one.cores)], one) for one in scaled or [])
 
 
-def scaling_reports(compared: Iterable[Tradeoff]) -> Iterator[ScalingReport]:
+def scaling_reports(
+    compared: Iterable[Tradeoff], links: Callable[[Tradeoff], str] = lambda _: ""
+) -> Iterator[ScalingReport]:
     """Yields a report for each workload that several clusters of one kind ran with different numbers of cores.
 
-    Data set, device and parameters are the same on all clusters of a report.
+    Data set, device and parameters are the same on all clusters of a report. So is the key that `links` returns: it
+    stands for the links between emulated hosts.
     """
-    groups: dict[str, list[Tradeoff]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Tradeoff]] = defaultdict(list)
     for comparison in compared:
-        groups[comparison.case.model_copy(update={"cluster": ""}).subject_key("cluster_kind")].append(comparison)
+        anywhere = comparison.case.model_copy(update={"cluster": ""})
+        groups[anywhere.subject_key("cluster_kind"), links(comparison)].append(comparison)
     for group in groups.values():
         report = ScalingReport(tuple(group))
         if report.scaled and len({comparison.case.cluster for comparison in group}) > 1:

@@ -128,7 +128,8 @@ def compare(
     quality, and every metric that the thresholds name. `limits` defaults to the thresholds of the head's suites.
     Cases that differ only in the properties `ignored` are the same case. `alpha` is the significance level of all
     tests together. `decided` holds verdicts of earlier looks, which are final. If `across` is false, cases
-    that should not be compared, such as those of another version of their workload, are absent.
+    that should not be compared, such as those of another version of their workload, are absent. Cases on emulated
+    hosts are never compared with those on real hosts.
 
     Raises ConfigError for an unknown metric, if a side has several cases that are distinguished only by an ignored
     property, and if a record has no description of its workload.
@@ -140,9 +141,9 @@ def compare(
         parts = [part for pair in pairing.pairs for part in _parts(base, head, pair, wanted, chosen, alpha)]
     except ValueError as error:  # see RunRecord.declared
         raise ConfigError(str(error)) from error
-    if not across:
-        parts = [part for part in parts if _subject(part) not in pairing.refused]
-        parts += [Absent(one, ALL, text, True) for one, texts in pairing.refused.items() for text in texts]
+    apart = pairing.half_emulated if across else pairing.refused.keys()
+    parts = [part for part in parts if _subject(part) not in apart]
+    parts += [Absent(one, ALL, text, True) for one in apart for text in pairing.refused[one]]
     rows, findings, tests = _judged(
         [part for part in parts if isinstance(part, Row)],
         [part for part in parts if isinstance(part, Finding)],

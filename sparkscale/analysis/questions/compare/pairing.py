@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sparkscale.analysis.conditions import OF_CLUSTERS
+from sparkscale.analysis.conditions import OF_CLUSTERS, is_emulated
 from sparkscale.analysis.questions.compare.side import Side, Subject
 from sparkscale.contract import filter as filters
 from sparkscale.contract.errors import ConfigError
@@ -42,6 +42,13 @@ class Pairing:
     def refusals(self) -> tuple[str, ...]:
         """In words, in what the sides differ although they should not."""
         return tuple(dict.fromkeys(text for texts in self.refused.values() for text in texts))
+
+    @property
+    def half_emulated(self) -> frozenset[Subject]:
+        """The subjects of the head for which some records, but not all, were measured on emulated hosts."""
+        return frozenset(
+            pair.head for pair in self.pairs if len({is_emulated(one) for one in (*pair.of_base, *pair.of_head)}) > 1
+        )
 
 
 def pair_up(base: Side, head: Side, ignored: Sequence[str] = ()) -> Pairing:

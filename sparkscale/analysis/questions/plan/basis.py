@@ -10,8 +10,9 @@ from statistics import median
 from typing import Any
 
 from sparkscale.analysis import metrics
-from sparkscale.analysis.conditions import Reader
+from sparkscale.analysis.conditions import Reader, is_emulated
 from sparkscale.analysis.known import comparable, renumbered
+from sparkscale.analysis.questions.network import NetworkTerm, network_terms
 from sparkscale.analysis.questions.plan.wish import Offer
 from sparkscale.contract.case import Case, Device, Placement, digest
 from sparkscale.contract.errors import ConfigError
@@ -86,6 +87,8 @@ class Basis:
     base: tuple[RunRecord, ...]
     offers: tuple[Offer, ...]
     notes: tuple[str, ...]
+    network: tuple[NetworkTerm, ...] = ()
+    """The network terms of the workload's engines, calibrated on emulated hosts. Their times are not used."""
 
     @property
     def records(self) -> list[RunRecord]:
@@ -129,6 +132,10 @@ def basis(store: Store, workload: str, matches: Matches | None = None) -> Basis:
     ]
     columns = {identity: len((store.content(identity) or {}).get("columns", ())) for identity in families}
     jobs = _jobs(renumbered(used, invocations), columns, _searches(searched, newest))
+    if not jobs:
+        raise ConfigError(
+            f"{store.path} has records of {workload} on emulated hosts only: a plan needs times on real ones."
+        )
     return Basis(
         store,
         newest.case.workload,
@@ -138,6 +145,7 @@ def basis(store: Store, workload: str, matches: Matches | None = None) -> Basis:
         tuple(record for job in jobs for record in job.records if record.data == newest.data),
         tuple(_offers(store, used, reader)),
         tuple(_notes(latest, family, chosen, used)),
+        tuple(network_terms(store, latest)),
     )
 
 
@@ -196,9 +204,14 @@ def _jobs(
     columns: Mapping[str | None, int],
     searches: Mapping[Key, Sequence[tuple[RunRecord, ...]]],
 ) -> tuple[Job, ...]:
-    """Returns the jobs, in the order in which tables show engines."""
+    """Returns the jobs, in the order in which tables show engines.
+
+    Times of Spark on emulated hosts are left out, because they are no times of real hosts.
+    """
     grouped: dict[Key, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
+        if record.case.placement == "spark" and is_emulated(record):
+            continue
         if not record.is_warmup and record.outcome != "unsupported" and record.resources.cores:
             place = record.data, record.case.fraction, record.resources.cores
             grouped[_job(record.case)][place].append(record)

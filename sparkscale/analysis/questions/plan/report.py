@@ -7,6 +7,7 @@ from sparkscale.analysis import blocks, circumstances
 from sparkscale.analysis.blocks import Answer, Block, Cell, Column, Estimated, Grid, Heading, Text
 from sparkscale.analysis.memory import amount
 from sparkscale.analysis.questions.fitting import LEVEL
+from sparkscale.analysis.questions.network import term_of
 from sparkscale.analysis.questions.plan.options import Option, spans
 from sparkscale.analysis.questions.plan.plan import Plan
 from sparkscale.analysis.questions.plan.times import FEWEST_SCALE_OUTS
@@ -227,6 +228,7 @@ def _trust(plan: Plan) -> Iterator[str]:
             f"{option.job.engine} was measured on {were} cores: with fewer than {FEWEST_SCALE_OUTS} numbers of "
             "cores, nothing is predicted beyond them."
         )
+    yield from _network(plan, option)
     if times.model is not None:
         yield from _terms(option.job.engine, times.model.total.left_out)
     yield from _cliffs(plan)
@@ -239,6 +241,29 @@ def _cliffs(plan: Plan) -> Iterator[str]:
         if beyond:
             places = [f"{number(each.size)} on {number(each.scale_out)} cores" for each in beyond]
             yield f"{one.job.engine} was beyond memory with {named(places)}: these runs are left out."
+
+
+def _network(plan: Plan, option: Option) -> Iterator[str]:
+    """Yields a sentence about the network between several hosts. Nothing if the option has one host.
+
+    Executors of a standalone cluster share one host, so their times hold no network. The term is then what hosts of
+    their own would add.
+    """
+    place = option.place
+    if place.placement == "node" or place.executors < 2 or place.kind not in ("standalone", "external"):
+        return
+    term = term_of(plan.basis.network, option.job.records[-1].case)
+    if term is None:
+        if place.kind == "external":
+            yield (
+                f"Network: {option.job.engine} was not measured on emulated hosts at two rates, so the plan does not "
+                "say what another link would cost (`sparkscale emulate`)."
+            )
+        return
+    scope = (
+        "the time above holds no network" if place.kind == "standalone" else "the time above holds that of its own"
+    )
+    yield f"Network ({scope}): {term.words(option.rows, place.executors)}"
 
 
 def _terms(engine: str, left_out: dict[str, str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparkscale.analysis.conditions import EMULATED
 from sparkscale.analysis.price import Price
 from sparkscale.contract.case import Placement
 from sparkscale.contract.errors import ConfigError
@@ -113,11 +114,13 @@ class Offer:
         return Price(stated["per_hour"], stated["currency"], stated["source"], date)
 
     def places(self, executors: Sequence[int] | None) -> Iterator[Place]:
-        """Yields the node, then Spark on each number of executors.
+        """Yields the node, then Spark on each number of executors. Emulated hosts are no place for a job.
 
         `executors` are the numbers of executors. None: 1, 2, 4, … up to the number of the profile, and this number.
         """
         yield self.node
+        if self.profile["kind"] == EMULATED:
+            return
         wanted = (executors or doubling(self.executors)) if self.has_executors else [1]
         yield from (self.spark(number) for number in wanted)
 

@@ -1,0 +1,202 @@
+"""The network term: fitted to records of emulated hosts with a known cost of their links."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparkscale.analysis.network_report import network
+from sparkscale.analysis.questions.network import NetworkTerm, network_seconds, network_terms
+from sparkscale.analysis.report import report_of_runs
+from sparkscale.contract.record import RunRecord, SparkMetrics
+from sparkscale.store.store import Store
+from tests.analysis.reading import printed
+from tests.builders import Writer, case, invocation
+
+RATES = {"emulated-fast": 1e9, "emulated-middle": 3e8, "emulated-slow": 1e8}
+BYTES_PER_HOST = 100_000_000
+FIXED, SHARE = 20.0, 0.75
+"""The planted seconds without a network, and the planted share of a transfer that prolongs the job."""
+
+
+def _changes(
+    of: str, cluster: str, session: str | None, spark: SparkMetrics
+) -> Callable[[RunRecord], dict[str, Any]]:
+    return lambda record: {"id": f"{of}-{cluster}-{record.id}", "session": session, "spark": spark}
+
+
+def write(
+    store: Store,
+    rates: Sequence[str] = tuple(RATES),
+    rounds: int = 8,
+    remote: int | None = 2 * BYTES_PER_HOST,
+    noise: float = 0.01,
+    seed: int = 0,
+    kind: str = "emulated",
+    of: str = "one",
+) -> None:
+    """Records of one engine on these clusters. Their links carry 96 % of the requested rate."""
+    generator = np.random.default_rng(seed)
+    for cluster in rates:
+        rate = 0.96 * RATES[cluster]
+        session = store.describe(
+            "session",
+            {
+                "link": {
+                    "bits_per_second": RATES[cluster],
+                    "delay_seconds": 0.0,
+                    "measured": [rate * 1.01, rate * 0.99],
+                }
+            },
+        )
+        spark = SparkMetrics(tasks=4, shuffle_remote_bytes=remote, executors=2, hosts=2)
+        writer = Writer(store, of, _changes(of, cluster, session if kind == "emulated" else None, spark))
+        for number in range(1, rounds + 1):
+            measured = case("mllib", 1.0, seed=number).model_copy(update={"cluster": cluster, "cluster_kind": kind})
+            seconds = FIXED + SHARE * 4 * (remote or 0) / rate
+            # the phase `predict` takes another half of a second
+            writer(measured, number, seconds=seconds * float(np.exp(generator.normal(0, noise))) - 0.5)
+
+
+def only(store: Store) -> NetworkTerm:
+    (term,) = network_terms(store, store.records())
+    return term
+
+
+def test_the_planted_share_is_found_with_its_interval(store: Store) -> None:
+    write(store)
+    term = only(store)
+    assert term.rates == (1e9, 3e8, 1e8)
+    assert term.bytes_per_host == BYTES_PER_HOST
+    assert term.share is not None
+    assert term.share.interval is not None
+    assert term.share.value == pytest.approx(SHARE, abs=0.06)
+    assert term.share.interval.low < SHARE < term.share.interval.high
+    at_100 = term.seconds(1e8)
+    assert at_100 is not None
+    assert at_100.value == pytest.approx(SHARE * 8, rel=0.1)
+    half = term.seconds(1e8, BYTES_PER_HOST / 2)
+    assert half is not None
+    assert half.value == pytest.approx(at_100.value / 2)
+
+
+def test_a_rate_is_predicted_from_the_others(store: Store) -> None:
+    write(store)
+    term = only(store)
+    slow = term.at[-1]
+    predicted = term.without(slow).added(slow)
+    assert predicted is not None
+    assert term.without(slow).rates == (1e9, 3e8)
+    assert predicted.value == pytest.approx(float(np.mean(term.differences(slow))), rel=0.25)
+    fitted_to_all = term.added(slow)
+    assert fitted_to_all is not None
+    assert predicted.value != fitted_to_all.value
+
+
+def test_intervals_hold_as_often_as_they_say(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of 90 % intervals from five rounds, about nine of ten contain the planted share."""
+    hits = []
+    for seed in range(60):
+        with Store.open(tmp_path_factory.mktemp("store")) as store:
+            store.begin(invocation())
+            write(store, ("emulated-fast", "emulated-slow"), rounds=5, noise=0.03, seed=seed)
+            share = only(store).share
+            assert share is not None
+            assert share.interval is not None
+            hits.append(share.interval.low <= SHARE <= share.interval.high)
+    assert 0.8 <= float(np.mean(hits)) <= 0.98
+
+
+def test_an_engine_that_sends_nothing_pays_nothing(store: Store) -> None:
+    write(store, remote=1000)
+    term = only(store)
+    free = term.seconds(1e8)
+    assert term.is_free
+    assert term.why_none == ""
+    assert free is not None
+    assert free.value == 0
+    assert term.share is None
+    assert term.seconds(1e8, 1e9) is None
+    assert "sends almost no shuffled bytes to other hosts, so its network term is 0" in printed(
+        network(store, store.records()), 200
+    )
+
+
+def test_one_rate_tells_nothing(store: Store) -> None:
+    write(store, ("emulated-fast",))
+    term = only(store)
+    assert (
+        term.why_none == "it was measured at one rate only: measure it on emulated hosts with links of another rate"
+    )
+    assert term.seconds(1e8) is None
+    assert "no network term, because it was measured at one rate only" in printed(
+        network(store, store.records()), 200
+    )
+
+
+def test_few_rounds_give_no_interval(store: Store) -> None:
+    write(store, rounds=4)
+    share = only(store).share
+    assert share is not None
+    assert share.interval is None
+
+
+@pytest.mark.parametrize(("remote", "kind"), [(None, "emulated"), (1000, "standalone")])
+def test_records_without_a_link_or_of_earlier_releases_do_not_count(
+    store: Store, remote: int | None, kind: str
+) -> None:
+    write(store, remote=remote, kind=kind)
+    assert network_terms(store, store.records()) == []
+    assert network(store, store.records()) == []
+
+
+def test_the_term_of_the_nearest_size_serves_another_case(store: Store) -> None:
+    write(store)
+    terms = network_terms(store, store.records())
+    larger = case("mllib", 1.0).model_copy(update={"rows": 10**9, "cluster": "theirs"})
+    seconds = network_seconds(terms, larger, 1e9, 1e9)
+    assert seconds is not None
+    assert seconds.value == pytest.approx(8 * SHARE, rel=0.1)
+    assert network_seconds(terms, case("sklearn", 1.0), 1e9, 1e9) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "hosts", "megabytes"),
+    [(64_000, 2, 100.0), (640_000, 2, 1000.0), (64_000, 1, 0.0), (64_000, 4, 400 * 3 / 16)],
+)
+def test_bytes_grow_with_the_rows_and_are_shared_by_the_hosts(
+    store: Store, rows: int, hosts: int, megabytes: float
+) -> None:
+    """On four hosts, three quarters of 400 MB go to another host, and each host receives a quarter of that."""
+    write(store)
+    assert only(store).bytes_at(rows, hosts) / 1e6 == pytest.approx(megabytes, rel=1e-3)
+
+
+def test_a_plan_can_say_which_term_was_calibrated_on_emulated_hosts(store: Store) -> None:
+    write(store)
+    text = only(store).words(640_000, 2)
+    assert text.startswith("mllib on 2 hosts: each receives 1,000 MB of shuffled rows from the others, which adds ")
+    assert "calibrated on emulated hosts at 1 Gbit/s, 300 Mbit/s, 100 Mbit/s" in text
+
+
+def test_runs_at_one_rate_each_are_put_together(store: Store) -> None:
+    store.begin(invocation("two", day=2))
+    write(store, ("emulated-fast",))
+    write(store, ("emulated-slow",), of="two")
+    text = " ".join(
+        printed(report_of_runs(store, [store.invocation(identity=run) for run in ("one", "two")]), 220).split()
+    )
+    assert "Calibrated on emulated hosts at 1 Gbit/s, 100 Mbit/s" in text
+    assert "no network term, because it was measured at one rate only" in text  # each run alone
+    other = store.records("two")[0].model_copy(update={"software": "other"})
+    assert len(network_terms(store, [*store.records("one"), other])) == 2
+
+
+def test_the_report_shows_measured_and_predicted_side_by_side(store: Store) -> None:
+    write(store)
+    text = " ".join(printed(network(store, store.records()), 220).split())
+    assert "The network between emulated hosts" in text
+    assert "Calibrated on emulated hosts at 1 Gbit/s, 300 Mbit/s, 100 Mbit/s" in text
+    assert "0.96 Gbit/s" in text
+    assert "96 Mbit/s" in text
