@@ -74,8 +74,11 @@ class OpenedRun:
             planned[cluster] = planned_executions(cases, self.data[cluster], granted, drawn, self.invocation.rounds)
         return planned
 
-    def measure(self, cluster: ClusterProfile, executions: Sequence[Execution]) -> None:
+    def measure(self, cluster: ClusterProfile, executions: Sequence[Execution], ends_at: float | None = None) -> None:
         """Measures executions of one profile, each round in fresh workers. Failed executions get a record, too.
+
+        After the time `ends_at` (time.monotonic()), no execution begins, and a running one is stopped. None: there is
+        no such time.
 
         The profile's cluster starts with the first execution that needs it. It runs until executions of another
         profile are measured, or until the run is closed.
@@ -99,6 +102,7 @@ class OpenedRun:
             scratch=self.scratch,
             data=data,
             models=models,
+            ends_at=ends_at,
         )
         runner.run(list(executions))
 

@@ -3,6 +3,7 @@
 It never imports pyspark, because only worker processes run Spark and engines.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,13 +34,19 @@ OUTSIDE_SECONDS = 300.0
 If the suite's deadline for the phases is longer, the limit is as long as this deadline.
 """
 
+GRACE_SECONDS = 10.0
+"""A case that runs when the time of the command is over is stopped after this many seconds."""
+LEAST_SCORING_SECONDS = 60.0
+"""Scoring always has this much time, because a case that is not scored is lost."""
+
 
 @dataclass
 class Runner:
     """Measures executions on one profile.
 
     `logs` is the folder of the workers' logs, and `scratch` the folder of their temporary files. `cluster` is the
-    cluster for Spark sessions; None if no case needs one.
+    cluster for Spark sessions; None if no case needs one. `ends_at` is the time (time.monotonic()) at which the time
+    of the command is over; None if it has no limit. No execution begins later.
     """
 
     recorder: Recorder
@@ -53,14 +60,25 @@ class Runner:
     scratch: Path
     data: dict[str, PreparedDataset]
     models: Models
+    ends_at: float | None = None
 
     def __post_init__(self) -> None:
         self.idle = IdleWorkers(self.spawn)
 
     @property
+    def is_over(self) -> bool:
+        """True if the time of the command is over."""
+        return self.ends_at is not None and time.monotonic() >= self.ends_at
+
     def limits(self) -> CaseLimits:
-        """The time limits of each case."""
-        return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
+        """Returns the time limits of a case that begins now."""
+        outside = max(self.deadline_seconds, OUTSIDE_SECONDS)
+        if self.ends_at is not None:
+            left = float(round(max(self.ends_at - time.monotonic(), 0.0) + GRACE_SECONDS))
+            outside = min(outside, max(left, LEAST_SCORING_SECONDS))
+            if left < self.deadline_seconds:
+                return CaseLimits(left, outside, "the time of the command was over")
+        return CaseLimits(self.deadline_seconds, outside)
 
     def label(self, case: Case) -> str:
         """Returns the label of a case in messages. It states the threads if the suite limits them."""
