@@ -60,6 +60,10 @@ class Request:
     model_seed: int | None = None
     fixed_seeds: bool = False
     """If true, all rounds have the same seeds of samples and models."""
+    questions: tuple[str, ...] | None = None
+    """The questions that `decide` answers. Other commands have none."""
+    confidence: float | None = None
+    """The confidence of the answers of `decide`. Other commands have none."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,21 @@ def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger |
         return Finished(run.invocation.id, records, len(records) - len(run.earlier), run.logs)
 
 
+def _accept(invocation: Invocation, plan: Plan, data: Data) -> None:
+    """Accepts every run."""
+
+
 @contextmanager
-def open_run(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Iterator[OpenedRun]:
+def open_run(
+    request: Request,
+    observer: Callable[[], Observer],
+    ledger: Ledger | None = None,
+    check: Callable[[Invocation, Plan, Data], None] = _accept,
+) -> Iterator[OpenedRun]:
     """Yields the requested run, stored and with its data prepared, while it holds the machine's lock.
 
-    Arguments and errors are those of `measure`. The caller measures the executions of the run in one go or several.
+    Arguments and errors are those of `measure`. `check` is called when the data is prepared. A new run for which it
+    raises an error is not stored. The caller measures the executions of the run in one go or several.
     """
     ledger = ledger or Ledger()
     with ExitStack() as stack:
@@ -107,11 +121,13 @@ def open_run(request: Request, observer: Callable[[], Observer], ledger: Ledger 
             watching = stack.enter_context(closing(observer()))
             watching.note(_resume_text(invocation, store))
             data = _prepare(planned, invocation, watching, ledger)
+            check(invocation, planned, data)
         else:
             invocation, planned = _new(request)
             stack.enter_context(machine_lock())
             watching = stack.enter_context(closing(observer()))
             data = _prepare(planned, invocation, watching, ledger)
+            check(invocation, planned, data)
             store = stack.enter_context(Store.open(request.out))
             invocation = _stored(invocation, planned, store)
         yield stack.enter_context(opened(invocation, planned, data, store, watching, ledger, request.out))
@@ -159,13 +175,16 @@ def _new(request: Request) -> tuple[Invocation, Plan]:
             fixed=request.fixed_seeds,
         ),
         cold_cache=request.cold_cache,
+        questions=request.questions or (),
+        confidence=request.confidence,
         executions=0,
     )
     planned = _planned(request, invocation)
     if invocation.cold_cache:
         for cluster in planned.profiles:
             cold_cache.check_profile(cluster)
-    invocation = invocation.model_copy(update={"executions": count_executions(planned.cases)})
+    if request.command != "decide":  # it measures as few as it can
+        invocation = invocation.model_copy(update={"executions": count_executions(planned.cases)})
     Store.check_writable(request.out)
     _check_clusters(planned)
     return invocation, planned
@@ -221,6 +240,8 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     for option, requested, stored in (
         *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter")),
         ("cluster", _listed(request.clusters), _listed(invocation.clusters)),
+        ("question", _listed(request.questions), _listed(invocation.questions or None)),
+        ("confidence", request.confidence, invocation.confidence),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),
@@ -239,9 +260,9 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     return invocation
 
 
-def _listed(clusters: Sequence[str] | None) -> str | None:
-    """Returns the profiles' names, separated by commas as for the option --cluster; None if none are given."""
-    return None if clusters is None else ",".join(clusters)
+def _listed(names: Sequence[str] | None) -> str | None:
+    """Returns the names, separated by commas as in an option such as --cluster; None if none are given."""
+    return None if names is None else ",".join(names)
 
 
 def _resume_text(invocation: Invocation, store: Store) -> str:

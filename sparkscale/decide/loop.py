@@ -1,0 +1,170 @@
+"""Measures what the policy chooses, one step after the other, until nothing is open or the time is over."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sparkscale.analysis.duration import amount
+from sparkscale.analysis.questions.decide.costs import Costs
+from sparkscale.analysis.questions.decide.grid import GridCell, Piece, Standing, Step
+from sparkscale.analysis.questions.decide.policy import Policy
+from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import RunRecord
+from sparkscale.decide.grid import RunGrid, grid_of
+from sparkscale.decide.live import View
+from sparkscale.decide.request import CONFIDENCE, DecideRequest, measuring_request
+from sparkscale.measure.run.ledger import Ledger
+from sparkscale.measure.run.opened import Data, OpenedRun, Plan
+from sparkscale.measure.run.run import open_run
+from sparkscale.store.invocation import Invocation
+
+MOST_FRUITLESS = 2
+"""The most steps in a row without a new record, such as steps that end with the time."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A run of `decide` that ended. `standings` say where each question stands, and `stopped` why it ended.
+
+    `seconds` is the wall time of this call, and `records` holds the records of the run, with earlier calls.
+    """
+
+    invocation: Invocation
+    cells: tuple[GridCell, ...]
+    standings: tuple[Standing, ...]
+    records: tuple[RunRecord, ...]
+    seconds: float
+    within_seconds: float
+    stopped: str
+
+    @property
+    def is_resolved(self) -> bool:
+        return all(standing.is_resolved for standing in self.standings)
+
+
+def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger) -> Decided:
+    """Measures until every question of the request is resolved, or until its time is over.
+
+    `view` gets the time (time.monotonic()) at which the time of the request is over, and returns what shows the
+    progress. The time counts from the start of `ledger`. Raises ConfigError if the request is wrong, and
+    DatasetError if its data is wrong, before anything is stored.
+    """
+    measured = measuring_request(request)
+    ends_at = ledger.started + request.within_seconds
+    views: list[View] = []
+    grids: list[RunGrid] = []
+
+    def begin() -> View:
+        views.append(view(ends_at))
+        return views[0]
+
+    def check(invocation: Invocation, plan: Plan, data: Data) -> None:
+        grids.append(grid_of(invocation, plan, data))
+        _check_time(grids[0], ends_at, request.within_seconds, views[0])
+
+    with open_run(measured, begin, ledger, check) as run:
+        grid = grids[0]
+        policy = Policy(grid.cells, run.invocation.questions, run.invocation.confidence or CONFIDENCE)
+        return _Loop(run, grid, policy, views[0], ends_at).run(ledger, request.within_seconds)
+
+
+@dataclass
+class _Loop:
+    """The steps of one call."""
+
+    opened: OpenedRun
+    grid: RunGrid
+    policy: Policy
+    view: View
+    ends_at: float
+    _records: list[RunRecord] = field(default_factory=list)
+
+    def run(self, ledger: Ledger, within_seconds: float) -> Decided:
+        self._store_unsupported()
+        stopped = self._measure()
+        invocation = self.opened.invocation
+        standings = self.policy.standings(self.opened.store, self._records)
+        return Decided(
+            invocation,
+            self.grid.cells,
+            tuple(standings),
+            tuple(self._records),
+            ledger.wall(),
+            within_seconds,
+            stopped,
+        )
+
+    def _measure(self) -> str:
+        """Measures step by step. Returns why it ended."""
+        fruitless = 0
+        while True:
+            before = len(self._records)
+            self._read()
+            fruitless = 0 if len(self._records) > before else fruitless + 1
+            step = self._next()
+            if step is None:
+                return self.policy.why_stopped
+            if fruitless > MOST_FRUITLESS:
+                return "the last steps gave no record"
+            self.view.step(step)
+            for cluster, executions in self.grid.chosen(step.pieces):
+                self.opened.measure(cluster, executions, self.ends_at)
+
+    def _next(self) -> Step | None:
+        """Shows where the questions stand. Returns the next step, or None if nothing more is to be measured."""
+        store = self.opened.store
+        self.view.doing("looking at the results")
+        self.view.stand(self.policy.standings(store, self._records))
+        seconds_left = self.ends_at - time.monotonic()
+        return self.policy.next_step(store, self._records, Costs(self.grid.cells, self._records), seconds_left)
+
+    def _read(self) -> None:
+        self._records = self.opened.store.records(self.opened.invocation.id)
+
+    def _store_unsupported(self) -> None:
+        """Stores why a case cannot run here, as a run does, unless a call before this one did it."""
+        known = {(record.case.id, record.round) for record in self.opened.earlier}
+        for cluster, executions in self.grid.unsupported():
+            missing = [one for one in executions if (one.case.id, one.round) not in known]
+            if missing:
+                self.opened.measure(cluster, missing)
+
+
+def _check_time(grid: RunGrid, ends_at: float, within_seconds: float, view: View) -> None:
+    """Says so if the time is too short to measure the smallest sample with each engine once.
+
+    Raises ConfigError if it is too short for any measurement.
+    """
+    costs = Costs(grid.cells)
+    left = ends_at - time.monotonic()
+    smallest = first_cells(grid)
+    longest = {cell.key: costs.predicted([Piece(cell, 1)])[1] for cell in smallest}
+    cheapest = min(smallest, key=lambda cell: longest[cell.key])
+    spent = f"{amount(max(1.0, within_seconds - left))} went into preparing the data"
+    if longest[cheapest.key] > left:
+        least = within_seconds - left + longest[cheapest.key]
+        raise ConfigError(
+            f"--within {amount(within_seconds)} is too short: {spent}, and {cheapest.engine} on {cheapest.rows:,} "
+            f"rows may take {amount(longest[cheapest.key])}. Give at least --within {round(least + 0.5)}s."
+        )
+    pieces = [Piece(cell, 1) for cell in smallest]
+    needed = costs.predicted(pieces)[0]
+    if needed <= left:
+        return
+    fits: list[Piece] = []
+    for piece in pieces:
+        if costs.predicted([*fits, piece])[0] <= left:
+            fits.append(piece)
+    names = ", ".join(dict.fromkeys(piece.cell.engine for piece in fits))
+    view.note(
+        f"{amount(within_seconds)} are too short to measure every engine once: {spent}, and this takes about "
+        f"{amount(needed)}. They may suffice for {names or cheapest.engine}, on the smallest sample."
+    )
+
+
+def first_cells(grid: RunGrid) -> list[GridCell]:
+    """Returns the smallest cell of each engine on each profile, engines on one node first."""
+    smallest: dict[tuple[str, str, str, str, int | None], GridCell] = {}
+    for cell in sorted(grid.runnable, key=lambda one: (one.placement, one.rows)):
+        smallest.setdefault((cell.workload, cell.engine, cell.cluster, cell.device, cell.threads), cell)
+    return list(smallest.values())
