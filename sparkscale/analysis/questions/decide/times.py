@@ -1,0 +1,232 @@
+"""Compares the times of engines that were measured in few rounds, or on fewer rows than the question is about.
+
+A time that was not measured is forecast from smaller sizes by the model of `crossover`: a fixed part and a part that
+grows with the rows. The forecast's error is that of the noise, of the fit, and of the model: MODEL_DEVIATION for each
+doubling beyond the measured sizes.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from sparkscale.analysis.questions import crossover
+from sparkscale.analysis.questions.crossover import FEWEST_SIZES, POINTS, Model
+from sparkscale.analysis.questions.decide.evidence import Evidence
+from sparkscale.analysis.questions.decide.field import Track
+from sparkscale.analysis.questions.decide.noise import Noise
+from sparkscale.analysis.questions.fitting import FARTHEST
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, MOST_ROUNDS, SEED, Array, Interval
+
+SAFETY = 3.0
+"""With one round, an engine counts as slower only if it takes at least this many times as long.
+
+With r rounds, fewer than FEWEST_ROUNDS, the ratio must be at least the r-th root. This is besides the test.
+"""
+MODEL_DEVIATION = 0.1
+"""The standard deviation of a forecast's logarithm for each doubling beyond the measured sizes."""
+DRAWS = 200
+"""The number of simulated noises from which the error of a forecast is computed."""
+
+
+@dataclass(frozen=True)
+class LogTime:
+    """The logarithm of an engine's seconds for some number of rows.
+
+    `variance` is that of `centre`, with `degrees` degrees of freedom. `rounds` is the number of rounds behind it.
+    """
+
+    centre: float
+    variance: float
+    degrees: float
+    rounds: int
+    is_measured: bool = True
+
+    @property
+    def seconds(self) -> float:
+        return math.exp(self.centre)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The logarithm of one engine's time minus that of another engine."""
+
+    value: float
+    error: float
+    degrees: float
+    rounds: int
+
+    @classmethod
+    def of(cls, slow: LogTime, fast: LogTime) -> "Difference":
+        variance = slow.variance + fast.variance
+        spent = slow.variance**2 / slow.degrees + fast.variance**2 / fast.degrees
+        degrees = variance**2 / spent if spent else math.inf
+        return cls(slow.centre - fast.centre, math.sqrt(variance), degrees, min(slow.rounds, fast.rounds))
+
+    def is_above(self, alpha: float) -> bool:
+        """Returns true if the first engine is slower beyond doubt, at the one-sided level `alpha`."""
+        return self.value > self._needed(alpha, self.rounds, self.error)
+
+    def interval(self, alpha: float) -> Interval:
+        """Returns the interval of the ratio of times, with the probability `alpha` beyond each end."""
+        half = self._quantile(alpha) * self.error
+        return Interval(math.exp(self.value - half), math.exp(self.value + half))
+
+    @property
+    def confidence(self) -> float:
+        """The confidence that the first engine is slower, without any correction."""
+        return float(stdtr(self.degrees, self.value / self.error)) if self.error else float(self.value > 0)
+
+    def rounds_needed(self, alpha: float, hope: float = 0.0) -> int | None:
+        """Returns the number of rounds after which a difference as large as this would be beyond doubt.
+
+        The difference is taken to be larger than measured by `hope` standard errors. None if MOST_ROUNDS are not
+        enough.
+        """
+        size = abs(self.value) + hope * self.error
+        once = self.error * math.sqrt(self.rounds)
+        numbers = range(self.rounds + 1, MOST_ROUNDS + 1)
+        return next((n for n in numbers if size > self._needed(alpha, n, once / math.sqrt(n))), None)
+
+    def _needed(self, alpha: float, rounds: int, error: float) -> float:
+        """Returns the smallest difference that is beyond doubt after a number of rounds."""
+        safe = math.log(SAFETY) / rounds if rounds < FEWEST_ROUNDS else 0.0
+        return max(safe, self._quantile(alpha) * error)
+
+    def _quantile(self, alpha: float) -> float:
+        return -float(stdtrit(min(self.degrees, 1e6), alpha))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What is known about the times of one track."""
+
+    track: Track
+    evidence: Evidence
+    noise: Noise
+
+    @cached_property
+    def by_fraction(self) -> Mapping[float, list[float]]:
+        """The measured seconds of each fraction that has some and did not fail, in ascending order of fractions."""
+        measured = {
+            cell.fraction: list(self.evidence.seconds(cell.key).values())
+            for cell in self.track.cells
+            if self.evidence.failure(cell.key) is None
+        }
+        return {fraction: seconds for fraction, seconds in measured.items() if seconds}
+
+    @property
+    def reach(self) -> float:
+        """The largest fraction with a time. 0 if there is none."""
+        return max(self.by_fraction, default=0.0)
+
+    def rounds(self, fraction: float) -> int:
+        """Returns the number of rounds that have a time on a fraction."""
+        return len(self.by_fraction.get(fraction, ()))
+
+    def measured(self, fraction: float) -> LogTime | None:
+        """Returns the measured time on a fraction. None if there is none."""
+        seconds = self.by_fraction.get(fraction)
+        if not seconds:
+            return None
+        noise = self.noise.at_least(seconds)
+        return LogTime(float(np.log(seconds).mean()), noise.variance / len(seconds), noise.degrees, len(seconds))
+
+    def at(self, fraction: float) -> LogTime | None:
+        """Returns the time on a fraction: measured, or else forecast. None if there are too few sizes."""
+        cell = self.track.cell(fraction)
+        return self.measured(fraction) or (self.forecast(float(cell.rows)) if cell else None)
+
+    def floor(self, fraction: float) -> LogTime | None:
+        """Returns a time that the engine exceeds on a fraction. None if there is none.
+
+        More rows take at least as long as fewer rows, and a timeout takes longer than its limit.
+        """
+        limits = [
+            failure.limit
+            for cell in self.track.cells
+            if cell.fraction <= fraction and (failure := self.evidence.failure(cell.key)) and failure.limit
+        ]
+        if limits:
+            return LogTime(math.log(max(limits)), 0.0, 1.0, FEWEST_ROUNDS)
+        return self.measured(max((size for size in self.by_fraction if size <= fraction), default=0.0))
+
+    def forecast(self, rows: float) -> LogTime | None:
+        """Returns the forecast time for a number of rows. None if fewer than two sizes have a time."""
+        if len(self.by_fraction) < 2:
+            return None
+        drawn = np.log(np.maximum(self._drawn.at(np.array([rows]))[:, 0], 1e-9))
+        doublings = max(0.0, math.log2(rows / self._rows[-1]))
+        of_model = (MODEL_DEVIATION * doublings) ** 2 + self._misfit
+        variance = float(drawn.var()) + of_model
+        centre = float(np.log(np.maximum(self.model.at(np.array([rows]))[0, 0], 1e-9)))
+        least = min(len(self.by_fraction[self.reach]), FEWEST_ROUNDS)
+        return LogTime(centre, variance, self.noise.degrees, least, is_measured=False)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model of the mean times."""
+        return crossover.model_of(self._rows, np.exp(self._means)[None], np.exp(self._means)[None])
+
+    @cached_property
+    def _drawn(self) -> Model:
+        """The models of the times with simulated noise."""
+        counts = np.array([len(seconds) for seconds in self.by_fraction.values()])
+        normal = np.random.default_rng(SEED).standard_normal((DRAWS, len(counts)))
+        seconds = np.exp(self._means + normal * self.noise.deviation / np.sqrt(counts))
+        return crossover.model_of(self._rows, np.exp(self._means)[None], seconds)
+
+    @cached_property
+    def _misfit(self) -> float:
+        """The mean squared error of the logarithms of the measured means. 0 if the fit is exact."""
+        if len(self._rows) < FEWEST_SIZES:
+            return 0.0
+        return float(((np.log(self.model.at(self._rows)[0]) - self._means) ** 2).mean())
+
+    @cached_property
+    def _rows(self) -> Array:
+        return np.array([float(cell.rows) for cell in self.track.cells if cell.fraction in self.by_fraction])
+
+    @cached_property
+    def _means(self) -> Array:
+        return np.array([float(np.log(seconds).mean()) for seconds in self.by_fraction.values()])
+
+    def crossing(self, rival: "Clock") -> tuple[float, Interval]:
+        """Returns the number of rows from which this engine is faster than a rival, and its 90 % interval.
+
+        Both need two sizes. The number is 0 if it is faster at every size, and infinite if it is at none up to
+        FARTHEST times the largest measured size.
+        """
+        farthest = FARTHEST * min(self._rows[-1], rival._rows[-1])
+        sizes = np.geomspace(max(self._rows[0], rival._rows[0]), farthest, POINTS // 2)
+        (value,) = crossover.crossings(self.model, rival.model, sizes)
+        # both engines have the same simulated noise in a draw, so the draws of one are reversed
+        other = Model(rival._drawn.coefficients[::-1])
+        low, high = np.quantile(crossover.crossings(self._drawn, other, sizes), [0.05, 0.95], method="inverted_cdf")
+        return float(value), Interval(min(float(low), float(value)), max(float(high), float(value)))
+
+
+def slower(slow: Clock, fast: Clock, fraction: float, alpha: float) -> Difference | None:
+    """Returns the most certain comparison of two engines on a fraction. None if there is none.
+
+    An engine that takes longer on fewer rows already takes longer on this fraction, too.
+    """
+    target = fast.at(fraction)
+    if target is None:
+        return None
+    compared = [Difference.of(time, target) for time in _times(slow, fraction)]
+    return max(compared, key=lambda one: (one.is_above(alpha), one.confidence), default=None)
+
+
+def _times(slow: Clock, fraction: float) -> Iterator[LogTime]:
+    """Yields the time of an engine on a fraction, if it is known, and the time that it exceeds there."""
+    time = slow.at(fraction)
+    if time:
+        yield time
+    if time is None or not time.is_measured:
+        floor = slow.floor(fraction)
+        if floor:
+            yield floor
