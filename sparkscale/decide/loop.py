@@ -26,6 +26,7 @@ MOST_FRUITLESS = 2
 class Decided:
     """A run of `decide` that ended. `standings` say where each question stands, and `stopped` why it ended.
 
+    `notes` holds sentences about cases that answer no question.
     `seconds` is the wall time of this call, and `records` holds the records of the run, with earlier calls.
     """
 
@@ -36,6 +37,7 @@ class Decided:
     seconds: float
     within_seconds: float
     stopped: str
+    notes: tuple[str, ...] = ()
 
     @property
     def is_resolved(self) -> bool:
@@ -52,19 +54,20 @@ def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger
     measured = measuring_request(request)
     ends_at = ledger.started + request.within_seconds
     views: list[View] = []
-    grids: list[RunGrid] = []
+    checked: list[tuple[RunGrid, Policy]] = []
 
     def begin() -> View:
         views.append(view(ends_at))
         return views[0]
 
     def check(invocation: Invocation, plan: Plan, data: Data) -> None:
-        grids.append(grid_of(invocation, plan, data))
-        _check_time(grids[0], ends_at, request.within_seconds, views[0])
+        grid = grid_of(invocation, plan, data)
+        policy = Policy(grid.cells, invocation.questions, invocation.confidence or CONFIDENCE)
+        _check_time(grid, ends_at, request.within_seconds, views[0])
+        checked.append((grid, policy))
 
-    with open_run(measured, begin, ledger, check) as run:
-        grid = grids[0]
-        policy = Policy(grid.cells, run.invocation.questions, run.invocation.confidence or CONFIDENCE)
+    with open_run(measured, begin, ledger, check, keeps_worker=True) as run:
+        grid, policy = checked[0]
         return _Loop(run, grid, policy, views[0], ends_at).run(ledger, request.within_seconds)
 
 
@@ -92,6 +95,7 @@ class _Loop:
             ledger.wall(),
             within_seconds,
             stopped,
+            tuple(self.policy.notes),
         )
 
     def _measure(self) -> str:

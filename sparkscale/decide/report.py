@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sparkscale.analysis.answered import answers_to_questions
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text
 from sparkscale.analysis.duration import amount
 from sparkscale.analysis.questions.decide.grid import CLUSTER, ENGINE, SAMPLE, WORKERS, GridCell, Standing
-from sparkscale.contract.phrases import count
+from sparkscale.contract.phrases import count, named
 from sparkscale.contract.record import RunRecord
 from sparkscale.decide.loop import Decided
 
@@ -22,30 +23,34 @@ TITLES = {
 
 def blocks(decided: Decided, resume_command: str) -> list[Block]:
     """Returns the report of a run of `decide`, the answers first."""
-    found: list[Block] = [Heading("Answers")]
-    for standing in sorted(decided.standings, key=lambda one: not one.is_resolved):
-        found += _answer(standing)
+    standings = sorted(decided.standings, key=lambda one: not one.is_resolved)
+    found: list[Block] = [
+        Heading("Answers"),
+        *answers_to_questions([_answer(standing, _scope(decided)) for standing in standings]),
+    ]
     found += _open(decided, resume_command)
     if reasons := left_out(decided):
         found.append(Heading("Engines without a result"))
         found += [Text(f"{engine}: {reason}") for engine, reason in reasons.items()]
-    found += [Heading("Measured"), Text(_measured(decided))]
+    found += [Heading("Measured"), Text(_measured(decided)), *(Text(note) for note in decided.notes)]
     return found
 
 
-def _answer(standing: Standing) -> Iterator[Block]:
-    subject = f" ({standing.subject})" if standing.subject else ""
-    yield Text(f"{TITLES[standing.question]}{subject}")
-    yield Answer(
-        standing.text, standing.verdict, standing.records, "" if standing.is_resolved else _resolving(standing)
-    )
+def _scope(decided: Decided) -> str:
+    """Returns the data and the clusters in words."""
+    data = next((record.case.dataset for record in decided.records), f"suite {decided.invocation.suite}")
+    clusters = list(dict.fromkeys(cell.cluster for cell in decided.cells))
+    return f"{data}, {'cluster' if len(clusters) == 1 else 'clusters'} {named(clusters)}"
 
 
-def _resolving(standing: Standing) -> str:
-    """Returns what would resolve a question, and how long it takes."""
-    seconds = standing.seconds_to_resolve
-    return (
-        f"{standing.to_resolve} (about {amount(seconds)})" if seconds and standing.to_resolve else standing.to_resolve
+def _answer(standing: Standing, scope: str) -> Answer:
+    return Answer(
+        standing.text,
+        standing.verdict,
+        standing.records,
+        question=TITLES[standing.question],
+        subject=standing.subject,
+        scope=scope,
     )
 
 
@@ -56,13 +61,10 @@ def _open(decided: Decided, resume_command: str) -> Iterator[Block]:
         return
     yield Heading("Not resolved")
     for standing in unresolved:
-        seconds = standing.seconds_to_resolve
-        more = (
-            f"about {amount(seconds)} more would resolve it" if seconds else "it is not known how much more it takes"
-        )
         subject = f" ({standing.subject})" if standing.subject else ""
         doubt = f": {standing.doubt}" if standing.doubt else ""
-        yield Text(f"{standing.question}{subject}{doubt}; {more}.")
+        resolving = f". To resolve it: {standing.to_resolve}" if standing.to_resolve else ""
+        yield Text(f"{standing.question}{subject}{doubt}{resolving}.")
     if any(standing.seconds_to_resolve for standing in unresolved):
         yield Text("Go on with all that was measured, and with a new time limit:")
         yield Text(resume_command, is_code=True)
@@ -142,5 +144,6 @@ def as_json(decided: Decided) -> str:
         "seconds": round(decided.seconds, 1),
         "within_seconds": decided.within_seconds,
         "stopped": decided.stopped,
+        "notes": list(decided.notes),
     }
     return json.dumps(content, indent=1, ensure_ascii=False)

@@ -15,7 +15,9 @@ from tests import builders
 
 RESUME = "sparkscale decide --resume --within 20m"
 RESOLVED = Standing("engine", "yes", "xgboost", "xgboost is 2 (1.9–2.1) times as fast.", "", ("r",), subject="toy")
-OPEN = Standing("sample", "not resolved", "1/4", "1/4 may do.", "one round", ("r",), "2 more rounds", 240.0, "toy")
+OPEN = Standing(
+    "sample", "not resolved", "1/4", "1/4 may do.", "one round", ("r",), "2 rounds: about 4 min more", 240.0, "toy"
+)
 HOPELESS = replace(OPEN, seconds_to_resolve=None, to_resolve="")
 
 
@@ -54,7 +56,8 @@ def decided() -> Decided:
         records=(record("xgboost"), record("broken", "failed")),
         seconds=61.0,
         within_seconds=1200.0,
-        stopped="no cell ends in the time that is left",
+        stopped="nothing that helps would end in the time that is left",
+        notes=("One thread is not compared.",),
     )
 
 
@@ -65,12 +68,12 @@ def texts(decided: Decided) -> list[str]:
 def test_resolved_answers_come_first_then_what_is_open_and_how_to_go_on(decided: Decided) -> None:
     assert texts(decided) == [
         "Answers",
-        "Which engine on one node? (toy)",
+        "Which engine on one node? (flights, cluster local)",
         "xgboost is 2 (1.9–2.1) times as fast.",
-        "Is a sample enough? (toy)",
+        "Is a sample enough? (flights, cluster local)",
         "1/4 may do.",
         "Not resolved",
-        "sample (toy): one round; about 4 min more would resolve it.",
+        "sample (toy): one round. To resolve it: 2 rounds: about 4 min more.",
         "Go on with all that was measured, and with a new time limit:",
         RESUME,
         "Engines without a result",
@@ -78,16 +81,17 @@ def test_resolved_answers_come_first_then_what_is_open_and_how_to_go_on(decided:
         "mllib: needs Java",
         f"broken: failed on {builders.case('broken', 0.25).rows:,} rows. It broke.",
         "Measured",
-        "2 executions of the 24 that a run of the whole suite has (8%), in 61 s of 20 min. It stopped because no cell "
-        "ends in the time that is left. Run one.",
+        "2 executions of the 24 that a run of the whole suite has (8%), in 61 s of 20 min. It stopped because "
+        "nothing that helps would end in the time that is left. Run one.",
+        "One thread is not compared.",
     ]
     answers = [block for block in report.blocks(decided, RESUME) if isinstance(block, Answer)]
-    assert [answer.would_resolve for answer in answers] == ["", "2 more rounds (about 4 min)"]
+    assert [(answer.subject, answer.verdict) for answer in answers] == [("toy", "yes"), ("toy", "not resolved")]
 
 
 def test_nothing_says_how_to_go_on_if_more_time_would_not_help(decided: Decided) -> None:
     found = texts(replace(decided, standings=(HOPELESS,)))
-    assert "sample (toy): one round; it is not known how much more it takes." in found
+    assert "sample (toy): one round." in found
     assert RESUME not in found
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cluster.budget import Budget
-from cluster.lifecycle import Cluster
 from cluster.profile import ClusterProfile
 from sparkscale.contract.dataset import PreparedDataset
 from sparkscale.contract.record import RunRecord
@@ -18,7 +17,7 @@ from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run import origin
 from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.ledger import Ledger
-from sparkscale.measure.run.preparation import prepare_models
+from sparkscale.measure.run.preparation import Models, prepare_models
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder
 from sparkscale.measure.run.runner import Runner
@@ -57,10 +56,9 @@ class OpenedRun:
     logs: Path
     earlier: list[RunRecord]
     scratch: Path
-    _clusters: "_Clusters" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._clusters = _Clusters(self)
+    keeps_worker: bool = False
+    """If true, a worker waits for the next go, which uses it for executions of the same round."""
+    _place: "_Place | None" = None
 
     @cached_property
     def executions(self) -> dict[ClusterProfile, list[Execution]]:
@@ -81,69 +79,80 @@ class OpenedRun:
         no such time.
 
         The profile's cluster starts with the first execution that needs it. It runs until executions of another
-        profile are measured, or until the run is closed.
+        profile are measured, or until the run is closed. So does the last worker, if `keeps_worker` is true, or until
+        another round begins.
         """
-        granted, data = self.plan.profiles[cluster], self.data[cluster]
-        needs_spark = any(one.case.placement == "spark" and one.unsupported is None for one in executions)
-        running = self._clusters.ready(cluster, needs_spark)
-        with self.ledger.time("preparing"), subfolder(self.scratch, "models") as folder:
-            models = prepare_models(list(executions), data, cluster, granted, self.observer, folder, running)
-        runner = Runner(
-            recorder=Recorder(
-                self.store, self.invocation, self.plan.suite.name, granted, list(data.values()), models
-            ),
-            observer=self.observer,
-            ledger=self.ledger,
-            profile=cluster,
-            budget=granted,
-            cluster=running,
-            deadline_seconds=self.plan.suite.deadline_seconds,
-            logs=self.logs,
-            scratch=self.scratch,
-            data=data,
-            models=models,
-            ends_at=ends_at,
-        )
-        runner.run(list(executions))
+        if self._place is None or self._place.profile != cluster:
+            self.close()
+            self._place = _Place(self, cluster)
+        self._place.measure(list(executions), ends_at)
 
     def close(self) -> None:
-        """Stops the cluster that this run has started."""
-        self._clusters.close()
+        """Ends the worker and the cluster that this run has started."""
+        if self._place:
+            self._place.close()
+        self._place = None
 
 
-@dataclass
-class _Clusters:
-    """The running cluster of an opened run. Only one profile has a running cluster at a time.
+class _Place:
+    """The profile on which an opened run measures, with its running cluster. It has one at a time.
 
     The reason is that the idle daemons of another cluster hold memory.
     """
 
-    run: OpenedRun
-    profile: ClusterProfile | None = None
-    running: Cluster | None = None
-    _stack: ExitStack = field(default_factory=ExitStack)
+    def __init__(self, run: OpenedRun, profile: ClusterProfile) -> None:
+        granted, data = run.plan.profiles[profile], run.data[profile]
+        self.run = run
+        self.profile = profile
+        self._stack = ExitStack()
+        self._models: Models = {}
+        recorder = Recorder(
+            run.store, run.invocation, run.plan.suite.name, granted, list(data.values()), self._models
+        )
+        self._runner = Runner(
+            recorder=recorder,
+            observer=run.observer,
+            ledger=run.ledger,
+            profile=profile,
+            budget=granted,
+            cluster=None,
+            deadline_seconds=run.plan.suite.deadline_seconds,
+            logs=run.logs,
+            scratch=run.scratch,
+            data=data,
+            models=self._models,
+            keeps_worker=run.keeps_worker,
+        )
 
-    def ready(self, profile: ClusterProfile, needs_spark: bool) -> Cluster | None:
-        """Returns the running cluster of the profile, and starts it if `needs_spark` is true.
+    def measure(self, executions: list[Execution], ends_at: float | None) -> None:
+        """Measures these executions. See `OpenedRun.measure`."""
+        run, runner = self.run, self._runner
+        if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
+            self._start()
+        with run.ledger.time("preparing"), subfolder(run.scratch, "models") as folder:
+            self._models |= prepare_models(
+                executions, runner.data, self.profile, runner.budget, run.observer, folder, runner.cluster
+            )
+        runner.ends_at = ends_at
+        runner.run(executions)
 
-        Returns None if it does not run and is not needed. Stops the cluster of another profile.
-        """
-        if profile != self.profile:
-            self.close()
-        if self.running is None and needs_spark:
-            folder = self._stack.enter_context(subfolder(self.run.scratch, "cluster"))
-            granted = self.run.plan.profiles[profile]
-            with self.run.ledger.time("starting"):
-                self.running = self._stack.enter_context(
-                    ready_cluster(profile, granted, folder, self.run.logs, self.run.observer)
-                )
-            self.profile = profile
-            origin.check_same_java(self.run.earlier, self.run.store, self.running)
-        return self.running
+    def _start(self) -> None:
+        """Starts the cluster, unless it runs."""
+        if self._runner.cluster is not None:
+            return
+        run = self.run
+        folder = self._stack.enter_context(subfolder(run.scratch, "cluster"))
+        with run.ledger.time("starting"):
+            self._runner.cluster = self._stack.enter_context(
+                ready_cluster(self.profile, self._runner.budget, folder, run.logs, run.observer)
+            )
+        origin.check_same_java(run.earlier, run.store, self._runner.cluster)
 
     def close(self) -> None:
-        self._stack.close()
-        self.profile = self.running = None
+        try:
+            self._runner.close()
+        finally:
+            self._stack.close()
 
 
 @contextmanager
@@ -155,6 +164,7 @@ def opened(
     observer: Observer,
     ledger: Ledger,
     out: Path,
+    keeps_worker: bool = False,
 ) -> Iterator[OpenedRun]:
     """Yields a stored run that is ready to measure. `out` is the folder of its store.
 
@@ -165,7 +175,7 @@ def opened(
     logs = out / "logs" / invocation.id
     logs.mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch:
-        run = OpenedRun(invocation, plan, data, store, observer, ledger, logs, earlier_records, scratch)
+        run = OpenedRun(invocation, plan, data, store, observer, ledger, logs, earlier_records, scratch, keeps_worker)
         try:
             yield run
         finally:

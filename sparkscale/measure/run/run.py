@@ -103,11 +103,13 @@ def open_run(
     observer: Callable[[], Observer],
     ledger: Ledger | None = None,
     check: Callable[[Invocation, Plan, Data], None] = _accept,
+    keeps_worker: bool = False,
 ) -> Iterator[OpenedRun]:
     """Yields the requested run, stored and with its data prepared, while it holds the machine's lock.
 
     Arguments and errors are those of `measure`. `check` is called when the data is prepared. A new run for which it
-    raises an error is not stored. The caller measures the executions of the run in one go or several.
+    raises an error is not stored. The caller measures the executions of the run in one go or several. If
+    `keeps_worker` is true, a go can use the worker of the go before it, for the same round.
     """
     ledger = ledger or Ledger()
     with ExitStack() as stack:
@@ -130,7 +132,9 @@ def open_run(
             check(invocation, planned, data)
             store = stack.enter_context(Store.open(request.out))
             invocation = _stored(invocation, planned, store)
-        yield stack.enter_context(opened(invocation, planned, data, store, watching, ledger, request.out))
+        yield stack.enter_context(
+            opened(invocation, planned, data, store, watching, ledger, request.out, keeps_worker)
+        )
 
 
 def begin(request: Request) -> Invocation:

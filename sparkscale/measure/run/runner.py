@@ -46,7 +46,8 @@ class Runner:
 
     `logs` is the folder of the workers' logs, and `scratch` the folder of their temporary files. `cluster` is the
     cluster for Spark sessions; None if no case needs one. `ends_at` is the time (time.monotonic()) at which the time
-    of the command is over; None if it has no limit. No execution begins later.
+    of the command is over; None if it has no limit. No execution begins later. If `keeps_worker` is true, the last
+    worker waits for the next call of `run`, which uses it for executions of the same round.
     """
 
     recorder: Recorder
@@ -61,6 +62,8 @@ class Runner:
     data: dict[str, PreparedDataset]
     models: Models
     ends_at: float | None = None
+    keeps_worker: bool = False
+    _open: tuple[tuple[int, Session], WorkerQueue] | None = None
 
     def __post_init__(self) -> None:
         self.idle = IdleWorkers(self.spawn)
@@ -92,8 +95,30 @@ class Runner:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
         self.observer.planned([(execution.case, execution.isolated) for execution in possible])
-        for queue in worker_queues(possible, self.recorder.invocation.seed):
-            WorkerQueue(self).run(queue)
+        for executions_of_worker in worker_queues(possible, self.recorder.invocation.seed):
+            self._queue(executions_of_worker).run(executions_of_worker)
+        if not self.keeps_worker:
+            self.close()
+
+    def _queue(self, executions: list[Execution]) -> WorkerQueue:
+        """Returns the queue for these executions: that of the last worker if it fits, else a new one.
+
+        Executions share a worker only within a round. An isolated one needs a worker in which nothing ran before.
+        """
+        first = executions[0]
+        key = first.round, first.worker
+        if self._open and self._open[0] == key and not first.isolated and self._open[1].is_alive:
+            return self._open[1]
+        self.close()
+        queue = WorkerQueue(self)
+        self._open = key, queue
+        return queue
+
+    def close(self) -> None:
+        """Ends the worker that waits for further executions."""
+        if self._open:
+            self._open[1].close()
+        self._open = None
 
     def _unsupported(self, execution: Execution, reason: str) -> None:
         error = ErrorInfo(type="EngineUnsupported", message=reason)

@@ -45,7 +45,9 @@ class Retry:
 
 @dataclass
 class WorkerQueue:
-    """Runs executions that share a worker. If the worker is lost, the next execution starts another worker."""
+    """Runs executions that share a worker, until it is closed. If the worker is lost, the next execution starts
+    another worker.
+    """
 
     runner: "Runner"
     worker: WorkerProcess | None = None
@@ -59,7 +61,7 @@ class WorkerQueue:
     """True if a daemon ended during the last execution, so that the worker's session has changed."""
 
     def run(self, executions: list[Execution]) -> None:
-        """Executes all executions in order, and then ends the worker."""
+        """Executes all executions in order. Afterwards, the worker waits for more of them, or for `close`."""
         try:
             for execution in executions:
                 if self.runner.is_over:
@@ -68,8 +70,17 @@ class WorkerQueue:
         except BaseException:
             self._drop()
             raise
+
+    @property
+    def is_alive(self) -> bool:
+        """False if the worker has ended by itself since its last execution."""
+        return self.worker is None or self.worker.process.poll() is None
+
+    def close(self) -> None:
+        """Ends the worker."""
         if self.worker:
             self.worker.close()
+        self.worker = None
 
     def _drop(self) -> None:
         """Ends the worker. The next execution starts another worker."""
