@@ -7,7 +7,7 @@ of seeds and of both.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -76,11 +76,11 @@ class Engine:
 
     def seconds(self, share: float) -> float:
         """Returns the true seconds with a share of all rows."""
-        return self.fixed + self.slope * float(share**self.bend)
+        return self.fixed + self.slope * math.pow(share, self.bend)
 
     def quality(self, share: float) -> float:
         """Returns the true quality with a share of all rows."""
-        return self.best - self.steep * (share**-0.5 - 1)
+        return self.best - self.steep * (math.pow(share, -0.5) - 1)
 
 
 @dataclass
@@ -258,19 +258,21 @@ class Synthetic:
         return float(differences.mean()) - float(stdtrit(self.units - 1, 0.975)) * error > ACCURACY.tolerance
 
     def _pays(self, node: Sequence[Engine]) -> dict[str, bool | None]:
-        """Returns for each engine on Spark whether it is faster with FARTHEST times the rows than each on one node.
+        """Returns for each engine on Spark whether it is faster than those on one node with FARTHEST times the rows.
 
-        It is not known if engines are worse in truth, or as shown, but not both.
+        It is not known if an engine is worse in truth, or as shown, but not both. It is not known either if the answer
+        differs for an engine that a time limit keeps from the largest sizes.
         """
         pays: dict[str, bool | None] = {}
         for engine in self.engines:
             if engine.placement == "spark":
                 answers = set()
-                for shown in (False, True):
+                reach = max((one for one in FRACTIONS if engine.seconds(one) < self.deadline), default=FRACTIONS[0])
+                for shown, share in ((False, 1.0), (True, 1.0), (False, reach)):
                     kept = [other for other in node if not self._is_worse(other, node, shown)]
-                    least = min(other.seconds(FARTHEST) for other in kept)
+                    least = min(other.seconds(FARTHEST * share) for other in kept)
                     worse = self._is_worse(engine, [*kept, engine], shown)
-                    answers.add(engine.seconds(FARTHEST) < least and not worse)
+                    answers.add(engine.seconds(FARTHEST * share) < least and not worse)
                 pays[engine.name] = pays.get(engine.name) or (answers.pop() if len(answers) == 1 else None)
         return pays
 
@@ -301,16 +303,16 @@ def _between(random: np.random.Generator, low: float, high: float) -> float:
 def world(kind: str, seed: int) -> Synthetic:
     """Returns a random world of a kind. Equal seeds give equal worlds."""
     random = np.random.default_rng([seed, KINDS.index(kind)])
-    fastest = _between(random, 0.5, 40.0)
+    fastest, steep = _between(random, 0.5, 40.0), _between(random, 0.0002, 0.02)
     node = [
-        _node(random, f"node{number}", fastest * (1 if not number else _between(random, 1.05, 12)))
+        _node(random, f"node{number}", fastest * (1 if not number else _between(random, 1.05, 12)), steep)
         for number in range(int(random.integers(1, 5)))
     ]
     while kind in ("tie", "near-tie", "slow starter", "worse model") and len(node) < 2:
-        node.append(_node(random, f"node{len(node)}", fastest * _between(random, 1.05, 12)))
+        node.append(_node(random, f"node{len(node)}", fastest * _between(random, 1.05, 12), steep))
     clusters = {"local": 2} if kind != "workers" else {"one": 1, "two": 2, "four": 4}
     spark = [
-        _spark(random, f"spark{number}", cluster, cores, fastest)
+        _spark(random, f"spark{number}", cluster, cores, fastest, steep)
         for number in range(1 if kind == "workers" else int(random.integers(1, 4)))
         for cluster, cores in clusters.items()
     ]
@@ -318,7 +320,7 @@ def world(kind: str, seed: int) -> Synthetic:
     made = Synthetic(
         kind,
         seed * 100 + KINDS.index(kind),
-        tuple([*node, *spark]),
+        (*node, *spark),
         rows=int(_between(random, 1e5, 5e6)),
         rounds=int(random.integers(5, 9)),
         units=6 if kind == "few units" else int(random.choice([12, 30, 100])),
@@ -330,17 +332,17 @@ def world(kind: str, seed: int) -> Synthetic:
     return made
 
 
-def _node(random: np.random.Generator, name: str, seconds: float) -> Engine:
+def _node(random: np.random.Generator, name: str, seconds: float, steep: float) -> Engine:
     fixed = min(seconds / 2, _between(random, 0.02, 0.5))
-    steep = _between(random, 0.0002, 0.02)
+    steep *= _between(random, 0.8, 1.25)
     best = 0.8 - float(random.choice([0.0, 0.0, 0.001]))
     return Engine(name, "node", "local", 2, fixed, seconds - fixed, _between(random, 0.02, 0.12), best, steep)
 
 
-def _spark(random: np.random.Generator, name: str, cluster: str, cores: int, fastest: float) -> Engine:
+def _spark(random: np.random.Generator, name: str, cluster: str, cores: int, fastest: float, steep: float) -> Engine:
     slope = fastest * _between(random, 0.15, 15.0) * (2 / cores) ** 0.8
     fixed = _between(random, 1.5, 8.0)
-    steep = _between(random, 0.0002, 0.02)
+    steep *= _between(random, 0.8, 1.25)
     return Engine(name, "spark", cluster, cores, fixed, slope, _between(random, 0.04, 0.2), 0.8, steep)
 
 
@@ -370,6 +372,4 @@ def _difficult(
 
 
 def _changed(engine: Engine, **fields: float) -> Engine:
-    from dataclasses import replace
-
     return replace(engine, **fields)  # type: ignore[arg-type]

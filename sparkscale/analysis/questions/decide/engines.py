@@ -1,6 +1,5 @@
 """Which engine is the fastest on one node, among those with a model that is not worse?"""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from sparkscale.analysis.questions.decide.situation import Need, Situation, Stat
 from sparkscale.analysis.questions.decide.times import Difference, slower
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.phrases import count, number
+from sparkscale.contract.phrases import count
 
 HOPE = 1.0
 """A comparison is given up only if it needs too many rounds even if the ratio is larger by this many errors."""
@@ -55,9 +54,12 @@ class Nodes:
         """The fraction that the question is about: the largest one on which an engine may have a time."""
         return self.situation.fraction(self.running)
 
-    @property
-    def alpha(self) -> float:
-        return self.situation.levels.of_times(len(self.situation.subject.node))
+    def level(self, look: int) -> float:
+        """Returns the one-sided level of a look at the comparison of two engines.
+
+        One half is for comparisons of measured times, and the other half for forecasts.
+        """
+        return self.situation.levels.of_times(2 * len(self.situation.subject.node), look)
 
     # The quality of models
 
@@ -134,8 +136,8 @@ class Nodes:
 
     def _rival(self, track: Track, lead: Track) -> Rival:
         clocks = self.situation.clock(track), self.situation.clock(lead)
-        difference = slower(*clocks, self.fraction, self.alpha)
-        return Rival(track, difference, difference is not None and difference.is_above(self.alpha))
+        difference = slower(*clocks, self.fraction, self.level)
+        return Rival(track, difference, difference is not None and difference.is_above)
 
     @cached_property
     def open(self) -> list[Rival]:
@@ -198,7 +200,7 @@ class Nodes:
 
     def rounds_of(self, rival: Rival, hope: float = 0.0) -> int | None:
         """Returns the number of rounds with which a comparison would be beyond doubt. None if no number is known."""
-        return rival.difference.rounds_needed(self.alpha, hope) if rival.difference else None
+        return rival.difference.rounds_needed(hope) if rival.difference else None
 
     def is_hopeless(self, rival: Rival) -> bool:
         """Returns true if the rounds of the grid would hardly show which of two engines is faster."""
@@ -275,13 +277,10 @@ class Nodes:
     def _faster(self, rival: Rival) -> str:
         if rival.difference is None:
             return f"{rival.track.engine} was not measured yet."
-        bounds = rival.difference.interval(self.alpha)
         open_ = "" if rival.is_beaten else ", which is not resolved"
         clock = self.situation.clock(rival.track)
         at = "" if clock.rounds(self.fraction) else f", judged from at most {show_fraction(clock.reach)} of the rows"
-        ratio = number(math.exp(rival.difference.value), 2)
-        range_ = f"{number(bounds.low, 2)}–{number(bounds.high, 2)}"
-        return f"It is {ratio} ({range_}) times as fast as {rival.track.engine}{at}{open_}."
+        return f"It is {rival.difference.words()} times as fast as {rival.track.engine}{at}{open_}."
 
     def _doubt(self, lead: Track) -> str:
         """Returns shortly what is open."""
@@ -289,11 +288,8 @@ class Nodes:
             rival = self.open[0]
             if rival.difference is None:
                 return f"{rival.track.engine} not measured"
-            bounds = rival.difference.interval(self.alpha)
             rounds = count(rival.difference.rounds, "round")
-            ratio = number(math.exp(rival.difference.value), 2)
-            range_ = f"{number(bounds.low, 2)}–{number(bounds.high, 2)}"
-            return f"{rival.track.engine}/{lead.engine} {ratio} ({range_}), {rounds}"
+            return f"{rival.track.engine}/{lead.engine} {rival.difference.words()}, {rounds}"
         other = next(iter(self.doubts(lead)))[0]
         return f"is {lead.engine}'s model worse than {other.engine}'s?"
 

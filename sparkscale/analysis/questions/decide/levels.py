@@ -2,8 +2,12 @@
 
 Every look at growing data is a further chance of a false verdict, and so is every comparison. Each gets its part, and
 the parts add up to 1 - confidence (Bonferroni). This needs no joint distribution, so it holds for any order of looks.
-Equal parts for each look resemble the boundary of Pocock (Biometrika 64, 1977), and spend the level evenly (Lan and
-DeMets, Biometrika 70, 1983).
+The looks at times have no last one, because rounds may be added. So look l spends the part 1/(l·(l + 1)), and all
+parts add up to 1 (a spending function in the sense of Lan and DeMets, Biometrika 70, 1983). Samples are judged at
+planned looks, with equal parts.
+
+The number of the look is the number of rounds of the engine with fewer rounds. Further rounds of the other engine
+change a comparison only little. Simulations check that this is enough (`sparkscale evidence decide`).
 
 The name of the fastest engine is wrong only if its comparison with the truly fastest one is wrong. So k engines count
 as k one-sided comparisons, not as one for each pair (Hsu: Simultaneous confidence intervals for all distances from
@@ -20,27 +24,18 @@ SAMPLE_LOOKS = (3, 5)
 class Levels:
     """The parts of the level. `alpha` is the level of one question of one subject.
 
-    The grid has `rounds` rounds and `sizes` sizes.
+    The grid has `rounds` rounds.
     """
 
     alpha: float
     rounds: int
-    sizes: int
 
-    @property
-    def looks(self) -> int:
-        """The most times that one comparison of times is looked at.
-
-        It is looked at after each round of either engine, and after each size of either engine.
-        """
-        return 2 * (self.rounds + self.sizes)
-
-    def of_times(self, compared: int) -> float:
-        """Returns the one-sided level of one look at one of `compared` comparisons of times.
+    def of_times(self, compared: int, look: int) -> float:
+        """Returns the one-sided level of one look at one of `compared` comparisons of times. The first look is 1.
 
         Times get half of the level of the question. The other half is for the qualities of models.
         """
-        return self.alpha / 2 / max(1, compared) / self.looks
+        return self.alpha / 2 / max(1, compared) / (look * (look + 1))
 
     def of_quality(self, compared: int) -> float:
         """Returns the two-sided confidence level of one look at one of `compared` comparisons of qualities."""

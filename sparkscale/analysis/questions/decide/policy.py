@@ -81,7 +81,7 @@ class Policy:
         alpha = (1 - self.confidence) / len(self.questions) / len(self.subjects)
         by_question: dict[str, list[State]] = defaultdict(list)
         for subject in self.subjects:
-            levels = Levels(alpha, subject.rounds, subject.sizes)
+            levels = Levels(alpha, subject.rounds)
             situation = Situation(subject, evidence, costs, levels, noises)
             for question, state in self._of_subject(situation):
                 by_question[question].append(state)

@@ -65,8 +65,10 @@ class Samples:
     @cached_property
     def answer(self) -> SampleAnswer:
         """The smallest fraction that is enough, from the largest down."""
-        steps = [step for cell in self.smaller if (step := self.step(cell))]
-        return SampleAnswer.of(steps)
+        steps = {cell.fraction: self.step(cell) for cell in self.smaller}
+        judged = [step for step in steps.values() if step is not None]
+        largest = max(steps, default=0.0)
+        return SampleAnswer.of(judged if steps.get(largest) else [])
 
     @cached_property
     def open(self) -> Step | None:
@@ -85,17 +87,15 @@ class Samples:
         """Yields the next round of all data and of the fractions that may still be enough."""
         if self.lead is None or self.full is None or not self.smaller:
             return
-        number = self._next_round()
-        if number is None:
-            return
+        until = self._until()
         pieces = [self.situation.further(self.lead, cell.fraction) for cell in (*self._worthwhile(), self.full)]
-        kept = tuple(piece for piece in pieces if piece and piece.round <= number)
-        if kept:
-            rounds = self._rounds_left(number)
-            seconds = self.situation.seconds(kept)
+        missing = [piece for piece in pieces if piece and piece.round <= until]
+        if missing:
+            number = min(piece.round for piece in missing)
+            kept = tuple(piece for piece in missing if piece.round == number)
+            seconds = (until - number + 1) * self.situation.seconds(kept)
             reason = f"is a sample enough for {self.lead.engine}? round {number}"
-            share = 0.5 if self.nodes.open else 1.0
-            yield Need(kept, share, max(1, rounds) * seconds, reason)
+            yield Need(kept, 0.5 if self.nodes.open else 1.0, seconds, reason)
 
     def _worthwhile(self) -> list[GridCell]:
         """Returns the fractions to measure: those that are not below one that is too few."""
@@ -107,19 +107,20 @@ class Samples:
     def _so_far(self, cell: GridCell) -> Step | None:
         return self.situation.evidence.gives_up(self.full.key, cell.key) if self.full else None
 
-    def _next_round(self) -> int | None:
-        """Returns the next round to measure. None if no further round helps."""
+    def _until(self) -> int:
+        """Returns the number of the round after which the next look takes place. 0 if no further look helps."""
         assert self.full is not None
-        done = len(self.situation.evidence.attempted(self.full.key))
-        if done >= self.full.rounds:
-            return None
         looks = self.situation.levels.sample_looks
-        if done < looks[0]:
-            return done + 1
         if self.open is None:
-            # between two looks, the rounds of the last look have no open fraction
-            return None if self.answer.step else done + 1
-        return done + 1 if self._is_near(self.open) else None
+            return looks[0] if self.answer.step is None or not self._is_complete() else 0
+        seeds = self.open.estimate.seeds
+        if not self._is_near(self.open):
+            return seeds
+        return next((look for look in looks if look > seeds), seeds)
+
+    def _is_complete(self) -> bool:
+        """Returns true if each worthwhile fraction was judged."""
+        return all(self.step(cell) is not None for cell in self._worthwhile())
 
     def _is_near(self, step: Step) -> bool:
         """Returns true if the rounds of the grid may resolve a fraction."""
@@ -128,10 +129,6 @@ class Samples:
             return False
         needed = estimate.seeds_to_resolve(step.tolerance, step.level)
         return needed is not None and needed <= self.full.rounds
-
-    def _rounds_left(self, number: int) -> int:
-        looks = self.situation.levels.sample_looks
-        return next((look for look in looks if look >= number), number) - number + 1
 
     # The answer
 

@@ -11,7 +11,7 @@ from sparkscale.analysis.questions.decide.levels import Levels
 from sparkscale.analysis.questions.decide.noise import Noise
 from sparkscale.analysis.questions.decide.times import Clock
 
-CHEAP = 3.0
+CHEAP = 2.0
 """A larger size is measured at once if it takes at most this many times as long as the start and the warm-ups."""
 STEEP = 4.0
 """It is also measured at once if it takes at most this many times as long as the largest measured size."""
@@ -126,7 +126,7 @@ class Situation:
             limit = max(CHEAP * self.costs.overhead(known), STEEP * self.costs.of_cell(known)[0])
             chosen = [
                 max(
-                    (cell for cell in larger if self.costs.of_cell(cell)[1] <= limit),
+                    (cell for cell in larger if self.costs.of_cell(cell)[0] <= limit),
                     key=_fraction,
                     default=larger[0],
                 )

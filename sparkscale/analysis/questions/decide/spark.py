@@ -1,6 +1,5 @@
 """Does Spark pay, and from which size? Compares each engine on Spark with the best engine on one node."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,10 @@ from sparkscale.analysis.questions.decide.grid import CLUSTER, Piece, Standing
 from sparkscale.analysis.questions.decide.situation import Need, Situation, State
 from sparkscale.analysis.questions.decide.times import Difference
 from sparkscale.analysis.questions.fitting import FARTHEST
-from sparkscale.contract.phrases import count, number
+from sparkscale.contract.phrases import count
+
+KNOWN_NOISE = 2
+"""A contest is given up only after this number of rounds, because the noise is not known before."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,22 @@ class Spark:
 
     @cached_property
     def running(self) -> list[Track]:
+        """The engines on Spark that can take part."""
         return [track for track in self.situation.subject.spark if track not in self.failed]
 
-    @property
-    def alpha(self) -> float:
+    def level(self, look: int) -> float:
+        """Returns the one-sided level of a look at the contest of an engine on Spark with one on one node."""
         subject = self.situation.subject
-        return self.situation.levels.of_times(len(subject.spark) * max(1, len(subject.node)))
+        return self.situation.levels.of_times(len(subject.spark) * max(1, len(subject.node)), look)
 
-    @property
-    def fraction(self) -> float:
-        """The largest fraction that engines on one node and on Spark may both have."""
-        return min(self.nodes.fraction, self.situation.fraction(self.running))
+    def fraction(self, track: Track) -> float:
+        """Returns the largest fraction that an engine on Spark and the engines on one node may both have."""
+        return min(self.nodes.fraction, self.situation.fraction([track]))
 
-    @property
-    def farthest(self) -> float:
-        """The number of rows up to which the question is asked."""
-        tracks = (*self.nodes.running, *self.running)
-        rows = [cell.rows for track in tracks for cell in track.cells if cell.fraction <= self.fraction]
-        return FARTHEST * max(rows, default=0)
+    def farthest(self, track: Track) -> float:
+        """Returns the number of rows up to which the question is asked."""
+        cell = track.cell(self.fraction(track))
+        return FARTHEST * cell.rows if cell else 0.0
 
     @cached_property
     def contests(self) -> list[Contest]:
@@ -78,41 +78,47 @@ class Spark:
         edge = self._edge(track)
         if edge is not None:
             return Contest(track, None, None, "yes", edge)
-        ahead = clock.forecast(self.farthest)
-        others = [(rival, self.situation.clock(rival).forecast(self.farthest)) for rival in self.nodes.candidates]
+        farthest = self.farthest(track)
+        ahead = clock.forecast(farthest) if farthest else None
+        others = [
+            (rival, self.situation.clock(rival).forecast(farthest)) for rival in self.nodes.candidates if farthest
+        ]
         known = [(time.centre, rival, time) for rival, time in others if time]
         if not known:
             return Contest(track, self.nodes.lead, None, "not resolved")
         _, rival, best = min(known, key=lambda one: one[0])
         if ahead is None:
             return Contest(track, rival, None, "not resolved")
-        difference = Difference.of(ahead, best)
+        difference = Difference.of(ahead, best, self.level)
         return Contest(track, rival, difference, self._verdict(track, rival, difference))
 
     def _verdict(self, track: Track, rival: Track, difference: Difference) -> Verdict:
         """Returns the verdict. It needs times on the largest fraction, because forecasts reach only so far."""
         step = self.nodes.gives_up(track, rival)
         level = self.situation.levels.of_quality(len(self.situation.subject.spark))
-        if step and step.fraction == self.fraction and is_worse(step, level):
+        if step and step.fraction == self.fraction(track) and is_worse(step, level):
             return "no"
-        if not self._is_measured(track) or not self._is_measured(rival):
+        if not self._is_measured(track, track) or not self._is_measured(rival, track):
             return "not resolved"
-        if difference.is_above(self.alpha):
+        if difference.is_above:
             return "no"
         if not self._beats_every_node(track):
             return "not resolved"
-        return "yes" if step is None or is_settled(step, self.fraction) else "not resolved"
+        return "yes" if step is None or is_settled(step, self.fraction(track)) else "not resolved"
 
-    def _is_measured(self, track: Track) -> bool:
+    def _is_measured(self, track: Track, contender: Track) -> bool:
+        """Returns true if an engine has enough sizes for a contest with `contender`, an engine on Spark."""
         clock = self.situation.clock(track)
-        return clock.reach >= self.fraction and len(clock.by_fraction) >= min(FEWEST_SIZES, len(track.cells))
+        fraction = self.fraction(contender)
+        return clock.reach >= fraction > 0 and len(clock.by_fraction) >= min(FEWEST_SIZES, len(track.cells))
 
     def _beats_every_node(self, track: Track) -> bool:
         """Returns true if an engine is faster than every engine on one node, with FARTHEST times the rows."""
-        own = self.situation.clock(track).forecast(self.farthest)
+        farthest = self.farthest(track)
+        own = self.situation.clock(track).forecast(farthest)
         rivals = [rival for rival in self.nodes.running if rival not in self.nodes.worse]
-        times = [self.situation.clock(rival).forecast(self.farthest) for rival in rivals]
-        return own is not None and all(time and Difference.of(time, own).is_above(self.alpha) for time in times)
+        times = [self.situation.clock(rival).forecast(farthest) for rival in rivals]
+        return own is not None and all(time and Difference.of(time, own, self.level).is_above for time in times)
 
     def _edge(self, track: Track) -> int | None:
         """Returns the number of rows that only this engine can hold in memory. None if there is none."""
@@ -147,20 +153,20 @@ class Spark:
         """Yields what the question needs of the engines on one node: each once, and the fastest on all rows."""
         for track in self.nodes.running:
             if not self.situation.clock(track).by_fraction and (
-                pieces := self.situation.upwards(track, self.fraction)
+                pieces := self.situation.upwards(track, self.nodes.fraction)
             ):
                 yield Need(pieces, 0.3, self.situation.seconds(pieces), f"{track.engine} for the first time")
         lead = self.nodes.lead
-        if lead and open_ and not self._is_measured(lead):
-            pieces = self.situation.upwards(lead, self.fraction, FEWEST_SIZES)
+        if lead and any(not self._is_measured(lead, contest.track) for contest in open_):
+            pieces = self.situation.upwards(lead, self.nodes.fraction, FEWEST_SIZES)
             if pieces:
                 reason = f"{lead.engine}, the fastest on one node, with more rows"
                 yield Need(pieces, 0.5, self.situation.seconds(pieces), reason)
 
     def _of_contest(self, contest: Contest, share: float) -> Iterator[Need]:
         situation, track = self.situation, contest.track
-        if not self._is_measured(track):
-            pieces = situation.upwards(track, self.fraction, FEWEST_SIZES)
+        if not self._is_measured(track, track):
+            pieces = situation.upwards(track, self.fraction(track), FEWEST_SIZES)
             if pieces:
                 reason = f"does {track.engine} on Spark become faster?"
                 yield Need(pieces, share, situation.seconds(pieces), reason)
@@ -168,8 +174,8 @@ class Spark:
         rival = contest.rival
         if rival is None:
             return
-        if not self._is_measured(rival):
-            pieces = situation.upwards(rival, self.fraction, FEWEST_SIZES)
+        if not self._is_measured(rival, track):
+            pieces = situation.upwards(rival, self.fraction(track), FEWEST_SIZES)
             if pieces:
                 yield Need(pieces, share, situation.seconds(pieces), f"{rival.engine} with more rows")
             return
@@ -178,7 +184,7 @@ class Spark:
     def _repeat(self, contest: Contest, rival: Track, share: float) -> Iterator[Need]:
         """Yields another round of an engine on Spark, or of its rival: of the one with the larger error."""
         situation, track = self.situation, contest.track
-        ahead, other = (situation.clock(one).forecast(self.farthest) for one in (track, rival))
+        ahead, other = (situation.clock(one).forecast(self.farthest(track)) for one in (track, rival))
         assert ahead is not None
         assert other is not None
         repeated = rival if other.variance > ahead.variance else track
@@ -195,16 +201,19 @@ class Spark:
         """Returns the number of further rounds that a contest needs. None if no number is enough."""
         if contest.difference is None:
             return None
-        needed = contest.difference.rounds_needed(self.alpha, hope)
+        needed = contest.difference.rounds_needed(hope)
         return None if needed is None else needed - contest.difference.rounds
 
     def is_hopeless(self, contest: Contest) -> bool:
         """Returns true if the rounds of the grid would hardly resolve a contest."""
         if contest.difference is None or contest.rival is None:
             return False
-        if not self._is_measured(contest.track) or not self._is_measured(contest.rival):
+        track = contest.track
+        if not self._is_measured(track, track) or not self._is_measured(contest.rival, track):
             return False
-        needed = contest.difference.rounds_needed(self.alpha, HOPE)
+        if self.situation.clock(track).rounds(self.fraction(track)) < KNOWN_NOISE:
+            return False
+        needed = contest.difference.rounds_needed(HOPE)
         return needed is None or needed > self.situation.subject.rounds
 
     # The answer
@@ -251,9 +260,8 @@ class Spark:
         if contest.difference is None or contest.rival is None:
             return f"{engine} was measured with too few sizes so far."
         rival = contest.rival.engine
-        bounds = contest.difference.interval(self.alpha)
-        ratio = f"{number(math.exp(contest.difference.value), 2)} ({number(bounds.low, 2)}–{number(bounds.high, 2)})"
-        ahead = f"With {self.farthest:,.0f} rows, {engine} would take {ratio} times as long as {rival}"
+        ratio = contest.difference.words()
+        ahead = f"With {self.farthest(contest.track):,.0f} rows, {engine} would take {ratio} times as long as {rival}"
         if contest.verdict == "no":
             return f"{ahead}." if contest.difference.value > 0 else f"{ahead}, but its model is worse."
         if contest.verdict == "not resolved":
@@ -265,11 +273,8 @@ class Spark:
     def _doubt(self) -> str:
         for contest in self.contests:
             if contest.verdict == "not resolved" and contest.difference and contest.rival:
-                bounds = contest.difference.interval(self.alpha)
-                ratio = number(math.exp(contest.difference.value), 2)
-                range_ = f"({number(bounds.low, 2)}–{number(bounds.high, 2)})"
                 rounds = count(contest.difference.rounds, "round")
-                return f"{contest.track.engine}/{contest.rival.engine} {ratio} {range_}, {rounds}"
+                return f"{contest.track.engine}/{contest.rival.engine} {contest.difference.words()}, {rounds}"
         return "too few sizes so far" if self.contests else "no engine on Spark"
 
     def _to_resolve(self, needs: tuple[Need, ...]) -> tuple[str, float | None]:
@@ -288,6 +293,6 @@ class Spark:
                 name = contest.track.engine
                 return f"more rows: rounds alone would not show whether {name} becomes faster", None
             tracks = [track for track in (contest.track, contest.rival) if track]
-            cells = [cell for track in tracks if (cell := track.cell(self.fraction))]
+            cells = [cell for track in tracks if (cell := track.cell(self.fraction(contest.track)))]
             total += left * self.situation.seconds([Piece(cell, 1) for cell in cells])
         return f"more rounds: about {amount(total)} more", total

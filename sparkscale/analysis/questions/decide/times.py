@@ -1,12 +1,13 @@
 """Compares the times of engines that were measured in few rounds, or on fewer rows than the question is about.
 
 A time that was not measured is forecast from smaller sizes by the model of `crossover`: a fixed part and a part that
-grows with the rows. The forecast's error is that of the noise, of the fit, and of the model: MODEL_DEVIATION for each
-doubling beyond the measured sizes.
+grows with the rows. The forecast's error is that of the noise and of the fit. The true growth may also differ from
+the model, so a forecast must be beyond doubt even if the ratio is smaller by MODEL_ERROR for each doubling beyond the
+measured sizes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,14 +21,15 @@ from sparkscale.analysis.questions.decide.field import Track
 from sparkscale.analysis.questions.decide.noise import Noise
 from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, MOST_ROUNDS, SEED, Array, Interval
+from sparkscale.contract.phrases import number
 
 SAFETY = 3.0
 """With one round, an engine counts as slower only if it takes at least this many times as long.
 
 With r rounds, fewer than FEWEST_ROUNDS, the ratio must be at least the r-th root. This is besides the test.
 """
-MODEL_DEVIATION = 0.1
-"""The standard deviation of a forecast's logarithm for each doubling beyond the measured sizes."""
+MODEL_ERROR = 0.08
+"""The most by which the model may be wrong about a ratio's logarithm, for each doubling beyond the measured sizes."""
 DRAWS = 200
 """The number of simulated noises from which the error of a forecast is computed."""
 
@@ -37,12 +39,16 @@ class LogTime:
     """The logarithm of an engine's seconds for some number of rows.
 
     `variance` is that of `centre`, with `degrees` degrees of freedom. `rounds` is the number of rounds behind it.
+    `margin` is the most by which a forecast's model may be wrong. `stage` counts the looks at it: one for each round,
+    or one for each size of an engine that was not measured on the largest one yet.
     """
 
     centre: float
     variance: float
     degrees: float
     rounds: int
+    stage: int
+    margin: float = 0.0
     is_measured: bool = True
 
     @property
@@ -52,52 +58,74 @@ class LogTime:
 
 @dataclass(frozen=True)
 class Difference:
-    """The logarithm of one engine's time minus that of another engine."""
+    """The logarithm of one engine's time minus that of another engine.
+
+    `margin` is the most by which forecasts may be wrong about it. `look` is the number of the look at it, and `alpha`
+    the one-sided level of this look.
+    """
 
     value: float
     error: float
     degrees: float
     rounds: int
+    margin: float
+    look: int
+    alpha: float
 
     @classmethod
-    def of(cls, slow: LogTime, fast: LogTime) -> "Difference":
+    def of(cls, slow: LogTime, fast: LogTime, level: Callable[[int], float]) -> "Difference":
+        """Returns the difference of two times. `level` returns the one-sided level of a look."""
         variance = slow.variance + fast.variance
         spent = slow.variance**2 / slow.degrees + fast.variance**2 / fast.degrees
         degrees = variance**2 / spent if spent else math.inf
-        return cls(slow.centre - fast.centre, math.sqrt(variance), degrees, min(slow.rounds, fast.rounds))
+        rounds, margin = min(slow.rounds, fast.rounds), max(slow.margin, fast.margin)
+        look = min(slow.stage, fast.stage)
+        value = slow.centre - fast.centre
+        return cls(value, math.sqrt(variance), degrees, rounds, margin, look, level(look))
 
-    def is_above(self, alpha: float) -> bool:
-        """Returns true if the first engine is slower beyond doubt, at the one-sided level `alpha`."""
-        return self.value > self._needed(alpha, self.rounds, self.error)
+    @property
+    def is_above(self) -> bool:
+        """True if the first engine is slower beyond doubt."""
+        return self.value > self._needed(self.rounds, self.error)
 
-    def interval(self, alpha: float) -> Interval:
-        """Returns the interval of the ratio of times, with the probability `alpha` beyond each end."""
-        half = self._quantile(alpha) * self.error
+    @property
+    def interval(self) -> Interval:
+        """The interval of the ratio of times, at the corrected level, with the margin of forecasts."""
+        half = self._quantile * self.error + self.margin
         return Interval(math.exp(self.value - half), math.exp(self.value + half))
 
     @property
     def confidence(self) -> float:
         """The confidence that the first engine is slower, without any correction."""
-        return float(stdtr(self.degrees, self.value / self.error)) if self.error else float(self.value > 0)
+        value = self.value - self.margin
+        return float(stdtr(self.degrees, value / self.error)) if self.error else float(value > 0)
 
-    def rounds_needed(self, alpha: float, hope: float = 0.0) -> int | None:
+    def rounds_needed(self, hope: float = 0.0) -> int | None:
         """Returns the number of rounds after which a difference as large as this would be beyond doubt.
 
         The difference is taken to be larger than measured by `hope` standard errors. None if MOST_ROUNDS are not
         enough.
         """
         size = abs(self.value) + hope * self.error
+        if size <= self.margin:
+            return None
         once = self.error * math.sqrt(self.rounds)
         numbers = range(self.rounds + 1, MOST_ROUNDS + 1)
-        return next((n for n in numbers if size > self._needed(alpha, n, once / math.sqrt(n))), None)
+        return next((n for n in numbers if size > self._needed(n, once / math.sqrt(n))), None)
 
-    def _needed(self, alpha: float, rounds: int, error: float) -> float:
+    def words(self) -> str:
+        """Returns the ratio with its interval, such as "2.1 (1.6–2.8)"."""
+        bounds = self.interval
+        return f"{number(math.exp(self.value), 2)} ({number(bounds.low, 2)}–{number(bounds.high, 2)})"
+
+    def _needed(self, rounds: int, error: float) -> float:
         """Returns the smallest difference that is beyond doubt after a number of rounds."""
         safe = math.log(SAFETY) / rounds if rounds < FEWEST_ROUNDS else 0.0
-        return max(safe, self._quantile(alpha) * error)
+        return max(safe, self._quantile * error + self.margin)
 
-    def _quantile(self, alpha: float) -> float:
-        return -float(stdtrit(min(self.degrees, 1e6), alpha))
+    @cached_property
+    def _quantile(self) -> float:
+        return -float(stdtrit(min(self.degrees, 1e6), self.alpha))
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,8 @@ class Clock:
         if not seconds:
             return None
         noise = self.noise.at_least(seconds)
-        return LogTime(float(np.log(seconds).mean()), noise.variance / len(seconds), noise.degrees, len(seconds))
+        count = len(seconds)
+        return LogTime(float(np.log(seconds).mean()), noise.variance / count, noise.degrees, count, count)
 
     def at(self, fraction: float) -> LogTime | None:
         """Returns the time on a fraction: measured, or else forecast. None if there are too few sizes."""
@@ -151,7 +180,7 @@ class Clock:
             if cell.fraction <= fraction and (failure := self.evidence.failure(cell.key)) and failure.limit
         ]
         if limits:
-            return LogTime(math.log(max(limits)), 0.0, 1.0, FEWEST_ROUNDS)
+            return LogTime(math.log(max(limits)), 0.0, 1.0, FEWEST_ROUNDS, 1)
         return self.measured(max((size for size in self.by_fraction if size <= fraction), default=0.0))
 
     def forecast(self, rows: float) -> LogTime | None:
@@ -159,12 +188,12 @@ class Clock:
         if len(self.by_fraction) < 2:
             return None
         drawn = np.log(np.maximum(self._drawn.at(np.array([rows]))[:, 0], 1e-9))
-        doublings = max(0.0, math.log2(rows / self._rows[-1]))
-        of_model = (MODEL_DEVIATION * doublings) ** 2 + self._misfit
-        variance = float(drawn.var()) + of_model
+        variance = float(drawn.var()) + self._misfit
+        margin = MODEL_ERROR * max(0.0, math.log2(rows / self._rows[-1]))
         centre = float(np.log(np.maximum(self.model.at(np.array([rows]))[0, 0], 1e-9)))
-        least = min(len(self.by_fraction[self.reach]), FEWEST_ROUNDS)
-        return LogTime(centre, variance, self.noise.degrees, least, is_measured=False)
+        rounds = len(self.by_fraction[self.reach])
+        stage = rounds if self.reach == self.track.cells[-1].fraction else len(self.by_fraction)
+        return LogTime(centre, variance, self.noise.degrees, rounds, stage, margin, is_measured=False)
 
     @cached_property
     def model(self) -> Model:
@@ -209,16 +238,17 @@ class Clock:
         return float(value), Interval(min(float(low), float(value)), max(float(high), float(value)))
 
 
-def slower(slow: Clock, fast: Clock, fraction: float, alpha: float) -> Difference | None:
+def slower(slow: Clock, fast: Clock, fraction: float, level: Callable[[int], float]) -> Difference | None:
     """Returns the most certain comparison of two engines on a fraction. None if there is none.
 
-    An engine that takes longer on fewer rows already takes longer on this fraction, too.
+    An engine that takes longer on fewer rows already takes longer on this fraction, too. `level` returns the
+    one-sided level of a look.
     """
     target = fast.at(fraction)
     if target is None:
         return None
-    compared = [Difference.of(time, target) for time in _times(slow, fraction)]
-    return max(compared, key=lambda one: (one.is_above(alpha), one.confidence), default=None)
+    compared = [Difference.of(time, target, level) for time in _times(slow, fraction)]
+    return max(compared, key=lambda one: (one.is_above, one.confidence), default=None)
 
 
 def _times(slow: Clock, fraction: float) -> Iterator[LogTime]:

@@ -1,6 +1,5 @@
 """How many workers? Compares engines on Spark on profiles of several sizes, and with the best engine on one node."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,14 +24,14 @@ class Workers:
     nodes: Nodes
     spark: Spark
 
-    @property
+    @cached_property
     def fraction(self) -> float:
-        return self.spark.fraction
+        """The fraction that the question is about: the largest one that engines may have."""
+        return min(self.nodes.fraction, self.situation.fraction(self.spark.running))
 
-    @property
-    def alpha(self) -> float:
-        """The one-sided level of a comparison: with the fastest option, or with one node."""
-        return self.situation.levels.of_times(2 * len(self.situation.subject.spark))
+    def level(self, look: int) -> float:
+        """Returns the one-sided level of a look at a comparison: with the fastest option, or with one node."""
+        return self.situation.levels.of_times(2 * len(self.situation.subject.spark), look)
 
     @cached_property
     def options(self) -> list[Track]:
@@ -52,21 +51,21 @@ class Workers:
             return []
         lead = self.situation.clock(self.options[0])
         compared = [
-            (track, slower(self.situation.clock(track), lead, self.fraction, self.alpha))
+            (track, slower(self.situation.clock(track), lead, self.fraction, self.level))
             for track in self.spark.running
             if track is not self.options[0]
         ]
-        return [(track, one) for track, one in compared if one is None or not one.is_above(self.alpha)]
+        return [(track, one) for track, one in compared if one is None or not one.is_above]
 
     def beats(self, track: Track) -> bool | None:
         """Returns true if an option is faster than the best engine on one node. None if it is not resolved."""
         if self.nodes.lead is None:
             return None
         own, node = self.situation.clock(track), self.situation.clock(self.nodes.lead)
-        if (faster := slower(node, own, self.fraction, self.alpha)) and faster.is_above(self.alpha):
+        if (faster := slower(node, own, self.fraction, self.level)) and faster.is_above:
             return True
-        is_slower = slower(own, node, self.fraction, self.alpha)
-        return False if is_slower and is_slower.is_above(self.alpha) else None
+        is_slower = slower(own, node, self.fraction, self.level)
+        return False if is_slower and is_slower.is_above else None
 
     @cached_property
     def fewest(self) -> tuple[int | None, bool]:
@@ -131,14 +130,14 @@ class Workers:
     def _is_hopeless(self, difference: Difference | None, track: Track) -> bool:
         if difference is None or not self._is_measured(track) or not self._is_measured(self.options[0]):
             return False
-        needed = difference.rounds_needed(self.alpha, HOPE)
+        needed = difference.rounds_needed(HOPE)
         return needed is None or needed > self.situation.subject.rounds
 
     def _is_tied(self, track: Track) -> bool:
         """Returns true if the rounds of the grid would hardly show whether an option beats one node."""
         if self.nodes.lead is None:
             return False
-        one = slower(self.situation.clock(track), self.situation.clock(self.nodes.lead), self.fraction, self.alpha)
+        one = slower(self.situation.clock(track), self.situation.clock(self.nodes.lead), self.fraction, self.level)
         return self._is_hopeless(one, track)
 
     # The answer
@@ -186,9 +185,7 @@ class Workers:
     def _doubt(self) -> str:
         for track, one in self.open:
             if one is not None:
-                bounds = one.interval(self.alpha)
-                range_ = f"({number(bounds.low, 2)}–{number(bounds.high, 2)})"
-                return f"{track.engine} on {track.cluster} {number(math.exp(one.value), 2)} {range_}"
+                return f"{track.engine} on {track.cluster} {one.words()}"
             return f"{track.engine} on {track.cluster} not measured"
         return f"do {self.fewest[0]} cores beat one node?"
 
