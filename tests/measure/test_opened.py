@@ -10,7 +10,6 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run.opened import OpenedRun
 from sparkscale.measure.run.run import Request, open_run
-from sparkscale.measure.run.runner import GRACE_SECONDS
 from tests.measure.observing import Silent
 from tests.measure.toy_suites import DATA
 
@@ -60,18 +59,28 @@ def test_a_go_that_is_late_measures_nothing_and_stores_nothing(tmp_path: Path) -
         assert run.store.records(run.invocation.id) == []
 
 
-def test_a_case_that_runs_when_time_is_over_is_a_timeout_with_this_reason(
+def test_what_runs_when_time_is_over_is_a_timeout_with_this_reason_and_nothing_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparkscale.measure.run.runner.GRACE_SECONDS", 1.0)
-    with open_run(request(tmp_path, seconds=4.0, rounds=1), Silent) as run:
-        # the warm-up of four seconds ends, and the case does not
-        (late,) = go(run, lambda one: one.case.engine == "toy", time.monotonic() + 7.0)
+    with open_run(request(tmp_path, seconds=60.0, rounds=1), Silent) as run:
+        assert go(run, lambda one: one.case.engine == "toy", time.monotonic() + 3.0) == []
+        (late,) = run.store.records(run.invocation.id)
+    assert late.is_warmup
     assert late.outcome == "timeout"
     assert late.error is not None
     assert late.error.message.endswith(" in `fit`, because the time of the command was over.")
     assert late.deadline_seconds is not None
-    assert late.deadline_seconds < 7.0 + GRACE_SECONDS
+    assert late.deadline_seconds <= 4.0
+
+
+def test_a_worker_waits_for_the_next_go_of_its_round_only(tmp_path: Path) -> None:
+    with open_run(request(tmp_path), Silent, keeps_worker=True) as run:
+        (first,) = go(run, lambda one: (one.case.engine, one.round) == ("toy", 1))
+        (second,) = go(run, lambda one: (one.case.engine, one.round) == ("bystander", 1))
+        (other,) = go(run, lambda one: (one.case.engine, one.round) == ("bystander", 2))
+    assert [record.position for record in (first, second, other)] == [1, 3, 1]
+    assert first.start_seconds == second.start_seconds != other.start_seconds
 
 
 def test_without_a_time_limit_the_suites_deadline_counts(tmp_path: Path) -> None:
