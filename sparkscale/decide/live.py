@@ -168,7 +168,8 @@ class LiveView:
         self._live.stop()
 
     def _picture(self) -> RenderableType:
-        return Group(self._table(), Text(), *self._work(), self._time())
+        questions: list[RenderableType] = [self._table(), Text()] if self._standings else []
+        return Group(*questions, *self._work(), self._time())
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
