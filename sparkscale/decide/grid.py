@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile
+from sparkscale.analysis.questions.decide.costs import Waiting
 from sparkscale.analysis.questions.decide.grid import GridCell, Piece
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.plan.rounds import Execution, planned_executions
-from sparkscale.measure.run.opened import Data, Plan
+from sparkscale.measure.run.opened import Data, OpenedRun, Plan
+from sparkscale.measure.worker.startup import Session
 from sparkscale.store.invocation import Invocation
 
 
@@ -37,6 +39,20 @@ class RunGrid:
             profile, execution = self.executions[piece.cell.cluster, piece.cell.key, piece.round]
             by_profile[profile].append(execution)
         yield from by_profile.items()
+
+    def waiting(self, run: OpenedRun) -> Waiting | None:
+        """Returns the worker of a run that waits for the next step. None if there is none."""
+        if run.waiting is None:
+            return None
+        profile, number, worker, warm = run.waiting
+        keys = [
+            key
+            for (cluster, key, round_number), (_, execution) in self.executions.items()
+            if (cluster, round_number) == (profile.name, number)
+            and execution.warmups
+            and execution.warmup_key in warm
+        ]
+        return Waiting(number, profile.name, worker_text(worker), frozenset(keys))
 
     def unsupported(self) -> Iterator[tuple[ClusterProfile, list[Execution]]]:
         """Yields the executions of the first round that cannot run here, profile by profile."""
@@ -69,7 +85,7 @@ def grid_of(invocation: Invocation, plan: Plan, data: Data) -> RunGrid:
 
 def _cell(key: str, executions: list[Execution], granted: Budget) -> GridCell:
     first = executions[0]
-    case, worker = first.case, first.worker
+    case = first.case
     reasons = [execution.unsupported for execution in executions]
     return GridCell(
         key=key,
@@ -84,10 +100,15 @@ def _cell(key: str, executions: list[Execution], granted: Budget) -> GridCell:
         threads=case.threads,
         cores=granted.with_threads(case.placement, case.known_threads).cores_of(case.placement),
         rounds=len(executions),
-        worker=f"{worker.placement} {worker.threads} {worker.device}",
+        worker=worker_text(first.worker),
         isolated=False,
         unsupported=reasons[0] or "" if all(reason is not None for reason in reasons) else "",
     )
+
+
+def worker_text(worker: Session) -> str:
+    """Returns the properties of a worker as a text that is equal for cells that can share it."""
+    return f"{worker.placement} {worker.threads} {worker.device}"
 
 
 def _check(grid: RunGrid, plan: Plan) -> None:

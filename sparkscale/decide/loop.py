@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sparkscale.analysis.duration import amount
 from sparkscale.analysis.questions.decide.costs import Costs
-from sparkscale.analysis.questions.decide.grid import GridCell, Piece, Standing, Step
+from sparkscale.analysis.questions.decide.grid import GridCell, Standing, Step
 from sparkscale.analysis.questions.decide.policy import Policy
-from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.decide.grid import RunGrid, grid_of
 from sparkscale.decide.live import View
 from sparkscale.decide.request import CONFIDENCE, DecideRequest, measuring_request
+from sparkscale.decide.shortage import check_time
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.opened import Data, OpenedRun, Plan
 from sparkscale.measure.run.run import open_run
@@ -63,7 +62,9 @@ def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger
     def check(invocation: Invocation, plan: Plan, data: Data) -> None:
         grid = grid_of(invocation, plan, data)
         policy = Policy(grid.cells, invocation.questions, invocation.confidence or CONFIDENCE)
-        _check_time(grid, ends_at, request.within_seconds, views[0])
+        seconds_left = ends_at - time.monotonic()
+        if note := check_time(grid.runnable, seconds_left, request.within_seconds):
+            views[0].note(note)
         checked.append((grid, policy))
 
     with open_run(measured, begin, ledger, check, keeps_worker=True) as run:
@@ -120,7 +121,8 @@ class _Loop:
         self.view.doing("looking at the results")
         self.view.stand(self.policy.standings(store, self._records))
         seconds_left = self.ends_at - time.monotonic()
-        return self.policy.next_step(store, self._records, Costs(self.grid.cells, self._records), seconds_left)
+        costs = Costs(self.grid.cells, self._records, self.grid.waiting(self.opened))
+        return self.policy.next_step(store, self._records, costs, seconds_left)
 
     def _read(self) -> None:
         self._records = self.opened.store.records(self.opened.invocation.id)
@@ -132,43 +134,3 @@ class _Loop:
             missing = [one for one in executions if (one.case.id, one.round) not in known]
             if missing:
                 self.opened.measure(cluster, missing)
-
-
-def _check_time(grid: RunGrid, ends_at: float, within_seconds: float, view: View) -> None:
-    """Says so if the time is too short to measure the smallest sample with each engine once.
-
-    Raises ConfigError if it is too short for any measurement.
-    """
-    costs = Costs(grid.cells)
-    left = ends_at - time.monotonic()
-    smallest = first_cells(grid)
-    longest = {cell.key: costs.predicted([Piece(cell, 1)])[1] for cell in smallest}
-    cheapest = min(smallest, key=lambda cell: longest[cell.key])
-    spent = f"{amount(max(1.0, within_seconds - left))} went into preparing the data"
-    if longest[cheapest.key] > left:
-        least = within_seconds - left + longest[cheapest.key]
-        raise ConfigError(
-            f"--within {amount(within_seconds)} is too short: {spent}, and {cheapest.engine} on {cheapest.rows:,} "
-            f"rows may take {amount(longest[cheapest.key])}. Give at least --within {round(least + 0.5)}s."
-        )
-    pieces = [Piece(cell, 1) for cell in smallest]
-    needed = costs.predicted(pieces)[0]
-    if needed <= left:
-        return
-    fits: list[Piece] = []
-    for piece in pieces:
-        if costs.predicted([*fits, piece])[0] <= left:
-            fits.append(piece)
-    names = ", ".join(dict.fromkeys(piece.cell.engine for piece in fits))
-    view.note(
-        f"{amount(within_seconds)} are too short to measure every engine once: {spent}, and this takes about "
-        f"{amount(needed)}. They may suffice for {names or cheapest.engine}, on the smallest sample."
-    )
-
-
-def first_cells(grid: RunGrid) -> list[GridCell]:
-    """Returns the smallest cell of each engine on each profile, engines on one node first."""
-    smallest: dict[tuple[str, str, str, str, int | None], GridCell] = {}
-    for cell in sorted(grid.runnable, key=lambda one: (one.placement, one.rows)):
-        smallest.setdefault((cell.workload, cell.engine, cell.cluster, cell.device, cell.threads), cell)
-    return list(smallest.values())

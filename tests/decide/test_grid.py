@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkscale.analysis.questions.decide.costs import Costs
 from sparkscale.analysis.questions.decide.grid import Piece
 from sparkscale.contract.errors import ConfigError
 from sparkscale.decide.grid import RunGrid, grid_of
@@ -88,3 +89,28 @@ def test_a_suite_of_isolated_cases_only_has_no_grid(tmp_path: Path) -> None:
 def test_a_grid_on_which_nothing_can_run_names_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"No engine of the suite grid can run here\. sklearn: .*; mllib: "):
         grid(tmp_path, SMALL_ONLY, rows=1000)
+
+
+def test_a_worker_that_waits_saves_its_start_and_its_warm_ups(tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(DATA.format(rows=4000) + TWO_SIZES)
+    request = Request(suite=str(path), out=tmp_path / "out", command="decide")
+    with open_run(request, Silent, keeps_worker=True) as run:
+        found = grid_of(run.invocation, run.plan, run.data)
+        assert found.waiting(run) is None
+        node = [cell for cell in found.cells if cell.placement == "node"]
+        for profile, executions in found.chosen([Piece(node[0], 2)]):
+            run.measure(profile, executions)
+        waiting = found.waiting(run)
+        records = run.store.records(run.invocation.id)
+    assert waiting is not None
+    assert (waiting.round, waiting.cluster, waiting.worker) == (2, "local", node[0].worker)
+    assert waiting.warm == {cell.key for cell in node}
+
+    def seconds(piece: Piece, costs: Costs) -> float:
+        return costs.predicted([piece])[0]
+
+    cold, warm = Costs(found.cells, records), Costs(found.cells, records, waiting)
+    assert seconds(Piece(node[1], 2), warm) == cold.of_cell(node[1])[0] < seconds(Piece(node[1], 2), cold)
+    for elsewhere in (Piece(node[1], 3), Piece(next(c for c in found.cells if c.placement == "spark"), 2)):
+        assert seconds(elsewhere, warm) == seconds(elsewhere, cold)

@@ -22,6 +22,7 @@ from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder
 from sparkscale.measure.run.runner import Runner
 from sparkscale.measure.run.scratch import scratch_folder, subfolder
+from sparkscale.measure.worker.startup import Session
 from sparkscale.store.invocation import Invocation
 from sparkscale.store.store import Store
 
@@ -87,6 +88,15 @@ class OpenedRun:
             self._place = _Place(self, cluster)
         self._place.measure(list(executions), ends_at)
 
+    @property
+    def waiting(self) -> tuple[ClusterProfile, int, Session, frozenset[str]] | None:
+        """The worker that waits for the next go: its profile, round and properties, and the keys of its warm-ups.
+
+        None if no worker waits.
+        """
+        worker = self._place.waiting if self._place else None
+        return (self._place.profile, *worker) if self._place and worker else None
+
     def close(self) -> None:
         """Ends the worker and the cluster that this run has started."""
         if self._place:
@@ -135,6 +145,11 @@ class _Place:
             )
         runner.ends_at = ends_at
         runner.run(executions)
+
+    @property
+    def waiting(self) -> tuple[int, Session, frozenset[str]] | None:
+        """See `Runner.waiting`."""
+        return self._runner.waiting
 
     def _start(self) -> None:
         """Starts the cluster, unless it runs."""

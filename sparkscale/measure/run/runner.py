@@ -114,6 +114,19 @@ class Runner:
         self._open = key, queue
         return queue
 
+    @property
+    def waiting(self) -> tuple[int, Session, frozenset[str]] | None:
+        """The worker that waits for further executions: its round, its properties, and the keys of its warm-ups.
+
+        None if no worker waits.
+        """
+        if self._open is None or not self.keeps_worker:
+            return None
+        (number, session), queue = self._open
+        if queue.worker is None or not queue.is_alive:
+            return None
+        return number, session, frozenset(queue.worker.warmed)
+
     def close(self) -> None:
         """Ends the worker that waits for further executions."""
         if self._open:
