@@ -258,7 +258,7 @@ class Synthetic:
         return float(differences.mean()) - float(stdtrit(self.units - 1, 0.975)) * error > ACCURACY.tolerance
 
     def _pays(self, node: Sequence[Engine]) -> dict[str, bool | None]:
-        """Returns for each engine on Spark whether it is faster than those on one node with FARTHEST times the rows.
+        """Returns for each engine on Spark whether it is the fastest with FARTHEST times the rows.
 
         It is not known if an engine is worse in truth, or as shown, but not both. It is not known either if the answer
         differs for an engine that a time limit keeps from the largest sizes.

@@ -143,19 +143,21 @@ def _limited(value: float, limits: Interval, sizes: Array) -> float:
 def fitted(times: Times, drawn: Array) -> Model:
     """Returns the model of an engine for each draw of rounds. `drawn` has shape (draws, rounds)."""
     means = geometric_means(times.seconds, np.arange(len(times.seconds))[None])
-    return model_of(times.rows, means, geometric_means(times.seconds, drawn))
+    return model_of(times.rows, geometric_means(times.seconds, drawn), best_terms(times.rows, means))
 
 
-def model_of(rows: Array, means: Array, seconds: Array) -> Model:
-    """Returns the model for each line of `seconds`, of shape (draws, sizes).
+def best_terms(rows: Array, means: Array) -> int:
+    """Returns how many terms the model has: those that are better at predicting sizes that were left out.
 
-    `means` holds the mean seconds, of shape (1, sizes). They choose the form of the model.
+    `means` holds the mean seconds, of shape (1, sizes).
     """
-    terms = _terms(rows)
-    if len(rows) <= FEWEST_SIZES or _left_out(rows, means, 3) >= _left_out(rows, means, 2):
-        terms = terms[:, :2]
+    return 2 if len(rows) <= FEWEST_SIZES or _left_out(rows, means, 3) >= _left_out(rows, means, 2) else 3
+
+
+def model_of(rows: Array, seconds: Array, terms: int) -> Model:
+    """Returns the model with this number of terms for each line of `seconds`, of shape (draws, sizes)."""
     coefficients = np.zeros((len(seconds), 3))
-    coefficients[:, : terms.shape[1]] = non_negative(terms, seconds)
+    coefficients[:, :terms] = non_negative(_terms(rows)[:, :terms], seconds)
     return Model(coefficients)
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PRIOR_DEVIATION = 0.2
+PRIOR_DEVIATION = 0.15
 """The standard deviation of the logarithm of seconds that is assumed before any cell has a second round."""
-PRIOR_DEGREES = 6.0
+PRIOR_DEGREES = 5.0
 """The number of degrees of freedom with which the prior counts."""
 
 

@@ -109,15 +109,16 @@ class Situation:
         """Returns the pieces that bring a track closer to a fraction, in its first round.
 
         It takes the largest size that is cheap relative to what is known, and a size between, if the track would
-        otherwise have fewer than `sizes` sizes. A track without any size gets the smallest one.
+        otherwise have fewer than `sizes` sizes. A track without any size gets the smallest one. On Spark it gets two,
+        because starts take long there.
         """
         clock = self.clock(track)
         open_ = [cell for cell in track.cells if cell.fraction <= fraction and self._is_open(track, cell)]
         if not open_:
             return ()
         if not clock.by_fraction:
-            first = open_[: 2 if track.placement == "spark" and len(open_) > 3 else 1]
-            return tuple(Piece(cell, 1) for cell in (open_[0], *first[1:]))
+            more = open_[2:3] if track.placement == "spark" and len(open_) > 3 else []
+            return tuple(Piece(cell, 1) for cell in (open_[0], *more))
         larger = [cell for cell in open_ if cell.fraction > clock.reach]
         chosen: list[GridCell] = []
         if larger:

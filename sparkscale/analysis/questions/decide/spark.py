@@ -18,6 +18,11 @@ from sparkscale.contract.phrases import count
 
 KNOWN_NOISE = 2
 """A contest is given up only after this number of rounds, because the noise is not known before."""
+PATIENCE = 1.5
+"""A contest is given up if it needs more than this multiple of the grid's rounds.
+
+The error of a forecast often shrinks faster than the prediction says.
+"""
 
 
 @dataclass(frozen=True)
@@ -189,8 +194,7 @@ class Spark:
         assert other is not None
         repeated = rival if other.variance > ahead.variance else track
         done = sorted(situation.clock(repeated).by_fraction)
-        fractions = [done[-1], done[len(done) // 2], done[0]] if len(done) > 2 else done
-        pieces = [piece for one in fractions if (piece := situation.further(repeated, one))]
+        pieces = [piece for one in {done[-1], done[0]} if (piece := situation.further(repeated, one))]
         first = min((piece.round for piece in pieces), default=0)
         kept = tuple(piece for piece in pieces if piece.round == first)
         if kept:
@@ -214,7 +218,7 @@ class Spark:
         if self.situation.clock(track).rounds(self.fraction(track)) < KNOWN_NOISE:
             return False
         needed = contest.difference.rounds_needed(HOPE)
-        return needed is None or needed > self.situation.subject.rounds
+        return needed is None or needed > PATIENCE * self.situation.subject.rounds
 
     # The answer
 

@@ -1,12 +1,15 @@
 """Compares the times of engines that were measured in few rounds, or on fewer rows than the question is about.
 
 A time that was not measured is forecast from smaller sizes by the model of `crossover`: a fixed part and a part that
-grows with the rows. The forecast's error is that of the noise and of the fit. The true growth may also differ from
-the model, so a forecast must be beyond doubt even if the ratio is smaller by MODEL_ERROR for each doubling beyond the
-measured sizes.
+grows with the rows. The true growth may differ from the model. So a forecast must be beyond doubt even if the ratio
+is smaller by MODEL_ERROR for each doubling beyond the measured sizes.
+
+The ends of a forecast's interval are found by fits to times that are shifted: all sizes together by some standard
+errors, in the direction that changes the forecast the most. A linear error would ignore that no part is negative.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,10 +31,10 @@ SAFETY = 3.0
 
 With r rounds, fewer than FEWEST_ROUNDS, the ratio must be at least the r-th root. This is besides the test.
 """
-MODEL_ERROR = 0.08
+MODEL_ERROR = 0.05
 """The most by which the model may be wrong about a ratio's logarithm, for each doubling beyond the measured sizes."""
 DRAWS = 200
-"""The number of simulated noises from which the error of a forecast is computed."""
+"""The number of simulated noises from which the range of a crossing is computed."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,20 @@ class LogTime:
     rounds: int
     stage: int
     margin: float = 0.0
-    is_measured: bool = True
+    forecast: Callable[[float], float] | None = None
+    """Returns the logarithm for times that are shifted by some standard errors. None for a measured time."""
+
+    @property
+    def is_measured(self) -> bool:
+        return self.forecast is None
 
     @property
     def seconds(self) -> float:
         return math.exp(self.centre)
+
+    def shifted(self, errors: float) -> float:
+        """Returns the logarithm of the seconds if the measured times are off by this number of standard errors."""
+        return self.forecast(errors) if self.forecast else self.centre + errors * math.sqrt(self.variance)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class Difference:
     the one-sided level of this look.
     """
 
+    slow: LogTime
+    fast: LogTime
     value: float
     error: float
     degrees: float
@@ -81,18 +95,18 @@ class Difference:
         rounds, margin = min(slow.rounds, fast.rounds), max(slow.margin, fast.margin)
         look = min(slow.stage, fast.stage)
         value = slow.centre - fast.centre
-        return cls(value, math.sqrt(variance), degrees, rounds, margin, look, level(look))
+        return cls(slow, fast, value, math.sqrt(variance), degrees, rounds, margin, look, level(look))
 
-    @property
+    @cached_property
     def is_above(self) -> bool:
         """True if the first engine is slower beyond doubt."""
-        return self.value > self._needed(self.rounds, self.error)
+        return self._is_beyond(self.rounds, 0.0)
 
     @property
     def interval(self) -> Interval:
         """The interval of the ratio of times, at the corrected level, with the margin of forecasts."""
-        half = self._quantile * self.error + self.margin
-        return Interval(math.exp(self.value - half), math.exp(self.value + half))
+        low, high = self._end(-self._quantile) - self.margin, self._end(self._quantile) + self.margin
+        return Interval(math.exp(low), math.exp(high))
 
     @property
     def confidence(self) -> float:
@@ -106,22 +120,35 @@ class Difference:
         The difference is taken to be larger than measured by `hope` standard errors. None if MOST_ROUNDS are not
         enough.
         """
-        size = abs(self.value) + hope * self.error
-        if size <= self.margin:
+        if abs(self.value) + hope * self.error <= self.margin:
             return None
-        once = self.error * math.sqrt(self.rounds)
         numbers = range(self.rounds + 1, MOST_ROUNDS + 1)
-        return next((n for n in numbers if size > self._needed(n, once / math.sqrt(n))), None)
+        position = bisect_left(numbers, True, key=lambda rounds: self._is_beyond(rounds, hope, either=True))
+        return numbers[position] if position < len(numbers) else None
 
     def words(self) -> str:
         """Returns the ratio with its interval, such as "2.1 (1.6–2.8)"."""
         bounds = self.interval
         return f"{number(math.exp(self.value), 2)} ({number(bounds.low, 2)}–{number(bounds.high, 2)})"
 
-    def _needed(self, rounds: int, error: float) -> float:
-        """Returns the smallest difference that is beyond doubt after a number of rounds."""
+    def _is_beyond(self, rounds: int, hope: float, either: bool = False) -> bool:
+        """Returns true if the difference would be beyond doubt after `rounds` rounds, in its own or either direction.
+
+        It is taken to be larger than measured by `hope` standard errors.
+        """
         safe = math.log(SAFETY) / rounds if rounds < FEWEST_ROUNDS else 0.0
-        return max(safe, self._quantile * error + self.margin)
+        sign = -1.0 if either and self.value < 0 else 1.0
+        reach = self._quantile * math.sqrt(self.rounds / rounds)
+        size = sign * self.value + hope * self.error
+        return size >= safe and sign * self._end(sign * (hope - reach)) > self.margin
+
+    def _end(self, errors: float) -> float:
+        """Returns the difference if it is larger by a number of standard errors. Both engines take their part."""
+        if not self.error:
+            return self.value
+        part = errors / self.error
+        slow, fast = math.sqrt(self.slow.variance), math.sqrt(self.fast.variance)
+        return self.slow.shifted(part * slow) - self.fast.shifted(-part * fast)
 
     @cached_property
     def _quantile(self) -> float:
@@ -187,26 +214,59 @@ class Clock:
         """Returns the forecast time for a number of rows. None if fewer than two sizes have a time."""
         if len(self.by_fraction) < 2:
             return None
-        drawn = np.log(np.maximum(self._drawn.at(np.array([rows]))[:, 0], 1e-9))
-        variance = float(drawn.var()) + self._misfit
-        margin = MODEL_ERROR * max(0.0, math.log2(rows / self._rows[-1]))
-        centre = float(np.log(np.maximum(self.model.at(np.array([rows]))[0, 0], 1e-9)))
+        gradient = self._gradient(rows)
+        variance = float((gradient**2).sum()) + self._misfit
+        direction = gradient * self._errors / max(math.sqrt(variance), 1e-12)
+
+        def shifted(errors: float) -> float:
+            of_fit = float(self._forecasts(rows, (self._means + errors * direction)[None])[0])
+            of_misfit = errors * self._misfit / max(math.sqrt(variance), 1e-12)
+            return of_fit + of_misfit
+
         rounds = len(self.by_fraction[self.reach])
         stage = rounds if self.reach == self.track.cells[-1].fraction else len(self.by_fraction)
-        return LogTime(centre, variance, self.noise.degrees, rounds, stage, margin, is_measured=False)
+        margin = MODEL_ERROR * max(0.0, math.log2(rows / self._rows[-1]))
+        return LogTime(shifted(0.0), variance, self.noise.degrees, rounds, stage, margin, shifted)
+
+    def _forecasts(self, rows: float, means: Array) -> Array:
+        """Returns the logarithms of the forecasts from these logarithms of times, of shape (lines, sizes)."""
+        model = crossover.model_of(self._rows, np.exp(means), self._terms)
+        result: Array = np.log(np.maximum(model.at(np.array([rows]))[:, 0], 1e-9))
+        return result
+
+    def _gradient(self, rows: float) -> Array:
+        """Returns by how much a forecast's logarithm changes if the time of each size is off by a standard error.
+
+        It is a difference over two standard errors on each side, because a part of the model may be 0.
+        """
+        steps = 2 * np.diag(self._errors)
+        ahead = self._forecasts(rows, np.concatenate([self._means + steps, self._means - steps]))
+        sizes = len(self._means)
+        result: Array = (ahead[:sizes] - ahead[sizes:]) / 4
+        return result
+
+    @cached_property
+    def _errors(self) -> Array:
+        """The standard errors of the logarithms of the measured means, of shape (sizes,)."""
+        counts = np.array([len(seconds) for seconds in self.by_fraction.values()])
+        result: Array = self.noise.deviation / np.sqrt(counts)
+        return result
+
+    @cached_property
+    def _terms(self) -> int:
+        return crossover.best_terms(self._rows, np.exp(self._means)[None])
 
     @cached_property
     def model(self) -> Model:
         """The model of the mean times."""
-        return crossover.model_of(self._rows, np.exp(self._means)[None], np.exp(self._means)[None])
+        return crossover.model_of(self._rows, np.exp(self._means)[None], self._terms)
 
     @cached_property
     def _drawn(self) -> Model:
         """The models of the times with simulated noise."""
-        counts = np.array([len(seconds) for seconds in self.by_fraction.values()])
-        normal = np.random.default_rng(SEED).standard_normal((DRAWS, len(counts)))
-        seconds = np.exp(self._means + normal * self.noise.deviation / np.sqrt(counts))
-        return crossover.model_of(self._rows, np.exp(self._means)[None], seconds)
+        normal = np.random.default_rng(SEED).standard_normal((DRAWS, len(self._means)))
+        seconds = np.exp(self._means + normal * self._errors)
+        return crossover.model_of(self._rows, seconds, self._terms)
 
     @cached_property
     def _misfit(self) -> float:
