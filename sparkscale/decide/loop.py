@@ -15,6 +15,7 @@ from sparkscale.decide.shortage import check_time
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.opened import Data, OpenedRun, Plan
 from sparkscale.measure.run.run import open_run
+from sparkscale.measure.run.runner import Times
 from sparkscale.store.invocation import Invocation
 
 MOST_FRUITLESS = 2
@@ -112,8 +113,9 @@ class _Loop:
             if fruitless > MOST_FRUITLESS:
                 return "the last steps gave no record"
             self.view.step(step)
+            times = Times(self.ends_at, time.monotonic() + step.at_most_seconds)
             for cluster, executions in self.grid.chosen(step.pieces):
-                self.opened.measure(cluster, executions, self.ends_at)
+                self.opened.measure(cluster, executions, times)
 
     def _next(self) -> Step | None:
         """Shows where the questions stand. Returns the next step, or None if nothing more is to be measured."""

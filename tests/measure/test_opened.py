@@ -10,6 +10,7 @@ from sparkscale.contract.record import RunRecord
 from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run.opened import OpenedRun
 from sparkscale.measure.run.run import Request, open_run
+from sparkscale.measure.run.runner import Times
 from tests.measure.observing import Silent
 from tests.measure.toy_suites import DATA
 
@@ -32,13 +33,18 @@ params = {{ seconds = {seconds} }}
 
 
 def go(
-    run: OpenedRun, chosen: Callable[[Execution], bool] = lambda _: True, ends_at: float | None = None
+    run: OpenedRun, chosen: Callable[[Execution], bool] = lambda _: True, times: Times | None = None
 ) -> list[RunRecord]:
     """Measures the chosen executions, and returns their records without warm-ups."""
     before = len(run.store.records(run.invocation.id))
     for cluster, executions in run.executions.items():
-        run.measure(cluster, [execution for execution in executions if chosen(execution)], ends_at)
+        run.measure(cluster, [execution for execution in executions if chosen(execution)], times)
     return [record for record in run.store.records(run.invocation.id)[before:] if not record.is_warmup]
+
+
+def within(seconds: float, last_start: float = 3600.0) -> Times:
+    """The limits of a go that begins now: when it ends, and after how many seconds nothing more begins."""
+    return Times(time.monotonic() + seconds, time.monotonic() + last_start)
 
 
 def test_each_go_measures_only_what_was_chosen_and_in_a_worker_of_its_own(tmp_path: Path) -> None:
@@ -55,7 +61,7 @@ def test_each_go_measures_only_what_was_chosen_and_in_a_worker_of_its_own(tmp_pa
 
 def test_a_go_that_is_late_measures_nothing_and_stores_nothing(tmp_path: Path) -> None:
     with open_run(request(tmp_path), Silent) as run:
-        assert go(run, ends_at=time.monotonic()) == []
+        assert go(run, times=within(0.0)) == []
         assert run.store.records(run.invocation.id) == []
 
 
@@ -64,7 +70,7 @@ def test_what_runs_when_time_is_over_is_a_timeout_with_this_reason_and_nothing_f
 ) -> None:
     monkeypatch.setattr("sparkscale.measure.run.runner.GRACE_SECONDS", 1.0)
     with open_run(request(tmp_path, seconds=60.0, rounds=1), Silent) as run:
-        assert go(run, lambda one: one.case.engine == "toy", time.monotonic() + 3.0) == []
+        assert go(run, lambda one: one.case.engine == "toy", within(3.0)) == []
         (late,) = run.store.records(run.invocation.id)
     assert late.is_warmup
     assert late.outcome == "timeout"
@@ -72,6 +78,12 @@ def test_what_runs_when_time_is_over_is_a_timeout_with_this_reason_and_nothing_f
     assert late.error.message.endswith(" in `fit`, because the time of the command was over.")
     assert late.deadline_seconds is not None
     assert late.deadline_seconds <= 4.0
+
+
+def test_a_go_that_is_later_than_expected_ends_after_the_case_that_runs(tmp_path: Path) -> None:
+    with open_run(request(tmp_path, seconds=2.0), Silent) as run:
+        (only,) = go(run, lambda one: one.case.engine == "toy", within(3600.0, last_start=1.5))
+    assert (only.outcome, only.round) == ("ok", 1)
 
 
 def test_a_worker_waits_for_the_next_go_of_its_round_only(tmp_path: Path) -> None:
@@ -85,5 +97,5 @@ def test_a_worker_waits_for_the_next_go_of_its_round_only(tmp_path: Path) -> Non
 
 def test_without_a_time_limit_the_suites_deadline_counts(tmp_path: Path) -> None:
     with open_run(request(tmp_path, rounds=1), Silent) as run:
-        records = go(run, ends_at=time.monotonic() + 3600)
+        records = go(run, times=within(3600.0))
     assert {record.deadline_seconds for record in records} == {300.0}

@@ -20,7 +20,7 @@ from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.preparation import Models, prepare_models
 from sparkscale.measure.run.progress import Observer
 from sparkscale.measure.run.records import Recorder
-from sparkscale.measure.run.runner import Runner
+from sparkscale.measure.run.runner import Runner, Times
 from sparkscale.measure.run.scratch import scratch_folder, subfolder
 from sparkscale.measure.worker.startup import Session
 from sparkscale.store.invocation import Invocation
@@ -73,11 +73,10 @@ class OpenedRun:
             planned[cluster] = planned_executions(cases, self.data[cluster], granted, drawn, self.invocation.rounds)
         return planned
 
-    def measure(self, cluster: ClusterProfile, executions: Sequence[Execution], ends_at: float | None = None) -> None:
+    def measure(self, cluster: ClusterProfile, executions: Sequence[Execution], times: Times | None = None) -> None:
         """Measures executions of one profile, each round in fresh workers. Failed executions get a record, too.
 
-        After the time `ends_at` (time.monotonic()), no execution begins, and a running one is stopped. None: there is
-        no such time.
+        `times` limits the go. None: it has no limit.
 
         The profile's cluster starts with the first execution that needs it. It runs until executions of another
         profile are measured, or until the run is closed. So does the last worker, if `keeps_worker` is true, or until
@@ -86,7 +85,7 @@ class OpenedRun:
         if self._place is None or self._place.profile != cluster:
             self.close()
             self._place = _Place(self, cluster)
-        self._place.measure(list(executions), ends_at)
+        self._place.measure(list(executions), times)
 
     @property
     def waiting(self) -> tuple[ClusterProfile, int, Session, frozenset[str]] | None:
@@ -134,7 +133,7 @@ class _Place:
             keeps_worker=run.keeps_worker,
         )
 
-    def measure(self, executions: list[Execution], ends_at: float | None) -> None:
+    def measure(self, executions: list[Execution], times: Times | None) -> None:
         """Measures these executions. See `OpenedRun.measure`."""
         run, runner = self.run, self._runner
         if any(one.case.placement == "spark" and one.unsupported is None for one in executions):
@@ -143,7 +142,7 @@ class _Place:
             self._models |= prepare_models(
                 executions, runner.data, self.profile, runner.budget, run.observer, folder, runner.cluster
             )
-        runner.ends_at = ends_at
+        runner.times = times
         runner.run(executions)
 
     @property

@@ -40,14 +40,26 @@ LEAST_SCORING_SECONDS = 60.0
 """Scoring always has this much time, because a case that is not scored is lost."""
 
 
+@dataclass(frozen=True)
+class Times:
+    """The times (time.monotonic()) that limit one go of a run.
+
+    At `ends_at`, the time of the command is over: no execution begins later, and a running one is stopped. After
+    `last_start`, the go is later than expected: an execution that runs goes on, but no other one begins.
+    """
+
+    ends_at: float
+    last_start: float
+
+
 @dataclass
 class Runner:
     """Measures executions on one profile.
 
     `logs` is the folder of the workers' logs, and `scratch` the folder of their temporary files. `cluster` is the
-    cluster for Spark sessions; None if no case needs one. `ends_at` is the time (time.monotonic()) at which the time
-    of the command is over; None if it has no limit. No execution begins later. If `keeps_worker` is true, the last
-    worker waits for the next call of `run`, which uses it for executions of the same round.
+    cluster for Spark sessions; None if no case needs one. `times` limits the next call of `run`; None if it has no
+    limit. If `keeps_worker` is true, the last worker waits for the next call of `run`, which uses it for executions
+    of the same round.
     """
 
     recorder: Recorder
@@ -61,7 +73,7 @@ class Runner:
     scratch: Path
     data: dict[str, PreparedDataset]
     models: Models
-    ends_at: float | None = None
+    times: Times | None = None
     keeps_worker: bool = False
     _open: tuple[tuple[int, Session], WorkerQueue] | None = None
 
@@ -71,13 +83,18 @@ class Runner:
     @property
     def is_over(self) -> bool:
         """True if the time of the command is over."""
-        return self.ends_at is not None and time.monotonic() >= self.ends_at
+        return self.times is not None and time.monotonic() >= self.times.ends_at
+
+    @property
+    def is_late(self) -> bool:
+        """True if no further execution should begin."""
+        return self.times is not None and time.monotonic() >= min(self.times.ends_at, self.times.last_start)
 
     def limits(self) -> CaseLimits:
         """Returns the time limits of a case that begins now."""
         outside = max(self.deadline_seconds, OUTSIDE_SECONDS)
-        if self.ends_at is not None:
-            left = float(round(max(self.ends_at - time.monotonic(), 0.0) + GRACE_SECONDS))
+        if self.times is not None:
+            left = float(round(max(self.times.ends_at - time.monotonic(), 0.0) + GRACE_SECONDS))
             outside = min(outside, max(left, LEAST_SCORING_SECONDS))
             if left < self.deadline_seconds:
                 return CaseLimits(left, outside, "the time of the command was over")

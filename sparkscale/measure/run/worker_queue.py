@@ -64,7 +64,7 @@ class WorkerQueue:
         """Executes all executions in order. Afterwards, the worker waits for more of them, or for `close`."""
         try:
             for execution in executions:
-                if self.runner.is_over:
+                if self.runner.is_late:
                     break
                 self._measure(execution)
         except BaseException:
