@@ -19,13 +19,15 @@ ROWS = 6000
 SUITE = """
 rounds = 3
 [[measure]]
-workload = "data_parallel.logistic_regression"
-engines = ["sklearn", "sklearn-driver"]
+workload = "data_parallel.gradient_boosting"
+engines = ["sklearn", "xgboost"]
 fractions = ["1/4", "1"]
+params = { trees = 5 }
 [[measure]]
-workload = "data_parallel.logistic_regression"
+workload = "data_parallel.gradient_boosting"
 engines = ["sklearn"]
 fractions = ["1"]
+params = { trees = 5 }
 isolate = true
 """
 
@@ -82,6 +84,16 @@ def test_a_decision_is_one_run_that_other_commands_read_and_that_goes_on(
         assert "Which engine on one node?" in shown.stdout, command
     assert sparkscale("export", "--out", str(tmp_path)).stdout.count('"temperature"') == len(records)
 
+    archive, imported = tmp_path / "one.parquet", str(tmp_path / "imported")
+    packed = ("--format", "archive", "--condensed", "--to", str(archive))
+    assert sparkscale("export", *packed, "--out", str(tmp_path)).returncode == 0
+    assert sparkscale("import", str(archive), "--out", imported).returncode == 0
+    assert "Which engine on one node?" in sparkscale("answer", "--out", imported).stdout
+    compared = sparkscale("compare", str(tmp_path), imported)
+    assert compared.returncode in (0, 3), compared.stderr
+    other = sparkscale("run", "--suite", suite, "--resume", "--out", str(tmp_path))
+    assert (other.returncode, f"There is no run of suite '{suite}'" in other.stderr) == (2, True)
+
     again = sparkscale("decide", "--resume", "--within", "1m", "--out", str(tmp_path), "--format", "json")
     assert again.returncode in (0, 3), again.stderr
     assert json.loads(again.stdout)["run"] == run
@@ -108,7 +120,7 @@ def test_a_decision_is_one_run_that_other_commands_read_and_that_goes_on(
         (("--question", "speed"), "Unknown question 'speed': choose from sample, engine, cluster, workers or all."),
         (("--question", "workers"), "The question 'workers' compares clusters, and local is only one"),
         (("--suite", "per-group"), "`decide` answers questions about data_parallel workloads only"),
-        (("--workload", "mlp"), "has no workload 'mlp': it has data_parallel.logistic_regression."),
+        (("--workload", "mlp"), "has no workload 'mlp': it has data_parallel.gradient_boosting."),
         (("--resume",), "No records in "),
         (("--label", "one"), "one"),
         (("--within", "1s"), "--within 1 s is too short: "),
