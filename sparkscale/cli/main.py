@@ -15,6 +15,7 @@ from sparkscale.cli import (
     cluster,
     compare,
     data,
+    decide,
     evidence,
     gate,
     heap,
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, show, report, compare, gate, history, catalogue, bench, heap, machine):
+for group in (run, decide, answer, show, report, compare, gate, history, catalogue, bench, heap, machine):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)
@@ -54,6 +55,8 @@ def root(
     """Measure the costs and the benefits of each way of scaling machine learning with Apache Spark.
 
     Measure:   sparkscale run --suite quick
+
+    Decide:    sparkscale decide --data clicks.parquet --label clicked
 
     Answers:   sparkscale answer
 

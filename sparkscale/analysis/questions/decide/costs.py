@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,10 +28,29 @@ GROWTH = 1.15
 Engine = tuple[str, str, str, str]
 
 
-class Costs:
-    """The observed costs. Records are those of the invocation, warm-ups included."""
+@dataclass(frozen=True)
+class Waiting:
+    """A worker that waits for the next step. `warm` holds the keys of the cells for which it is warm.
 
-    def __init__(self, grid: Sequence[GridCell], records: Iterable[RunRecord] = ()) -> None:
+    Cells of this round, cluster and worker need no start, and the warm ones no warm-ups.
+    """
+
+    round: int
+    cluster: str
+    worker: str
+    warm: frozenset[str] = frozenset()
+
+
+class Costs:
+    """The observed costs. Records are those of the invocation, warm-ups included.
+
+    `waiting` is a worker that the next step can use; None if there is none.
+    """
+
+    def __init__(
+        self, grid: Sequence[GridCell], records: Iterable[RunRecord] = (), waiting: Waiting | None = None
+    ) -> None:
+        self._waiting = waiting
         self._cells = {cell.key: cell for cell in grid}
         self._starts: dict[tuple[str, Placement], list[float]] = defaultdict(list)
         self._warm_ups: dict[Engine, list[float]] = defaultdict(list)
@@ -76,13 +96,25 @@ class Costs:
 
         Pieces of one round with an equal worker share its start, and those of one engine share its warm-ups.
         """
+        cold = [piece for piece in pieces if not self._waits(piece)]
         parts = [
-            self._start(*key) for key in {(p.round, p.cell.cluster, p.cell.worker): p.cell for p in pieces}.items()
+            self._start(*key) for key in {(p.round, p.cell.cluster, p.cell.worker): p.cell for p in cold}.items()
         ]
-        engines = {(p.round, p.cell.worker, _engine(p.cell)): p.cell for p in pieces}
+        engines = {
+            (p.round, p.cell.worker, _engine(p.cell)): p.cell for p in pieces if p in cold or not self._is_warm(p)
+        }
         parts += [self._warm_up(cell) for cell in engines.values()]
         parts += [self.of_cell(piece.cell) for piece in pieces]
         return sum(expected for expected, _ in parts), sum(most for _, most in parts)
+
+    def _waits(self, piece: Piece) -> bool:
+        """Returns true if the worker that waits can measure this piece."""
+        own, waiting = (piece.round, piece.cell.cluster, piece.cell.worker), self._waiting
+        return waiting is not None and own == (waiting.round, waiting.cluster, waiting.worker)
+
+    def _is_warm(self, piece: Piece) -> bool:
+        """Returns true if the worker that waits is warm for this piece."""
+        return self._waiting is not None and piece.cell.key in self._waiting.warm
 
     def overhead(self, cell: GridCell) -> float:
         """Returns the expected seconds of a worker's start and of an engine's warm-ups."""
