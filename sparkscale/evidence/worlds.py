@@ -260,8 +260,8 @@ class Synthetic:
     def _pays(self, node: Sequence[Engine]) -> dict[str, bool | None]:
         """Returns for each engine on Spark whether it is the fastest with FARTHEST times the rows.
 
-        It is not known if an engine is worse in truth, or as shown, but not both. It is not known either if the answer
-        differs for an engine that a time limit keeps from the largest sizes.
+        It is not known if an engine is worse in truth, or as shown, but not both. It is not known either if the
+        answer differs for an engine that a time limit keeps from the largest sizes.
         """
         pays: dict[str, bool | None] = {}
         for engine in self.engines:

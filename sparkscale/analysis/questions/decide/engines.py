@@ -1,5 +1,6 @@
 """Which engine is the fastest on one node, among those with a model that is not worse?"""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -317,12 +318,16 @@ def is_worse(step: Step, level: float) -> bool:
 def is_settled(step: Step, fraction: float) -> bool:
     """Returns true if a model is not shown to be worse, and if more rounds would hardly show that it is.
 
-    On fewer rows than `fraction`, or with few seeds, the model must be clearly as good.
+    Either it is clearly as good, or only more units of the hold-out could show that it is worse. The second needs
+    several seeds on `fraction`, the fraction of the question.
     """
     estimate = step.estimate
-    if estimate.interval is None or estimate.value <= step.tolerance / 2:
-        return True
     clear = estimate.at(CLEARLY)
-    if clear is None or clear.high <= step.tolerance:
+    if clear is None or estimate.value <= step.tolerance / 2 or clear.high <= step.tolerance:
         return True
-    return step.fraction == fraction and estimate.seeds >= FEWEST_SEEDS and clear.low <= step.tolerance
+    if step.fraction != fraction or estimate.seeds < FEWEST_SEEDS or clear.low > step.tolerance:
+        return False
+    of_seeds = math.sqrt(max(0.0, estimate.standard_error**2 - estimate.lasting_variance))
+    if estimate.value + of_seeds <= step.tolerance:
+        return True
+    return estimate.is_limited_by_units(step.tolerance - of_seeds)

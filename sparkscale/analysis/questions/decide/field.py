@@ -91,12 +91,15 @@ def _subject(workload: str, parameter_set: str, device: str, cells: Sequence[Gri
     every = [Track(*key, tuple(sorted(of_track, key=lambda cell: cell.fraction))) for key, of_track in tracks.items()]
     node = [track for track in every if track.placement == "node"]
     home = max(node, key=lambda track: track.cores).cluster if node else ""
-    name = workload.rpartition(".")[2].replace("_", " ")
-    name += "" if parameter_set == "aligned" else f", {parameter_set}"
-    name += "" if device == "cpu" else f", {device}"
     return Subject(
-        name,
+        subject_name(workload, parameter_set, device),
         workload,
         tuple(track for track in node if track.cluster == home),
         tuple(track for track in every if track.placement == "spark"),
     )
+
+
+def subject_name(workload: str, parameter_set: str, device: str) -> str:
+    """Returns the name of a subject, such as "gradient boosting" or "gradient boosting, tuned, gpu"."""
+    kind = "" if parameter_set == "aligned" else f", {parameter_set}"
+    return workload.rpartition(".")[2].replace("_", " ") + kind + ("" if device == "cpu" else f", {device}")

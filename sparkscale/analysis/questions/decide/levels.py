@@ -16,6 +16,8 @@ the "best", Ann. Stat. 9, 1981).
 
 from dataclasses import dataclass
 
+from sparkscale.analysis.crossed import FEWEST_SEEDS
+
 SAMPLE_LOOKS = (3, 5)
 """A sample is judged after these numbers of rounds, and after the last round of the grid."""
 
@@ -38,8 +40,12 @@ class Levels:
         return self.alpha / 2 / max(1, compared) / (look * (look + 1))
 
     def of_quality(self, compared: int) -> float:
-        """Returns the two-sided confidence level of one look at one of `compared` comparisons of qualities."""
-        return 1 - 2 * (self.alpha / 2 / max(1, compared) / len(self.sample_looks))
+        """Returns the two-sided confidence level of one look at one of `compared` comparisons of qualities.
+
+        The first look is after FEWEST_SEEDS rounds.
+        """
+        looks = max(1, self.rounds - FEWEST_SEEDS + 1)
+        return 1 - 2 * (self.alpha / 2 / max(1, compared) / looks)
 
     @property
     def sample_looks(self) -> tuple[int, ...]:

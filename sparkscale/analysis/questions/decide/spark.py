@@ -12,7 +12,7 @@ from sparkscale.analysis.questions.decide.engines import HOPE, Nodes, is_settled
 from sparkscale.analysis.questions.decide.field import Track
 from sparkscale.analysis.questions.decide.grid import CLUSTER, Piece, Standing
 from sparkscale.analysis.questions.decide.situation import Need, Situation, State
-from sparkscale.analysis.questions.decide.times import Difference
+from sparkscale.analysis.questions.decide.times import Difference, LogTime
 from sparkscale.analysis.questions.fitting import FARTHEST
 from sparkscale.contract.phrases import count
 
@@ -68,10 +68,22 @@ class Spark:
         """Returns the largest fraction that an engine on Spark and the engines on one node may both have."""
         return min(self.nodes.fraction, self.situation.fraction([track]))
 
+    @cached_property
+    def has_forecasts(self) -> bool:
+        """True if the grid has enough sizes for forecasts. Otherwise the largest size alone is judged."""
+        return all(len(track.cells) >= FEWEST_SIZES for track in (*self.nodes.running, *self.running))
+
     def farthest(self, track: Track) -> float:
         """Returns the number of rows up to which the question is asked."""
         cell = track.cell(self.fraction(track))
-        return FARTHEST * cell.rows if cell else 0.0
+        return (FARTHEST if self.has_forecasts else 1.0) * cell.rows if cell else 0.0
+
+    def time(self, track: Track, contender: Track) -> LogTime | None:
+        """Returns the time of an engine with the rows of `farthest` for `contender`. None if it is not known."""
+        clock, farthest = self.situation.clock(track), self.farthest(contender)
+        if not self.has_forecasts:
+            return clock.measured(self.fraction(contender))
+        return clock.forecast(farthest) if farthest else None
 
     @cached_property
     def contests(self) -> list[Contest]:
@@ -79,15 +91,11 @@ class Spark:
         return [self._contest(track) for track in self.running]
 
     def _contest(self, track: Track) -> Contest:
-        clock = self.situation.clock(track)
         edge = self._edge(track)
         if edge is not None:
             return Contest(track, None, None, "yes", edge)
-        farthest = self.farthest(track)
-        ahead = clock.forecast(farthest) if farthest else None
-        others = [
-            (rival, self.situation.clock(rival).forecast(farthest)) for rival in self.nodes.candidates if farthest
-        ]
+        ahead = self.time(track, track)
+        others = [(rival, self.time(rival, track)) for rival in self.nodes.candidates]
         known = [(time.centre, rival, time) for rival, time in others if time]
         if not known:
             return Contest(track, self.nodes.lead, None, "not resolved")
@@ -119,10 +127,9 @@ class Spark:
 
     def _beats_every_node(self, track: Track) -> bool:
         """Returns true if an engine is faster than every engine on one node, with FARTHEST times the rows."""
-        farthest = self.farthest(track)
-        own = self.situation.clock(track).forecast(farthest)
+        own = self.time(track, track)
         rivals = [rival for rival in self.nodes.running if rival not in self.nodes.worse]
-        times = [self.situation.clock(rival).forecast(farthest) for rival in rivals]
+        times = [self.time(rival, track) for rival in rivals]
         return own is not None and all(time and Difference.of(time, own, self.level).is_above for time in times)
 
     def _edge(self, track: Track) -> int | None:
@@ -189,7 +196,7 @@ class Spark:
     def _repeat(self, contest: Contest, rival: Track, share: float) -> Iterator[Need]:
         """Yields another round of an engine on Spark, or of its rival: of the one with the larger error."""
         situation, track = self.situation, contest.track
-        ahead, other = (situation.clock(one).forecast(self.farthest(track)) for one in (track, rival))
+        ahead, other = (self.time(one, track) for one in (track, rival))
         assert ahead is not None
         assert other is not None
         repeated = rival if other.variance > ahead.variance else track
@@ -253,6 +260,9 @@ class Spark:
         if contest.edge is not None or contest.rival is None:
             edge = float(contest.edge or 0)
             return edge, edge, edge
+        if not self.has_forecasts:
+            rows = self.farthest(contest.track)
+            return rows, rows, rows
         value, bounds = self.situation.clock(contest.track).crossing(self.situation.clock(contest.rival))
         return value, bounds.low, bounds.high
 
@@ -264,8 +274,8 @@ class Spark:
         if contest.difference is None or contest.rival is None:
             return f"{engine} was measured with too few sizes so far."
         rival = contest.rival.engine
-        ratio = contest.difference.words()
-        ahead = f"With {self.farthest(contest.track):,.0f} rows, {engine} would take {ratio} times as long as {rival}"
+        ratio, takes = contest.difference.words(), "would take" if self.has_forecasts else "takes"
+        ahead = f"With {self.farthest(contest.track):,.0f} rows, {engine} {takes} {ratio} times as long as {rival}"
         if contest.verdict == "no":
             return f"{ahead}." if contest.difference.value > 0 else f"{ahead}, but its model is worse."
         if contest.verdict == "not resolved":
