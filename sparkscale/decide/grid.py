@@ -14,6 +14,9 @@ from sparkscale.measure.run.opened import Data, OpenedRun, Plan
 from sparkscale.measure.worker.startup import Session
 from sparkscale.store.invocation import Invocation
 
+UNKNOWN_CLUSTER_SECONDS = 15.0
+"""The seconds that daemons take to start and to be examined, before any have started."""
+
 
 @dataclass(frozen=True)
 class RunGrid:
@@ -53,6 +56,15 @@ class RunGrid:
             and execution.warmup_key in warm
         ]
         return Waiting(number, profile.name, worker_text(worker), frozenset(keys))
+
+    def starting(self, run: OpenedRun) -> dict[str, float]:
+        """Returns how many seconds the start of each cluster takes, by profile. A running cluster is left out."""
+        profiles = dict.fromkeys(profile for profile, _ in self.executions.values())
+        return {
+            profile.name: run.cluster_seconds.get(profile.name, UNKNOWN_CLUSTER_SECONDS)
+            for profile in profiles
+            if profile.starts_daemons and profile != run.running
+        }
 
     def unsupported(self) -> Iterator[tuple[ClusterProfile, list[Execution]]]:
         """Yields the executions of the first round that cannot run here, profile by profile."""

@@ -123,7 +123,8 @@ class _Loop:
         self.view.doing("looking at the results")
         self.view.stand(self.policy.standings(store, self._records))
         seconds_left = self.ends_at - time.monotonic()
-        costs = Costs(self.grid.cells, self._records, self.grid.waiting(self.opened))
+        opened = self.opened
+        costs = Costs(self.grid.cells, self._records, self.grid.waiting(opened), self.grid.starting(opened))
         return self.policy.next_step(store, self._records, costs, seconds_left)
 
     def _read(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sparkscale.analysis.questions.decide.costs import Costs
 from sparkscale.analysis.questions.decide.grid import Piece
 from sparkscale.contract.errors import ConfigError
-from sparkscale.decide.grid import RunGrid, grid_of
+from sparkscale.decide.grid import UNKNOWN_CLUSTER_SECONDS, RunGrid, grid_of
 from sparkscale.measure.run.run import Request, open_run
 from tests.measure.observing import Silent
 
@@ -89,6 +89,20 @@ def test_a_suite_of_isolated_cases_only_has_no_grid(tmp_path: Path) -> None:
 def test_a_grid_on_which_nothing_can_run_names_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"No engine of the suite grid can run here\. sklearn: .*; mllib: "):
         grid(tmp_path, SMALL_ONLY, rows=1000)
+
+
+def test_daemons_that_do_not_run_cost_their_start(tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f'clusters = ["local", "standalone-1x1"]\n{DATA.format(rows=4000)}{TWO_SIZES}')
+    with open_run(Request(suite=str(path), out=tmp_path / "out", command="decide"), Silent) as run:
+        found = grid_of(run.invocation, run.plan, run.data)
+        starting = found.starting(run)
+    assert starting == {"standalone-1x1": UNKNOWN_CLUSTER_SECONDS}
+    running, stopped = Costs(found.cells), Costs(found.cells, clusters=starting)
+    for cell in found.cells:
+        is_more = (cell.placement, cell.cluster) == ("spark", "standalone-1x1")
+        more = stopped.predicted([Piece(cell, 1)])[0] - running.predicted([Piece(cell, 1)])[0]
+        assert more == pytest.approx(UNKNOWN_CLUSTER_SECONDS if is_more else 0)
 
 
 def test_a_worker_that_waits_saves_its_start_and_its_warm_ups(tmp_path: Path) -> None:

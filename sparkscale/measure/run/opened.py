@@ -1,8 +1,9 @@
 """A run that is ready to measure: its data is prepared, and its executions can be measured in several goes."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class OpenedRun:
     scratch: Path
     keeps_worker: bool = False
     """If true, a worker waits for the next go, which uses it for executions of the same round."""
+    cluster_seconds: dict[str, float] = field(default_factory=dict)
+    """The seconds that the last start of each cluster took, by the name of its profile."""
     _place: "_Place | None" = None
 
     @cached_property
@@ -95,6 +98,11 @@ class OpenedRun:
         """
         worker = self._place.waiting if self._place else None
         return (self._place.profile, *worker) if self._place and worker else None
+
+    @property
+    def running(self) -> ClusterProfile | None:
+        """The profile with a running cluster. None if no cluster runs."""
+        return self._place.profile if self._place and self._place.is_running else None
 
     def close(self) -> None:
         """Ends the worker and the cluster that this run has started."""
@@ -150,16 +158,22 @@ class _Place:
         """See `Runner.waiting`."""
         return self._runner.waiting
 
+    @property
+    def is_running(self) -> bool:
+        """True if the cluster runs."""
+        return self._runner.cluster is not None
+
     def _start(self) -> None:
         """Starts the cluster, unless it runs."""
-        if self._runner.cluster is not None:
+        if self.is_running:
             return
-        run = self.run
+        run, began = self.run, time.monotonic()
         folder = self._stack.enter_context(subfolder(run.scratch, "cluster"))
         with run.ledger.time("starting"):
             self._runner.cluster = self._stack.enter_context(
                 ready_cluster(self.profile, self._runner.budget, folder, run.logs, run.observer)
             )
+        run.cluster_seconds[self.profile.name] = time.monotonic() - began
         origin.check_same_java(run.earlier, run.store, self._runner.cluster)
 
     def close(self) -> None:

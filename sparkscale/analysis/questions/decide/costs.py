@@ -1,7 +1,7 @@
 """Predicts how long a step takes, from what was measured so far: starts of workers, warm-ups, and phases."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +44,19 @@ class Waiting:
 class Costs:
     """The observed costs. Records are those of the invocation, warm-ups included.
 
-    `waiting` is a worker that the next step can use; None if there is none.
+    `waiting` is a worker that the next step can use; None if there is none. `clusters` holds the seconds that the
+    start of a cluster takes, by the name of its profile. A profile that needs no start is left out.
     """
 
     def __init__(
-        self, grid: Sequence[GridCell], records: Iterable[RunRecord] = (), waiting: Waiting | None = None
+        self,
+        grid: Sequence[GridCell],
+        records: Iterable[RunRecord] = (),
+        waiting: Waiting | None = None,
+        clusters: Mapping[str, float] | None = None,
     ) -> None:
         self._waiting = waiting
+        self._clusters = clusters or {}
         self._cells = {cell.key: cell for cell in grid}
         self._starts: dict[tuple[str, Placement], list[float]] = defaultdict(list)
         self._warm_ups: dict[Engine, list[float]] = defaultdict(list)
@@ -105,6 +111,9 @@ class Costs:
         }
         parts += [self._warm_up(cell) for cell in engines.values()]
         parts += [self.of_cell(piece.cell) for piece in pieces]
+        for cluster in {piece.cell.cluster for piece in pieces if piece.cell.placement == "spark"}:
+            seconds = self._clusters.get(cluster, 0.0)
+            parts.append((seconds, SLOWER * seconds))
         return sum(expected for expected, _ in parts), sum(most for _, most in parts)
 
     def _waits(self, piece: Piece) -> bool:
