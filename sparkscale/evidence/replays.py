@@ -5,12 +5,12 @@ A world is a recorded grid, or a synthetic one with a known truth. It knows the 
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sparkscale.analysis.criterion import Criterion
 from sparkscale.analysis.patterns.data_parallel.cell import Step
-from sparkscale.analysis.questions.decide.costs import Costs
+from sparkscale.analysis.questions.decide.costs import Costs, Waiting
 from sparkscale.analysis.questions.decide.evidence import Failure
 from sparkscale.analysis.questions.decide.grid import CLUSTER, ENGINE, SAMPLE, WORKERS, GridCell, Piece, Standing
 from sparkscale.analysis.questions.decide.policy import Policy
@@ -114,22 +114,33 @@ class Handed:
     measured: dict[str, dict[int, Measured]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, pieces: Sequence[Piece]) -> None:
-        """Measures the pieces of a step, and adds up what they cost."""
-        workers = {(piece.round, piece.cell.cluster, piece.cell.worker): piece for piece in pieces}
-        for piece in workers.values():
-            seconds = self.world.start(piece.cell, piece.round)
-            self.costs.started(piece.cell.cluster, piece.cell.placement, seconds)
-            self.spent += seconds
-        engines = {(p.round, p.cell.cluster, p.cell.worker, p.cell.workload, p.cell.engine): p for p in pieces}
-        for piece in engines.values():
-            seconds = self.world.warm_up(piece.cell, piece.round)
-            self.costs.warmed(piece.cell, seconds)
-            self.spent += seconds
-        for piece in pieces:
+        """Measures the pieces of a step, and adds up what they cost.
+
+        The last worker waits for the next step, as in `sparkscale decide`. So further pieces of its round cost no
+        start, and engines for which it is warm cost no warm-up.
+        """
+        for piece in sorted(pieces, key=_worker):
+            self._prepare(piece)
             one = self.world.measure(piece)
             self.costs.took(piece.cell.key, one.total)
             self.spent += one.total
             self.measured[piece.cell.key][piece.round] = one
+
+    def _prepare(self, piece: Piece) -> None:
+        """Starts a worker for a piece, and warms it up, unless the worker that waits is the right one and warm."""
+        cell, waiting = piece.cell, self.costs.waiting
+        if waiting is None or (waiting.round, waiting.cluster, waiting.worker) != _worker(piece):
+            waiting = Waiting(*_worker(piece))
+            seconds = self.world.start(cell, piece.round)
+            self.costs.started(cell.cluster, cell.placement, seconds)
+            self.spent += seconds
+        if cell.key not in waiting.warm:
+            seconds = self.world.warm_up(cell, piece.round)
+            self.costs.warmed(cell, seconds)
+            self.spent += seconds
+            same = {one.key for one in self.world.grid if _engine(one) == _engine(cell)}
+            waiting = replace(waiting, warm=waiting.warm | same)
+        self.costs.waiting = waiting
 
     def seconds(self, key: str) -> Mapping[int, float]:
         """Returns the times to model of a cell in seconds, by round."""
@@ -158,9 +169,17 @@ class Handed:
         return ()
 
 
+def _worker(piece: Piece) -> tuple[int, str, str]:
+    return piece.round, piece.cell.cluster, piece.cell.worker
+
+
+def _engine(cell: GridCell) -> tuple[str, str, str, str]:
+    return cell.workload, cell.engine, cell.cluster, cell.parameter_set
+
+
 @dataclass(frozen=True)
 class Ended:
-    """How a replay ended. `share` is its time as a share of the full grid's. `wrong` names the wrong answers."""
+    """How a replay ended. `share` is its time as a share of the full grid's. `wrong` holds the wrong answers."""
 
     world: str
     standings: tuple[Standing, ...]

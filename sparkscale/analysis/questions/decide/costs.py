@@ -55,7 +55,7 @@ class Costs:
         waiting: Waiting | None = None,
         clusters: Mapping[str, float] | None = None,
     ) -> None:
-        self._waiting = waiting
+        self.waiting = waiting
         self._clusters = clusters or {}
         self._cells = {cell.key: cell for cell in grid}
         self._starts: dict[tuple[str, Placement], list[float]] = defaultdict(list)
@@ -118,12 +118,12 @@ class Costs:
 
     def _waits(self, piece: Piece) -> bool:
         """Returns true if the worker that waits can measure this piece."""
-        own, waiting = (piece.round, piece.cell.cluster, piece.cell.worker), self._waiting
+        own, waiting = (piece.round, piece.cell.cluster, piece.cell.worker), self.waiting
         return waiting is not None and own == (waiting.round, waiting.cluster, waiting.worker)
 
     def _is_warm(self, piece: Piece) -> bool:
         """Returns true if the worker that waits is warm for this piece."""
-        return self._waiting is not None and piece.cell.key in self._waiting.warm
+        return self.waiting is not None and piece.cell.key in self.waiting.warm
 
     def overhead(self, cell: GridCell) -> float:
         """Returns the expected seconds of a worker's start and of an engine's warm-ups."""
