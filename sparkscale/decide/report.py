@@ -62,9 +62,9 @@ def _open(decided: Decided, resume_command: str) -> Iterator[Block]:
     yield Heading("Not resolved")
     for standing in unresolved:
         subject = f" ({standing.subject})" if standing.subject else ""
-        doubt = f": {standing.doubt}" if standing.doubt else ""
-        resolving = f". To resolve it: {standing.to_resolve}" if standing.to_resolve else ""
-        yield Text(f"{standing.question}{subject}{doubt}{resolving}.")
+        sentences = [standing.doubt, standing.to_resolve and f"To resolve it: {standing.to_resolve}"]
+        text = " ".join(part if part[-1] in "?." else f"{part}." for part in sentences if part)
+        yield Text(f"{standing.question}{subject}: {text}")
     if any(standing.seconds_to_resolve for standing in unresolved):
         yield Text("Go on with all that was measured, and with a new time limit:")
         yield Text(resume_command, is_code=True)

@@ -95,6 +95,11 @@ def test_nothing_says_how_to_go_on_if_more_time_would_not_help(decided: Decided)
     assert RESUME not in found
 
 
+def test_a_doubt_that_is_a_question_keeps_its_mark(decided: Decided) -> None:
+    found = texts(replace(decided, standings=(replace(OPEN, doubt="is it worse?"),)))
+    assert "sample (toy): is it worse? To resolve it: 2 rounds: about 4 min more." in found
+
+
 def test_nothing_is_open_if_all_is_resolved(decided: Decided) -> None:
     found = replace(decided, standings=(RESOLVED,))
     assert found.is_resolved
