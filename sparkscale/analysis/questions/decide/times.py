@@ -192,9 +192,16 @@ class Clock:
         return LogTime(float(np.log(seconds).mean()), noise.variance / count, noise.degrees, count, count)
 
     def at(self, fraction: float) -> LogTime | None:
-        """Returns the time on a fraction: measured, or else forecast. None if there are too few sizes."""
-        cell = self.track.cell(fraction)
+        """Returns the time on a fraction: measured, or else forecast.
+
+        None if there are too few sizes, or if the engine ran into a time limit on as many rows or fewer.
+        """
+        cell = None if self.is_stopped(fraction) else self.track.cell(fraction)
         return self.measured(fraction) or (self.forecast(float(cell.rows)) if cell else None)
+
+    def is_stopped(self, fraction: float) -> bool:
+        """Returns true if the engine ran into a time limit on this fraction or on a smaller one."""
+        return any(cell.fraction <= fraction and self.evidence.failure(cell.key) for cell in self.track.cells)
 
     def floor(self, fraction: float) -> LogTime | None:
         """Returns a time that the engine exceeds on a fraction. None if there is none.
