@@ -24,6 +24,12 @@ def of_cluster(paying: Mapping[str, float]) -> str:
     return "; ".join(parts) or "no"
 
 
-def of_workers(engine: str, profile: str, beats: int | None) -> str:
-    """Returns the choice of an engine and a profile, and the fewest cores that beat one node. None: none do."""
-    return f"{engine} on {profile}; {f'{beats} cores or more beat' if beats else 'none beats'} one node"
+def of_workers(engine: str, profile: str, beats: int | None, is_resolved: bool = True) -> str:
+    """Returns the choice of an engine and a profile, and the fewest cores that beat one node. None: none do.
+
+    The fewest cores are left out if they are not resolved.
+    """
+    fastest = f"{engine} on {profile}"
+    if not is_resolved:
+        return fastest
+    return f"{fastest}; {f'{beats} cores or more beat' if beats else 'none beats'} one node"

@@ -109,7 +109,7 @@ class Nodes:
 
     @cached_property
     def candidates(self) -> list[Track]:
-        """The engines with a time, the fastest first. Engines with a worse model are left out.
+        """The engines with a time, the fastest first. Engines with a worse model, or a timeout, are left out.
 
         Some may have too few sizes for a time on the fraction of the question. They are sorted by the time that they
         exceed.
@@ -118,7 +118,7 @@ class Nodes:
         for track in self.running:
             clock = self.situation.clock(track)
             time = clock.at(self.fraction) or clock.floor(self.fraction)
-            if time and clock.by_fraction and track not in self.worse:
+            if time and clock.by_fraction and track not in self.worse and not clock.is_stopped(self.fraction):
                 timed.append((time.centre, track))
         return [track for _, track in sorted(timed, key=lambda pair: pair[0])]
 
@@ -147,21 +147,29 @@ class Nodes:
 
     @property
     def is_resolved(self) -> bool:
-        """True if the fastest engine is known."""
-        return self.lead is not None and not self.open and not any(self.doubts(self.lead))
+        """True if the fastest engine is known. It must have a time on the fraction that the question is about."""
+        return self.is_measured and not self.open and self.lead is not None and not any(self.doubts(self.lead))
+
+    @property
+    def is_measured(self) -> bool:
+        """True if the fastest engine so far has a time on the fraction of the question."""
+        return self.lead is not None and self.situation.clock(self.lead).reach >= self.fraction > 0
 
     # What to measure
 
     def needs(self) -> Iterator[Need]:
         """Yields what would bring the question closer to an answer."""
         untried = [track for track in self.running if not self.situation.clock(track).by_fraction]
-        parts = len(untried) + len(self.open) + (len(list(self.doubts(self.lead))) if self.lead else 0)
+        parts = 1 + len(untried) + len(self.open) + (len(list(self.doubts(self.lead))) if self.lead else 0)
         for track in untried:
             if pieces := self.situation.upwards(track, self.fraction):
                 seconds = self.situation.seconds(pieces)
                 yield Need(pieces, 1 / parts, seconds, f"{track.engine} for the first time")
         if self.lead is None:
             return
+        if not self.is_measured and (pieces := self.situation.upwards(self.lead, self.fraction)):
+            reason = f"{self.lead.engine}, the fastest so far, with more rows"
+            yield Need(pieces, 1 / parts, self.situation.seconds(pieces), reason)
         for rival in self.open:
             if rival.track not in untried and not self.is_hopeless(rival):
                 yield from self._to_compare(rival, self.lead, 1 / parts)
@@ -291,11 +299,15 @@ class Nodes:
                 return f"{rival.track.engine} not measured"
             rounds = count(rival.difference.rounds, "round")
             return f"{rival.track.engine}/{lead.engine} {rival.difference.words()}, {rounds}"
-        other = next(iter(self.doubts(lead)))[0]
+        other = next((one for one, _ in self.doubts(lead)), None)
+        if other is None:
+            return f"{lead.engine} not measured with {show_fraction(self.fraction)} of the rows"
         return f"is {lead.engine}'s model worse than {other.engine}'s?"
 
     def _to_resolve(self, lead: Track) -> tuple[str, float | None]:
         """Returns what would resolve the question, and the seconds that this takes."""
+        if not self.open and not self.is_measured:
+            return f"{lead.engine} with {show_fraction(self.fraction)} of the rows", None
         if not self.open:
             return "more rounds for the quality of the models", None
         needed = [self.rounds_of(rival) if rival.difference else 1 for rival in self.open]

@@ -73,11 +73,6 @@ class Situation:
                 return f"{track.engine}: {failure} (with {cell.rows:,} rows)"
         return ""
 
-    def stopped(self, track: Track) -> bool:
-        """Returns true if an engine ran into the time limit of a case."""
-        failures = [self.evidence.failure(cell.key) for cell in track.cells]
-        return any(failure is not None and failure.limit is not None for failure in failures)
-
     def fraction(self, tracks: Iterable[Track]) -> float:
         """Returns the largest fraction on which an engine of these may still have a time. 0 if there is none."""
         possible = [

@@ -66,7 +66,8 @@ class Spark:
 
     def fraction(self, track: Track) -> float:
         """Returns the largest fraction that an engine on Spark and the engines on one node may both have."""
-        return min(self.nodes.fraction, self.situation.fraction([track]))
+        own = self.situation.fraction([track])
+        return min(self.nodes.fraction, own) if self.nodes.running else own
 
     @cached_property
     def has_forecasts(self) -> bool:

@@ -11,7 +11,7 @@ errors, in the direction that changes the forecast the most. A linear error woul
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -162,6 +162,7 @@ class Clock:
     track: Track
     evidence: Evidence
     noise: Noise
+    _forecasts: dict[float, LogTime | None] = field(default_factory=dict, compare=False)
 
     @cached_property
     def by_fraction(self) -> Mapping[float, list[float]]:
@@ -192,9 +193,16 @@ class Clock:
         return LogTime(float(np.log(seconds).mean()), noise.variance / count, noise.degrees, count, count)
 
     def at(self, fraction: float) -> LogTime | None:
-        """Returns the time on a fraction: measured, or else forecast. None if there are too few sizes."""
-        cell = self.track.cell(fraction)
+        """Returns the time on a fraction: measured, or else forecast.
+
+        None if there are too few sizes, or if the engine ran into a time limit on as many rows or fewer.
+        """
+        cell = None if self.is_stopped(fraction) else self.track.cell(fraction)
         return self.measured(fraction) or (self.forecast(float(cell.rows)) if cell else None)
+
+    def is_stopped(self, fraction: float) -> bool:
+        """Returns true if the engine ran into a time limit on this fraction or on a smaller one."""
+        return any(cell.fraction <= fraction and self.evidence.failure(cell.key) for cell in self.track.cells)
 
     def floor(self, fraction: float) -> LogTime | None:
         """Returns a time that the engine exceeds on a fraction. None if there is none.
@@ -212,14 +220,17 @@ class Clock:
 
     def forecast(self, rows: float) -> LogTime | None:
         """Returns the forecast time for a number of rows. None if fewer than two sizes have a time."""
-        if len(self.by_fraction) < 2:
-            return None
+        if rows not in self._forecasts:
+            self._forecasts[rows] = self._forecast(rows) if len(self.by_fraction) > 1 else None
+        return self._forecasts[rows]
+
+    def _forecast(self, rows: float) -> LogTime:
         gradient = self._gradient(rows)
         variance = float((gradient**2).sum()) + self._misfit
         direction = gradient * self._errors / max(math.sqrt(variance), 1e-12)
 
         def shifted(errors: float) -> float:
-            of_fit = float(self._forecasts(rows, (self._means + errors * direction)[None])[0])
+            of_fit = float(self._ahead(rows, (self._means + errors * direction)[None])[0])
             of_misfit = errors * self._misfit / max(math.sqrt(variance), 1e-12)
             return of_fit + of_misfit
 
@@ -228,7 +239,7 @@ class Clock:
         margin = MODEL_ERROR * max(0.0, math.log2(rows / self._rows[-1]))
         return LogTime(shifted(0.0), variance, self.noise.degrees, rounds, stage, margin, shifted)
 
-    def _forecasts(self, rows: float, means: Array) -> Array:
+    def _ahead(self, rows: float, means: Array) -> Array:
         """Returns the logarithms of the forecasts from these logarithms of times, of shape (lines, sizes)."""
         model = crossover.model_of(self._rows, np.exp(means), self._terms)
         result: Array = np.log(np.maximum(model.at(np.array([rows]))[:, 0], 1e-9))
@@ -240,7 +251,7 @@ class Clock:
         It is a difference over two standard errors on each side, because a part of the model may be 0.
         """
         steps = 2 * np.diag(self._errors)
-        ahead = self._forecasts(rows, np.concatenate([self._means + steps, self._means - steps]))
+        ahead = self._ahead(rows, np.concatenate([self._means + steps, self._means - steps]))
         sizes = len(self._means)
         result: Array = (ahead[:sizes] - ahead[sizes:]) / 4
         return result

@@ -155,7 +155,7 @@ class Workers:
                 tuple(self.needs()),
             )
         fastest = self.options[0]
-        choice = choices.of_workers(fastest.engine, fastest.cluster, self.fewest[0])
+        choice = choices.of_workers(fastest.engine, fastest.cluster, *self.fewest)
         needs = () if verdict == "yes" else tuple(self.needs())
         to_resolve, seconds = ("", None)
         if verdict != "yes" and needs:
