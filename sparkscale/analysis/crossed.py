@@ -102,6 +102,16 @@ class Estimate:
             return float(self.value <= limit)
         return float(stdtr(self.degrees, (limit - self.value) / self.standard_error))
 
+    def at(self, level: float) -> Interval | None:
+        """Returns the interval at another confidence level. It is valid only on the scale `PLAIN`.
+
+        Returns None if there is no interval.
+        """
+        if self.interval is None or level == LEVEL:
+            return self.interval
+        half = float(stdtrit(self.degrees, (1 + level) / 2)) * self.standard_error
+        return Interval(self.value - half, self.value + half)
+
     def is_limited_by_units(self, limit: float) -> bool:
         """Returns true if more seeds alone could never make the interval exclude `limit`.
 
@@ -110,8 +120,10 @@ class Estimate:
         quantile = float(stdtrit(max(self.effective_units - 1, 1.0), (1 + LEVEL) / 2))
         return quantile * float(np.sqrt(self.lasting_variance)) >= abs(self.value - limit)
 
-    def seeds_to_resolve(self, limit: float) -> int | None:
+    def seeds_to_resolve(self, limit: float, level: float = LEVEL) -> int | None:
         """Returns the number of seeds with which the interval would exclude `limit`, if the value stayed the same.
+
+        `level` is the confidence level of the interval.
 
         None if no number up to MOST_ROUNDS is enough, or if the spread over seeds is not known, because there are
         fewer than FEWEST_SEEDS. The spread over seeds is assumed to stay as it was measured.
@@ -122,7 +134,7 @@ class Estimate:
         for seeds in range(self.seeds + 1, MOST_ROUNDS + 1):
             variance = self.lasting_variance + shrinking / seeds
             spent = self.lasting_variance**2 / (self.effective_units - 1) + (shrinking / seeds) ** 2 / (seeds - 1)
-            quantile = float(stdtrit(variance**2 / spent, (1 + LEVEL) / 2)) if spent else 0.0
+            quantile = float(stdtrit(variance**2 / spent, (1 + level) / 2)) if spent else 0.0
             if quantile * float(np.sqrt(variance)) < abs(self.value - limit):
                 return seeds
         return None

@@ -18,6 +18,9 @@ from sparkscale.store.store import Store
 Matches = Callable[[dict[str, Any]], bool]
 """Returns true for the description of the requested data set."""
 
+COMMANDS = ("run", "decide", "import")
+"""The commands whose records answer questions. Other commands measure with fixed seeds or other settings."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -36,10 +39,10 @@ def known(store: Store, matches: Matches | None = None) -> Known:
     """Returns the comparable records of one data set. `matches` selects it by its description.
 
     If several data sets match, or if `matches` is None, the data set that was measured last counts. Only runs of
-    `sparkscale run` and imported measurements are used. Raises ConfigError if there are no such records.
+    `sparkscale run`, of `decide`, and imported measurements are used. Raises ConfigError if there are none.
     """
     invocations = {run: store.invocation(identity=run) for run in store.runs()}
-    records = [record for record in store.records() if invocations[record.invocation].command in ("run", "import")]
+    records = [record for record in store.records() if invocations[record.invocation].command in COMMANDS]
     wanted: dict[tuple[str | None, str], bool] = {}
     for data, name in {(record.data, record.case.dataset) for record in records}:
         content = store.content(data) or {"name": name, "definition": {}}  # others' data is not described

@@ -16,6 +16,7 @@ from sparkscale.cli import (
     cluster,
     compare,
     data,
+    decide,
     emulate,
     evidence,
     gate,
@@ -42,7 +43,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, bench_plan, heap, machine, emulate):
+for group in (
+    run,
+    decide,
+    answer,
+    plan,
+    show,
+    report,
+    compare,
+    gate,
+    history,
+    catalogue,
+    bench,
+    bench_plan,
+    heap,
+    machine,
+    emulate,
+):
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)
@@ -57,6 +74,8 @@ def root(
     """Measure the costs and the benefits of each way of scaling machine learning with Apache Spark.
 
     Measure:   sparkscale run --suite quick
+
+    Decide:    sparkscale decide --data clicks.parquet --label clicked
 
     Answers:   sparkscale answer
 

@@ -24,7 +24,7 @@ MOST_NAMED = 3
 """The number of runs or commits that a message names."""
 FILES = (".parquet", ".sqlite")
 """The endings of names of files."""
-MEASURING = ("run", "bench", "asv", "import")
+MEASURING = ("run", "bench", "asv", "decide", "import")
 """The commands with which the records of a commit are measured. A heap search is no measurement of a case."""
 
 

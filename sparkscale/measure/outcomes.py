@@ -45,11 +45,13 @@ class CaseLimits:
     """The time limits of a case, in seconds. `phases` limits all phases together.
 
     `outside` limits the work before the first phase, which is checks and tidying. Scoring, after the last phase,
-    has a limit of the same length.
+    has a limit of the same length. `reason` says why the limit of the phases is shorter than the suite's deadline.
+    It is empty if it is not.
     """
 
     phases: float
     outside: float
+    reason: str = ""
 
     def of(self, stage: Stage) -> float:
         """Returns the limit of a stage of the case (checks, phases or scoring), in seconds."""
@@ -134,7 +136,7 @@ def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
         text = f"All phases ended in time, but scoring was not done within {limits.outside:g} s."
         return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
     in_phase = f" in `{evidence.phase}`" if evidence.phase else ""
-    text = f"No result within {limits.phases:g} s{in_phase}."
+    text = f"No result within {limits.phases:g} s{in_phase}{limits.reason and f', because {limits.reason}'}."
     return Ended("timeout", ErrorInfo(type=DEADLINE, message=text), evidence.phase)
 
 

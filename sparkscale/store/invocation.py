@@ -8,12 +8,12 @@ from sparkscale.contract.goal import Goal
 from sparkscale.contract.seeds import Seeds
 from sparkscale.contract.threshold import Threshold
 
-Command = Literal["run", "bench", "asv", "heap", "import"]
+Command = Literal["run", "bench", "asv", "heap", "decide", "import"]
 """`import` makes a run from measurements that others published: see `sparkscale.store.published`."""
 
 
 class Invocation(BaseModel):
-    """One run of `sparkscale run`, `bench` or `heap`, of one class of benchmarks in `asv run`, or of `import`.
+    """One run of `sparkscale run`, `bench`, `heap` or `decide`, of one class of benchmarks in asv, or of `import`.
 
     A run of `import` holds measurements of others. A run that was resumed is still one run.
     """
@@ -53,10 +53,14 @@ class Invocation(BaseModel):
     """
     cold_cache: bool = False
     """If true, the page cache of the data's files was emptied before each execution."""
+    questions: tuple[str, ...] = ()
+    """The questions that a run of `decide` answers, such as "engine". Other runs have none."""
+    confidence: float | None = None
+    """The confidence of the answers of a run of `decide`. None for other runs."""
     executions: int
     """The number of records of the complete run, without warm-ups.
 
-    It is 0 for a heap search, because the number of records of a search is not known before it ends.
+    It is 0 for a heap search and for `decide`, because this number is not known before they end.
     """
 
     @property

@@ -52,6 +52,12 @@ def test_a_deadline_is_a_timeout_in_phases_only(stage: Stage, outcome: Outcome, 
     assert ended.phase == ("fit" if outcome == "timeout" else None)
 
 
+def test_a_deadline_that_is_shorter_than_the_suites_says_why() -> None:
+    limits = CaseLimits(phases=5.0, outside=300.0, reason="the time of the command was over")
+    ended = decide(Evidence("DeadlineExceeded", "", stage="phases", phase="fit", limits=limits))
+    assert ended.error.message == "No result within 5 s in `fit`, because the time of the command was over."
+
+
 def test_the_cause_at_the_end_of_a_long_trace_is_seen() -> None:
     trace = "SparkException\n" + "\tat org.apache.spark\n" * 400 + "Caused by: java.lang.OutOfMemoryError"
     ended = decide(Evidence("Py4JJavaError", trace))

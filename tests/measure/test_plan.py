@@ -139,6 +139,13 @@ def test_sessions_of_one_jvm_take_turns_in_being_the_first(data: PreparedDataset
     assert first == [*first[:2], *first[:2]]
 
 
+def test_a_round_that_is_planned_alone_has_the_same_order(executions: list[Execution]) -> None:
+    def order(planned: list[Execution]) -> list[str]:
+        return [e.case.id for group in worker_queues(planned, 0) for e in group if e.round == 2]
+
+    assert order(executions) == order([execution for execution in executions if execution.round == 2])
+
+
 def test_rounds_have_different_orders_and_a_seed_fixes_them(executions: list[Execution]) -> None:
     def orders(seed: int) -> list[list[str]]:
         shared = (group for group in worker_queues(executions, seed) if len(group) > 1)

@@ -107,12 +107,12 @@ def crossover(engine: Times, rival: Times, verdicts: int = 1) -> Crossover | Non
     sizes = np.geomspace(max(engine.rows.min(), rival.rows.min()), FARTHEST * largest, POINTS)
     own, other = (fitted(times, everything) for times in (engine, rival))
     limits = _measured_limits(engine, rival, verdicts)
-    value = _limited(float(_crossings(own, other, sizes)[0]), limits, sizes)
+    value = _limited(float(crossings(own, other, sizes)[0]), limits, sizes)
     interval = None
     if rounds >= FEWEST_ROUNDS:
-        crossings = _crossings(fitted(engine, drawn), fitted(rival, drawn), sizes)
+        drawn_rows = crossings(fitted(engine, drawn), fitted(rival, drawn), sizes)
         level = 1 - (1 - NOMINAL) / max(1, verdicts)
-        interval = within(expanded_percentiles(crossings, rounds, level), limits)
+        interval = within(expanded_percentiles(drawn_rows, rounds, level), limits)
     is_never = bool(np.isinf(value) and _grows_faster(own.coefficients[0, 1:], other.coefficients[0, 1:]))
     ratio = float(own.at(sizes[-1:])[0, 0] / other.at(sizes[-1:])[0, 0])
     return Crossover(value, interval, ratio, is_never, largest, float(sizes[-1]), rounds, (own, other))
@@ -142,21 +142,30 @@ def _limited(value: float, limits: Interval, sizes: Array) -> float:
 
 def fitted(times: Times, drawn: Array) -> Model:
     """Returns the model of an engine for each draw of rounds. `drawn` has shape (draws, rounds)."""
-    seconds = geometric_means(times.seconds, drawn)
-    terms = _terms(times.rows)
-    if len(times.rows) <= FEWEST_SIZES or _left_out(times, 3) >= _left_out(times, 2):
-        terms = terms[:, :2]
-    coefficients = np.zeros((len(drawn), 3))
-    coefficients[:, : terms.shape[1]] = non_negative(terms, seconds)
+    means = geometric_means(times.seconds, np.arange(len(times.seconds))[None])
+    return model_of(times.rows, geometric_means(times.seconds, drawn), best_terms(times.rows, means))
+
+
+def best_terms(rows: Array, means: Array) -> int:
+    """Returns how many terms the model has: those that are better at predicting sizes that were left out.
+
+    `means` holds the mean seconds, of shape (1, sizes).
+    """
+    return 2 if len(rows) <= FEWEST_SIZES or _left_out(rows, means, 3) >= _left_out(rows, means, 2) else 3
+
+
+def model_of(rows: Array, seconds: Array, terms: int) -> Model:
+    """Returns the model with this number of terms for each line of `seconds`, of shape (draws, sizes)."""
+    coefficients = np.zeros((len(seconds), 3))
+    coefficients[:, :terms] = non_negative(_terms(rows)[:, :terms], seconds)
     return Model(coefficients)
 
 
-def _left_out(times: Times, terms: int) -> float:
+def _left_out(rows: Array, means: Array, terms: int) -> float:
     """Returns the mean squared relative error of times that are predicted for a size that was left out of the fit.
 
-    Each size is left out once. `terms` is the number of terms of the model.
+    Each size is left out once. `terms` is the number of terms of the model. `means` has shape (1, sizes).
     """
-    rows, means = times.rows, geometric_means(times.seconds, np.arange(len(times.seconds))[None])
     errors = []
     for left in range(len(rows)):
         kept = np.arange(len(rows)) != left
@@ -171,7 +180,7 @@ def _terms(rows: Array) -> Array:
     return np.stack([np.ones(len(rows)), rows, rows * np.log(rows)], axis=1)
 
 
-def _crossings(engine: Model, rival: Model, sizes: Array) -> Array:
+def crossings(engine: Model, rival: Model, sizes: Array) -> Array:
     """Returns, for each draw, the size from which the engine is faster. The result has shape (draws,)."""
     slower = engine.at(sizes) >= rival.at(sizes)
     last = slower.shape[1] - 1 - slower[:, ::-1].argmax(axis=1)  # the last size for which the engine is slower

@@ -118,11 +118,13 @@ def worker_queues(planned: list[Execution], seed: int) -> Iterator[list[Executio
     session follow each other in a queue. The order of the sessions is reversed in every second round. An isolated
     execution needs a worker in which nothing ran before. To save a worker, each shared worker begins with one
     isolated execution of the round, if there is one. Every further isolated execution gets its own worker.
+
+    The order of a round depends on its number, so rounds that are measured in calls of their own differ in order.
     """
-    generator = random.Random(seed)
     sessions = list(dict.fromkeys(execution.session for execution in planned))
-    generator.shuffle(sessions)
+    random.Random(seed).shuffle(sessions)
     for number in sorted({execution.round for execution in planned}):
+        generator = random.Random(f"{seed} {number}")
         shared: dict[Session, list[Execution]] = defaultdict(list)
         isolated: dict[Session, list[Execution]] = defaultdict(list)
         for execution in planned:

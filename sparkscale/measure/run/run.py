@@ -1,44 +1,34 @@
 """`sparkscale run`: measures the requested cases, as a new or a resumed run in the store."""
 
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cluster.budget import Budget, budget
+from cluster.budget import budget
 from cluster.endpoint import existing
 from cluster.network import check as check_emulation
-from cluster.profile import ClusterProfile, Emulated
-from sparkscale.contract.dataset import PreparedDataset
+from cluster.profile import Emulated
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.contract.seeds import Seeds
-from sparkscale.measure.plan import suite, targets
+from sparkscale.measure.plan import suite
 from sparkscale.measure.plan.cases import PlannedCase, count_executions, planned_cases, within_budgets
 from sparkscale.measure.plan.filter import select_cases
-from sparkscale.measure.plan.rounds import planned_executions
-from sparkscale.measure.plan.suite import Suite
 from sparkscale.measure.run import origin
-from sparkscale.measure.run.clusters import ready_cluster
 from sparkscale.measure.run.ledger import Ledger
 from sparkscale.measure.run.lock import machine_lock
-from sparkscale.measure.run.preparation import prepare_all, prepare_models
+from sparkscale.measure.run.opened import Data, Key, OpenedRun, Plan, opened
+from sparkscale.measure.run.preparation import prepare_all
 from sparkscale.measure.run.progress import Observer
-from sparkscale.measure.run.records import Recorder
-from sparkscale.measure.run.runner import Runner
 from sparkscale.measure.run.scratch import scratch_folder
 from sparkscale.measure.worker import cold_cache
 from sparkscale.store.invocation import Command, Invocation
 from sparkscale.store.store import Store
 from workloads import registry
 from workloads.registry import AnySource
-
-Key = tuple[str, int, bool]
-
-Data = dict[ClusterProfile, dict[str, PreparedDataset]]
-"""The data sets of each profile. The inner keys are the names that cases use."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,10 @@ class Request:
     model_seed: int | None = None
     fixed_seeds: bool = False
     """If true, all rounds have the same seeds of samples and models."""
+    questions: tuple[str, ...] | None = None
+    """The questions that `decide` answers. Other commands have none."""
+    confidence: float | None = None
+    """The confidence of the answers of `decide`. Other commands have none."""
 
 
 @dataclass(frozen=True)
@@ -84,38 +78,65 @@ class Finished:
     logs: Path
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A checked request: its suite, cases and profiles exist."""
-
-    suite: Suite
-    cases: list[PlannedCase]
-    profiles: dict[ClusterProfile, Budget]
-
-
 def measure(request: Request, observer: Callable[[], Observer], ledger: Ledger | None = None) -> Finished:
     """Measures the requested cases. `observer` is called once, after the request was checked.
 
     `ledger` adds up the wall time since the command began. Raises ConfigError if the request is wrong, and
     DatasetError if its data is wrong, before anything is written to `out`.
     """
+    with open_run(request, observer, ledger) as run:
+        done_keys = _measured(run.earlier, only_ok=request.retry_failed)
+        for cluster, executions in run.executions.items():
+            missing = [execution for execution in executions if execution.key not in done_keys]
+            if request.only_round is not None:
+                missing = [execution for execution in missing if execution.round == request.only_round]
+            run.measure(cluster, missing)
+        records = run.store.records(run.invocation.id)
+        return Finished(run.invocation.id, records, len(records) - len(run.earlier), run.logs)
+
+
+def _accept(invocation: Invocation, plan: Plan, data: Data) -> None:
+    """Accepts every run."""
+
+
+@contextmanager
+def open_run(
+    request: Request,
+    observer: Callable[[], Observer],
+    ledger: Ledger | None = None,
+    check: Callable[[Invocation, Plan, Data], None] = _accept,
+    keeps_worker: bool = False,
+) -> Iterator[OpenedRun]:
+    """Yields the requested run, stored and with its data prepared, while it holds the machine's lock.
+
+    Arguments and errors are those of `measure`. `check` is called when the data is prepared. A new run for which it
+    raises an error is not stored. The caller measures the executions of the run in one go or several. If
+    `keeps_worker` is true, a go can use the worker of the go before it, for the same round.
+    """
     ledger = ledger or Ledger()
-    if request.resume or request.retry_failed:
-        with machine_lock(), Store.existing(request.out) as store:
+    with ExitStack() as stack:
+        if request.resume or request.retry_failed:
+            stack.enter_context(machine_lock())
+            store = stack.enter_context(Store.existing(request.out))
             invocation = _continued(request, _to_resume(request, store))
             planned = _planned(request, invocation)
             origin.check_same_request(invocation, store, planned.suite, planned.profiles)
             _check_clusters(planned)
-            with closing(observer()) as watching:
-                watching.note(_resume_text(invocation, store))
-                data = _prepare(planned, invocation, watching, ledger)
-                return _measure(request, invocation, planned, data, store, watching, ledger)
-    invocation, planned = _new(request)
-    with machine_lock(), closing(observer()) as watching:
-        data = _prepare(planned, invocation, watching, ledger)
-        with Store.open(request.out) as store:
+            watching = stack.enter_context(closing(observer()))
+            watching.note(_resume_text(invocation, store))
+            data = _prepare(planned, invocation, watching, ledger)
+            check(invocation, planned, data)
+        else:
+            invocation, planned = _new(request)
+            stack.enter_context(machine_lock())
+            watching = stack.enter_context(closing(observer()))
+            data = _prepare(planned, invocation, watching, ledger)
+            check(invocation, planned, data)
+            store = stack.enter_context(Store.open(request.out))
             invocation = _stored(invocation, planned, store)
-            return _measure(request, invocation, planned, data, store, watching, ledger)
+        yield stack.enter_context(
+            opened(invocation, planned, data, store, watching, ledger, request.out, keeps_worker)
+        )
 
 
 def begin(request: Request) -> Invocation:
@@ -128,7 +149,7 @@ def begin(request: Request) -> Invocation:
         return _stored(invocation, planned, store)
 
 
-def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
+def _stored(invocation: Invocation, planned: Plan, store: Store) -> Invocation:
     """Stores the invocation with its origin, goals and thresholds, and returns it."""
     begun = invocation.model_copy(
         update={
@@ -141,7 +162,7 @@ def _stored(invocation: Invocation, planned: _Plan, store: Store) -> Invocation:
     return begun
 
 
-def _new(request: Request) -> tuple[Invocation, _Plan]:
+def _new(request: Request) -> tuple[Invocation, Plan]:
     """Returns a new run for the request, and its checked plan. Raises ConfigError or ClusterError."""
     invocation = Invocation(
         id=uuid.uuid4().hex[:12],
@@ -160,13 +181,16 @@ def _new(request: Request) -> tuple[Invocation, _Plan]:
             fixed=request.fixed_seeds,
         ),
         cold_cache=request.cold_cache,
+        questions=request.questions or (),
+        confidence=request.confidence,
         executions=0,
     )
     planned = _planned(request, invocation)
     if invocation.cold_cache:
         for cluster in planned.profiles:
             cold_cache.check_profile(cluster)
-    invocation = invocation.model_copy(update={"executions": count_executions(planned.cases)})
+    if request.command != "decide":  # it measures as few as it can
+        invocation = invocation.model_copy(update={"executions": count_executions(planned.cases)})
     Store.check_writable(request.out)
     _check_clusters(planned)
     return invocation, planned
@@ -179,7 +203,7 @@ def _to_resume(request: Request, store: Store) -> Invocation:
     return store.invocation(request.suite, command=request.command)
 
 
-def _check_clusters(planned: _Plan) -> None:
+def _check_clusters(planned: Plan) -> None:
     """Raises ClusterError if an existing cluster does not answer, and ConfigError if its secrets are not set.
 
     Also raises ConfigError if emulated hosts cannot be made.
@@ -191,7 +215,7 @@ def _check_clusters(planned: _Plan) -> None:
             existing(cluster)
 
 
-def _prepare(planned: _Plan, invocation: Invocation, observer: Observer, ledger: Ledger) -> Data:
+def _prepare(planned: Plan, invocation: Invocation, observer: Observer, ledger: Ledger) -> Data:
     """Prepares the data of all cases, on the storage of each profile.
 
     Raises ConfigError if the run needs a cold page cache and the kernel does not empty it.
@@ -227,6 +251,8 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     for option, requested, stored in (
         *((name, getattr(request, name), getattr(invocation, name)) for name in ("seed", "rounds", "filter")),
         ("cluster", _listed(request.clusters), _listed(invocation.clusters)),
+        ("question", _listed(request.questions), _listed(invocation.questions or None)),
+        ("confidence", request.confidence, invocation.confidence),
         ("sample-seed", request.sample_seed, drawn.sample),
         ("model-seed", request.model_seed, drawn.model),
         ("fixed-seeds", request.fixed_seeds or None, drawn.fixed),
@@ -245,9 +271,9 @@ def _continued(request: Request, invocation: Invocation) -> Invocation:
     return invocation
 
 
-def _listed(clusters: Sequence[str] | None) -> str | None:
-    """Returns the profiles' names, separated by commas as for the option --cluster; None if none are given."""
-    return None if clusters is None else ",".join(clusters)
+def _listed(names: Sequence[str] | None) -> str | None:
+    """Returns the names, separated by commas as in an option such as --cluster; None if none are given."""
+    return None if names is None else ",".join(names)
 
 
 def _resume_text(invocation: Invocation, store: Store) -> str:
@@ -263,7 +289,7 @@ def _resume_text(invocation: Invocation, store: Store) -> str:
     return f"resuming run {invocation.id}{options and f', begun with {options}'}: {done} executions have a record"
 
 
-def _planned(request: Request, invocation: Invocation) -> _Plan:
+def _planned(request: Request, invocation: Invocation) -> Plan:
     loaded = suite.load(request.suite)
     if invocation.data is not None:
         loaded = loaded.on(registry.source(invocation.data))
@@ -272,57 +298,7 @@ def _planned(request: Request, invocation: Invocation) -> _Plan:
         cases = select_cases(cases, invocation.filter)
     cases = [case for case in cases if request.only(case)]
     profiles = {cluster: budget(cluster) for cluster in dict.fromkeys(case.cluster for case in cases)}
-    return _Plan(loaded, within_budgets(cases, profiles), profiles)
-
-
-def _measure(
-    request: Request,
-    invocation: Invocation,
-    planned: _Plan,
-    data: Data,
-    store: Store,
-    observer: Observer,
-    ledger: Ledger,
-) -> Finished:
-    earlier_records = store.records(invocation.id)
-    origin.check_same_origin(earlier_records, store)
-    done_keys = _measured(earlier_records, only_ok=request.retry_failed)
-    logs = request.out / "logs" / invocation.id
-    logs.mkdir(parents=True, exist_ok=True)
-    known_targets = targets.known_targets(planned.suite, store, invocation.started_at)
-    for cluster, granted in planned.profiles.items():
-        cases = [case for case in planned.cases if case.cluster == cluster]
-        cases = targets.with_targets(cases, data[cluster], granted, invocation.drawn, known_targets)
-        executions = planned_executions(cases, data[cluster], granted, invocation.drawn, invocation.rounds)
-        executions = [execution for execution in executions if execution.key not in done_keys]
-        if request.only_round is not None:
-            executions = [execution for execution in executions if execution.round == request.only_round]
-        with scratch_folder() as scratch, ExitStack() as stack:
-            running = None
-            if any(execution.case.placement == "spark" and execution.unsupported is None for execution in executions):
-                with ledger.time("starting"):
-                    running = stack.enter_context(ready_cluster(cluster, granted, scratch, logs, observer))
-                origin.check_same_java(earlier_records, store, running)
-            with ledger.time("preparing"):
-                models = prepare_models(executions, data[cluster], cluster, granted, observer, scratch, running)
-            runner = Runner(
-                recorder=Recorder(
-                    store, invocation, planned.suite.name, granted, list(data[cluster].values()), models
-                ),
-                observer=observer,
-                ledger=ledger,
-                profile=cluster,
-                budget=granted,
-                cluster=running,
-                deadline_seconds=planned.suite.deadline_seconds,
-                logs=logs,
-                scratch=scratch,
-                data=data[cluster],
-                models=models,
-            )
-            runner.run(executions)
-    records = store.records(invocation.id)
-    return Finished(invocation.id, records, len(records) - len(earlier_records), logs)
+    return Plan(loaded, within_budgets(cases, profiles), profiles)
 
 
 def _measured(records: list[RunRecord], only_ok: bool) -> set[Key]:

@@ -3,6 +3,7 @@
 It never imports pyspark, because only worker processes run Spark and engines.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,13 +34,32 @@ OUTSIDE_SECONDS = 300.0
 If the suite's deadline for the phases is longer, the limit is as long as this deadline.
 """
 
+GRACE_SECONDS = 10.0
+"""A case that runs when the time of the command is over is stopped after this many seconds."""
+LEAST_SCORING_SECONDS = 60.0
+"""Scoring always has this much time, because a case that is not scored is lost."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times (time.monotonic()) that limit one go of a run.
+
+    At `ends_at`, the time of the command is over: no execution begins later, and a running one is stopped. After
+    `last_start`, the go is later than expected: an execution that runs goes on, but no other one begins.
+    """
+
+    ends_at: float
+    last_start: float
+
 
 @dataclass
 class Runner:
     """Measures executions on one profile.
 
     `logs` is the folder of the workers' logs, and `scratch` the folder of their temporary files. `cluster` is the
-    cluster for Spark sessions; None if no case needs one.
+    cluster for Spark sessions; None if no case needs one. `times` limits the next call of `run`; None if it has no
+    limit. If `keeps_worker` is true, the last worker waits for the next call of `run`, which uses it for executions
+    of the same round.
     """
 
     recorder: Recorder
@@ -53,14 +73,32 @@ class Runner:
     scratch: Path
     data: dict[str, PreparedDataset]
     models: Models
+    times: Times | None = None
+    keeps_worker: bool = False
+    _open: tuple[tuple[int, Session], WorkerQueue] | None = None
 
     def __post_init__(self) -> None:
         self.idle = IdleWorkers(self.spawn)
 
     @property
+    def is_over(self) -> bool:
+        """True if the time of the command is over."""
+        return self.times is not None and time.monotonic() >= self.times.ends_at
+
+    @property
+    def is_late(self) -> bool:
+        """True if no further execution should begin."""
+        return self.times is not None and time.monotonic() >= min(self.times.ends_at, self.times.last_start)
+
     def limits(self) -> CaseLimits:
-        """The time limits of each case."""
-        return CaseLimits(self.deadline_seconds, max(self.deadline_seconds, OUTSIDE_SECONDS))
+        """Returns the time limits of a case that begins now."""
+        outside = max(self.deadline_seconds, OUTSIDE_SECONDS)
+        if self.times is not None:
+            left = float(round(max(self.times.ends_at - time.monotonic(), 0.0) + GRACE_SECONDS))
+            outside = min(outside, max(left, LEAST_SCORING_SECONDS))
+            if left < self.deadline_seconds:
+                return CaseLimits(left, outside, "the time of the command was over")
+        return CaseLimits(self.deadline_seconds, outside)
 
     def label(self, case: Case) -> str:
         """Returns the label of a case in messages. It states the threads if the suite limits them."""
@@ -74,8 +112,43 @@ class Runner:
             if execution.unsupported is not None:
                 self._unsupported(execution, execution.unsupported)
         self.observer.planned([(execution.case, execution.isolated) for execution in possible])
-        for queue in worker_queues(possible, self.recorder.invocation.seed):
-            WorkerQueue(self).run(queue)
+        for executions_of_worker in worker_queues(possible, self.recorder.invocation.seed):
+            self._queue(executions_of_worker).run(executions_of_worker)
+        if not self.keeps_worker:
+            self.close()
+
+    def _queue(self, executions: list[Execution]) -> WorkerQueue:
+        """Returns the queue for these executions: that of the last worker if it fits, else a new one.
+
+        Executions share a worker only within a round. An isolated one needs a worker in which nothing ran before.
+        """
+        first = executions[0]
+        key = first.round, first.worker
+        if self._open and self._open[0] == key and not first.isolated and self._open[1].is_alive:
+            return self._open[1]
+        self.close()
+        queue = WorkerQueue(self)
+        self._open = key, queue
+        return queue
+
+    @property
+    def waiting(self) -> tuple[int, Session, frozenset[str]] | None:
+        """The worker that waits for further executions: its round, its properties, and the keys of its warm-ups.
+
+        None if no worker waits.
+        """
+        if self._open is None or not self.keeps_worker:
+            return None
+        (number, session), queue = self._open
+        if queue.worker is None or not queue.is_alive:
+            return None
+        return number, session, frozenset(queue.worker.warmed)
+
+    def close(self) -> None:
+        """Ends the worker that waits for further executions."""
+        if self._open:
+            self._open[1].close()
+        self._open = None
 
     def _unsupported(self, execution: Execution, reason: str) -> None:
         error = ErrorInfo(type="EngineUnsupported", message=reason)

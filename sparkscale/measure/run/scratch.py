@@ -48,6 +48,23 @@ def _workers(folder: Path) -> set[int]:
 
 
 @contextmanager
+def subfolder(scratch: Path, name: str) -> Iterator[Path]:
+    """Yields a new folder below `scratch`, with a name that begins with `name`. Removes it when the context ends.
+
+    Raises ScratchError if it cannot be made.
+    """
+    try:
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
+    except OSError as error:
+        raise ScratchError(f"A folder for temporary files cannot be made: {error}.") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def tables_folder(scratch: Path) -> Iterator[Path]:
     """Yields a folder for the tables of one case, below `scratch`. Raises ScratchError if it cannot be made."""
     folder = scratch / f"tables-{uuid.uuid4().hex}"

@@ -9,7 +9,7 @@ from sparkscale.contract.case import Case
 from sparkscale.contract.errors import ModelError, SparkscaleError
 from sparkscale.contract.model import PreparedModel
 from sparkscale.contract.record import ErrorInfo, Observation, RunRecord, Temperature
-from sparkscale.measure.outcomes import Evidence, PassedLimit, decide, may_disturb_next_case
+from sparkscale.measure.outcomes import CaseLimits, Evidence, PassedLimit, decide, may_disturb_next_case
 from sparkscale.measure.plan.rounds import Execution
 from sparkscale.measure.run import warmup
 from sparkscale.measure.run.idle import imported_by
@@ -45,7 +45,9 @@ class Retry:
 
 @dataclass
 class WorkerQueue:
-    """Runs executions that share a worker. If the worker is lost, the next execution starts another worker."""
+    """Runs executions that share a worker, until it is closed. If the worker is lost, the next execution starts
+    another worker.
+    """
 
     runner: "Runner"
     worker: WorkerProcess | None = None
@@ -53,19 +55,32 @@ class WorkerQueue:
     """Records of failed warm-ups, by the ids of their cases. These warm-ups are not tried again in this queue."""
     passes: dict[str, warmup.Passes] = field(default_factory=dict)
     """The passes of the warm-ups that this worker ran, by the ids of their cases."""
+    limits: CaseLimits = field(init=False)
+    """The time limits of the last execution."""
     disturbed: bool = False
     """True if a daemon ended during the last execution, so that the worker's session has changed."""
 
     def run(self, executions: list[Execution]) -> None:
-        """Executes all executions in order, and then ends the worker."""
+        """Executes all executions in order. Afterwards, the worker waits for more of them, or for `close`."""
         try:
             for execution in executions:
+                if self.runner.is_late:
+                    break
                 self._measure(execution)
         except BaseException:
             self._drop()
             raise
+
+    @property
+    def is_alive(self) -> bool:
+        """False if the worker has ended by itself since its last execution."""
+        return self.worker is None or self.worker.process.poll() is None
+
+    def close(self) -> None:
+        """Ends the worker."""
         if self.worker:
             self.worker.close()
+        self.worker = None
 
     def _drop(self) -> None:
         """Ends the worker. The next execution starts another worker."""
@@ -77,14 +92,20 @@ class WorkerQueue:
     def _measure(self, execution: Execution) -> None:
         """Executes a case in this worker, after a warm-up of its engine.
 
-        An isolated case gets a new worker, and no warm-up.
+        An isolated case gets a new worker, and no warm-up. If the time of the command is over after the warm-up, the
+        case is not executed, and gets no record.
         """
         attempt = 1
         while True:
             self._restore(execution)
+            failed = None
             if execution.isolated:
                 self._drop()
-            elif failed := self._warm_up(execution):
+            else:
+                failed = self._warm_up(execution)
+            if self.runner.is_over:
+                return
+            if failed:
                 self._skip(execution, failed)
                 return
             result = self._execute(execution, execution.case, warms=False, last=attempt == WARM_ATTEMPTS)
@@ -183,7 +204,7 @@ class WorkerQueue:
             observation,
             "warm",
             self.worker,
-            deadline_seconds=self.runner.deadline_seconds,
+            deadline_seconds=self.runner.limits().phases,
         )
         self.runner.observer.finished(record, 0.0)
 
@@ -206,11 +227,13 @@ class WorkerQueue:
         worker, position, usage = self.worker, None, ResourceUse()
         kills = self._daemon_kills(case)
         self.disturbed = False
+        self.limits = runner.limits()
         try:
             model = runner.models.get(case.id)
             if isinstance(model, ModelError):
                 raise model
             worker = self._worker_for(case)
+            self.limits = runner.limits()  # the start of a worker takes seconds
             position = worker.executions - 1
             observation, usage, tables = self._request(worker, execution, case, model)
             if observation.outcome != "ok":
@@ -244,7 +267,7 @@ class WorkerQueue:
             usage if observation.outcome == "ok" else ResourceUse(),
             tables,
             position,
-            runner.deadline_seconds,
+            self.limits.phases,
         )
         if record.is_warmup and record.outcome in warmup.RAN:
             warmups.append(record.id)
@@ -361,7 +384,7 @@ class WorkerQueue:
             try:
                 reply = worker.request(
                     request,
-                    runner.limits,
+                    self.limits,
                     [sampler for sampler in (memory, gpus) if sampler],
                     runner.observer.phase,
                     lambda: usage.append(self._used(execution, memory, gpus)),
@@ -408,7 +431,7 @@ class WorkerQueue:
             worker_limit=PassedLimit(worker.limit.limit_bytes, worker.limit.mechanism) if worker else None,
             stage=problem.stage if isinstance(problem, DeadlineExceeded) else None,
             phase=worker.phase if worker else None,
-            limits=self.runner.limits,
+            limits=self.limits,
         )
         self._drop()
         return decide(evidence).observation()

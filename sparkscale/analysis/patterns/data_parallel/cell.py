@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from sparkscale.analysis import crossed, metrics
 from sparkscale.analysis.criterion import Criterion, criterion_of
 from sparkscale.analysis.patterns.data_parallel.scores import Qualities, reading
 from sparkscale.analysis.plausibility import quality_warning
-from sparkscale.analysis.statistics import Interval, Spread, ratios_by_round
+from sparkscale.analysis.statistics import LEVEL, Interval, Spread, ratios_by_round
 from sparkscale.analysis.unit_quality import UnitQuality, value
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord
@@ -155,15 +156,17 @@ class Step:
     """The quality that a model gives up against a better model, such as the model from all data.
 
     `fraction` is the fraction of the worse model. `estimate` is the mean over seeds, paired on seeds and on the
-    hold-out's units. `tolerance` is the most quality that may be given up.
+    hold-out's units. `tolerance` is the most quality that may be given up. `level` is the confidence level of the
+    interval and of the verdict.
     """
 
     fraction: float
     estimate: crossed.Estimate
     tolerance: float
+    level: float = LEVEL
 
     @classmethod
-    def of(cls, fraction: float, pairs: list[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
+    def of(cls, fraction: float, pairs: Sequence[tuple[UnitQuality, UnitQuality]], criterion: Criterion) -> "Step":
         """Returns the quality that the model of a fraction gives up against a better model.
 
         For each pair of seeds, `pairs` holds the quality of the better model (all data, or the ceiling), then the
@@ -183,7 +186,7 @@ class Step:
 
     @property
     def interval(self) -> Interval | None:
-        return self.estimate.interval
+        return self.estimate.at(self.level)
 
     @property
     def confidence(self) -> float | None:

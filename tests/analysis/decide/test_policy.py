@@ -1,0 +1,113 @@
+"""The policy as a whole: wrong requests, the time limit, notes, and where it stops."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparkscale.analysis.questions.decide.costs import Costs
+from sparkscale.analysis.questions.decide.grid import GridCell
+from sparkscale.analysis.questions.decide.policy import Policy
+from sparkscale.contract.errors import ConfigError
+from sparkscale.store.store import Store
+from tests.analysis.decide.measuring import Loop, cell
+
+SECONDS = {"sklearn": lambda f: 1 + 90 * f, "xgboost": lambda f: 1 + 60 * f, "mllib": lambda f: 9 + 200 * f}
+EVERY = ("sample", "engine", "cluster")
+
+
+def test_an_unknown_question_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="Unknown question 'size': choose from sample, engine, cluster, workers, all"
+    ):
+        Policy([cell("xgboost", 1.0)], ["size"])
+
+
+def test_another_pattern_is_refused() -> None:
+    other = replace(cell("xgboost", 1.0), workload="inference.gradient_boosting")
+    with pytest.raises(ConfigError, match="questions about data_parallel workloads, not about inference"):
+        Policy([other], ["engine"])
+
+
+def nothing() -> list[GridCell]:
+    return [replace(cell("xgboost", 1.0), isolated=True)]
+
+
+@pytest.mark.parametrize(
+    ("grid", "questions"), [([], ["engine"]), (nothing(), ["engine"]), ([cell("xgboost", 1)], [])]
+)
+def test_nothing_to_ask_is_refused(grid: list[GridCell], questions: list[str]) -> None:
+    with pytest.raises(ConfigError, match="The grid has no case that answers a question"):
+        Policy(grid, questions)
+
+
+def test_cells_that_answer_no_question_are_named() -> None:
+    grid = [
+        cell("xgboost", 1.0),
+        replace(cell("xgboost", 0.5), isolated=True),
+        replace(cell("sklearn", 1.0), cores=1),
+        replace(cell("sklearn", 0.5), parameter_set="defaults"),
+    ]
+    assert Policy(grid, ["engine"]).notes == [
+        "1 isolated case left out, because it shows memory and first runs.",
+        "1 case left out, because it has fewer threads than its profile grants.",
+        "1 case left out, because it has the libraries' own defaults.",
+    ]
+
+
+def test_no_step_may_last_longer_than_the_time_that_is_left(store: Store) -> None:
+    loop = Loop(store, SECONDS, EVERY)
+    left = 400.0
+    while (step := loop.next(left)) is not None:
+        assert step.seconds <= step.at_most_seconds <= left
+        loop.measure(step)
+        left -= step.seconds
+    assert loop.policy.why_stopped == "nothing that helps would end in the time that is left"
+    assert any(not standing.is_resolved for standing in loop.standings())
+
+
+def test_more_time_measures_more(store: Store) -> None:
+    loop = Loop(store, SECONDS, EVERY)
+    assert loop.next(3.0) is None
+    step = loop.next(60.0)
+    assert step is not None
+    assert {piece.cell.placement for piece in step.pieces} == {"node"}
+
+
+def test_every_question_is_resolved_in_a_part_of_the_grid(store: Store) -> None:
+    loop = Loop(
+        store,
+        {"sklearn": lambda f: 0.2 + 90 * f, "xgboost": lambda f: 0.1 + 6 * f, "mllib": lambda f: 9 + 200 * f},
+        EVERY,
+        noise={"sklearn": lambda _: 0.2, "xgboost": lambda _: 0.2, "mllib": lambda _: 0.2},
+        fractions=(1 / 64, 1 / 16, 1 / 4, 1.0),
+    )
+    standings = loop.run()
+    assert {question: one.choice for question, one in standings.items()} == {
+        "sample": "1/64 for xgboost",
+        "engine": "xgboost",
+        "cluster": "no",
+    }
+    pieces = sum(len(step.pieces) for step in loop.steps)
+    assert pieces < len(loop.grid) * loop.rounds / 2
+
+
+def test_each_step_is_of_one_round_and_one_kind_of_worker(store: Store) -> None:
+    loop = Loop(store, SECONDS, EVERY)
+    loop.run(1500)
+    for step in loop.steps:
+        assert len({(piece.round, piece.cell.worker, piece.cell.cluster) for piece in step.pieces}) == 1
+        assert step.reason
+    pieces = [(piece.cell.key, piece.round) for step in loop.steps for piece in step.pieces]
+    assert len(pieces) == len(set(pieces))
+
+
+def test_costs_follow_what_was_measured() -> None:
+    small, large = cell("mllib", 1 / 64), cell("mllib", 1.0)
+    costs = Costs([small, large])
+    unknown, at_most = costs.of_cell(large)
+    assert at_most > 2 * unknown
+    costs.took(small.key, 2.0)
+    expected, at_most = costs.of_cell(large)
+    assert 64 * 2.0 / 2 < expected < at_most
+    costs.took(large.key, 20.0)
+    assert costs.of_cell(large) == (20.0, 30.0)
