@@ -88,6 +88,16 @@ def test_fewer_threads_of_a_node_are_candidates(store: Store) -> None:
     assert {run.threads for run, _, _ in runs.runs} == {None}
 
 
+def test_an_engine_on_spark_is_measured_on_the_measured_profiles(store: Store) -> None:
+    cores = (1, 2, 4, 8)
+    runs = wanted(store, 8 * ROWS, engines=("mllib",), cores=cores, definition=SYNTHETIC, rounds=1)
+    assert runs.runs
+    for run, expected, _ in runs.runs:
+        assert run.cluster == f"c{run.cores}" and run.cores in cores
+        assert expected.scale_out == run.cores
+        assert run.threads is None
+
+
 def test_the_report_says_how_much_surer_the_answer_becomes(store: Store) -> None:
     text = words(wanted(store, 8 * ROWS, definition=SYNTHETIC))
     assert "starts of workers and other phases. Making data is not included." in text
