@@ -128,6 +128,19 @@ def test_the_command_prints_what_to_measure(tmp_path: Path, sparkscale: Call) ->
     assert "What to measure next" not in sparkscale(*own).stdout
 
 
+def test_records_of_another_host_are_not_added_to(tmp_path: Path, sparkscale: Call) -> None:
+    with Store.open(tmp_path) as store:
+        Measured(engines=("xgboost",), fractions=SMALL).into(store)
+    own = ("plan", "--workload", "gradient_boosting", "--rows", "64000", "--out", str(tmp_path))
+    answer = sparkscale(*own, "--measure", "--within", "5m")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.endswith(
+        "Error: The records were measured on another host, so new ones cannot be added to them: measure there, or "
+        "begin here with `sparkscale run`.\n"
+    )
+    assert not (tmp_path / "proposed.toml").exists()
+
+
 def test_a_wrong_time_is_refused(tmp_path: Path, sparkscale: Call) -> None:
     answer = sparkscale(
         "plan", "--workload", "x", "--rows", "1e6", "--propose", "--within", "soon", "--out", str(tmp_path)
