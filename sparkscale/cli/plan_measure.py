@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from pydantic import ValidationError
 
 from sparkscale.analysis.questions.plan.proposals import Measurable, Proposed
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.interrupt import interruptible
+from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.measure.plan.cases import PlannedCase
+from sparkscale.measure.run import origin
 from sparkscale.measure.run.progress import observer
 from sparkscale.measure.run.run import Request, measure
 from sparkscale.store.store import Store
@@ -30,8 +32,9 @@ Key = tuple[str, str, float, int | None]
 def written(proposed: Proposed, store: Store, out: Path) -> tuple[Path, set[Key]]:
     """Writes the proposed runs as a suite into `out`. Returns its path, and the cases that are wanted of it.
 
-    Raises ConfigError if the data set cannot be made again.
+    Raises ConfigError if the data set cannot be made again, or if new runs would not be comparable here.
     """
+    origin.check_comparable([proposed.sample], store)
     own = _settings(proposed.sample, proposed.definition, store)
     names = {run: _name(proposed, run) for run, _, _ in proposed.runs}
     datasets = {names[run]: _sized(own, run.larger) for run in names if own is not None}
@@ -46,8 +49,15 @@ def measure_suite(suite: Path, wanted: set[Key], out: Path) -> None:
     def is_wanted(case: PlannedCase) -> bool:
         return (case.cluster.name, case.dataset, case.fraction, case.threads) in wanted
 
-    with interruptible():
-        measure(Request(str(suite), out, only=is_wanted), observer)
+    try:
+        with interruptible():
+            finished = measure(Request(str(suite), out, only=is_wanted), observer)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The records so far are kept: a plan uses them.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    added = finished.records[len(finished.records) - finished.added :]
+    if failures := [record for record in added if record.outcome != "ok"]:
+        typer.echo(f"Warning: {len(failures)} of {len(added)} runs are not ok: see `sparkscale show`.", err=True)
 
 
 def _settings(sample: RunRecord, definition: Mapping[str, Any], store: Store) -> dict[str, Any] | None:

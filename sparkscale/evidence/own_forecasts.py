@@ -7,6 +7,7 @@ The quality with all rows is forecast from at most UP_TO of the rows.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from sparkscale.analysis.questions import learning_curve
 from sparkscale.analysis.questions.plan.basis import Basis, basis
 from sparkscale.analysis.questions.plan.quality import qualities
 from sparkscale.analysis.questions.plan.times import Times, judged, sizes, times
+from sparkscale.store import archive
 from sparkscale.store.store import Store
 
 Protocol = Literal["size", "cores", "size and cores"]
@@ -53,6 +55,15 @@ class Summary:
     high: float
     """The 90th percentile."""
     covered: float
+
+
+def of_records(path: Path) -> list[Judged]:
+    """Returns the predictions of times and of qualities, from the records of an archive or of a folder.
+
+    Raises ConfigError if the path has no records, or none that can be planned.
+    """
+    with Store.existing(path) if path.is_dir() else archive.unpacked(path) as store:
+        return [*own_times(store), *own_qualities(store)]
 
 
 def own_times(store: Store, workloads: Iterable[str] | None = None) -> list[Judged]:

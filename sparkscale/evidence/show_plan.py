@@ -1,13 +1,14 @@
 """Makes the tables that `sparkscale bench-plan` prints."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sparkscale.analysis.blocks import Block, Cell, Column, Grid, Heading, Text, name, share
 from sparkscale.analysis.questions.fitting import LEVEL
 from sparkscale.analysis.statistics import Array
+from sparkscale.evidence.own_forecasts import HIGH_ERROR, MEDIAN_ERROR, QUALITY_ERROR, Judged, summary
 from sparkscale.evidence.plan_bench import Outcome
 from sparkscale.evidence.public_runtimes import DataSet
 
@@ -106,3 +107,52 @@ def _refused(results: Sequence[Outcome]) -> list[Block]:
         return []
     listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
     return [Text(f"{reasons.total()} predictions were refused: {listed}.")]
+
+
+def own_records(judged: Mapping[str, Sequence[Judged]]) -> list[Block]:
+    """Returns a table of the forecasts of own records, by where the records are. Nothing if there are none."""
+    if not judged:
+        return []
+    everything = [one for of_path in judged.values() for one in of_path]
+    rows = [row for path, ones in judged.items() for row in _own_rows(path, ones)]
+    rows += _own_rows("all", everything) if len(judged) > 1 else []
+    columns = (
+        name("records"),
+        name("held out"),
+        Column("pre-\ndicted", ",", priority=2),
+        Column("re-\nfused", ",", priority=3),
+        name("median\nerror"),
+        name("90th\npct."),
+        Column("cov-\nered", ".0%"),
+        name("bar"),
+    )
+    return [
+        Heading("On own records"),
+        Grid("Errors of forecasts of the largest size and the most cores", columns, tuple(rows), is_grouped=True),
+        Text(
+            "Each is predicted from all smaller sizes, or from fewer cores. The quality with all rows is forecast "
+            "from 1/4 and less, and its error is in the units of the quality.",
+            is_note=True,
+        ),
+    ]
+
+
+def _own_rows(path: str, ones: Sequence[Judged]) -> list[tuple[Cell, ...]]:
+    """Returns a row for each thing that was held out."""
+    if not ones:
+        return [(path, "nothing", 0, 0, None, None, None, "one size only")]
+    rows: list[tuple[Cell, ...]] = []
+    for what in dict.fromkeys(one.what for one in ones):
+        result = summary([one for one in ones if one.what == what])
+        if not result.predicted:
+            rows.append((path, what, 0, result.refused, None, None, None, "nothing predicted"))
+            continue
+        is_quality = what == "quality"
+        met = result.median <= (QUALITY_ERROR if is_quality else MEDIAN_ERROR)
+        met = met and (is_quality or result.high <= HIGH_ERROR)
+        bar = f"{QUALITY_ERROR:g}" if is_quality else f"{MEDIAN_ERROR:.0%}, {HIGH_ERROR:.0%}"
+        form = ".4f" if is_quality else ".1%"
+        errors = (f"{result.median:{form}}", f"{result.high:{form}}")
+        verdict = f"{bar} {'met' if met else 'missed'}"
+        rows.append((path, what, result.predicted, result.refused, *errors, result.covered, verdict))
+    return rows

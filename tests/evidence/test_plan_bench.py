@@ -164,3 +164,23 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=f"{file} cannot be read"):
         data_sets(tmp_path)
+
+
+RECORDS = Path(__file__).parents[2] / "docs" / "results" / "records"
+
+
+def test_own_records_are_forecast_too(small: Path, sparkscale: Call) -> None:
+    archive = RECORDS / "crossover-boosting.parquet"
+    printed = sparkscale("bench-plan", "--data", str(small), "--records", str(archive), "--format", "markdown")
+    assert printed.returncode == 0, printed.stderr
+    assert "## On own records" in printed.stdout
+    assert "| crossover-boosting.parquet | size | 2 | 0 |" in printed.stdout
+
+
+def test_own_records_that_do_not_exist_are_named(small: Path, sparkscale: Call) -> None:
+    printed = sparkscale("bench-plan", "--data", str(small), "--records", str(small / "none"))
+    assert (printed.returncode, printed.stdout) == (2, "")
+    assert (
+        printed.stderr
+        == f"Error: --records {small / 'none'} does not exist: name an archive or a folder with records.\n"
+    )

@@ -110,7 +110,7 @@ def fit_phases(runs: Sequence[PhasedRun]) -> PhaseModel:
         why = "the total predicts left-out configurations better than the phases do"
         return PhaseModel(total, {}, None, iterated, 1.0, why)
     distances = [
-        total.trend.without(each).distance(each.size, each.scale_out, total.reach) for each in _places(total)
+        total.trend.without(each).distance(each.size, each.scale_out, total.reach) for each in total.configurations
     ]
     scores = [error / max(distance, 1e-12) for (error, _), distance in zip(errors, distances, strict=True)]
     stretch = ranked(scores, LEVEL) if len(places) >= FEWEST_CONFIGURATIONS else 1.0
@@ -176,7 +176,7 @@ def _errors(runs: Sequence[PhasedRun], total: RuntimeModel, iterated: str) -> li
     An error is the absolute logarithm of measured over predicted seconds. The arrays have shape (runs,).
     """
     errors = []
-    for each in _places(total):
+    for each in total.configurations:
         place = (each.size, each.scale_out)
         others = [run for run in runs if (run.size, run.scale_out) != place]
         by_phases = max(_sum(*_fitted(others, iterated), iterated, place), LEAST_SECONDS)
@@ -184,7 +184,3 @@ def _errors(runs: Sequence[PhasedRun], total: RuntimeModel, iterated: str) -> li
         measured = np.log(each.seconds)
         errors.append((np.abs(measured - math.log(by_phases)), np.abs(measured - math.log(by_total))))
     return errors
-
-
-def _places(total: RuntimeModel) -> tuple[Configuration, ...]:
-    return total.configurations

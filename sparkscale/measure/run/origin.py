@@ -76,14 +76,33 @@ def check_same_origin(before: list[RunRecord], store: Store) -> None:
             raise ConfigError("The run to resume was measured on another host: start a new run.")
         if record.code != code:
             raise ConfigError(f"The run to resume was measured by {record.code}, not {code}: start a new run.")
+    if changed := _changed_release(before, store):
+        raise ConfigError(f"The run to resume was measured with {changed}: start a new run.")
+
+
+def check_comparable(records: list[RunRecord], store: Store) -> None:
+    """Raises ConfigError if new records could not be compared with these: if host or package versions differ."""
+    host = store.describe("host", descriptions.host())
+    if any(record.host != host for record in records):
+        raise ConfigError(
+            "The records were measured on another host, so new ones cannot be added to them: measure there, or begin "
+            "here with `sparkscale run`."
+        )
+    if changed := _changed_release(records, store):
+        raise ConfigError(
+            f"The records were measured with {changed}, so new ones cannot be added to them: install that release, "
+            "or begin again with `sparkscale run`."
+        )
+
+
+def _changed_release(records: list[RunRecord], store: Store) -> str | None:
+    """Returns the first package with another release now, such as "xgboost 3.1, not 3.2". None if all are equal."""
     now = _releases(descriptions.software(None))
-    for identity in {record.software for record in before}:
+    for identity in {record.software for record in records}:
         for name, release in _releases(store.description(identity).content).items():
             if release != now.get(name):
-                raise ConfigError(
-                    f"The run to resume was measured with {name} {release or '(not installed)'}, not "
-                    f"{now.get(name) or '(not installed)'}: start a new run."
-                )
+                return f"{name} {release or '(not installed)'}, not {now.get(name) or '(not installed)'}"
+    return None
 
 
 def check_same_java(before: list[RunRecord], store: Store, running: Cluster) -> None:

@@ -88,6 +88,16 @@ def test_fewer_threads_of_a_node_are_candidates(store: Store) -> None:
     assert {run.threads for run, _, _ in runs.runs} == {None}
 
 
+def test_an_engine_on_spark_is_measured_on_the_measured_profiles(store: Store) -> None:
+    cores = (1, 2, 4, 8)
+    runs = wanted(store, 8 * ROWS, engines=("mllib",), cores=cores, definition=SYNTHETIC, rounds=1)
+    assert runs.runs
+    for run, expected, _ in runs.runs:
+        assert run.cluster == f"c{run.cores}" and run.cores in cores
+        assert expected.scale_out == run.cores
+        assert run.threads is None
+
+
 def test_the_report_says_how_much_surer_the_answer_becomes(store: Store) -> None:
     text = words(wanted(store, 8 * ROWS, definition=SYNTHETIC))
     assert "starts of workers and other phases. Making data is not included." in text
@@ -116,6 +126,19 @@ def test_the_command_prints_what_to_measure(tmp_path: Path, sparkscale: Call) ->
     assert "## What to measure next" in printed.stdout
     assert f"sparkscale {' '.join(own)} --format markdown --measure" in printed.stdout
     assert "What to measure next" not in sparkscale(*own).stdout
+
+
+def test_records_of_another_host_are_not_added_to(tmp_path: Path, sparkscale: Call) -> None:
+    with Store.open(tmp_path) as store:
+        Measured(engines=("xgboost",), fractions=SMALL).into(store)
+    own = ("plan", "--workload", "gradient_boosting", "--rows", "64000", "--out", str(tmp_path))
+    answer = sparkscale(*own, "--measure", "--within", "5m")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.endswith(
+        "Error: The records were measured on another host, so new ones cannot be added to them: measure there, or "
+        "begin here with `sparkscale run`.\n"
+    )
+    assert not (tmp_path / "proposed.toml").exists()
 
 
 def test_a_wrong_time_is_refused(tmp_path: Path, sparkscale: Call) -> None:
