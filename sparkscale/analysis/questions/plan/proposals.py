@@ -5,7 +5,7 @@ Sizes are fractions of the measured data set. A synthetic data set may also be l
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -68,12 +68,13 @@ def proposed(plan: Plan, offers: Sequence[Offer], within: float) -> Proposed:
     Raises ConfigError if the engine has no model of its time, so that no run can be judged.
     """
     option = plan.answer
-    model = plan.times_of(option).model
-    if model is None:
+    times = plan.times_of(option)
+    if times.model is None:
         raise ConfigError(
-            f"Nothing can be proposed for {option.job.engine}: {plan.times_of(option).why_none}. Measure two more "
+            f"Nothing can be proposed for {option.job.engine}: {times.why_none}. Measure two more "
             "fractions with `sparkscale run`."
         )
+    model = times.model.total
     own = {record.id for record in option.job.records}
     sample = [record for record in plan.basis.base if record.id in own and record.outcome == "ok"]
     if not sample:
@@ -93,6 +94,7 @@ def proposed(plan: Plan, offers: Sequence[Offer], within: float) -> Proposed:
     wanted = dict.fromkeys((option.rows, float(plan.wish.rows)))
     targets = [(plan.sizes.of(rows), float(option.place.cores)) for rows in wanted]
     proposal = propose(model, possible, targets, within, _overhead(option.job.records))
+    proposal = _stretched(proposal, times.model.stretch)
     repeats = Counter(proposal.runs)
     runs = tuple((at[each.size, each.scale_out], each, count) for each, count in repeats.items())
     return Proposed(option, tuple(wanted), sample[-1], definition, runs, proposal, within, left_out)
@@ -124,6 +126,15 @@ def _measured_size(model: RuntimeModel, size: float) -> float:
     """Returns the measured size that is about as large, or this size if none is."""
     near = [each.size for each in model.configurations if 1 / ALIKE <= size / each.size <= ALIKE]
     return near[0] if near else size
+
+
+def _stretched(proposal: Proposal, factor: float) -> Proposal:
+    """Returns the proposal with the widths of the intervals that the plan prints, which phases may change."""
+    before, after = (
+        tuple(None if width is None else factor * width for width in widths)
+        for widths in (proposal.before, proposal.after)
+    )
+    return replace(proposal, before=before, after=after)
 
 
 def _overhead(records: Sequence[RunRecord]) -> float:
