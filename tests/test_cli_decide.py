@@ -151,6 +151,15 @@ def test_a_table_on_which_no_engine_can_run_is_refused(sparkscale: Call, suite: 
     assert not (tmp_path / "out" / "records.sqlite").exists()
 
 
+def test_a_question_about_one_node_needs_an_engine_there(sparkscale: Call, table: str, tmp_path: Path) -> None:
+    path = tmp_path / "spark.toml"
+    path.write_text('[[measure]]\nworkload = "data_parallel.gradient_boosting"\nengines = ["mllib"]\n')
+    done = sparkscale(*options(table, str(path), tmp_path / "out"), "--question", "engine")
+    assert done.returncode == 2
+    assert "No engine on one node of the suite spark can run here" in done.stderr
+    assert not (tmp_path / "out" / "records.sqlite").exists()
+
+
 @pytest.mark.slow
 def test_an_interrupt_keeps_the_records_and_says_how_to_go_on(table: str, suite: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sparkscale", *options(table, suite, tmp_path), "--within", "5m"]

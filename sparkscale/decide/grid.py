@@ -1,13 +1,13 @@
 """The grid of a run: the cells that its suite has on the data, and the execution behind each piece."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.budget import Budget
 from cluster.profile import ClusterProfile
 from sparkscale.analysis.questions.decide.costs import Waiting
-from sparkscale.analysis.questions.decide.grid import GridCell, Piece
+from sparkscale.analysis.questions.decide.grid import CLUSTER, WORKERS, GridCell, Piece
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.plan.rounds import Execution, planned_executions
 from sparkscale.measure.run.opened import Data, OpenedRun, Plan
@@ -29,6 +29,10 @@ class RunGrid:
     def runnable(self) -> list[GridCell]:
         """The cells that can run here."""
         return [cell for cell in self.cells if not cell.unsupported]
+
+    def needed(self, questions: Sequence[str]) -> list[GridCell]:
+        """Returns the cells that can run here and that these questions are about."""
+        return [cell for cell in self.runnable if is_needed(cell, questions)]
 
     @property
     def size(self) -> int:
@@ -73,6 +77,11 @@ class RunGrid:
             if execution.unsupported is not None and execution.round == 1:
                 by_profile[profile].append(execution)
         yield from by_profile.items()
+
+
+def is_needed(cell: GridCell, questions: Sequence[str]) -> bool:
+    """Returns true if one of the questions is about the engine of this cell. Two are about one node only."""
+    return cell.placement == "node" or not {CLUSTER, WORKERS}.isdisjoint(questions)
 
 
 def grid_of(invocation: Invocation, plan: Plan, data: Data) -> RunGrid:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sparkscale.analysis.questions.decide.costs import Costs
 from sparkscale.analysis.questions.decide.grid import GridCell, Standing, Step
 from sparkscale.analysis.questions.decide.policy import Policy
+from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.decide.grid import RunGrid, grid_of
 from sparkscale.decide.live import View
@@ -63,8 +64,13 @@ def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger
     def check(invocation: Invocation, plan: Plan, data: Data) -> None:
         grid = grid_of(invocation, plan, data)
         policy = Policy(grid.cells, invocation.questions, invocation.confidence or CONFIDENCE)
+        if not grid.needed(policy.questions):
+            raise ConfigError(
+                f"No engine on one node of the suite {plan.suite.name} can run here, and the question "
+                f"'{policy.questions[0]}' is about such engines: choose another suite or question."
+            )
         seconds_left = ends_at - time.monotonic()
-        if note := check_time(grid.runnable, seconds_left, request.within_seconds):
+        if note := check_time(grid.needed(policy.questions), seconds_left, request.within_seconds):
             views[0].note(note)
         checked.append((grid, policy))
 

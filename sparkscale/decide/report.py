@@ -8,8 +8,9 @@ from sparkscale.analysis.answered import answers_to_questions
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text
 from sparkscale.analysis.duration import amount
 from sparkscale.analysis.questions.decide.grid import CLUSTER, ENGINE, SAMPLE, WORKERS, GridCell, Standing
-from sparkscale.contract.phrases import count, named
+from sparkscale.contract.phrases import certainty, count, named
 from sparkscale.contract.record import RunRecord
+from sparkscale.decide.grid import is_needed
 from sparkscale.decide.loop import Decided
 
 TITLES = {
@@ -71,9 +72,14 @@ def _open(decided: Decided, resume_command: str) -> Iterator[Block]:
 
 
 def left_out(decided: Decided) -> dict[str, str]:
-    """Returns the engines without a result, by their names, with the reason."""
+    """Returns the engines without a result, by their names, with the reason.
+
+    Engines that no question is about are left out.
+    """
     by_engine: dict[str, list[GridCell]] = {}
     for cell in decided.cells:
+        if not is_needed(cell, decided.invocation.questions):
+            continue
         by_engine.setdefault(cell.engine, []).append(cell)
     reasons = {}
     for engine, cells in by_engine.items():
@@ -108,7 +114,7 @@ def _executions(decided: Decided) -> tuple[int, int]:
 
 def _measured(decided: Decided) -> str:
     done, every = _executions(decided)
-    share = f"{done / every:.0%}"
+    share = certainty(done / every) if done < every else "all"
     stopped = f" It stopped because {decided.stopped}." if decided.stopped else ""
     return (
         f"{count(done, 'execution')} of the {every:,} that a run of the whole suite has ({share}), in "

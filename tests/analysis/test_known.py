@@ -107,6 +107,18 @@ def test_the_probes_of_a_search_for_a_heap_are_no_measurements(store: Store) -> 
     assert (found.runs, found.left_out) == (("one",), 0)
 
 
+def test_what_decide_measured_counts_like_a_run_and_what_bench_measured_does_not(store: Store) -> None:
+    """`bench` has the same seeds in every round."""
+    store.begin(invocation("decided", day=3).model_copy(update={"command": "decide"}))
+    store.begin(invocation("benched", day=4).model_copy(update={"command": "bench"}))
+    runs = Runs(store)
+    for run in ("one", "decided", "benched"):
+        runs.add(run, 1)
+    found = known.known(store)
+    assert found.runs == ("one", "decided")
+    assert [one.round for one in found.records] == [1, 2]
+
+
 def test_other_resources_for_the_same_profile_are_left_out(store: Store) -> None:
     """A budget follows from the host, for example from the memory of its control group."""
     for name, day, memory in (("small", 3, 2**33), ("large", 4, 2**34)):

@@ -81,7 +81,7 @@ def test_resolved_answers_come_first_then_what_is_open_and_how_to_go_on(decided:
         "mllib: needs Java",
         f"broken: failed on {builders.case('broken', 0.25).rows:,} rows. It broke.",
         "Measured",
-        "2 executions of the 24 that a run of the whole suite has (8%), in 61 s of 20 min. It stopped because "
+        "2 executions of the 24 that a run of the whole suite has (8 %), in 61 s of 20 min. It stopped because "
         "nothing that helps would end in the time that is left. Run one.",
         "One thread is not compared.",
     ]
@@ -98,6 +98,17 @@ def test_nothing_says_how_to_go_on_if_more_time_would_not_help(decided: Decided)
 def test_a_doubt_that_is_a_question_keeps_its_mark(decided: Decided) -> None:
     found = texts(replace(decided, standings=(replace(OPEN, doubt="is it worse?"),)))
     assert "sample (toy): is it worse? To resolve it: 2 rounds: about 4 min more." in found
+
+
+def test_engines_that_no_question_is_about_are_not_missed(decided: Decided) -> None:
+    on_spark = replace(cell("elsewhere"), placement="spark")
+
+    def missed(*questions: str) -> dict[str, str]:
+        asking = decided.invocation.model_copy(update={"questions": questions})
+        return report.left_out(replace(decided, cells=(on_spark,), invocation=asking))
+
+    assert missed("sample", "engine") == {}
+    assert list(missed("engine", "cluster")) == ["elsewhere"]
 
 
 def test_nothing_is_open_if_all_is_resolved(decided: Decided) -> None:

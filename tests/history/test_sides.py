@@ -171,3 +171,8 @@ def test_a_damaged_file_is_one_sentence(opened: Callable[[str], list[str]], tmp_
     file.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(ConfigError, match=r"broken\.parquet cannot be read as an archive"):
         opened(str(file))
+
+
+def test_what_decide_measured_belongs_to_its_commit(store: Store, opened: Callable[[str], list[str]]) -> None:
+    write_run(store, "decided", B, 8, command="decide")
+    assert opened(B)[1:3] == ["decided", "two"]

@@ -20,8 +20,7 @@ from sparkscale.contract.phrases import count
 HOPE = 1.0
 """A comparison is given up only if it needs too many rounds even if the ratio is larger by this many errors."""
 CLEARLY = 0.8
-"""A model counts as not worse if its quality is that of a rival within the tolerance, or if even an interval at this
-level contains a smaller difference."""
+"""The level of the interval that shows whether a model is clearly as good as another one (see `is_settled`)."""
 
 
 @dataclass(frozen=True)
@@ -335,9 +334,13 @@ def is_settled(step: Step, fraction: float) -> bool:
     """
     estimate = step.estimate
     clear = estimate.at(CLEARLY)
-    if clear is None or estimate.value <= step.tolerance / 2 or clear.high <= step.tolerance:
+    if clear is None or estimate.value <= step.tolerance / 2:
         return True
-    if step.fraction != fraction or estimate.seeds < FEWEST_SEEDS or clear.low > step.tolerance:
+    if estimate.seeds < FEWEST_SEEDS:  # the interval lacks the noise of seeds
+        return False
+    if clear.high <= step.tolerance:
+        return True
+    if step.fraction != fraction or clear.low > step.tolerance:
         return False
     of_seeds = math.sqrt(max(0.0, estimate.standard_error**2 - estimate.lasting_variance))
     if estimate.value + of_seeds <= step.tolerance:
