@@ -84,7 +84,7 @@ def test_nothing_fits_shows_the_nearest_and_by_how_much_it_misses(usual: Basis) 
     assert made.chosen is None
     text = words(made)
     assert text.startswith("Nothing meets the wish. The nearest is xgboost on one node (2 cores) with ")
-    assert "It does not: " in text
+    assert "Why not: " in text
     assert "× the deadline" in text or "loses up to" in text
     excesses = [one.excess for one in made.options if one.verdict == "misses"]
     assert excesses == sorted(excesses)

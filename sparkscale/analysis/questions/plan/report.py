@@ -39,7 +39,7 @@ def _answer(plan: Plan) -> str:
         )
     words = f"{_words(option)}: {', '.join(_numbers(plan, option))}"
     if plan.chosen is None:
-        return f"Nothing meets the wish. The nearest is {words}. It does not: {'; '.join(option.reasons)}."
+        return f"Nothing meets the wish. The nearest is {words}. Why not: {'; '.join(option.reasons)}."
     doubt = f" Check its memory first: {option.fit.reason}." if option.fit.verdict == "not known" else ""
     return f"Use {words}.{_all_rows(plan)}{doubt}"
 
@@ -126,11 +126,11 @@ def _tables(plan: Plan, shows_all: bool) -> Iterator[Block]:
         if len({one.verdict for one in met}) > 1:
             order += ", those of unknown memory last"
         shown = met if shows_all else met[:MOST_MET]
-        yield _grid(plan, f"Options that meet the wish, {order}", shown, has_reasons=any(o.reasons for o in shown))
+        yield from _options(plan, f"Options that meet the wish, {order}", shown)
         yield from _more(len(met) - len(shown))
     if missed:
         shown = missed if shows_all else missed[:MOST_MISSED]
-        yield _grid(plan, "Options that do not, the nearest first", shown, has_reasons=True)
+        yield from _options(plan, "Options that do not, the nearest first", shown)
         yield from _more(len(missed) - len(shown))
     if unknown:
         yield _unknown(unknown)
@@ -141,7 +141,15 @@ def _more(number_left: int) -> Iterator[Text]:
         yield Text(f"{number_left} more: --all shows them.", is_note=True)
 
 
-def _grid(plan: Plan, title: str, options: Sequence[Option], has_reasons: bool) -> Grid:
+def _options(plan: Plan, title: str, options: Sequence[Option]) -> Iterator[Block]:
+    """Yields a table of options, and below it their reasons. The last column has the numbers of the reasons."""
+    reasons = list(dict.fromkeys(reason for option in options for reason in option.reasons))
+    yield _grid(plan, title, options, reasons)
+    for position, reason in enumerate(reasons, start=1):
+        yield Text(f"({position}) {reason}", is_note=True)
+
+
+def _grid(plan: Plan, title: str, options: Sequence[Option], reasons: Sequence[str]) -> Grid:
     criterion = plan.judge.criterion
     has_cost = any(option.cost is not None for option in options)
     currency = next((option.place.price.currency for option in options if option.place.price), "")
@@ -157,12 +165,12 @@ def _grid(plan: Plan, title: str, options: Sequence[Option], has_reasons: bool) 
         ),
         Column("memory, GiB\n[interval]", ".2f", priority=2),
         Column(criterion.name if criterion else "quality", criterion.judged.form if criterion else "", priority=3),
-        *((blocks.prose("why not, or what is not known"),) if has_reasons else ()),
+        *((blocks.name("why not,\nor not known"),) if reasons else ()),
     )
-    return Grid(title, columns, tuple(_row(option, has_cost, has_reasons) for option in options))
+    return Grid(title, columns, tuple(_row(option, has_cost, reasons) for option in options))
 
 
-def _row(option: Option, has_cost: bool, has_reasons: bool) -> tuple[Cell, ...]:
+def _row(option: Option, has_cost: bool, reasons: Sequence[str]) -> tuple[Cell, ...]:
     assert option.time.seconds is not None
     given, fit = option.given, option.fit
     memory: Cell = None
@@ -177,7 +185,7 @@ def _row(option: Option, has_cost: bool, has_reasons: bool) -> tuple[Cell, ...]:
         None if given.loss is None else Estimated(given.loss, given.interval),
         memory,
         given.quality,
-        *(("; ".join(option.reasons) or None,) if has_reasons else ()),
+        *((" ".join(f"({reasons.index(one) + 1})" for one in option.reasons) or None,) if reasons else ()),
     )
 
 
@@ -214,7 +222,7 @@ def _trust(plan: Plan) -> Iterator[str]:
         yield (
             f"{count(found.predicted, 'measured configuration')} of this workload were predicted without their own "
             f"runs: {found.covered:.0%} of the runs lie within their {LEVEL:.0%} intervals, and the median error is "
-            f"{found.error:.0%}. {found.refused or 'None'} could not be predicted so."
+            f"{found.error:.0%}." + (f" {found.refused} could not be predicted." if found.refused else "")
         )
     else:
         yield "No configuration can be predicted without its own runs, so the intervals are not checked."
