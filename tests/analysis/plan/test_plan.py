@@ -302,3 +302,15 @@ def test_a_place_without_any_measured_engine_is_one_sentence(store: Store) -> No
     on_gpu = replace(found, jobs=tuple(Job(j.engine, "spark", "gpu", j.kind, j.configurations) for j in found.jobs))
     with pytest.raises(ConfigError, match=r"No engine of data_parallel\.gradient_boosting that was measured can run"):
         plan(on_gpu, Wish(ROWS))
+
+
+def test_without_any_time_nothing_is_called_the_nearest(store: Store) -> None:
+    made = planned(store, Wish(ROWS), (offered("cloud", 2, kind="external"),), engines=("mllib",), noise=None)
+    assert words(made) == (
+        "Nothing can be planned: no offered option has a known time. mllib on 1 executor of 1 core, cluster cloud: "
+        "measured on clusters of kind standalone, and cloud is external."
+    )
+
+
+def test_the_best_engine_with_all_rows_gives_nothing_up(usual: Basis) -> None:
+    assert ", nothing given up, " in words(plan(usual, Wish(ROWS, max_loss=0.0)))

@@ -32,6 +32,10 @@ def report(plan: Plan, shows_all: bool = False) -> Iterator[Block]:
 def _answer(plan: Plan) -> str:
     """Returns the answer in words: the option to use, or the nearest one and by how much it misses."""
     option = plan.answer
+    if all(one.time.seconds is None for one in plan.options):
+        return (
+            f"Nothing can be planned: no offered option has a known time. {_place(option)}: {option.time.why_none}."
+        )
     words = f"{_words(option)}: {', '.join(_numbers(plan, option))}"
     if plan.chosen is None:
         return f"Nothing meets the wish. The nearest is {words}. It does not: {'; '.join(option.reasons)}."
@@ -65,7 +69,9 @@ def _numbers(plan: Plan, option: Option) -> Iterator[str]:
     if option.cost is not None and option.costs is not None and option.place.price:
         low, high = (number(end) for end in (option.costs.low, option.costs.high))
         yield f"{option.place.price.words(option.cost)} ({low}–{high})"
-    if option.given.loss is not None and option.given.interval is not None and plan.judge.criterion:
+    if option.given.interval == Interval(0.0, 0.0):
+        yield "nothing given up"
+    elif option.given.loss is not None and option.given.interval is not None and plan.judge.criterion:
         criterion = plan.judge.criterion
         low, high = (criterion.show_given_up(end) for end in (option.given.interval.low, option.given.interval.high))
         loss = criterion.show_given_up(option.given.loss)
