@@ -11,6 +11,7 @@ from sparkscale import __version__, places
 from sparkscale.cli import (
     answer,
     bench,
+    bench_plan,
     catalogue,
     cluster,
     compare,
@@ -41,7 +42,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (run, answer, plan, show, report, compare, gate, history, catalogue, bench, heap, machine, emulate):
+groups = (
+    run,
+    answer,
+    plan,
+    show,
+    report,
+    compare,
+    gate,
+    history,
+    catalogue,
+    bench,
+    bench_plan,
+    heap,
+    machine,
+    emulate,
+)
+for group in groups:
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)

@@ -71,6 +71,11 @@ def plan(
             help="Data set that was measured: its name, or the path or URI of a table (default: the last one)."
         ),
     ] = None,
+    does_propose: Annotated[
+        bool, typer.Option("--propose", help="Say which runs would make the answer surer, and how long they take.")
+    ] = False,
+    does_measure: Annotated[bool, typer.Option("--measure", help="Measure these runs, and plan again.")] = False,
+    within: Annotated[str, typer.Option(metavar="TIME", help="Time for these runs, such as 90s, 30m or 1h.")] = "10m",
     every: Annotated[bool, typer.Option("--all", help="Show every option, not only the best.")] = False,
     form: Annotated[ReportFormat, format_option("documents")] = "text",
     label: Label = None,
@@ -95,27 +100,30 @@ def plan(
 
       sparkscale plan --workload random_forest --rows 2M --cluster small.toml,big.toml --executors 1,2,4,8 --budget 20
 
+      sparkscale plan --workload gradient_boosting --rows 50e6 --propose --within 30m
+
+      sparkscale plan --workload gradient_boosting --rows 50e6 --measure --within 30m
+
       sparkscale plan --workload logistic_regression --rows 1e6 --data clicks.parquet --label clicked --format json
     """
-    from sparkscale.analysis.questions.plan.basis import basis
-    from sparkscale.analysis.questions.plan.plan import plan as planned
-    from sparkscale.analysis.questions.plan.report import report
-    from sparkscale.cli import plan_settings
-    from sparkscale.store.store import Store
+    from sparkscale.cli import plan_settings, plan_steps
 
-    wish = _wish(rows, columns, deadline, max_loss, budget)
-    counts = _counts(executors)
+    seconds = duration(within, "--within")
     wanted = source(
         data, settings(label=label, group=group, time=time, features=features, task=task, holdout=holdout)
     )
-    offers = [plan_settings.offer(name) for name in names(cluster) or ()]
-    with Store.existing(out) as store:
-        found = basis(store, workload, described_by(wanted) if wanted else None)
-        answer = planned(found, wish, offers, counts)
-        blocks = [*report(answer, every)]
-        if answer.chosen:
-            blocks += plan_settings.settings(answer.chosen, offers or found.offers)
-    print_blocks(blocks, form)
+    request = plan_steps.Request(
+        workload,
+        _wish(rows, columns, deadline, max_loss, budget),
+        described_by(wanted) if wanted else None,
+        tuple(plan_settings.offer(name) for name in names(cluster) or ()),
+        _counts(executors),
+        every,
+    )
+    if does_measure:
+        print_blocks(plan_steps.measured(request, seconds, out), form)
+    else:
+        print_blocks(plan_steps.blocks(request, out, seconds if does_propose else None), form)
 
 
 def _wish(

@@ -1,12 +1,7 @@
-"""The model of the run time: known coefficients, cliffs, refusals, coverage of intervals, and public run times."""
+"""The model of the run time: known coefficients, cliffs, refusals, and coverage of intervals."""
 
-import csv
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +9,6 @@ import pytest
 from sparkscale.analysis.questions.runtime_model import Run, RuntimeModel, fit
 from sparkscale.contract.errors import ConfigError
 
-PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "runtimes" / "c3o"
 THETA = {"1": 20.0, "s/m": 0.05, "log m": 3.0, "m": 1.5, "s": 0.002, "1/m": 60.0}
 SIZES = (1000.0, 2000.0, 3000.0, 4000.0, 6000.0)
 SCALE_OUTS = (2.0, 4.0, 6.0, 8.0, 10.0)
@@ -190,7 +184,7 @@ def covers(model: RuntimeModel, size: float, scale_out: float, seed: int, noise:
 
 
 def test_intervals_contain_nine_runs_in_ten() -> None:
-    """They contain more if the terms are exactly right. `test_runtime_evidence` has jobs that deviate from them."""
+    """They contain more if the terms are exactly right. `test_plan_bench` has real jobs, which deviate."""
     places = [(3000.0, 6.0), (6000.0, 12.0), (12_000.0, 10.0), (12_000.0, 20.0)]
     models = [(seed, fit(runs(noise=0.05, seed=seed))) for seed in range(60)]
     contained = [covers(model, *place, seed, 0.05) for seed, model in models for place in places]
@@ -260,90 +254,3 @@ def test_impossible_runs_are_refused(run: Run) -> None:
 def test_an_impossible_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="a run of size -1 at scale-out 4"):
         fit(runs()).predict(-1.0, 4.0)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A prediction of a public configuration. `covered` has an entry per measured run. None: refused."""
-
-    error: float
-    covered: tuple[bool, ...]
-    is_wide: bool
-
-
-def jobs(name: str) -> list[list[Run]]:
-    """The runs of each job of a public file: one machine type and one set of job parameters, all scale-outs."""
-    parameters = {"sort": ["line_length"], "grep": ["p_occurrence"], "kmeans": ["features", "k"]}[name]
-    grouped: dict[tuple[str, ...], list[Run]] = defaultdict(list)
-    with (PUBLIC / f"{name}.tsv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines, delimiter="\t"):
-            run = Run(*(float(row[column]) for column in ("data_size_MB", "instance_count", "gross_runtime")))
-            grouped[row["machine_type"], *(row[parameter] for parameter in parameters)].append(run)
-    return [measured for measured in grouped.values() if len({run.scale_out for run in measured}) == 6]
-
-
-@cache
-def outcomes(name: str, protocol: str) -> tuple[Outcome | None, ...]:
-    """The predictions of each job: 12 nodes from 2 to 10, the largest size from smaller ones, or both at once."""
-    results: list[Outcome | None] = []
-    for measured in jobs(name):
-        sizes = sorted({run.size for run in measured})
-        if protocol != "nodes" and len(sizes) < 3:
-            continue
-        largest = sizes[-1]
-        is_large = {run: protocol != "nodes" and run.size == largest for run in measured}
-        is_out = {run: protocol != "size" and run.scale_out == 12 for run in measured}
-        model = fit([run for run in measured if not is_large[run] and not is_out[run]])
-        ahead = defaultdict(list)
-        for run in measured:
-            if is_large[run] == (protocol != "nodes") and is_out[run] == (protocol != "size"):
-                ahead[run.size, run.scale_out].append(run.seconds)
-        results.extend(outcome(model, *place, seconds) for place, seconds in sorted(ahead.items()))
-    return tuple(results)
-
-
-def outcome(model: RuntimeModel, size: float, scale_out: float, seconds: Sequence[float]) -> Outcome | None:
-    prediction = model.predict(size, scale_out)
-    if prediction.seconds is None or prediction.interval is None:
-        return None
-    low, high = prediction.interval.low, prediction.interval.high
-    error = prediction.seconds / float(np.median(seconds)) - 1
-    return Outcome(error, tuple(low <= each <= high for each in seconds), bool(prediction.caution))
-
-
-needs_public = pytest.mark.skipif(not PUBLIC.exists(), reason=f"no public run times at {PUBLIC}")
-
-
-@needs_public
-@pytest.mark.parametrize(
-    ("name", "protocol", "bar"),
-    [
-        ("sort", "nodes", 0.09),
-        ("grep", "nodes", 0.05),
-        ("kmeans", "nodes", 0.07),
-        ("sort", "size", 0.08),
-        ("grep", "size", 0.10),
-        ("kmeans", "size", 0.18),
-        ("grep", "both", 0.079),
-    ],
-)
-def test_public_run_times_are_predicted(name: str, protocol: str, bar: float) -> None:
-    results = outcomes(name, protocol)
-    answered = [each for each in results if each is not None]
-    assert len(answered) >= 0.75 * len(results)
-    assert np.mean([abs(each.error) for each in answered]) < bar
-
-
-@needs_public
-def test_intervals_contain_nine_public_runs_in_ten() -> None:
-    """Intervals that say that they are wide contain more."""
-    results = [
-        each
-        for name in ("sort", "grep", "kmeans")
-        for protocol in ("nodes", "size", "both")
-        for each in outcomes(name, protocol)
-        if each is not None and not each.is_wide
-    ]
-    covered = [run for each in results for run in each.covered]
-    assert len(covered) > 600
-    assert 0.85 <= np.mean(covered) <= 0.95

@@ -94,6 +94,12 @@ class RuntimeModel:
         seconds = self.trend.seconds(size, scale_out)
         return Prediction(size, scale_out, seconds, Interval(seconds / ratio, seconds * ratio), self._caution(size))
 
+    def is_perhaps_beyond_memory(self, size: float, scale_out: float) -> bool:
+        """Returns whether a run may be beyond memory, because some were, and it is no lighter than they were."""
+        loads = coordinates(self.configurations)[2]
+        worse = any(size >= each.size and scale_out <= each.scale_out for each in self.beyond_memory)
+        return worse or (bool(self.beyond_memory) and size / scale_out > (1 + SAME) * loads.max())
+
     def _caution(self, size: float) -> str:
         """Returns why the interval is wide, or may be too narrow. Returns an empty text if neither is the case."""
         count = len(self.configurations)
@@ -115,8 +121,7 @@ class RuntimeModel:
                 yield f"more than {FARTHEST:.0f} times the largest measured {name} ({number(high)})"
             if value * FARTHEST < low:
                 yield f"less than a {FARTHEST:.0f}th of the smallest measured {name} ({number(low)})"
-        worse = any(size >= each.size and scale_out <= each.scale_out for each in self.beyond_memory)
-        if worse or (self.beyond_memory and load > (1 + SAME) * loads.max()):
+        if self.is_perhaps_beyond_memory(size, scale_out):
             yield (
                 f"perhaps beyond memory: {number(load)} per node, and the largest that ran within memory is "
                 f"{number(loads.max())}; at {_places(self.beyond_memory)} the job was beyond memory"

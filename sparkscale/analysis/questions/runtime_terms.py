@@ -123,6 +123,12 @@ class Curve:
         return result
 
 
+def design_row(size: float, scale_out: float, smallest: float) -> Array:
+    """Returns the values of all terms at one size and scale-out, of shape (terms,)."""
+    row: Array = _design(np.array([size]), np.array([scale_out]), smallest)[0]
+    return row
+
+
 def fitted(configurations: Sequence[Configuration]) -> tuple[Curve, dict[str, str]]:
     """Returns the fitted curve, and the reason for each term that is left out.
 

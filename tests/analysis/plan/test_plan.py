@@ -1,12 +1,13 @@
 """Plans: what is chosen, in which order, at which price, and what is refused."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sparkscale.analysis.blocks import Answer, Grid, Text
-from sparkscale.analysis.questions.plan.basis import Basis, basis
+from sparkscale.analysis.questions.plan.basis import Basis, Job, basis
 from sparkscale.analysis.questions.plan.options import spans
 from sparkscale.analysis.questions.plan.plan import Plan, plan
 from sparkscale.analysis.questions.plan.report import report
@@ -286,3 +287,30 @@ def test_records_of_another_data_set_are_named(store: Store) -> None:
 )
 def test_durations_have_one_unit(seconds: float, interval: Interval | None, text: str) -> None:
     assert spans(seconds, interval) == text
+
+
+def test_records_without_a_described_cluster_need_an_offer(usual: Basis) -> None:
+    undescribed = replace(usual, offers=())
+    with pytest.raises(ConfigError, match="do not describe their cluster: name the profiles with --cluster"):
+        plan(undescribed, Wish(ROWS))
+    assert plan(undescribed, Wish(ROWS), (offered("a", 2),)).chosen is not None
+
+
+def test_a_place_without_any_measured_engine_is_one_sentence(store: Store) -> None:
+    """Only Spark was measured on a GPU, and the offered cluster has none."""
+    found = measured(store, engines=("mllib",), noise=None)
+    on_gpu = replace(found, jobs=tuple(Job(j.engine, "spark", "gpu", j.kind, j.configurations) for j in found.jobs))
+    with pytest.raises(ConfigError, match=r"No engine of data_parallel\.gradient_boosting that was measured can run"):
+        plan(on_gpu, Wish(ROWS))
+
+
+def test_without_any_time_nothing_is_called_the_nearest(store: Store) -> None:
+    made = planned(store, Wish(ROWS), (offered("cloud", 2, kind="external"),), engines=("mllib",), noise=None)
+    assert words(made) == (
+        "Nothing can be planned: no offered option has a known time. mllib on 1 executor of 1 core, cluster cloud: "
+        "measured on clusters of kind standalone, and cloud is external."
+    )
+
+
+def test_the_best_engine_with_all_rows_gives_nothing_up(usual: Basis) -> None:
+    assert ", nothing given up, " in words(plan(usual, Wish(ROWS, max_loss=0.0)))

@@ -1,12 +1,14 @@
 """Times of options: known truths, refusals, and sizes with several numbers of columns."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sparkscale.analysis.questions.phase_model import PhasedRun
 from sparkscale.analysis.questions.plan.basis import Basis, basis
-from sparkscale.analysis.questions.plan.times import Times, coverage, sizes, times
+from sparkscale.analysis.questions.plan.times import Times, coverage, judged, sizes, times
 from sparkscale.store.store import Store
 from tests.analysis.plan.measured import ROWS, Measured, measured, node_seconds, spark_seconds
 
@@ -83,6 +85,41 @@ def test_several_numbers_of_columns_make_rows_times_columns_the_size(store: Stor
     size = sizes(found, 40)
     assert "rows × columns: 10, 20 columns were measured" in size.assumption
     assert made.predict(size.of(ROWS), 2).seconds == pytest.approx(node_seconds(4 * ROWS, 2), rel=0.1)
+
+
+def drawn_truth(random: np.random.Generator) -> Callable[[float, float], float]:
+    """A run time that follows the model, with terms of random weight."""
+    shares = random.dirichlet(np.full(6, 0.5))
+
+    def seconds(size: float, m: float) -> float:
+        terms = (1.0, 4 * size / m, np.log(m) / np.log(4), m / 4, size, 4 / m)
+        return float(np.dot(shares, terms))
+
+    return seconds
+
+
+def is_covered(seed: int, scale_outs: Sequence[int], size: float, cores: int, noise: float = 0.05) -> bool:
+    """Whether the interval of a plan contains a new run, for a drawn truth that is measured with noise."""
+    random = np.random.default_rng(seed)
+    truth = drawn_truth(random)
+
+    def run(s: float, m: int) -> PhasedRun:
+        return PhasedRun(s, m, {"fit": truth(s, m) * float(np.exp(noise * random.standard_normal()))})
+
+    runs = [run(2.0**-power, m) for power in range(5) for m in scale_outs for _ in range(3)]
+    held = judged(runs, (size, cores), [run(size, cores).seconds])
+    assert held.error is not None, held.why_none
+    return bool(held.covered)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1.0, 2.0])
+@pytest.mark.parametrize("scale_outs", [(1, 2, 4, 8), (2, 4, 6, 8)])
+def test_from_four_numbers_of_cores_twice_the_cores_are_covered(scale_outs: tuple[int, ...], size: float) -> None:
+    """Nine intervals in ten should contain the run, and not fewer than 85 % by more than chance explains."""
+    repeats = 50
+    covered = [is_covered(seed, scale_outs, size, 2 * scale_outs[-1]) for seed in range(repeats)]
+    assert np.mean(covered) >= 0.85 - 2 * np.sqrt(0.85 * 0.15 / repeats)
 
 
 def test_coverage_counts_what_cannot_be_predicted(store: Store) -> None:

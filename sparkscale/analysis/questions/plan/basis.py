@@ -38,11 +38,11 @@ class Configuration:
     records: tuple[RunRecord, ...]
 
     @property
-    def seconds(self) -> list[float]:
-        """The warm times to model. Empty if some execution has none, because only the quick rounds would count."""
+    def timed(self) -> list[RunRecord]:
+        """The warm executions. Empty if some has no time, because only the quick rounds would count."""
         attempts = [record for record in metrics.latest(self.records) if not record.isolated]
         timed = metrics.timed(attempts)
-        return [metrics.time_to_model(record) for record in timed] if len(timed) == len(attempts) else []
+        return timed if len(timed) == len(attempts) else []
 
     @property
     def failed(self) -> RunRecord | None:

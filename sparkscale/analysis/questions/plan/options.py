@@ -51,7 +51,8 @@ class Option:
         """Orders options: by verdict, then the cheapest or fastest that meets the wish, or the nearest miss."""
         seconds = math.inf if self.time.seconds is None else self.time.seconds
         price = seconds if self.cost is None else self.cost
-        first = price if self.verdict.startswith("meets") else self.excess
+        missed = math.inf if self.time.seconds is None else self.excess
+        first = price if self.verdict.startswith("meets") else missed
         return ORDER.index(self.verdict), first, price, seconds, -self.fraction
 
 

@@ -53,8 +53,13 @@ def plan(basis: Basis, wish: Wish, offers: Sequence[Offer] = (), executors: Sequ
     `offers` are the offered profiles (default: the measured ones), and `executors` the numbers of executors to
     consider (default: see `Offer.places`). Raises ConfigError if the records or the offers cannot answer the wish.
     """
-    offered = places(offers or basis.offers, executors)
-    _check_prices(wish, offers or basis.offers)
+    profiles = offers or basis.offers
+    if not profiles:
+        raise ConfigError(
+            f"The records of {basis.workload} do not describe their cluster: name the profiles with --cluster."
+        )
+    _check_prices(wish, profiles)
+    offered = places(profiles, executors)
     sized = sizes(basis, wish.columns)
     every = tuple(times(job, sized) for job in basis.jobs)
     _check_sizes(basis, every)

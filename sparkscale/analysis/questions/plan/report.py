@@ -33,13 +33,25 @@ def report(plan: Plan, shows_all: bool = False) -> Iterator[Block]:
 def _answer(plan: Plan) -> str:
     """Returns the answer in words: the option to use, or the nearest one and by how much it misses."""
     option = plan.answer
+    if all(one.time.seconds is None for one in plan.options):
+        return (
+            f"Nothing can be planned: no offered option has a known time. {_place(option)}: {option.time.why_none}."
+        )
     words = f"{_words(option)}: {', '.join(_numbers(plan, option))}"
     if plan.chosen is None:
         return f"Nothing meets the wish. The nearest is {words}. It does not: {'; '.join(option.reasons)}."
     doubt = f" Check its memory first: {option.fit.reason}." if option.fit.verdict == "not known" else ""
+    return f"Use {words}.{_all_rows(plan)}{doubt}"
+
+
+def _all_rows(plan: Plan) -> str:
+    """Returns a sentence about the best option with all rows that meets the wish. Empty if it is the chosen one."""
+    option = plan.answer
     whole = next((one for one in plan.options if one.fraction == 1 and one.verdict.startswith("meets")), None)
-    beside = f" All rows take {_seconds(whole)} ({_place(whole)})." if whole and option.fraction < 1 else ""
-    return f"Use {words}.{beside}{doubt}"
+    if whole is None or option.fraction == 1:
+        return ""
+    where = "" if (whole.job, whole.place) == (option.job, option.place) else f" with {_place(whole)}"
+    return f" All rows take {_seconds(whole)}{where}."
 
 
 def _words(option: Option) -> str:
@@ -58,7 +70,9 @@ def _numbers(plan: Plan, option: Option) -> Iterator[str]:
     if option.cost is not None and option.costs is not None and option.place.price:
         low, high = (number(end) for end in (option.costs.low, option.costs.high))
         yield f"{option.place.price.words(option.cost)} ({low}–{high})"
-    if option.given.loss is not None and option.given.interval is not None and plan.judge.criterion:
+    if option.given.interval == Interval(0.0, 0.0):
+        yield "nothing given up"
+    elif option.given.loss is not None and option.given.interval is not None and plan.judge.criterion:
         criterion = plan.judge.criterion
         low, high = (criterion.show_given_up(end) for end in (option.given.interval.low, option.given.interval.high))
         loss = criterion.show_given_up(option.given.loss)
@@ -79,7 +93,7 @@ def _memory(option: Option) -> str | None:
     if fit.bytes is None:
         return None
     if fit.interval is not None:
-        return f"{amount(fit.bytes)} ({amount(fit.interval.low)}–{amount(fit.interval.high)})"
+        return f"{amount(fit.bytes)} (up to {amount(fit.interval.high)})"
     return f"at most {amount(fit.bytes)}"
 
 
@@ -109,6 +123,8 @@ def _tables(plan: Plan, shows_all: bool) -> Iterator[Block]:
     unknown = [one for one in plan.options if one.time.seconds is None]
     if met:
         order = "the cheapest first" if met[0].cost is not None else "the fastest first"
+        if len({one.verdict for one in met}) > 1:
+            order += ", those of unknown memory last"
         shown = met if shows_all else met[:MOST_MET]
         yield _grid(plan, f"Options that meet the wish, {order}", shown, has_reasons=any(o.reasons for o in shown))
         yield from _more(len(met) - len(shown))
@@ -213,12 +229,18 @@ def _trust(plan: Plan) -> Iterator[str]:
             "cores, nothing is predicted beyond them."
         )
     yield from _network(plan, option)
-    if times.model is None:
-        return
-    yield from _terms(option.job.engine, times.model.left_out)
-    if times.model.beyond_memory:
-        places = [f"{number(one.size)} on {number(one.scale_out)} cores" for one in times.model.beyond_memory]
-        yield f"{option.job.engine} was beyond memory with {named(places)}: these runs are left out."
+    if times.model is not None:
+        yield from _terms(option.job.engine, times.model.total.left_out)
+    yield from _cliffs(plan)
+
+
+def _cliffs(plan: Plan) -> Iterator[str]:
+    """Yields a sentence for each engine that was beyond memory."""
+    for one in plan.times:
+        beyond = one.model.total.beyond_memory if one.model else ()
+        if beyond:
+            places = [f"{number(each.size)} on {number(each.scale_out)} cores" for each in beyond]
+            yield f"{one.job.engine} was beyond memory with {named(places)}: these runs are left out."
 
 
 def _network(plan: Plan, option: Option) -> Iterator[str]:
