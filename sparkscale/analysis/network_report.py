@@ -101,5 +101,14 @@ def _sentence(term: NetworkTerm) -> str:
     return (
         f"{where}: the shuffle adds {' and '.join(parts)}. Each second of transfer prolongs the job by "
         f"{estimated_words(share)} s{overlap}. Calibrated on emulated hosts at "
-        f"{named([bit_rate(one) for one in term.rates])}."
+        f"{named([bit_rate(one) for one in term.rates])}.{_doubt(share)}"
     )
+
+
+def _doubt(share: Estimated) -> str:
+    """Returns a sentence that says why the term is not resolved. Empty if it is."""
+    if share.interval is None:
+        return f" Fewer than {FEWEST_ROUNDS} rounds give no interval."
+    if share.interval.low > 0:
+        return ""
+    return " Not resolved: the term may be 0. Measure more rounds, more rows, or on a machine without other load."

@@ -20,19 +20,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.blocks import Estimated
 from sparkscale.analysis.conditions import is_emulated
 from sparkscale.analysis.links import Link, link_of
-from sparkscale.analysis.questions.fitting import (
-    LEVEL,
-    drawn_rounds,
-    expanded_percentiles,
-    geometric_means,
-    non_negative,
-)
-from sparkscale.analysis.statistics import FEWEST_ROUNDS, Array
+from sparkscale.analysis.questions.fitting import LEVEL, geometric_means, non_negative
+from sparkscale.analysis.statistics import FEWEST_ROUNDS, Interval
 from sparkscale.contract.case import Case
 from sparkscale.contract.phrases import bit_rate, count, named, number
 from sparkscale.contract.record import RunRecord
@@ -123,13 +118,24 @@ class NetworkTerm:
         return ""
 
     @cached_property
-    def _coefficients(self) -> tuple[Array, Array]:
-        """The coefficients a and γ of all rounds together, of shape (2,), and of each draw, of shape (draws, 2)."""
+    def _share(self) -> Estimated:
+        """γ of all rounds together, at least 0, with the interval of Student's t over the rounds' own fits.
+
+        The fit of one round may be below 0. A bootstrap of fits that are at least 0 would be too narrow if γ is near
+        0 (see `scaling._intervals`). The fit of a round is relative to the median seconds at each rate. Relative to
+        its own seconds it would be biased, because slow outliers would count less.
+        """
         seconds = np.array([[one.seconds[number] for one in self._used] for number in self.rounds])
         terms = np.array([[1.0, one.transfer_seconds] for one in self._used])
         everything = np.arange(len(seconds))[None]
-        (fitted,) = non_negative(terms, geometric_means(seconds, everything))
-        return fitted, non_negative(terms, geometric_means(seconds, drawn_rounds(len(seconds))))
+        value = float(non_negative(terms, geometric_means(seconds, everything))[0, 1])
+        if len(seconds) < FEWEST_ROUNDS:
+            return Estimated(value)
+        usual = np.median(seconds, axis=0)
+        slopes = np.linalg.lstsq(terms / usual[:, None], (seconds / usual).T)[0][1]
+        half = float(stdtrit(len(slopes) - 1, (1 + LEVEL) / 2) * np.std(slopes, ddof=1) / np.sqrt(len(slopes)))
+        mean = float(np.mean(slopes))
+        return Estimated(value, Interval(max(0.0, min(mean - half, value)), max(mean + half, value)))
 
     @property
     def share(self) -> Estimated | None:
@@ -198,11 +204,9 @@ class NetworkTerm:
         return [slower.seconds[number] - fastest[number] for number in sorted(fastest.keys() & slower.seconds.keys())]
 
     def _estimated(self, factor: float) -> Estimated:
-        fitted, drawn = self._coefficients
-        if len(self.rounds) < FEWEST_ROUNDS:
-            return Estimated(factor * float(fitted[1]))
-        interval = expanded_percentiles(factor * drawn[:, 1], len(self.rounds), LEVEL)
-        return Estimated(factor * float(fitted[1]), interval)
+        bounds = self._share.interval
+        interval = bounds and Interval(factor * bounds.low, factor * bounds.high)
+        return Estimated(factor * self._share.value, interval)
 
 
 def estimated_words(estimated: Estimated) -> str:
