@@ -101,7 +101,7 @@ def _executions(decided: Decided) -> tuple[int, int]:
     done = {
         (record.case.id, record.round)
         for record in decided.records
-        if not record.is_warmup and (record.case.cluster, record.case.experiment) in keys
+        if not record.is_warmup and not record.is_cut and (record.case.cluster, record.case.experiment) in keys
     }
     return len(done), sum(cell.rounds for cell in decided.cells if not cell.unsupported)
 

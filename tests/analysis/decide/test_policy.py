@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from sparkscale.analysis import metrics
 from sparkscale.analysis.questions.decide.costs import Costs
 from sparkscale.analysis.questions.decide.grid import GridCell
 from sparkscale.analysis.questions.decide.policy import Policy
 from sparkscale.contract.errors import ConfigError
+from sparkscale.contract.record import TIME_OVER, ErrorInfo, Outcome, RunRecord
 from sparkscale.store.store import Store
 from tests.analysis.decide.measuring import Loop, cell
+from tests.builders import Writer, case
 
 SECONDS = {"sklearn": lambda f: 1 + 90 * f, "xgboost": lambda f: 1 + 60 * f, "mllib": lambda f: 9 + 200 * f}
 EVERY = ("sample", "engine", "cluster")
@@ -111,3 +114,33 @@ def test_costs_follow_what_was_measured() -> None:
     assert 64 * 2.0 / 2 < expected < at_most
     costs.took(large.key, 20.0)
     assert costs.of_cell(large) == (20.0, 30.0)
+
+
+def cut(_: RunRecord) -> dict[str, object]:
+    """What is different in the record of a case that was stopped because the time of the command was over."""
+    return {"error": ErrorInfo(type=TIME_OVER, message="No result within 12 s."), "deadline_seconds": 12.0}
+
+
+@pytest.mark.parametrize(("outcome", "phase"), [("timeout", "fit"), ("failed", None)])
+def test_a_case_that_the_end_of_the_time_stopped_is_measured_again(
+    store: Store, outcome: Outcome, phase: str | None
+) -> None:
+    loop = Loop(store, {"sklearn": lambda f: 20 * f, "xgboost": lambda f: 2000 * f}, fractions=(1.0,))
+    usual, loop.write.change = loop.write.change, cut
+    loop.write(case("sklearn", 1.0, seed=1), 1, outcome=outcome, phase=phase)
+    loop.write.change = usual
+    (standing,) = loop.standings()
+    assert "sklearn" not in standing.text  # no failure, and no time
+    standing = loop.run()["engine"]
+    assert (standing.verdict, standing.choice) == ("yes", "sklearn")
+
+
+def test_the_end_of_the_time_is_no_time_of_other_analyses(store: Store) -> None:
+    write = Writer(store)
+    for number in (1, 2, 3):
+        write(case("sklearn", 1.0, seed=number), number, seconds=20.0)
+    write.change = cut
+    write(case("sklearn", 1.0, seed=4), 4, outcome="timeout", phase="fit")
+    spread = metrics.spread_of_times(store.records())
+    assert spread is not None
+    assert (spread.count, spread.high) == (3, 20.0)
