@@ -251,7 +251,7 @@ class RunRecord(Frozen):
 
     @property
     def is_cut(self) -> bool:
-        """True if the end of the command's time stopped the execution. Then the outcome says nothing about the case."""
+        """True if the end of the command's time stopped the execution. Its outcome says nothing about the case."""
         return self.error is not None and self.error.type == TIME_OVER
 
 

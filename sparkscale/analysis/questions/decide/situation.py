@@ -63,11 +63,12 @@ class Situation:
     def failure(self, track: Track) -> str:
         """Returns why an engine cannot take part, such as "xgboost: oom with 1/2". Empty if it can.
 
-        A timeout is no such reason: the engine is only slower than the limit.
+        A timeout is no such reason: the engine is only slower than the limit. Nor is a sample that is too small for
+        the engine.
         """
+        if reason := track.cells[-1].unsupported:
+            return f"{track.engine}: {reason}"
         for cell in track.cells:
-            if cell.unsupported:
-                return f"{track.engine}: {cell.unsupported}"
             failure = self.evidence.failure(cell.key)
             if failure is not None and failure.limit is None:
                 return f"{track.engine}: {failure} (with {cell.rows:,} rows)"
