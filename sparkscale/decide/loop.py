@@ -64,7 +64,9 @@ def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger
         grid = grid_of(invocation, plan, data)
         policy = Policy(grid.cells, invocation.questions, invocation.confidence or CONFIDENCE)
         seconds_left = ends_at - time.monotonic()
-        if not request.resume and (note := check_time(grid.runnable, seconds_left, request.within_seconds)):
+        if not request.resume and (
+            note := check_time(policy.candidates or grid.runnable, seconds_left, request.within_seconds)
+        ):
             views[0].note(note)
         checked.append((grid, policy))
 

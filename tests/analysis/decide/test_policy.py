@@ -144,3 +144,16 @@ def test_the_end_of_the_time_is_no_time_of_other_analyses(store: Store) -> None:
     spread = metrics.spread_of_times(store.records())
     assert spread is not None
     assert (spread.count, spread.high) == (3, 20.0)
+
+
+def test_engines_on_one_node_are_measured_on_one_profile_and_a_note_says_so() -> None:
+    grid = [cell(engine, 1.0, cluster=cluster) for cluster in ("one", "two") for engine in ("xgboost", "mllib")]
+    policy = Policy([*grid, replace(cell("sklearn", 1.0, cluster="one"), unsupported="no")], EVERY)
+    assert [(one.engine, one.cluster) for one in policy.candidates] == [
+        ("xgboost", "one"),
+        ("mllib", "one"),
+        ("mllib", "two"),
+    ]
+    assert policy.notes == [
+        "1 case left out, because engines on one node are measured on the profile with the most cores only."
+    ]

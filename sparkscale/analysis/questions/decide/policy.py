@@ -62,6 +62,12 @@ class Policy:
         self.why_stopped = ""
         self._qualities: dict[str, UnitQuality | None] = {}
 
+    @property
+    def candidates(self) -> list[GridCell]:
+        """The cells that can run here and may be measured."""
+        tracks = [track for subject in self.subjects for track in (*subject.node, *subject.spark)]
+        return [cell for track in tracks for cell in track.cells if not cell.unsupported]
+
     def standings(self, store: Store, records: Sequence[RunRecord]) -> list[Standing]:
         """Returns where each question stands: for each question, each subject."""
         states = self.states(Observed(store, records, self._qualities), Costs(self.grid, records))
