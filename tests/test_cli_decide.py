@@ -110,6 +110,7 @@ def test_a_decision_is_one_run_that_other_commands_read_and_that_goes_on(
         (("--question", "sample"), "The run to resume has question engine, not sample: leave --question out"),
         (("--confidence", "0.9"), "The run to resume has confidence 0.95, not 0.9: leave --confidence out"),
         (("--cluster", "local-1g"), "The run to resume has cluster (none), not local-1g: leave --cluster out"),
+        (("--suite", "quick"), "There is no run of `sparkscale decide` of suite 'quick'"),
         (("--data", "flights"), "The run to resume measured another data set: leave --data out"),
         (("--seed", "4"), "The run to resume has seed 0, not 4: leave --seed out"),
     ):

@@ -64,7 +64,7 @@ def test_no_step_may_last_longer_than_the_time_that_is_left(store: Store) -> Non
         assert step.seconds <= step.at_most_seconds <= left
         loop.measure(step)
         left -= step.seconds
-    assert loop.policy.why_stopped == "nothing that helps would end in the time that is left"
+    assert loop.policy.why_stopped == "no step that helps is sure to end in the time that is left"
     assert any(not standing.is_resolved for standing in loop.standings())
 
 
@@ -157,3 +157,18 @@ def test_engines_on_one_node_are_measured_on_one_profile_and_a_note_says_so() ->
     assert policy.notes == [
         "1 case left out, because engines on one node are measured on the profile with the most cores only."
     ]
+
+
+def test_a_size_that_may_take_too_long_gives_way_to_a_smaller_one(store: Store) -> None:
+    loop = Loop(store, {"xgboost": lambda _: 0.1, "mllib": lambda f: 6 + f}, ("cluster",))
+    for fraction, engines in ((1 / 64, 2), (1 / 16, 2), (1.0, 1)):
+        for engine in ("xgboost", "mllib")[:engines]:
+            loop.write(case(engine, fraction, seed=1), 1, seconds=loop.seconds[engine](fraction))
+    free, short = loop.next(), loop.next(100.0)
+    assert free is not None
+    assert short is not None
+    assert [(piece.cell.engine, piece.cell.fraction) for piece in free.pieces] == [("mllib", 1.0)]
+    ((engine, fraction),) = [(piece.cell.engine, piece.cell.fraction) for piece in short.pieces]
+    assert engine == "mllib"
+    assert 1 / 16 < fraction < 1
+    assert short.at_most_seconds <= 100
