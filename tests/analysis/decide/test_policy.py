@@ -172,3 +172,13 @@ def test_a_size_that_may_take_too_long_gives_way_to_a_smaller_one(store: Store) 
     assert engine == "mllib"
     assert 1 / 16 < fraction < 1
     assert short.at_most_seconds <= 100
+
+
+def test_a_short_time_suffices_for_one_size_on_spark(store: Store) -> None:
+    loop = Loop(store, {"mllib": lambda f: 6 + f}, ("cluster",))
+    free, short = loop.next(), loop.next(140.0)
+    assert free is not None
+    assert short is not None
+    assert [piece.cell.fraction for piece in free.pieces] == [1 / 64, 1 / 16]
+    assert [piece.cell.fraction for piece in short.pieces] == [1 / 64]
+    assert short.at_most_seconds <= 140 < free.at_most_seconds

@@ -111,7 +111,7 @@ class Situation:
 
         It takes the largest size that is cheap relative to what is known and ends in the time that is left. It also
         takes a size between, if the track would otherwise have fewer than `sizes` sizes. A track without any size
-        gets the smallest one. On Spark it gets two, because starts take long there.
+        gets the smallest one. On Spark it gets two if there is time, because starts take long there.
         """
         clock = self.clock(track)
         open_ = [cell for cell in track.cells if cell.fraction <= fraction and self._is_open(track, cell)]
@@ -119,7 +119,8 @@ class Situation:
             return ()
         if not clock.by_fraction:
             more = open_[2:3] if track.placement == "spark" and len(open_) > 3 else []
-            return tuple(Piece(cell, 1) for cell in (open_[0], *more))
+            pieces = tuple(Piece(cell, 1) for cell in (open_[0], *more))
+            return pieces if self.costs.predicted(pieces)[1] <= self.seconds_left else pieces[:1]
         larger = [cell for cell in open_ if cell.fraction > clock.reach]
         larger = [cell for cell in larger if self._is_in_time(cell)] or larger[:1]
         chosen: list[GridCell] = []
