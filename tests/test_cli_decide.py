@@ -82,6 +82,7 @@ def test_a_decision_is_one_run_that_other_commands_read_and_that_goes_on(
         shown = sparkscale(command, "--out", str(tmp_path))
         assert shown.returncode == 0
         assert "Which engine on one node?" in shown.stdout, command
+        assert f"`sparkscale decide` chose what to measure in run {run}," in " ".join(shown.stdout.split()), command
     assert sparkscale("export", "--out", str(tmp_path)).stdout.count('"temperature"') == len(records)
 
     archive, imported = tmp_path / "one.parquet", str(tmp_path / "imported")
@@ -101,10 +102,15 @@ def test_a_decision_is_one_run_that_other_commands_read_and_that_goes_on(
     with Store.existing(tmp_path) as store:
         assert store.runs() == [run]
 
+    short = sparkscale("decide", "--resume", "--within", "1s", "--out", str(tmp_path), "--format", "json")
+    assert short.returncode == again.returncode, short.stderr
+    assert "too short" not in short.stderr  # what was measured still answers
+
     for wrong, message in (
         (("--question", "sample"), "The run to resume has question engine, not sample: leave --question out"),
         (("--confidence", "0.9"), "The run to resume has confidence 0.95, not 0.9: leave --confidence out"),
         (("--cluster", "local-1g"), "The run to resume has cluster (none), not local-1g: leave --cluster out"),
+        (("--suite", "quick"), "There is no run of `sparkscale decide` of suite 'quick'"),
         (("--data", "flights"), "The run to resume measured another data set: leave --data out"),
         (("--seed", "4"), "The run to resume has seed 0, not 4: leave --seed out"),
     ):

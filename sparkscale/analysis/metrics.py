@@ -51,10 +51,13 @@ def time_to_model(record: RunRecord) -> float:
 
 
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Returns the last record of each execution, without warm-ups."""
+    """Returns the last record of each execution, without warm-ups.
+
+    Executions that were stopped with the command that measured them are left out: they say nothing about their cases.
+    """
     last_records: dict[tuple[str, int, bool], RunRecord] = {}
     for record in records:
-        if not record.is_warmup:
+        if not record.is_warmup and not record.is_cut:
             last_records[record.case.id, record.round, record.isolated] = record
     return list(last_records.values())
 

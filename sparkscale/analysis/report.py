@@ -111,10 +111,10 @@ def answers(store: Store, known: Known, seconds: float | None = None, cost: floa
         found = list(_answers([one.answers() for one in compared], distinct_subjects(compared)))
     if not found:
         found = [Text("These records answer no question: see `sparkscale show`.")]
-    return [*_hosts(store, known.records), *data_sets(store, known.records), *found, *_evidence(known)]
+    return [*_hosts(store, known.records), *data_sets(store, known.records), *found, *_evidence(store, known)]
 
 
-def _evidence(known: Known) -> Iterator[Text]:
+def _evidence(store: Store, known: Known) -> Iterator[Text]:
     runs = f"{'run' if len(known.runs) == 1 else 'runs'} {', '.join(known.runs)}"
     yield Text(
         f"Evidence: {count(len(known.records), 'record')} of {runs}. `--format json` lists the records behind each "
@@ -125,6 +125,19 @@ def _evidence(known: Known) -> Iterator[Text]:
         yield Text(
             f"{count(known.left_out, 'record')} of this data set are left out, because their host, package versions, "
             "Java, cluster profile, budget, page cache or workload version differ from those of the newest records.",
+            is_note=True,
+        )
+    yield from _chosen([store.invocation(identity=run) for run in known.runs])
+
+
+def _chosen(invocations: Iterable[Invocation]) -> Iterator[Text]:
+    """Yields a caution if `decide` chose what to measure in some of these runs."""
+    runs = [invocation.id for invocation in invocations if invocation.command == "decide"]
+    if runs:
+        yield Text(
+            f"`sparkscale decide` chose what to measure in {'run' if len(runs) == 1 else 'runs'} {', '.join(runs)}, "
+            "and stopped when its own verdicts were clear. The intervals and verdicts here ignore this, so those of "
+            "`decide` are more cautious.",
             is_note=True,
         )
 
@@ -157,6 +170,7 @@ def _heading(store: Store, invocation: Invocation, records: Sequence[RunRecord])
     yield Heading(f"suite {invocation.suite}, run {invocation.id}, {started} UTC", level=1)
     yield from _hosts(store, records)
     yield from _measured(store, records)
+    yield from _chosen([invocation])
 
 
 def _measured(store: Store, records: Sequence[RunRecord]) -> Iterator[Text]:

@@ -22,6 +22,9 @@ In a condensed archive, the sums replace the scores.
 """
 
 
+TIME_OVER = "TimeOver"
+"""The error type of an execution that was stopped because the time of the command was over, not its own time."""
+
 SHORT = 8
 """The number of characters of a record's id, or of a commit, that reports show. The commands find them by these."""
 
@@ -245,6 +248,11 @@ class RunRecord(Frozen):
         An isolated execution is cold on purpose, but it is not a warm-up.
         """
         return self.temperature != "warm" and not self.isolated
+
+    @property
+    def is_cut(self) -> bool:
+        """True if the end of the command's time stopped the execution. Its outcome says nothing about the case."""
+        return self.error is not None and self.error.type == TIME_OVER
 
 
 class Description(Frozen):

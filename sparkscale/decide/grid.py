@@ -30,10 +30,6 @@ class RunGrid:
         """The cells that can run here."""
         return [cell for cell in self.cells if not cell.unsupported]
 
-    def needed(self, questions: Sequence[str]) -> list[GridCell]:
-        """Returns the cells that can run here and that these questions are about."""
-        return [cell for cell in self.runnable if is_needed(cell, questions)]
-
     @property
     def size(self) -> int:
         """The number of executions that a run of the whole grid would have."""

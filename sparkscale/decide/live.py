@@ -73,7 +73,6 @@ class StepLines:
     def __init__(self, console: Console, ends_at: float) -> None:
         self._console = console
         self._ends_at = ends_at
-        self._began = time.monotonic()
         self._number = 0
         self._label = ""
         self._answers: dict[str, tuple[str, str]] = {}

@@ -9,7 +9,7 @@ from sparkscale.analysis.questions.decide.grid import GridCell, Standing, Step
 from sparkscale.analysis.questions.decide.policy import Policy
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
-from sparkscale.decide.grid import RunGrid, grid_of
+from sparkscale.decide.grid import RunGrid, grid_of, is_needed
 from sparkscale.decide.live import View
 from sparkscale.decide.request import CONFIDENCE, DecideRequest, measuring_request
 from sparkscale.decide.shortage import check_time
@@ -64,13 +64,14 @@ def decide(request: DecideRequest, view: Callable[[float], View], ledger: Ledger
     def check(invocation: Invocation, plan: Plan, data: Data) -> None:
         grid = grid_of(invocation, plan, data)
         policy = Policy(grid.cells, invocation.questions, invocation.confidence or CONFIDENCE)
-        if not grid.needed(policy.questions):
+        awaited = [cell for cell in policy.candidates if is_needed(cell, policy.questions)]
+        if not awaited:
             raise ConfigError(
                 f"No engine on one node of the suite {plan.suite.name} can run here, and the question "
                 f"'{policy.questions[0]}' is about such engines: choose another suite or question."
             )
         seconds_left = ends_at - time.monotonic()
-        if note := check_time(grid.needed(policy.questions), seconds_left, request.within_seconds):
+        if not request.resume and (note := check_time(awaited, seconds_left, request.within_seconds)):
             views[0].note(note)
         checked.append((grid, policy))
 

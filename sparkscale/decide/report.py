@@ -25,16 +25,16 @@ TITLES = {
 def blocks(decided: Decided, resume_command: str) -> list[Block]:
     """Returns the report of a run of `decide`, the answers first."""
     standings = sorted(decided.standings, key=lambda one: not one.is_resolved)
-    found: list[Block] = [
+    shown: list[Block] = [
         Heading("Answers"),
         *answers_to_questions([_answer(standing, _scope(decided)) for standing in standings]),
     ]
-    found += _open(decided, resume_command)
+    shown += _open(decided, resume_command)
     if reasons := left_out(decided):
-        found.append(Heading("Engines without a result"))
-        found += [Text(f"{engine}: {reason}") for engine, reason in reasons.items()]
-    found += [Heading("Measured"), Text(_measured(decided)), *(Text(note) for note in decided.notes)]
-    return found
+        shown.append(Heading("Engines without a result"))
+        shown += [Text(f"{engine}: {reason}") for engine, reason in reasons.items()]
+    shown += [Heading("Measured"), Text(_measured(decided)), *(Text(note) for note in decided.notes)]
+    return shown
 
 
 def _scope(decided: Decided) -> str:
@@ -107,7 +107,7 @@ def _executions(decided: Decided) -> tuple[int, int]:
     done = {
         (record.case.id, record.round)
         for record in decided.records
-        if not record.is_warmup and (record.case.cluster, record.case.experiment) in keys
+        if not record.is_warmup and not record.is_cut and (record.case.cluster, record.case.experiment) in keys
     }
     return len(done), sum(cell.rounds for cell in decided.cells if not cell.unsupported)
 

@@ -205,7 +205,7 @@ def replay(
     costs = Costs(world.grid)
     handed = Handed(world, costs)
     for number in range(MOST_STEPS):
-        states = policy.states(handed, costs)
+        states = policy.states(handed, costs, within - handed.spent)
         step = policy.chosen(states, costs, within - handed.spent)
         if step is None:
             break

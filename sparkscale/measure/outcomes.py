@@ -7,7 +7,7 @@ processes.
 from dataclasses import dataclass
 from typing import Literal
 
-from sparkscale.contract.record import ErrorInfo, Observation, Outcome
+from sparkscale.contract.record import TIME_OVER, ErrorInfo, Observation, Outcome
 
 Stage = Literal["checks", "phases", "scoring"]
 """The stages of a case in its worker, in this order."""
@@ -128,16 +128,20 @@ def decide(evidence: Evidence) -> Ended:
 
 
 def _late(evidence: Evidence, limits: CaseLimits) -> Ended:
-    """Returns `timeout` if the phases took too long, and `failed` if the checks or scoring took too long."""
+    """Returns `timeout` if the phases took too long, and `failed` if the checks or scoring took too long.
+
+    The error has the type TIME_OVER if the limits are shorter than the suite's deadline.
+    """
+    kind, because = (TIME_OVER, f", because {limits.reason}") if limits.reason else (DEADLINE, "")
     if evidence.stage == "checks":
-        text = f"The checks before the first phase were not done within {limits.outside:g} s."
-        return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
+        text = f"The checks before the first phase were not done within {limits.outside:g} s{because}."
+        return Ended("failed", ErrorInfo(type=kind, message=text))
     if evidence.stage == "scoring":
-        text = f"All phases ended in time, but scoring was not done within {limits.outside:g} s."
-        return Ended("failed", ErrorInfo(type=DEADLINE, message=text))
+        text = f"All phases ended in time, but scoring was not done within {limits.outside:g} s{because}."
+        return Ended("failed", ErrorInfo(type=kind, message=text))
     in_phase = f" in `{evidence.phase}`" if evidence.phase else ""
-    text = f"No result within {limits.phases:g} s{in_phase}{limits.reason and f', because {limits.reason}'}."
-    return Ended("timeout", ErrorInfo(type=DEADLINE, message=text), evidence.phase)
+    text = f"No result within {limits.phases:g} s{in_phase}{because}."
+    return Ended("timeout", ErrorInfo(type=kind, message=text), evidence.phase)
 
 
 def may_disturb_next_case(observation: Observation) -> bool:

@@ -150,7 +150,9 @@ class Store:
                     return invocation
         wanted = (f" {identity}" if identity else "") + (f" of suite '{suite}'" if suite else "")
         wanted += f" with {', '.join(environment)}" if environment else ""
-        raise ConfigError(f"There is no run{wanted} in {self.path}: measure one with `sparkscale run`.")
+        measuring = "decide" if command == "decide" else "run"
+        kind = " of `sparkscale decide`" if command == "decide" else ""
+        raise ConfigError(f"There is no run{kind}{wanted} in {self.path}: measure one with `sparkscale {measuring}`.")
 
     def describe(self, kind: Kind, content: dict[str, Any]) -> str:
         """Stores a description once and returns its id. As in records, known secrets are removed."""

@@ -56,7 +56,7 @@ def decided() -> Decided:
         records=(record("xgboost"), record("broken", "failed")),
         seconds=61.0,
         within_seconds=1200.0,
-        stopped="nothing that helps would end in the time that is left",
+        stopped="no step that helps is sure to end in the time that is left",
         notes=("One thread is not compared.",),
     )
 
@@ -82,7 +82,7 @@ def test_resolved_answers_come_first_then_what_is_open_and_how_to_go_on(decided:
         f"broken: failed on {builders.case('broken', 0.25).rows:,} rows. It broke.",
         "Measured",
         "2 executions of the 24 that a run of the whole suite has (8 %), in 61 s of 20 min. It stopped because "
-        "nothing that helps would end in the time that is left. Run one.",
+        "no step that helps is sure to end in the time that is left. Run one.",
         "One thread is not compared.",
     ]
     answers = [block for block in report.blocks(decided, RESUME) if isinstance(block, Answer)]

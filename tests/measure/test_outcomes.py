@@ -56,6 +56,15 @@ def test_a_deadline_that_is_shorter_than_the_suites_says_why() -> None:
     limits = CaseLimits(phases=5.0, outside=300.0, reason="the time of the command was over")
     ended = decide(Evidence("DeadlineExceeded", "", stage="phases", phase="fit", limits=limits))
     assert ended.error.message == "No result within 5 s in `fit`, because the time of the command was over."
+    assert ended.error.type == "TimeOver"
+
+
+@pytest.mark.parametrize("stage", ["checks", "scoring"])
+def test_checks_and_scoring_that_the_end_of_the_command_stops_say_so(stage: Stage) -> None:
+    limits = CaseLimits(phases=5.0, outside=60.0, reason="the time of the command was over")
+    ended = decide(Evidence("DeadlineExceeded", "", stage=stage, limits=limits))
+    assert ended.error.type == "TimeOver"
+    assert ended.error.message.endswith(" within 60 s, because the time of the command was over.")
 
 
 def test_the_cause_at_the_end_of_a_long_trace_is_seen() -> None:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from sparkscale.contract.case import Case, show_fraction
-from sparkscale.contract.record import Observation, Outcome, RunRecord
+from sparkscale.contract.record import TIME_OVER, Observation, Outcome, RunRecord
 from workloads import registry
 from workloads.base import Engine
 
@@ -33,7 +33,7 @@ RAN: frozenset[Outcome] = frozenset({"ok", "invalid"})
 """Outcomes of executions that went through every phase."""
 LOST = frozenset({"WorkerDied", "ScratchError"})
 """Errors that say nothing about the case, because the worker was lost."""
-INDEPENDENT_OF_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded"}
+INDEPENDENT_OF_SAMPLE = LOST | {"ClusterError", "DriverDied", "DeadlineExceeded", TIME_OVER}
 """Errors that a larger sample cannot avoid."""
 
 NEXT, FOUR_TIMES = 1, 2

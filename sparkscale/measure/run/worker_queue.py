@@ -204,7 +204,7 @@ class WorkerQueue:
             observation,
             "warm",
             self.worker,
-            deadline_seconds=self.runner.limits().phases,
+            deadline_seconds=failed.deadline_seconds,
         )
         self.runner.observer.finished(record, 0.0)
 

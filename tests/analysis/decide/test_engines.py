@@ -1,7 +1,11 @@
 """Which engine on one node: who is dropped, who is not, and what stays open."""
 
+from dataclasses import replace
+
 import pytest
 
+from sparkscale.analysis.questions.decide.grid import Piece, Step
+from sparkscale.analysis.questions.decide.policy import Policy
 from sparkscale.store.store import Store
 from tests.analysis.decide.measuring import Loop
 from tests.builders import Writer, case
@@ -74,7 +78,14 @@ def test_a_timeout_is_no_time_but_longer_than_its_limit(store: Store) -> None:
     loop = Loop(store, {"sklearn": lambda _: 1.0, "xgboost": lambda f: 1 + f}, fails={"sklearn": (1 / 32, "timeout")})
     standing = loop.run()["engine"]
     assert (standing.verdict, standing.choice) == ("yes", "xgboost")
-    assert "times as fast as sklearn" in standing.text
+    assert " times as fast as sklearn, because sklearn ran into its time limit." in standing.text
+    assert "It is at least " in standing.text
+
+
+def test_an_engine_that_is_never_in_time_leaves_no_doubt(store: Store) -> None:
+    loop = Loop(store, {"sklearn": lambda _: 1.0, "xgboost": lambda f: 1 + f}, fails={"sklearn": (1 / 64, "timeout")})
+    standing = loop.run()["engine"]
+    assert (standing.verdict, standing.choice) == ("yes", "xgboost")
 
 
 def test_a_timeout_below_the_time_of_the_fastest_decides_nothing(store: Store) -> None:
@@ -115,3 +126,41 @@ def test_a_verdict_from_one_round_needs_a_large_ratio(store: Store, ratio: float
     write(case("xgboost", 1.0, seed=1), 1, seconds=2.0)
     (standing,) = loop.standings()
     assert standing.verdict == verdict
+
+
+def test_a_ratio_with_a_very_wide_range_is_not_known_yet(store: Store) -> None:
+    loop = Loop(
+        store,
+        {"sklearn": lambda f: 1 + f, "xgboost": lambda f: 1 + f},
+        wobble=lambda engine, number: 40.0 ** ((number + (engine == "sklearn")) % 2),
+        rounds=2,
+        fractions=(1.0,),
+    )
+    for number in (1, 2):
+        loop.measure(Step(tuple(Piece(one, number) for one in loop.grid), 1.0, 1.0, ""))
+    (standing,) = loop.standings()
+    assert standing.verdict == "not resolved"
+    other = "sklearn" if standing.choice == "xgboost" else "xgboost"
+    assert f"Which of it and {other} is faster is not known yet." in standing.text
+    assert standing.doubt == f"{other}/{standing.choice} not known yet, 2 rounds"
+
+
+def test_what_was_not_measured_with_all_rows_comes_before_more_rounds(store: Store) -> None:
+    loop = Loop(store, {"sklearn": lambda f: 1 + 100 * f, "xgboost": lambda f: 1 + 60 * f})
+    standing = loop.run(60.0)["engine"]
+    assert standing.verdict == "not resolved"
+    assert " with all rows, and perhaps more rounds: from about " in standing.to_resolve
+    assert standing.seconds_to_resolve is not None
+    assert 60 < standing.seconds_to_resolve < 400
+
+
+def test_an_engine_that_a_small_sample_does_not_suit_takes_part(store: Store) -> None:
+    loop = Loop(store, {"sklearn": lambda f: 1 + 400 * f, "xgboost": lambda f: 1 + 9 * f})
+    loop.grid = [
+        replace(one, unsupported="too few rows") if (one.engine, one.fraction) == ("xgboost", 1 / 64) else one
+        for one in loop.grid
+    ]
+    loop.policy = Policy(loop.grid, ("engine",))
+    standing = loop.run()["engine"]
+    assert (standing.verdict, standing.choice) == ("yes", "xgboost")
+    assert ("xgboost", 1 / 64) not in loop.measured

@@ -1,5 +1,6 @@
 """Does Spark pay, is a sample enough, and how many workers."""
 
+from sparkscale.analysis.questions.decide.grid import Piece, Step
 from sparkscale.store.store import Store
 from tests.analysis.decide.measuring import Loop
 
@@ -118,5 +119,53 @@ def test_the_fewest_workers_that_beat_one_node(store: Store) -> None:
         clusters={"one": 1, "two": 2, "eight": 8},
     )
     standing = loop.run()["workers"]
-    assert standing.choice == "mllib on eight; 8 cores or more beat one node"
+    assert standing.choice == "mllib on eight; 8 cores beat one node"
     assert standing.verdict == "yes"
+
+
+def test_a_contest_uses_the_rounds_of_both_engines(store: Store) -> None:
+    seconds = {"sklearn": lambda f: 1 + 10 * f, "xgboost": lambda f: 1 + 6 * f, "mllib": lambda f: 12 + f}
+    standing = (loop := Loop(store, seconds, ("engine", "cluster"))).run()["cluster"]
+    assert standing.verdict == "not resolved"
+    rounds = {(piece.cell.engine, piece.round) for step in loop.steps for piece in step.pieces}
+    assert {("xgboost", 6), ("mllib", 6)} <= rounds
+    assert standing.to_resolve == "more rounds than the suite has"
+
+
+def test_one_size_does_not_show_from_which_size_spark_pays(store: Store) -> None:
+    loop = Loop(store, {"xgboost": lambda _: 60.0, "mllib": lambda _: 5.0}, ("cluster",), fractions=(1.0,))
+    standing = loop.run()["cluster"]
+    assert standing.verdict == "yes"
+    assert standing.text.startswith("With 64,000 rows, mllib takes ")
+    assert "90 %" not in standing.text
+
+
+def test_a_suite_without_a_large_sample_says_which_is_missing(store: Store) -> None:
+    loop = Loop(
+        store,
+        {"xgboost": lambda f: 0.1 + 20 * f},
+        ("sample",),
+        noise={"xgboost": lambda f: 0.1 if f == 1 else 1.5},
+        fractions=(1 / 8, 1 / 4, 1.0),
+    )
+    standing = loop.run()["sample"]
+    assert standing.verdict == "not resolved"
+    assert standing.text.startswith("For xgboost, 1/4 of the rows is too few. ")
+    assert standing.to_resolve == "a suite with a larger sample than 1/4, such as 1/2"
+
+
+def test_a_worse_model_on_spark_is_the_reason_if_its_time_is_not(store: Store) -> None:
+    loop = Loop(
+        store,
+        {"xgboost": lambda f: 1 + 60 * f, "mllib": lambda f: 6 + 3 * f},
+        ("cluster",),
+        noise={"xgboost": lambda _: 0.1, "mllib": lambda _: 1.5},
+    )
+    for number in range(1, 7):
+        loop.measure(Step(tuple(Piece(one, number) for one in loop.grid if one.fraction == 1), 1.0, 1.0, ""))
+    for one in loop.grid:
+        if one.fraction < 1:
+            loop.measure(Step((Piece(one, 1),), 1.0, 1.0, ""))
+    (standing,) = loop.standings()
+    assert (standing.verdict, standing.choice) == ("no", "no")
+    assert standing.text == "The model of mllib is worse than that of xgboost."

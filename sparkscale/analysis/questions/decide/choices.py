@@ -32,4 +32,4 @@ def of_workers(engine: str, profile: str, beats: int | None, is_resolved: bool =
     fastest = f"{engine} on {profile}"
     if not is_resolved:
         return fastest
-    return f"{fastest}; {f'{beats} cores or more beat' if beats else 'none beats'} one node"
+    return f"{fastest}; {f'{beats} cores beat' if beats else 'none beats'} one node"

@@ -82,16 +82,17 @@ class Costs:
         starts: dict[tuple[str, Placement, int, str | None, float], None] = {}
         warm_ups: dict[tuple[Engine, int, float | None], float] = defaultdict(float)
         for record in records:
-            case, total = record.case, sum(record.seconds.values())
+            case = record.case
+            total = record.deadline_seconds if record.outcome == "timeout" else sum(record.seconds.values())
             if record.start_seconds is not None:
                 starts[case.cluster, case.placement, record.round, record.jvm, record.start_seconds] = None
+            if not total:  # a failure says nothing about the time
+                continue
             if record.is_warmup:
                 engine = (case.workload, case.engine, case.cluster, case.parameter_set)
                 warm_ups[engine, record.round, record.start_seconds] += total
-            elif record.outcome in ("ok", "invalid"):
+            else:
                 self.took(case.experiment, total)
-            elif record.deadline_seconds is not None and record.outcome == "timeout":
-                self.took(case.experiment, record.deadline_seconds)
         for cluster, placement, _, _, seconds in starts:
             self.started(cluster, placement, seconds)
         for (engine, _, _), seconds in warm_ups.items():

@@ -15,12 +15,15 @@ from sparkscale.analysis.questions.decide.situation import Need, Situation, Stat
 from sparkscale.analysis.questions.decide.times import Difference, slower
 from sparkscale.analysis.statistics import Spread
 from sparkscale.contract.case import show_fraction
-from sparkscale.contract.phrases import count
+from sparkscale.contract.phrases import count, named
 
 HOPE = 1.0
 """A comparison is given up only if it needs too many rounds even if the ratio is larger by this many errors."""
 CLEARLY = 0.8
 """The level of the interval that shows whether a model is clearly as good as another one (see `is_settled`)."""
+
+NOT_KNOWN = "not known yet"
+"""Stands in place of a ratio with a very wide interval."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,10 @@ class Nodes:
     def doubts(self, track: Track) -> Iterator[tuple[Track, Step | None]]:
         """Yields each other engine with a model that may be better by more than is tolerated.
 
-        Engines without stored scores raise no doubt.
+        Engines without stored scores raise no doubt, and neither do those that ran into a time limit.
         """
         for other in self.running:
-            if other is track or other in self.worse:
+            if other is track or other in self.worse or self.situation.clock(other).is_stopped(self.fraction):
                 continue
             criterion = self.situation.evidence.criterion(track.cells[0].key)
             if criterion is not None and not criterion.judged.estimator:
@@ -285,10 +288,16 @@ class Nodes:
     def _faster(self, rival: Rival) -> str:
         if rival.difference is None:
             return f"{rival.track.engine} was not measured yet."
+        engine, ratio = rival.track.engine, rival.difference.words()
+        if not ratio:
+            return f"Which of it and {engine} is faster is not known yet."
+        clock, at = self.situation.clock(rival.track), ""
+        if clock.is_stopped(self.fraction):
+            at = f", because {engine} ran into its time limit"
+        elif not clock.rounds(self.fraction):
+            at = f", judged from at most {show_fraction(clock.reach)} of the rows"
         open_ = "" if rival.is_beaten else ", which is not resolved"
-        clock = self.situation.clock(rival.track)
-        at = "" if clock.rounds(self.fraction) else f", judged from at most {show_fraction(clock.reach)} of the rows"
-        return f"It is {rival.difference.words()} times as fast as {rival.track.engine}{at}{open_}."
+        return f"It is {ratio} times as fast as {engine}{at}{open_}."
 
     def _doubt(self, lead: Track) -> str:
         """Returns shortly what is open."""
@@ -297,7 +306,7 @@ class Nodes:
             if rival.difference is None:
                 return f"{rival.track.engine} not measured"
             rounds = count(rival.difference.rounds, "round")
-            return f"{rival.track.engine}/{lead.engine} {rival.difference.words()}, {rounds}"
+            return f"{rival.track.engine}/{lead.engine} {rival.difference.words() or NOT_KNOWN}, {rounds}"
         other = next((one for one, _ in self.doubts(lead)), None)
         if other is None:
             return f"{lead.engine} not measured with {show_fraction(self.fraction)} of the rows"
@@ -309,6 +318,14 @@ class Nodes:
             return f"{lead.engine} with {show_fraction(self.fraction)} of the rows", None
         if not self.open:
             return "more rounds for the quality of the models", None
+        tracks = (lead, *(rival.track for rival in self.open))
+        missing = [track for track in tracks if self._lacks(track)]
+        if missing:
+            cells = [cell for track in missing if (cell := track.cell(self.fraction))]
+            seconds = self.situation.seconds([Piece(cell, 1) for cell in cells])
+            names = named([track.engine for track in missing])
+            rows = "all rows" if self.fraction == 1 else f"{show_fraction(self.fraction)} of the rows"
+            return f"{names} with {rows}, and perhaps more rounds: from about {amount(seconds)} more", seconds
         needed = [self.rounds_of(rival) if rival.difference else 1 for rival in self.open]
         if None in needed:
             names = ", ".join(rival.track.engine for rival in self.open)
@@ -316,6 +333,11 @@ class Nodes:
         seconds = sum(self.seconds_of(rival) or 0.0 for rival in self.open)
         rounds = max(one for one in needed if one)
         return f"{count(rounds, 'round')} of {lead.engine} and its rivals: about {amount(seconds)} more", seconds
+
+    def _lacks(self, track: Track) -> bool:
+        """Returns true if an engine may still be measured on the fraction of the question, and was not."""
+        clock = self.situation.clock(track)
+        return not clock.rounds(self.fraction) and not clock.is_stopped(self.fraction)
 
 
 def is_worse(step: Step, level: float) -> bool:

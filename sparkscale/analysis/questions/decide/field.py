@@ -76,7 +76,12 @@ def subjects(grid: Sequence[GridCell]) -> tuple[list[Subject], list[str]]:
     groups: dict[tuple[str, str, str], list[GridCell]] = defaultdict(list)
     for cell in kept:
         groups[cell.workload, cell.parameter_set, cell.device].append(cell)
-    return [_subject(*key, cells) for key, cells in groups.items()], notes
+    made = [_subject(*key, cells) for key, cells in groups.items()]
+    used = sum(len(track.cells) for subject in made for track in (*subject.node, *subject.spark))
+    notes += _note(
+        len(kept) - used, "case", "engines on one node are measured on the profile with the most cores only"
+    )
+    return made, notes
 
 
 def _note(number: int, noun: str, why: str) -> list[str]:

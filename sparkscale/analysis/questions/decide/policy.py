@@ -5,6 +5,7 @@ part probably still takes. Pieces of one round and one profile are measured toge
 workers. The step with the most questions resolved per second comes first.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ class Policy:
         self.why_stopped = ""
         self._qualities: dict[str, UnitQuality | None] = {}
 
+    @property
+    def candidates(self) -> list[GridCell]:
+        """The cells that can run here and may be measured."""
+        tracks = [track for subject in self.subjects for track in (*subject.node, *subject.spark)]
+        return [cell for track in tracks for cell in track.cells if not cell.unsupported]
+
     def standings(self, store: Store, records: Sequence[RunRecord]) -> list[Standing]:
         """Returns where each question stands: for each question, each subject."""
         states = self.states(Observed(store, records, self._qualities), Costs(self.grid, records))
@@ -73,16 +80,17 @@ class Policy:
         None if every question is resolved, or if nothing that helps ends in the time that is left. `why_stopped` then
         says why. No step has an `at_most_seconds` above `seconds_left`.
         """
-        return self.chosen(self.states(Observed(store, records, self._qualities), costs), costs, seconds_left)
+        states = self.states(Observed(store, records, self._qualities), costs, seconds_left)
+        return self.chosen(states, costs, seconds_left)
 
-    def states(self, evidence: Evidence, costs: Costs) -> list[State]:
-        """Returns the state of each question and subject."""
+    def states(self, evidence: Evidence, costs: Costs, seconds_left: float = math.inf) -> list[State]:
+        """Returns the state of each question and subject. Needs prefer sizes that end in the time that is left."""
         noises = self._noises(evidence)
         alpha = (1 - self.confidence) / len(self.questions) / len(self.subjects)
         by_question: dict[str, list[State]] = defaultdict(list)
         for subject in self.subjects:
             levels = Levels(alpha, subject.rounds)
-            situation = Situation(subject, evidence, costs, levels, noises)
+            situation = Situation(subject, evidence, costs, levels, noises, seconds_left)
             for question, state in self._of_subject(situation):
                 by_question[question].append(state)
         return [state for question in self.questions for state in by_question[question]]
@@ -131,7 +139,7 @@ class Policy:
         if all(state.standing.is_resolved for state in states) and not has_needs:
             return "every question is resolved"
         if has_needs:
-            return "nothing that helps would end in the time that is left"
+            return "no step that helps is sure to end in the time that is left"
         return "nothing more in this grid would resolve what is open"
 
 

@@ -162,9 +162,7 @@ class Samples:
             rounds = self.situation.levels.sample_looks[0]
             return f"For {self.lead.engine}, a sample is judged after {count(rounds, 'round')}."
         fraction = show_fraction(step.fraction)
-        kind = (
-            "is enough" if self.answer.is_enough else "is too few" if self.answer.is_too_little else "is not resolved"
-        )
+        kind = {"enough": "is enough", "not enough": "is too few"}.get(step.verdict, "is not resolved")
         text = f"For {self.lead.engine}, {fraction} of the rows {kind}."
         criterion = self.situation.evidence.criterion(self.lead.cells[0].key)
         interval = step.interval
@@ -183,8 +181,11 @@ class Samples:
     def _doubt(self, step: Step | None) -> str:
         assert self.full is not None
         if step is None:
-            done = len(self.situation.evidence.attempted(self.full.key))
-            return f"{done} of {count(self.situation.levels.sample_looks[0], 'round')}"
+            done, needed = (
+                len(self.situation.evidence.attempted(self.full.key)),
+                self.situation.levels.sample_looks[0],
+            )
+            return f"{done} of {count(needed, 'round')}" if done < needed else "no scores to compare"
         criterion = self.situation.evidence.criterion(self.full.key)
         if criterion is None or step.interval is None:
             return step.estimate.why_none
@@ -195,6 +196,8 @@ class Samples:
 
     def _to_resolve(self, needs: tuple[Need, ...]) -> tuple[str, float | None]:
         step = self.answer.step
+        if step is not None and step.verdict == "not enough":
+            return f"a suite with a larger sample than {show_fraction(step.fraction)}, such as 1/2", None
         if needs:
             seconds = sum(need.to_resolve for need in needs)
             return f"more rounds: about {amount(seconds)} more", seconds

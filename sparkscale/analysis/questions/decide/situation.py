@@ -1,5 +1,6 @@
 """What a question may look at, and what it needs: pieces that would bring it closer to an answer."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -41,13 +42,17 @@ class State:
 
 @dataclass
 class Situation:
-    """The evidence about one subject. `noises` holds the noise of each place (profile and placement)."""
+    """The evidence about one subject. `noises` holds the noise of each place (profile and placement).
+
+    `seconds_left` is how long the next step may take at most.
+    """
 
     subject: Subject
     evidence: Evidence
     costs: Costs
     levels: Levels
     noises: dict[tuple[str, str], Noise]
+    seconds_left: float = math.inf
     _clocks: dict[Track, Clock] = field(default_factory=dict)
 
     @property
@@ -63,11 +68,12 @@ class Situation:
     def failure(self, track: Track) -> str:
         """Returns why an engine cannot take part, such as "xgboost: oom with 1/2". Empty if it can.
 
-        A timeout is no such reason: the engine is only slower than the limit.
+        A timeout is no such reason: the engine is only slower than the limit. Nor is a sample that is too small for
+        the engine.
         """
+        if reason := track.cells[-1].unsupported:
+            return f"{track.engine}: {reason}"
         for cell in track.cells:
-            if cell.unsupported:
-                return f"{track.engine}: {cell.unsupported}"
             failure = self.evidence.failure(cell.key)
             if failure is not None and failure.limit is None:
                 return f"{track.engine}: {failure} (with {cell.rows:,} rows)"
@@ -103,9 +109,9 @@ class Situation:
     def upwards(self, track: Track, fraction: float, sizes: int = 2) -> tuple[Piece, ...]:
         """Returns the pieces that bring a track closer to a fraction, in its first round.
 
-        It takes the largest size that is cheap relative to what is known, and a size between, if the track would
-        otherwise have fewer than `sizes` sizes. A track without any size gets the smallest one. On Spark it gets two,
-        because starts take long there.
+        It takes the largest size that is cheap relative to what is known and ends in the time that is left. It also
+        takes a size between, if the track would otherwise have fewer than `sizes` sizes. A track without any size
+        gets the smallest one. On Spark it gets two if there is time, because starts take long there.
         """
         clock = self.clock(track)
         open_ = [cell for cell in track.cells if cell.fraction <= fraction and self._is_open(track, cell)]
@@ -113,8 +119,10 @@ class Situation:
             return ()
         if not clock.by_fraction:
             more = open_[2:3] if track.placement == "spark" and len(open_) > 3 else []
-            return tuple(Piece(cell, 1) for cell in (open_[0], *more))
+            pieces = tuple(Piece(cell, 1) for cell in (open_[0], *more))
+            return pieces if self.costs.predicted(pieces)[1] <= self.seconds_left else pieces[:1]
         larger = [cell for cell in open_ if cell.fraction > clock.reach]
+        larger = [cell for cell in larger if self._is_in_time(cell)] or larger[:1]
         chosen: list[GridCell] = []
         if larger:
             known = track.cell(clock.reach)
@@ -136,6 +144,9 @@ class Situation:
     def _is_open(self, track: Track, cell: GridCell) -> bool:
         tried = bool(self.evidence.attempted(cell.key))
         return not tried and not cell.unsupported and not self.is_beyond(track, cell)
+
+    def _is_in_time(self, cell: GridCell) -> bool:
+        return self.costs.predicted([Piece(cell, 1)])[1] <= self.seconds_left
 
     def seconds(self, pieces: Sequence[Piece]) -> float:
         """Returns the expected seconds of these pieces."""

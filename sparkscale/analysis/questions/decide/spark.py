@@ -1,5 +1,6 @@
 """Does Spark pay, and from which size? Compares each engine on Spark with the best engine on one node."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from sparkscale.analysis.blocks import Verdict, verdict_of
 from sparkscale.analysis.duration import amount
 from sparkscale.analysis.questions.crossover import FEWEST_SIZES
 from sparkscale.analysis.questions.decide import choices
-from sparkscale.analysis.questions.decide.engines import HOPE, Nodes, is_settled, is_worse
+from sparkscale.analysis.questions.decide.engines import HOPE, NOT_KNOWN, Nodes, is_settled, is_worse
 from sparkscale.analysis.questions.decide.field import Track
 from sparkscale.analysis.questions.decide.grid import CLUSTER, Piece, Standing
 from sparkscale.analysis.questions.decide.situation import Need, Situation, State
@@ -200,14 +201,19 @@ class Spark:
         ahead, other = (self.time(one, track) for one in (track, rival))
         assert ahead is not None
         assert other is not None
-        repeated = rival if other.variance > ahead.variance else track
-        done = sorted(situation.clock(repeated).by_fraction)
-        pieces = [piece for one in {done[-1], done[0]} if (piece := situation.further(repeated, one))]
-        first = min((piece.round for piece in pieces), default=0)
-        kept = tuple(piece for piece in pieces if piece.round == first)
+        order = (rival, track) if other.variance > ahead.variance else (track, rival)
+        kept = next((pieces for one in order if (pieces := self._ends(one))), ())
+        first = kept[0].round if kept else 0
         if kept:
             seconds = (self._rounds_left(contest, HOPE) or 1) * situation.seconds(kept)
             yield Need(kept, share, seconds, f"{track.engine} and {rival.engine} are close: round {first}")
+
+    def _ends(self, track: Track) -> tuple[Piece, ...]:
+        """Returns the next round of a track on its largest and its smallest size. Empty if no round is left."""
+        done = self.situation.clock(track).by_fraction
+        pieces = [piece for one in {max(done), min(done)} if (piece := self.situation.further(track, one))]
+        first = min((piece.round for piece in pieces), default=0)
+        return tuple(piece for piece in pieces if piece.round == first)
 
     def _rounds_left(self, contest: Contest, hope: float = 0.0) -> int | None:
         """Returns the number of further rounds that a contest needs. None if no number is enough."""
@@ -265,7 +271,7 @@ class Spark:
             rows = self.farthest(contest.track)
             return rows, rows, rows
         value, bounds = self.situation.clock(contest.track).crossing(self.situation.clock(contest.rival))
-        return value, bounds.low, bounds.high
+        return min(value, self.farthest(contest.track)), bounds.low, bounds.high
 
     def _sentence(self, contest: Contest) -> str:
         """Returns what a contest shows."""
@@ -275,22 +281,33 @@ class Spark:
         if contest.difference is None or contest.rival is None:
             return f"{engine} was measured with too few sizes so far."
         rival = contest.rival.engine
+        if contest.verdict == "no" and not contest.difference.is_above:
+            return f"The model of {engine} is worse than that of {rival}."
         ratio, takes = contest.difference.words(), "would take" if self.has_forecasts else "takes"
-        ahead = f"With {self.farthest(contest.track):,.0f} rows, {engine} {takes} {ratio} times as long as {rival}"
-        if contest.verdict == "no":
-            return f"{ahead}." if contest.difference.value > 0 else f"{ahead}, but its model is worse."
+        size = f"{self.farthest(contest.track):,.0f} rows"
+        if not ratio:
+            return f"Which of {engine} and {rival} is faster with {size} is not known yet."
+        ahead = f"With {size}, {engine} {takes} {ratio} times as long as {rival}"
         if contest.verdict == "not resolved":
             return f"{ahead}, which is not resolved."
+        return f"{self._since(contest, rival)}{ahead}." if contest.verdict == "yes" else f"{ahead}."
+
+    def _since(self, contest: Contest, rival: str) -> str:
+        """Returns a sentence about the size from which an engine is faster. Empty if the suite has too few sizes."""
+        if not self.has_forecasts:
+            return ""
         rows, low, high = self._rows(contest)
         since = "the smallest measured size" if rows == 0 else f"{rows:,.0f} rows"
-        return f"{engine} is faster than {rival} from {since} on (90 % range {low:,.0f}–{high:,.0f}). {ahead}."
+        above = f"{high:,.0f}" if math.isfinite(high) else f"more than {self.farthest(contest.track):,.0f}"
+        return f"{contest.track.engine} is faster than {rival} from {since} on (90 % range {low:,.0f}–{above}). "
 
     def _doubt(self) -> str:
         for contest in self.contests:
             if contest.verdict == "not resolved" and contest.difference and contest.rival:
                 rounds = count(contest.difference.rounds, "round")
-                return f"{contest.track.engine}/{contest.rival.engine} {contest.difference.words()}, {rounds}"
-        return "too few sizes so far" if self.contests else "no engine on Spark"
+                ratio = contest.difference.words() or NOT_KNOWN
+                return f"{contest.track.engine}/{contest.rival.engine} {ratio}, {rounds}"
+        return "too few sizes so far" if self.contests else "no engine on Spark can be judged"
 
     def _to_resolve(self, needs: tuple[Need, ...]) -> tuple[str, float | None]:
         """Returns what would resolve the question, and the seconds that this takes."""
@@ -300,7 +317,7 @@ class Spark:
             seconds = sum(need.to_resolve for need in needs)
             return f"more sizes or rounds: about {amount(seconds)} more", seconds
         if not hopeless:
-            return "", None
+            return ("more rounds than the suite has" if open_ else ""), None
         total = 0.0
         for contest in hopeless:
             left = self._rounds_left(contest)

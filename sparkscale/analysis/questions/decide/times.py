@@ -11,7 +11,7 @@ errors, in the direction that changes the forecast the most. A linear error woul
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,8 @@ With r rounds, fewer than FEWEST_ROUNDS, the ratio must be at least the r-th roo
 """
 MODEL_ERROR = 0.05
 """The most by which the model may be wrong about a ratio's logarithm, for each doubling beyond the measured sizes."""
+WIDEST = 100.0
+"""A ratio is not stated if the upper end of its interval is more than this multiple of the lower end."""
 DRAWS = 200
 """The number of simulated noises from which the range of a crossing is computed."""
 
@@ -54,6 +56,8 @@ class LogTime:
     margin: float = 0.0
     forecast: Callable[[float], float] | None = None
     """Returns the logarithm for times that are shifted by some standard errors. None for a measured time."""
+    is_floor: bool = False
+    """True if the engine takes longer than this time."""
 
     @property
     def is_measured(self) -> bool:
@@ -127,8 +131,20 @@ class Difference:
         return numbers[position] if position < len(numbers) else None
 
     def words(self) -> str:
-        """Returns the ratio with its interval, such as "2.1 (1.6–2.8)"."""
+        """Returns the ratio with its interval, such as "2.1 (1.6–2.8)".
+
+        Returns a limit, such as "at least 1.6", if the first engine takes longer than the time that is known, or if
+        the interval is wide. Returns an empty text if the ratio is not known, because its interval contains 1 and is
+        wide.
+        """
         bounds = self.interval
+        is_wide = bounds.high > WIDEST * bounds.low
+        if (is_wide or self.slow.is_floor) and bounds.low >= 1:
+            return f"at least {number(bounds.low, 2)}"
+        if is_wide and bounds.high <= 1:
+            return f"at most {number(bounds.high, 2)}"
+        if is_wide or self.slow.is_floor:
+            return ""
         return f"{number(math.exp(self.value), 2)} ({number(bounds.low, 2)}–{number(bounds.high, 2)})"
 
     def _is_beyond(self, rounds: int, hope: float, either: bool = False) -> bool:
@@ -215,8 +231,9 @@ class Clock:
             if cell.fraction <= fraction and (failure := self.evidence.failure(cell.key)) and failure.limit
         ]
         if limits:
-            return LogTime(math.log(max(limits)), 0.0, 1.0, FEWEST_ROUNDS, 1)
-        return self.measured(max((size for size in self.by_fraction if size <= fraction), default=0.0))
+            return LogTime(math.log(max(limits)), 0.0, 1.0, FEWEST_ROUNDS, 1, is_floor=True)
+        time = self.measured(max((size for size in self.by_fraction if size <= fraction), default=0.0))
+        return replace(time, is_floor=True) if time else None
 
     def forecast(self, rows: float) -> LogTime | None:
         """Returns the forecast time for a number of rows. None if fewer than two sizes have a time."""

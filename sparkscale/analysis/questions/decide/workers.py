@@ -7,7 +7,7 @@ from functools import cached_property
 from sparkscale.analysis.blocks import Verdict
 from sparkscale.analysis.duration import amount
 from sparkscale.analysis.questions.decide import choices
-from sparkscale.analysis.questions.decide.engines import HOPE, Nodes
+from sparkscale.analysis.questions.decide.engines import HOPE, NOT_KNOWN, Nodes
 from sparkscale.analysis.questions.decide.field import Track
 from sparkscale.analysis.questions.decide.grid import WORKERS, Standing
 from sparkscale.analysis.questions.decide.situation import Need, Situation, State
@@ -176,16 +176,17 @@ class Workers:
             text += f" It is not resolved against {names}."
         cores, resolved = self.fewest
         node = self.nodes.lead.engine if self.nodes.lead else "one node"
+        on_node = "" if self.nodes.lead is None else " on one node"
         if not resolved:
-            return f"{text} It is not resolved whether {cores} cores beat {node} on one node."
+            return f"{text} It is not resolved whether {count(cores or 0, 'core')} of Spark beat {node}{on_node}."
         if cores is None:
-            return f"{text} No profile beats {node} on one node."
-        return f"{text} {count(cores, 'core')} or more beat {node} on one node."
+            return f"{text} No profile beats {node}{on_node}."
+        return f"{text} {count(cores, 'core')} are the fewest of Spark that beat {node}{on_node}."
 
     def _doubt(self) -> str:
         for track, one in self.open:
             if one is not None:
-                return f"{track.engine} on {track.cluster} {one.words()}"
+                return f"{track.engine} on {track.cluster} {one.words() or NOT_KNOWN}"
             return f"{track.engine} on {track.cluster} not measured"
         return f"do {self.fewest[0]} cores beat one node?"
 
