@@ -1,20 +1,25 @@
 """Measures the runs that `sparkscale plan --propose` names, as one run in the store."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from sparkscale.analysis.conditions import PACKAGES
 from sparkscale.analysis.questions.plan.proposals import Measurable, Proposed
+from sparkscale.analysis.questions.plan.wish import Offer
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.interrupt import interruptible
 from sparkscale.measure.plan.cases import PlannedCase
 from sparkscale.measure.run.progress import observer
-from sparkscale.measure.run.run import Request, measure
+from sparkscale.measure.run.run import Request, open_run
+from sparkscale.measure.run.runner import Times
+from sparkscale.measure.worker import descriptions
 from sparkscale.store.store import Store
 from workloads import registry
 from workloads.datasets.synthetic import Synthetic
@@ -40,14 +45,55 @@ def written(proposed: Proposed, store: Store, out: Path) -> tuple[Path, set[Key]
     return suite, {(run.cluster, names[run], run.fraction, run.threads) for run in names}
 
 
-def measure_suite(suite: Path, wanted: set[Key], out: Path) -> None:
-    """Measures the wanted cases of a suite as one run, with progress on stderr."""
+def check_same_machine(proposed: Proposed, store: Store) -> None:
+    """Raises ConfigError if new runs would not join the records, because the host or packages differ."""
+    sample = proposed.sample
+    if store.content(sample.host) != json.loads(json.dumps(descriptions.host())):
+        raise ConfigError("The records are from another host, so new runs would not join them: measure on that host.")
+    before, installed = store.content(sample.software) or {}, descriptions.software(None)
+    if any(before.get(part) != installed[part] for part in PACKAGES):
+        raise ConfigError(
+            "The records are from other releases of Python or of packages, so new runs would not join them: install "
+            "those releases, or measure again with `sparkscale run`."
+        )
+
+
+def check_same_profiles(measured: Sequence[Offer], now: Sequence[Offer]) -> None:
+    """Raises ConfigError if new runs would not join the records, because a profile differs.
+
+    `measured` are the profiles and budgets of the records, and `now` those on this machine.
+    """
+    known = {offer.name: offer for offer in measured}
+    for offer in now:
+        own = known.get(offer.name)
+        if own and (_without_price(own), own.budget) != (_without_price(offer), offer.budget):
+            raise ConfigError(
+                f"The profile {offer.name} or its budget has changed since the records, so new runs would not join "
+                "them: measure again with `sparkscale run`."
+            )
+
+
+def _without_price(offer: Offer) -> dict[str, Any]:
+    return {key: value for key, value in offer.profile.items() if key != "price"}
+
+
+def measure_suite(suite: Path, wanted: set[Key], out: Path, within: float) -> int:
+    """Measures the wanted cases of a suite as one run, with progress on stderr.
+
+    No execution begins later than `within` seconds after the data is prepared. Returns how many did not begin.
+    """
 
     def is_wanted(case: PlannedCase) -> bool:
         return (case.cluster.name, case.dataset, case.fraction, case.threads) in wanted
 
-    with interruptible():
-        measure(Request(str(suite), out, only=is_wanted), observer)
+    with interruptible(), open_run(Request(str(suite), out, only=is_wanted), observer) as run:
+        last_start = time.monotonic() + within
+        longest = run.plan.suite.deadline_seconds  # an execution that began in time keeps its own deadline
+        for cluster, executions in run.executions.items():
+            run.measure(cluster, executions, Times(ends_at=last_start + longest, last_start=last_start))
+        records = run.store.records(run.invocation.id)
+        done = {(record.case.id, record.round) for record in records if not record.is_warmup}
+        return sum(len(executions) for executions in run.executions.values()) - len(done)
 
 
 def _settings(sample: RunRecord, definition: Mapping[str, Any], store: Store) -> dict[str, Any] | None:
