@@ -119,6 +119,7 @@ def plan(
         tuple(plan_settings.offer(name) for name in _clusters(cluster)),
         _counts(executors),
         every,
+        _clusters(cluster),
     )
     if does_measure:
         print_blocks(plan_steps.measured(request, seconds, out), form)

@@ -32,8 +32,12 @@ Key = tuple[str, str, float, int | None]
 """A cluster, a data set, a fraction, and the threads."""
 
 
-def written(proposed: Proposed, store: Store, out: Path) -> tuple[Path, set[Key]]:
+def written(
+    proposed: Proposed, store: Store, out: Path, paths: Mapping[str, str] | None = None
+) -> tuple[Path, set[Key]]:
     """Writes the proposed runs as a suite into `out`. Returns its path, and the cases that are wanted of it.
+
+    `paths` has the files of profiles that are not known by their name alone.
 
     Raises ConfigError if the data set cannot be made again.
     """
@@ -41,7 +45,7 @@ def written(proposed: Proposed, store: Store, out: Path) -> tuple[Path, set[Key]
     names = {run: _name(proposed, run) for run, _, _ in proposed.runs}
     datasets = {names[run]: _sized(own, run.larger) for run in names if own is not None}
     suite = out / SUITE
-    suite.write_text(_text(proposed, names, datasets))
+    suite.write_text(_text(proposed, names, datasets, paths or {}))
     return suite, {(run.cluster, names[run], run.fraction, run.threads) for run in names}
 
 
@@ -127,10 +131,15 @@ def _name(proposed: Proposed, run: Measurable) -> str:
     return dataset if run.larger == 1 else f"{dataset}-x{run.larger}"
 
 
-def _text(proposed: Proposed, names: Mapping[Measurable, str], datasets: Mapping[str, dict[str, Any]]) -> str:
+def _text(
+    proposed: Proposed,
+    names: Mapping[Measurable, str],
+    datasets: Mapping[str, dict[str, Any]],
+    paths: Mapping[str, str],
+) -> str:
     """Returns the suite of the proposed runs as TOML."""
     case = proposed.sample.case
-    clusters = list(dict.fromkeys(run.cluster for run, _, _ in proposed.runs))
+    clusters = list(dict.fromkeys(paths.get(run.cluster, run.cluster) for run, _, _ in proposed.runs))
     slowest = max(expected.high for _, expected, _ in proposed.runs)
     rounds = max(count for _, _, count in proposed.runs)
     lines = [

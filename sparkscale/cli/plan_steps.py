@@ -31,6 +31,8 @@ class Request:
     offers: Sequence[Offer]
     executors: Sequence[int] | None
     shows_all: bool
+    profiles: Sequence[str] = ()
+    """The names or paths of the offered profiles, one for each offer."""
 
 
 def blocks(request: Request, out: Path, within: float | None) -> list[Block]:
@@ -56,12 +58,18 @@ def measured(request: Request, within: float, out: Path) -> list[Block]:
         now = request.offers or [plan_settings.offer(name) for name in named]
         plan_measure.check_same_profiles(earlier.basis.offers, now)
         console(stderr=True).print(drawn([block for block in shown if not getattr(block, "is_code", False)]))
-        suite, wanted = plan_measure.written(before, store, out)
+        suite, wanted = plan_measure.written(before, store, out, _paths(request))
     left = plan_measure.measure_suite(suite, wanted, out, within)
     with Store.existing(out) as store:
         answer = _plan(request, store)
         after = next((each for each in answer.options if _key(each) == _key(before.option)), answer.answer)
         return [*_report(request, answer), change(before.option, after), *_unmeasured(left)]
+
+
+def _paths(request: Request) -> dict[str, str]:
+    """Maps the names of offered profiles to the paths of their files, where the user gave one."""
+    given = zip(request.offers, request.profiles, strict=True)
+    return {offer.name: str(Path(text).resolve()) for offer, text in given if text != offer.name}
 
 
 def _unmeasured(number: int) -> list[Block]:
