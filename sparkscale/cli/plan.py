@@ -116,9 +116,10 @@ def plan(
         workload,
         _wish(rows, columns, deadline, max_loss, budget),
         described_by(wanted) if wanted else None,
-        tuple(plan_settings.offer(name) for name in names(cluster) or ()),
+        tuple(plan_settings.offer(name) for name in _clusters(cluster)),
         _counts(executors),
         every,
+        _clusters(cluster),
     )
     if does_measure:
         print_blocks(plan_steps.measured(request, seconds, out), form)
@@ -139,6 +140,14 @@ def _wish(
         raise ConfigError(f"--rows: {error}.") from error
     seconds = None if deadline is None else duration(deadline, "--deadline")
     return Wish(number, columns, seconds, max_loss, budget)
+
+
+def _clusters(text: str | None) -> tuple[str, ...]:
+    """Returns the offered profiles. Raises ConfigError if the option has none."""
+    wanted = names(text)
+    if wanted == ():
+        raise ConfigError("--cluster names no profile: write names or paths like small.toml,big.toml.")
+    return wanted or ()
 
 
 def _counts(executors: str | None) -> list[int] | None:

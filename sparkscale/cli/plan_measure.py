@@ -1,7 +1,8 @@
 """Measures the runs that `sparkscale plan --propose` names, as one run in the store."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import typer
 from pydantic import ValidationError
 
 from sparkscale.analysis.questions.plan.proposals import Measurable, Proposed
+from sparkscale.analysis.questions.plan.wish import Offer
 from sparkscale.contract.case import show_fraction
 from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.record import RunRecord
 from sparkscale.interrupt import EXIT_INTERRUPTED, interruptible
 from sparkscale.measure.plan.cases import PlannedCase
-from sparkscale.measure.run import origin
 from sparkscale.measure.run.progress import observer
-from sparkscale.measure.run.run import Request, measure
+from sparkscale.measure.run.run import Request, open_run
+from sparkscale.measure.run.runner import Times
 from sparkscale.store.store import Store
 from workloads import registry
 from workloads.datasets.synthetic import Synthetic
@@ -29,35 +31,65 @@ Key = tuple[str, str, float, int | None]
 """A cluster, a data set, a fraction, and the threads."""
 
 
-def written(proposed: Proposed, store: Store, out: Path) -> tuple[Path, set[Key]]:
+def written(
+    proposed: Proposed, store: Store, out: Path, paths: Mapping[str, str] | None = None
+) -> tuple[Path, set[Key]]:
     """Writes the proposed runs as a suite into `out`. Returns its path, and the cases that are wanted of it.
 
-    Raises ConfigError if the data set cannot be made again, or if new runs would not be comparable here.
+    `paths` has the files of profiles that are not known by their name alone.
+
+    Raises ConfigError if the data set cannot be made again.
     """
-    origin.check_comparable([proposed.sample], store)
     own = _settings(proposed.sample, proposed.definition, store)
     names = {run: _name(proposed, run) for run, _, _ in proposed.runs}
     datasets = {names[run]: _sized(own, run.larger) for run in names if own is not None}
     suite = out / SUITE
-    suite.write_text(_text(proposed, names, datasets))
+    suite.write_text(_text(proposed, names, datasets, paths or {}))
     return suite, {(run.cluster, names[run], run.fraction, run.threads) for run in names}
 
 
-def measure_suite(suite: Path, wanted: set[Key], out: Path) -> None:
-    """Measures the wanted cases of a suite as one run, with progress on stderr."""
+def check_same_profiles(measured: Sequence[Offer], now: Sequence[Offer]) -> None:
+    """Raises ConfigError if new runs would not join the records, because a profile differs.
+
+    `measured` are the profiles and budgets of the records, and `now` those on this machine.
+    """
+    known = {offer.name: offer for offer in measured}
+    for offer in now:
+        own = known.get(offer.name)
+        if own and (_without_price(own), own.budget) != (_without_price(offer), offer.budget):
+            raise ConfigError(
+                f"The profile {offer.name} or its budget has changed since the records, so new runs would not join "
+                "them: measure again with `sparkscale run`."
+            )
+
+
+def _without_price(offer: Offer) -> dict[str, Any]:
+    return {key: value for key, value in offer.profile.items() if key != "price"}
+
+
+def measure_suite(suite: Path, wanted: set[Key], out: Path, within: float) -> int:
+    """Measures the wanted cases of a suite as one run, with progress on stderr.
+
+    No execution begins later than `within` seconds after the data is prepared. Returns how many did not begin.
+    """
 
     def is_wanted(case: PlannedCase) -> bool:
         return (case.cluster.name, case.dataset, case.fraction, case.threads) in wanted
 
     try:
-        with interruptible():
-            finished = measure(Request(str(suite), out, only=is_wanted), observer)
+        with interruptible(), open_run(Request(str(suite), out, only=is_wanted), observer) as run:
+            last_start = time.monotonic() + within
+            longest = run.plan.suite.deadline_seconds  # an execution that began in time keeps its own deadline
+            for cluster, executions in run.executions.items():
+                run.measure(cluster, executions, Times(ends_at=last_start + longest, last_start=last_start))
+            planned = sum(len(executions) for executions in run.executions.values())
+            records = [record for record in run.store.records(run.invocation.id) if not record.is_warmup]
     except KeyboardInterrupt:
         typer.echo("Interrupted. The records so far are kept: a plan uses them.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    added = finished.records[len(finished.records) - finished.added :]
-    if failures := [record for record in added if record.outcome != "ok"]:
-        typer.echo(f"Warning: {len(failures)} of {len(added)} runs are not ok: see `sparkscale show`.", err=True)
+    if failures := [record for record in records if record.outcome != "ok"]:
+        typer.echo(f"Warning: {len(failures)} of {len(records)} runs are not ok: see `sparkscale show`.", err=True)
+    return planned - len({(record.case.id, record.round) for record in records})
 
 
 def _settings(sample: RunRecord, definition: Mapping[str, Any], store: Store) -> dict[str, Any] | None:
@@ -91,10 +123,15 @@ def _name(proposed: Proposed, run: Measurable) -> str:
     return dataset if run.larger == 1 else f"{dataset}-x{run.larger}"
 
 
-def _text(proposed: Proposed, names: Mapping[Measurable, str], datasets: Mapping[str, dict[str, Any]]) -> str:
+def _text(
+    proposed: Proposed,
+    names: Mapping[Measurable, str],
+    datasets: Mapping[str, dict[str, Any]],
+    paths: Mapping[str, str],
+) -> str:
     """Returns the suite of the proposed runs as TOML."""
     case = proposed.sample.case
-    clusters = list(dict.fromkeys(run.cluster for run, _, _ in proposed.runs))
+    clusters = list(dict.fromkeys(paths.get(run.cluster, run.cluster) for run, _, _ in proposed.runs))
     slowest = max(expected.high for _, expected, _ in proposed.runs)
     rounds = max(count for _, _, count in proposed.runs)
     lines = [

@@ -1,5 +1,6 @@
 """The settings with which the option that a plan recommends is run: those that a session of a measurement has."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from sparkscale.contract.threads import thread_variables
 from workloads import registry
 from workloads.base import SparkEngine
 
+JAVA_OPTIONS = ("spark.driver.defaultJavaOptions", "spark.executor.defaultJavaOptions")
+"""The settings with the garbage collector, and its number of threads."""
 SHOWN = (
     "spark.executor.instances",
     "spark.cores.max",
@@ -35,6 +38,7 @@ SHOWN = (
     "spark.executor.resource.gpu.amount",
     "spark.task.resource.gpu.amount",
     "spark.python.worker.reuse",
+    *JAVA_OPTIONS,
 )
 """The settings that matter for a job of the user. Those of a measurement itself, such as its event log, are left out.
 """
@@ -64,7 +68,9 @@ def settings(option: Option, offers: Sequence[Offer]) -> Iterator[Block]:
         return
     conf = _conf(option, _resized(profile, option), granted)
     yield _grid(_of_spark(option, conf))
-    lines = " \\\n".join(f"  --conf {key}={value}" for key, value in conf.items())
+    master = [f"--master local[{option.place.cores}]"] if profile.kind == "local" else []
+    conf_lines = [f"--conf {shlex.quote(f'{key}={value}')}" for key, value in conf.items()]
+    lines = " \\\n".join(f"  {line}" for line in [*master, *conf_lines])
     if isinstance(profile, Connect):
         yield Text("Give these settings to the server of Spark Connect when it starts:", is_note=True)
     yield Text(f"spark-submit \\\n{lines}", is_code=True)
@@ -91,7 +97,9 @@ def _conf(option: Option, profile: ClusterProfile, granted: Budget) -> dict[str,
         every["spark.executor.instances"] = str(option.place.executors)
     threads = [f"spark.executorEnv.{name}" for name in thread_variables(1)]
     wanted = dict.fromkeys([*SHOWN, *threads[:1], *dict(profile.conf)])
-    return {key: every[key] for key in wanted if key in every}
+    for key in JAVA_OPTIONS:
+        every[key] = " ".join(part for part in every.get(key, "").split() if "java.io.tmpdir" not in part)
+    return {key: every[key] for key in wanted if every.get(key)}
 
 
 def _threads(option: Option) -> int:
@@ -122,12 +130,13 @@ def _of_spark(option: Option, conf: dict[str, str]) -> Iterator[tuple[str, str, 
     """Yields a name, a value and the setting that has it."""
     place = option.place
     executor = "spark.executor.memory" if "spark.executor.memory" in conf else "spark.driver.memory"
-    if place.kind in ("standalone", "external"):
+    has_executors = place.kind in ("standalone", "external")
+    if has_executors:
         yield "executors", str(place.executors), "spark.executor.instances"
         yield "cores of each", str(place.cores // place.executors), "spark.executor.cores"
     else:
         yield "cores", str(place.cores), f"--master local[{place.cores}]" if place.kind == "local" else "the server"
-    yield "heap of each", conf.get(executor, "?"), executor
+    yield ("heap of each" if has_executors else "heap"), conf.get(executor, "?"), executor
     if place.memory_bytes and place.heap_bytes:
         overhead = f"{(place.memory_bytes - place.heap_bytes) // 2**20}m"
         has_setting = "spark.executor.memoryOverhead" in conf

@@ -191,6 +191,14 @@ def test_intervals_contain_nine_runs_in_ten() -> None:
     assert 0.87 <= np.mean(contained) <= 0.98
 
 
+def test_runs_that_differ_too_much_for_an_interval_give_no_prediction() -> None:
+    made = [fit(runs(scale_outs=(2.0,), noise=1.5, seed=seed)).predict(2 * max(SIZES), 2.0) for seed in range(10)]
+    refused = [each for each in made if each.seconds is None]
+    assert refused
+    assert all(each.why_none.startswith("the measured runs differ too much for an interval") for each in refused)
+    assert all(each.interval.high < 1e6 * each.seconds for each in made if each.interval and each.seconds)
+
+
 def test_an_interval_widens_with_noise_and_distance() -> None:
     def width(noise: float, size: float, scale_out: float) -> float:
         interval = fit(runs(noise=noise)).predict(size, scale_out).interval

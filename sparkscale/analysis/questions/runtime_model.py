@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 
 from sparkscale.analysis.questions.fitting import FARTHEST, LEVEL
 from sparkscale.analysis.questions.runtime_memory import beyond_memory
-from sparkscale.analysis.questions.runtime_terms import SAME, Configuration, coordinates
+from sparkscale.analysis.questions.runtime_terms import SAME, WIDEST, Configuration, coordinates
 from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS, Trend, trend
 from sparkscale.analysis.statistics import Array, Interval
 from sparkscale.contract.errors import ConfigError
@@ -90,7 +90,11 @@ class RuntimeModel:
         _check(size, scale_out)
         if why := next(self._refusals(size, scale_out), ""):
             return Prediction(size, scale_out, why_none=why)
-        ratio = math.exp(self.trend.distance(size, scale_out, self.reach))
+        distance = self.trend.distance(size, scale_out, self.reach)
+        if distance >= WIDEST:
+            why = "the measured runs differ too much for an interval: measure more rounds, or larger sizes"
+            return Prediction(size, scale_out, why_none=why)
+        ratio = math.exp(distance)
         seconds = self.trend.seconds(size, scale_out)
         return Prediction(size, scale_out, seconds, Interval(seconds / ratio, seconds * ratio), self._caution(size))
 

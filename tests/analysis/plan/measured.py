@@ -7,6 +7,7 @@ from typing import Any
 from sparkscale.analysis.questions.plan.basis import Basis, basis
 from sparkscale.contract.case import Case
 from sparkscale.contract.record import RunRecord, SparkMetrics
+from sparkscale.store.invocation import Command
 from sparkscale.store.store import Store
 from tests.builders import FRACTIONS, NOW, Writer, case, invocation
 
@@ -43,6 +44,13 @@ class Measured:
     columns: int = 10
     dataset: str = "flights"
     definition: dict[str, Any] = field(default_factory=dict)
+    command: Command = "run"
+    master: str = ""
+    """The address of an existing cluster."""
+    shares_cores: bool = False
+    """True if the cluster has more workers than cores."""
+    warmup: float | None = None
+    """The seconds of a warm-up before each round. None: there is none."""
     scale: int = 1
     """The number of times that the data set has the usual rows."""
 
@@ -53,7 +61,7 @@ class Measured:
 
     def _run(self, store: Store, cluster: str, cores: int, day: int) -> None:
         shape = {"workers": cores, "cores": 1} if self.kind == "standalone" else {"cores": cores}
-        profile = {"name": cluster, "kind": self.kind, **shape, "price": self.price}
+        profile = {"name": cluster, "kind": self.kind, **shape, "price": self.price, "master": self.master}
         grant = {"cpus": list(range(cores)), "memory_bytes": self.memory, "heap_bytes": self.memory // 2, "gpus": []}
         budget = {
             "cores": cores,
@@ -67,7 +75,7 @@ class Measured:
             f"profile '{cluster}'": store.describe("profile", profile),
             f"budget on '{cluster}'": store.describe("budget", budget),
         }
-        store.begin(invocation(cluster, day).model_copy(update={"origin": origin}))
+        store.begin(invocation(cluster, day).model_copy(update={"origin": origin, "command": self.command}))
         content = {
             "name": self.dataset,
             "columns": [{"name": f"x{number}"} for number in range(self.columns)],
@@ -83,7 +91,7 @@ class Measured:
                 "started_at": NOW.replace(day=day),
                 "data": data,
                 "spark": self.spark.model_copy(update={"executors": cores}) if is_spark else None,
-                "resources": record.resources.model_copy(update=heap),
+                "resources": record.resources.model_copy(update={**heap, "oversubscribed": self.shares_cores}),
             }
 
         self._write(Writer(store, cluster, change), cluster, cores)
@@ -91,6 +99,9 @@ class Measured:
     def _write(self, write: Writer, cluster: str, cores: int) -> None:
         for number in range(1, self.rounds + 1):
             for engine in self.engines:
+                if self.warmup is not None:
+                    warmed = self._case(engine, min(self.fractions), number, cluster)
+                    write(warmed, number, seconds=self.warmup, temperature="warmup", cores=cores)
                 for fraction in self.fractions:
                     self._executions(write, engine, self._case(engine, fraction, number, cluster), number, cores)
 

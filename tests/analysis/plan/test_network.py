@@ -87,5 +87,7 @@ def test_a_real_cluster_without_a_term_says_what_is_not_known(store: Store) -> N
 
 def test_a_plan_needs_times_on_real_hosts(store: Store) -> None:
     emulated(store)
-    with pytest.raises(ConfigError, match="has records of gradient_boosting on emulated hosts only"):
+    with pytest.raises(
+        ConfigError, match="has records of gradient_boosting only on emulated hosts, or on more workers"
+    ):
         basis(store, "gradient_boosting")

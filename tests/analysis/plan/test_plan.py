@@ -232,8 +232,34 @@ def test_a_wish_that_records_cannot_answer_is_one_sentence(
 
 def test_prices_in_two_currencies_have_no_common_budget(usual: Basis) -> None:
     offers = (offered("a", 2, PRICE), offered("b", 2, {**PRICE, "currency": "USD"}))
-    with pytest.raises(ConfigError, match="--budget needs prices in one currency, and the profiles have EUR, USD"):
+    with pytest.raises(ConfigError, match="prices in EUR, USD, so costs cannot be compared"):
         plan(usual, Wish(ROWS, budget=1.0), offers)
+
+
+def test_a_deadline_that_a_run_has_met_is_not_refused(store: Store) -> None:
+    """XGBoost has no model, because it was measured with one size. MLlib needs two seconds at least."""
+    measured(store, engines=("mllib",))
+    Measured(engines=("xgboost",), fractions=(1 / 64,)).into(store, "d", 2)
+    found = basis(store, "gradient_boosting")
+    assert plan(found, Wish(ROWS, deadline=1.0)).chosen is None
+    with pytest.raises(ConfigError, match="shorter than what even a tiny sample takes"):
+        plan(found, Wish(ROWS, deadline=0.1))
+
+
+def test_two_profiles_with_one_name_are_refused(usual: Basis) -> None:
+    with pytest.raises(ConfigError, match="two profiles with the name a: rename one of the files"):
+        plan(usual, Wish(ROWS), (offered("a", 2), offered("a", 1)))
+
+
+def test_a_place_without_price_is_never_cheaper_than_one_with_a_price(store: Store) -> None:
+    """At 3,600 an hour, a second costs 1, so costs and seconds are of one size."""
+    dear = offered("dear", 2, {**PRICE, "per_hour": 36_000.0})
+    made = planned(store, Wish(ROWS, max_loss=0.05), (dear, offered("free", 2)), engines=("mllib",))
+    met = [one for one in made.options if one.verdict.startswith("meets")]
+    assert {one.place.cluster for one in met} == {"dear", "free"}
+    assert [one.cost is None for one in met] == sorted(one.cost is None for one in met)
+    titles = [block.title for block in report(made) if isinstance(block, Grid)]
+    assert titles[0] == "Options that meet the wish, the cheapest first, those without a price last"
 
 
 def test_a_profile_without_price_is_refused_beside_one_that_has_one(usual: Basis) -> None:

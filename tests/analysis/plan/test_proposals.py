@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sparkscale.analysis.blocks import Grid, Text
+from sparkscale.analysis.questions.plan.basis import basis
 from sparkscale.analysis.questions.plan.plan import plan
 from sparkscale.analysis.questions.plan.proposal_report import change, proposal_report
 from sparkscale.analysis.questions.plan.proposals import Proposed, proposed
@@ -23,6 +24,13 @@ def wanted(store: Store, rows: int, within: float = 600.0, **fields: Any) -> Pro
     """What to measure for a number of rows, from records of XGBoost on 2 cores."""
     basis = measured(store, **{"engines": ("xgboost",), "dataset": "made", **fields})
     return proposed(plan(basis, Wish(rows)), basis.offers, within)
+
+
+def wanted_again(store: Store, rows: int, **fields: Any) -> Proposed:
+    """What to measure after the same was measured again."""
+    Measured(engines=("xgboost",), dataset="made", **fields).into(store, "again", 5)
+    found = basis(store, "gradient_boosting")
+    return proposed(plan(found, Wish(rows)), found.offers, 600.0)
 
 
 def words(runs: Proposed) -> str:
@@ -52,6 +60,12 @@ def test_a_table_has_only_its_fractions(store: Store) -> None:
     runs = wanted(store, 8 * ROWS, definition={"kind": "table", "rows": 80_000}, fractions=SMALL)
     assert {run.larger for run, _, _ in runs.runs} == {1}
     assert all(run.rows <= 1.01 * ROWS for run, _, _ in runs.runs)
+
+
+def test_warmups_count_in_the_time(store: Store) -> None:
+    cold = wanted(store, 8 * ROWS, definition=SYNTHETIC)
+    warm = wanted_again(store, 8 * ROWS, definition=SYNTHETIC, warmup=7.0)
+    assert warm.proposal.overhead == pytest.approx(cold.proposal.overhead + 7.5)  # its load takes half a second
 
 
 def test_all_runs_end_in_time(store: Store) -> None:
@@ -100,7 +114,7 @@ def test_an_engine_on_spark_is_measured_on_the_measured_profiles(store: Store) -
 
 def test_the_report_says_how_much_surer_the_answer_becomes(store: Store) -> None:
     text = words(wanted(store, 8 * ROWS, definition=SYNTHETIC))
-    assert "starts of workers and other phases. Making data is not included." in text
+    assert "starts of workers, warm-ups and other phases. Making data is not included." in text
     assert "Now the time of xgboost with 512,000 rows is known within a factor of" in text
     assert text.endswith("COMMAND")
 

@@ -112,6 +112,19 @@ def is_covered(seed: int, scale_outs: Sequence[int], size: float, cores: int, no
     return bool(held.covered)
 
 
+def test_numbers_of_cores_beyond_memory_do_not_count() -> None:
+    """Four numbers of cores were measured, and one core takes three times as long as it should."""
+
+    def seconds(size: float, m: int) -> float:
+        return (1 + 40 * size / m) * (3 if m == 1 else 1)
+
+    runs = [PhasedRun(2.0**-power, m, {"fit": seconds(2.0**-power, m)}) for power in range(5) for m in (1, 2, 4, 8)]
+    held = judged(runs, (1.0, 16), [seconds(1.0, 16)])
+    assert held.error is None
+    assert held.why_none.endswith("this needs 4 numbers of cores, and 3 were measured within memory")
+    assert judged(runs, (1.0, 8), [seconds(1.0, 8)]).error is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1.0, 2.0])
 @pytest.mark.parametrize("scale_outs", [(1, 2, 4, 8), (2, 4, 6, 8)])

@@ -4,7 +4,7 @@ Data sets that were made by the same rule count as one if they differ only in th
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -20,7 +20,7 @@ from sparkscale.contract.phrases import count, named
 from sparkscale.contract.record import RunRecord
 from sparkscale.store.store import Store
 
-COMMANDS = ("run", "import", "heap")
+COMMANDS = ("run", "decide", "heap")
 """The commands with records that a plan uses. Searches for the smallest heap only give the heap."""
 
 Key = tuple[str, Placement, Device, str]
@@ -52,6 +52,14 @@ class Configuration:
 
 
 @dataclass(frozen=True, eq=False)
+class HeapSearch:
+    """The records of one search for the smallest heap, and the number of columns of its data set."""
+
+    columns: int
+    records: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Job:
     """An engine with one set of parameters, on one device and one kind of cluster.
 
@@ -63,8 +71,9 @@ class Job:
     device: Device
     kind: str
     configurations: tuple[Configuration, ...]
-    searches: tuple[tuple[RunRecord, ...], ...] = ()
-    """The records of each search for the smallest heap of this engine."""
+    searches: tuple[HeapSearch, ...] = ()
+    warmups: tuple[RunRecord, ...] = ()
+    """The warm-ups before these executions. They give no time, but a proposed run needs some, too."""
 
     @property
     def records(self) -> list[RunRecord]:
@@ -75,8 +84,8 @@ class Job:
 class Basis:
     """The records of one workload with one set of parameters, and what is known about them.
 
-    `base` holds the records of the data set that was measured last. The qualities are those of this data set.
-    `columns` is the number of its columns. `notes` are sentences about records that are not used.
+    `base` holds the records of the data set with the most sizes. The qualities are those of this data set, which is
+    named `dataset`. `columns` is the number of its columns. `notes` are sentences about records that are not used.
     """
 
     store: Store
@@ -131,18 +140,20 @@ def basis(store: Store, workload: str, matches: Matches | None = None) -> Basis:
         if invocations[record.invocation].command == "heap" and families[record.data] == families[newest.data]
     ]
     columns = {identity: len((store.content(identity) or {}).get("columns", ())) for identity in families}
-    jobs = _jobs(renumbered(used, invocations), columns, _searches(searched, newest))
+    jobs = _jobs(renumbered(used, invocations), columns, _searches(searched, newest, reader, columns))
     if not jobs:
         raise ConfigError(
-            f"{store.path} has records of {workload} on emulated hosts only: a plan needs times on real ones."
+            f"{store.path} has records of {workload} only on emulated hosts, or on more workers than cores: a plan "
+            "needs times on real ones."
         )
+    base = _base([record for job in jobs for record in job.records])
     return Basis(
         store,
         newest.case.workload,
-        newest.case.dataset,
-        columns[newest.data],
+        base[-1].case.dataset,
+        columns[base[-1].data],
         jobs,
-        tuple(record for job in jobs for record in job.records if record.data == newest.data),
+        base,
         tuple(_offers(store, used, reader)),
         tuple(_notes(latest, family, chosen, used)),
         tuple(network_terms(store, latest)),
@@ -178,6 +189,19 @@ def _family(store: Store, data: str | None) -> str:
     return digest({key: value for key, value in definition.items() if key not in ("rows", "features")})
 
 
+def _base(records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    """Returns the records of the data set that was measured with the most fractions. The newest one of several."""
+    by_data: dict[str | None, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        by_data[record.data].append(record)
+
+    def key(of_one: Iterable[RunRecord]) -> tuple[int, float]:
+        started = [record.started_at.timestamp() for record in of_one if record.started_at]
+        return len({record.case.fraction for record in of_one}), max(started, default=0.0)
+
+    return tuple(max(by_data.values(), key=key))
+
+
 def _parameters(case: Case) -> str:
     return digest(case.params_without("arguments"))
 
@@ -185,7 +209,8 @@ def _parameters(case: Case) -> str:
 def _alike(records: Sequence[RunRecord], newest: RunRecord, reader: Reader) -> list[RunRecord]:
     """Returns the records of several clusters that have the host, the packages and the version of the newest one.
 
-    Records on Spark need the same Java, too.
+    Records on Spark need the same Java, too, and on an existing cluster its address. Those of workers that share
+    cores are left out, because they had fewer cores than they state.
     """
     own = reader.of(newest)
     shared = [
@@ -196,27 +221,48 @@ def _alike(records: Sequence[RunRecord], newest: RunRecord, reader: Reader) -> l
     ]
     on_spark = [record for record in shared if record.case.placement == "spark"]
     java = on_spark[-1].software if on_spark else ""
-    return [record for record in shared if record.case.placement == "node" or record.software == java]
+    newest_address = {record.case.cluster_kind: _address(record, reader) for record in on_spark}
+    return [
+        record
+        for record in shared
+        if record.case.placement == "node"
+        or (
+            record.software == java
+            and _address(record, reader) == newest_address[record.case.cluster_kind]
+            and not record.resources.oversubscribed
+        )
+    ]
+
+
+def _address(record: RunRecord, reader: Reader) -> str:
+    """Returns the address of the existing cluster of a record. Empty for clusters that sparkscale starts."""
+    origin = reader.invocations[record.invocation].origin
+    profile = reader.store.content(origin.get(f"profile '{record.case.cluster}'")) or {}
+    return str(profile.get("master") or profile.get("url") or "")
 
 
 def _jobs(
     records: Sequence[RunRecord],
     columns: Mapping[str | None, int],
-    searches: Mapping[Key, Sequence[tuple[RunRecord, ...]]],
+    searches: Mapping[Key, Sequence[HeapSearch]],
 ) -> tuple[Job, ...]:
     """Returns the jobs, in the order in which tables show engines.
 
     Times of Spark on emulated hosts are left out, because they are no times of real hosts.
     """
     grouped: dict[Key, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    warmups: dict[Key, list[RunRecord]] = defaultdict(list)
     for record in records:
         if record.case.placement == "spark" and is_emulated(record):
             continue
-        if not record.is_warmup and record.outcome != "unsupported" and record.resources.cores:
+        if record.is_warmup:
+            warmups[_job(record.case)].append(record)
+        elif record.outcome != "unsupported" and record.resources.cores:
             place = record.data, record.case.fraction, record.resources.cores
             grouped[_job(record.case)][place].append(record)
     jobs = [
-        Job(*key, _configurations(places, columns), tuple(searches.get(key, ()))) for key, places in grouped.items()
+        Job(*key, _configurations(places, columns), tuple(searches.get(key, ())), tuple(warmups[key]))
+        for key, places in grouped.items()
     ]
     return tuple(sorted(jobs, key=lambda job: job.records[0].declared.position(job.engine)))
 
@@ -235,15 +281,23 @@ def _configurations(
     return tuple(sorted(found, key=lambda one: (one.rows, one.cores)))
 
 
-def _searches(records: Sequence[RunRecord], newest: RunRecord) -> dict[Key, list[tuple[RunRecord, ...]]]:
-    """Returns the records of each search for the smallest heap, by job. Host and parameters are those of `newest`."""
+def _searches(
+    records: Sequence[RunRecord], newest: RunRecord, reader: Reader, columns: Mapping[str | None, int]
+) -> dict[Key, list[HeapSearch]]:
+    """Returns the searches for the smallest heap, by job.
+
+    Host, packages, version of the workload and parameters are those of `newest`.
+    """
+    own = reader.of(newest)
     by_search: dict[tuple[Key, str], list[RunRecord]] = defaultdict(list)
     for record in records:
-        if record.host == newest.host and _parameters(record.case) == _parameters(newest.case):
+        its = reader.of(record)
+        is_alike = (its.host, its.packages, its.version) == (own.host, own.packages, own.version)
+        if is_alike and _parameters(record.case) == _parameters(newest.case):
             by_search[_job(record.case), record.invocation].append(record)
-    searches: dict[Key, list[tuple[RunRecord, ...]]] = defaultdict(list)
+    searches: dict[Key, list[HeapSearch]] = defaultdict(list)
     for (job, _), of_search in by_search.items():
-        searches[job].append(tuple(of_search))
+        searches[job].append(HeapSearch(columns[of_search[0].data], tuple(of_search)))
     return searches
 
 
@@ -274,6 +328,7 @@ def _notes(
     if len(used) < len(chosen):
         notes.append(
             f"{count(len(chosen) - len(used), 'record')} are not used, because their host, package versions, Java, "
-            "profile, budget, page cache or workload version differ from those of the newest ones."
+            "profile, budget, cluster, page cache or workload version differ from those of the newest ones, or "
+            "because their Spark workers share cores."
         )
     return notes

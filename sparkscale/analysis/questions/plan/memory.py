@@ -196,11 +196,11 @@ def _beside_heap(records: Sequence[RunRecord]) -> int | None:
 
 def _searched(job: Job, sizes: Sizes) -> Iterator[tuple[float, float]]:
     """Yields the size for one executor and the needed heap of each search."""
-    for records in job.searches:
-        found = Search.of(records)
+    for search in job.searches:
+        found = Search.of(search.records)
         if found is not None and found.needed is not None:
             record = found.needed.records[0]
-            size = sizes.of(record.case.rows, job.configurations[-1].columns)
+            size = sizes.of(record.case.rows, search.columns)
             yield size / _executors(record), float(found.needed.heap_bytes)
 
 

@@ -48,12 +48,15 @@ class Option:
 
     @property
     def key(self) -> tuple[float, ...]:
-        """Orders options: by verdict, then the cheapest or fastest that meets the wish, or the nearest miss."""
+        """Orders options: by verdict, then the cheapest that meets the wish, or the nearest miss.
+
+        Options without a cost come after those with one, the fastest first.
+        """
         seconds = math.inf if self.time.seconds is None else self.time.seconds
-        price = seconds if self.cost is None else self.cost
+        cost = math.inf if self.cost is None else self.cost
         missed = math.inf if self.time.seconds is None else self.excess
-        first = price if self.verdict.startswith("meets") else missed
-        return ORDER.index(self.verdict), first, price, seconds, -self.fraction
+        first = cost if self.verdict.startswith("meets") else missed
+        return ORDER.index(self.verdict), first, cost, seconds, -self.fraction
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from sparkscale.analysis.questions.plan.basis import Basis
 from sparkscale.analysis.questions.plan.memory import memory
-from sparkscale.analysis.questions.plan.options import FRACTIONS, Judge, Option, possible, spans
+from sparkscale.analysis.questions.plan.options import FRACTIONS, Judge, Option, other_kind, possible, spans
 from sparkscale.analysis.questions.plan.quality import Qualities, qualities
 from sparkscale.analysis.questions.plan.times import Coverage, Sizes, Times, coverage, sizes, times
 from sparkscale.analysis.questions.plan.wish import Offer, Place, Wish, places
@@ -58,6 +58,7 @@ def plan(basis: Basis, wish: Wish, offers: Sequence[Offer] = (), executors: Sequ
         raise ConfigError(
             f"The records of {basis.workload} do not describe their cluster: name the profiles with --cluster."
         )
+    _check_names(profiles)
     _check_prices(wish, profiles)
     offered = places(profiles, executors)
     sized = sizes(basis, wish.columns)
@@ -84,19 +85,28 @@ def _judge(wish: Wish, reached: Qualities | None) -> Judge:
     return Judge(wish, tolerance if wish.max_loss is None else wish.max_loss, wish.max_loss is not None, criterion)
 
 
+def _check_names(offers: Sequence[Offer]) -> None:
+    """Raises ConfigError if two offered profiles have the same name."""
+    names = [offer.name for offer in offers]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"--cluster has two profiles with the name {twice}: rename one of the files.")
+
+
 def _check_prices(wish: Wish, offers: Sequence[Offer]) -> None:
-    """Raises ConfigError if a budget is given, but no profile has a price, or if their currencies differ."""
-    if wish.budget is None:
-        return
+    """Raises ConfigError if a budget is given, but no profile has a price, or if currencies differ."""
     prices = [offer.price for offer in offers if offer.price]
-    if not prices:
+    if wish.budget is not None and not prices:
         names = named([offer.name for offer in offers])
         raise ConfigError(
             f"--budget needs a price: add [price] with per_hour, currency, source and date to the profile {names}, "
             "and give its file with --cluster."
         )
     if len(currencies := sorted({price.currency for price in prices})) > 1:
-        raise ConfigError(f"--budget needs prices in one currency, and the profiles have {named(currencies)}.")
+        raise ConfigError(
+            f"The profiles have prices in {named(currencies)}, so costs cannot be compared: state them "
+            "in one currency."
+        )
 
 
 def _check_sizes(basis: Basis, every: Sequence[Times]) -> None:
@@ -113,14 +123,15 @@ def _check_sizes(basis: Basis, every: Sequence[Times]) -> None:
 
 
 def _check_deadline(wish: Wish, every: Sequence[Times], offered: Sequence[Place]) -> None:
-    """Raises ConfigError if the deadline is shorter than the fixed cost of every engine."""
+    """Raises ConfigError if the deadline is shorter than the fixed cost of every engine, and than every run."""
+    of_job = {one.job: one for one in every}
     fixed = [
-        (seconds, one.job.engine)
-        for one in every
-        for place in offered
-        if one.job.placement == place.placement and (seconds := one.fixed_seconds(place.cores)) is not None
+        (seconds, job.engine)
+        for job, place in possible([*of_job], offered)
+        if not other_kind(job, place) and (seconds := of_job[job].fixed_seconds(place.cores)) is not None
     ]
-    if wish.deadline is None or not fixed or min(fixed)[0] <= wish.deadline:
+    measured = [run.seconds for one in every for run in one.runs]
+    if wish.deadline is None or not fixed or min(*measured, *(seconds for seconds, _ in fixed)) <= wish.deadline:
         return
     seconds, engine = min(fixed)
     raise ConfigError(

@@ -62,7 +62,7 @@ def _gain(proposed: Proposed) -> str:
     starts = spans(len(proposal.runs) * proposal.overhead)
     sentences = [
         f"The runs take about {spans(proposal.seconds)}, and at most {spans(proposal.high)}. Of this, {starts} are "
-        "starts of workers and other phases. Making data is not included."
+        "starts of workers, warm-ups and other phases. Making data is not included."
     ]
     for rows, before, after in zip(proposed.wanted, proposal.before, proposal.after, strict=True):
         what = f"the time of {proposed.option.job.engine} with {rows:,.0f} rows"

@@ -3,7 +3,7 @@
 Sizes are fractions of the measured data set. A synthetic data set may also be larger, because it has any size.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -11,6 +11,7 @@ from typing import Any
 
 from sparkscale.analysis import metrics
 from sparkscale.analysis.questions.design import Candidate, Place, Proposal, candidates, propose
+from sparkscale.analysis.questions.plan.basis import Job
 from sparkscale.analysis.questions.plan.memory import memory
 from sparkscale.analysis.questions.plan.options import FRACTIONS, Option
 from sparkscale.analysis.questions.plan.plan import Plan
@@ -93,7 +94,7 @@ def proposed(plan: Plan, offers: Sequence[Offer], within: float) -> Proposed:
     left_out.update(why.partition(" (")[0].partition(":")[0] for why in refused.values())
     wanted = dict.fromkeys((option.rows, float(plan.wish.rows)))
     targets = [(plan.sizes.of(rows), float(option.place.cores)) for rows in wanted]
-    proposal = propose(model, possible, targets, within, _overhead(option.job.records))
+    proposal = propose(model, possible, targets, within, _overhead(option.job))
     proposal = _stretched(proposal, times.model.stretch)
     repeats = Counter(proposal.runs)
     runs = tuple((at[each.size, each.scale_out], each, count) for each, count in repeats.items())
@@ -137,10 +138,14 @@ def _stretched(proposal: Proposal, factor: float) -> Proposal:
     return replace(proposal, before=before, after=after)
 
 
-def _overhead(records: Sequence[RunRecord]) -> float:
-    """Returns what a run takes beside its time to model: the start of its worker, and its other phases."""
-    timed = [record for record in records if record.outcome == "ok" and record.seconds]
+def _overhead(job: Job) -> float:
+    """Returns what a run takes beside its time to model: the start of its worker, warm-ups, and its other phases."""
+    timed = [record for record in job.records if record.outcome == "ok" and record.seconds]
     if not timed:
         return 0.0
     others = median(sum(record.seconds.values()) - metrics.time_to_model(record) for record in timed)
-    return max(others, 0.0) + median(record.start_seconds or 0.0 for record in timed)
+    warming: dict[tuple[str, int], float] = defaultdict(float)
+    for record in job.warmups:
+        warming[record.invocation, record.round] += sum(record.seconds.values())
+    starting = median(record.start_seconds or 0.0 for record in timed)
+    return max(others, 0.0) + starting + median([*warming.values()] or [0.0])

@@ -123,6 +123,8 @@ def _tables(plan: Plan, shows_all: bool) -> Iterator[Block]:
     unknown = [one for one in plan.options if one.time.seconds is None]
     if met:
         order = "the cheapest first" if met[0].cost is not None else "the fastest first"
+        if met[0].cost is not None and any(one.cost is None for one in met):
+            order += ", those without a price last"
         if len({one.verdict for one in met}) > 1:
             order += ", those of unknown memory last"
         shown = met if shows_all else met[:MOST_MET]
@@ -299,7 +301,11 @@ def _notes(plan: Plan) -> Iterator[str]:
                 f"{one.job.engine} with {configuration.rows:,.0f} rows on {configuration.cores} cores is left out: "
                 f"some execution has no time{outcome}."
             )
-    few = [one.job.engine for one in plan.times if len(one.sizes) * len(one.scale_outs) < FEWEST_CONFIGURATIONS]
+    few = [
+        one.job.engine
+        for one in plan.times
+        if one.model and len(one.model.total.configurations) < FEWEST_CONFIGURATIONS
+    ]
     if few:
         names = ", ".join(dict.fromkeys(few))
         yield f"Fewer than {FEWEST_CONFIGURATIONS} configurations make intervals wide: {names}."

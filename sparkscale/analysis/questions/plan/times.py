@@ -84,7 +84,7 @@ class Times:
         """Returns the time of a run of this size on this number of cores, or the reason why it is not known."""
         if self.model is None:
             return Prediction(size, cores, why_none=self.why_none)
-        return _cautious(self.model, self.scale_outs, size, cores)
+        return _cautious(self.model, size, cores)
 
     def fixed_seconds(self, cores: int) -> float | None:
         """Returns about the time that does not depend on the size: that of a ninth of the smallest size.
@@ -109,21 +109,23 @@ def judged(rest: Sequence[PhasedRun], place: tuple[float, float], seconds: Seque
         model = fit_phases(rest)
     except ConfigError as error:
         return Held(why_none=str(error))
-    made = _cautious(model, sorted({run.scale_out for run in rest}), *place)
+    made = _cautious(model, *place)
     if made.seconds is None or made.interval is None:
         return Held(why_none=made.why_none)
     covered = np.mean([made.interval.low <= one <= made.interval.high for one in seconds])
     return Held(made.seconds / float(np.median(seconds)) - 1, float(covered))
 
 
-def _cautious(model: PhaseModel, scale_outs: Sequence[float], size: float, cores: float) -> Prediction:
-    """Returns the model's prediction. Refuses to leave the range of too few scale-outs."""
+def _cautious(model: PhaseModel, size: float, cores: float) -> Prediction:
+    """Returns the model's prediction. Refuses to leave the range of too few scale-outs within memory."""
+    scale_outs = sorted({each.scale_out for each in model.total.configurations})
     low, high = scale_outs[0], scale_outs[-1]
     if not low <= cores <= high and len(scale_outs) < FEWEST_SCALE_OUTS:
         measured = number(low) if low == high else f"{number(low)} to {number(high)}"
+        within = " within memory" if model.total.beyond_memory else ""
         why = (
             f"{number(cores)} cores are outside of the measured {measured}: this needs {FEWEST_SCALE_OUTS} numbers "
-            f"of cores, and {len(scale_outs)} {'was' if len(scale_outs) == 1 else 'were'} measured"
+            f"of cores, and {len(scale_outs)} {'was' if len(scale_outs) == 1 else 'were'} measured{within}"
         )
         return Prediction(size, cores, why_none=why)
     return model.predict(size, cores)
