@@ -69,7 +69,7 @@ def test_the_term_and_the_rates_of_its_calibration_are_stated(store: Store) -> N
     text = trust(plan(basis(store, "gradient_boosting"), Wish(ROWS), [offer], [2]))
     assert (
         "Network (the time above holds no network): mllib on 2 hosts: each receives 50 MB of shuffled rows from the "
-        "others, which adds 0.40"
+        "others, if they grow with the rows, which adds 0.40"
     ) in text
     assert "at 1 Gbit/s and 4.00" in text
     assert (

@@ -145,7 +145,7 @@ def basis(store: Store, workload: str, matches: Matches | None = None) -> Basis:
         tuple(record for job in jobs for record in job.records if record.data == newest.data),
         tuple(_offers(store, used, reader)),
         tuple(_notes(latest, family, chosen, used)),
-        tuple(network_terms(store, latest)),
+        tuple(network_terms(store, [one for one in chosen if columns[one.data] == columns[newest.data]])),
     )
 
 
