@@ -5,7 +5,7 @@ the packets of a bridge (br_netfilter). The driver has a link like every host, b
 sparkscale. `tbf` limits the rate on both ends of each link, so it limits both directions. `netem` delays packets
 where they leave a host. Sources: tc-tbf(8), tc-netem(8), ip-netns(8).
 
-The namespaces have no route to other networks. Their addresses are from 198.18.0.0/15 (RFC 2544), which is for tests.
+The namespaces have no route to other networks. Their addresses are from 198.18.0.0/16 (RFC 2544), which is for tests.
 A part that a route of this machine covers, such as that of a VPN, is not used.
 """
 

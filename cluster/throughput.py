@@ -91,7 +91,7 @@ def check_driver(network: Network) -> None:
         except OSError as error:
             raise ClusterError(
                 f"Emulated hosts cannot connect to the driver at {network.driver_address} ({error}): let the "
-                "firewall of this machine accept packets from 198.18.0.0/15."
+                "firewall of this machine accept packets from 198.18.0.0/16."
             ) from error
 
 

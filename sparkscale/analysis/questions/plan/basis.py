@@ -210,7 +210,7 @@ def _jobs(
     """
     grouped: dict[Key, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
-        if record.case.placement == "spark" and is_emulated(record):
+        if _is_emulated(record):
             continue
         if not record.is_warmup and record.outcome != "unsupported" and record.resources.cores:
             place = record.data, record.case.fraction, record.resources.cores
@@ -219,6 +219,11 @@ def _jobs(
         Job(*key, _configurations(places, columns), tuple(searches.get(key, ()))) for key, places in grouped.items()
     ]
     return tuple(sorted(jobs, key=lambda job: job.records[0].declared.position(job.engine)))
+
+
+def _is_emulated(record: RunRecord) -> bool:
+    """True if Spark ran on emulated hosts. An engine on one node runs on a real host on every profile."""
+    return record.case.placement == "spark" and is_emulated(record)
 
 
 def _job(case: Case) -> Key:
@@ -276,4 +281,7 @@ def _notes(
             f"{count(len(chosen) - len(used), 'record')} are not used, because their host, package versions, Java, "
             "profile, budget, page cache or workload version differ from those of the newest ones."
         )
+    emulated = sum(_is_emulated(record) for record in used)
+    if emulated:
+        notes.append(f"{count(emulated, 'record')} of Spark on emulated hosts give the network term only, no times.")
     return notes
