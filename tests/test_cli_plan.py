@@ -44,3 +44,9 @@ def test_what_is_proposed_is_measured_and_narrows_the_plan(tmp_path: Path, comma
     assert {record.suite for record in added} == {"proposed"}
     assert {record.case.params["trees"] for record in added} == {5}
     assert max(record.case.rows for record in added) > max(record.case.rows for record in before)
+
+
+def test_emulated_hosts_cannot_be_planned_for(sparkscale: Call) -> None:
+    done = sparkscale("plan", "--workload", "gradient_boosting", "--rows", "1e6", "--cluster", "emulated-2x1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Cluster 'emulated-2x1' has emulated hosts, and a plan is for real ones")
