@@ -39,14 +39,15 @@ def write(
     other_seconds: float = 0.0,
     profile: dict[str, Any] | None = None,
     name: str = "",
+    carried: float = 0.96,
 ) -> None:
-    """Records of one engine on these clusters. Their links carry 96 % of the requested rate.
+    """Records of one engine on these clusters. Their links carry the share `carried` of the requested rate.
 
     `other_seconds` at 100 Mbit/s are those of traffic that is no shuffle.
     """
     generator = np.random.default_rng(seed)
     for cluster in rates:
-        rate = 0.96 * RATES[cluster]
+        rate = carried * RATES[cluster]
         session = store.describe(
             "session",
             {
@@ -180,6 +181,13 @@ def test_a_cluster_with_another_rate_in_a_later_run_is_another_link(store: Store
     term = only(store)
     assert term.rates == (1e9, 1e8)
     assert [len(one.seconds) for one in term.at] == [8, 8]
+
+
+def test_a_rate_that_the_machine_does_not_carry_is_not_stated(store: Store) -> None:
+    write(store, ("emulated-fast",), carried=0.4)
+    write(store, ("emulated-slow",))
+    assert only(store).rates == (4e8, 1e8)
+    assert "calibrated on emulated hosts at 400 Mbit/s, 100 Mbit/s" in only(store).words(64_000, 2)
 
 
 def test_a_repeated_run_adds_rounds(store: Store) -> None:

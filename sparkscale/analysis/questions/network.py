@@ -48,6 +48,8 @@ NEGLIGIBLE_BYTES = 1e6
 
 SHOWN_RATES = (1e9, 1e8)
 """The rates for which sentences state the term, in bits per second, unless they are beyond the measured ones."""
+NEAR = 0.9
+"""Below this share of the requested rate, the machine does not carry it."""
 BEYOND = 0.8
 """A rate below this share of the slowest measured rate is beyond it: computing may hide less of a longer transfer."""
 LINK_SETTINGS = ("name", "summary", "price", "rate")
@@ -76,6 +78,12 @@ class AtRate:
     bytes_per_host: float
 
     @property
+    def stated_rate(self) -> float:
+        """The rate that sentences name: the requested one, or the measured one if that is much slower."""
+        requested = self.link.requested
+        return requested if self.rate >= NEAR * requested else self.rate
+
+    @property
     def transfer_seconds(self) -> float:
         """The seconds that a host needs to receive its shuffled bytes, if it does nothing else."""
         return 8 * self.bytes_per_host / self.rate
@@ -96,8 +104,8 @@ class NetworkTerm:
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """The requested rates that the term is calibrated on, in bits per second, the fastest first."""
-        return tuple(one.link.requested for one in self._used)
+        """The rates that the term is calibrated on, in bits per second, the fastest first. See `stated_rate`."""
+        return tuple(one.stated_rate for one in self._used)
 
     @cached_property
     def _used(self) -> tuple[AtRate, ...]:
@@ -155,7 +163,7 @@ class NetworkTerm:
     def shown_rates(self) -> tuple[float, ...]:
         """The rates for which sentences state the term: none that are slower than the measured ones.
 
-        If all of SHOWN_RATES are slower, these are the requested rates of the term.
+        If all of SHOWN_RATES are slower, these are the rates that the term is calibrated on.
         """
         slowest = min(one.rate for one in self._used)
         return tuple(rate for rate in SHOWN_RATES if rate >= BEYOND * slowest) or self.rates
