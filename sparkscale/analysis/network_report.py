@@ -101,5 +101,5 @@ def _sentence(term: NetworkTerm) -> str:
     return (
         f"{where}: the shuffle adds {' and '.join(parts)}. Each second of transfer prolongs the job by "
         f"{estimated_words(share)} s{overlap}. Calibrated on emulated hosts at "
-        f"{named([bit_rate(one) for one in term.rates])}{term.few_rounds}."
+        f"{named([bit_rate(one) for one in term.rates])}."
     )

@@ -223,14 +223,19 @@ def test_one_rate_tells_nothing(store: Store) -> None:
     )
 
 
-def test_few_rounds_give_no_interval(store: Store) -> None:
+def test_few_rounds_give_no_term(store: Store) -> None:
     write(store, rounds=4)
-    share = only(store).share
-    assert share is not None
-    assert share.interval is None
-    clause = "from 4 rounds, which is too few for an interval"
-    assert clause in only(store).words(64_000, 2)
-    assert clause in " ".join(printed(network(store, store.records()), 250).split())
+    reason = "it has a time at every rate in 4 rounds only: measure at least 5 on each cluster"
+    assert only(store).why_none == reason
+    assert (only(store).share, only(store).seconds(1e8)) == (None, None)
+    assert reason in " ".join(printed(network(store, store.records()), 250).split())
+
+
+def test_a_job_that_is_faster_on_the_slower_link_gives_no_term(store: Store) -> None:
+    """Such as beside another program, which ended before the cluster with the slower link was measured."""
+    write(store, other_seconds=-12.0)
+    assert "s less at 100 Mbit/s than on the fastest link, so something else" in only(store).why_none
+    assert only(store).seconds(1e8) is None
 
 
 @pytest.mark.parametrize(("remote", "kind"), [(None, "emulated"), (1000, "standalone")])

@@ -140,8 +140,26 @@ class NetworkTerm:
                 f"the measured rates differ by less than a factor of {LEAST_SPREAD:g}: measure it on emulated hosts "
                 "with a slower link"
             )
+        return self._unsuited_rounds
+
+    @property
+    def _unsuited_rounds(self) -> str:
+        """The reason why the times of the rounds give no term. Empty if they do."""
         if not self.rounds:
             return "no round has a time at every rate: measure the same rounds on all emulated clusters"
+        if len(self.rounds) < FEWEST_ROUNDS:
+            return (
+                f"it has a time at every rate in {count(len(self.rounds), 'round')} only: measure at least "
+                f"{FEWEST_ROUNDS} on each cluster"
+            )
+        slowest = self._used[-1]
+        difference = rounds_interval(self.differences(slowest), of_ratios=False)
+        if difference.high < 0:
+            return (
+                f"it took {-difference.high:.2f} to {-difference.low:.2f} s less at {bit_rate(slowest.stated_rate)} "
+                "than on the fastest link, so something else than the links changed its times: measure it on an idle "
+                "machine"
+            )
         return ""
 
     @property
@@ -168,13 +186,6 @@ class NetworkTerm:
         slowest = min(one.rate for one in self._used)
         return tuple(rate for rate in SHOWN_RATES if rate >= BEYOND * slowest) or self.rates
 
-    @property
-    def few_rounds(self) -> str:
-        """A clause that says that there are too few rounds for intervals. Empty if there are enough."""
-        if len(self.rounds) >= FEWEST_ROUNDS:
-            return ""
-        return f", from {count(len(self.rounds), 'round')}, which is too few for an interval"
-
     @cached_property
     def _coefficients(self) -> tuple[Array, Array]:
         """The coefficients a and γ of all rounds together, of shape (2,), and of each draw, of shape (draws, 2)."""
@@ -186,10 +197,7 @@ class NetworkTerm:
 
     @property
     def share(self) -> Estimated | None:
-        """γ with its interval (level: fitting.LEVEL). None if the term is not calibrated, or if it is 0.
-
-        There is no interval with fewer than FEWEST_ROUNDS rounds.
-        """
+        """γ with its interval (level: fitting.LEVEL). None if the term is not calibrated, or if it is 0."""
         return None if self.is_free or self.why_none else self._estimated(1.0)
 
     def seconds(self, rate: float, bytes_per_host: float | None = None) -> Estimated | None:
@@ -233,7 +241,7 @@ class NetworkTerm:
         return (
             f"{engine} on {count(hosts, 'host')}: each receives {number(received / 1e6)} MB of shuffled rows from "
             f"the others, if they grow with the rows, which adds {' and '.join(parts)} (calibrated on emulated "
-            f"hosts at {named([bit_rate(one) for one in self.rates])}{self.few_rounds}; emulated, so not measured on "
+            f"hosts at {named([bit_rate(one) for one in self.rates])}; emulated, so not measured on "
             "a real network)."
         )
 
@@ -259,8 +267,6 @@ class NetworkTerm:
 
     def _estimated(self, factor: float) -> Estimated:
         fitted, drawn = self._coefficients
-        if len(self.rounds) < FEWEST_ROUNDS:
-            return Estimated(factor * float(fitted[1]))
         interval = expanded_percentiles(factor * drawn[:, 1], len(self.rounds), LEVEL)
         return Estimated(factor * float(fitted[1]), interval)
 
