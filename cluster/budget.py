@@ -152,9 +152,11 @@ def _standalone(profile: Standalone | Emulated, host_gpus: gpu.Gpus) -> Budget:
     available = granted_cpus()
     requested_cores = profile.workers * profile.cores
     if requested_cores > len(available) and not profile.oversubscribe:
+        executors = "hosts" if isinstance(profile, Emulated) else "workers"
         raise ConfigError(
             f"Cluster '{profile.name}' asks for {requested_cores} cores, but only {len(available)} are usable"
-            f"{quota_in_words()}: lower `workers` or `cores`, or set oversubscribe = true, which marks its records."
+            f"{quota_in_words()}: lower `{executors}` or `cores`, or set oversubscribe = true in its file, which "
+            "marks its records."
         )
     _check_memory(profile, *[profile.memory] * profile.workers, profile.driver_memory)
     memory, driver = _bytes(profile.memory), _bytes(profile.driver_memory)

@@ -1,6 +1,7 @@
 """A daemon of Spark: a process that leads its own process session (setsid), with limits and a log."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -158,6 +159,21 @@ def end_children(known: Collection[int]) -> None:
     for pid in _STARTED.keys() - set(known):
         processes.end_session(pid)
         _STARTED.pop(pid).wait()
+
+
+def end_unsaved(folder: Path) -> None:
+    """Ends the daemons that have their settings below `folder`, the folder of a cluster.
+
+    If a command is killed just after it started a daemon, no saved state contains this daemon.
+    """
+    sessions = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            settings = process.environ().get("SPARK_CONF_DIR", "")
+            if settings and Path(settings).is_relative_to(folder):
+                sessions.add(os.getsid(process.pid))
+    for session in sessions - {os.getsid(0)}:
+        processes.end_session(session)
 
 
 def _unused_path(path: Path) -> Path:

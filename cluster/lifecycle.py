@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cluster import connect, java, network, standalone, state, throughput
 from cluster.budget import Budget
-from cluster.daemon import Daemon, end_children
+from cluster.daemon import Daemon, end_children, end_unsaved
 from cluster.endpoint import Endpoint, existing
 from cluster.network import Network
 from cluster.profile import ClusterProfile, Connect, Emulated, SparkDaemons, Standalone
@@ -191,6 +191,7 @@ class Cluster:
         if not made.exists:
             made.remove()
             made.build()
+            throughput.check_driver(made)
             self._save(link=made.link(throughput.measure(made)))
 
     def _start_server(self) -> None:
@@ -319,10 +320,12 @@ def take_down(name: str) -> ClusterState:
 def _end(saved: ClusterState) -> None:
     """Ends the daemons of a cluster, then removes their files.
 
-    Spark workers are ended before their master. Otherwise the master would notice that they are missing.
+    Spark workers are ended before their master. Otherwise the master would notice that they are missing. Raises
+    ClusterError, and keeps the state, if the network of emulated hosts cannot be removed.
     """
     for daemon in reversed(saved.daemons):
         daemon.end()
+    end_unsaved(saved.folder)
     if saved.network:
         saved.network.remove()
     shutil.rmtree(saved.folder, ignore_errors=True)

@@ -1,13 +1,16 @@
 """The network of emulated hosts: a network namespace for each, and links of a limited rate between them.
 
-All links lead to one bridge. The driver has a link like every host, but stays in the network namespace of sparkscale.
-`tbf` limits the rate on both ends of each link, so it limits both directions. `netem` delays packets where they leave
-a host. Sources: tc-tbf(8), tc-netem(8), ip-netns(8).
+All links lead to one bridge, the switch. It has a namespace of its own, because a firewall of this machine may drop
+the packets of a bridge (br_netfilter). The driver has a link like every host, but stays in the network namespace of
+sparkscale. `tbf` limits the rate on both ends of each link, so it limits both directions. `netem` delays packets
+where they leave a host. Sources: tc-tbf(8), tc-netem(8), ip-netns(8).
 
-The namespaces have no route to other networks. Their addresses (198.18.0.0/15, RFC 2544) are not used elsewhere.
+The namespaces have no route to other networks. Their addresses are from 198.18.0.0/16 (RFC 2544), which is for tests.
+A part that a route of this machine covers, such as that of a VPN, is not used.
 """
 
 import ctypes
+import json
 import os
 import re
 import secrets
@@ -15,6 +18,8 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +34,10 @@ NET_ADMIN, SYS_ADMIN = 12, 21
 """The numbers of two capabilities (linux/capability.h). They allow to make links, and to enter a namespace."""
 INTERFACE = "eth0"
 """The name of an emulated host's end of its link."""
+BRIDGE = "switch"
+"""The name of the bridge in its namespace."""
+LEAST_PREFIX = 8
+"""A route with a shorter prefix stands for the default route."""
 DRIVER = 254
 """The last part of the driver's address. Hosts count from 1."""
 BURST_SECONDS, LEAST_BURST = 0.002, 16 * 1024
@@ -67,11 +76,17 @@ class Network(BaseModel):
 
     @classmethod
     def plan(cls, profile: Emulated) -> "Network":
-        """Returns the names and addresses for a new network. Nothing is made yet."""
-        routes = _run("ip", "-4", "route", "show", "table", "all")
-        free = [number for number in range(256) if f"198.18.{number}." not in routes]
+        """Returns the names and addresses for a new network. Nothing is made yet.
+
+        Raises ClusterError if routes of this machine cover all addresses.
+        """
+        routes = list(_routes(_run("ip", "-j", "-4", "route", "show", "table", "all")))
+        free = [number for number in range(256) if not any(map(_subnet(number).overlaps, routes))]
         if not free:
-            raise ClusterError("All networks 198.18.0.0/24 to 198.18.255.0/24 are in use: take down a cluster.")
+            raise ClusterError(
+                "All networks 198.18.0.0/24 to 198.18.255.0/24 are in use by routes of this machine (`ip route`): "
+                "take down emulated clusters, or the VPN with these addresses."
+            )
         return cls(
             token=secrets.token_hex(4),
             subnet=secrets.choice(free),
@@ -94,24 +109,33 @@ class Network(BaseModel):
         return NAMESPACES / f"sparkscale-{self.token}-{host}"
 
     @property
-    def bridge(self) -> str:
-        return f"ss{self.token}br"
+    def switch(self) -> str:
+        """The name of the bridge's network namespace."""
+        return f"sparkscale-{self.token}-switch"
 
     def port(self, host: int) -> str:
-        """Returns the bridge's end of a host's link."""
-        return f"ss{self.token}h{host}"
+        """Returns the bridge's end of a host's link. It is in the bridge's namespace."""
+        return f"host{host}"
 
     @property
-    def driver_ends(self) -> tuple[str, str]:
-        """The driver's end of its link, and the bridge's end."""
-        return f"ss{self.token}d", f"ss{self.token}dp"
+    def driver_end(self) -> str:
+        """The driver's end of its link. Nothing else of the network is outside of its namespaces."""
+        return f"ss{self.token}"
 
     @property
     def exists(self) -> bool:
-        """True if all hosts have their namespaces, and the driver its link."""
-        links = {name for _, name in socket.if_nameindex()}
-        named = {self.bridge, *self.driver_ends, *map(self.port, self._numbers)}
-        return named <= links and all(self.namespace(host).exists() for host in self._numbers)
+        """True if the network is whole: all namespaces, and the driver's link."""
+        return len(self.parts) == self.hosts + 2
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts that exist: namespaces, and the driver's end of its link."""
+        named = [path.name for path in self._namespaces if path.exists()]
+        return named + [name for _, name in socket.if_nameindex() if name == self.driver_end]
+
+    @property
+    def _namespaces(self) -> list[Path]:
+        return [*map(self.namespace, self._numbers), NAMESPACES / self.switch]
 
     @property
     def _numbers(self) -> range:
@@ -119,24 +143,25 @@ class Network(BaseModel):
 
     def build(self) -> None:
         """Makes all namespaces and links. Raises ClusterError with the reason if that fails."""
-        _run("ip", "link", "add", self.bridge, "type", "bridge")
-        _run("ip", "link", "set", self.bridge, "up")
-        own, port = self.driver_ends
-        _run("ip", "link", "add", own, "type", "veth", "peer", "name", port)
-        self._connect(port)
+        for path in self._namespaces:
+            _run("ip", "netns", "add", path.name)
+        _run("ip", "-n", self.switch, "link", "add", BRIDGE, "type", "bridge")
+        _run("ip", "-n", self.switch, "link", "set", BRIDGE, "up")
+        own = self.driver_end
+        _run("ip", "link", "add", own, "type", "veth", "peer", "name", "driver", "netns", self.switch)
+        self._connect("driver")
         self._configure(["ip"], ["tc"], own, self.driver_address)
         for host in self._numbers:
-            name = self.namespace(host).name
-            _run("ip", "netns", "add", name)
-            _run("ip", "link", "add", self.port(host), "type", "veth", "peer", "name", INTERFACE, "netns", name)
+            name, veth = self.namespace(host).name, ["type", "veth", "peer", "name", INTERFACE]
+            _run("ip", "-n", self.switch, "link", "add", self.port(host), *veth, "netns", name)
             self._connect(self.port(host))
             _run("ip", "-n", name, "link", "set", "lo", "up")
             self._configure(["ip", "-n", name], ["tc", "-n", name], INTERFACE, self.address(host))
 
     def _connect(self, port: str) -> None:
         """Connects an end of a link to the bridge, and limits the rate towards the host."""
-        _run("ip", "link", "set", port, "master", self.bridge, "up")
-        _run("tc", "qdisc", "add", "dev", port, "root", *self._limit)
+        _run("ip", "-n", self.switch, "link", "set", port, "master", BRIDGE, "up")
+        _run("tc", "-n", self.switch, "qdisc", "add", "dev", port, "root", *self._limit)
 
     def _configure(self, ip: list[str], tc: list[str], end: str, address: str) -> None:
         """Gives a host's end of its link an address, a rate and a delay."""
@@ -154,19 +179,47 @@ class Network(BaseModel):
         return ["tbf", "rate", self.rate, "burst", str(burst), "latency", QUEUE]
 
     def remove(self) -> None:
-        """Removes everything that `build` made. Parts that do not exist are skipped."""
-        for host in self._numbers:
-            _try("ip", "link", "del", self.port(host))
-            if self.namespace(host).exists():
-                _try("ip", "netns", "del", self.namespace(host).name)
-        _try("ip", "link", "del", self.driver_ends[0])
-        _try("ip", "link", "del", self.bridge)
+        """Removes everything that `build` made. Parts that do not exist are skipped.
+
+        Raises ClusterError if a part cannot be removed, such as without rights.
+        """
+        failures = []
+        for name in self.parts:
+            is_link = name == self.driver_end
+            try:
+                _run("ip", *(["link", "del", name] if is_link else ["netns", "del", name]))
+            except ClusterError as error:
+                failures.append(error)
+        left = self.parts
+        if left:
+            raise ClusterError(
+                f"Parts of a network of emulated hosts cannot be removed ({', '.join(left)}): take its cluster down "
+                "as root (`sparkscale cluster status` names it)."
+            ) from next(iter(failures), None)
 
     def link(self, measured: tuple[float, float]) -> Link:
         """Returns the description of a host's link, with its measured rates."""
         return Link(
             bits_per_second=bits_per_second(self.rate), delay_seconds=seconds_of(self.delay), measured=measured
         )
+
+
+def _subnet(number: int) -> IPv4Network:
+    """Returns the network with this third part of its addresses."""
+    return IPv4Network(f"198.18.{number}.0/24")
+
+
+def _routes(shown: str) -> Iterator[IPv4Network]:
+    """Yields the destinations of routes, as `ip -j route` shows them.
+
+    Default routes are left out. So are the halves and other large parts of all addresses, by which a VPN replaces the
+    default route.
+    """
+    for route in json.loads(shown or "[]"):
+        with suppress(ValueError):  # "default"
+            destination = IPv4Network(route["dst"])
+            if destination.prefixlen >= LEAST_PREFIX:
+                yield destination
 
 
 def enter(namespace: Path) -> None:

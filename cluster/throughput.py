@@ -12,6 +12,7 @@ SKIPPED_SECONDS, MEASURED_SECONDS = 0.3, 1.0
 """The beginning of a transfer is not measured: TCP is slow at first, and a burst passes at once."""
 CHUNK = 64 * 1024
 PATIENCE_SECONDS = 20.0
+DRIVER_SECONDS = 5.0
 NEAR, TOO_FAST = 0.9, 1.25
 """Below the share NEAR of the requested rate, a transfer is repeated. Above TOO_FAST, the rate is not limited."""
 ATTEMPTS = 3
@@ -76,7 +77,27 @@ def _receive(namespace: Path, address: str, ports: "Future[int]") -> float:
         total, began = 0, time.perf_counter()
         while time.perf_counter() < began + MEASURED_SECONDS:
             total += connection.recv_into(buffer)
-        return 8 * total / (time.perf_counter() - began)
+    if total == 0:
+        raise ConnectionAbortedError("no data came")
+    return 8 * total / (time.perf_counter() - began)
+
+
+def check_driver(network: Network) -> None:
+    """Raises ClusterError if an emulated host cannot connect to the driver, such as because of a firewall."""
+    with socket.create_server((network.driver_address, 0)) as listening, ThreadPoolExecutor(1) as threads:
+        port = listening.getsockname()[1]
+        try:
+            threads.submit(_connect, network.namespace(1), network.driver_address, port).result()
+        except OSError as error:
+            raise ClusterError(
+                f"Emulated hosts cannot connect to the driver at {network.driver_address} ({error}): let the "
+                "firewall of this machine accept packets from 198.18.0.0/16."
+            ) from error
+
+
+def _connect(namespace: Path, address: str, port: int) -> None:
+    enter(namespace)
+    socket.create_connection((address, port), DRIVER_SECONDS).close()
 
 
 def _send(namespace: Path, address: str, ports: "Future[int]") -> None:

@@ -171,3 +171,9 @@ def test_an_empty_folder_says_what_to_do(sparkscale: Call, tmp_path: Path) -> No
     done = sparkscale(*JOB, "--rows", "1e6", "--out", str(tmp_path))
     assert done.returncode == 2
     assert "measure some with `sparkscale run`" in done.stderr
+
+
+def test_emulated_hosts_cannot_be_planned_for(sparkscale: Call) -> None:
+    done = sparkscale("plan", "--workload", "gradient_boosting", "--rows", "1e6", "--cluster", "emulated-2x1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Cluster 'emulated-2x1' has emulated hosts, and a plan is for real ones")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sparkscale.analysis import blocks
 from sparkscale.analysis.blocks import Block, Cell, Column, Estimated, Grid, Heading, Text
-from sparkscale.analysis.questions.network import SHOWN_RATES, AtRate, NetworkTerm, estimated_words, network_terms
+from sparkscale.analysis.questions.network import AtRate, NetworkTerm, estimated_words, network_terms
 from sparkscale.analysis.statistics import FEWEST_ROUNDS, Spread, rounds_interval
 from sparkscale.contract.case import Case, show_fraction
 from sparkscale.contract.phrases import bit_rate, count, named
@@ -86,12 +86,12 @@ def _sentence(term: NetworkTerm) -> str:
     where = (
         f"{term.case.workload} by {term.case.engine} on {term.case.rows:,} rows, {count(term.hosts, 'emulated host')}"
     )
-    if term.is_free:
-        return f"{where}: it sends almost no shuffled bytes to other hosts, so its network term is 0."
     if term.why_none:
         return f"{where}: no network term, because {term.why_none}."
+    if term.is_free:
+        return f"{where}: it sends almost no shuffled bytes to other hosts, so its network term is 0."
     parts = []
-    for rate in SHOWN_RATES:
+    for rate in term.shown_rates:
         seconds = term.seconds(rate)
         assert seconds is not None
         parts.append(f"{estimated_words(seconds)} s at {bit_rate(rate)}")

@@ -18,8 +18,8 @@ Profile = Annotated[str, typer.Argument(metavar="PROFILE", help="Name of a profi
 def up(profile: Profile) -> None:
     """Start the daemons of a profile and keep them up. Runs on this profile then use them.
 
-    All daemons listen on free ports of the loopback interface, or on addresses of emulated hosts that only this
-    machine reaches. A new secret protects them.
+    All daemons listen on free ports of the loopback interface, or on the addresses of emulated hosts. A new secret
+    protects them.
 
     Examples:
 

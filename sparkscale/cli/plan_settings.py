@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cluster.budget import Budget, budget
 from cluster.endpoint import Endpoint
-from cluster.profile import PROFILE, ClusterProfile, Connect, External, Standalone, load
+from cluster.profile import PROFILE, ClusterProfile, Connect, Emulated, External, Standalone, load
 from cluster.session import describe
 from cluster.settings import session_settings
 from sparkscale.analysis import blocks
@@ -17,6 +17,7 @@ from sparkscale.analysis.blocks import Block, Grid, Heading, Text
 from sparkscale.analysis.memory import amount
 from sparkscale.analysis.questions.plan.options import Option
 from sparkscale.analysis.questions.plan.wish import Offer
+from sparkscale.contract.errors import ConfigError
 from sparkscale.contract.threads import thread_variables
 from workloads import registry
 from workloads.base import SparkEngine
@@ -45,8 +46,16 @@ SHOWN = (
 
 
 def offer(name_or_path: str) -> Offer:
-    """Returns a profile with its budget on this host. Raises ConfigError if it cannot be read or granted."""
+    """Returns a profile with its budget on this host.
+
+    Raises ConfigError if it cannot be read or granted, or if its hosts are emulated.
+    """
     profile = load(name_or_path)
+    if isinstance(profile, Emulated):
+        raise ConfigError(
+            f"Cluster '{profile.name}' has emulated hosts, and a plan is for real ones: leave it out. Records on "
+            "emulated hosts give the plan's network term."
+        )
     price = {"price": profile.price.model_dump(mode="json")} if profile.price else {}
     return Offer({**describe(profile), **price}, budget(profile).model_dump(mode="json"))
 

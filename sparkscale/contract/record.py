@@ -103,7 +103,10 @@ class SparkMetrics(Frozen):
     gc_seconds: float = 0.0
     shuffle_read_bytes: int = 0
     shuffle_remote_bytes: int | None = None
-    """The part of `shuffle_read_bytes` that came from other executors. Null in records of earlier releases."""
+    """The part of `shuffle_read_bytes` that came over the network, as compressed bytes.
+
+    Executors of one host read each other's files, and these bytes do not count. Null in records of earlier releases.
+    """
     shuffle_write_bytes: int = 0
     spilled_bytes: int = 0
     executors_lost: int = 0

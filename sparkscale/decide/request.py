@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.profile import Emulated
 from sparkscale.analysis.questions.decide.grid import PATTERN, QUESTIONS, WORKERS
 from sparkscale.contract.errors import ConfigError
 from sparkscale.measure.plan import suite
@@ -108,13 +109,20 @@ def _questions(
 ) -> tuple[str, ...]:
     """Returns the questions that a run answers. `all` leaves out the question about workers with one profile.
 
-    Raises ConfigError if the question is unknown, or if no run of the suite can answer it.
+    Raises ConfigError if the question is unknown, if no run of the suite can answer it, or if only some of the
+    clusters have emulated hosts.
     """
     if question not in (*QUESTIONS, ALL):
         raise ConfigError(f"Unknown question '{question}': choose from {', '.join(QUESTIONS)} or {ALL}.")
     loaded = suite.load(suite_name)
     _check_pattern(suite_name, loaded.measure, filter_text)
     profiles = dict.fromkeys(case.cluster for case in planned_cases(loaded, clusters=clusters))
+    emulated = [profile.name for profile in profiles if isinstance(profile, Emulated)]
+    if emulated and len(emulated) < len(profiles):
+        raise ConfigError(
+            f"{', '.join(emulated)} has emulated hosts, which `decide` does not compare with real ones: choose "
+            "either emulated clusters or real ones."
+        )
     if question == ALL:
         return tuple(one for one in QUESTIONS if one != WORKERS or len(profiles) > 1)
     if question == WORKERS and len(profiles) == 1:

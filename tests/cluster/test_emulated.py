@@ -58,6 +58,10 @@ def parts(of: Network) -> list[str]:
     return named + [line.split()[1] for line in shown.splitlines() if of.token in line]
 
 
+def tool(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.fixture
 def built(links: None) -> Iterator[Network]:  # noqa: ARG001 - skips without rights
     made = Network.plan(profile())
@@ -79,18 +83,69 @@ def test_hosts_reach_only_each_other_and_the_driver(built: Network) -> None:
     assert built.exists
 
 
-def test_a_removed_network_leaves_nothing_even_if_it_is_half_made(built: Network) -> None:
-    assert len(parts(built)) == 2 + 1 + 2 + 2  # namespaces, bridge, both ends of the driver's link, bridge's ends
-    subprocess.run(["ip", "link", "del", built.port(1)], check=True)
+def test_outside_of_its_namespaces_a_network_has_only_the_link_of_the_driver(links: None) -> None:  # noqa: ARG001
+    before = tool("ip", "-o", "link"), tool("ip", "route"), tool("ip", "rule")
+    made = Network.plan(profile())
+    made.build()
+    try:
+        added = [line for line in tool("ip", "-o", "link").splitlines() if line not in before[0].splitlines()]
+        assert [line.split()[1].partition("@")[0] for line in added] == [made.driver_end]
+        routes = [line for line in tool("ip", "route").splitlines() if line not in before[1].splitlines()]
+        assert [line.split()[0] for line in routes] == [f"198.18.{made.subnet}.0/24"]
+    finally:
+        made.remove()
+    assert (tool("ip", "-o", "link"), tool("ip", "route"), tool("ip", "rule")) == before
+
+
+@pytest.mark.parametrize("broken", ["driver", "host", "switch"])
+def test_a_removed_network_leaves_nothing_even_if_it_is_half_made(built: Network, broken: str) -> None:
+    assert len(parts(built)) == 2 + 1 + 1  # the hosts' namespaces, the switch's, and the driver's end of its link
+    command = {
+        "driver": ["ip", "link", "del", built.driver_end],
+        "host": ["ip", "netns", "del", built.namespace(1).name],
+        "switch": ["ip", "netns", "del", built.switch],
+    }[broken]
+    tool(*command)
     assert not built.exists
     built.remove()
     assert parts(built) == []
     built.remove()
 
 
+def test_a_network_that_cannot_be_removed_is_named(built: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        with pytest.raises(ClusterError, match=f"cannot be removed .*{built.driver_end}.*as root"):
+            built.remove()
+    assert built.exists
+
+
+@pytest.mark.usefixtures("links")
+def test_addresses_that_a_route_covers_are_not_used() -> None:
+    made = Network.plan(profile())
+    made.build()
+    try:
+        others = ["198.18.0.0/17", "198.18.128.0/18", "198.18.192.0/19", "198.18.224.0/20", "198.18.240.0/21"]
+        for wide in [*others, "128.0.0.0/1"]:  # a VPN's own default route leaves the addresses free
+            tool("ip", "route", "add", wide, "dev", made.driver_end)
+        assert {Network.plan(profile()).subnet >= 248 for _ in range(20)} == {True}
+        tool("ip", "route", "add", "198.18.0.0/15", "dev", made.driver_end)
+        with pytest.raises(ClusterError, match=r"in use by routes of this machine .*VPN"):
+            Network.plan(profile())
+    finally:
+        made.remove()
+
+
+def test_a_driver_that_hosts_cannot_reach_is_named(built: Network) -> None:
+    throughput.check_driver(built)
+    tool("ip", "-n", built.switch, "link", "set", "driver", "down")
+    with pytest.raises(ClusterError, match=r"cannot connect to the driver at 198\.18\..*firewall"):
+        throughput.check_driver(built)
+
+
 def test_links_that_do_not_limit_the_rate_are_refused(built: Network) -> None:
-    subprocess.run(["tc", "qdisc", "del", "dev", built.port(2), "root"], check=True)
-    subprocess.run(["tc", "-n", built.namespace(1).name, "qdisc", "del", "dev", "eth0", "root"], check=True)
+    tool("tc", "-n", built.switch, "qdisc", "del", "dev", built.port(2), "root")
+    tool("tc", "-n", built.namespace(1).name, "qdisc", "del", "dev", "eth0", "root")
     with pytest.raises(
         ClusterError, match=r"do not limit the rate: .* bit/s were measured, but 1e[+]08 are requested"
     ):
@@ -246,11 +301,12 @@ def state_when(until: Callable[[ClusterState], bool], process: "subprocess.Popen
 
 @pytest.mark.spark
 @pytest.mark.usefixtures("links")
-@pytest.mark.parametrize("moment", ["while links are made", "while daemons start"])
+@pytest.mark.parametrize("moment", ["while links are made", "while daemons start", "before a daemon is saved"])
 def test_what_a_killed_start_left_is_removed_by_the_next_command_that_measures(tmp_path: Path, moment: str) -> None:
     until = {
         "while links are made": lambda found: found.network is not None,
         "while daemons start": lambda found: len(found.daemons) == 2,
+        "before a daemon is saved": lambda found: len(found.daemons) == 3,
     }[moment]
     with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)]) as owner:
         try:
@@ -259,9 +315,12 @@ def test_what_a_killed_start_left_is_removed_by_the_next_command_that_measures(t
             owner.kill()
     orphan = state.find("emulated-orphan") or orphan
     assert orphan.stale
+    if moment == "before a daemon is saved":
+        orphan.model_copy(update={"daemons": orphan.daemons[1:2], "ready": False}).save()
     assert orphan.network is not None
     assert moment == "while links are made" or parts(orphan.network)
     assert "emulated-orphan" in lifecycle.sweep()
+    processes.sweep_limits()  # as every command that measures does next
     check_nothing_is_left(orphan)
 
 

@@ -162,7 +162,10 @@ def test_an_unknown_profile_names_the_choices() -> None:
         ('kind = "local"\ncores = 4096', "asks for 4096 cores, but only"),
         ('kind = "local"\nmemory = "9999g"', "asks for 9999g of memory"),
         ('kind = "local"\ngpus = 99', "asks for 99 GPUs, but this host has"),
-        ('kind = "standalone"\nworkers = 2048\ncores = 2', "asks for 4096 cores, .* or set oversubscribe = true"),
+        (
+            'kind = "standalone"\nworkers = 2048\ncores = 2',
+            "asks for 4096 cores, .* lower `workers` or `cores`, or set oversubscribe = true",
+        ),
         ('kind = "standalone"\nmemory = "60%"\ndriver_memory = "50%"', r"asks for 60% \+ 50% of memory"),
         (
             'kind = "standalone"\nmemory = "600m"',
@@ -175,6 +178,16 @@ def test_an_unknown_profile_names_the_choices() -> None:
 def test_more_than_the_host_has_is_refused(tmp_path: Path, text: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         budget(profile.load(written(tmp_path, text)))
+
+
+def test_a_node_gets_what_all_emulated_hosts_get_together() -> None:
+    wanted = {"kind": "emulated", "memory": "1g", "driver_memory": "1g", "oversubscribe": True}
+    granted = budget(profile.Emulated.model_validate({"name": "emulated-a", "hosts": 3, **wanted}))
+    assert len(granted.daemons) == 3
+    assert granted.node.memory_bytes == 4 * 2**30
+    assert set(granted.node.cpus) == set().union(*(daemon.cpus for daemon in granted.daemons))
+    with pytest.raises(ConfigError, match=r"asks for 4096 cores, .* lower `hosts` or `cores`"):
+        budget(profile.Emulated(name="emulated-b", kind="emulated", hosts=2, cores=2048))
 
 
 def test_a_node_gets_what_the_daemons_of_its_host_get_together(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def test_a_workload_needs_no_pattern_in_its_name(tmp_path: Path) -> None:
             {"workload": "mlp"},
             "The suite decide has no workload 'mlp': it has data_parallel.gradient_boosting.",
         ),
+        (
+            {"clusters": ("standalone-2x1", "emulated-2x1")},
+            "emulated-2x1 has emulated hosts, which `decide` does not compare with real ones: choose either emulated "
+            "clusters or real ones.",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_sentence(tmp_path: Path, options: dict[str, Any], message: str) -> None:

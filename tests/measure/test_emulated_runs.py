@@ -78,7 +78,7 @@ def cluster_in_fit(process: "subprocess.Popen[str]", tmp_path: Path) -> ClusterS
     made = state.find(NAME)
     assert made is not None
     assert made.network is not None
-    assert len(parts(made.network)) == 2 + 1 + 2 + 2
+    assert len(parts(made.network)) == 2 + 1 + 1
     return made
 
 

@@ -20,9 +20,12 @@ BYTES_PER_HOST = 50_000_000
 RATES = {"emulated-fast": 1e9, "emulated-slow": 1e8}
 
 
-def emulated(store: Store, day: int = 2) -> None:
+def emulated(
+    store: Store, day: int = 2, trees: int | None = None, columns: int = 10, definition: dict[str, Any] | None = None
+) -> None:
     """MLlib on two emulated hosts at two rates. All of each transfer prolongs the job, which takes a second else."""
-    content = {"name": "flights", "columns": [{"name": f"x{number}"} for number in range(10)], "definition": {}}
+    names = [{"name": f"x{number}"} for number in range(columns)]
+    content = {"name": "flights", "columns": names, "definition": definition or {}}
     data = store.describe("data", content)
     for cluster, rate in RATES.items():
         profile = {"name": cluster, "kind": "emulated", "hosts": 2, "cores": 1, "rate": "", "price": None}
@@ -37,9 +40,12 @@ def emulated(store: Store, day: int = 2) -> None:
         session = store.describe("session", {"link": link})
         write = Writer(store, cluster, _changes(cluster, session, data, day))
         for number in range(1, 6):
-            where = {"cluster": cluster, "cluster_kind": "emulated"}
+            where: dict[str, Any] = {"cluster": cluster, "cluster_kind": "emulated"}
             seconds = 1 + 8 * BYTES_PER_HOST / rate - 0.5  # half a second is the phase `predict`
-            write(case("mllib", 1.0, seed=number).model_copy(update=where), number, seconds=seconds)
+            measured = case("mllib", 1.0, seed=number)
+            if trees:
+                where["params"] = {**measured.params, "trees": trees}
+            write(measured.model_copy(update=where), number, seconds=seconds)
 
 
 def _changes(cluster: str, session: str, data: str, day: int) -> Callable[[RunRecord], dict[str, Any]]:
@@ -58,6 +64,7 @@ def test_times_on_emulated_hosts_are_no_times_of_a_plan(store: Store) -> None:
     emulated(store)
     after = plan(basis(store, "gradient_boosting"), Wish(ROWS))
     assert [job.kind for job in after.basis.jobs] == ["standalone"]
+    assert "10 records of Spark on emulated hosts give the network term only, no times." in after.basis.notes
     assert {one.place.cluster for one in after.options} == {one.place.cluster for one in before.options}
     assert [one.time.seconds for one in after.options] == [one.time.seconds for one in before.options]
 
@@ -69,12 +76,23 @@ def test_the_term_and_the_rates_of_its_calibration_are_stated(store: Store) -> N
     text = trust(plan(basis(store, "gradient_boosting"), Wish(ROWS), [offer], [2]))
     assert (
         "Network (the time above holds no network): mllib on 2 hosts: each receives 50 MB of shuffled rows from the "
-        "others, which adds 0.40"
+        "others, if they grow with the rows, which adds 0.40"
     ) in text
     assert "at 1 Gbit/s and 4.00" in text
     assert (
         "(calibrated on emulated hosts at 1 Gbit/s, 100 Mbit/s; emulated, so not measured on a real network)" in text
     )
+
+
+@pytest.mark.parametrize(("different", "terms"), [({}, 1), ({"trees": 7}, 0), ({"columns": 80}, 0)])
+def test_a_term_of_another_model_or_other_columns_is_not_used(
+    store: Store, different: dict[str, Any], terms: int
+) -> None:
+    """They would shuffle other bytes."""
+    wide = {"rows": ROWS, "features": different.get("columns", 10), "seed": 0}
+    emulated(store, definition=wide, **different)
+    Measured(cores=(1, 2), engines=("mllib",), definition={**wide, "features": 10}).into(store, day=5)
+    assert len(basis(store, "gradient_boosting").network) == terms
 
 
 def test_a_real_cluster_without_a_term_says_what_is_not_known(store: Store) -> None:

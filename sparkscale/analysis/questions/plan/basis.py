@@ -156,7 +156,7 @@ def basis(store: Store, workload: str, matches: Matches | None = None) -> Basis:
         base,
         tuple(_offers(store, used, reader)),
         tuple(_notes(latest, family, chosen, used)),
-        tuple(network_terms(store, latest)),
+        tuple(network_terms(store, [one for one in chosen if columns[one.data] == columns[newest.data]])),
     )
 
 
@@ -253,7 +253,7 @@ def _jobs(
     grouped: dict[Key, dict[tuple[Any, ...], list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     warmups: dict[Key, list[RunRecord]] = defaultdict(list)
     for record in records:
-        if record.case.placement == "spark" and is_emulated(record):
+        if _is_emulated(record):
             continue
         if record.is_warmup:
             warmups[_job(record.case)].append(record)
@@ -265,6 +265,11 @@ def _jobs(
         for key, places in grouped.items()
     ]
     return tuple(sorted(jobs, key=lambda job: job.records[0].declared.position(job.engine)))
+
+
+def _is_emulated(record: RunRecord) -> bool:
+    """True if Spark ran on emulated hosts. An engine on one node runs on a real host on every profile."""
+    return record.case.placement == "spark" and is_emulated(record)
 
 
 def _job(case: Case) -> Key:
@@ -331,4 +336,7 @@ def _notes(
             "profile, budget, cluster, page cache or workload version differ from those of the newest ones, or "
             "because their Spark workers share cores."
         )
+    emulated = sum(_is_emulated(record) for record in used)
+    if emulated:
+        notes.append(f"{count(emulated, 'record')} of Spark on emulated hosts give the network term only, no times.")
     return notes

@@ -273,7 +273,8 @@ def _network(plan: Plan, option: Option) -> Iterator[str]:
     scope = (
         "the time above holds no network" if place.kind == "standalone" else "the time above holds that of its own"
     )
-    yield f"Network ({scope}): {term.words(option.rows, place.executors)}"
+    rows = option.rows * plan.sizes.columns / plan.basis.columns
+    yield f"Network ({scope}): {term.words(rows, place.executors)}"
 
 
 def _terms(engine: str, left_out: dict[str, str]) -> Iterator[str]:
