@@ -61,7 +61,8 @@ class Measured:
 
     def _run(self, store: Store, cluster: str, cores: int, day: int) -> None:
         shape = {"workers": cores, "cores": 1} if self.kind == "standalone" else {"cores": cores}
-        profile = {"name": cluster, "kind": self.kind, **shape, "price": self.price, "master": self.master}
+        address = {"master": self.master} if self.master else {}
+        profile = {"name": cluster, "kind": self.kind, **shape, "price": self.price, **address}
         grant = {"cpus": list(range(cores)), "memory_bytes": self.memory, "heap_bytes": self.memory // 2, "gpus": []}
         budget = {
             "cores": cores,
