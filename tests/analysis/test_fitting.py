@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparkscale.analysis.questions.fitting import expanded_percentiles, non_negative
+from sparkscale.analysis.questions.fitting import expanded_percentiles, is_too_far, non_negative
 
 ROWS = np.array([1e3, 4e3, 1.6e4, 6.4e4])
 TERMS = np.stack([np.ones(4), ROWS, ROWS * np.log(ROWS)], axis=1)
@@ -29,3 +29,8 @@ def test_percentiles_are_expanded_for_few_rounds() -> None:
     """
     found = expanded_percentiles(np.arange(1.0, 1_000_001), 5, 0.90)
     assert (found.low, found.high) == pytest.approx((8_575, 991_425), abs=1)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1_600_000, False), (1_615_000, False), (1_620_000, True)])
+def test_a_hold_out_of_odd_size_is_no_reason_against_a_forecast(value: float, expected: bool) -> None:
+    assert is_too_far(value, 159_970) is expected

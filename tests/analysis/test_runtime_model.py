@@ -161,9 +161,9 @@ def test_the_near_side_of_a_cliff_is_predicted(size: float, scale_out: float) ->
 @pytest.mark.parametrize(
     ("size", "scale_out", "why"),
     [
-        (60_001.0, 10.0, "more than 10 times the largest measured size (6,000)"),
-        (6000.0, 101.0, "more than 10 times the largest measured scale-out (10)"),
-        (99.0, 10.0, "less than a 10th of the smallest measured size (1,000)"),
+        (61_000.0, 10.0, "more than 10 times the largest measured size (6,000)"),
+        (6000.0, 102.0, "more than 10 times the largest measured scale-out (10)"),
+        (98.0, 10.0, "less than a 10th of the smallest measured size (1,000)"),
     ],
 )
 def test_nothing_is_predicted_beyond_10_times_what_was_measured(size: float, scale_out: float, why: str) -> None:

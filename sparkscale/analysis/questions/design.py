@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparkscale.analysis.questions.fitting import FARTHEST
+from sparkscale.analysis.questions.fitting import is_too_far
 from sparkscale.analysis.questions.runtime_model import RuntimeModel
 from sparkscale.analysis.questions.runtime_terms import Configuration, design_row
 from sparkscale.analysis.questions.runtime_trend import trend
@@ -90,7 +90,7 @@ def candidates(model: RuntimeModel, places: Iterable[Place]) -> tuple[list[Candi
 
 def _is_far(model: RuntimeModel, place: Place) -> bool:
     for value, measured in zip(place, zip(*_places(model.configurations), strict=True), strict=True):
-        if value > FARTHEST * max(measured) or value * FARTHEST < min(measured):
+        if is_too_far(value, max(measured)) or is_too_far(min(measured), value):
             return True
     return False
 

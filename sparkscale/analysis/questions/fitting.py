@@ -17,6 +17,13 @@ LEVEL = 0.90
 DRAWS = 1000
 FARTHEST = 10.0
 """Nothing is forecast beyond this multiple of the largest measured size or number of cores."""
+ROUNDING = 0.01
+"""A hold-out leaves odd numbers of rows. So ten times 160,000 rows is no refusal if 159,970 rows were measured."""
+
+
+def is_too_far(value: float, largest: float) -> bool:
+    """Returns true if a value is too far beyond the largest measured value for a forecast."""
+    return value > (1 + ROUNDING) * FARTHEST * largest
 
 
 def drawn_rounds(rounds: int) -> Array:

@@ -18,14 +18,13 @@ from typing import TypeVar
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from sparkscale.analysis.questions.fitting import FARTHEST, is_too_far
 from sparkscale.analysis.statistics import Array, Interval
 
 LEVEL = 0.90
 """The confidence level of forecasts."""
 FEWEST_SIZES = 5
 """A quality is forecast only from at least this many sizes, because a family has up to four parameters."""
-FARTHEST = 10.0
-"""A forecast for more than this multiple of the largest measured size is refused."""
 CALIBRATION = 2.4
 """The factor by which the bootstrap's interval is widened on both sides.
 
@@ -83,7 +82,7 @@ def forecast(curve: Curve, rows: float) -> Forecast:
     """Returns the forecast for a number of training rows, with an interval at LEVEL."""
     if why := ill_behaved(curve):
         return Forecast(rows, why_none=why)
-    if rows > FARTHEST * curve.rows.max():
+    if is_too_far(rows, float(curve.rows.max())):
         largest = f"{curve.rows.max():,.0f}"
         return Forecast(rows, why_none=f"more than {FARTHEST:.0f} times the largest measured size ({largest} rows)")
     value, low, high = (_below_ceiling(curve, number) for number in widened(*bootstrapped(curve, rows), CALIBRATION))

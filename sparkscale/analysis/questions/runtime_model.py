@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from sparkscale.analysis.questions.fitting import FARTHEST, LEVEL
+from sparkscale.analysis.questions.fitting import FARTHEST, LEVEL, is_too_far
 from sparkscale.analysis.questions.runtime_memory import beyond_memory
 from sparkscale.analysis.questions.runtime_terms import SAME, WIDEST, Configuration, coordinates
 from sparkscale.analysis.questions.runtime_trend import FEWEST_CONFIGURATIONS, Trend, trend
@@ -121,9 +121,9 @@ class RuntimeModel:
         varied = (("size", size, sizes), ("scale-out", scale_out, scale_outs), ("size per node", load, loads))
         for name, value, measured in varied[:2]:
             low, high = measured.min(), measured.max()
-            if value > FARTHEST * high:
+            if is_too_far(value, high):
                 yield f"more than {FARTHEST:.0f} times the largest measured {name} ({number(high)})"
-            if value * FARTHEST < low:
+            if is_too_far(low, value):
                 yield f"less than a {FARTHEST:.0f}th of the smallest measured {name} ({number(low)})"
         if self.is_perhaps_beyond_memory(size, scale_out):
             yield (
