@@ -82,11 +82,18 @@ def forecast(curve: Curve, rows: float) -> Forecast:
     """Returns the forecast for a number of training rows, with an interval at LEVEL."""
     if why := ill_behaved(curve):
         return Forecast(rows, why_none=why)
-    if is_too_far(rows, float(curve.rows.max())):
-        largest = f"{curve.rows.max():,.0f}"
-        return Forecast(rows, why_none=f"more than {FARTHEST:.0f} times the largest measured size ({largest} rows)")
+    if why := too_many(rows, curve):
+        return Forecast(rows, why_none=why)
     value, low, high = (_below_ceiling(curve, number) for number in widened(*bootstrapped(curve, rows), CALIBRATION))
     return Forecast(rows, value, Interval(low, high))
+
+
+def too_many(rows: float, curve: Curve) -> str:
+    """Returns why a number of rows is too large for a forecast. Empty if it is not."""
+    largest = float(curve.rows.max())
+    if not is_too_far(rows, largest):
+        return ""
+    return f"more than {FARTHEST:.0f} times the largest measured size ({largest:,.0f} rows)"
 
 
 def bootstrapped(curve: Curve, rows: float) -> tuple[float, float, float]:

@@ -17,7 +17,6 @@ from sparkscale.analysis.patterns.data_parallel.cell import Cell, Step
 from sparkscale.analysis.patterns.data_parallel.comparison import EngineCurve, comparisons
 from sparkscale.analysis.patterns.data_parallel.forecasts import learning_curve_of
 from sparkscale.analysis.questions import learning_curve
-from sparkscale.analysis.questions.fitting import FARTHEST, is_too_far
 from sparkscale.analysis.questions.learning_curve import LEVEL, Curve
 from sparkscale.analysis.questions.plan.basis import Basis
 from sparkscale.analysis.statistics import Array, Interval
@@ -64,9 +63,9 @@ class Learner:
         """Returns the reason against a forecast for a number of rows. Empty if there is one."""
         if self.why_none or self.curve is None:
             return self.why_none
-        smallest, largest = float(self.curve.rows.min()), float(self.curve.rows.max())
-        if is_too_far(rows, largest):
-            return f"more than {FARTHEST:.0f} times the largest measured size ({largest:,.0f} rows)"
+        if why := learning_curve.too_many(rows, self.curve):
+            return why
+        smallest = float(self.curve.rows.min())
         if rows * ALIKE < smallest:
             return f"fewer rows than the smallest measured size ({smallest:,.0f})"
         return ""
