@@ -7,6 +7,7 @@ from typing import Any
 from sparkscale.analysis.answered import answers_to_questions
 from sparkscale.analysis.blocks import Answer, Block, Heading, Text
 from sparkscale.analysis.duration import amount
+from sparkscale.analysis.patterns.data_parallel import answers
 from sparkscale.analysis.questions.decide.grid import CLUSTER, ENGINE, SAMPLE, WORKERS, GridCell, Standing
 from sparkscale.contract.phrases import certainty, count, named
 from sparkscale.contract.record import RunRecord
@@ -14,12 +15,12 @@ from sparkscale.decide.grid import is_needed
 from sparkscale.decide.loop import Decided
 
 TITLES = {
-    SAMPLE: "Is a sample enough?",
-    ENGINE: "Which engine on one node?",
-    CLUSTER: "Does Spark pay, and from which size?",
+    SAMPLE: answers.SAMPLE,
+    ENGINE: answers.NODE,
+    CLUSTER: answers.SPARK,
     WORKERS: "How many workers?",
 }
-"""The questions in words."""
+"""The questions in words, as in every report."""
 
 
 def blocks(decided: Decided, resume_command: str) -> list[Block]:
