@@ -30,11 +30,6 @@ class RunGrid:
         """The cells that can run here."""
         return [cell for cell in self.cells if not cell.unsupported]
 
-    @property
-    def size(self) -> int:
-        """The number of executions that a run of the whole grid would have."""
-        return sum(cell.rounds for cell in self.runnable)
-
     def chosen(self, pieces: Iterable[Piece]) -> Iterator[tuple[ClusterProfile, list[Execution]]]:
         """Yields the executions of these pieces, profile by profile."""
         by_profile: dict[ClusterProfile, list[Execution]] = defaultdict(list)
@@ -73,6 +68,11 @@ class RunGrid:
             if execution.unsupported is not None and execution.round == 1:
                 by_profile[profile].append(execution)
         yield from by_profile.items()
+
+
+def executions_of(cells: Iterable[GridCell]) -> int:
+    """Returns the number of executions that a run of all these cells would have. Some cells cannot run here."""
+    return sum(cell.rounds for cell in cells if not cell.unsupported)
 
 
 def is_needed(cell: GridCell, questions: Sequence[str]) -> bool:

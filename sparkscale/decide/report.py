@@ -11,7 +11,7 @@ from sparkscale.analysis.patterns.data_parallel import answers
 from sparkscale.analysis.questions.decide.grid import CLUSTER, ENGINE, SAMPLE, WORKERS, GridCell, Standing
 from sparkscale.contract.phrases import certainty, count, named
 from sparkscale.contract.record import RunRecord
-from sparkscale.decide.grid import is_needed
+from sparkscale.decide.grid import executions_of, is_needed
 from sparkscale.decide.loop import Decided
 
 TITLES = {
@@ -110,7 +110,7 @@ def _executions(decided: Decided) -> tuple[int, int]:
         for record in decided.records
         if not record.is_warmup and not record.is_cut and (record.case.cluster, record.case.experiment) in keys
     }
-    return len(done), sum(cell.rounds for cell in decided.cells if not cell.unsupported)
+    return len(done), executions_of(decided.cells)
 
 
 def _measured(decided: Decided) -> str:

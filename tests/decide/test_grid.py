@@ -7,7 +7,7 @@ import pytest
 from sparkscale.analysis.questions.decide.costs import Costs
 from sparkscale.analysis.questions.decide.grid import Piece
 from sparkscale.contract.errors import ConfigError
-from sparkscale.decide.grid import UNKNOWN_CLUSTER_SECONDS, RunGrid, grid_of
+from sparkscale.decide.grid import UNKNOWN_CLUSTER_SECONDS, RunGrid, executions_of, grid_of
 from sparkscale.measure.run.run import Request, open_run
 from tests.measure.observing import Silent
 
@@ -53,7 +53,7 @@ def test_cells_are_cases_without_seeds_and_without_isolated_ones(tmp_path: Path)
             ("sklearn", 1.0, 1, 2, False),
         ]
     )
-    assert found.size == 4 * 4 + 2
+    assert executions_of(found.cells) == 4 * 4 + 2
     assert {cell.cores for cell in found.cells if cell.threads == 1 and cell.placement == "node"} == {1}
     node, spark = ({cell.worker for cell in found.cells if cell.placement == place} for place in ("node", "spark"))
     assert not node & spark
@@ -75,7 +75,7 @@ def test_cells_that_cannot_run_keep_their_reason(tmp_path: Path) -> None:
     unsupported = [cell for cell in found.cells if cell.unsupported]
     assert {cell.fraction for cell in unsupported} == {1 / 64}
     assert all("too few" in cell.unsupported for cell in unsupported)
-    assert found.size == 4 * 2
+    assert executions_of(found.cells) == 4 * 2
     ((_, executions),) = found.unsupported()
     assert {one.round for one in executions} == {1}
     assert len(executions) == len(unsupported)
